@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * calendar.h
+ *	  Grains, periods and calendars.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_CALENDAR_H
+#define KPI_CALENDAR_H
+
+#include "postgres.h"
+
+#include "utils/date.h"
+
+typedef enum KpiGrain
+{
+	KPI_DAY,
+	KPI_WEEK,
+	KPI_MONTH,
+	KPI_QUARTER,
+	KPI_YEAR
+} KpiGrain;
+
+#define KPI_NGRAINS 5
+
+/* Calendar 1, named 'default', exists from CREATE EXTENSION on. */
+#define KPI_DEFAULT_CALENDAR 1
+
+/*
+ * Days the engine handles: years 1 to 9999.  A fact outside is ignored and
+ * counted, so period arithmetic never overflows.
+ */
+extern bool kpi_day_in_range(DateADT day);
+
+typedef struct KpiCalendar
+{
+	int32		id;
+	char	   *name;
+	char	   *time_zone;
+	int			week_start;		/* ISO day number, 1 = Monday */
+	int			fiscal_start;	/* month 1..12 in which the year begins */
+	bool		working_day[8]; /* by ISO day number, [0] unused */
+	int			nholidays;
+	DateADT    *holidays;		/* sorted */
+} KpiCalendar;
+
+/*
+ * From a backend-local cache that follows changes to kpi.calendar and
+ * kpi.holiday.  Valid until the next call that can process invalidations.
+ */
+extern const KpiCalendar *kpi_calendar_get(int32 id);
+extern int32 kpi_calendar_id(const char *name); /* error if unknown */
+
+extern bool kpi_grain_parse(const char *name, KpiGrain *grain);
+extern const char *kpi_grain_name(KpiGrain grain);
+
+/* Start and last day of the period of this grain that holds the day. */
+extern DateADT kpi_period_start(KpiGrain grain, DateADT day, const KpiCalendar *cal);
+extern DateADT kpi_period_end(KpiGrain grain, DateADT day, const KpiCalendar *cal);
+extern DateADT kpi_period_shift(KpiGrain grain, DateADT start, int n, const KpiCalendar *cal);
+
+/* The period's name ('2026-Q4'), into a buffer of KPI_PERIOD_NAME_LEN. */
+#define KPI_PERIOD_NAME_LEN 32
+extern void kpi_period_name(KpiGrain grain, DateADT start, const KpiCalendar *cal, char *buf);
+
+/* Parses a period's name; error with a hint that lists the forms. */
+extern void kpi_period_parse(const char *name, const KpiCalendar *cal, KpiGrain *grain, DateADT *start);
+
+/* Working days in [since, until], both inclusive; 0 when until < since. */
+extern int	kpi_workdays(DateADT since, DateADT until, const KpiCalendar *cal);
+
+/* Today by kpi_now() in the calendar's time zone. */
+extern DateADT kpi_today(const KpiCalendar *cal);
+
+#endif							/* KPI_CALENDAR_H */

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.h
+ *	  What the rest of pg_kpi asks of the engine.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_ENGINE_H
+#define KPI_ENGINE_H
+
+#include "postgres.h"
+
+/* Kinds of queue rows (kpi_internal.delta.kind). */
+#define KPI_DELTA_CELL		'd'
+#define KPI_DELTA_RECOMPUTE	'r'
+#define KPI_DELTA_SUSPEND	's'
+
+/*
+ * Appends a marker to the queue, in the current transaction: 'r' asks the
+ * next refresh to recompute the source, 's' to suspend it with this note.
+ * Takes no lock anyone waits for; usable in triggers (capture_flush.c).
+ */
+extern void kpi_queue_marker(int32 source_id, char kind, const char *note);
+
+/* Writes this transaction's buffered deltas to the queue now (capture_flush.c). */
+extern void kpi_capture_flush_now(void);
+
+/*
+ * Makes sure every leaf of a source's table has its TRUNCATE trigger and the
+ * row triggers are there (capture_trigger.c, DDL side).  Called by
+ * kpi.create_source(), kpi.resume() and by refresh when leaves came.
+ */
+extern void kpi_capture_attach(int32 source_id, const char *relation);
+extern void kpi_capture_detach(int32 source_id, const char *relation);
+
+/*
+ * What a trigger's row says on a leaf, as text: changes whenever the trigger
+ * was dropped, disabled or re-enabled.  "" when it is missing or not ALWAYS.
+ */
+extern char *kpi_capture_trigger_state(int32 source_id, Oid leaf);
+
+#endif							/* KPI_ENGINE_H */

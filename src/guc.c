@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Settings of pg_kpi (prefix "kpi.").
+ *
+ * Defined when the library is loaded (init.c).  kpi.now is the injectable
+ * clock: everything that depends on today's date asks kpi_now().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+int			kpi_buffer_size = 4096;
+
+static char *kpi_now_string = NULL;
+
+/* The value is parsed at use, as its meaning depends on TimeZone. */
+TimestampTz
+kpi_now(void)
+{
+	if (kpi_now_string == NULL || kpi_now_string[0] == '\0')
+		return GetCurrentStatementStartTimestamp();
+
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												   CStringGetDatum(kpi_now_string),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+}
+
+void
+kpi_guc_init(void)
+{
+	DefineCustomStringVariable("kpi.now",
+							   "Pretends that this is the present moment.",
+							   "For tests and demonstrations; empty means the real clock.",
+							   &kpi_now_string,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.buffer_size",
+							"Memory for a transaction's changes before they are spilled to the queue.",
+							NULL,
+							&kpi_buffer_size,
+							4096, 64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("kpi");
+}

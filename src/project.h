@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * project.h
+ *	  The facts query, compiled for one table: rows in, facts out.
+ *
+ * Used by capture on OLD and NEW, and by the engine's careful scan when a
+ * facts query raises an error in SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_PROJECT_H
+#define KPI_PROJECT_H
+
+#include "postgres.h"
+
+#include "def.h"
+#include "executor/tuptable.h"
+
+/* One fact of one stream, valid until the projection's next use. */
+typedef struct KpiFact
+{
+	bool		is_event;		/* false: filtered out, or has no time */
+	bool		failed;			/* an expression of the whole fact failed */
+	char	   *owner;			/* bounded key or NULL */
+	DateADT		day;
+	char	  **dims;			/* [ndims] bounded values, each may be NULL */
+	Datum	   *inputs;			/* by the layout */
+	bool	   *isnull;
+	Bitmapset  *failed_measures;	/* indexes whose expression failed */
+	const char *error;			/* of the last failure, or NULL */
+} KpiFact;
+
+typedef struct KpiProjection KpiProjection;
+
+/*
+ * Compiles all streams of the source for a leaf table, in a memory context of
+ * its own below the given parent.  Raises an error when the table no longer
+ * fits (dropped or retyped column).
+ */
+extern KpiProjection *kpi_projection_create(const KpiSource *source, Oid leaf,
+											MemoryContext parent);
+extern void kpi_projection_free(KpiProjection *proj);
+
+/* True when no column that any expression uses differs between the two. */
+extern bool kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
+									 TupleTableSlot *new_slot);
+
+/* Evaluates stream number s (index into source->streams) on a row. */
+extern void kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
+
+/* The layout of stream number s, all measures. */
+extern const KpiLayout *kpi_projection_layout(KpiProjection *proj, int s);
+
+/* A whole fact that failed counts here: owner NULL, this day, no dims. */
+#define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
+
+#endif							/* KPI_PROJECT_H */

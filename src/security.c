@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * security.c
+ *	  Whose rights count.
+ *
+ * Our own tables are read and written as the extension's owner; a source's
+ * expressions run as its author, in a security-restricted operation.  Both go
+ * through kpi_user_switch().  An error in between needs no cleanup here:
+ * (sub)transaction abort restores the user and the settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "miscadmin.h"
+#include "security.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+Oid
+kpi_extension_owner(void)
+{
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("pg_kpi"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"pg_kpi\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION pg_kpi.")));
+	return owner;
+}
+
+Oid
+kpi_relation_oid(const char *schema, const char *name)
+{
+	Oid			namespace = get_namespace_oid(schema, false);
+	Oid			relid = get_relname_relid(name, namespace);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s.%s\" of extension \"pg_kpi\" does not exist",
+						schema, name),
+				 errhint("The extension's installation is damaged: restore the database, or drop and create the extension.")));
+	return relid;
+}
+
+void
+kpi_user_switch(KpiUser *state, Oid role)
+{
+	GetUserIdAndSecContext(&state->save_user, &state->save_sec_context);
+	SetUserIdAndSecContext(role,
+						   state->save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	state->guc_nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+kpi_user_restore(KpiUser *state)
+{
+	AtEOXact_GUC(false, state->guc_nest_level);
+	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
+}
+
+/*
+ * An editor is whoever may UPDATE kpi_internal.stamp.  The privilege cannot be
+ * used directly, as nobody has USAGE on the schema, but it is granted, listed
+ * and dumped like any other.
+ */
+void
+kpi_require_editor(void)
+{
+	if (pg_class_aclcheck(kpi_relation_oid("kpi_internal", "stamp"), GetUserId(),
+						  ACL_UPDATE) == ACLCHECK_OK)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to change the definitions of pg_kpi"),
+			 errdetail("Role \"%s\" is not an editor.",
+					   GetUserNameFromId(GetUserId(), false)),
+			 errhint("Ask the owner of the extension to run kpi.grant_editor().")));
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * security.h
+ *	  Whose rights count.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_SECURITY_H
+#define KPI_SECURITY_H
+
+#include "postgres.h"
+
+/* The role that owns the extension; error if it is not installed. */
+extern Oid	kpi_extension_owner(void);
+
+/* OIDs of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
+extern Oid	kpi_relation_oid(const char *schema, const char *name);
+
+/*
+ * A switch of the current user in a security-restricted operation with
+ * search_path pinned to "pg_catalog, pg_temp".  Used with the author of a
+ * source before its expressions are compiled or evaluated.
+ */
+typedef struct KpiUser
+{
+	Oid			save_user;
+	int			save_sec_context;
+	int			guc_nest_level;
+} KpiUser;
+
+extern void kpi_user_switch(KpiUser *state, Oid role);
+extern void kpi_user_restore(KpiUser *state);
+
+/*
+ * Error unless the current user may define organisation-wide things (teams,
+ * members, calendars, goals, formulas): a superuser, the extension's owner or
+ * a role that kpi.grant_editor() was called for.
+ */
+extern void kpi_require_editor(void);
+
+#endif							/* KPI_SECURITY_H */

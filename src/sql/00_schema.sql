@@ -1,0 +1,23 @@
+-- 00_schema: the two schemas.  A schema of that name that is already there
+-- makes the script fail, so nobody can plant objects for it to use.
+
+CREATE SCHEMA kpi;
+COMMENT ON SCHEMA kpi IS 'pg_kpi: the API and the tables and views people read';
+
+CREATE SCHEMA kpi_internal;
+COMMENT ON SCHEMA kpi_internal IS 'pg_kpi: queue, cells and state; written by the engine only, nobody else has rights here';
+
+-- One row. Every change of a definition that the engine must follow raises a
+-- number here, in the same transaction; its row lock makes such changes wait
+-- for each other, so that checks across rows (overlaps, cycles) hold.
+CREATE TABLE kpi_internal.stamp (
+    id       integer PRIMARY KEY CHECK (id = 1),
+    org      bigint NOT NULL,
+    calendar bigint NOT NULL
+);
+COMMENT ON TABLE kpi_internal.stamp IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
+COMMENT ON COLUMN kpi_internal.stamp.id IS 'Always 1';
+COMMENT ON COLUMN kpi_internal.stamp.org IS 'Raised by every change of teams, members and memberships';
+COMMENT ON COLUMN kpi_internal.stamp.calendar IS 'Raised by every change of a calendar''s periods or holidays';
+
+INSERT INTO kpi_internal.stamp VALUES (1, 1, 1);
