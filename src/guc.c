@@ -10,6 +10,8 @@
  */
 #include "compat.h"
 
+#include <limits.h>
+
 #include "access/xact.h"
 #include "fmgr.h"
 #include "guc.h"

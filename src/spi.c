@@ -54,7 +54,7 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 {
 	Oid			types[KPI_MAX_PARAMS];
 	Datum		values[KPI_MAX_PARAMS];
-	char		nulls[KPI_MAX_PARAMS];
+	char		nulls[KPI_MAX_PARAMS] = {0};
 	int			rc;
 
 	Assert(nargs <= KPI_MAX_PARAMS);
