@@ -8,21 +8,31 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 SQL_PARTS = $(sort $(wildcard src/sql/[0-9][0-9]_*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
+KPI_WARNINGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Werror
 PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -I$(CURDIR)/src
-PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Werror
+PG_CFLAGS = $(KPI_WARNINGS)
 
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+# The CRM export that the test "crm" loads is not part of the project.
+KPI_CRM_DATA ?= ../shared/data/crm
+export KPI_CRM_DATA
+REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/crm.sql)))
+REGRESS = $(filter-out $(REGRESS_SKIPPED),$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=. --load-extension=pg_kpi
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation/output --load-extension=pg_kpi
-TAP_TESTS = 0
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --load-extension=pg_kpi
+# TAP tests start servers of their own, which root may not: test/run runs them.
 
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql output_iso
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+else
+all install installcheck clean:
+	@echo 'No PostgreSQL to build for: install its development package (Debian: postgresql-server-dev-15)' >&2
+	@echo 'or name its pg_config: make PG_CONFIG=/path/to/pg_config' >&2
+	@false
 endif
 
 $(OBJS): $(wildcard src/*.h)
@@ -31,3 +41,35 @@ $(OBJS): $(wildcard src/*.h)
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) META.json
 	printf '%s\n' '\echo Use "CREATE EXTENSION pg_kpi" to load this file. \quit' > $@
 	cat $(SQL_PARTS) >> $@
+
+ifneq ($(REGRESS_SKIPPED),)
+installcheck: report-skipped
+report-skipped:
+	@printf 'skipped: %s (data not found)\n' $(REGRESS_SKIPPED)
+endif
+
+test:
+	@test/run
+
+demo:
+	@test/demo/run
+
+demo-stop:
+	@test/demo/run --stop
+
+bench:
+	@test/bench/run $(BENCH)
+
+# For the scripts: what a variable here holds.
+print-%:
+	@printf '%s\n' '$($*)'
+
+help:
+	@echo 'make               build for the PostgreSQL of PG_CONFIG (default: pg_config)'
+	@echo 'make install       install into it'
+	@echo 'make installcheck  regression and isolation tests on a running server'
+	@echo 'make test          set up this machine, build, install, run every test on a private server'
+	@echo 'make demo          the same set-up, then a made-up CRM to look at; make demo-stop removes it'
+	@echo 'make bench         figures on a private server; BENCH="--quick" for a smaller size'
+
+.PHONY: test demo demo-stop bench help report-skipped

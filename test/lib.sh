@@ -1,0 +1,194 @@
+# shellcheck shell=bash
+# Shared by test/run, test/demo/run and test/bench/run (bash): finds or
+# installs what the project needs, builds it, and runs throwaway servers.
+#
+# Settings, all optional, from the environment:
+#	PG_CONFIG	the PostgreSQL to use; it must be complete (server and headers).
+#				Unset: the newest supported one that is installed, and if there
+#				is none, Debian's.
+#	MAKEFLAGS	as make sets it, so "make test with_llvm=no" reaches the build.
+
+# Newest first. One that is not listed is not tested.
+KPI_SUPPORTED='15'
+
+KPI_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# Unset the ones that would lead clients to another server.
+unset PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGSERVICE PGPASSWORD PGOPTIONS PGDATA
+export PSQLRC=/dev/null PGAPPNAME=pg_kpi LC_ALL=C.UTF-8
+
+kpi_say()
+{
+	printf '%s\n' "$*"
+}
+
+kpi_fail()
+{
+	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+kpi_is_root()
+{
+	[ "$(id -u)" -eq 0 ]
+}
+
+# Runs a command as root.
+kpi_as_root()
+{
+	if kpi_is_root; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		kpi_fail "this needs root and there is no sudo: $*"
+	fi
+}
+
+# Runs a command as the user who owns the servers: PostgreSQL refuses root.
+# Its standard input is empty unless the caller redirects it.
+kpi_as_server()
+{
+	if kpi_is_root; then
+		setpriv --reuid=postgres --regid=postgres --init-groups \
+			env HOME=/tmp USER=postgres LOGNAME=postgres "$@"
+	else
+		"$@"
+	fi
+}
+
+# A pg_config whose PostgreSQL has a server and can build extensions.
+kpi_complete()
+{
+	local config=$1
+
+	[ -x "$config" ] &&
+		[ -x "$("$config" --bindir)/postgres" ] &&
+		[ -f "$("$config" --pgxs)" ] &&
+		[ -f "$("$config" --includedir-server)/postgres.h" ]
+}
+
+kpi_find_pg_config()
+{
+	local version
+
+	for version in $KPI_SUPPORTED; do
+		if kpi_complete "/usr/lib/postgresql/$version/bin/pg_config"; then
+			PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
+			return 0
+		fi
+	done
+	return 1
+}
+
+kpi_install_packages()
+{
+	local package missing=()
+
+	command -v dpkg-query >/dev/null || kpi_fail \
+		"only Debian is set up automatically: install make, gcc, perl with IPC::Run and PostgreSQL with its headers, and set PG_CONFIG"
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	kpi_say "installing ${missing[*]}"
+	kpi_as_root apt-get update -qq </dev/null
+	kpi_as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+}
+
+# Sets PG_CONFIG and KPI_BINDIR, installing what is missing.
+kpi_setup()
+{
+	local tool newest=${KPI_SUPPORTED%% *} packages=()
+
+	for tool in make gcc perl ps; do
+		command -v $tool >/dev/null || packages=(build-essential perl procps)
+	done
+	perl -MIPC::Run -MTest::More -MTAP::Harness -e1 2>/dev/null ||
+		packages+=(perl libipc-run-perl)
+	if [ -n "${PG_CONFIG:-}" ]; then
+		PG_CONFIG=$(command -v "$PG_CONFIG") || kpi_fail "PG_CONFIG names no program"
+		kpi_complete "$PG_CONFIG" || kpi_fail "the PostgreSQL of $PG_CONFIG has no server or no headers"
+	elif ! kpi_find_pg_config; then
+		packages+=("postgresql-$newest" "postgresql-server-dev-$newest")
+	fi
+	if [ ${#packages[@]} -gt 0 ]; then
+		kpi_install_packages "${packages[@]}"
+	fi
+	[ -n "${PG_CONFIG:-}" ] || kpi_find_pg_config ||
+		kpi_fail "no supported PostgreSQL ($KPI_SUPPORTED) although its packages are installed"
+	export PG_CONFIG
+	KPI_BINDIR=$("$PG_CONFIG" --bindir)
+	export PATH="$KPI_BINDIR:$PATH"
+}
+
+# Builds for PG_CONFIG and installs into it.
+kpi_build()
+{
+	local stamp=$KPI_ROOT/.built_for version as_root=kpi_as_root
+	version="$PG_CONFIG $("$PG_CONFIG" --version)"
+
+	if [ "$(cat "$stamp" 2>/dev/null)" != "$version" ]; then
+		make -s -C "$KPI_ROOT" clean PG_CONFIG="$PG_CONFIG"
+		printf '%s\n' "$version" >"$stamp"
+	fi
+	kpi_say "building for $("$PG_CONFIG" --version)"
+	make -s -C "$KPI_ROOT" -j"$(nproc)" all PG_CONFIG="$PG_CONFIG"
+	if [ -w "$("$PG_CONFIG" --pkglibdir)" ]; then
+		as_root=
+	fi
+	$as_root make -s -C "$KPI_ROOT" install PG_CONFIG="$PG_CONFIG" >/dev/null
+}
+
+# Can the server's user enter this directory?
+kpi_reachable()
+{
+	kpi_as_server test -x "$1" -a -r "$1"
+}
+
+# A new directory that belongs to the server's user: below the given directory
+# of the checkout, or in /tmp when that user cannot reach the checkout.
+# Prints it.
+kpi_new_dir()
+{
+	local parent=$1 dir
+
+	mkdir -p "$parent"
+	if kpi_reachable "$parent"; then
+		dir=$(mktemp -d "$parent/pg_kpi.XXXXXX")
+	else
+		dir=$(mktemp -d /tmp/pg_kpi.XXXXXX)
+	fi
+	if kpi_is_root; then
+		chown postgres: "$dir"
+	fi
+	printf '%s\n' "$dir"
+}
+
+# kpi_start DATA SOCKETS LOG [SETTING...]: makes a cluster that listens on a
+# Unix socket only, lets every local user in, and is not crash-safe.
+kpi_start()
+{
+	local data=$1 sockets=$2 log=$3 setting
+
+	shift 3
+	kpi_as_server "$KPI_BINDIR/initdb" --pgdata="$data" --username=postgres --auth=trust \
+		--encoding=UTF8 --locale=C --no-sync >/dev/null </dev/null
+	for setting in "listen_addresses = ''" "unix_socket_directories = '$sockets'" \
+		"port = 5432" "fsync = off" "full_page_writes = off" "timezone = 'UTC'" "log_timezone = 'UTC'" "$@"; do
+		printf '%s\n' "$setting"
+	done | kpi_as_server tee -a "$data/postgresql.conf" >/dev/null
+	kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$data" --log="$log" --wait --silent start </dev/null ||
+		{ tail -n 20 "$log" >&2; kpi_fail "the server did not start"; }
+}
+
+# Stops the server of a data directory if there is one.
+kpi_stop()
+{
+	[ ! -e "$1/postmaster.pid" ] ||
+		kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$1" --mode=immediate --wait --silent stop </dev/null >/dev/null 2>&1 ||
+		true
+}
