@@ -498,7 +498,7 @@ kpi_org_cycle(KpiOrg *org, int32 team_id, DateADT *day)
 
 	initStringInfo(&text);
 	for (int i = 0; i < length; i++)
-		appendStringInfo(&text, "%s, ", path[i]->key);
+		appendStringInfo(&text, "%s under ", path[i]->key);
 	appendStringInfoString(&text, team->key);
 	return text.data;
 }

@@ -56,7 +56,7 @@ extern const KpiSpan *kpi_org_team_spans_at(KpiOrg *org, int index, int *nspans)
 
 /*
  * When the team is its own ancestor on some day: the first such day and the
- * way around, 'emea, dach, emea'; else NULL.  To be asked before the spans of
+ * way around, 'emea under dach under emea'; else NULL.  To be asked before the spans of
  * a tree that was just changed.
  */
 extern char *kpi_org_cycle(KpiOrg *org, int32 team_id, DateADT *day);

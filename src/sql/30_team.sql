@@ -41,3 +41,90 @@ INSERT INTO kpi.team (id, key, name) VALUES
     (2, '(unassigned)', '(unassigned)');
 INSERT INTO kpi.team_parent (team_id, parent_id) VALUES (2, 1);
 SELECT pg_catalog.setval('kpi.team_id_seq', 2);
+
+COMMENT ON TABLE kpi.team IS 'Teams. They exist always; where each stands in the tree, and when, is in kpi.team_parent. Written by kpi.create_team(), kpi.alter_team(), kpi.drop_team()';
+COMMENT ON COLUMN kpi.team.id IS 'Surrogate key: 1 is the company (the root of the tree), 2 is (unassigned)';
+COMMENT ON COLUMN kpi.team.key IS 'What facts and the API call the team; unique';
+COMMENT ON COLUMN kpi.team.name IS 'What people call the team';
+COMMENT ON COLUMN kpi.team.calendar_id IS 'Calendar whose working days count for the goals of the team (kpi.calendar.id); NULL: that of the team above, at last the default calendar';
+COMMENT ON TABLE kpi.team_parent IS 'Which team stood under which parent, and when: for every team but the company without gap or overlap';
+COMMENT ON COLUMN kpi.team_parent.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.team_parent.team_id IS 'The team (kpi.team.id)';
+COMMENT ON COLUMN kpi.team_parent.parent_id IS 'Its parent on these days (kpi.team.id)';
+COMMENT ON COLUMN kpi.team_parent.since IS 'First day; NULL: always';
+COMMENT ON COLUMN kpi.team_parent.until IS 'First day on which it does not hold any more; NULL: open';
+COMMENT ON TABLE kpi.member IS 'People (reps) for whom facts count. Written by kpi.add_member(), kpi.alter_member(), kpi.drop_member()';
+COMMENT ON COLUMN kpi.member.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.member.key IS 'What the owner columns of facts hold, as text; unique';
+COMMENT ON COLUMN kpi.member.name IS 'What people call the member';
+COMMENT ON TABLE kpi.membership IS 'Who belonged to which team, and when; never to two teams on one day. On days without a membership a member''s facts count for team (unassigned). Written by kpi.add_member(), kpi.move_member(), kpi.end_membership()';
+COMMENT ON COLUMN kpi.membership.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.membership.member_id IS 'The member (kpi.member.id)';
+COMMENT ON COLUMN kpi.membership.team_id IS 'The team on these days (kpi.team.id)';
+COMMENT ON COLUMN kpi.membership.since IS 'First day; NULL: always';
+COMMENT ON COLUMN kpi.membership.until IS 'First day on which it does not hold any more; NULL: open';
+
+CREATE FUNCTION kpi.create_team(key text, parent text DEFAULT 'company', name text DEFAULT NULL,
+                                since date DEFAULT NULL, calendar text DEFAULT NULL)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_team';
+COMMENT ON FUNCTION kpi.create_team(text, text, text, date, text) IS
+'Makes a team and returns its id. It stands under its parent always, or, with since, from that day on and before it directly under the company. name defaults to the key; calendar to that of the team above. Keys are text: cast other types. Errors: the team exists already; parent or calendar unknown';
+
+CREATE FUNCTION kpi.alter_team(key text, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_team';
+COMMENT ON FUNCTION kpi.alter_team(text, text, text, text) IS
+'Changes what is given: the key, the name, the calendar (an empty one: that of the team above again). Errors: team or calendar unknown; new_key taken; the key of company and anything of (unassigned)';
+
+CREATE FUNCTION kpi.move_team(key text, parent text, since date DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_move_team';
+COMMENT ON FUNCTION kpi.move_team(text, text, date) IS
+'Places a team, with all below it, under another parent: with since, from that day on up to the next move that is recorded; without, always, replacing all that was recorded. Facts then count for the ancestors of their day. Errors: team or parent unknown; a team would stand above itself on some day; company and (unassigned) stay where they are';
+
+CREATE FUNCTION kpi.drop_team(key text)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_team';
+COMMENT ON FUNCTION kpi.drop_team(text) IS
+'Drops a team and its values. Error while it has, or had on some days, members or teams under it, or has goals: they are listed';
+
+CREATE FUNCTION kpi.add_member(key text, team text DEFAULT NULL, name text DEFAULT NULL,
+                               since date DEFAULT NULL, until date DEFAULT NULL)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_add_member';
+COMMENT ON FUNCTION kpi.add_member(text, text, text, date, date) IS
+'Makes a member and returns its id. key is what the owner column of facts holds, as text: cast other types. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); team unknown';
+
+CREATE FUNCTION kpi.move_member(key text, team text, since date, until date DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_move_member';
+COMMENT ON FUNCTION kpi.move_member(text, text, date, date) IS
+'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
+
+CREATE FUNCTION kpi.end_membership(key text, until date)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_end_membership';
+COMMENT ON FUNCTION kpi.end_membership(text, date) IS
+'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. Errors: member unknown; it belongs to no team on the day before until';
+
+CREATE FUNCTION kpi.alter_member(key text, new_key text DEFAULT NULL, name text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_member';
+COMMENT ON FUNCTION kpi.alter_member(text, text, text) IS
+'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken';
+
+CREATE FUNCTION kpi.drop_member(key text)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_member';
+COMMENT ON FUNCTION kpi.drop_member(text) IS
+'Drops a member, its memberships and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
+
+CREATE FUNCTION kpi_internal.team_ancestors(OUT team_id integer, OUT ancestor_id integer, OUT depth integer,
+                                            OUT since date, OUT until date)
+    RETURNS SETOF record STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_ancestors';
+
+CREATE VIEW kpi.team_ancestor AS
+    SELECT a.team_id, t.key AS team, a.ancestor_id, u.key AS ancestor, a.depth, a.since, a.until
+      FROM kpi_internal.team_ancestors() a
+      JOIN kpi.team t ON t.id = a.team_id
+      JOIN kpi.team u ON u.id = a.ancestor_id;
+COMMENT ON VIEW kpi.team_ancestor IS 'The tree of teams, flattened: every team with itself and each team above it, and when. "DACH and below" is: ancestor = ''dach''';
+COMMENT ON COLUMN kpi.team_ancestor.team_id IS 'The team (kpi.team.id)';
+COMMENT ON COLUMN kpi.team_ancestor.team IS 'Key of the team';
+COMMENT ON COLUMN kpi.team_ancestor.ancestor_id IS 'The team above it, or itself (kpi.team.id)';
+COMMENT ON COLUMN kpi.team_ancestor.ancestor IS 'Key of the ancestor';
+COMMENT ON COLUMN kpi.team_ancestor.depth IS 'How many levels above the team: 0 itself, 1 its parent';
+COMMENT ON COLUMN kpi.team_ancestor.since IS 'First day; NULL: always';
+COMMENT ON COLUMN kpi.team_ancestor.until IS 'First day on which it does not hold any more; NULL: open';

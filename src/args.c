@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * args.c
+ *	  Arguments of the defining functions, and the words of their errors.
+ *
+ * Called by def_team.c, def_member.c and def_goal.c.  Takes no locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "args.h"
+#include "def.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "spi.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+
+char *
+kpi_arg_text(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static void
+check_name(const char *value, const char *what)
+{
+	size_t		length = strlen(value);
+
+	if (length == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what)));
+	if (isspace((unsigned char) value[0]) ||
+		isspace((unsigned char) value[length - 1]))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s \"%s\" must not begin or end with a space", what, value),
+				 errhint("Use btrim() on what you pass.")));
+	if (length > KPI_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", what),
+				 errdetail("It has %zu bytes, the limit is %d.", length, KPI_MAX_KEY)));
+}
+
+char *
+kpi_arg_name(FunctionCallInfo fcinfo, int n, const char *what)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	return kpi_arg_optional_name(fcinfo, n, what);
+}
+
+char *
+kpi_arg_optional_name(FunctionCallInfo fcinfo, int n, const char *what)
+{
+	char	   *value = kpi_arg_text(fcinfo, n);
+
+	if (value)
+		check_name(value, what);
+	return value;
+}
+
+DateADT
+kpi_arg_day(FunctionCallInfo fcinfo, int n, const char *name, DateADT if_null)
+{
+	DateADT		day;
+
+	if (PG_ARGISNULL(n))
+		return if_null;
+	day = PG_GETARG_DATEADT(n);
+	if (DATE_NOT_FINITE(day) && day != if_null)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("\"%s\" must be a day, not %s", name,
+						DATE_IS_NOBEGIN(day) ? "-infinity" : "infinity")));
+	return day;
+}
+
+char *
+kpi_day_text(DateADT day)
+{
+	struct pg_tm tm = {0};
+	char		buf[MAXDATELEN + 1];
+
+	if (DATE_IS_NOBEGIN(day))
+		return pstrdup("always");
+	if (DATE_IS_NOEND(day))
+		return pstrdup("open");
+	j2date(day + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+	EncodeDateOnly(&tm, USE_ISO_DATES, buf);
+	return pstrdup(buf);
+}
+
+char *
+kpi_list_some(const char *sql, int32 id)
+{
+	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(id));
+	uint64		shown = rows > 6 ? 5 : rows;
+	StringInfoData text;
+
+	if (rows == 0)
+		return NULL;
+
+	initStringInfo(&text);
+	for (uint64 r = 0; r < shown; r++)
+		appendStringInfo(&text, "%s%s",
+						 r == 0 ? "" : (r == rows - 1) ? " and " : ", ",
+						 kpi_spi_text(r, 1));
+	if (shown < rows)
+		appendStringInfo(&text, " and " UINT64_FORMAT " others", rows - shown);
+	return text.data;
+}
