@@ -49,6 +49,7 @@ typedef struct KpiCalendar
  * kpi.holiday.  Valid until the next call that can process invalidations.
  */
 extern const KpiCalendar *kpi_calendar_get(int32 id);
+extern const KpiCalendar *kpi_calendar_find(int32 id);	/* NULL if unknown */
 extern int32 kpi_calendar_id(const char *name); /* error if unknown */
 
 extern bool kpi_grain_parse(const char *name, KpiGrain *grain);
@@ -69,7 +70,26 @@ extern void kpi_period_parse(const char *name, const KpiCalendar *cal, KpiGrain 
 /* Working days in [since, until], both inclusive; 0 when until < since. */
 extern int	kpi_workdays(DateADT since, DateADT until, const KpiCalendar *cal);
 
+extern bool kpi_is_workday(DateADT day, const KpiCalendar *cal);
+extern int	kpi_iso_weekday(DateADT day);	/* 1 = Monday */
+
 /* Today by kpi_now() in the calendar's time zone. */
 extern DateADT kpi_today(const KpiCalendar *cal);
+
+/*
+ * Weekday names as users write them ('mon', 'Monday'); 0 if it is none.  A
+ * comma-separated list of them: false, and the bad piece in *bad (which may be
+ * NULL), when it is not one.
+ */
+extern int	kpi_weekday_parse(const char *name);
+extern const char *kpi_weekday_name(int iso_weekday);	/* 'Monday' */
+extern bool kpi_working_days_parse(const char *list, bool working_day[8], const char **bad);
+
+/*
+ * Makes kpi.calendar_day hold every day from since to until (whole years,
+ * between 1900 and 2200) of every calendar.  Costs next to nothing when it
+ * does already (calendar_day.c).
+ */
+extern void kpi_calendar_day_extend(DateADT since, DateADT until);
 
 #endif							/* KPI_CALENDAR_H */

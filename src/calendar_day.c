@@ -1,0 +1,358 @@
+/*-------------------------------------------------------------------------
+ *
+ * calendar_day.c
+ *	  kpi.calendar_day, the readable table of days, and the triggers that keep
+ *	  it as the calendars say.
+ *
+ * Called by the triggers on kpi.calendar and kpi.holiday, in the transaction
+ * that changes them, and by the engine at a refresh
+ * (kpi_calendar_day_extend()).  The triggers also serve a restored dump, whose
+ * rows arrive by COPY, so that nothing here needs to be dumped.
+ *
+ * Invariants: all calendars have the same days, whole calendar years without
+ * gap, from FIRST_YEAR or earlier on; each row is what its calendar says.
+ * Locks: extending takes the row lock of kpi_internal.stamp, as every change
+ * of a calendar does, so that no row is made of a calendar that is just being
+ * changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "calendar.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "security.h"
+#include "spi.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(kpi_calendar_days);
+PG_FUNCTION_INFO_V1(kpi_calendar_changed);
+PG_FUNCTION_INFO_V1(kpi_restore_builtin);
+
+/* What a new installation holds, and what extending never goes beyond. */
+#define FIRST_YEAR 2000
+#define YEARS_AHEAD 10
+#define MIN_FILL_YEAR 1900
+#define MAX_FILL_YEAR 2200
+
+#define FIRST_DAY(year) (date2j(year, 1, 1) - POSTGRES_EPOCH_JDATE)
+#define LAST_DAY(year) (date2j(year, 12, 31) - POSTGRES_EPOCH_JDATE)
+
+/* Years known to be filled in this backend; valid while from <= to. */
+static int	filled_from = 1;
+static int	filled_to = 0;
+static bool callback_registered = false;
+
+static void
+filled_callback(Datum arg, Oid relid)
+{
+	/* Whatever changed: asking the table again is cheap. */
+	filled_from = 1;
+	filled_to = 0;
+}
+
+static int
+year_of(DateADT day)
+{
+	int			year,
+				month,
+				mday;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	return year;
+}
+
+/*
+ * kpi_internal.calendar_days(calendar_id, since, until): the computed columns
+ * of kpi.calendar_day, in their order there, but for the holiday's name;
+ * until is inclusive.  No rows for a calendar that is gone.
+ */
+Datum
+kpi_calendar_days(PG_FUNCTION_ARGS)
+{
+	int32		id = PG_GETARG_INT32(0);
+	DateADT		since = PG_GETARG_DATEADT(1);
+	DateADT		until = PG_GETARG_DATEADT(2);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const KpiCalendar *cal;
+
+	InitMaterializedSRF(fcinfo, 0);
+	cal = kpi_calendar_find(id);
+	if (cal == NULL)
+		return (Datum) 0;
+
+	for (DateADT day = since; day <= until; day++)
+	{
+		static const KpiGrain grains[] = {KPI_WEEK, KPI_MONTH, KPI_QUARTER, KPI_YEAR};
+		Datum		values[14];
+		bool		nulls[14] = {false};
+		int			c = 0;
+		DateADT		start = day;
+
+		values[c++] = Int32GetDatum(id);
+		values[c++] = DateADTGetDatum(day);
+		values[c++] = Int16GetDatum(kpi_iso_weekday(day));
+		values[c++] = CStringGetTextDatum(kpi_weekday_name(kpi_iso_weekday(day)));
+		for (int i = 0; i < lengthof(grains); i++)
+		{
+			char		name[KPI_PERIOD_NAME_LEN];
+
+			start = kpi_period_start(grains[i], day, cal);
+			kpi_period_name(grains[i], start, cal, name);
+			values[c++] = CStringGetTextDatum(name);
+			values[c++] = DateADTGetDatum(start);
+		}
+		values[c++] = BoolGetDatum(kpi_is_workday(day, cal));
+		/* Left by the loop: the start of the year. */
+		values[c++] = Int32GetDatum(kpi_workdays(start, day, cal));
+		Assert(c == lengthof(values));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+
+	return (Datum) 0;
+}
+
+/* Adds the days that are missing for calendar id (0: of all calendars). */
+static void
+fill_days(int32 id, DateADT since, DateADT until)
+{
+	kpi_spi_exec("INSERT INTO kpi.calendar_day (calendar_id, day, iso_weekday, weekday,"
+				 " week, week_start, month, month_start, quarter, quarter_start,"
+				 " year, year_start, is_working_day, workday_number, holiday) "
+				 "SELECT d.*, h.name FROM kpi.calendar c,"
+				 " kpi_internal.calendar_days(c.id, $2, $3) d"
+				 " LEFT JOIN kpi.holiday h ON h.calendar_id = d.calendar_id AND h.day = d.day "
+				 "WHERE $1 IN (0, c.id) "
+				 "ORDER BY d.calendar_id, d.day "
+				 "ON CONFLICT (calendar_id, day) DO NOTHING",
+				 3, KPI_INT4(id),
+				 KPI_VALUE(DATEOID, DateADTGetDatum(since)),
+				 KPI_VALUE(DATEOID, DateADTGetDatum(until)));
+}
+
+/* Makes the rows that are there what the calendar says now. */
+static void
+rewrite_days(int32 id, DateADT since, DateADT until)
+{
+	kpi_spi_exec("UPDATE kpi.calendar_day t"
+				 " SET week = n.week, week_start = n.week_start,"
+				 " quarter = n.quarter, quarter_start = n.quarter_start,"
+				 " year = n.year, year_start = n.year_start,"
+				 " is_working_day = n.is_working_day, workday_number = n.workday_number,"
+				 " holiday = n.holiday "
+				 "FROM (SELECT d.*, h.name AS holiday"
+				 " FROM kpi_internal.calendar_days($1, $2, $3) d"
+				 " LEFT JOIN kpi.holiday h ON h.calendar_id = d.calendar_id AND h.day = d.day) n "
+				 "WHERE t.calendar_id = $1 AND t.day BETWEEN $2 AND $3 AND t.day = n.day"
+				 " AND (t.week, t.week_start, t.quarter, t.quarter_start, t.year, t.year_start,"
+				 " t.is_working_day, t.workday_number, t.holiday) IS DISTINCT FROM"
+				 " (n.week, n.week_start, n.quarter, n.quarter_start, n.year, n.year_start,"
+				 " n.is_working_day, n.workday_number, n.holiday)",
+				 3, KPI_INT4(id),
+				 KPI_VALUE(DATEOID, DateADTGetDatum(since)),
+				 KPI_VALUE(DATEOID, DateADTGetDatum(until)));
+}
+
+/* First and last day in the table; false when it is empty. */
+static bool
+filled_range(DateADT *since, DateADT *until)
+{
+	bool		isnull;
+
+	kpi_spi_exec("SELECT pg_catalog.min(day), pg_catalog.max(day) "
+				 "FROM kpi.calendar_day WHERE calendar_id = "
+				 "(SELECT pg_catalog.min(calendar_id) FROM kpi.calendar_day)", 0);
+	*since = DatumGetDateADT(kpi_spi_datum(0, 1, &isnull));
+	if (isnull)
+		return false;
+	*until = DatumGetDateADT(kpi_spi_datum(0, 2, &isnull));
+	return true;
+}
+
+static void
+invalidate_calendars(void)
+{
+	CacheInvalidateRelcacheByRelid(kpi_relation_oid("kpi", "calendar"));
+	CacheInvalidateRelcacheByRelid(kpi_relation_oid("kpi", "holiday"));
+	/* From here on this transaction's own cache has the new state too. */
+	CommandCounterIncrement();
+}
+
+void
+kpi_calendar_day_extend(DateADT since, DateADT until)
+{
+	int			from = Max(year_of(Max(since, FIRST_DAY(MIN_FILL_YEAR))), MIN_FILL_YEAR);
+	int			to = Min(year_of(Min(until, LAST_DAY(MAX_FILL_YEAR))), MAX_FILL_YEAR);
+	DateADT		first,
+				last;
+	KpiSpi		spi;
+
+	if (from > to || (filled_from <= from && filled_to >= to))
+		return;
+
+	if (!callback_registered)
+	{
+		CacheRegisterRelcacheCallback(filled_callback, (Datum) 0);
+		callback_registered = true;
+	}
+
+	kpi_spi_begin(&spi);
+	if (filled_range(&first, &last) && first <= FIRST_DAY(from) && last >= LAST_DAY(to))
+	{
+		filled_from = year_of(first);
+		filled_to = year_of(last);
+	}
+	else
+	{
+		kpi_spi_exec("SELECT FROM kpi_internal.stamp WHERE id = 1 FOR UPDATE", 0);
+		if (filled_range(&first, &last))
+		{
+			from = Min(from, year_of(first));
+			to = Max(to, year_of(last));
+			if (FIRST_DAY(from) < first)
+				fill_days(0, FIRST_DAY(from), first - 1);
+			if (LAST_DAY(to) > last)
+				fill_days(0, last + 1, LAST_DAY(to));
+		}
+		else
+			fill_days(0, FIRST_DAY(from), LAST_DAY(to));
+		/* Should this be rolled back, filled_callback() hears of it. */
+		CacheInvalidateRelcacheByRelid(kpi_relation_oid("kpi", "calendar_day"));
+	}
+	kpi_spi_end(&spi);
+}
+
+/* A calendar came or changed: all its days. */
+static void
+calendar_row_changed(int32 id)
+{
+	DateADT		first,
+				last;
+
+	if (filled_range(&first, &last))
+	{
+		rewrite_days(id, first, last);
+		fill_days(id, first, last);
+	}
+	else
+		fill_days(id, FIRST_DAY(FIRST_YEAR),
+				  LAST_DAY(year_of(kpi_today(kpi_calendar_get(id))) + YEARS_AHEAD));
+}
+
+/* A holiday came or went: the numbers of the working days of its year. */
+static void
+holiday_row_changed(HeapTuple tuple, TupleDesc tupdesc)
+{
+	bool		isnull;
+	int32		id = DatumGetInt32(SPI_getbinval(tuple, tupdesc,
+												 SPI_fnumber(tupdesc, "calendar_id"), &isnull));
+	DateADT		day = DatumGetDateADT(SPI_getbinval(tuple, tupdesc,
+													SPI_fnumber(tupdesc, "day"), &isnull));
+	const KpiCalendar *cal = kpi_calendar_find(id);
+
+	if (cal != NULL && kpi_day_in_range(day))
+		rewrite_days(id, kpi_period_start(KPI_YEAR, day, cal),
+					 kpi_period_end(KPI_YEAR, day, cal));
+}
+
+/*
+ * AFTER ROW trigger of kpi.calendar and kpi.holiday.  Rows of a calendar that
+ * was deleted go by the foreign key.
+ */
+Datum
+kpi_calendar_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	tupdesc;
+	bool		is_holiday;
+	bool		isnull;
+	KpiSpi		spi;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "kpi_internal.calendar_changed() must be called as a trigger");
+
+	tupdesc = RelationGetDescr(trigdata->tg_relation);
+	is_holiday = RelationGetRelid(trigdata->tg_relation) == kpi_relation_oid("kpi", "holiday");
+	invalidate_calendars();
+
+	kpi_spi_begin(&spi);
+	if (is_holiday)
+	{
+		holiday_row_changed(trigdata->tg_trigtuple, tupdesc);
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+			holiday_row_changed(trigdata->tg_newtuple, tupdesc);
+	}
+	else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		calendar_row_changed(DatumGetInt32(SPI_getbinval(trigdata->tg_newtuple, tupdesc,
+														 SPI_fnumber(tupdesc, "id"), &isnull)));
+	else if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		calendar_row_changed(DatumGetInt32(SPI_getbinval(trigdata->tg_trigtuple, tupdesc,
+														 SPI_fnumber(tupdesc, "id"), &isnull)));
+	kpi_spi_end(&spi);
+
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * BEFORE INSERT ROW trigger for tables in which CREATE EXTENSION puts rows
+ * itself (kpi_internal.restore_builtin()).  A dump holds those rows too, as
+ * users may have changed them.  When one arrives, the row that has its id
+ * becomes what the dump says, and nothing is inserted.
+ */
+Datum
+kpi_restore_builtin(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	tupdesc;
+	StringInfoData sql;
+	Oid			types[2];
+	Datum		values[2];
+	bool		isnull;
+	const char *separator = "";
+	KpiSpi		spi;
+	bool		found;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		elog(ERROR, "kpi_internal.restore_builtin() must be called as a trigger before insert");
+
+	tupdesc = RelationGetDescr(trigdata->tg_relation);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s SET ",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigdata->tg_relation)),
+												RelationGetRelationName(trigdata->tg_relation)));
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		if (att->attisdropped || strcmp(NameStr(att->attname), "id") == 0)
+			continue;
+		appendStringInfo(&sql, "%s%s = ($2).%s", separator,
+						 quote_identifier(NameStr(att->attname)),
+						 quote_identifier(NameStr(att->attname)));
+		separator = ", ";
+	}
+	appendStringInfoString(&sql, " WHERE id = $1");
+
+	types[0] = INT4OID;
+	values[0] = SPI_getbinval(trigdata->tg_trigtuple, tupdesc,
+							  SPI_fnumber(tupdesc, "id"), &isnull);
+	types[1] = tupdesc->tdtypeid;
+	values[1] = heap_copy_tuple_as_datum(trigdata->tg_trigtuple, tupdesc);
+
+	kpi_spi_begin(&spi);
+	found = kpi_spi_exec(sql.data, 2, KPI_VALUE(types[0], values[0]),
+						 KPI_VALUE(types[1], values[1])) > 0;
+	kpi_spi_end(&spi);
+
+	return PointerGetDatum(found ? NULL : trigdata->tg_trigtuple);
+}
