@@ -73,8 +73,10 @@ typedef enum KpiInputType
  * One measure of a layout.  It takes ninputs consecutive inputs:
  *	count	1 boolean: does the fact count (NULL: no)
  *	sum,avg 1 number (NULL: not a fact of this measure)
- *	rate	2 booleans: cond, of (a fact when "of" is true)
- *	ratio	2 numbers (a fact when either is not NULL)
+ *	rate	2 booleans: cond, of (a fact when "of" is true; cond counts only
+ *			among those)
+ *	ratio	2 numbers (a fact when either is not NULL; left out of both sums
+ *			when either is not finite)
  */
 typedef struct KpiLayoutMeasure
 {
@@ -94,16 +96,20 @@ typedef struct KpiLayout
 	int			nmeasures;
 	int			ninputs;
 	uint32		cell_size;		/* of a cell with all its states, narrow */
-	KpiInputType *input_types;	/* [ninputs], set by the caller or
-								 * kpi_layout_input_types() */
+	KpiInputType *input_types;	/* [ninputs]; boolean or numeric as the kind
+								 * needs, unless the caller or
+								 * kpi_layout_input_types() changes it */
 	KpiLayoutMeasure measures[FLEXIBLE_ARRAY_MEMBER];
 } KpiLayout;
 
-/* cell.c: layouts */
+/* cell_layout.c */
 extern KpiLayout *kpi_layout_parse(const char *spec);	/* in the current
 														 * context; errors on
 														 * malformed text */
 extern KpiInputType kpi_input_type(Oid type);	/* error if not one of them */
+
+/* Sets the types of all inputs; error if a measure cannot take one. */
+extern void kpi_layout_input_types(KpiLayout *layout, const Oid *types);
 extern int	kpi_kind_ninputs(KpiKind kind);
 extern const char *kpi_kind_name(KpiKind kind);
 extern bool kpi_kind_parse(const char *name, KpiKind *kind);
