@@ -74,7 +74,7 @@ reader_finish(KpiCellReader *reader)
 
 /* ---- text ---- */
 
-static void
+static void pg_attribute_noreturn()
 text_error(const KpiTextInput *in, const char *detail)
 {
 	ereport(ERROR,

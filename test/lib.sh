@@ -168,6 +168,19 @@ kpi_new_dir()
 	printf '%s\n' "$dir"
 }
 
+# The directory where a server listens, for one whose files are in this one:
+# the same, unless its name is too long for a socket's path.
+kpi_socket_dir()
+{
+	local socket=$1/.s.PGSQL.5432.lock
+
+	if [ ${#socket} -lt 107 ]; then
+		printf '%s\n' "$1"
+	else
+		kpi_new_dir /tmp
+	fi
+}
+
 # kpi_start DATA SOCKETS LOG [SETTING...]: makes a cluster that listens on a
 # Unix socket only, lets every local user in, and is not crash-safe.
 kpi_start()
