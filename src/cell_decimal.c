@@ -289,18 +289,35 @@ trim_narrow(KpiDecimal *a)
 	a->scale = scale;
 }
 
+/* Put together from two halves; below 2^119 < 10^36 each fits 64 bits. */
+static Numeric
+numeric_from_int128(int128 value, int scale)
+{
+	int64		unit = powers_of_ten[MAX_POWER];
+	Datum		parts[3];
+	Datum		product;
+	Datum		sum;
+
+	parts[0] = NumericGetDatum(int64_div_fast_to_numeric((int64) (value / unit), scale));
+	parts[1] = NumericGetDatum(int64_to_numeric(unit));
+	parts[2] = NumericGetDatum(int64_div_fast_to_numeric((int64) (value % unit), scale));
+	product = DirectFunctionCall2(numeric_mul, parts[0], parts[1]);
+	sum = DirectFunctionCall2(numeric_add, product, parts[2]);
+	for (int i = 0; i < lengthof(parts); i++)
+		pfree(DatumGetPointer(parts[i]));
+	pfree(DatumGetPointer(product));
+	return DatumGetNumeric(sum);
+}
+
 Numeric
 kpi_decimal_numeric(const KpiDecimal *a)
 {
 	KpiDecimal	trimmed = *a;
-	Datum		high;
-	Datum		low;
-	Datum		unit;
+	Numeric		copy;
 
 	if (a->wide != NULL)
 	{
-		Numeric		copy = palloc(VARSIZE(a->wide));
-
+		copy = palloc(VARSIZE(a->wide));
 		memcpy(copy, a->wide, VARSIZE(a->wide));
 		return copy;
 	}
@@ -308,16 +325,7 @@ kpi_decimal_numeric(const KpiDecimal *a)
 	trim_narrow(&trimmed);
 	if (trimmed.value == (int64) trimmed.value)
 		return int64_div_fast_to_numeric((int64) trimmed.value, trimmed.scale);
-
-	/* 2^119 < 10^36, so that both halves fit 64 bits */
-	unit = NumericGetDatum(int64_to_numeric(powers_of_ten[MAX_POWER]));
-	high = NumericGetDatum(int64_div_fast_to_numeric((int64) (trimmed.value / powers_of_ten[MAX_POWER]),
-													 trimmed.scale));
-	low = NumericGetDatum(int64_div_fast_to_numeric((int64) (trimmed.value % powers_of_ten[MAX_POWER]),
-													trimmed.scale));
-	high = DirectFunctionCall2(numeric_mul, high, unit);
-	return DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-											   DirectFunctionCall2(numeric_add, high, low)));
+	return numeric_from_int128(trimmed.value, trimmed.scale);
 }
 
 void

@@ -177,7 +177,7 @@ static void
 text_state(KpiTextInput *in, KpiCellReader *reader)
 {
 	char		name[NAMEDATALEN];
-	KpiKind		kind;
+	KpiKind		kind = KPI_COUNT;
 	uint32		offset;
 	int64		id;
 	const char *problem;
