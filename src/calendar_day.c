@@ -11,8 +11,8 @@
  *
  * Invariants: all calendars have the same days, whole calendar years without
  * gap, from FIRST_YEAR or earlier on; each row is what its calendar says.
- * Locks: extending takes the row lock of kpi_internal.stamp, as every change
- * of a calendar does, so that no row is made of a calendar that is just being
+ * Locks: writing takes the row lock of kpi_internal.stamp, as every change of
+ * a calendar does, so that no row is made of a calendar that is just being
  * changed.
  *
  *-------------------------------------------------------------------------
@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(kpi_calendar_days);
+PG_FUNCTION_INFO_V1(kpi_calendar_day_extend_sql);
 PG_FUNCTION_INFO_V1(kpi_calendar_changed);
 PG_FUNCTION_INFO_V1(kpi_restore_builtin);
 
@@ -161,6 +162,16 @@ rewrite_days(int32 id, DateADT since, DateADT until)
 				 KPI_VALUE(DATEOID, DateADTGetDatum(until)));
 }
 
+/*
+ * Makes changes of calendars, of holidays and of the table's span wait for
+ * each other's end, so that each is made of what the one before left.
+ */
+static void
+lock_calendars(void)
+{
+	kpi_spi_exec("SELECT FROM kpi_internal.stamp WHERE id = 1 FOR UPDATE", 0);
+}
+
 /* First and last day in the table; false when it is empty. */
 static bool
 filled_range(DateADT *since, DateADT *until)
@@ -212,7 +223,7 @@ kpi_calendar_day_extend(DateADT since, DateADT until)
 	}
 	else
 	{
-		kpi_spi_exec("SELECT FROM kpi_internal.stamp WHERE id = 1 FOR UPDATE", 0);
+		lock_calendars();
 		if (filled_range(&first, &last))
 		{
 			from = Min(from, year_of(first));
@@ -228,6 +239,13 @@ kpi_calendar_day_extend(DateADT since, DateADT until)
 		CacheInvalidateRelcacheByRelid(kpi_relation_oid("kpi", "calendar_day"));
 	}
 	kpi_spi_end(&spi);
+}
+
+Datum
+kpi_calendar_day_extend_sql(PG_FUNCTION_ARGS)
+{
+	kpi_calendar_day_extend(PG_GETARG_DATEADT(0), PG_GETARG_DATEADT(1));
+	PG_RETURN_VOID();
 }
 
 /* A calendar came or changed: all its days. */
@@ -265,7 +283,9 @@ holiday_row_changed(HeapTuple tuple, TupleDesc tupdesc)
 
 /*
  * AFTER ROW trigger of kpi.calendar and kpi.holiday.  Rows of a calendar that
- * was deleted go by the foreign key.
+ * was deleted go by the foreign key.  The functions that define calendars hold
+ * the lock already; a parallel restore, which loads both tables at once, does
+ * not.
  */
 Datum
 kpi_calendar_changed(PG_FUNCTION_ARGS)
@@ -281,9 +301,10 @@ kpi_calendar_changed(PG_FUNCTION_ARGS)
 
 	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	is_holiday = RelationGetRelid(trigdata->tg_relation) == kpi_relation_oid("kpi", "holiday");
-	invalidate_calendars();
 
 	kpi_spi_begin(&spi);
+	lock_calendars();
+	invalidate_calendars();
 	if (is_holiday)
 	{
 		holiday_row_changed(trigdata->tg_trigtuple, tupdesc);
@@ -313,8 +334,8 @@ kpi_restore_builtin(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	tupdesc;
 	StringInfoData sql;
-	Oid			types[2];
-	Datum		values[2];
+	Datum		id;
+	Datum		row;
 	bool		isnull;
 	const char *separator = "";
 	KpiSpi		spi;
@@ -324,6 +345,13 @@ kpi_restore_builtin(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
 		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		elog(ERROR, "kpi_internal.restore_builtin() must be called as a trigger before insert");
+
+	/* It writes as the owner of the extension: never to a user's table. */
+	if (trigdata->tg_relation->rd_rel->relowner != kpi_extension_owner())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" does not belong to extension \"pg_kpi\"",
+						RelationGetRelationName(trigdata->tg_relation))));
 
 	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	initStringInfo(&sql);
@@ -343,15 +371,13 @@ kpi_restore_builtin(PG_FUNCTION_ARGS)
 	}
 	appendStringInfoString(&sql, " WHERE id = $1");
 
-	types[0] = INT4OID;
-	values[0] = SPI_getbinval(trigdata->tg_trigtuple, tupdesc,
-							  SPI_fnumber(tupdesc, "id"), &isnull);
-	types[1] = tupdesc->tdtypeid;
-	values[1] = heap_copy_tuple_as_datum(trigdata->tg_trigtuple, tupdesc);
+	id = SPI_getbinval(trigdata->tg_trigtuple, tupdesc,
+					   SPI_fnumber(tupdesc, "id"), &isnull);
+	row = heap_copy_tuple_as_datum(trigdata->tg_trigtuple, tupdesc);
 
 	kpi_spi_begin(&spi);
-	found = kpi_spi_exec(sql.data, 2, KPI_VALUE(types[0], values[0]),
-						 KPI_VALUE(types[1], values[1])) > 0;
+	found = kpi_spi_exec(sql.data, 2, KPI_VALUE(INT4OID, id),
+						 KPI_VALUE(tupdesc->tdtypeid, row)) > 0;
 	kpi_spi_end(&spi);
 
 	return PointerGetDatum(found ? NULL : trigdata->tg_trigtuple);

@@ -74,6 +74,10 @@ CREATE FUNCTION kpi_internal.calendar_days(calendar_id integer, since date, unti
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_calendar_days' LANGUAGE C STABLE STRICT ROWS 366;
 
+-- What the engine does at a refresh: both inclusive.
+CREATE FUNCTION kpi_internal.calendar_day_extend(since date, until date) RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_calendar_day_extend_sql' LANGUAGE C STRICT;
+
 CREATE FUNCTION kpi_internal.calendar_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'kpi_calendar_changed' LANGUAGE C;
 
@@ -87,12 +91,27 @@ AS 'MODULE_PATHNAME', 'kpi_calendar_changed' LANGUAGE C;
 CREATE FUNCTION kpi_internal.restore_builtin() RETURNS trigger
 AS 'MODULE_PATHNAME', 'kpi_restore_builtin' LANGUAGE C;
 
+-- A parallel restore loads all tables of a dump at once, also those that refer
+-- to each other (pg_dump keeps no order between the data of an extension's
+-- tables), so a new row must not be looked up in the table it refers to.  The
+-- functions do that; the foreign key stays for those who read, and still keeps
+-- what is referred to from being deleted.  Before the table's own triggers, as
+-- it would disable them too.
+ALTER TABLE kpi.holiday DISABLE TRIGGER ALL;
+-- Only calendar_day.c writes here, by the thousand: a third of the time saved.
+ALTER TABLE kpi.calendar_day DISABLE TRIGGER ALL;
+
 CREATE TRIGGER restore_builtin BEFORE INSERT ON kpi.calendar
     FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION kpi_internal.restore_builtin();
 CREATE TRIGGER calendar_changed AFTER INSERT OR UPDATE OR DELETE ON kpi.calendar
     FOR EACH ROW EXECUTE FUNCTION kpi_internal.calendar_changed();
 CREATE TRIGGER calendar_changed AFTER INSERT OR UPDATE OR DELETE ON kpi.holiday
     FOR EACH ROW EXECUTE FUNCTION kpi_internal.calendar_changed();
+
+-- Also where rows arrive with session_replication_role = replica.
+ALTER TABLE kpi.calendar ENABLE ALWAYS TRIGGER restore_builtin;
+ALTER TABLE kpi.calendar ENABLE ALWAYS TRIGGER calendar_changed;
+ALTER TABLE kpi.holiday ENABLE ALWAYS TRIGGER calendar_changed;
 
 SELECT pg_catalog.pg_extension_config_dump('kpi.calendar', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.calendar_id_seq', '');
