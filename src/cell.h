@@ -36,10 +36,6 @@ typedef enum KpiKind
 								 * measure id 0: the whole fact */
 } KpiKind;
 
-/*
- * Exact decimal: value * 10^-scale while it fits 128 bits; beyond that
- * cell_decimal.c keeps it as a numeric.
- */
 typedef struct KpiCell
 {
 	int32		vl_len_;		/* varlena header (do not touch directly) */

@@ -124,8 +124,10 @@ cell_agg_init(FunctionCallInfo fcinfo, const text *spec)
 	if (ninputs != layout->ninputs)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("layout \"%s\" takes %d inputs, not %d",
-						text_to_cstring(spec), layout->ninputs, ninputs),
+				 errmsg_plural("layout \"%s\" takes %d input, not %d",
+							   "layout \"%s\" takes %d inputs, not %d",
+							   layout->ninputs,
+							   text_to_cstring(spec), layout->ninputs, ninputs),
 				 errhint("Kinds count, sum and avg take one input, rate and ratio take two.")));
 	types = palloc(ninputs * sizeof(Oid));
 	for (int i = 0; i < ninputs; i++)
