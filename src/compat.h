@@ -20,4 +20,13 @@
 #error "pg_kpi needs a compiler with 128-bit integers"
 #endif
 
+/* Rights by class of object became one function for all in 16. */
+#if PG_VERSION_NUM < 160000
+#define kpi_class_ownercheck(relid, role) pg_class_ownercheck(relid, role)
+#define kpi_proc_aclcheck(funcid, role, mode) pg_proc_aclcheck(funcid, role, mode)
+#else
+#define kpi_class_ownercheck(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#define kpi_proc_aclcheck(funcid, role, mode) object_aclcheck(ProcedureRelationId, funcid, role, mode)
+#endif
+
 #endif							/* KPI_COMPAT_H */

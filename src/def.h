@@ -89,6 +89,15 @@ extern List *kpi_leaf_relids(Oid relid);
 extern KpiLayout *kpi_stream_layout(const KpiStream *stream, const Bitmapset *which);
 extern char *kpi_layout_spec(const KpiLayout *layout);	/* '7:count,8:sum' */
 
+/* ---- def_source.c ---- */
+
+/*
+ * What the rows of a source mean has changed: keeps writers out until the
+ * transaction ends, makes every backend read the definition anew and starts a
+ * new epoch in each of its streams.  Checks no rights.
+ */
+extern void kpi_source_redefined(int32 source_id);
+
 /* ---- facts.c ---- */
 
 /*

@@ -80,3 +80,104 @@ CREATE TABLE kpi_internal.formula_input (
     input_kpi_id integer NOT NULL REFERENCES kpi.kpi,
     PRIMARY KEY (kpi_id, name)
 );
+
+SELECT pg_catalog.pg_extension_config_dump('kpi.source', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.source_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.dimension', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.kpi', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.kpi_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi_internal.stream', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi_internal.stream_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi_internal.measure', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi_internal.measure_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi_internal.formula_input', '');
+
+COMMENT ON TABLE kpi.source IS 'Sources of facts. Written by kpi.create_source(), kpi.alter_source(), kpi.drop_source(). Expressions are SQL over the columns of one row, with every name outside pg_catalog qualified';
+COMMENT ON COLUMN kpi.source.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.source.name IS 'Name; unique';
+COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name';
+COMMENT ON COLUMN kpi.source.key IS 'Expression that identifies a fact; NULL: none given';
+COMMENT ON COLUMN kpi.source.owner IS 'Expression for the member a fact counts for, by key; NULL: see team';
+COMMENT ON COLUMN kpi.source.team IS 'Expression for the team a fact counts for, by key; NULL with owner NULL: facts count for the company';
+COMMENT ON COLUMN kpi.source.at IS 'Expression for when a fact happened: timestamptz, timestamp (local time) or date';
+COMMENT ON COLUMN kpi.source.filter IS 'Condition that facts meet; NULL: every row is a fact';
+COMMENT ON COLUMN kpi.source.grain IS 'Finest grain that the facts mean anything at: day, week, month, quarter or year';
+COMMENT ON COLUMN kpi.source.calendar_id IS 'Calendar whose time zone says on which day a fact counts (kpi.calendar.id)';
+COMMENT ON COLUMN kpi.source.author IS 'Role that created the source; its expressions run as this role';
+COMMENT ON COLUMN kpi.source.created_at IS 'When it was created';
+COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
+COMMENT ON COLUMN kpi.dimension.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';
+COMMENT ON COLUMN kpi.dimension.position IS 'Place among the dimensions of the source, from 1';
+COMMENT ON COLUMN kpi.dimension.name IS 'Name; unique within the source';
+COMMENT ON COLUMN kpi.dimension.expression IS 'Expression for the value, as text';
+COMMENT ON TABLE kpi.kpi IS 'KPIs. Written by kpi.create_kpi(), kpi.alter_kpi(), kpi.drop_kpi()';
+COMMENT ON COLUMN kpi.kpi.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.kpi.name IS 'Name, by which formulas and goals call it; unique';
+COMMENT ON COLUMN kpi.kpi.title IS 'What people call it; the name when none was given';
+COMMENT ON COLUMN kpi.kpi.kind IS 'measure: an aggregate over a source; formula: computed from other KPIs';
+COMMENT ON COLUMN kpi.kpi.source_id IS 'The source of a measure (kpi.source.id); NULL for a formula';
+COMMENT ON COLUMN kpi.kpi.measure IS 'The aggregate: count, sum, avg, rate or ratio; NULL for a formula';
+COMMENT ON COLUMN kpi.kpi.filter IS 'Condition that facts of this KPI meet besides that of the source; NULL: none';
+COMMENT ON COLUMN kpi.kpi.owner IS 'Expression for the member its facts count for, where it is not that of the source; else NULL';
+COMMENT ON COLUMN kpi.kpi.team IS 'Expression for the team its facts count for, where it is not that of the source; else NULL';
+COMMENT ON COLUMN kpi.kpi.at IS 'Expression for when its facts happened, where it is not that of the source; else NULL';
+COMMENT ON COLUMN kpi.kpi.formula IS 'Formula over the names of other KPIs; NULL for a measure';
+COMMENT ON COLUMN kpi.kpi.unit IS 'Unit of the values. For a measure over an interval also what they are counted in: seconds, minutes, hours, days or weeks';
+COMMENT ON COLUMN kpi.kpi.direction IS 'up: more is better; down: less is better';
+COMMENT ON COLUMN kpi.kpi.is_additive IS 'Whether the values of days add up to those of longer periods: true of count and sum';
+COMMENT ON COLUMN kpi.kpi.description IS 'What it means, for people';
+COMMENT ON COLUMN kpi.kpi.created_at IS 'When it was created';
+
+CREATE FUNCTION kpi.create_source(name text, relation text, key text DEFAULT NULL, owner text DEFAULT NULL,
+                                  team text DEFAULT NULL, at text DEFAULT NULL, filter text DEFAULT NULL,
+                                  dimensions jsonb DEFAULT NULL, grain text DEFAULT 'day',
+                                  calendar text DEFAULT 'default')
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_source';
+COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text) IS
+'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run as the caller, the source''s author; functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, belongs to another role (and SELECT and TRIGGER are not both granted) or has row security for the author; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
+
+CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
+                                 owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,
+                                 filter text DEFAULT NULL, dimensions jsonb DEFAULT NULL,
+                                 grain text DEFAULT NULL, calendar text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_source';
+COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text) IS
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; the caller is not the author, a member of that role or a superuser';
+
+CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_source';
+COMMENT ON FUNCTION kpi.drop_source(text, boolean) IS
+'Drops a source, its rollups and its triggers on the table; the table stays. Errors: KPIs use it, unless cascade drops them too (with formulas and goals over them); the caller is not the author, a member of that role or a superuser';
+
+CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text DEFAULT NULL,
+                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
+                               at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
+                               direction text DEFAULT 'up', title text DEFAULT NULL,
+                               description text DEFAULT NULL)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_kpi';
+COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
+'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s author, for a formula, neither that of all its sources nor an editor';
+
+CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure text DEFAULT NULL,
+                              filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
+                              at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
+                              direction text DEFAULT NULL, title text DEFAULT NULL,
+                              description text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_kpi';
+COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
+'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse';
+
+CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_kpi';
+COMMENT ON FUNCTION kpi.drop_kpi(text, boolean) IS
+'Drops a KPI and its values. Errors: formulas or goals use it, unless cascade drops them too (goals need an editor); no rights on it (see kpi.create_kpi())';
+
+CREATE FUNCTION kpi.facts_query(source text, kpi text DEFAULT NULL)
+    RETURNS text STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_facts_query_sql';
+COMMENT ON FUNCTION kpi.facts_query(text, text) IS
+'The query that says what the rows of a source mean: one row per fact with owner, at, day, the dimensions and the inputs of the measures (m<id>_<number>). Everything pg_kpi shows is this query, grouped. KPIs with an owner or time of their own have their own query: name the KPI to see it. Errors: unknown source; the KPI is not a measure of it; the table is gone';
+
+CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
+    RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_formula_value';

@@ -1,0 +1,547 @@
+/*-------------------------------------------------------------------------
+ *
+ * def_source.c
+ *	  SQL functions that define sources.
+ *
+ * The author of a source is the role that creates it; its expressions are
+ * checked and evaluated as that role.  Whoever has the author's privileges
+ * may change it.  Locks: the source's table first (source_table.c), then rows
+ * of our own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "args.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "def_source.h"
+#include "engine.h"
+#include "facts.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "source_table.h"
+#include "spi.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+
+PG_FUNCTION_INFO_V1(kpi_create_source);
+PG_FUNCTION_INFO_V1(kpi_alter_source);
+PG_FUNCTION_INFO_V1(kpi_drop_source);
+PG_FUNCTION_INFO_V1(kpi_facts_query_sql);
+
+/* A named dimension, as written and then as checked. */
+typedef struct Dimension
+{
+	char	   *name;
+	char	   *expression;
+} Dimension;
+
+/* ---- whose source ---- */
+
+bool
+kpi_is_author(const char *author)
+{
+	Oid			role = get_role_oid(author, true);
+
+	return superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role));
+}
+
+void
+kpi_author_switch(KpiUser *state, const KpiSourceRow *source)
+{
+	Oid			role = get_role_oid(source->author, true);
+
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\", the author of source \"%s\", does not exist",
+						source->author, source->name),
+				 errhint("Create the role again, or drop the source and create it anew.")));
+	kpi_user_switch(state, role);
+}
+
+static Oid
+relid_by_name(const char *relation)
+{
+	KpiSource	source = {0};
+
+	DeconstructQualifiedName(stringToQualifiedNameList(relation),
+							 &source.schema_name, &source.relation_name);
+	return kpi_source_relid(&source);
+}
+
+static char *
+copy_text(MemoryContext context, int column)
+{
+	char	   *value = kpi_spi_text(0, column);
+
+	return value == NULL ? NULL : MemoryContextStrdup(context, value);
+}
+
+static KpiSourceRow *
+read_row(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT id, name, relation, key, owner, team, at, filter, author "
+					 "FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("source \"%s\" does not exist", name),
+				 errhint("Table kpi.source lists the sources.")));
+	row->id = kpi_spi_int4(0, 1);
+	row->name = copy_text(context, 2);
+	row->relation = copy_text(context, 3);
+	row->key = copy_text(context, 4);
+	row->owner = copy_text(context, 5);
+	row->team = copy_text(context, 6);
+	row->at = copy_text(context, 7);
+	row->filter = copy_text(context, 8);
+	row->author = copy_text(context, 9);
+	kpi_spi_end(&spi);
+
+	row->relid = relid_by_name(row->relation);
+	return row;
+}
+
+KpiSourceRow *
+kpi_source_row_open(const char *name, bool need_table)
+{
+	KpiSourceRow *row = read_row(name);
+
+	if (!kpi_is_author(row->author))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for source \"%s\"", row->name),
+				 errdetail("Its author is role \"%s\".", row->author),
+				 errhint("Only its author, members of that role and superusers may change a source and its KPIs.")));
+	if (OidIsValid(row->relid))
+	{
+		/* What the source says may have changed while we waited. */
+		kpi_source_table_lock(row->relid);
+		row = read_row(name);
+	}
+	if (need_table)
+	{
+		if (!OidIsValid(row->relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("table %s of source \"%s\" does not exist", row->relation, row->name),
+					 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+		kpi_source_table_check_role(row->relid, get_role_oid(row->author, false));
+	}
+	return row;
+}
+
+/* ---- dimensions ---- */
+
+/* Names stand beside the other columns of the facts query. */
+static void
+check_dimension_name(const char *name, const char *source)
+{
+	int			id,
+				input,
+				end = 0;
+
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name \"%s\" of a dimension of source \"%s\" is empty or too long", name, source),
+				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
+	if (strcmp(name, "owner") == 0 || strcmp(name, "at") == 0 || strcmp(name, "day") == 0 ||
+		(sscanf(name, "m%d_%d%n", &id, &input, &end) == 2 && name[end] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("dimension \"%s\" of source \"%s\" has a reserved name", name, source),
+				 errhint("The facts query has columns owner, at, day, m1_1 and so on: choose another name.")));
+}
+
+/* An object of names and expressions. */
+static List *
+parse_dimensions(Jsonb *json, const char *source)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	List	   *dimensions = NIL;
+	Dimension  *dimension = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dimensions of source \"%s\" are not a JSON object", source),
+				 errhint("Write names and expressions, like '{\"product\": \"product\", \"region\": \"upper(region)\"}'.")));
+
+	it = JsonbIteratorInit(&json->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			dimension = palloc(sizeof(Dimension));
+			dimension->name = pnstrdup(value.val.string.val, value.val.string.len);
+			check_dimension_name(dimension->name, source);
+		}
+		else if (token == WJB_VALUE)
+		{
+			if (value.type != jbvString)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("dimension \"%s\" of source \"%s\" is not a string",
+								dimension->name, source),
+						 errhint("Write its expression as a string.")));
+			dimension->expression = pnstrdup(value.val.string.val, value.val.string.len);
+			dimensions = lappend(dimensions, dimension);
+		}
+	}
+	return dimensions;
+}
+
+/* As the source's author. */
+static void
+check_dimensions(Oid relid, List *dimensions, const char *source)
+{
+	ListCell   *lc;
+
+	foreach(lc, dimensions)
+	{
+		Dimension  *dimension = lfirst(lc);
+		char	   *what = psprintf("dimension \"%s\" of source \"%s\"", dimension->name, source);
+		KpiExpr		expr = kpi_expr_check_full(relid, dimension->expression, what);
+
+		dimension->expression = kpi_key_as_text(&expr, what);
+	}
+}
+
+static void
+write_dimensions(int32 source_id, List *dimensions)
+{
+	int			position = 0;
+	ListCell   *lc;
+
+	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(source_id));
+	foreach(lc, dimensions)
+	{
+		Dimension  *dimension = lfirst(lc);
+
+		kpi_spi_exec("INSERT INTO kpi.dimension (source_id, position, name, expression) "
+					 "VALUES ($1, $2::smallint, $3, $4)",
+					 4, KPI_INT4(source_id), KPI_INT4(++position),
+					 KPI_TEXT(dimension->name), KPI_TEXT(dimension->expression));
+	}
+}
+
+/* Dimensions that are stored already, to be checked again. */
+static List *
+read_dimensions(int32 source_id)
+{
+	KpiSource  *source = kpi_source_load(source_id, false);
+	List	   *dimensions = NIL;
+
+	for (int i = 0; i < source->ndims; i++)
+	{
+		Dimension  *dimension = palloc(sizeof(Dimension));
+
+		dimension->name = source->dim_names[i];
+		dimension->expression = source->dim_exprs[i];
+		dimensions = lappend(dimensions, dimension);
+	}
+	return dimensions;
+}
+
+/* ---- the functions ---- */
+
+static void
+check_grain(const char *grain)
+{
+	KpiGrain	parsed;
+
+	if (!kpi_grain_parse(grain, &parsed))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown grain \"%s\"", grain),
+				 errhint("Grains are day, week, month, quarter and year.")));
+}
+
+static void
+check_new_name(const char *name)
+{
+	if (kpi_spi_exec("SELECT FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("source \"%s\" already exists", name),
+				 errhint("Change it with kpi.alter_source(), or choose another name.")));
+}
+
+/* Checks the expressions of a source and leaves them deparsed in the row. */
+static void
+check_expressions(KpiSourceRow *row, List *dimensions)
+{
+	KpiUser		user;
+
+	if (row->owner != NULL && row->team != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" has both an owner and a team", row->name),
+				 errhint("Facts count for members (owner), for teams (team), or, with neither, for the company.")));
+
+	kpi_author_switch(&user, row);
+	(void) kpi_stream_key(row, NULL, NULL, NULL, NULL);
+	row->key = kpi_text_check(row->relid, row->key, psprintf("key of source \"%s\"", row->name));
+	row->owner = kpi_text_check(row->relid, row->owner, "owner");
+	row->team = kpi_text_check(row->relid, row->team, "team");
+	row->at = kpi_text_check(row->relid, row->at, "time (at)");
+	row->filter = kpi_filter_check(row->relid, row->filter, psprintf("filter of source \"%s\"", row->name));
+	check_dimensions(row->relid, dimensions, row->name);
+	kpi_user_restore(&user);
+}
+
+/* Empty text means none. */
+static char *
+optional_text(FunctionCallInfo fcinfo, int n)
+{
+	char	   *value = kpi_arg_text(fcinfo, n);
+
+	return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+/* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar) */
+Datum
+kpi_create_source(PG_FUNCTION_ARGS)
+{
+	KpiSourceRow row = {0};
+	char	   *table = kpi_arg_text(fcinfo, 1);
+	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
+	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
+	int32		calendar_id;
+	List	   *dimensions;
+	KpiSpi		spi;
+
+	row.name = kpi_arg_name(fcinfo, 0, "name of the source");
+	row.key = optional_text(fcinfo, 2);
+	row.owner = optional_text(fcinfo, 3);
+	row.team = optional_text(fcinfo, 4);
+	row.at = optional_text(fcinfo, 5);
+	row.filter = optional_text(fcinfo, 6);
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a relation", row.name),
+				 errhint("Give the table that holds the facts: relation => 'crm.deals'.")));
+	if (row.at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a time", row.name),
+				 errhint("Say when a fact happened: at => 'closed_at'.")));
+	dimensions = PG_ARGISNULL(7) ? NIL : parse_dimensions(PG_GETARG_JSONB_P(7), row.name);
+	check_grain(grain);
+	calendar_id = kpi_calendar_id(calendar);
+
+	row.relid = kpi_source_table_open(table);
+	row.relation = kpi_source_table_name(row.relid);
+	row.author = GetUserNameFromId(GetUserId(), false);
+	check_expressions(&row, dimensions);
+
+	kpi_spi_begin(&spi);
+	check_new_name(row.name);
+	kpi_spi_exec("INSERT INTO kpi.source (name, relation, key, owner, team, at, filter, grain, calendar_id, author) "
+				 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+				 10, KPI_TEXT(row.name), KPI_TEXT(row.relation), KPI_TEXT(row.key),
+				 KPI_TEXT(row.owner), KPI_TEXT(row.team), KPI_TEXT(row.at),
+				 KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
+				 KPI_TEXT(row.author));
+	row.id = kpi_spi_int4(0, 1);
+	write_dimensions(row.id, dimensions);
+	kpi_spi_end(&spi);
+
+	kpi_capture_attach(row.id, row.relation);
+	kpi_source_table_lock(row.relid);
+	PG_RETURN_INT32(row.id);
+}
+
+char *
+kpi_arg_changed(FunctionCallInfo fcinfo, int n, char *old)
+{
+	return PG_ARGISNULL(n) ? old : optional_text(fcinfo, n);
+}
+
+void
+kpi_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
+					 char **owner, char **team)
+{
+	char	   *new_owner = kpi_arg_changed(fcinfo, owner_arg, *owner);
+	char	   *new_team = kpi_arg_changed(fcinfo, team_arg, *team);
+
+	if (new_owner != NULL && new_team != NULL)
+	{
+		if (PG_ARGISNULL(team_arg))
+			new_team = NULL;
+		else if (PG_ARGISNULL(owner_arg))
+			new_owner = NULL;
+	}
+	*owner = new_owner;
+	*team = new_team;
+}
+
+/* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar) */
+Datum
+kpi_alter_source(PG_FUNCTION_ARGS)
+{
+	KpiSourceRow *row = kpi_source_row_open(kpi_arg_name(fcinfo, 0, "name of the source"), true);
+	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the source");
+	char	   *grain = kpi_arg_optional_name(fcinfo, 8, "grain");
+	char	   *calendar = kpi_arg_optional_name(fcinfo, 9, "calendar");
+	List	   *dimensions;
+	KpiSpi		spi;
+
+	row->key = kpi_arg_changed(fcinfo, 2, row->key);
+	kpi_arg_change_owner(fcinfo, 3, 4, &row->owner, &row->team);
+	row->at = kpi_arg_changed(fcinfo, 5, row->at);
+	row->filter = kpi_arg_changed(fcinfo, 6, row->filter);
+	if (row->at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" needs a time", row->name),
+				 errhint("Say when a fact happened: at => 'closed_at'.")));
+	dimensions = PG_ARGISNULL(7) ? read_dimensions(row->id) :
+		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
+	if (grain != NULL)
+		check_grain(grain);
+	check_expressions(row, dimensions);
+
+	kpi_spi_begin(&spi);
+	if (new_name != NULL && strcmp(new_name, row->name) != 0)
+		check_new_name(new_name);
+	kpi_spi_exec("UPDATE kpi.source SET name = coalesce($2, name), key = $3, owner = $4, team = $5, at = $6, "
+				 "filter = $7, grain = coalesce($8, grain), calendar_id = coalesce($9, calendar_id) "
+				 "WHERE id = $1",
+				 9, KPI_INT4(row->id), KPI_TEXT(new_name), KPI_TEXT(row->key),
+				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
+				 KPI_TEXT(row->filter), KPI_TEXT(grain),
+				 calendar ? KPI_INT4(kpi_calendar_id(calendar)) : KPI_NULL(INT4OID));
+	write_dimensions(row->id, dimensions);
+	kpi_spi_end(&spi);
+
+	kpi_recheck_measures(row);
+	kpi_source_redefined(row->id);
+	PG_RETURN_VOID();
+}
+
+void
+kpi_source_redefined(int32 source_id)
+{
+	KpiSpi		spi;
+	Oid			relid = InvalidOid;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id)) > 0)
+		relid = relid_by_name(kpi_spi_text(0, 1));
+	if (OidIsValid(relid))
+		kpi_source_table_lock(relid);
+	kpi_spi_exec("UPDATE kpi_internal.stream SET epoch = epoch + 1 WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}
+
+/* kpi.drop_source(name, cascade) */
+Datum
+kpi_drop_source(PG_FUNCTION_ARGS)
+{
+	KpiSourceRow *row = kpi_source_row_open(kpi_arg_name(fcinfo, 0, "name of the source"), false);
+	bool		cascade = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	KpiSpi		spi;
+	char	   *users;
+
+	kpi_spi_begin(&spi);
+	users = kpi_list_some("SELECT pg_catalog.quote_ident(name) FROM kpi.kpi WHERE source_id = $1 ORDER BY name",
+						  row->id);
+	if (users != NULL && !cascade)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop source \"%s\" because KPIs use it", row->name),
+				 errdetail("KPIs of the source: %s.", users),
+				 errhint("Drop them first with kpi.drop_kpi(), or drop all with cascade => true.")));
+	kpi_spi_end(&spi);
+
+	kpi_drop_of_source(row->id);
+	if (OidIsValid(row->relid))
+		kpi_capture_detach(row->id, row->relation);
+	kpi_streams_drop(row->id, true);
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.applied_route WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi.source WHERE id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/* ---- kpi.facts_query() ---- */
+
+/* The stream of a source's own owner and time, which may have no measure. */
+static KpiStream *
+own_stream(KpiSource *source, const KpiSourceRow *row)
+{
+	KpiUser		user;
+	KpiStreamKey key;
+	KpiStream  *stream;
+
+	kpi_author_switch(&user, row);
+	key = kpi_stream_key(row, NULL, NULL, NULL, NULL);
+	kpi_user_restore(&user);
+
+	for (int i = 0; i < source->nstreams; i++)
+	{
+		stream = &source->streams[i];
+		if (strcmp(stream->at, key.at) == 0 &&
+			(stream->owner == NULL) == (key.owner == NULL) &&
+			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
+			(stream->owner_kind == KPI_OWNER_TEAM) == (strcmp(key.owner_kind, "team") == 0))
+			return stream;
+	}
+	stream = palloc0(sizeof(KpiStream));
+	stream->owner = key.owner;
+	stream->at = key.at;
+	return stream;
+}
+
+static KpiStream *
+stream_of_kpi(KpiSource *source, const char *kpi)
+{
+	for (int i = 0; i < source->nstreams; i++)
+	{
+		for (int j = 0; j < source->streams[i].nmeasures; j++)
+		{
+			if (strcmp(source->streams[i].measures[j].kpi_name, kpi) == 0)
+				return &source->streams[i];
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("KPI \"%s\" is not a measure of source \"%s\"", kpi, source->name),
+			 errhint("Table kpi.kpi lists the KPIs and their sources.")));
+	return NULL;
+}
+
+/* kpi.facts_query(source, kpi) */
+Datum
+kpi_facts_query_sql(PG_FUNCTION_ARGS)
+{
+	char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
+	char	   *kpi = kpi_arg_optional_name(fcinfo, 1, "name of the KPI");
+	KpiSourceRow *row = read_row(name);
+	KpiSource  *source = kpi_source_load(row->id, false);
+	KpiStream  *stream = kpi ? stream_of_kpi(source, kpi) : own_stream(source, row);
+
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_facts_query(source, stream, NULL, NULL)));
+}

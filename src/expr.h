@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * expr.h
+ *	  Expressions over a table's columns: what def.h does not need to show.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_EXPR_H
+#define KPI_EXPR_H
+
+#include "postgres.h"
+
+#include "def.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_node.h"
+
+/*
+ * Where an expression stands, for errors: while one of these is on the error
+ * context stack, the error cursor points into text and the context names what.
+ */
+typedef struct KpiExprSite
+{
+	const char *text;
+	const char *what;			/* e.g. "filter of KPI \"revenue\"" */
+	Oid			relid;			/* InvalidOid: not known yet */
+	ErrorContextCallback callback;
+} KpiExprSite;
+
+extern void kpi_expr_site_push(KpiExprSite *site, const char *text, const char *what, Oid relid);
+extern void kpi_expr_site_pop(KpiExprSite *site);
+
+/* What a checked expression is. */
+typedef struct KpiExpr
+{
+	char	   *text;			/* deparsed */
+	Oid			type;
+	Oid			collation;
+	KpiExprRisk risk;
+} KpiExpr;
+
+/* ---- expr.c ---- */
+
+/* The raw parse tree of the one expression a text holds. */
+extern Node *kpi_expr_raw(const char *text);
+
+/* A ParseState that sees the columns of one relation, with varno 1. */
+extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
+
+/* Parse analysis with collations; literals of unknown type become text. */
+extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
+
+/* The type of a checked expression; runs no function of a user. */
+extern Oid	kpi_expr_type(Oid relid, const char *text);
+
+/* ---- expr_check.c ---- */
+
+/* kpi_expr_check() for a raw parse tree cut out of site->text. */
+extern KpiExpr kpi_expr_check_raw(KpiExprSite *site, Node *raw);
+
+/* kpi_expr_check() with all that is known of the result. */
+extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what);
+
+/* ---- expr_risk.c ---- */
+
+extern KpiExprRisk kpi_expr_risk(Node *node);
+
+#endif							/* KPI_EXPR_H */

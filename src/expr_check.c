@@ -1,0 +1,359 @@
+/*-------------------------------------------------------------------------
+ *
+ * expr_check.c
+ *	  Checks of expressions that users write.
+ *
+ * Called by the functions that define sources and KPIs, as the source's
+ * author (kpi_user_switch()): folding constants runs functions.  Everything a
+ * stored expression must hold to is checked here, once; compiling relies on
+ * it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "expr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/regproc.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+static void
+refuse(ParseState *pstate, int location, const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s", message),
+			 errhint("%s", hint),
+			 parser_errposition(pstate, location)));
+}
+
+/* Refuses what can be seen before names are looked up. */
+static bool
+raw_walker(Node *node, ParseState *pstate)
+{
+	if (node == NULL)
+		return false;
+
+	if (IsA(node, SubLink))
+		refuse(pstate, ((SubLink *) node)->location,
+			   "subqueries are not allowed in expressions over facts",
+			   "An expression may use the columns of its own row only: store what it looks up in a column.");
+	if (IsA(node, FuncCall) && ((FuncCall *) node)->over != NULL)
+		refuse(pstate, ((FuncCall *) node)->location,
+			   "window functions are not allowed in expressions over facts",
+			   "An expression may use the columns of its own row only.");
+
+	return raw_expression_tree_walker(node, raw_walker, pstate);
+}
+
+static void
+check_var(Var *var, ParseState *pstate)
+{
+	if (var->varattno == InvalidAttrNumber)
+		refuse(pstate, var->location,
+			   "whole-row references are not allowed in expressions over facts",
+			   "Name the columns that the expression needs.");
+	if (var->varattno < 0)
+		refuse(pstate, var->location,
+			   "system columns are not allowed in expressions over facts",
+			   "Use the columns of the table only.");
+}
+
+/* Refuses what is no function of one row. */
+static bool
+row_walker(Node *node, ParseState *pstate)
+{
+	if (node == NULL)
+		return false;
+
+	if (IsA(node, Var))
+		check_var((Var *) node, pstate);
+	else if (IsA(node, Aggref) || IsA(node, GroupingFunc))
+		refuse(pstate, exprLocation(node),
+			   "aggregate functions are not allowed in expressions over facts",
+			   "The aggregate belongs into the KPI's measure, like sum(amount), around an expression over one row.");
+	else if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset) ||
+			 (IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
+		refuse(pstate, exprLocation(node),
+			   "set-returning functions are not allowed in expressions over facts",
+			   "An expression must give one value for each row.");
+
+	return expression_tree_walker(node, row_walker, pstate);
+}
+
+/*
+ * Refuses functions the author may not call, and those that would run with
+ * more rights than their owner's: whoever owns a function can replace it.
+ */
+static bool
+function_checker(Oid funcid, void *context)
+{
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+	Oid			owner;
+	Oid			namespace;
+
+	if (kpi_proc_aclcheck(funcid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(funcid));
+	if (funcid < FirstNormalObjectId)
+		return false;
+
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", funcid);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	owner = proc->proowner;
+	namespace = proc->pronamespace;
+	ReleaseSysCache(tuple);
+
+	if (isAnyTempNamespace(namespace))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("function %s is temporary", format_procedure_qualified(funcid)),
+				 errhint("Create the function in a schema that stays.")));
+	if (superuser() && !superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function %s would run with the rights of a superuser",
+						format_procedure_qualified(funcid)),
+				 errdetail("The source's author is superuser \"%s\", the function belongs to role \"%s\".",
+						   GetUserNameFromId(GetUserId(), false),
+						   GetUserNameFromId(owner, false)),
+				 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
+						 GetUserNameFromId(owner, false))));
+	return false;
+}
+
+static bool
+is_temporary_type(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	namespace = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
+	ReleaseSysCache(tuple);
+	return isAnyTempNamespace(namespace);
+}
+
+/* A comparison without a collation would fail on every row. */
+static void
+check_collation(Node *node, ParseState *pstate)
+{
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	if (IsA(node, FuncExpr))
+		args = ((FuncExpr *) node)->args;
+	else if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+		args = ((OpExpr *) node)->args;
+	else if (IsA(node, ScalarArrayOpExpr))
+		args = ((ScalarArrayOpExpr *) node)->args;
+	if (args == NIL || OidIsValid(exprInputCollation(node)) ||
+		(IsA(node, OpExpr) && ((OpExpr *) node)->opfuncid == F_TEXTCAT))
+		return;
+
+	foreach(lc, args)
+	{
+		if (type_is_collatable(exprType(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_INDETERMINATE_COLLATION),
+					 errmsg("could not determine which collation to use"),
+					 errhint("The operands have different collations: add COLLATE \"C\", or the collation you mean, to one of them."),
+					 parser_errposition(pstate, exprLocation(node))));
+	}
+}
+
+static bool
+access_walker(Node *node, ParseState *pstate)
+{
+	if (node == NULL)
+		return false;
+
+	(void) check_functions_in_node(node, function_checker, NULL);
+	check_collation(node, pstate);
+	if (!IsA(node, List) && !IsA(node, CaseWhen))
+	{
+		Oid			type = exprType(node);
+
+		if (type >= FirstNormalObjectId && is_temporary_type(type))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("type %s is temporary", format_type_be(type)),
+					 errhint("Create the type in a schema that stays."),
+					 parser_errposition(pstate, exprLocation(node))));
+	}
+	return expression_tree_walker(node, access_walker, pstate);
+}
+
+/* ---- what is not immutable ---- */
+
+static bool
+mutable_checker(Oid funcid, void *context)
+{
+	if (func_volatile(funcid) == PROVOLATILE_IMMUTABLE)
+		return false;
+	*(Oid *) context = funcid;
+	return true;
+}
+
+static bool
+depends_on_time_zone(Oid funcid)
+{
+	Oid		   *argtypes;
+	int			nargs;
+	Oid			result = get_func_signature(funcid, &argtypes, &nargs);
+
+	if (result == TIMESTAMPTZOID || result == TIMETZOID)
+		return true;
+	for (int i = 0; i < nargs; i++)
+	{
+		if (argtypes[i] == TIMESTAMPTZOID || argtypes[i] == TIMETZOID)
+			return true;
+	}
+	return false;
+}
+
+static const char *
+mutable_hint(Oid funcid)
+{
+	if (func_volatile(funcid) == PROVOLATILE_VOLATILE)
+		return "Use functions marked IMMUTABLE only; what a row means must not change by itself.";
+	if (depends_on_time_zone(funcid))
+		return "Its result depends on the session's time zone: convert with a named zone first, like (closed_at AT TIME ZONE 'Europe/Berlin').";
+	return "Use functions and casts marked IMMUTABLE only: results that depend on settings, on the clock or on tables change by themselves.";
+}
+
+static bool
+mutable_walker(Node *node, ParseState *pstate)
+{
+	Oid			funcid = InvalidOid;
+
+	if (node == NULL)
+		return false;
+
+	if (check_functions_in_node(node, mutable_checker, &funcid))
+	{
+		char	   *name = format_procedure(funcid);
+
+		if (IsA(node, OpExpr))
+			name = psprintf("operator %s", format_operator(((OpExpr *) node)->opno));
+		else
+			name = psprintf("function %s", name);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("%s is not immutable", name),
+				 errhint("%s", mutable_hint(funcid)),
+				 parser_errposition(pstate, exprLocation(node))));
+	}
+	if (IsA(node, SQLValueFunction) || IsA(node, NextValueExpr))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("the current time, date or user is not immutable"),
+				 errhint("What a row means must not change by itself: compare with a column or a constant."),
+				 parser_errposition(pstate, exprLocation(node))));
+
+	return expression_tree_walker(node, mutable_walker, pstate);
+}
+
+static void
+check_immutable(ParseState *pstate, Node *node)
+{
+	Node	   *folded = eval_const_expressions(NULL, copyObject(node));
+
+	if (!contain_mutable_functions(folded))
+		return;
+	(void) mutable_walker(folded, pstate);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("expression is not immutable"),
+			 errhint("What a row means must not change by itself.")));
+}
+
+/* ---- the whole ---- */
+
+/* Constants are printed so that they read the same in every session. */
+static char *
+deparse(Node *node, Relation rel)
+{
+	static const char *const settings[][2] = {
+		{"DateStyle", "ISO, YMD"},
+		{"TimeZone", "UTC"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"quote_all_identifiers", "off"}
+	};
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1],
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	text = deparse_expression(node,
+							  deparse_context_for(RelationGetRelationName(rel),
+												  RelationGetRelid(rel)),
+							  false, false);
+	AtEOXact_GUC(true, nest_level);
+	return text;
+}
+
+KpiExpr
+kpi_expr_check_raw(KpiExprSite *site, Node *raw)
+{
+	Relation	rel = table_open(site->relid, AccessShareLock);
+	ParseState *pstate = kpi_expr_pstate(rel, site->text);
+	KpiExpr		expr;
+	Node	   *node;
+
+	(void) raw_walker(raw, pstate);
+	node = kpi_expr_transform(pstate, raw);
+	(void) row_walker(node, pstate);
+	(void) access_walker(node, pstate);
+	check_immutable(pstate, node);
+
+	expr.text = deparse(node, rel);
+	expr.type = exprType(node);
+	expr.collation = exprCollation(node);
+	expr.risk = kpi_expr_risk((Node *) expression_planner((Expr *) node));
+	table_close(rel, NoLock);
+	return expr;
+}
+
+KpiExpr
+kpi_expr_check_full(Oid relid, const char *text, const char *what)
+{
+	KpiExprSite site;
+	KpiExpr		expr;
+
+	kpi_expr_site_push(&site, text, what, relid);
+	expr = kpi_expr_check_raw(&site, kpi_expr_raw(text));
+	kpi_expr_site_pop(&site);
+	return expr;
+}
+
+char *
+kpi_expr_check(Oid relid, const char *text, const char *what, Oid *type)
+{
+	KpiExpr		expr = kpi_expr_check_full(relid, text, what);
+
+	*type = expr.type;
+	return expr.text;
+}

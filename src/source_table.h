@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_table.h
+ *	  The table under a source: what it may be, who may use it, its locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_SOURCE_TABLE_H
+#define KPI_SOURCE_TABLE_H
+
+#include "postgres.h"
+
+/*
+ * Looks the table up as the current user would, locks it and its partitions
+ * against writers and checks that it can be a source of the current user's.
+ */
+extern Oid	kpi_source_table_open(const char *name);
+
+/* "schema.table", quoted. */
+extern char *kpi_source_table_name(Oid relid);
+
+/* Error unless the role may have a source on the table. */
+extern void kpi_source_table_check_role(Oid relid, Oid role);
+
+/*
+ * Waits for all writers and keeps them out until the transaction ends, and
+ * makes every backend read the source's definition anew.
+ */
+extern void kpi_source_table_lock(Oid relid);
+
+#endif							/* KPI_SOURCE_TABLE_H */
