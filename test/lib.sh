@@ -184,10 +184,12 @@ kpi_socket_dir()
 # kpi_start DATA SOCKETS LOG [SETTING...]: makes a cluster that listens on a
 # Unix socket only, lets every local user in, and is not crash-safe.
 kpi_start()
-{
+(
 	local data=$1 sockets=$2 log=$3 setting
 
 	shift 3
+	# initdb and pg_ctl complain where they may not be
+	cd / || exit
 	kpi_as_server "$KPI_BINDIR/initdb" --pgdata="$data" --username=postgres --auth=trust \
 		--encoding=UTF8 --locale=C --no-sync >/dev/null </dev/null
 	for setting in "listen_addresses = ''" "unix_socket_directories = '$sockets'" \
@@ -196,12 +198,12 @@ kpi_start()
 	done | kpi_as_server tee -a "$data/postgresql.conf" >/dev/null
 	kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$data" --log="$log" --wait --silent start </dev/null ||
 		{ tail -n 20 "$log" >&2; kpi_fail "the server did not start"; }
-}
+)
 
 # Stops the server of a data directory if there is one.
 kpi_stop()
 {
 	[ ! -e "$1/postmaster.pid" ] ||
-		kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$1" --mode=immediate --wait --silent stop </dev/null >/dev/null 2>&1 ||
+		(cd / && kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$1" --mode=immediate --wait --silent stop </dev/null >/dev/null 2>&1) ||
 		true
 }
