@@ -1,0 +1,62 @@
+# Calendars come back from a dump in every way pg_dump and pg_restore have,
+# also the one that CREATE EXTENSION makes itself and its table of days.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('restore');
+$node->init;
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_kpi');
+$node->safe_psql('postgres', q{
+	SELECT kpi.alter_calendar('default', time_zone => 'Europe/Berlin', fiscal_year_start => 4);
+	SELECT kpi.create_calendar('gone', 'UTC');
+	SELECT kpi.create_calendar('gulf', 'Asia/Dubai', week_start => 'sunday', working_days => 'sun,mon,tue,wed,thu');
+	SELECT kpi.drop_calendar('gone');
+	SELECT kpi.add_holiday(date '2001-01-01' + i * 37, 'day ' || i, 'gulf') FROM generate_series(1, 200) i;
+	SELECT kpi.add_holiday('2026-12-25', 'Christmas')});
+
+# the keys of calendar_day differ, which is all right
+my $contents = q{
+	SELECT 'calendar', c::text FROM kpi.calendar c ORDER BY id;
+	SELECT 'holidays', count(*), md5(string_agg(h::text, ';' ORDER BY id)) FROM kpi.holiday h;
+	SELECT 'days', calendar_id, count(*), md5(string_agg((to_jsonb(d) - 'id')::text, ';' ORDER BY day))
+	  FROM kpi.calendar_day d GROUP BY calendar_id ORDER BY calendar_id;
+	SELECT 'last id', last_value FROM kpi.calendar_id_seq UNION ALL SELECT 'last id', last_value FROM kpi.holiday_id_seq};
+my $expected = $node->safe_psql('postgres', $contents);
+like($expected, qr/FY|Europe/, 'the default calendar was changed');
+
+my $archive = $node->basedir . '/archive';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $archive, 'postgres' ], 'dump');
+for my $way ([ 'archive' ], [ 'one transaction', '-1' ], [ 'in parallel', '-j', '4' ])
+{
+	my ($name, @options) = @$way;
+
+	check($name, 'pg_restore', '--exit-on-error', @options, '-d', 'copy', $archive);
+}
+
+my $script = $node->basedir . '/script';
+for my $options ([], ['--inserts'], [ '--column-inserts', '--rows-per-insert=50' ])
+{
+	my $name = join(' ', 'script', @$options);
+
+	$node->command_ok([ 'pg_dump', @$options, '-f', $script, 'postgres' ], "dump: $name");
+	check($name, 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'copy', '-f', $script);
+}
+
+$node->stop;
+done_testing();
+
+# Runs the command to restore into a new database "copy".
+sub check
+{
+	my ($name, @command) = @_;
+
+	$node->safe_psql('postgres', 'CREATE DATABASE copy');
+	$node->command_ok(\@command, "restore: $name");
+	is($node->safe_psql('copy', $contents), $expected, "the same: $name");
+	$node->safe_psql('postgres', 'DROP DATABASE copy');
+}
