@@ -7,7 +7,8 @@
  * kpi_internal.stamp.calendar before anything else, whose row lock makes such
  * changes wait for each other; then it checks and writes.  What follows from a
  * change (kpi.calendar_day, caches) is done by the triggers of the tables
- * (calendar_day.c).
+ * (calendar_day.c).  Another time zone starts a new epoch in the calendar's
+ * sources, under SHARE ROW EXCLUSIVE on their tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +17,7 @@
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
+#include "def.h"
 #include "fmgr.h"
 #include "security.h"
 #include "spi.h"
@@ -193,6 +195,21 @@ kpi_create_calendar(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(id);
 }
 
+/* Days of the calendar's sources now begin at other moments. */
+static void
+redefine_sources(int32 id)
+{
+	int			n = (int) kpi_spi_exec("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id",
+									   1, KPI_INT4(id));
+	int32	   *sources = palloc(Max(n, 1) * sizeof(int32));
+
+	/* Copied first: what is called overwrites the result. */
+	for (int i = 0; i < n; i++)
+		sources[i] = kpi_spi_int4(i, 1);
+	for (int i = 0; i < n; i++)
+		kpi_source_redefined(sources[i]);
+}
+
 Datum
 kpi_alter_calendar(PG_FUNCTION_ARGS)
 {
@@ -218,6 +235,8 @@ kpi_alter_calendar(PG_FUNCTION_ARGS)
 				 5, KPI_INT4(id), KPI_TEXT(args.time_zone),
 				 KPI_INT4(args.week_start), KPI_INT4(args.fiscal_start),
 				 KPI_TEXT(args.working_days));
+	if (args.time_zone != NULL && strcmp(args.time_zone, old_zone) != 0)
+		redefine_sources(id);
 	kpi_spi_end(&spi);
 
 	PG_RETURN_VOID();
