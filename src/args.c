@@ -10,17 +10,29 @@
 #include "compat.h"
 
 #include "args.h"
+#include "catalog/pg_type.h"
 #include "def.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "spi.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/lsyscache.h"
 
 char *
 kpi_arg_text(FunctionCallInfo fcinfo, int n)
 {
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+	Oid			type;
+	Oid			output;
+	bool		is_varlena;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	if (type == TEXTOID || !OidIsValid(type))
+		return text_to_cstring(PG_GETARG_TEXT_PP(n));
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, PG_GETARG_DATUM(n));
 }
 
 static void

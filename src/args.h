@@ -13,7 +13,10 @@
 #include "fmgr.h"
 #include "utils/date.h"
 
-/* NULL if null or not given. */
+/*
+ * NULL if null or not given.  A polymorphic parameter (anycompatible: a plain
+ * literal is text there) takes any type and yields its text.
+ */
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
 
 /* Error if null, empty, or with spaces around; "what" names it: "team". */

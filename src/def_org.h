@@ -20,6 +20,5 @@ extern void kpi_org_touch(void);
 /* Ids by key; error if unknown. */
 extern int32 kpi_team_id(const char *key);
 extern int32 kpi_member_id(const char *key);
-extern int32 kpi_calendar_id_or_null(const char *name);
 
 #endif							/* KPI_DEF_ORG_H */

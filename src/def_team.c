@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "args.h"
+#include "calendar.h"
 #include "catalog/pg_type.h"
 #include "def_org.h"
 #include "fmgr.h"
@@ -61,17 +62,11 @@ kpi_team_id(const char *key)
 	return kpi_spi_int4(0, 1);
 }
 
-int32
-kpi_calendar_id_or_null(const char *name)
+/* 0 when null or empty. */
+static int32
+calendar_argument(const char *name)
 {
-	if (name == NULL || name[0] == '\0')
-		return 0;
-	if (kpi_spi_exec("SELECT id FROM kpi.calendar WHERE name = $1", 1, KPI_TEXT(name)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("calendar \"%s\" does not exist", name),
-				 errhint("The calendars are in kpi.calendar.")));
-	return kpi_spi_int4(0, 1);
+	return name && name[0] ? kpi_calendar_id(name) : 0;
 }
 
 static void
@@ -148,7 +143,7 @@ kpi_create_team(PG_FUNCTION_ARGS)
 	kpi_org_touch();
 	check_new_team_key(key);
 	parent_team = parent_id(parent);
-	calendar_id = kpi_calendar_id_or_null(calendar);
+	calendar_id = calendar_argument(calendar);
 
 	kpi_spi_exec("INSERT INTO kpi.team (key, name, calendar_id) VALUES ($1, $2, nullif($3, 0))"
 				 " RETURNING id", 3,
@@ -182,7 +177,7 @@ kpi_alter_team(PG_FUNCTION_ARGS)
 		kpi_org_touch();
 	id = kpi_team_id(key);
 	check_not_unassigned(id, "be altered");
-	calendar_id = kpi_calendar_id_or_null(calendar);
+	calendar_id = calendar_argument(calendar);
 	if (new_key && strcmp(new_key, key) != 0)
 	{
 		if (id == KPI_TEAM_COMPANY)

@@ -10,13 +10,25 @@
  */
 #include "compat.h"
 
+#include "calendar.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "org.h"
+#include "org_cache.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+/* Deeper than any tree of teams; a bound for walks that cannot end. */
+#define MAX_LEVELS 1000
+
 PG_FUNCTION_INFO_V1(kpi_team_ancestors);
+PG_FUNCTION_INFO_V1(kpi_team_path);
+PG_FUNCTION_INFO_V1(kpi_team_level);
+PG_FUNCTION_INFO_V1(kpi_team_parent_key);
+PG_FUNCTION_INFO_V1(kpi_team_calendar);
 
 static void
 put_ancestor(ReturnSetInfo *rsinfo, int32 team_id, int32 ancestor_id, int depth,
@@ -77,4 +89,91 @@ kpi_team_ancestors(PG_FUNCTION_ARGS)
 	}
 	kpi_org_free(org);
 	return (Datum) 0;
+}
+
+/* Today, for what the tree looks like now. */
+static DateADT
+org_today(void)
+{
+	return kpi_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+}
+
+static void
+append_path(StringInfo path, const KpiTeam *team, DateADT today)
+{
+	const KpiTeam *parent = kpi_team_parent_on(team, today);
+
+	check_stack_depth();
+	if (parent)
+	{
+		append_path(path, parent, today);
+		appendStringInfoString(path, " / ");
+	}
+	appendStringInfoString(path, team->name);
+}
+
+/* kpi_internal.team_path(team_id): names from the company down, today. */
+Datum
+kpi_team_path(PG_FUNCTION_ARGS)
+{
+	DateADT		today = org_today();
+	const KpiTeam *team = kpi_team_find(PG_GETARG_INT32(0));
+	StringInfoData path;
+
+	if (team == NULL)
+		PG_RETURN_NULL();
+	initStringInfo(&path);
+	append_path(&path, team, today);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(path.data, path.len));
+}
+
+/* kpi_internal.team_level(team_id): 0 for the company, today. */
+Datum
+kpi_team_level(PG_FUNCTION_ARGS)
+{
+	DateADT		today = org_today();
+	const KpiTeam *team = kpi_team_find(PG_GETARG_INT32(0));
+	int32		level = 0;
+
+	if (team == NULL)
+		PG_RETURN_NULL();
+	while ((team = kpi_team_parent_on(team, today)) != NULL && level < MAX_LEVELS)
+		level++;
+	PG_RETURN_INT32(level);
+}
+
+/* kpi_internal.parent_team(team_id): its parent's key, today. */
+Datum
+kpi_team_parent_key(PG_FUNCTION_ARGS)
+{
+	DateADT		today = org_today();
+	const KpiTeam *team = kpi_team_find(PG_GETARG_INT32(0));
+	const KpiTeam *parent = team ? kpi_team_parent_on(team, today) : NULL;
+
+	if (parent == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(parent->key));
+}
+
+/*
+ * kpi_internal.team_calendar(team_id): whose working days count: its own
+ * calendar, else that of the nearest team above, at last the default.
+ */
+Datum
+kpi_team_calendar(PG_FUNCTION_ARGS)
+{
+	const KpiTeam *team = kpi_team_find(PG_GETARG_INT32(0));
+	DateADT		today;
+
+	if (team && team->calendar_id != 0)
+		PG_RETURN_INT32(team->calendar_id);
+	today = org_today();
+	team = kpi_team_find(PG_GETARG_INT32(0));
+	for (int level = 0; team && level < MAX_LEVELS; level++)
+	{
+		if (team->calendar_id != 0)
+			PG_RETURN_INT32(team->calendar_id);
+		team = kpi_team_parent_on(team, today);
+	}
+	PG_RETURN_INT32(KPI_DEFAULT_CALENDAR);
 }

@@ -36,6 +36,26 @@ CREATE TABLE kpi.membership (
 CREATE INDEX ON kpi.membership (team_id);
 CREATE INDEX ON kpi.team_parent (parent_id);
 
+CREATE TRIGGER restore_builtin BEFORE INSERT ON kpi.team
+    FOR EACH ROW WHEN (NEW.id IN (1, 2)) EXECUTE FUNCTION kpi_internal.restore_builtin();
+CREATE TRIGGER restore_builtin BEFORE INSERT ON kpi.team_parent
+    FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION kpi_internal.restore_builtin();
+
+SELECT pg_catalog.pg_extension_config_dump('kpi.team', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.team_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.team_parent', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.team_parent_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.member', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.member_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.membership', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.membership_id_seq', '');
+
+CREATE FUNCTION kpi_internal.org_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_org_changed';
+CREATE TRIGGER org_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.org_changed();
+CREATE TRIGGER org_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team_parent
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.org_changed();
+
 INSERT INTO kpi.team (id, key, name) VALUES
     (1, 'company', 'Company'),
     (2, '(unassigned)', '(unassigned)');
@@ -68,7 +88,7 @@ CREATE FUNCTION kpi.create_team(key text, parent text DEFAULT 'company', name te
                                 since date DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_team';
 COMMENT ON FUNCTION kpi.create_team(text, text, text, date, text) IS
-'Makes a team and returns its id. It stands under its parent always, or, with since, from that day on and before it directly under the company. name defaults to the key; calendar to that of the team above. Keys are text: cast other types. Errors: the team exists already; parent or calendar unknown';
+'Makes a team and returns its id. It stands under its parent always, or, with since, from that day on and before it directly under the company. name defaults to the key; calendar to that of the team above. Errors: the team exists already; parent or calendar unknown';
 
 CREATE FUNCTION kpi.alter_team(key text, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_team';
@@ -85,35 +105,45 @@ CREATE FUNCTION kpi.drop_team(key text)
 COMMENT ON FUNCTION kpi.drop_team(text) IS
 'Drops a team and its values. Error while it has, or had on some days, members or teams under it, or has goals: they are listed';
 
-CREATE FUNCTION kpi.add_member(key text, team text DEFAULT NULL, name text DEFAULT NULL,
+CREATE FUNCTION kpi.add_member(key anycompatible, team text DEFAULT NULL, name text DEFAULT NULL,
                                since date DEFAULT NULL, until date DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_add_member';
-COMMENT ON FUNCTION kpi.add_member(text, text, text, date, date) IS
-'Makes a member and returns its id. key is what the owner column of facts holds, as text: cast other types. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); team unknown';
+COMMENT ON FUNCTION kpi.add_member(anycompatible, text, text, date, date) IS
+'Makes a member and returns its id. key is what the owner column of facts holds, and may be of any type: its text is stored. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); team unknown';
 
-CREATE FUNCTION kpi.move_member(key text, team text, since date, until date DEFAULT NULL)
+CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_move_member';
-COMMENT ON FUNCTION kpi.move_member(text, text, date, date) IS
+COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
 'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
-CREATE FUNCTION kpi.end_membership(key text, until date)
+CREATE FUNCTION kpi.end_membership(key anycompatible, until date)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_end_membership';
-COMMENT ON FUNCTION kpi.end_membership(text, date) IS
+COMMENT ON FUNCTION kpi.end_membership(anycompatible, date) IS
 'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. Errors: member unknown; it belongs to no team on the day before until';
 
-CREATE FUNCTION kpi.alter_member(key text, new_key text DEFAULT NULL, name text DEFAULT NULL)
+CREATE FUNCTION kpi.alter_member(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_member';
-COMMENT ON FUNCTION kpi.alter_member(text, text, text) IS
+COMMENT ON FUNCTION kpi.alter_member(anycompatible, text, text) IS
 'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken';
 
-CREATE FUNCTION kpi.drop_member(key text)
+CREATE FUNCTION kpi.drop_member(key anycompatible)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_member';
-COMMENT ON FUNCTION kpi.drop_member(text) IS
+COMMENT ON FUNCTION kpi.drop_member(anycompatible) IS
 'Drops a member, its memberships and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
 
 CREATE FUNCTION kpi_internal.team_ancestors(OUT team_id integer, OUT ancestor_id integer, OUT depth integer,
                                             OUT since date, OUT until date)
     RETURNS SETOF record STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_ancestors';
+
+-- For views, on every row: the tree as it stands today.
+CREATE FUNCTION kpi_internal.team_path(team_id integer) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_path';
+CREATE FUNCTION kpi_internal.team_level(team_id integer) RETURNS integer
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_level';
+CREATE FUNCTION kpi_internal.parent_team(team_id integer) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_parent_key';
+CREATE FUNCTION kpi_internal.team_calendar(team_id integer) RETURNS integer
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_calendar';
 
 CREATE VIEW kpi.team_ancestor AS
     SELECT a.team_id, t.key AS team, a.ancestor_id, u.key AS ancestor, a.depth, a.since, a.until
