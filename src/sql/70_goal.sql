@@ -18,3 +18,50 @@ CREATE TABLE kpi.goal (
     CHECK ((team_id IS NULL) <> (member_id IS NULL)),
     UNIQUE NULLS NOT DISTINCT (plan, kpi_id, team_id, member_id, dimension, dimension_value, grain, period_start)
 );
+CREATE INDEX ON kpi.goal (kpi_id, period_start);
+CREATE INDEX ON kpi.goal (team_id);
+CREATE INDEX ON kpi.goal (member_id);
+CREATE INDEX ON kpi.goal (name);
+
+SELECT pg_catalog.pg_extension_config_dump('kpi.goal', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.goal_id_seq', '');
+
+COMMENT ON TABLE kpi.goal IS 'Goals: what a team or member should reach in a period. Where they stand is in kpi.goal_progress. Written by kpi.create_goal(), kpi.alter_goal(), kpi.drop_goal()';
+COMMENT ON COLUMN kpi.goal.id IS 'Surrogate key';
+COMMENT ON COLUMN kpi.goal.name IS 'What people call the goal, or NULL';
+COMMENT ON COLUMN kpi.goal.plan IS 'The plan it belongs to; one goal per plan, KPI, scope, dimension value and period';
+COMMENT ON COLUMN kpi.goal.kpi_id IS 'The KPI to be measured by (kpi.kpi.id)';
+COMMENT ON COLUMN kpi.goal.team_id IS 'The team whose goal it is (kpi.team.id), or NULL';
+COMMENT ON COLUMN kpi.goal.member_id IS 'The member whose goal it is (kpi.member.id), or NULL';
+COMMENT ON COLUMN kpi.goal.dimension IS 'Only facts with one value of this dimension count, or NULL: all';
+COMMENT ON COLUMN kpi.goal.dimension_value IS 'That value; NULL with a dimension: facts without a value';
+COMMENT ON COLUMN kpi.goal.grain IS 'week, month, quarter or year';
+COMMENT ON COLUMN kpi.goal.period IS 'Name of the period: 2026-Q4';
+COMMENT ON COLUMN kpi.goal.period_start IS 'First day of the period';
+COMMENT ON COLUMN kpi.goal.period_end IS 'Last day of the period';
+COMMENT ON COLUMN kpi.goal.target IS 'The number to reach, in the KPI''s unit: at least, or at most where the KPI''s direction is down';
+COMMENT ON COLUMN kpi.goal.created_at IS 'When the goal was made';
+
+CREATE FUNCTION kpi.create_goal(name text DEFAULT NULL, kpi text DEFAULT NULL, team text DEFAULT NULL,
+                                member text DEFAULT NULL, period text DEFAULT NULL,
+                                target anycompatible DEFAULT NULL, plan text DEFAULT 'default',
+                                dimension text DEFAULT NULL, dimension_value text DEFAULT NULL)
+    RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_goal';
+COMMENT ON FUNCTION kpi.create_goal(text, text, text, text, text, anycompatible, text, text, text) IS
+'Makes a goal and returns its id. It is for a team or a member, else for the company; for one period (2026, 2026-Q4, 2026-10, 2026-W41; members and dimension values from month up); target is a number in the KPI''s unit, to be reached at least, or at most where the KPI''s direction is down. Errors: KPI, team, member or dimension unknown; malformed period; a target that is no number; the same goal is already in the plan';
+
+CREATE FUNCTION kpi.alter_goal(goal bigint, target anycompatible DEFAULT NULL, name text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_goal';
+COMMENT ON FUNCTION kpi.alter_goal(bigint, anycompatible, text) IS
+'Changes the target or the name of a goal, known by its id. Errors: goal unknown; a target that is no number';
+CREATE FUNCTION kpi.alter_goal(goal text, target anycompatible DEFAULT NULL, name text DEFAULT NULL)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_goal';
+COMMENT ON FUNCTION kpi.alter_goal(text, anycompatible, text) IS
+'Changes the target or the name of a goal, known by its name. Errors: goal unknown; several goals of that name; a target that is no number';
+
+CREATE FUNCTION kpi.drop_goal(goal bigint)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_goal';
+COMMENT ON FUNCTION kpi.drop_goal(bigint) IS 'Drops a goal, known by its id. Error: goal unknown';
+CREATE FUNCTION kpi.drop_goal(goal text)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_goal';
+COMMENT ON FUNCTION kpi.drop_goal(text) IS 'Drops a goal, known by its name. Errors: goal unknown; several goals of that name';

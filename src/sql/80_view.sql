@@ -1,0 +1,506 @@
+-- 80_view: what people read.
+--
+-- How these views stay cheap: they join base tables by indexed columns, so
+-- that conditions reach the indexes; what is dear or depends on the clock
+-- stands in lateral subqueries behind OFFSET 0, which are computed once for a
+-- row and not at all when nobody asks for their columns.
+
+CREATE FUNCTION kpi_internal.period_start(day date, grain text, calendar_id integer) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_start';
+CREATE FUNCTION kpi_internal.period_end(day date, grain text, calendar_id integer) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_end';
+CREATE FUNCTION kpi_internal.period_name(period_start date, grain text, calendar_id integer) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_name';
+CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_day_of';
+
+-- These two read definitions as the extension's owner.
+CREATE FUNCTION kpi_internal.leaf_kpis(kpi_id integer) RETURNS integer[]
+    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_leaf_kpis';
+CREATE FUNCTION kpi_internal.combine(kpi_id integer, ids integer[], "values" numeric[], facts bigint[],
+                                     OUT value numeric, OUT numerator numeric, OUT denominator numeric,
+                                     OUT facts_below bigint)
+    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_combine';
+
+CREATE FUNCTION kpi_internal.goal_status(direction text, is_additive boolean, is_complete boolean,
+                                         target numeric, actual numeric, expected numeric,
+                                         period_start date, period_end date, today date) RETURNS text
+    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status';
+CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_rank';
+CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive boolean, is_complete boolean,
+                                                target numeric, actual numeric, expected numeric,
+                                                period_start date, period_end date, today date,
+                                                unit text) RETURNS text
+    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_reason';
+
+-- One row per KPI: which calendar cuts its periods and how far its numbers
+-- are. A formula is as complete and as old as the worst of what is below it.
+CREATE VIEW kpi_internal.measure_state AS
+    SELECT k.id AS kpi_id, s.calendar_id, st.as_of, st.refreshed_at,
+           coalesce(st.status = 'active' AND b.epoch = x.epoch, false) AS is_complete
+      FROM kpi.kpi k
+      JOIN kpi.source s ON s.id = k.source_id
+      LEFT JOIN kpi_internal.source_state st ON st.source_id = k.source_id
+      LEFT JOIN kpi_internal.measure m ON m.kpi_id = k.id
+      LEFT JOIN kpi_internal.stream x ON x.id = m.stream_id
+      LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id;
+
+CREATE VIEW kpi_internal.kpi_state AS
+    SELECT k.id AS kpi_id,
+           coalesce(m.calendar_id, f.calendar_id, 1) AS calendar_id,
+           coalesce(m.is_complete, f.is_complete, false) AS is_complete,
+           coalesce(m.as_of, f.as_of) AS as_of,
+           coalesce(m.refreshed_at, f.refreshed_at) AS refreshed_at
+      FROM kpi.kpi k
+      LEFT JOIN kpi_internal.measure_state m ON m.kpi_id = k.id
+      LEFT JOIN LATERAL (
+           SELECT pg_catalog.min(l.calendar_id) AS calendar_id,
+                  pg_catalog.bool_and(l.is_complete) AS is_complete,
+                  pg_catalog.min(l.as_of) AS as_of,
+                  pg_catalog.min(l.refreshed_at) AS refreshed_at
+             FROM kpi_internal.measure_state l
+            WHERE k.kind = 'formula'
+              AND l.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) f ON k.kind = 'formula';
+
+-- The days of teams and members, the weeks of members: one row per measure.
+CREATE VIEW kpi_internal.team_day_cell AS
+    SELECT m.kpi_id, m.id AS measure_id, m.divisor, r.scope_id, r.start AS period_start, r.cell
+      FROM kpi_internal.measure m
+      JOIN kpi_internal.measure_built b ON b.measure_id = m.id
+      JOIN kpi_internal.rollup_cell r ON r.stream_id = m.stream_id
+     WHERE r.scope_kind = 1 AND r.grain = 0 AND r.dim_id = 0;
+
+CREATE VIEW kpi_internal.member_cell AS
+    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, s.calendar_id, c.day, c.cell
+      FROM kpi_internal.measure m
+      JOIN kpi_internal.measure_built b ON b.measure_id = m.id
+      JOIN kpi_internal.stream x ON x.id = m.stream_id AND x.owner_kind = 'member'
+      JOIN kpi.source s ON s.id = x.source_id
+      JOIN kpi_internal.day_cell c ON c.stream_id = m.stream_id
+      JOIN kpi_internal.owner o ON o.id = c.owner_id
+      JOIN kpi.member p ON p.key COLLATE "C" = o.key
+     WHERE c.day > '-infinity';
+
+CREATE VIEW kpi_internal.member_day_cell AS
+    SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id, c.day AS period_start, kpi.merge(c.cell) AS cell
+      FROM kpi_internal.member_cell c
+     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id, c.day;
+
+CREATE VIEW kpi_internal.member_week_cell AS
+    SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id,
+           kpi_internal.period_start(c.day, 'week', c.calendar_id) AS period_start, kpi.merge(c.cell) AS cell
+      FROM kpi_internal.member_cell c
+     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id,
+              kpi_internal.period_start(c.day, 'week', c.calendar_id);
+
+-- The views of one level and grain, all from two templates: over the stored
+-- values, and over cells that are finalized here.
+DO $generate$
+DECLARE
+    -- what a KPI amounts to in the days from %1$s until %2$s
+    range_value constant text := $$(
+           SELECT (kpi_internal.combine(v.kpi_id, pg_catalog.array_agg(x.kpi_id), pg_catalog.array_agg((x.f).value),
+                                        pg_catalog.array_agg((x.f).facts))).value
+             FROM (SELECT r.kpi_id, kpi.cell_final(kpi.merge(r.cell), r.measure_id, r.divisor) AS f
+                     FROM %1$s r
+                    WHERE r.kpi_id = ANY (kpi_internal.leaf_kpis(v.kpi_id)) AND r.scope_id = v.scope_id
+                      AND r.%2$s >= %3$s AND r.%2$s < %4$s
+                    GROUP BY r.kpi_id, r.measure_id, r.divisor) x
+            WHERE (x.f).facts > 0)$$;
+    -- a stored value of the period that begins on %2$s
+    stored_value constant text := $$(
+           SELECT o.value FROM kpi.kpi_value o
+            WHERE o.kpi_id = v.kpi_id AND o.team_id %1$s AND o.member_id %2$s
+              AND o.grain = %3$L AND o.period_start = %4$s)$$;
+    stored constant text := $$(
+           SELECT w.*, w.%1$s_id AS scope_id FROM kpi.kpi_value w
+            WHERE w.grain = %2$L AND w.team_id %3$s AND w.member_id %4$s)$$;
+    computed constant text := $$(
+           SELECT (y.kpi_id::bigint << 48) | (y.scope_id::bigint << 22) | (y.period_start - '0001-01-01'::date) AS id,
+                  y.kpi_id, %1$L::text COLLATE "C" AS scope, y.scope_id,
+                  %2$L::text COLLATE "C" AS grain, y.period_start,
+                  y.value, y.numerator, y.denominator, y.facts
+             FROM (SELECT z.kpi_id, z.scope_id, z.period_start,
+                          (z.f).value, (z.f).numerator, (z.f).denominator, (z.f).facts
+                     FROM (SELECT c.kpi_id, c.scope_id, c.period_start,
+                                  kpi.cell_final(c.cell, c.measure_id, c.divisor) AS f
+                             FROM kpi_internal.%3$s c) z
+                    WHERE (z.f).facts > 0
+                   UNION ALL
+                   SELECT z.kpi_id, z.scope_id, z.period_start,
+                          (z.f).value, (z.f).numerator, (z.f).denominator, (z.f).facts_below
+                     FROM (SELECT k.id AS kpi_id, l.scope_id, l.period_start,
+                                  kpi_internal.combine(k.id, pg_catalog.array_agg(l.kpi_id),
+                                                       pg_catalog.array_agg((l.f).value),
+                                                       pg_catalog.array_agg((l.f).facts)) AS f
+                             FROM kpi.kpi k
+                            CROSS JOIN LATERAL (
+                                  SELECT c.kpi_id, c.scope_id, c.period_start,
+                                         kpi.cell_final(c.cell, c.measure_id, c.divisor) AS f
+                                    FROM kpi_internal.%3$s c
+                                   WHERE c.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) l
+                            WHERE k.kind = 'formula' AND (l.f).facts > 0
+                            GROUP BY k.id, l.scope_id, l.period_start) z
+                    WHERE (z.f).facts_below > 0) y)$$;
+    template constant text := $$
+CREATE VIEW kpi.%1$s AS
+    SELECT v.id, v.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, v.scope, %2$s,
+           v.grain, %3$s AS period, v.period_start, %4$s AS period_end, n.is_current,
+           v.value, v.numerator, v.denominator, v.facts,
+           p.previous_value, p.previous_value_to_date,
+           pg_catalog.round((v.value - p.base_value) / nullif(pg_catalog.abs(p.base_value), 0), 6) AS growth_ratio,
+           p.year_ago_value,
+           pg_catalog.round((v.value - p.year_ago_value) / nullif(pg_catalog.abs(p.year_ago_value), 0), 6) AS yoy_growth_ratio,
+           s.is_complete, s.as_of, s.refreshed_at, %5$s AS changed_at
+      FROM %6$s v
+      JOIN kpi.kpi k ON k.id = v.kpi_id
+      JOIN kpi_internal.kpi_state s ON s.kpi_id = v.kpi_id
+      %7$s
+     CROSS JOIN LATERAL (SELECT kpi_internal.today(s.calendar_id) AS today OFFSET 0) d
+     CROSS JOIN LATERAL (SELECT d.today >= v.period_start AND d.today <= %4$s AS is_current,
+                                (v.period_start - %8$L::interval)::date AS previous_start,
+                                (v.period_start - %9$L::interval)::date AS year_ago_start) n
+     CROSS JOIN LATERAL (
+           SELECT q.*, CASE WHEN n.is_current THEN q.previous_value_to_date ELSE q.previous_value END AS base_value
+             FROM (SELECT %10$s AS previous_value,
+                          CASE WHEN n.is_current THEN %11$s END AS previous_value_to_date,
+                          %12$s AS year_ago_value
+                   OFFSET 0) q
+           OFFSET 0) p
+      %13$s$$;
+    team_columns constant text :=
+        'v.scope_id AS team_id, t.key AS team, t.name AS team_name,'
+        ' kpi_internal.team_path(v.scope_id) AS team_path, kpi_internal.team_level(v.scope_id) AS team_level,'
+        ' kpi_internal.parent_team(v.scope_id) AS parent_team';
+    member_columns constant text :=
+        'v.scope_id AS member_id, m.key AS member, m.name AS member_name, w.team_id, t.key AS team';
+    member_team constant text := $$
+      JOIN kpi.member m ON m.id = v.scope_id$$;
+    member_team_join constant text := $$
+     CROSS JOIN LATERAL (
+           SELECT (SELECT h.team_id FROM kpi.membership h
+                    WHERE h.member_id = v.scope_id
+                      AND (h.since IS NULL OR h.since <= least(d.today, %1$s))
+                      AND (h.until IS NULL OR h.until > least(d.today, %1$s))) AS team_id
+           OFFSET 0) w
+      LEFT JOIN kpi.team t ON t.id = w.team_id$$;
+    to_date constant text := 'least(n.previous_start + (d.today - v.period_start) + 1, v.period_start)';
+    g record;
+    own text;
+    other text;
+    cells text;
+    day_column text;
+    period_end text;
+BEGIN
+    FOR g IN
+        SELECT * FROM (VALUES
+            ('team', 'daily', 'day', '1 day', '1 year', false, 'team_day_cell'),
+            ('team', 'weekly', 'week', '7 days', '364 days', true, NULL),
+            ('team', 'monthly', 'month', '1 month', '1 year', true, NULL),
+            ('team', 'quarterly', 'quarter', '3 months', '1 year', true, NULL),
+            ('team', 'yearly', 'year', '1 year', '1 year', true, NULL),
+            ('member', 'daily', 'day', '1 day', '1 year', false, 'member_day_cell'),
+            ('member', 'weekly', 'week', '7 days', '364 days', false, 'member_week_cell'),
+            ('member', 'monthly', 'month', '1 month', '1 year', true, NULL),
+            ('member', 'quarterly', 'quarter', '3 months', '1 year', true, NULL),
+            ('member', 'yearly', 'year', '1 year', '1 year', true, NULL))
+            AS x (level, suffix, grain, step, year, is_stored, source_view)
+    LOOP
+        cells := CASE g.level WHEN 'team' THEN 'kpi_internal.team_day_cell' ELSE 'kpi_internal.member_cell' END;
+        day_column := CASE g.level WHEN 'team' THEN 'period_start' ELSE 'day' END;
+        own := CASE g.level WHEN 'team' THEN '= v.scope_id' ELSE 'IS NULL' END;
+        other := CASE g.level WHEN 'team' THEN 'IS NULL' ELSE '= v.scope_id' END;
+        period_end := CASE WHEN g.is_stored THEN 'v.period_end'
+                           WHEN g.grain = 'day' THEN 'v.period_start'
+                           ELSE 'v.period_start + 6' END;
+        EXECUTE pg_catalog.format(template,
+            g.level || '_' || g.suffix,
+            CASE g.level WHEN 'team' THEN team_columns ELSE member_columns END,
+            CASE WHEN g.is_stored THEN 'v.period'
+                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L, s.calendar_id)', g.grain) END,
+            period_end,
+            CASE WHEN g.is_stored THEN 'v.changed_at' ELSE 's.refreshed_at' END,
+            CASE WHEN g.is_stored THEN
+                 pg_catalog.format(stored, g.level, g.grain,
+                                   CASE g.level WHEN 'team' THEN 'IS NOT NULL' ELSE 'IS NULL' END,
+                                   CASE g.level WHEN 'team' THEN 'IS NULL' ELSE 'IS NOT NULL' END)
+                 ELSE pg_catalog.format(computed, g.level, g.grain, g.source_view) END,
+            CASE g.level WHEN 'team' THEN 'JOIN kpi.team t ON t.id = v.scope_id' ELSE member_team END,
+            g.step, g.year,
+            CASE WHEN g.is_stored THEN pg_catalog.format(stored_value, own, other, g.grain, 'n.previous_start')
+                 ELSE pg_catalog.format(range_value, cells, day_column, 'n.previous_start', 'v.period_start') END,
+            pg_catalog.format(range_value, cells, day_column, 'n.previous_start', to_date),
+            CASE WHEN g.is_stored THEN pg_catalog.format(stored_value, own, other, g.grain, 'n.year_ago_start')
+                 ELSE pg_catalog.format(range_value, cells, day_column, 'n.year_ago_start',
+                                        CASE g.grain WHEN 'day' THEN 'n.year_ago_start + 1'
+                                             ELSE 'n.year_ago_start + 7' END) END,
+            CASE g.level WHEN 'member' THEN pg_catalog.format(member_team_join, period_end) ELSE '' END);
+    END LOOP;
+END
+$generate$;
+
+CREATE VIEW kpi.goal_progress AS
+    SELECT g.id, g.id AS goal_id, g.name AS goal, g.plan,
+           g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
+           CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
+           w.team_id, t.key AS team, t.name AS team_name,
+           kpi_internal.team_path(w.team_id) AS team_path, kpi_internal.team_level(w.team_id) AS team_level,
+           g.member_id, m.key AS member, m.name AS member_name,
+           g.dimension, g.dimension_value,
+           g.grain, g.period, g.period_start, g.period_end,
+           d.today >= g.period_start AND d.today <= g.period_end AS is_current,
+           g.target, a.actual, a.numerator, a.denominator,
+           pg_catalog.round(a.actual / nullif(g.target, 0), 6) AS attainment_ratio,
+           g.target - a.actual AS remaining,
+           pg_catalog.round(c.elapsed::numeric / c.total, 6) AS elapsed_ratio,
+           e.expected_today,
+           pg_catalog.round(a.actual / nullif(e.expected_today, 0), 6) AS pace_ratio,
+           CASE WHEN k.is_additive AND c.workdays_left > 0
+                THEN pg_catalog.round(greatest(g.target - a.actual, 0) / c.workdays_left, 6)
+           END AS required_per_workday,
+           c.workdays_left,
+           u.status, kpi_internal.goal_status_rank(u.status) AS status_rank,
+           kpi_internal.goal_status_reason(k.direction, k.is_additive, s.is_complete, g.target, a.actual,
+                                           e.expected_today, g.period_start, g.period_end, d.today,
+                                           k.unit) AS status_reason,
+           s.is_complete,
+           s.as_of IS NULL OR (y.as_of_day < d.today AND y.as_of_day <= g.period_end) AS is_stale,
+           s.is_complete AND coalesce(y.as_of_day > g.period_end, false) AS is_final,
+           s.as_of, a.changed_at, s.refreshed_at
+      FROM kpi.goal g
+      JOIN kpi.kpi k ON k.id = g.kpi_id
+      JOIN kpi_internal.kpi_state s ON s.kpi_id = g.kpi_id
+      LEFT JOIN kpi.kpi_value v
+             ON v.kpi_id = g.kpi_id AND v.team_id = g.team_id AND v.member_id IS NULL
+            AND v.grain = g.grain AND v.period_start = g.period_start AND g.dimension IS NULL
+      LEFT JOIN kpi.kpi_value i
+             ON i.kpi_id = g.kpi_id AND i.team_id IS NULL AND i.member_id = g.member_id
+            AND i.grain = g.grain AND i.period_start = g.period_start
+      LEFT JOIN kpi.kpi_breakdown b
+             ON b.kpi_id = g.kpi_id AND b.team_id = g.team_id AND b.member_id IS NULL
+            AND b.dimension = g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value
+            AND b.grain = g.grain AND b.period_start = g.period_start
+      LEFT JOIN kpi.member m ON m.id = g.member_id
+     CROSS JOIN LATERAL (SELECT kpi_internal.today(s.calendar_id) AS today OFFSET 0) d
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN g.member_id IS NULL THEN g.team_id
+                       ELSE (SELECT h.team_id FROM kpi.membership h
+                              WHERE h.member_id = g.member_id
+                                AND (h.since IS NULL OR h.since <= least(d.today, g.period_end))
+                                AND (h.until IS NULL OR h.until > least(d.today, g.period_end)))
+                  END AS team_id
+           OFFSET 0) w
+      LEFT JOIN kpi.team t ON t.id = w.team_id
+     CROSS JOIN LATERAL (SELECT kpi_internal.day_of(s.as_of, s.calendar_id) AS as_of_day OFFSET 0) y
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN k.is_additive AND s.is_complete
+                       THEN coalesce(v.value, i.value, b.value, 0)
+                       ELSE coalesce(v.value, i.value, b.value)
+                  END AS actual,
+                  coalesce(v.numerator, i.numerator, b.numerator) AS numerator,
+                  coalesce(v.denominator, i.denominator, b.denominator) AS denominator,
+                  coalesce(v.changed_at, i.changed_at, b.changed_at) AS changed_at
+           OFFSET 0) a
+     CROSS JOIN LATERAL (SELECT coalesce(kpi_internal.team_calendar(w.team_id), 1) AS calendar_id OFFSET 0) f
+     -- A period without working days runs by the days of the week.
+     CROSS JOIN LATERAL (
+           SELECT kpi_internal.workdays(g.period_start, g.period_end, f.calendar_id) AS days,
+                  kpi_internal.workdays(g.period_start, least(d.today, g.period_end), f.calendar_id) AS gone,
+                  kpi_internal.workdays(greatest(d.today, g.period_start), g.period_end, f.calendar_id) AS workdays_left
+           OFFSET 0) l
+     CROSS JOIN LATERAL (
+           SELECT l.workdays_left,
+                  CASE WHEN l.days > 0 THEN l.days ELSE g.period_end - g.period_start + 1 END AS total,
+                  CASE WHEN l.days > 0 THEN l.gone
+                       ELSE greatest(least(d.today, g.period_end) - g.period_start + 1, 0) END AS elapsed
+           OFFSET 0) c
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN k.is_additive THEN pg_catalog.round(g.target * c.elapsed / c.total, 6)
+                       ELSE g.target END AS expected_today
+           OFFSET 0) e
+     CROSS JOIN LATERAL (
+           SELECT kpi_internal.goal_status(k.direction, k.is_additive, s.is_complete, g.target, a.actual,
+                                           e.expected_today, g.period_start, g.period_end, d.today) AS status
+           OFFSET 0) u;
+
+CREATE VIEW kpi.unassigned AS
+    SELECT s.id AS source_id, s.name AS source, x.owner_kind AS kind, o.key AS owner,
+           pg_catalog.max(c.facts) AS facts, pg_catalog.min(c.first_day) AS first_day,
+           pg_catalog.max(c.last_day) AS last_day
+      FROM kpi.source s
+      JOIN kpi_internal.stream x ON x.source_id = s.id AND x.owner_kind <> 'company'
+     CROSS JOIN (
+           SELECT o.id, o.key,
+                  NOT EXISTS (SELECT FROM kpi.member p WHERE p.key COLLATE "C" = o.key) AS no_member,
+                  NOT EXISTS (SELECT FROM kpi.team t WHERE t.key COLLATE "C" = o.key) AS no_team
+             FROM kpi_internal.owner o) o
+     CROSS JOIN LATERAL (
+           SELECT (SELECT pg_catalog.max(kpi.cell_facts(y.cell, m.id))
+                     FROM kpi_internal.measure m WHERE m.stream_id = x.id) AS facts,
+                  y.first_day, y.last_day
+             FROM (SELECT kpi.merge(r.cell) AS cell, pg_catalog.min(r.day) AS first_day,
+                          pg_catalog.max(r.day) AS last_day
+                     FROM kpi_internal.day_cell r
+                    WHERE r.stream_id = x.id AND r.owner_id = o.id AND r.day > '-infinity'
+                   HAVING pg_catalog.count(*) > 0) y) c
+     WHERE CASE x.owner_kind WHEN 'team' THEN o.no_team ELSE o.no_member END
+     GROUP BY s.id, s.name, x.owner_kind, o.key;
+
+CREATE VIEW kpi.source_status AS
+    SELECT s.id AS source_id, s.name AS source, s.relation,
+           coalesce(t.status, 'building') AS status, t.reason, t.hint,
+           (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
+           c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
+           (SELECT pg_catalog.count(*) FROM kpi_internal.delta d
+             WHERE d.source_id = s.id AND d.kind = 'd') AS pending_deltas,
+           t.as_of, t.refreshed_at, t.duration_ms, coalesce(t.deltas_applied, 0) AS deltas_applied
+      FROM kpi.source s
+      LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
+     CROSS JOIN LATERAL (
+           SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
+                  coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs
+             FROM (SELECT r.cell
+                     FROM kpi_internal.stream x
+                     JOIN kpi_internal.rollup_cell r ON r.stream_id = x.id
+                    WHERE x.source_id = s.id AND r.scope_kind = 1 AND r.scope_id = 1
+                      AND r.grain = 2 AND r.dim_id = 0
+                   UNION ALL
+                   SELECT e.cell
+                     FROM kpi_internal.stream x
+                     JOIN kpi_internal.day_cell e ON e.stream_id = x.id
+                    WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
+
+COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';
+COMMENT ON VIEW kpi.source_status IS 'Sources: what state they are in, and what a DBA looks at';
+COMMENT ON VIEW kpi.goal_progress IS 'Where every goal stands, as of the last refresh of its KPI''s source and of this day';
+
+-- Comments of all views from one list, so that the same column says the same
+-- everywhere; a column without one is an error.
+DO $comments$
+DECLARE
+    level_of_suffix constant jsonb := '{"daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year"}';
+    common constant jsonb := '{
+        "kpi_id": "The KPI (kpi.kpi.id)",
+        "kpi": "Name of the KPI",
+        "kpi_title": "The KPI as people call it",
+        "unit": "Unit of value, target and actual, or NULL",
+        "scope": "What it is of: team or member",
+        "grain": "Length of the period: day, week, month, quarter or year",
+        "period": "Name of the period, like 2026-Q4",
+        "period_start": "First day of the period",
+        "period_end": "Last day of the period",
+        "is_current": "Whether today lies in the period",
+        "is_complete": "False while the numbers are not all there: the KPI is not built yet or its source is suspended (kpi.source_status)",
+        "as_of": "The numbers hold all changes committed up to this moment; of a formula the earliest of its sources",
+        "refreshed_at": "When the source was last refreshed; of a formula the earliest of its sources",
+        "team_path": "Names of the teams from the company down to this one, as the tree stands today",
+        "team_level": "Teams above it, as the tree stands today: 0 is the company"}';
+    series constant jsonb := '{
+        "id": "Key of the row; it stays the same as long as the row is there",
+        "value": "The KPI in the period. Teams contain the teams and members below them and periods contain shorter ones: never add up rows of several levels. NULL: nothing to divide by",
+        "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
+        "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
+        "facts": "Facts that count; of a formula those of its inputs together",
+        "previous_value": "Value of the period before; NULL: no facts there",
+        "previous_value_to_date": "Value of the period before, up to as many days after its start as have begun of this one; only in the current period",
+        "growth_ratio": "Change against the period before, as a fraction of it: 0.1 is 10 percent more. In the current period against previous_value_to_date. NULL: nothing to compare with, or it is 0",
+        "year_ago_value": "Value of the same period of the year before (of a week: 52 weeks before); NULL: no facts there",
+        "yoy_growth_ratio": "Change against year_ago_value, as a fraction of it; NULL: nothing to compare with, or it is 0",
+        "changed_at": "When a refresh last changed the value; of values that are not stored when their source was last refreshed"}';
+    team_series constant jsonb := '{
+        "team_id": "The team (kpi.team.id)",
+        "team": "Key of the team",
+        "team_name": "Name of the team",
+        "parent_team": "Key of the team above it today; NULL for the company"}';
+    member_series constant jsonb := '{
+        "member_id": "The member (kpi.member.id)",
+        "member": "Key of the member",
+        "member_name": "Name of the member",
+        "team_id": "Team of the member on the last day of the period, or today if that is earlier (kpi.team.id)",
+        "team": "Key of that team; NULL: none"}';
+    goal constant jsonb := '{
+        "id": "Key of the row: one per goal and period",
+        "goal_id": "The goal (kpi.goal.id)",
+        "goal": "Name of the goal, or NULL",
+        "plan": "The plan it belongs to",
+        "direction": "up: the target is to be reached at least; down: to be kept at most",
+        "team_id": "The team whose goal it is; of a member''s goal its team on the last day of the period, or today if that is earlier (kpi.team.id)",
+        "team": "Key of that team",
+        "team_name": "Name of that team",
+        "member_id": "The member whose goal it is (kpi.member.id); NULL: a team''s",
+        "member": "Key of the member",
+        "member_name": "Name of the member",
+        "dimension": "Only facts with one value of this dimension count; NULL: all",
+        "dimension_value": "That value; NULL with a dimension: facts without a value",
+        "target": "The number to reach (direction up) or to stay within (down), in the KPI''s unit",
+        "actual": "The KPI in the period so far. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
+        "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
+        "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
+        "attainment_ratio": "actual / target, as a fraction: 1 is the target. With direction down 1 and less is good. NULL: the target is 0",
+        "remaining": "target - actual: what is missing, or with direction down what is left; negative beyond the target",
+        "elapsed_ratio": "Working days of the period gone, today included, as a fraction; by the calendar of the team",
+        "expected_today": "What actual should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
+        "pace_ratio": "actual / expected_today, as a fraction; NULL: nothing is expected yet",
+        "required_per_workday": "What is missing (with direction down: what is left) for each working day left; only of a KPI that accumulates, in a period that is not over",
+        "workdays_left": "Working days of the period from today on, today included",
+        "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); exceeded: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
+        "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 exceeded, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started",
+        "status_reason": "Why the status is what it is, in one sentence",
+        "is_stale": "True when the numbers are of an earlier day than today, though the period was not over on it",
+        "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
+        "changed_at": "When a refresh last changed actual; NULL: no facts"}';
+    unassigned constant jsonb := '{
+        "source_id": "The source (kpi.source.id)",
+        "source": "Name of the source",
+        "kind": "What its facts name as owner: member or team",
+        "owner": "The key found in the facts; NULL: facts without an owner",
+        "facts": "How many facts (of the KPI that counts most of them)",
+        "first_day": "Day of the first of them",
+        "last_day": "Day of the last of them"}';
+    status constant jsonb := '{
+        "source_id": "The source (kpi.source.id)",
+        "source": "Name of the source",
+        "relation": "The table its facts are in",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; suspended: stopped, reason says why and hint what to do",
+        "reason": "Why it is suspended",
+        "hint": "What to do about it",
+        "kpis": "How many KPIs are measured on it",
+        "facts_ignored": "Facts left out because an expression failed on them",
+        "last_fact_error": "The last such error",
+        "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite",
+        "pending_deltas": "Changes of facts that wait for the next refresh",
+        "as_of": "The numbers hold all changes committed up to this moment",
+        "refreshed_at": "When it was last refreshed",
+        "duration_ms": "How long that took, in milliseconds",
+        "deltas_applied": "Changes merged since the source was made"}';
+    v record;
+    suffix text;
+    of_view jsonb;
+BEGIN
+    FOR v IN
+        SELECT c.relname AS view, a.attname AS "column"
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+         WHERE c.relnamespace = 'kpi'::regnamespace AND c.relkind = 'v' AND c.relname <> 'team_ancestor'
+    LOOP
+        suffix := pg_catalog.split_part(v.view, '_', 2);
+        of_view := common || CASE
+            WHEN v.view = 'goal_progress' THEN goal
+            WHEN v.view = 'unassigned' THEN unassigned
+            WHEN v.view = 'source_status' THEN status
+            WHEN v.view LIKE 'team%' THEN series || team_series
+            ELSE series || member_series END;
+        IF of_view ->> v."column" IS NULL THEN
+            RAISE EXCEPTION 'column %.% has no comment', v.view, v."column";
+        END IF;
+        EXECUTE pg_catalog.format('COMMENT ON COLUMN kpi.%I.%I IS %L', v.view, v."column",
+                                  of_view ->> v."column");
+        IF level_of_suffix ? suffix THEN
+            EXECUTE pg_catalog.format('COMMENT ON VIEW kpi.%I IS %L', v.view,
+                pg_catalog.format('KPIs of %ss by %s: the periods that have facts',
+                                  pg_catalog.split_part(v.view, '_', 1), level_of_suffix ->> suffix));
+        END IF;
+    END LOOP;
+END
+$comments$;
