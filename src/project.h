@@ -51,6 +51,12 @@ extern void kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFac
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_projection_layout(KpiProjection *proj, int s);
 
+/* Whether an expression may reach a function or a type of a user. */
+extern bool kpi_projection_has_user_code(KpiProjection *proj);
+
+/* An error that must reach the user's statement, whatever raised it. */
+extern bool kpi_error_is_fatal(const ErrorData *edata);
+
 /* A whole fact that failed counts here: owner NULL, this day, no dims. */
 #define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
 

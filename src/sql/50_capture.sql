@@ -22,3 +22,19 @@ ALTER TABLE kpi_internal.delta
     ALTER cell SET STORAGE MAIN,
     ALTER note SET STORAGE MAIN;
 ALTER TABLE kpi_internal.delta REPLICA IDENTITY NOTHING;
+
+CREATE FUNCTION kpi.capture() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_capture';
+COMMENT ON FUNCTION kpi.capture() IS
+    'Trigger of a source''s table: notes what each row written changes. kpi.create_source() attaches it; it never makes the statement fail because of a definition.';
+
+CREATE FUNCTION kpi.capture_truncate() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_capture_truncate';
+COMMENT ON FUNCTION kpi.capture_truncate() IS
+    'Trigger of a source''s table: asks for a recomputation after TRUNCATE. kpi.create_source() attaches it.';
+
+-- Whoever creates or attaches a partition of a source's table must be allowed
+-- to clone the trigger.  All the functions do when called is refuse.
+GRANT EXECUTE ON FUNCTION kpi.capture(), kpi.capture_truncate() TO PUBLIC;
+
+COMMENT ON TABLE kpi_internal.delta IS 'The queue: what committed transactions changed and no refresh has taken yet';

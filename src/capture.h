@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture.h
+ *	  What the parts of the writers' side know of each other.
+ *
+ * For the capture_* files only; engine.h is for the others.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_CAPTURE_H
+#define KPI_CAPTURE_H
+
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "cell.h"
+#include "engine.h"
+#include "project.h"
+
+/* The last error of a fact, as the queue shows it, is cut to this. */
+#define KPI_NOTE_LEN 200
+
+/*
+ * Which cell a delta changes: one string of bytes, so that keys are hashed
+ * and compared as a whole.  The owner and then each dimension follow: '\0'
+ * for NULL, else '\1', the text and '\0'.
+ */
+typedef struct KpiDeltaKey
+{
+	int32		source_id;
+	int32		stream_id;
+	int32		epoch;
+	DateADT		day;
+	int32		ndims;
+	char		values[FLEXIBLE_ARRAY_MEMBER];
+} KpiDeltaKey;
+
+typedef struct KpiDelta
+{
+	uint32		hash;
+	uint32		key_len;		/* bytes of *key */
+	KpiDeltaKey *key;
+	KpiCell    *cell;
+	char	   *note;			/* or NULL */
+} KpiDelta;
+
+typedef struct KpiMarker
+{
+	int32		source_id;
+	char		kind;
+} KpiMarker;
+
+struct delta_hash;
+
+#define KPI_FEW_DELTAS 8
+
+/*
+ * What one (sub)transaction changed and has not written to the queue.  Levels
+ * form a stack; there is one only where something was captured, and always at
+ * most one for each nesting level.
+ */
+typedef struct KpiLevel
+{
+	struct KpiLevel *parent;
+	int			nest_level;
+	int			written_at;		/* nesting level whose rows in the queue hold
+								 * all deltas of this level; 0: not written */
+	MemoryContext context;		/* of the deltas */
+	Size		bytes;			/* about what the deltas take */
+	int			ndeltas;
+	KpiDelta   *few[KPI_FEW_DELTAS];	/* while there are not more */
+	struct delta_hash *hash;	/* else this */
+	KpiDelta   *last;			/* the one found last */
+	List	   *markers;		/* KpiMarker: in the queue since this level */
+} KpiLevel;
+
+/* ---- capture_buffer.c ---- */
+
+/* The stack's top, or NULL. */
+extern KpiLevel *kpi_level_top;
+
+/* The current (sub)transaction's level, made if need be. */
+extern KpiLevel *kpi_level_current(void);
+
+/*
+ * Merging two levels was cut short: what is written must be accompanied by a
+ * request to recompute.
+ */
+extern bool kpi_merge_failed;
+
+extern void kpi_subtransaction_callback(SubXactEvent event, SubTransactionId mySubid,
+										SubTransactionId parentSubid, void *arg);
+
+/* At the end of the transaction. */
+extern void kpi_buffer_forget(void);
+
+/* Forgets all deltas of a level. */
+extern void kpi_level_clear(KpiLevel *level);
+
+/* Calls a function for each delta of a level. */
+extern void kpi_level_foreach(KpiLevel *level, void (*visit) (KpiDelta *delta, void *arg), void *arg);
+
+/*
+ * Adds a fact of stream number s to the current level, or takes it off; spills
+ * when the level has grown too large.
+ */
+extern void kpi_buffer_fact(const KpiSource *source, KpiProjection *proj, int s,
+							const KpiFact *fact, int sign);
+
+/* ---- capture_flush.c ---- */
+
+/* Writes a level's deltas to the queue; keeps them. */
+extern void kpi_level_write(KpiLevel *level);
+
+/* Registers the callbacks that make all this work, once in a backend. */
+extern void kpi_capture_init(void);
+
+/* From pre-commit on: nothing may stay in the buffer. */
+extern bool kpi_capture_write_through;
+
+/* ---- capture_trigger.c ---- */
+
+/* Frees, at the end of the transaction, projections that became stale in it. */
+extern void kpi_capture_release(void);
+
+#endif							/* KPI_CAPTURE_H */

@@ -1,0 +1,265 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_attach.c
+ *	  Triggers on the tables of sources: created, looked at, dropped.
+ *
+ * Called when a source is created, resumed or dropped, and by a refresh that
+ * finds new leaves.  A partitioned table has the row trigger on its root;
+ * PostgreSQL clones it to every partition.  TRUNCATE triggers are not cloned,
+ * so each table of the tree has its own.
+ *
+ * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
+ * no names through a search_path, and makes them ENABLE ALWAYS from the start
+ * even where the author has the TRIGGER privilege only.  The rights that CREATE
+ * TRIGGER asks for are checked all the same, for the current user.  Each
+ * depends on the extension, so that DROP EXTENSION drops it without CASCADE.
+ *
+ * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
+ * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "capture.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+/* The two kinds of triggers. */
+typedef struct TriggerForm
+{
+	const char *function;
+	const char *name_format;
+	bool		row;
+	int16		events;
+} TriggerForm;
+
+static const TriggerForm row_form = {
+	"capture", "kpi_capture_%d", true,
+	TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE
+};
+static const TriggerForm truncate_form = {
+	"capture_truncate", "kpi_truncate_%d", false,
+	TRIGGER_TYPE_TRUNCATE
+};
+
+static Oid
+trigger_function(const TriggerForm *form)
+{
+	List	   *name = list_make2(makeString("kpi"), makeString(pstrdup(form->function)));
+
+	return LookupFuncName(name, 0, NULL, false);
+}
+
+/*
+ * A copy of a table's trigger of this form for this source, or NULL.  Another
+ * trigger that has taken the name is an error: it was not made by us.
+ */
+static HeapTuple
+find_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm *form)
+{
+	char		name[NAMEDATALEN];
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	snprintf(name, sizeof(name), form->name_format, source_id);
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum(name));
+	scan = systable_beginscan(pg_trigger, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+
+	if (HeapTupleIsValid(tuple) &&
+		((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid != trigger_function(form))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
+						name, get_rel_name(relid)),
+				 errhint("Rename or drop it: pg_kpi needs the name.")));
+	return tuple;
+}
+
+static void
+create_trigger(Oid relid, int32 source_id, const TriggerForm *form)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	ObjectAddress trigger;
+	ObjectAddress extension;
+
+	stmt->trigname = psprintf(form->name_format, source_id);
+	stmt->funcname = list_make2(makeString("kpi"), makeString(pstrdup(form->function)));
+	stmt->args = list_make1(makeString(psprintf("%d", source_id)));
+	stmt->row = form->row;
+	stmt->timing = TRIGGER_TYPE_AFTER;
+	stmt->events = form->events;
+
+	trigger = CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+									trigger_function(form), InvalidOid, NULL, false, false,
+									TRIGGER_FIRES_ALWAYS);
+	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("pg_kpi", false));
+	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+	CommandCounterIncrement();
+}
+
+/* ENABLE ALWAYS for one trigger row, whoever owns the table. */
+static void
+enable_always(Relation pg_trigger, HeapTuple tuple)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+	if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS)
+		return;
+
+	trigger->tgenabled = TRIGGER_FIRES_ALWAYS;
+	CatalogTupleUpdate(pg_trigger, &tuple->t_self, tuple);
+	CacheInvalidateRelcacheByRelid(trigger->tgrelid);
+	CommandCounterIncrement();
+}
+
+/*
+ * The trigger of this form on this table, made if it is missing ("create":
+ * the table's own; else a clone that the root's trigger brings).
+ */
+static void
+ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm *form, bool create)
+{
+	HeapTuple	tuple = find_trigger(pg_trigger, relid, source_id, form);
+
+	if (HeapTupleIsValid(tuple))
+		enable_always(pg_trigger, tuple);
+	else if (create)
+		create_trigger(relid, source_id, form);
+}
+
+static Oid
+relation_by_name(const char *relation, LOCKMODE lockmode, bool missing_ok)
+{
+	return RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(relation))),
+							lockmode, missing_ok);
+}
+
+/*
+ * Every table of the tree is sent an invalidation even when its triggers were
+ * all there, so that writers read the definitions again.
+ */
+void
+kpi_capture_attach(int32 source_id, const char *relation)
+{
+	Oid			root = relation_by_name(relation, ShareRowExclusiveLock, false);
+	List	   *relids = find_all_inheritors(root, ShareRowExclusiveLock, NULL);
+	Relation	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
+	ListCell   *lc;
+
+	ensure_trigger(pg_trigger, root, source_id, &row_form, true);
+	foreach(lc, relids)
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		ensure_trigger(pg_trigger, relid, source_id, &row_form, false);
+		ensure_trigger(pg_trigger, relid, source_id, &truncate_form, true);
+		CacheInvalidateRelcacheByRelid(relid);
+	}
+	table_close(pg_trigger, RowExclusiveLock);
+}
+
+/*
+ * Finds our triggers for a source wherever they are: a table that was renamed
+ * or detached still carries them.  A clone goes with the root's.
+ */
+static List *
+source_triggers(int32 source_id, const TriggerForm *form)
+{
+	Oid			function = trigger_function(form);
+	char		name[NAMEDATALEN];
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
+	List	   *triggers = NIL;
+	HeapTuple	tuple;
+
+	snprintf(name, sizeof(name), form->name_format, source_id);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgfoid == function && !OidIsValid(trigger->tgparentid) &&
+			strcmp(NameStr(trigger->tgname), name) == 0)
+			triggers = lappend_oid(triggers, trigger->oid);
+	}
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+	return triggers;
+}
+
+void
+kpi_capture_detach(int32 source_id, const char *relation)
+{
+	List	   *triggers = list_concat(source_triggers(source_id, &row_form),
+									   source_triggers(source_id, &truncate_form));
+	ObjectAddresses *objects = new_object_addresses();
+	ListCell   *lc;
+
+	foreach(lc, triggers)
+	{
+		ObjectAddress trigger;
+
+		ObjectAddressSet(trigger, TriggerRelationId, lfirst_oid(lc));
+		add_exact_object_address(&trigger, objects);
+	}
+	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	free_object_addresses(objects);
+}
+
+/* One trigger's part of the state; false if it is missing or not ALWAYS. */
+static bool
+append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, const TriggerForm *form)
+{
+	HeapTuple	tuple = find_trigger(pg_trigger, leaf, source_id, form);
+
+	if (!HeapTupleIsValid(tuple) ||
+		((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled != TRIGGER_FIRES_ALWAYS)
+		return false;
+	appendStringInfo(state, "%s%u%c", state->len > 0 ? " " : "",
+					 HeapTupleHeaderGetRawXmin(tuple->t_data), TRIGGER_FIRES_ALWAYS);
+	return true;
+}
+
+char *
+kpi_capture_trigger_state(int32 source_id, Oid leaf)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	StringInfoData state;
+
+	initStringInfo(&state);
+	if (!append_state(&state, pg_trigger, leaf, source_id, &row_form) ||
+		!append_state(&state, pg_trigger, leaf, source_id, &truncate_form))
+		resetStringInfo(&state);
+	table_close(pg_trigger, AccessShareLock);
+	return state.data;
+}

@@ -1,0 +1,404 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_trigger.c
+ *	  The trigger functions, and the projections they keep.
+ *
+ * kpi.capture(source id) fires after every row that is inserted, updated or
+ * deleted in a leaf of a source; kpi.capture_truncate(source id) after its
+ * TRUNCATE.  Whatever is wrong with the source, the user's statement goes on:
+ * a source that is gone, or that the table no longer belongs to, is skipped; a
+ * definition that no longer fits the table is reported by a marker in the
+ * queue.  Only errors that say that the statement, the transaction or the
+ * server cannot go on reach the user.
+ *
+ * Each backend keeps one entry for each (table, source) with the definitions
+ * it read and the projection compiled from them.  Definitions are read with a
+ * fresh snapshot: the transaction's own may be older than the source.  They
+ * cannot change under a statement that is writing, because defining takes a
+ * SHARE ROW EXCLUSIVE lock on the table and sends a relcache invalidation for
+ * it.  Invalidation callbacks only mark entries; a stale projection is set
+ * aside at the next use and freed at the end of the transaction, when no
+ * evaluation can be under way in it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "capture.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(kpi_capture);
+PG_FUNCTION_INFO_V1(kpi_capture_truncate);
+
+typedef enum EntryState
+{
+	ENTRY_READY,
+	ENTRY_SKIP,					/* no such source, or not a table of it */
+	ENTRY_BROKEN				/* the definition does not fit the table */
+} EntryState;
+
+typedef struct EntryKey
+{
+	Oid			relid;
+	int32		source_id;
+} EntryKey;
+
+typedef struct Entry
+{
+	EntryKey	key;
+	bool		stale;
+	EntryState	state;
+	MemoryContext context;		/* of all below; NULL: never loaded */
+	int			nancestors;
+	Oid		   *ancestors;		/* whose invalidation concerns us, too */
+	KpiSource  *source;
+	KpiProjection *proj;
+	bool		has_user_code;
+	char	   *problem;		/* ENTRY_BROKEN */
+} Entry;
+
+static HTAB *entries = NULL;
+
+/* Parent of all contexts of entries, and of those set aside. */
+static MemoryContext cache_context = NULL;
+static MemoryContext retired_context = NULL;
+
+/* ---------------- invalidation ---------------- */
+
+static bool
+entry_concerns(Entry *entry, Oid relid)
+{
+	if (!OidIsValid(relid) || entry->key.relid == relid)
+		return true;
+	for (int i = 0; i < entry->nancestors; i++)
+	{
+		if (entry->ancestors[i] == relid)
+			return true;
+	}
+	return false;
+}
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry_concerns(entry, relid))
+			entry->stale = true;
+	}
+}
+
+/* A schema or a role changed: names may mean something else now. */
+static void
+names_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	relcache_callback((Datum) 0, InvalidOid);
+}
+
+/* A function or a type changed. */
+static void
+code_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->has_user_code || entry->state == ENTRY_BROKEN)
+			entry->stale = true;
+	}
+}
+
+static void
+init_cache(void)
+{
+	HASHCTL		ctl = {0};
+
+	cache_context = AllocSetContextCreate(CacheMemoryContext, "pg_kpi capture",
+										  ALLOCSET_SMALL_SIZES);
+	retired_context = AllocSetContextCreate(cache_context, "pg_kpi capture, retired",
+											ALLOCSET_SMALL_SIZES);
+	ctl.keysize = sizeof(EntryKey);
+	ctl.entrysize = sizeof(Entry);
+	ctl.hcxt = cache_context;
+	entries = hash_create("pg_kpi capture", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, names_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, names_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, code_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, code_callback, (Datum) 0);
+}
+
+/* Drops what an entry holds, as soon as nobody can be using it. */
+static void
+retire_entry(Entry *entry)
+{
+	if (entry->context != NULL)
+		MemoryContextSetParent(entry->context, retired_context);
+	entry->context = NULL;
+	entry->nancestors = 0;
+	entry->ancestors = NULL;
+	entry->source = NULL;
+	entry->proj = NULL;
+	entry->has_user_code = false;
+	entry->problem = NULL;
+}
+
+void
+kpi_capture_release(void)
+{
+	if (retired_context != NULL)
+		MemoryContextDeleteChildren(retired_context);
+}
+
+/* ---------------- loading ---------------- */
+
+/*
+ * The author must still be allowed to read the table; other rights are checked
+ * where they are needed, when expressions are compiled.
+ */
+static void
+check_author(const KpiSource *source, Oid relid)
+{
+	Oid			author = get_role_oid(source->author, false);
+
+	if (pg_class_aclcheck(relid, author, ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\", the author of source \"%s\", may not read table \"%s\" any more",
+						source->author, source->name, source->relation)));
+	if (check_enable_rls(relid, author, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row security hides rows of table \"%s\" from role \"%s\", the author of source \"%s\"",
+						source->relation, source->author, source->name)));
+}
+
+/* Everything of load_entry() that may fail because of the definition. */
+static void
+load_definition(Entry *entry)
+{
+	Oid			relid;
+	bool		is_leaf = false;
+
+	entry->state = ENTRY_SKIP;
+	entry->source = kpi_source_load(entry->key.source_id, false);
+	if (entry->source == NULL)
+		return;
+
+	relid = kpi_source_relid(entry->source);
+	is_leaf = (relid == entry->key.relid);
+	for (int i = 0; i < entry->nancestors; i++)
+		is_leaf |= (relid == entry->ancestors[i]);
+	if (!is_leaf)
+		return;
+
+	check_author(entry->source, relid);
+	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context);
+	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
+	entry->state = ENTRY_READY;
+}
+
+static void
+load_entry(Entry *entry, Relation rel)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	List	   *ancestors;
+	ListCell   *lc;
+
+	retire_entry(entry);
+	entry->context = AllocSetContextCreate(cache_context, "pg_kpi capture of a table",
+										   ALLOCSET_SMALL_SIZES);
+	ancestors = rel->rd_rel->relispartition ? get_partition_ancestors(entry->key.relid) : NIL;
+	MemoryContextSwitchTo(entry->context);
+	entry->ancestors = palloc(sizeof(Oid) * Max(list_length(ancestors), 1));
+	foreach(lc, ancestors)
+		entry->ancestors[entry->nancestors++] = lfirst_oid(lc);
+	entry->stale = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(entry->context);
+	PG_TRY();
+	{
+		load_definition(entry);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(entry->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		if (kpi_error_is_fatal(edata))
+		{
+			entry->stale = true;
+			ReThrowError(edata);
+		}
+		entry->state = ENTRY_BROKEN;
+		entry->problem = edata->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcontext);
+	CurrentResourceOwner = oldowner;
+}
+
+/* The entry for a table and a source, usable or not. */
+static Entry *
+get_entry(Relation rel, int32 source_id)
+{
+	EntryKey	key = {RelationGetRelid(rel), source_id};
+	Entry	   *entry;
+	bool		found;
+
+	if (entries == NULL)
+		init_cache();
+	kpi_capture_init();
+
+	entry = hash_search(entries, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(entry, 0, sizeof(Entry));
+		entry->key = key;
+		entry->stale = true;
+	}
+	return entry;
+}
+
+/* ---------------- the triggers ---------------- */
+
+/* The source's id, or 0 when the argument is none of ours. */
+static int32
+trigger_source_id(const Trigger *trigger)
+{
+	char	   *end;
+	long		id;
+
+	if (trigger->tgnargs != 1)
+		return 0;
+	id = strtol(trigger->tgargs[0], &end, 10);
+	return *end == '\0' && id > 0 && id <= PG_INT32_MAX ? (int32) id : 0;
+}
+
+static void
+check_trigger_call(FunctionCallInfo fcinfo, const char *function, bool for_row)
+{
+	TriggerEvent event;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function kpi.%s() can only be called as a trigger", function),
+				 errhint("kpi.create_source() attaches it to the source's table.")));
+
+	event = ((TriggerData *) fcinfo->context)->tg_event;
+	if (!TRIGGER_FIRED_AFTER(event) || (TRIGGER_FIRED_FOR_ROW(event) != 0) != for_row ||
+		(TRIGGER_FIRED_BY_TRUNCATE(event) != 0) == for_row)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function kpi.%s() must be fired AFTER %s", function,
+						for_row ? "INSERT, UPDATE or DELETE, FOR EACH ROW" : "TRUNCATE"),
+				 errhint("kpi.create_source() attaches it to the source's table; no other use is meant.")));
+}
+
+/*
+ * The entry of the trigger's table and source, loaded; NULL if there is
+ * nothing to do.  fn_extra keeps it for the rows of one statement: entries
+ * are never removed.
+ */
+static Entry *
+trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
+{
+	Entry	   *entry = fcinfo->flinfo->fn_extra;
+
+	if (entry == NULL)
+	{
+		int32		source_id = trigger_source_id(trigdata->tg_trigger);
+
+		if (source_id == 0)
+			return NULL;
+		entry = get_entry(trigdata->tg_relation, source_id);
+		fcinfo->flinfo->fn_extra = entry;
+	}
+	if (entry->stale)
+		load_entry(entry, trigdata->tg_relation);
+	if (entry->state == ENTRY_BROKEN)
+		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
+	return entry->state == ENTRY_READY ? entry : NULL;
+}
+
+static void
+capture_row(Entry *entry, TupleTableSlot *slot, int sign)
+{
+	KpiSource  *source = entry->source;
+	KpiProjection *proj = entry->proj;
+	KpiFact		fact;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		kpi_project(proj, s, slot, &fact);
+		if (fact.is_event)
+			kpi_buffer_fact(source, proj, s, &fact, sign);
+	}
+}
+
+Datum
+kpi_capture(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Entry	   *entry;
+
+	check_trigger_call(fcinfo, "capture", true);
+	entry = trigger_entry(fcinfo, trigdata);
+	if (entry == NULL)
+		return PointerGetDatum(NULL);
+
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		capture_row(entry, trigdata->tg_trigslot, 1);
+	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		capture_row(entry, trigdata->tg_trigslot, -1);
+	else if (!kpi_projection_unchanged(entry->proj, trigdata->tg_trigslot, trigdata->tg_newslot))
+	{
+		capture_row(entry, trigdata->tg_trigslot, -1);
+		capture_row(entry, trigdata->tg_newslot, 1);
+	}
+	return PointerGetDatum(NULL);
+}
+
+Datum
+kpi_capture_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Entry	   *entry;
+
+	check_trigger_call(fcinfo, "capture_truncate", false);
+	entry = trigger_entry(fcinfo, trigdata);
+	if (entry != NULL)
+		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,683 @@
+/*-------------------------------------------------------------------------
+ *
+ * project.c
+ *	  The facts query, compiled for one table: rows in, facts out.
+ *
+ * Called by capture (capture_trigger.c) for every row written and by the
+ * engine's careful scan.  A projection holds no lock and no reference into
+ * the caches: whoever keeps one drops it when its table or a definition
+ * changes.
+ *
+ * Expressions that cannot raise an error, at all or with the values at hand
+ * (project_guard.c), are evaluated as they are.  When any
+ * expression of a stream can, all of the stream's are evaluated in one
+ * subtransaction for each row; only if that fails, the fact's own parts
+ * (filter, time, owner, dimensions) and then each measure are evaluated in
+ * subtransactions of their own, so that one measure's error costs the others
+ * nothing.  What may reach a user's function runs as the source's author.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "expr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "pgtime.h"
+#include "project.h"
+#include "project_guard.h"
+#include "security.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+/* One value of a row: a plain column needs no expression. */
+typedef struct ProjectedValue
+{
+	AttrNumber	attno;			/* or 0: evaluate state */
+	ExprState  *state;
+	Oid			type;
+} ProjectedValue;
+
+typedef struct StreamProjection
+{
+	KpiOwnerKind owner_kind;
+	ProjectedValue owner;
+	ProjectedValue at;
+	ProjectionInfo *inputs;		/* all inputs of all measures */
+	ExprState **input_states;	/* one by one; only if risk > SAFE */
+	KpiLayout  *layout;
+	KpiExprRisk risk;			/* the highest of all expressions used */
+	bool		guarded;		/* no risk while the guards hold */
+} StreamProjection;
+
+/*
+ * A stretch of time in which the zone's offset is the same.  Looking it up
+ * costs more than all the rest of a day's computation.
+ */
+typedef struct ZoneSpan
+{
+	pg_time_t	since;			/* Unix seconds, since <= t < until */
+	pg_time_t	until;
+	long int	gmtoff;
+} ZoneSpan;
+
+#define ZONE_SPANS 64
+#define ZONE_SPAN_SHIFT 21		/* about 24 days of seconds in a slot */
+
+struct KpiProjection
+{
+	MemoryContext context;
+	ExprContext *econtext;
+	Oid			author;
+	bool		has_user_code;
+	ExprState  *filter;			/* or NULL */
+	int			ndims;
+	ProjectedValue *dims;
+	int			nstreams;
+	StreamProjection *streams;
+
+	/* Columns whose values may make an expression fail. */
+	int			nguards;
+	ProjectedValue *guards;
+
+	/* Columns used, for kpi_projection_unchanged(). */
+	bool		any_column;		/* uses whole rows or system columns */
+	int			nattrs;
+	struct ProjectedAttr
+	{
+		AttrNumber	attno;
+		int16		typlen;
+		bool		typbyval;
+	}		   *attrs;
+	AttrNumber	max_attno;
+
+	/* Where the fact last returned keeps its arrays. */
+	char	  **fact_dims;
+	Datum	   *fact_inputs;
+	bool	   *fact_isnull;
+
+	pg_tz	   *zone;
+	ZoneSpan	spans[ZONE_SPANS];
+};
+
+/* What compiling collects on its way. */
+typedef struct CompileState
+{
+	KpiProjection *proj;
+	Oid			leaf;
+	Bitmapset  *attrs;
+	Bitmapset  *guards;
+	KpiExprRisk risk;
+	KpiExprRisk guarded_risk;	/* while the guards hold */
+} CompileState;
+
+/* ---------------- compiling ---------------- */
+
+static void
+note_risk(CompileState *cs, Node *node)
+{
+	KpiExprRisk risk = kpi_expr_risk(node);
+
+	cs->risk = Max(cs->risk, risk);
+	if (risk == KPI_EXPR_BUILTIN)
+		risk = kpi_guarded_risk(node, &cs->guards);
+	cs->guarded_risk = Max(cs->guarded_risk, risk);
+}
+
+static Node *
+compile_expr(CompileState *cs, const char *text)
+{
+	KpiExprRisk risk;
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk);
+
+	note_risk(cs, node);
+	return node;
+}
+
+static ProjectedValue
+projected_value(Node *node)
+{
+	ProjectedValue value = {0};
+
+	value.type = exprType(node);
+	if (IsA(node, Var) && ((Var *) node)->varattno > 0)
+		value.attno = ((Var *) node)->varattno;
+	else
+		value.state = ExecInitExpr((Expr *) node, NULL);
+	return value;
+}
+
+static bool
+is_key_type(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == INT2OID ||
+		type == INT4OID || type == INT8OID;
+}
+
+/*
+ * A text key.  Integers and texts are taken before their cast to text: writing
+ * them out ourselves cannot fail and costs a fraction.
+ */
+static ProjectedValue
+compile_key(CompileState *cs, const char *text)
+{
+	KpiExprRisk risk;
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk);
+	Node	   *inner = NULL;
+
+	if (!is_key_type(exprType(node)))
+		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
+								&cs->attrs, &risk);
+
+	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
+		inner = (Node *) ((CoerceViaIO *) node)->arg;
+	else if (IsA(node, RelabelType) && ((RelabelType *) node)->resulttype == TEXTOID)
+		inner = (Node *) ((RelabelType *) node)->arg;
+	if (inner != NULL && is_key_type(exprType(inner)))
+		node = inner;
+
+	note_risk(cs, node);
+	return projected_value(node);
+}
+
+static void
+compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
+{
+	List	   *targets = NIL;
+	List	   *nodes = NIL;
+	int			n = 0;
+	TupleTableSlot *slot;
+	ListCell   *lc;
+
+	sp->layout = kpi_stream_layout(stream, NULL);
+	sp->layout->input_types = palloc(sizeof(KpiInputType) * Max(sp->layout->ninputs, 1));
+	sp->owner_kind = stream->owner_kind;
+	if (stream->owner_kind != KPI_OWNER_COMPANY)
+		sp->owner = compile_key(cs, stream->owner);
+
+	sp->at = projected_value(compile_expr(cs, stream->at));
+	sp->at.type = getBaseType(sp->at.type);
+	if (sp->at.type != TIMESTAMPTZOID && sp->at.type != TIMESTAMPOID && sp->at.type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the time of a fact is of type %s: %s",
+						format_type_be(sp->at.type), stream->at),
+				 errhint("Use a date, a timestamp or a timestamp with time zone.")));
+
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input1));
+		if (stream->measures[m].input2 != NULL)
+			nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input2));
+	}
+	Assert(list_length(nodes) == sp->layout->ninputs);
+
+	sp->risk = cs->risk;
+	sp->guarded = (cs->guarded_risk == KPI_EXPR_SAFE);
+	if (sp->risk != KPI_EXPR_SAFE)
+		sp->input_states = palloc(sizeof(ExprState *) * Max(list_length(nodes), 1));
+	foreach(lc, nodes)
+	{
+		Node	   *node = lfirst(lc);
+
+		sp->layout->input_types[n] = kpi_input_type(exprType(node));
+		if (sp->risk != KPI_EXPR_SAFE)
+			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
+		targets = lappend(targets, makeTargetEntry((Expr *) node, ++n, NULL, false));
+	}
+	slot = MakeSingleTupleTableSlot(ExecTypeFromTL(targets), &TTSOpsVirtual);
+	sp->inputs = ExecBuildProjectionInfo(targets, cs->proj->econtext, slot, NULL, NULL);
+}
+
+/* Which columns must be compared to see whether an update matters. */
+static void
+collect_attrs(KpiProjection *proj, TupleDesc desc, Bitmapset *attrs)
+{
+	int			member = -1;
+
+	proj->attrs = palloc(sizeof(*proj->attrs) * Max(bms_num_members(attrs), 1));
+	while ((member = bms_next_member(attrs, member)) >= 0)
+	{
+		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
+		Form_pg_attribute att;
+
+		if (attno <= 0)
+		{
+			proj->any_column = true;
+			continue;
+		}
+		att = TupleDescAttr(desc, attno - 1);
+		proj->attrs[proj->nattrs].attno = attno;
+		proj->attrs[proj->nattrs].typlen = att->attlen;
+		proj->attrs[proj->nattrs].typbyval = att->attbyval;
+		proj->nattrs++;
+		proj->max_attno = attno;
+	}
+}
+
+static void
+collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
+{
+	int			attno = -1;
+
+	proj->guards = palloc0(sizeof(ProjectedValue) * Max(bms_num_members(guards), 1));
+	while ((attno = bms_next_member(guards, attno)) >= 0)
+	{
+		proj->guards[proj->nguards].attno = attno;
+		proj->guards[proj->nguards].type = TupleDescAttr(desc, attno - 1)->atttypid;
+		proj->nguards++;
+	}
+}
+
+/* Everything of kpi_projection_create() that runs as the author. */
+static void
+compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf)
+{
+	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE};
+	Relation	rel = table_open(leaf, AccessShareLock);
+	CompileState common;
+	int			max_inputs = 1;
+
+	if (source->filter != NULL)
+		proj->filter = ExecInitQual(list_make1(compile_expr(&cs, source->filter)), NULL);
+
+	proj->ndims = source->ndims;
+	proj->dims = palloc0(sizeof(ProjectedValue) * Max(source->ndims, 1));
+	for (int d = 0; d < source->ndims; d++)
+		proj->dims[d] = compile_key(&cs, source->dim_exprs[d]);
+	common = cs;
+
+	proj->nstreams = source->nstreams;
+	proj->streams = palloc0(sizeof(StreamProjection) * Max(source->nstreams, 1));
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		StreamProjection *sp = &proj->streams[s];
+
+		cs.risk = common.risk;
+		cs.guarded_risk = common.guarded_risk;
+		compile_stream(&cs, &source->streams[s], sp);
+		proj->has_user_code |= (sp->risk == KPI_EXPR_USER);
+		max_inputs = Max(max_inputs, sp->layout->ninputs);
+	}
+
+	collect_attrs(proj, RelationGetDescr(rel), cs.attrs);
+	collect_guards(proj, RelationGetDescr(rel), cs.guards);
+	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
+	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
+	proj->fact_isnull = palloc0(sizeof(bool) * max_inputs);
+	table_close(rel, NoLock);
+}
+
+KpiProjection *
+kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "pg_kpi projection",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	KpiProjection *proj = palloc0(sizeof(KpiProjection));
+	KpiUser		user;
+
+	proj->context = context;
+	PG_TRY();
+	{
+		proj->econtext = CreateStandaloneExprContext();
+		proj->zone = pg_tzset(source->time_zone);
+		if (proj->zone == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("time zone \"%s\" not recognized", source->time_zone)));
+
+		proj->author = get_role_oid(source->author, false);
+		kpi_user_switch(&user, proj->author);
+		compile_all(proj, source, leaf);
+		kpi_user_restore(&user);
+	}
+	PG_CATCH();
+	{
+		MemoryContextDelete(context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(oldcontext);
+	return proj;
+}
+
+void
+kpi_projection_free(KpiProjection *proj)
+{
+	MemoryContextDelete(proj->context);
+}
+
+const KpiLayout *
+kpi_projection_layout(KpiProjection *proj, int s)
+{
+	return proj->streams[s].layout;
+}
+
+bool
+kpi_projection_has_user_code(KpiProjection *proj)
+{
+	return proj->has_user_code;
+}
+
+/* ---------------- evaluating ---------------- */
+
+bool
+kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
+						 TupleTableSlot *new_slot)
+{
+	if (proj->any_column)
+		return false;
+
+	slot_getsomeattrs(old_slot, proj->max_attno);
+	slot_getsomeattrs(new_slot, proj->max_attno);
+	for (int i = 0; i < proj->nattrs; i++)
+	{
+		struct ProjectedAttr *attr = &proj->attrs[i];
+		int			a = attr->attno - 1;
+
+		if (old_slot->tts_isnull[a] != new_slot->tts_isnull[a])
+			return false;
+		/* As stored: a value merely packed otherwise counts as changed. */
+		if (!old_slot->tts_isnull[a] &&
+			!datumIsEqual(old_slot->tts_values[a], new_slot->tts_values[a],
+						  attr->typbyval, attr->typlen))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Errors that say nothing about the expression, but that the statement, the
+ * transaction or the server cannot go on.
+ */
+bool
+kpi_error_is_fatal(const ErrorData *edata)
+{
+	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+
+	return category == MAKE_SQLSTATE('5', '7', '0', '0', '0') ||	/* cancel, shutdown */
+		category == MAKE_SQLSTATE('5', '3', '0', '0', '0') ||	/* memory, disk */
+		category == MAKE_SQLSTATE('5', '8', '0', '0', '0') ||	/* I/O */
+		category == MAKE_SQLSTATE('4', '0', '0', '0', '0') ||	/* deadlock, serialization */
+		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX ||
+		edata->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
+		edata->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
+}
+
+static inline Datum
+value_of(const ProjectedValue *value, ExprContext *econtext, bool *isnull)
+{
+	if (value->attno > 0)
+		return slot_getattr(econtext->ecxt_scantuple, value->attno, isnull);
+	return ExecEvalExpr(value->state, econtext, isnull);
+}
+
+static char *
+key_of(const ProjectedValue *value, ExprContext *econtext)
+{
+	bool		isnull;
+	Datum		datum = value_of(value, econtext, &isnull);
+	char	   *key;
+
+	if (isnull)
+		return NULL;
+
+	switch (value->type)
+	{
+		case INT2OID:
+			key = palloc(8);
+			pg_itoa(DatumGetInt16(datum), key);
+			return key;
+		case INT4OID:
+			key = palloc(16);
+			pg_ltoa(DatumGetInt32(datum), key);
+			return key;
+		case INT8OID:
+			key = palloc(MAXINT8LEN + 1);
+			pg_lltoa(DatumGetInt64(datum), key);
+			return key;
+		default:
+			return kpi_key_bounded(TextDatumGetCString(datum));
+	}
+}
+
+/* Days are counted from 2000-01-01; seconds before it round down. */
+static inline int64
+floor_div(int64 dividend, int64 divisor)
+{
+	int64		quotient = dividend / divisor;
+
+	return quotient - (dividend % divisor < 0);
+}
+
+/* The same day as (value AT TIME ZONE zone)::date. */
+static DateADT
+day_in_zone(KpiProjection *proj, TimestampTz value)
+{
+	int64		seconds = floor_div(value, USECS_PER_SEC);
+	pg_time_t	unix_seconds = seconds +
+	(pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	ZoneSpan   *span = &proj->spans[(unix_seconds >> ZONE_SPAN_SHIFT) & (ZONE_SPANS - 1)];
+
+	if (unix_seconds < span->since || unix_seconds >= span->until)
+	{
+		long int	before_gmtoff;
+		long int	after_gmtoff;
+		int			before_isdst;
+		int			after_isdst;
+		pg_time_t	boundary;
+		int			found = pg_next_dst_boundary(&unix_seconds, &before_gmtoff, &before_isdst,
+												 &boundary, &after_gmtoff, &after_isdst,
+												 proj->zone);
+
+		if (found < 0)
+			return DATEVAL_NOBEGIN;
+		span->since = unix_seconds;
+		span->until = found > 0 ? boundary : PG_INT64_MAX;
+		span->gmtoff = before_gmtoff;
+	}
+	return (DateADT) floor_div(seconds + span->gmtoff, SECS_PER_DAY);
+}
+
+/* False when the row has no time, so that it is no event. */
+static bool
+day_of(KpiProjection *proj, const ProjectedValue *at, DateADT *day)
+{
+	bool		isnull;
+	Datum		datum = value_of(at, proj->econtext, &isnull);
+
+	if (isnull)
+		return false;
+
+	switch (at->type)
+	{
+		case DATEOID:
+			*day = DatumGetDateADT(datum);
+			return !DATE_NOT_FINITE(*day);
+		case TIMESTAMPOID:
+			if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(datum)))
+				return false;
+			*day = (DateADT) floor_div(DatumGetTimestamp(datum), USECS_PER_DAY);
+			return true;
+		default:
+			if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(datum)))
+				return false;
+			*day = day_in_zone(proj, DatumGetTimestampTz(datum));
+			return true;
+	}
+}
+
+/* The parts that make the row a fact.  Clears is_event when it is none. */
+static void
+project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+{
+	ExprContext *econtext = proj->econtext;
+
+	if ((proj->filter != NULL && !ExecQual(proj->filter, econtext)) ||
+		!day_of(proj, &sp->at, &fact->day))
+	{
+		fact->is_event = false;
+		return;
+	}
+	if (!kpi_day_in_range(fact->day))
+	{
+		fact->failed = true;
+		fact->error = "the time of the fact is outside the years 1 to 9999";
+		return;
+	}
+
+	fact->owner = sp->owner_kind == KPI_OWNER_COMPANY ? NULL : key_of(&sp->owner, econtext);
+	for (int d = 0; d < proj->ndims; d++)
+		fact->dims[d] = key_of(&proj->dims[d], econtext);
+}
+
+static void
+project_inputs(StreamProjection *sp, KpiFact *fact)
+{
+	TupleTableSlot *slot = ExecProject(sp->inputs);
+
+	fact->inputs = slot->tts_values;
+	fact->isnull = slot->tts_isnull;
+}
+
+static void
+project_measure(KpiProjection *proj, StreamProjection *sp, int m)
+{
+	KpiLayoutMeasure *measure = &sp->layout->measures[m];
+
+	for (int i = measure->first_input; i < measure->first_input + measure->ninputs; i++)
+		proj->fact_inputs[i] = ExecEvalExpr(sp->input_states[i], proj->econtext,
+											&proj->fact_isnull[i]);
+}
+
+/* What project_trapped() evaluates: everything, the fact, or one measure. */
+#define PROJECT_ALL		(-1)
+#define PROJECT_FACT	(-2)
+
+/*
+ * In a subtransaction.  False, with fact->error set, if an expression failed.
+ */
+static bool
+project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fact)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool ok = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		KpiUser		user;
+
+		if (sp->risk == KPI_EXPR_USER)
+			kpi_user_switch(&user, proj->author);
+		if (what < 0)
+			project_fact(proj, sp, fact);
+		if (what == PROJECT_ALL && fact->is_event && !fact->failed)
+			project_inputs(sp, fact);
+		if (what >= 0)
+			project_measure(proj, sp, what);
+		if (sp->risk == KPI_EXPR_USER)
+			kpi_user_restore(&user);
+
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (kpi_error_is_fatal(edata))
+			ReThrowError(edata);
+		fact->error = edata->message ? edata->message : "";
+		ok = false;
+	}
+	PG_END_TRY();
+
+	return ok;
+}
+
+/* Something failed: finds out what, and keeps the rest. */
+static void
+project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+{
+	fact->is_event = true;
+	fact->failed = false;
+	if (!project_trapped(proj, sp, PROJECT_FACT, fact))
+	{
+		fact->is_event = true;
+		fact->failed = true;
+	}
+	if (!fact->is_event || fact->failed)
+		return;
+
+	fact->inputs = proj->fact_inputs;
+	fact->isnull = proj->fact_isnull;
+	for (int m = 0; m < sp->layout->nmeasures; m++)
+	{
+		if (!project_trapped(proj, sp, m, fact))
+			fact->failed_measures = bms_add_member(fact->failed_measures, m);
+	}
+}
+
+static bool
+guards_hold(KpiProjection *proj, TupleTableSlot *slot)
+{
+	for (int i = 0; i < proj->nguards; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, proj->guards[i].attno, &isnull);
+
+		if (!isnull && !kpi_guard_holds(proj->guards[i].type, value))
+			return false;
+	}
+	return true;
+}
+
+void
+kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+{
+	StreamProjection *sp = &proj->streams[s];
+	MemoryContext oldcontext;
+
+	ResetExprContext(proj->econtext);
+	proj->econtext->ecxt_scantuple = slot;
+	memset(fact, 0, sizeof(KpiFact));
+	fact->is_event = true;
+	fact->dims = proj->fact_dims;
+
+	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
+	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && guards_hold(proj, slot)))
+	{
+		project_fact(proj, sp, fact);
+		if (fact->is_event && !fact->failed)
+			project_inputs(sp, fact);
+	}
+	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
+		project_piecewise(proj, sp, fact);
+	MemoryContextSwitchTo(oldcontext);
+}
