@@ -172,4 +172,7 @@ typedef struct KpiFinal
 extern bool kpi_cell_final(const KpiCell *cell, int32 measure_id,
 						   int32 divisor, KpiFinal *result);
 
+/* cell_io.c: the type's output function, to show cells in reports */
+extern Datum kpi_cell_out(PG_FUNCTION_ARGS);
+
 #endif							/* KPI_CELL_H */

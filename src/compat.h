@@ -28,5 +28,44 @@
 #define kpi_class_ownercheck(relid, role) object_ownercheck(RelationRelationId, relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) object_aclcheck(ProcedureRelationId, funcid, role, mode)
 #endif
+#include "access/tableam.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/snapmgr.h"
+
+/* New index entries for a row just inserted. */
+static inline void
+kpi_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot,
+							   EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
+#else
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* Updates a row nobody else may change, and its index entries as needed. */
+static inline void
+kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
+				  EState *estate, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
+							  &update_indexes);
+	if (update_indexes != TU_None)
+		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL,
+							  update_indexes == TU_Summarizing);
+#else
+	bool		update_indexes;
+
+	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
+							  &update_indexes);
+	if (update_indexes)
+		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL);
+#endif
+}
 
 #endif							/* KPI_COMPAT_H */

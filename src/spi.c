@@ -55,6 +55,7 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	Oid			types[KPI_MAX_PARAMS];
 	Datum		values[KPI_MAX_PARAMS];
 	char		nulls[KPI_MAX_PARAMS] = {0};
+	MemoryContext old = CurrentMemoryContext;
 	int			rc;
 
 	Assert(nargs <= KPI_MAX_PARAMS);
@@ -71,6 +72,8 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	if (rc < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
 
+	/* SPI leaves its own context current, the caller may have chosen another. */
+	MemoryContextSwitchTo(old);
 	return SPI_processed;
 }
 

@@ -1,0 +1,319 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  One engine transaction on a source: refresh, verification, repair.
+ *
+ * Called by CALL kpi.refresh(), kpi.verify(), kpi.repair() and kpi.resume().
+ * The order of steps is what makes every number exact:
+ *
+ *	1. the locks of the source and of all sources a formula joins it with, in
+ *	   ascending order (apply_lock.c);
+ *	2. if facts will be read, ACCESS SHARE on the table and its leaves: DDL is
+ *	   not MVCC, so the facts at a snapshot mean something only under them;
+ *	3. one snapshot, taken after the locks, after this transaction's own
+ *	   buffered deltas were written;
+ *	4. the leaves, triggers and definitions compared with the state: what
+ *	   cannot be followed suspends the source;
+ *	5. all deltas visible in the snapshot are consumed: merged for measures
+ *	   that are built, discarded for streams that step 6 recomputes;
+ *	6. streams to be built are recomputed from the facts at the snapshot.
+ *
+ * What commits later stays in the queue.  So a crash or an error at any
+ * place leaves the state of before, and a retry is just another run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "apply.h"
+#include "apply_lock.h"
+#include "apply_run.h"
+#include "apply_state.h"
+#include "engine.h"
+#include "miscadmin.h"
+#include "spi.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* ---- steps 2 to 4 ---- */
+
+static void
+take_snapshot(KpiRun *run)
+{
+	CommandCounterIncrement();
+	run->as_of = GetCurrentTimestamp();
+	run->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(run->snapshot);
+}
+
+static void
+drop_snapshot(KpiRun *run)
+{
+	PopActiveSnapshot();
+	UnregisterSnapshot(run->snapshot);
+}
+
+static void
+lock_relations(KpiRun *run)
+{
+	ListCell   *lc;
+
+	LockRelationOid(run->relid, AccessShareLock);
+	foreach(lc, run->leaves)
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+}
+
+static bool
+stream_is_built(const KpiStream *stream)
+{
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		if (!stream->measures[m].built)
+			return false;
+	}
+	return true;
+}
+
+/* Streams that must be computed from the facts; all of them with recompute. */
+static Bitmapset *
+streams_to_build(const KpiSource *source, bool recompute)
+{
+	Bitmapset  *build = NULL;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		if (recompute || !stream_is_built(&source->streams[s]))
+			build = bms_add_member(build, s);
+	}
+	return build;
+}
+
+/* A measure being built takes no deltas: the facts at the snapshot have them. */
+static void
+discard_deltas_of(KpiSource *source, Bitmapset *build)
+{
+	int			s = -1;
+
+	while ((s = bms_next_member(build, s)) >= 0)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+			source->streams[s].measures[m].built = false;
+	}
+}
+
+/*
+ * Takes the snapshot and looks at the source; when facts must be read, locks
+ * the relations first and looks again.  False: nothing to do here, and no
+ * snapshot is left.
+ */
+static bool
+begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
+{
+	bool		locked = false;
+
+	for (;;)
+	{
+		take_snapshot(run);
+		run->source = kpi_source_load(source_id, true);
+		if (run->source == NULL)
+			break;
+		*state = kpi_state_examine(run);
+		if ((*state)->suspended)
+			break;
+		if ((*state)->suspend_reason)
+		{
+			kpi_state_suspend(source_id, run->source->name, (*state)->suspend_reason,
+							  (*state)->suspend_hint);
+			break;
+		}
+		if (locked || !(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))
+			return true;
+		if ((*state)->new_leaves)
+			kpi_capture_attach(source_id, run->source->relation);
+		lock_relations(run);
+		locked = true;
+		drop_snapshot(run);
+	}
+	drop_snapshot(run);
+	return false;
+}
+
+/* ---- steps 5 and 6 ---- */
+
+static void
+rekey_delta(KpiCellKey *key, void *arg)
+{
+	KpiDict    *dict = arg;
+
+	key->part[1] = kpi_dict_owner_id(dict, key->part[1]);
+	key->part[3] = kpi_dict_dim_id(dict, key->part[3]);
+}
+
+static void
+note_days(KpiRun *run, const KpiCellList *days)
+{
+	for (int i = 0; i < days->nitems; i++)
+	{
+		DateADT		day = days->items[i].key.part[2];
+
+		if (!kpi_day_in_range(day))
+			continue;
+		run->first_day = Min(run->first_day, day);
+		run->last_day = Max(run->last_day, day);
+	}
+}
+
+/* Takes the deltas and what moved in the organisation into the cells. */
+static KpiCellList *
+apply_deltas(KpiRun *run)
+{
+	KpiCellMap *rollups = kpi_cellmap_create(run->mcxt);
+	KpiQueue   *queue = kpi_queue_consume(run);
+	KpiCellList *days;
+	KpiCellList *touched;
+
+	kpi_dict_resolve(queue->dict, run->source);
+	days = kpi_cellmap_list(queue->cells, rekey_delta, queue->dict);
+	note_days(run, days);
+
+	kpi_routes_follow(run, rollups);
+	kpi_fanout(run, days, rollups);
+	kpi_table_apply(run, "day_cell", 4, days);
+	touched = kpi_cellmap_list(rollups, NULL, NULL);
+	kpi_table_apply(run, "rollup_cell", KPI_CELL_KEYS, touched);
+	CommandCounterIncrement();
+	return touched;
+}
+
+/* Compares, and with mend makes, the cells of some streams as the facts say. */
+static void
+reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
+{
+	int			s = -1;
+
+	while ((s = bms_next_member(build, s)) >= 0)
+	{
+		int32		stream_id = run->source->streams[s].id;
+		KpiCellList *days = kpi_scan_facts(run, s);
+		KpiCellMap *rollups = kpi_cellmap_create(run->mcxt);
+
+		note_days(run, days);
+		kpi_fanout(run, days, rollups);
+		kpi_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
+		kpi_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
+					   kpi_cellmap_list(rollups, NULL, NULL), mend, report);
+		CommandCounterIncrement();
+	}
+}
+
+/* ---- values ---- */
+
+/* Every KPI whose rows this source's run puts: its own and its formulas. */
+static List *
+kpi_ids_of(const KpiSource *source)
+{
+	List	   *ids = kpi_formula_ids(source);
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+			ids = lappend_int(ids, source->streams[s].measures[m].kpi_id);
+	}
+	return ids;
+}
+
+static void
+update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
+{
+	KpiValues  *values;
+
+	if (!all && touched->nitems == 0)
+		return;
+	if (all)
+		touched = kpi_table_rollup_keys(run);
+	values = kpi_values_open(run, all, mend, report);
+	kpi_values_finalize(values, touched);
+	kpi_formulas_update(values, run->source, all);
+	if (all)
+		kpi_values_sweep(values, kpi_ids_of(run->source));
+	kpi_values_close(values);
+	CommandCounterIncrement();
+}
+
+/* ---- one source ---- */
+
+static void
+run_error_context(void *arg)
+{
+	KpiRun	   *run = arg;
+
+	if (run->source)
+		errcontext("refresh of source \"%s\"", run->source->name);
+}
+
+static void
+refresh_locked(KpiRun *run, KpiState *state)
+{
+	Bitmapset  *build = streams_to_build(run->source, state->recompute);
+	KpiCellList *touched;
+	bool		all;
+
+	discard_deltas_of(run->source, build);
+	touched = apply_deltas(run);
+	reconcile_cells(run, build, true, NULL);
+	all = build != NULL || state->revalue || kpi_formulas_pending(run->source);
+	update_values(run, touched, all, true, NULL);
+	if (all)
+		kpi_formulas_mark_built(run->source);
+	kpi_calendar_day_extend(run->first_day, run->last_day);
+}
+
+/* Refreshed first, so that nothing but a true difference is found. */
+static void
+check_locked(KpiRun *run, bool mend, KpiReport *report)
+{
+	Bitmapset  *all = streams_to_build(run->source, true);
+
+	kpi_routes_reset(run->routes, mend);
+	reconcile_cells(run, all, mend, report);
+	update_values(run, NULL, true, mend, report);
+}
+
+KpiRunResult
+kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report)
+{
+	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "kpi run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(mcxt);
+	KpiRun	   *run = palloc0(sizeof(KpiRun));
+	KpiState   *state = NULL;
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = run_error_context,.arg = run};
+	KpiRunResult result = KPI_RUN_DONE;
+
+	run->mcxt = mcxt;
+	run->first_day = DATEVAL_NOEND;
+	run->last_day = DATEVAL_NOBEGIN;
+	kpi_dim_forget();
+	error_context_stack = &context;
+	if (begin_run(run, source_id, mode != KPI_RUN_REFRESH, &state))
+	{
+		run->routes = kpi_routes_create(run);
+		refresh_locked(run, state);
+		if (mode != KPI_RUN_REFRESH)
+		{
+			report->source_name = run->source->name;
+			check_locked(run, mode == KPI_RUN_REPAIR, report);
+		}
+		kpi_state_save(run, state, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+		drop_snapshot(run);
+	}
+	else
+		result = run->source ? KPI_RUN_SUSPENDED : KPI_RUN_GONE;
+	error_context_stack = context.previous;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(mcxt);
+	return result;
+}

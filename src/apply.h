@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.h
+ *	  Inside the engine: what its files share.
+ *
+ * One run is one engine transaction's work on one source.  Its steps are in
+ * apply.c; each other apply_*.c file does one of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_APPLY_H
+#define KPI_APPLY_H
+
+#include "postgres.h"
+
+#include "cell.h"
+#include "def.h"
+#include "org.h"
+#include "store.h"
+#include "utils/tuplestore.h"
+
+/* ---- cells by key (apply_cellmap.c) ---- */
+
+#define KPI_CELL_KEYS 6
+
+/*
+ * The key columns of a cell table in the order of its primary key, unused
+ * ones 0: day_cell (stream, owner, day, dim), rollup_cell (stream, scope
+ * kind, scope, grain, dim, start).
+ */
+typedef struct KpiCellKey
+{
+	int32		part[KPI_CELL_KEYS];
+} KpiCellKey;
+
+typedef struct KpiCellItem
+{
+	KpiCellKey	key;
+	KpiCell    *cell;
+} KpiCellItem;
+
+/* A sum of cells per key, in a hash. */
+typedef struct KpiCellMap KpiCellMap;
+
+/* Items in ascending order of their keys, each key once. */
+typedef struct KpiCellList
+{
+	int			nitems;
+	KpiCellItem *items;
+} KpiCellList;
+
+extern KpiCellMap *kpi_cellmap_create(MemoryContext parent);
+extern void kpi_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
+extern void kpi_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
+
+/*
+ * The non-empty cells.  Keys may be rewritten on the way (rekey, or NULL),
+ * one to one.  The cells stay the map's.
+ */
+extern KpiCellList *kpi_cellmap_list(KpiCellMap *map,
+									 void (*rekey) (KpiCellKey *key, void *arg), void *arg);
+extern int	kpi_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b);
+
+/* ---- interning (apply_dict.c) ---- */
+
+/*
+ * Texts met while cells are collected get a local number; kpi_dict_resolve()
+ * then gives each its row in kpi_internal.owner or kpi_internal.dim.
+ */
+typedef struct KpiDict KpiDict;
+
+extern KpiDict *kpi_dict_create(MemoryContext parent);
+extern int	kpi_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no
+																		 * owner */
+extern int	kpi_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
+extern void kpi_dict_resolve(KpiDict *dict, const KpiSource *source);
+extern int32 kpi_dict_owner_id(KpiDict *dict, int local);
+extern int32 kpi_dict_dim_id(KpiDict *dict, int local);
+
+/* The row of dimension number k's value alone, for an interned combination. */
+extern int32 kpi_dim_single(const KpiSource *source, int32 dim_id, int k);
+
+/* Starts with an empty cache of kpi_dim_single(). */
+extern void kpi_dim_forget(void);
+
+/* ---- differences (refresh.c) ---- */
+
+/* One difference between what is stored and what should be. */
+typedef struct KpiDifference
+{
+	const char *level;			/* day cell, rollup cell, value, breakdown,
+								 * source */
+	bool		level_is_source;	/* no scope and no period */
+	int32		kpi_id;			/* or 0 */
+	int32		team_id;		/* at most one of the three is not 0 */
+	int32		member_id;
+	int32		owner_id;
+	const char *grain;
+	DateADT		start;
+	const char *dimension;		/* each of the rest may be NULL */
+	const char *dimension_value;
+	const char *stored;
+	const char *expected;
+} KpiDifference;
+
+/* Where differences go. */
+typedef struct KpiReport
+{
+	Tuplestorestate *tupstore;	/* NULL: they are only counted */
+	TupleDesc	tupdesc;
+	const char *source_name;
+	int64		ndifferences;
+} KpiReport;
+
+extern void kpi_report(KpiReport *report, const KpiDifference *diff);
+
+/* ---- one run ---- */
+
+typedef struct KpiRun
+{
+	KpiSource  *source;
+	MemoryContext mcxt;
+	Snapshot	snapshot;		/* S: registered and active */
+	TimestampTz as_of;
+	Oid			relid;
+	List	   *leaves;
+	int64		org_stamp;		/* as of S */
+	int64		applied_org_stamp;
+	bool		first_time;		/* no state yet */
+	char	   *fact_error;		/* the last one met */
+	int64		ndeltas;		/* queue rows consumed */
+	DateADT		first_day;		/* of all cells touched */
+	DateADT		last_day;
+	struct KpiRoutes *routes;
+} KpiRun;
+
+typedef enum KpiScopeKind
+{
+	KPI_SCOPE_TEAM = 1,
+	KPI_SCOPE_MEMBER = 2
+} KpiScopeKind;
+
+/* ---- the queue (apply_queue.c) ---- */
+
+typedef struct KpiQueue
+{
+	KpiCellMap *cells;			/* keys with local owner and dim numbers */
+	KpiDict    *dict;
+	bool		recompute;		/* a marker asks for it */
+	char	   *suspend;		/* a marker says so: why */
+} KpiQueue;
+
+/* Reads and deletes all deltas of the source visible in the run's snapshot. */
+extern KpiQueue *kpi_queue_consume(KpiRun *run);
+
+/* Looks for markers only, changing nothing. */
+extern void kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspend);
+
+/* ---- facts (apply_scan.c) ---- */
+
+/*
+ * The day cells of stream number s as the facts say, at the run's snapshot.
+ * The caller holds ACCESS SHARE on the table and its leaves.
+ */
+extern KpiCellList *kpi_scan_facts(KpiRun *run, int s);
+
+/* ---- where facts count (apply_route.c) ---- */
+
+typedef struct KpiRouteSpan
+{
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+	int32		member_id;		/* or 0 */
+	int			path;			/* index of a list of teams */
+} KpiRouteSpan;
+
+typedef struct KpiRoutes KpiRoutes;
+
+/*
+ * Routes for these owners (of a stream's owner kind), as the last refresh
+ * applied them, or from the definitions for owners not met before.
+ */
+extern KpiRoutes *kpi_routes_create(KpiRun *run);
+extern void kpi_routes_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n);
+extern const KpiRouteSpan *kpi_route_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, DateADT day);
+extern int	kpi_path_teams(KpiRoutes *routes, int path, const int32 **teams);
+
+/*
+ * Forgets what was applied: from now on the definitions are asked.  store:
+ * what is stored is forgotten too and written anew.
+ */
+extern void kpi_routes_reset(KpiRoutes *routes, bool store);
+
+/*
+ * Follows changes of the organisation: adds to *rollups what moves between
+ * scopes because of them, and stores the new routes.
+ */
+extern void kpi_routes_follow(KpiRun *run, KpiCellMap *rollups);
+
+/* ---- fan-out (apply_fanout.c) ---- */
+
+/* Adds each day cell to the rollups of its scopes, sign +1 or -1. */
+extern void kpi_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups);
+
+/* Adds one day cell to the rollups of one span's scopes. */
+extern void kpi_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item,
+							bool subtract, KpiCellMap *rollups);
+
+/* ---- cell tables (apply_table.c) ---- */
+
+/* Merges each delta into its row; a cell that becomes empty disappears. */
+extern void kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas);
+
+/*
+ * Compares the rows of one stream with what they should be; with mend, also
+ * makes them so.  report may be NULL.
+ */
+extern void kpi_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
+						   const KpiCellList *expected, bool mend, KpiReport *report);
+
+/* The keys of all rollups of the run's source, without their cells. */
+extern KpiCellList *kpi_table_rollup_keys(KpiRun *run);
+
+/* ---- values (apply_value.c, apply_formula.c) ---- */
+
+/* Where a value is stored. */
+typedef struct KpiValueKey
+{
+	int32		kpi_id;
+	int32		team_id;		/* or 0 */
+	int32		member_id;		/* or 0 */
+	int32		dim_id;			/* 0: kpi_value; else kpi_breakdown */
+	int32		grain;
+	DateADT		start;
+} KpiValueKey;
+
+/* A stored value; facts is 0 and nothing else set where there is none. */
+typedef struct KpiValue
+{
+	Numeric		value;			/* each may be NULL */
+	Numeric		numerator;
+	Numeric		denominator;
+	int64		facts;
+} KpiValue;
+
+/* The two tables of values, open for a run. */
+typedef struct KpiValues KpiValues;
+
+/*
+ * all: everything the source's KPIs amount to will be put, so rows that are
+ * not put are wrong.  mend: write; else only compare.  report may be NULL.
+ */
+extern KpiValues *kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
+
+/* Finalizes all stored values that the rollups with these keys feed. */
+extern void kpi_values_finalize(KpiValues *values, const KpiCellList *touched);
+
+/* Makes the stored row so (facts 0 and exists false: no row). */
+extern void kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value);
+
+/* The stored value, as of the last kpi_values_sync(); false when none. */
+extern bool kpi_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value);
+
+/* Makes what was put so far visible to kpi_values_get(). */
+extern void kpi_values_sync(KpiValues *values);
+
+/* Keys of rows that changed (with all: of every row that was put). */
+extern int	kpi_values_touched(KpiValues *values, KpiValueKey **keys);
+
+/* Adds the keys of another source's KPI, in kpi_value only. */
+extern void kpi_values_touch_stored(KpiValues *values, int32 kpi_id);
+
+/* With all: removes the rows of these KPIs that were not put. */
+extern void kpi_values_sweep(KpiValues *values, List *kpi_ids);
+extern void kpi_values_close(KpiValues *values);
+
+/* Every formula the source's KPIs feed (apply_formula.c). */
+extern void kpi_formulas_update(KpiValues *values, const KpiSource *source, bool all);
+
+/* True when a formula over the source's KPIs has not been computed yet. */
+extern bool kpi_formulas_pending(const KpiSource *source);
+
+/* Ids of the formulas the source's KPIs feed, inputs before users. */
+extern List *kpi_formula_ids(const KpiSource *source);
+extern void kpi_formulas_mark_built(const KpiSource *source);
+
+#endif							/* KPI_APPLY_H */

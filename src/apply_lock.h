@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply_lock.h
+ *	  Locks of sources.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_APPLY_LOCK_H
+#define KPI_APPLY_LOCK_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+/*
+ * Begins engine work: refuses where the snapshot is already fixed, writes
+ * this transaction's own buffered deltas, and takes until the end of the
+ * transaction the lock of a source and of all sources that a formula joins it
+ * with (0: of every source).  Returns the ids of the sources asked for.
+ */
+extern List *kpi_lock_sources(int32 source_id);
+
+#endif							/* KPI_APPLY_LOCK_H */

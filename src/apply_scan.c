@@ -1,0 +1,329 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply_scan.c
+ *	  The day cells of a stream as its facts say.
+ *
+ * Called by a build, a verification and a repair, with ACCESS SHARE held on
+ * the table and its leaves and the run's snapshot active.  First the facts
+ * query is run as one grouped statement, which the planner can spread over
+ * parallel workers.  If an expression raises an error for some fact, or a
+ * fact's day is out of range, that attempt is rolled back and the rows are
+ * read one by one through the same projection that capture uses, which
+ * ignores and counts just those facts.  Both run as the source's author.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "apply.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "project.h"
+#include "security.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+typedef struct FactScan
+{
+	DestReceiver receiver;		/* must be first */
+	KpiRun	   *run;
+	const KpiStream *stream;
+	KpiCellMap *cells;
+	KpiDict    *dict;
+	MemoryContext row_cxt;
+} FactScan;
+
+/* Columns of kpi_cells_query(). */
+enum
+{
+	CELLS_OWNER,
+	CELLS_DAY,
+	CELLS_DIMS,
+	CELLS_CELL
+};
+
+/* The array with every element bounded as capture bounds it. */
+static Datum
+bounded_dims(Datum dims)
+{
+	ArrayType  *array = DatumGetArrayTypeP(dims);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+	int			lbound = 1;
+
+	/* Short as a whole: no element can be long. */
+	if (VARSIZE(array) <= KPI_MAX_KEY)
+		return PointerGetDatum(array);
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			elems[i] = CStringGetTextDatum(kpi_key_bounded(TextDatumGetCString(elems[i])));
+	}
+	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lbound, TEXTOID,
+											  -1, false, TYPALIGN_INT));
+}
+
+static int
+owner_number(FactScan *scan, Datum owner)
+{
+	text	   *key = DatumGetTextPP(owner);
+
+	if (VARSIZE_ANY_EXHDR(key) > KPI_MAX_KEY)
+	{
+		char	   *bounded = kpi_key_bounded(text_to_cstring(key));
+
+		return kpi_dict_owner(scan->dict, bounded, strlen(bounded));
+	}
+	return kpi_dict_owner(scan->dict, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+}
+
+static bool
+receive_cell(TupleTableSlot *slot, DestReceiver *self)
+{
+	FactScan   *scan = (FactScan *) self;
+	MemoryContext old = MemoryContextSwitchTo(scan->row_cxt);
+	KpiCellKey	key = {{0}};
+	KpiCell    *cell;
+
+	slot_getallattrs(slot);
+	key.part[0] = scan->stream->id;
+	key.part[2] = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+	if (!kpi_day_in_range(key.part[2]))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+				 errmsg("a fact's day is out of range")));
+	if (!slot->tts_isnull[CELLS_OWNER])
+		key.part[1] = owner_number(scan, slot->tts_values[CELLS_OWNER]);
+	if (!slot->tts_isnull[CELLS_DIMS])
+		key.part[3] = kpi_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]), false);
+	cell = DatumGetKpiCellP(slot->tts_values[CELLS_CELL]);
+	kpi_cellmap_add(scan->cells, &key, cell);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->row_cxt);
+	return true;
+}
+
+static void
+receiver_noop(DestReceiver *self)
+{
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static void
+scan_reset(FactScan *scan)
+{
+	scan->cells = kpi_cellmap_create(scan->run->mcxt);
+	scan->dict = kpi_dict_create(scan->run->mcxt);
+}
+
+/* The grouped statement, as the author, with memory for the whole hash. */
+static void
+scan_grouped(FactScan *scan, Oid author)
+{
+	SPIExecuteOptions options = {0};
+	KpiUser		user;
+	char		mem[32];
+	char	   *sql = kpi_cells_query(scan->run->source, scan->stream, NULL);
+	int			rc;
+
+	kpi_user_switch(&user, author);
+	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
+	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	options.read_only = true;	/* under the active snapshot */
+	options.dest = &scan->receiver;
+	rc = SPI_execute_extended(sql, &options);
+	if (rc < 0)
+		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
+	SPI_finish();
+	kpi_user_restore(&user);
+}
+
+/* Errors of the server, not of a fact: never swallowed. */
+static bool
+is_fact_error(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
+		case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE):
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* Tries scan_grouped(); false when some fact does not let it through. */
+static bool
+try_grouped(FactScan *scan, Oid author)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		scan_grouped(scan, author);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (!is_fact_error(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+static Datum
+dims_array(const KpiSource *source, char **dims)
+{
+	Datum	   *elems = palloc(source->ndims * sizeof(Datum));
+	bool	   *nulls = palloc(source->ndims * sizeof(bool));
+	int			n = source->ndims;
+	int			lbound = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = dims[i] == NULL;
+		elems[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(dims[i]);
+	}
+	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lbound, TEXTOID,
+											  -1, false, TYPALIGN_INT));
+}
+
+/* One fact, or what is left of it, as a cell of its own. */
+static void
+add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
+{
+	KpiCellKey	key = {{0}};
+	KpiCell    *cell = kpi_cell_for_layout(layout);
+
+	key.part[0] = scan->stream->id;
+	if (fact->error)
+		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
+	if (fact->failed)
+	{
+		key.part[2] = KPI_ERROR_DAY;
+		kpi_cellmap_add(scan->cells, &key, kpi_cell_add_error(cell, 0, 1));
+		return;
+	}
+
+	if (fact->owner)
+		key.part[1] = kpi_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
+	key.part[2] = fact->day;
+	if (scan->run->source->ndims > 0)
+		key.part[3] = kpi_dict_dims(scan->dict, dims_array(scan->run->source, fact->dims), false);
+	for (int m = 0; m < layout->nmeasures; m++)
+	{
+		int			first = layout->measures[m].first_input;
+
+		if (bms_is_member(m, fact->failed_measures))
+			cell = kpi_cell_add_error(cell, layout->measures[m].id, 1);
+		else
+			cell = kpi_cell_add_measure(cell, layout, m, fact->inputs + first, fact->isnull + first, 1);
+	}
+	kpi_cellmap_add(scan->cells, &key, cell);
+}
+
+static void
+scan_leaf(FactScan *scan, Oid leaf, int s)
+{
+	Relation	rel = table_open(leaf, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	KpiProjection *proj = kpi_projection_create(scan->run->source, leaf, scan->run->mcxt);
+	const KpiLayout *layout = kpi_projection_layout(proj, s);
+	TableScanDesc table_scan = table_beginscan(rel, scan->run->snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(table_scan, ForwardScanDirection, slot))
+	{
+		MemoryContext old = MemoryContextSwitchTo(scan->row_cxt);
+		KpiFact		fact;
+
+		CHECK_FOR_INTERRUPTS();
+		kpi_project(proj, s, slot, &fact);
+		if (fact.is_event || fact.failed)
+			add_fact(scan, layout, &fact);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scan->row_cxt);
+	}
+	table_endscan(table_scan);
+	kpi_projection_free(proj);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}
+
+static void
+rekey(KpiCellKey *key, void *arg)
+{
+	KpiDict    *dict = arg;
+
+	key->part[1] = kpi_dict_owner_id(dict, key->part[1]);
+	key->part[3] = kpi_dict_dim_id(dict, key->part[3]);
+}
+
+KpiCellList *
+kpi_scan_facts(KpiRun *run, int s)
+{
+	FactScan	scan = {
+		.receiver = {
+			.receiveSlot = receive_cell,
+			.rStartup = receiver_startup,
+			.rShutdown = receiver_noop,
+			.rDestroy = receiver_noop,
+			.mydest = DestNone
+		},
+		.run = run,
+		.stream = &run->source->streams[s]
+	};
+	Oid			author = get_role_oid(run->source->author, false);
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_reset(&scan);
+	if (!try_grouped(&scan, author))
+	{
+		ListCell   *lc;
+
+		scan_reset(&scan);
+		foreach(lc, run->leaves)
+			scan_leaf(&scan, lfirst_oid(lc), s);
+	}
+	kpi_dict_resolve(scan.dict, run->source);
+	MemoryContextDelete(scan.row_cxt);
+	return kpi_cellmap_list(scan.cells, rekey, scan.dict);
+}

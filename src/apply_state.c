@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply_state.c
+ *	  What a refresh finds when it looks at a source, and what it leaves.
+ *
+ * Called by apply.c under the source's lock.  The catalogs are not read under
+ * the run's snapshot but as they are now, after it was taken: whatever was
+ * committed before the snapshot is seen, and what came between the two only
+ * makes the refresh look again.
+ *
+ * A situation the engine does not follow suspends the source: its rollups
+ * stay as they are, its deltas stay in the queue, and kpi.resume() rebuilds
+ * it from the facts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "apply_state.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "engine.h"
+#include "spi.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/timestamp.h"
+
+static void
+set_suspend(KpiState *state, char *reason, const char *hint)
+{
+	if (state->suspend_reason)
+		return;
+	state->suspend_reason = reason;
+	state->suspend_hint = pstrdup(hint);
+}
+
+/* The author must still have the rights that creating the source needed. */
+static void
+check_rights(KpiRun *run, KpiState *state)
+{
+	Oid			author = get_role_oid(run->source->author, true);
+
+	if (!OidIsValid(author))
+		set_suspend(state, psprintf("role \"%s\", the author of the source, does not exist", run->source->author),
+					"Create the role again, or drop the source and create it as another role.");
+	else if (!kpi_class_ownercheck(run->relid, author) &&
+			 pg_class_aclcheck(run->relid, author, ACL_SELECT | ACL_TRIGGER) != ACLCHECK_OK)
+		set_suspend(state, psprintf("role \"%s\", the author of the source, may no longer read table %s",
+									run->source->author, run->source->relation),
+					"Grant it SELECT and TRIGGER on the table, then call kpi.resume().");
+	else if (check_enable_rls(run->relid, author, true) == RLS_ENABLED)
+		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the author of the source",
+									run->source->relation, run->source->author),
+					"Exempt the role from row security, then call kpi.resume().");
+}
+
+static char *
+table_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return pstrdup("a table");
+	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+}
+
+/* The leaves as they are against the leaves as last seen. */
+static void
+compare_leaves(KpiRun *run, KpiState *state)
+{
+	ListCell   *lc;
+	uint64		rows;
+	int			nknown = 0;
+
+	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
+						1, KPI_INT4(run->source->id));
+	for (uint64 r = 0; r < rows; r++)
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
+		char	   *now;
+
+		if (!list_member_oid(run->leaves, relid))
+		{
+			set_suspend(state, psprintf("a partition of table %s was detached or dropped", run->source->relation),
+						"Call kpi.resume() to rebuild the source from the facts that are there.");
+			continue;
+		}
+		nknown++;
+		now = kpi_capture_trigger_state(run->source->id, relid);
+		if (now[0] == '\0')
+			set_suspend(state, psprintf("the capture trigger of %s is missing or disabled", table_name(relid)),
+						"Call kpi.resume() to create the trigger again and rebuild the source.");
+		else if (strcmp(now, kpi_spi_text(r, 2)) != 0)
+			state->recompute = true;
+	}
+	if (nknown < list_length(run->leaves))
+		state->new_leaves = state->recompute = true;
+
+	foreach(lc, run->leaves)
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_RELATION)
+			set_suspend(state, psprintf("%s is not a plain table", table_name(lfirst_oid(lc))),
+						"Detach the partition, then call kpi.resume().");
+	}
+}
+
+/* What values depend on besides the cells: how periods are cut. */
+static char *
+calendar_shape(void)
+{
+	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+
+	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
+}
+
+KpiState *
+kpi_state_examine(KpiRun *run)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	KpiState   *state = palloc0(sizeof(KpiState));
+	Oid			known_relid = InvalidOid;
+	char	   *marker;
+	bool		recompute;
+	KpiSpi		spi;
+
+	run->relid = kpi_source_relid(run->source);
+	state->calendar_shape = calendar_shape();
+	if (!OidIsValid(run->relid))
+		set_suspend(state, psprintf("table %s does not exist", run->source->relation),
+					"Create the table again, then call kpi.resume().");
+
+	kpi_spi_begin(&spi);
+	/* What is allocated from here on outlives the connection. */
+	MemoryContextSwitchTo(caller);
+	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape"
+								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
+								   1, KPI_INT4(run->source->id)) == 0;
+	if (!run->first_time)
+	{
+		char	   *shape = kpi_spi_text(0, 4);
+		bool		isnull;
+
+		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
+		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
+		if (isnull)
+			known_relid = InvalidOid;
+		run->applied_org_stamp = kpi_spi_int8(0, 3);
+		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+	}
+	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
+	run->org_stamp = kpi_spi_int8(0, 1);
+
+	if (OidIsValid(run->relid) && OidIsValid(known_relid) && run->relid != known_relid)
+		set_suspend(state, psprintf("table %s was dropped and created again", run->source->relation),
+					"Call kpi.resume() to attach the new table and rebuild the source.");
+	if (state->suspend_reason == NULL && !state->suspended)
+	{
+		run->leaves = kpi_leaf_relids(run->relid);
+		check_rights(run, state);
+		compare_leaves(run, state);
+	}
+	kpi_spi_end(&spi);
+	MemoryContextSwitchTo(caller);
+
+	kpi_queue_peek(run->source->id, run->snapshot, &recompute, &marker);
+	state->recompute |= recompute;
+	if (marker)
+		set_suspend(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+	return state;
+}
+
+void
+kpi_state_suspend(int32 source_id, const char *source, const char *reason, const char *hint)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
+				 " VALUES ($1, 'suspended', $2, $3)"
+				 " ON CONFLICT (source_id) DO UPDATE"
+				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
+				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
+	kpi_spi_end(&spi);
+	ereport(WARNING,
+			(errmsg("source \"%s\" is suspended: %s", source, reason),
+			 errhint("%s", hint)));
+}
+
+void
+kpi_state_reset(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
+				 " relid = NULL, last_fact_error = NULL WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
+	kpi_spi_exec("DELETE FROM kpi_internal.delta WHERE source_id = $1 AND kind <> 'd'",
+				 1, KPI_INT4(source_id));
+	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}
+
+static void
+save_leaves(KpiRun *run)
+{
+	ListCell   *lc;
+
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(run->source->id));
+	foreach(lc, run->leaves)
+		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
+					 KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(lc))),
+					 KPI_TEXT(kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))));
+}
+
+void
+kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (state->recompute)
+		save_leaves(run);
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		const KpiStream *stream = &run->source->streams[s];
+
+		for (int m = 0; m < stream->nmeasures; m++)
+		{
+			if (stream->measures[m].built && !state->recompute)
+				continue;
+			kpi_spi_exec("INSERT INTO kpi_internal.measure_built VALUES ($1, $2, $3, $4)"
+						 " ON CONFLICT (measure_id) DO UPDATE SET epoch = EXCLUDED.epoch",
+						 4, KPI_INT4(stream->measures[m].id), KPI_INT4(stream->id),
+						 KPI_INT4(stream->epoch), KPI_INT4(stream->measures[m].kpi_id));
+		}
+	}
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
+				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9)"
+				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
+				 " relid = EXCLUDED.relid, org_stamp = EXCLUDED.org_stamp,"
+				 " calendar_shape = EXCLUDED.calendar_shape, as_of = EXCLUDED.as_of,"
+				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
+				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
+				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error)",
+				 9, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
+				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
+				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error));
+	kpi_spi_end(&spi);
+}

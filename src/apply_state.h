@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply_state.h
+ *	  What a refresh finds when it looks at a source, and what it leaves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_APPLY_STATE_H
+#define KPI_APPLY_STATE_H
+
+#include "apply.h"
+
+/* kpi_internal.source_state and what differs from it. */
+typedef struct KpiState
+{
+	bool		suspended;
+	bool		recompute;		/* all streams, from the facts */
+	bool		new_leaves;		/* some have no TRUNCATE trigger yet */
+	bool		revalue;		/* all values, from the rollups */
+	char	   *suspend_reason; /* must be suspended now: why */
+	char	   *suspend_hint;
+	char	   *calendar_shape;
+} KpiState;
+
+/*
+ * Compares the source with its state, under the run's snapshot; also sets
+ * what the run knows of the table and the stamps.
+ */
+extern KpiState *kpi_state_examine(KpiRun *run);
+
+extern void kpi_state_suspend(int32 source_id, const char *source, const char *reason, const char *hint);
+
+/* Forgets what was built and seen of a source: the next refresh starts anew. */
+extern void kpi_state_reset(int32 source_id);
+
+/* Writes what the run has achieved. */
+extern void kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms);
+
+#endif							/* KPI_APPLY_STATE_H */

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.c
+ *	  SQL entry points of the engine: refresh, verify, repair, resume.
+ *
+ * Whoever may call these (see 90_grant.sql) may have every source refreshed;
+ * expressions still run as each source's author.  Our own tables are written
+ * by direct heap access and by statements as the extension's owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "apply_lock.h"
+#include "apply_run.h"
+#include "apply_state.h"
+#include "engine.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "spi.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(kpi_refresh);
+PG_FUNCTION_INFO_V1(kpi_verify);
+PG_FUNCTION_INFO_V1(kpi_repair);
+PG_FUNCTION_INFO_V1(kpi_resume);
+
+static int32
+source_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		return 0;
+	return kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+}
+
+/* CALL kpi.refresh(source text DEFAULT NULL) */
+Datum
+kpi_refresh(PG_FUNCTION_ARGS)
+{
+	List	   *sources = kpi_lock_sources(source_argument(fcinfo));
+	ListCell   *lc;
+
+	foreach(lc, sources)
+		(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
+	PG_RETURN_VOID();
+}
+
+/* A name by id, or the id itself where the row is gone. */
+static char *
+name_of(const char *sql, int32 id)
+{
+	KpiSpi		spi;
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *name = NULL;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec(sql, 1, KPI_INT4(id)) == 1)
+		name = kpi_spi_text(0, 1);
+	if (name)
+		name = MemoryContextStrdup(caller, name);
+	kpi_spi_end(&spi);
+	MemoryContextSwitchTo(caller);
+	return name ? name : psprintf("#%d", id);
+}
+
+/* 'team emea', 'member alice', 'owner 42', as people know them. */
+static char *
+scope_text(const KpiDifference *diff)
+{
+	if (diff->team_id != 0)
+		return psprintf("team %s", name_of("SELECT key FROM kpi.team WHERE id = $1", diff->team_id));
+	if (diff->member_id != 0)
+		return psprintf("member %s", name_of("SELECT key FROM kpi.member WHERE id = $1", diff->member_id));
+	if (diff->owner_id != 0)
+		return psprintf("owner %s", name_of("SELECT key FROM kpi_internal.owner WHERE id = $1", diff->owner_id));
+	return pstrdup("no owner");
+}
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *value)
+{
+	nulls[column] = value == NULL;
+	values[column] = value ? CStringGetTextDatum(value) : (Datum) 0;
+}
+
+void
+kpi_report(KpiReport *report, const KpiDifference *diff)
+{
+	Datum		values[10];
+	bool		nulls[10] = {false};
+
+	report->ndifferences++;
+	if (report->tupstore == NULL)
+		return;
+	set_text(values, nulls, 0, report->source_name);
+	set_text(values, nulls, 1, diff->level);
+	set_text(values, nulls, 2, diff->kpi_id ? name_of("SELECT name FROM kpi.kpi WHERE id = $1", diff->kpi_id) : NULL);
+	set_text(values, nulls, 3, diff->level_is_source ? NULL : scope_text(diff));
+	set_text(values, nulls, 4, diff->grain);
+	values[5] = DateADTGetDatum(diff->start);
+	nulls[5] = diff->level_is_source;
+	set_text(values, nulls, 6, diff->dimension);
+	set_text(values, nulls, 7, diff->dimension_value);
+	set_text(values, nulls, 8, diff->stored);
+	set_text(values, nulls, 9, diff->expected);
+	tuplestore_putvalues(report->tupstore, report->tupdesc, values, nulls);
+}
+
+/* A suspended source is not exact: verification must not be silent about it. */
+static void
+report_suspended(KpiReport *report, int32 source_id)
+{
+	KpiDifference diff = {.level = "source",.level_is_source = true,.expected = "active"};
+
+	report->source_name = name_of("SELECT name FROM kpi.source WHERE id = $1", source_id);
+	diff.stored = name_of("SELECT 'suspended: ' || s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1",
+						  source_id);
+	kpi_report(report, &diff);
+}
+
+/* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
+Datum
+kpi_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	KpiReport	report = {0};
+	List	   *sources;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	report.tupstore = rsinfo->setResult;
+	report.tupdesc = rsinfo->setDesc;
+	sources = kpi_lock_sources(source_argument(fcinfo));
+	foreach(lc, sources)
+	{
+		if (kpi_run_source(lfirst_int(lc), KPI_RUN_VERIFY, &report) == KPI_RUN_SUSPENDED)
+			report_suspended(&report, lfirst_int(lc));
+	}
+	return (Datum) 0;
+}
+
+/* kpi.repair(source text) RETURNS bigint */
+Datum
+kpi_repair(PG_FUNCTION_ARGS)
+{
+	KpiReport	report = {0};
+	int32		source_id = kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	(void) kpi_lock_sources(source_id);
+	if (kpi_run_source(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),
+				 errhint("See kpi.source_status for the reason, then call kpi.resume().")));
+	PG_RETURN_INT64(report.ndifferences);
+}
+
+/*
+ * Brings capture back on the table that now has the declared name.  The lock
+ * waits for writers that still used the old definitions; their deltas carry
+ * the old epoch, and the rebuild reads their facts.
+ */
+static void
+reattach(int32 source_id)
+{
+	KpiSource  *source = kpi_source_load(source_id, false);
+
+	if (!OidIsValid(kpi_source_relid(source)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+	kpi_source_redefined(source_id);
+	kpi_capture_attach(source_id, source->relation);
+}
+
+/* kpi.resume(source text): attaches the capture again and rebuilds. */
+Datum
+kpi_resume(PG_FUNCTION_ARGS)
+{
+	int32		source_id = kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	(void) kpi_lock_sources(source_id);
+	reattach(source_id);
+	kpi_state_reset(source_id);
+	(void) kpi_run_source(source_id, KPI_RUN_REFRESH, NULL);
+	PG_RETURN_VOID();
+}

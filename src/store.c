@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  Rows of one of our own tables, found and changed by its unique key.
+ *
+ * Used by the engine only, for cells and values: a refresh touches a hundred
+ * thousand of these rows, and a statement through the executor costs several
+ * times as much as a descent of the index and a heap update.
+ *
+ * Invariants: the caller holds the source's lock, so nobody else changes the
+ * rows it asks for, and an update or delete never meets a concurrent one.
+ * Each row is changed at most once per snapshot.  No triggers and no foreign
+ * keys are run: the engine writes only ids it has just read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "nodes/makefuncs.h"
+#include "security.h"
+#include "store.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+/* The operator a key column is searched with; a type's default btree class. */
+static RegProcedure
+key_procedure(Oid type, StrategyNumber strategy)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	Oid			input = entry->btree_opintype;
+	Oid			op = get_opfamily_member(entry->btree_opf, input, input, strategy);
+
+	if (!OidIsValid(op))
+		elog(ERROR, "no btree operator %d for type %u", strategy, type);
+	return get_opcode(op);
+}
+
+/* The unique index with nkeys columns that begins with first_key. */
+static Relation
+open_key_index(Relation rel, const char *first_key, int nkeys)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	AttrNumber	first = get_attnum(RelationGetRelid(rel), first_key);
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
+
+		if (index->rd_index->indisunique &&
+			index->rd_index->indnkeyatts == nkeys &&
+			index->rd_index->indkey.values[0] == first)
+			return index;
+		index_close(index, RowExclusiveLock);
+	}
+	elog(ERROR, "table \"%s\" has no unique index with %d columns",
+		 RelationGetRelationName(rel), nkeys);
+}
+
+KpiStore *
+kpi_store_open(const char *schema, const char *table, const char *first_key,
+			   int nkeys, Snapshot snapshot)
+{
+	KpiStore   *store = palloc0(sizeof(KpiStore));
+	TupleDesc	desc;
+
+	Assert(nkeys <= KPI_STORE_MAX_KEYS);
+	store->mcxt = CurrentMemoryContext;
+	store->rel = table_open(kpi_relation_oid(schema, table), RowExclusiveLock);
+	store->index = open_key_index(store->rel, first_key, nkeys);
+	store->nkeys = nkeys;
+	store->snapshot = snapshot;
+	desc = RelationGetDescr(store->rel);
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		Form_pg_attribute att;
+
+		store->key_attrs[i] = store->index->rd_index->indkey.values[i];
+		att = TupleDescAttr(desc, store->key_attrs[i] - 1);
+		store->key_collation[i] = att->attcollation;
+		fmgr_info(key_procedure(att->atttypid, BTEqualStrategyNumber),
+				  &store->key_eq[i]);
+	}
+
+	store->estate = CreateExecutorState();
+	store->rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(store->rri, store->rel, 0, NULL, 0);
+	ExecOpenIndices(store->rri, false);
+	store->found = table_slot_create(store->rel, NULL);
+	store->write = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+
+	if (get_attnum(RelationGetRelid(store->rel), "id") == 1 &&
+		TupleDescAttr(desc, 0)->attidentity != '\0')
+		store->sequence = getIdentitySequence(RelationGetRelid(store->rel), 1, false);
+
+	return store;
+}
+
+void
+kpi_store_close(KpiStore *store)
+{
+	if (store->scan)
+		index_endscan(store->scan);
+	ExecDropSingleTupleTableSlot(store->found);
+	ExecDropSingleTupleTableSlot(store->write);
+	ExecCloseIndices(store->rri);
+	FreeExecutorState(store->estate);
+	index_close(store->index, NoLock);
+	table_close(store->rel, NoLock);
+	pfree(store);
+}
+
+/*
+ * Scan keys that take a NULL need their own form; the arguments are set by
+ * the caller.
+ */
+static void
+init_key(KpiStore *store, ScanKey key, int column, StrategyNumber strategy,
+		 Datum value, bool isnull)
+{
+	if (isnull)
+	{
+		ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, column + 1,
+							   InvalidStrategy, InvalidOid, InvalidOid,
+							   InvalidOid, (Datum) 0);
+		return;
+	}
+	if (strategy == BTEqualStrategyNumber)
+		ScanKeyEntryInitializeWithInfo(key, 0, column + 1, strategy, InvalidOid,
+									   store->key_collation[column],
+									   &store->key_eq[column], value);
+	else
+		ScanKeyEntryInitialize(key, 0, column + 1, strategy, InvalidOid,
+							   store->key_collation[column],
+							   key_procedure(TupleDescAttr(RelationGetDescr(store->rel),
+														   store->key_attrs[column] - 1)->atttypid,
+											 strategy),
+							   value);
+}
+
+/*
+ * Restarts the index scan with these keys, reusing it when it has as many.
+ * The access method allocates in every call and expects it to last as long as
+ * the scan, so the caller's context, often one per row, will not do.
+ */
+static void
+start_scan(KpiStore *store, ScanKey keys, int nkeys)
+{
+	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+
+	if (store->scan && store->scan_nkeys != nkeys)
+	{
+		index_endscan(store->scan);
+		store->scan = NULL;
+	}
+	if (store->scan == NULL)
+	{
+		store->scan = index_beginscan(store->rel, store->index,
+									  store->snapshot, nkeys, 0);
+		store->scan_nkeys = nkeys;
+	}
+	index_rescan(store->scan, keys, nkeys, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls)
+{
+	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS];
+
+	for (int i = 0; i < store->nkeys; i++)
+		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i],
+				 nulls != NULL && nulls[i]);
+	start_scan(store, scan_keys, store->nkeys);
+
+	return kpi_store_next(store);
+}
+
+void
+kpi_store_scan(KpiStore *store, int nprefix, const Datum *prefix, bool bounded,
+			   Datum low, Datum high)
+{
+	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS + 1];
+	int			n = 0;
+
+	for (; n < nprefix; n++)
+		init_key(store, &scan_keys[n], n, BTEqualStrategyNumber, prefix[n], false);
+	if (bounded)
+	{
+		init_key(store, &scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, low, false);
+		init_key(store, &scan_keys[n++], nprefix, BTLessEqualStrategyNumber, high, false);
+	}
+	start_scan(store, scan_keys, n);
+}
+
+bool
+kpi_store_next(KpiStore *store)
+{
+	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+	bool		found = index_getnext_slot(store->scan, ForwardScanDirection, store->found);
+
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+static void
+fill_slot(KpiStore *store, const Datum *values, const bool *nulls)
+{
+	TupleTableSlot *slot = store->write;
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, natts * sizeof(Datum));
+	if (nulls)
+		memcpy(slot->tts_isnull, nulls, natts * sizeof(bool));
+	else
+		memset(slot->tts_isnull, false, natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = RelationGetRelid(store->rel);
+}
+
+void
+kpi_store_insert(KpiStore *store, const Datum *values, const bool *nulls)
+{
+	fill_slot(store, values, nulls);
+	simple_table_tuple_insert(store->rel, store->write);
+	kpi_compat_insert_index_tuples(store->rri, store->write, store->estate);
+	ResetPerTupleExprContext(store->estate);
+}
+
+void
+kpi_store_update_found(KpiStore *store, const Datum *values, const bool *nulls)
+{
+	ItemPointerData tid = store->found->tts_tid;
+
+	fill_slot(store, values, nulls);
+	kpi_compat_update(store->rri, &tid, store->write, store->estate, store->snapshot);
+	ResetPerTupleExprContext(store->estate);
+}
+
+void
+kpi_store_delete_found(KpiStore *store)
+{
+	simple_table_tuple_delete(store->rel, &store->found->tts_tid, store->snapshot);
+}
+
+int64
+kpi_store_next_id(KpiStore *store)
+{
+	return nextval_internal(store->sequence, false);
+}
