@@ -51,8 +51,8 @@ kpi_is_author(const char *author)
 	return superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role));
 }
 
-void
-kpi_author_switch(KpiUser *state, const KpiSourceRow *source)
+static Oid
+author_oid(const KpiSourceRow *source)
 {
 	Oid			role = get_role_oid(source->author, true);
 
@@ -62,7 +62,23 @@ kpi_author_switch(KpiUser *state, const KpiSourceRow *source)
 				 errmsg("role \"%s\", the author of source \"%s\", does not exist",
 						source->author, source->name),
 				 errhint("Create the role again, or drop the source and create it anew.")));
-	kpi_user_switch(state, role);
+	return role;
+}
+
+void
+kpi_author_switch(KpiUser *state, const KpiSourceRow *source)
+{
+	kpi_user_switch(state, author_oid(source));
+}
+
+static void
+require_table(const KpiSourceRow *source)
+{
+	if (!OidIsValid(source->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 }
 
 static Oid
@@ -131,12 +147,8 @@ kpi_source_row_open(const char *name, bool need_table)
 	}
 	if (need_table)
 	{
-		if (!OidIsValid(row->relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("table %s of source \"%s\" does not exist", row->relation, row->name),
-					 errhint("Create the table again, or drop the source with kpi.drop_source().")));
-		kpi_source_table_check_role(row->relid, get_role_oid(row->author, false));
+		require_table(row);
+		kpi_source_table_check_role(row->relid, author_oid(row));
 	}
 	return row;
 }
@@ -240,9 +252,8 @@ write_dimensions(int32 source_id, List *dimensions)
 
 /* Dimensions that are stored already, to be checked again. */
 static List *
-read_dimensions(int32 source_id)
+stored_dimensions(const KpiSource *source)
 {
-	KpiSource  *source = kpi_source_load(source_id, false);
 	List	   *dimensions = NIL;
 
 	for (int i = 0; i < source->ndims; i++)
@@ -390,11 +401,43 @@ kpi_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
 	*team = new_team;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Whether the stored source means something else than the changed one. */
+static bool
+is_redefined(const KpiSource *old, const KpiSourceRow *old_row, const KpiSourceRow *row,
+			 List *dimensions, int32 calendar_id)
+{
+	if (!same_text(old_row->owner, row->owner) || !same_text(old_row->team, row->team) ||
+		!same_text(old_row->at, row->at) || !same_text(old_row->filter, row->filter) ||
+		(calendar_id != 0 && calendar_id != old->calendar_id) ||
+		old->ndims != list_length(dimensions))
+		return true;
+
+	for (int i = 0; i < old->ndims; i++)
+	{
+		Dimension  *dimension = list_nth(dimensions, i);
+
+		if (!same_text(old->dim_names[i], dimension->name) ||
+			!same_text(old->dim_exprs[i], dimension->expression))
+			return true;
+	}
+	return false;
+}
+
 /* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar) */
 Datum
 kpi_alter_source(PG_FUNCTION_ARGS)
 {
 	KpiSourceRow *row = kpi_source_row_open(kpi_arg_name(fcinfo, 0, "name of the source"), true);
+	KpiSource  *old = kpi_source_load(row->id, false);
+	KpiSourceRow old_row = *row;
+	int32		calendar_id = 0;
+	bool		redefined;
 	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the source");
 	char	   *grain = kpi_arg_optional_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_optional_name(fcinfo, 9, "calendar");
@@ -410,11 +453,14 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("source \"%s\" needs a time", row->name),
 				 errhint("Say when a fact happened: at => 'closed_at'.")));
-	dimensions = PG_ARGISNULL(7) ? read_dimensions(row->id) :
+	dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
 		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
 	if (grain != NULL)
 		check_grain(grain);
+	if (calendar != NULL)
+		calendar_id = kpi_calendar_id(calendar);
 	check_expressions(row, dimensions);
+	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
 
 	kpi_spi_begin(&spi);
 	if (new_name != NULL && strcmp(new_name, row->name) != 0)
@@ -425,12 +471,16 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 				 9, KPI_INT4(row->id), KPI_TEXT(new_name), KPI_TEXT(row->key),
 				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
 				 KPI_TEXT(row->filter), KPI_TEXT(grain),
-				 calendar ? KPI_INT4(kpi_calendar_id(calendar)) : KPI_NULL(INT4OID));
-	write_dimensions(row->id, dimensions);
+				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
+	if (redefined)
+		write_dimensions(row->id, dimensions);
 	kpi_spi_end(&spi);
 
-	kpi_recheck_measures(row);
-	kpi_source_redefined(row->id);
+	if (redefined)
+	{
+		kpi_recheck_measures(row);
+		kpi_source_redefined(row->id);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -541,7 +591,9 @@ kpi_facts_query_sql(PG_FUNCTION_ARGS)
 	char	   *kpi = kpi_arg_optional_name(fcinfo, 1, "name of the KPI");
 	KpiSourceRow *row = read_row(name);
 	KpiSource  *source = kpi_source_load(row->id, false);
-	KpiStream  *stream = kpi ? stream_of_kpi(source, kpi) : own_stream(source, row);
+	KpiStream  *stream;
 
+	require_table(row);
+	stream = kpi != NULL ? stream_of_kpi(source, kpi) : own_stream(source, row);
 	PG_RETURN_TEXT_P(cstring_to_text(kpi_facts_query(source, stream, NULL, NULL)));
 }

@@ -97,6 +97,9 @@ site_callback(void *arg)
 			errdetail("Only names in pg_catalog are found without a schema.");
 			errhint("Write other functions, operators and types with their schema, like sales.net(amount), and cast the arguments where their types do not fit.");
 			break;
+		case ERRCODE_UNDEFINED_PARAMETER:
+			errhint("Write the value itself.");
+			break;
 		default:
 			break;
 	}

@@ -33,6 +33,8 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#define CLOCK_HINT "What a row means must not change by itself: compare with a column or a constant."
+
 static void
 refuse(ParseState *pstate, int location, const char *message, const char *hint)
 {
@@ -125,7 +127,7 @@ function_checker(Oid funcid, void *context)
 	if (isAnyTempNamespace(namespace))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("function %s is temporary", format_procedure_qualified(funcid)),
+				 errmsg("function %s() is temporary", get_func_name(funcid)),
 				 errhint("Create the function in a schema that stays.")));
 	if (superuser() && !superuser_arg(owner))
 		ereport(ERROR,
@@ -219,10 +221,8 @@ depends_on_time_zone(Oid funcid)
 {
 	Oid		   *argtypes;
 	int			nargs;
-	Oid			result = get_func_signature(funcid, &argtypes, &nargs);
 
-	if (result == TIMESTAMPTZOID || result == TIMETZOID)
-		return true;
+	(void) get_func_signature(funcid, &argtypes, &nargs);
 	for (int i = 0; i < nargs; i++)
 	{
 		if (argtypes[i] == TIMESTAMPTZOID || argtypes[i] == TIMETZOID)
@@ -236,6 +236,8 @@ mutable_hint(Oid funcid)
 {
 	if (func_volatile(funcid) == PROVOLATILE_VOLATILE)
 		return "Use functions marked IMMUTABLE only; what a row means must not change by itself.";
+	if (get_func_nargs(funcid) == 0)
+		return CLOCK_HINT;
 	if (depends_on_time_zone(funcid))
 		return "Its result depends on the session's time zone: convert with a named zone first, like (closed_at AT TIME ZONE 'Europe/Berlin').";
 	return "Use functions and casts marked IMMUTABLE only: results that depend on settings, on the clock or on tables change by themselves.";
@@ -267,7 +269,7 @@ mutable_walker(Node *node, ParseState *pstate)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("the current time, date or user is not immutable"),
-				 errhint("What a row means must not change by itself: compare with a column or a constant."),
+				 errhint(CLOCK_HINT),
 				 parser_errposition(pstate, exprLocation(node))));
 
 	return expression_tree_walker(node, mutable_walker, pstate);

@@ -158,7 +158,7 @@ kpi_key_bounded(char *key)
 static char *
 date_as_text(const char *date)
 {
-	return psprintf("lpad(EXTRACT(year FROM %s)::text, 4, '0') || '-' || "
+	return psprintf("EXTRACT(year FROM %s)::text || '-' || "
 					"lpad(EXTRACT(month FROM %s)::text, 2, '0') || '-' || "
 					"lpad(EXTRACT(day FROM %s)::text, 2, '0')", date, date, date);
 }
@@ -199,9 +199,9 @@ kpi_key_as_text(const KpiExpr *expr, const char *what)
 	if (category != TYPCATEGORY_STRING)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s is of type %s, which is no key: %s", what,
+				 errmsg("%s cannot be of type %s: %s", what,
 						format_type_be(expr->type), expr->text),
-				 errhint("Use a text, integer, numeric, uuid, enum, boolean or date expression, or convert it to text.")));
+				 errhint("A key is of type text, integer, numeric, uuid, enum, boolean or date: convert it, for example to text.")));
 
 	if (OidIsValid(expr->collation) && get_collation_isdeterministic(expr->collation))
 		return psprintf("(%s)::text", expr->text);
@@ -244,8 +244,8 @@ kpi_check_time(const KpiExpr *expr, const char *what)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("%s is of type %s, which is no time: %s", what,
+					 errmsg("%s cannot be of type %s: %s", what,
 							format_type_be(expr->type), expr->text),
-					 errhint("Use an expression of type timestamptz, timestamp (local time) or date; make_date() and to_timestamp(double precision) convert numbers.")));
+					 errhint("A time is of type timestamptz, timestamp (local time) or date; to_timestamp() and make_date() convert numbers.")));
 	}
 }

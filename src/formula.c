@@ -99,6 +99,8 @@ typedef struct Parser
 	List	   *names;
 } Parser;
 
+#define FORMULA_HINT "A formula is made of KPI names (in double quotes where they have other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round."
+
 pg_attribute_noreturn()
 static void
 syntax_error(Parser *p, const char *problem)
@@ -109,13 +111,13 @@ syntax_error(Parser *p, const char *problem)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s at the end of formula: %s", problem, p->text),
-				 errhint("A formula is made of KPI names, numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round.")));
+				 errhint(FORMULA_HINT)));
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("%s at or near \"%.*s\" in formula: %s", problem,
 					(int) (p->next - p->start), p->start, p->text),
 			 errdetail("It is at character %d.", position),
-			 errhint("A formula is made of KPI names (in double quotes where they have other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round.")));
+			 errhint(FORMULA_HINT)));
 }
 
 static bool
@@ -146,6 +148,8 @@ read_quoted(Parser *p)
 	p->next = c;
 	p->value = name.data;
 	p->kind = TOKEN_QUOTED;
+	if (name.len == 0)
+		syntax_error(p, "empty name");
 }
 
 static void
@@ -567,11 +571,36 @@ kpi_formula_eval(KpiFormula *formula, Numeric *values,
 	return arithmetic(OP_DIVIDE, *numerator, *denominator);
 }
 
+/* A formula parsed for the calls of one query, which mostly repeat it. */
+typedef struct FormulaCache
+{
+	char	   *text;
+	KpiFormula *formula;
+} FormulaCache;
+
+static KpiFormula *
+cached_formula(FmgrInfo *flinfo, const char *text)
+{
+	FormulaCache *cache = flinfo->fn_extra;
+	MemoryContext context;
+
+	if (cache != NULL && strcmp(cache->text, text) == 0)
+		return cache->formula;
+
+	context = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	cache = palloc(sizeof(FormulaCache));
+	cache->text = pstrdup(text);
+	cache->formula = kpi_formula_parse(text);
+	flinfo->fn_extra = cache;
+	MemoryContextSwitchTo(context);
+	return cache->formula;
+}
+
 /* kpi_internal.formula_value(formula, names, vals) */
 Datum
 kpi_formula_value(PG_FUNCTION_ARGS)
 {
-	KpiFormula *formula = kpi_formula_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	KpiFormula *formula = cached_formula(fcinfo->flinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	Datum	   *names;
 	Datum	   *vals;
 	bool	   *names_null;

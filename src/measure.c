@@ -82,7 +82,7 @@ check_call(FuncCall *call, KpiKind kind, const char *text)
 	if (call->agg_star && kind == KPI_COUNT)
 		return;
 	if (call->agg_star || call->func_variadic || list_length(call->args) != wanted)
-		fail(call->location, text, ERRCODE_SYNTAX_ERROR,
+		fail(call->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 psprintf(wanted == 1 ? "%s() takes one argument" : "%s() takes two arguments", name),
 			 MEASURES_HINT);
 	foreach(lc, call->args)
@@ -101,9 +101,9 @@ measure_call(const char *text)
 	Node	   *raw = kpi_expr_raw(text);
 
 	if (!IsA(raw, FuncCall))
-		fail(exprLocation(raw), text, ERRCODE_SYNTAX_ERROR,
+		fail(exprLocation(raw), text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 "a measure is one aggregate, and nothing around it",
-			 MEASURES_HINT "  Combine KPIs with a KPI that has a formula.");
+			 MEASURES_HINT " Combine KPIs with a KPI that has a formula.");
 	return (FuncCall *) raw;
 }
 
