@@ -272,6 +272,17 @@ SELECT id, name, time_zone, fiscal_year_start FROM kpi.calendar WHERE id = 1;
 SELECT year FROM kpi.calendar_day WHERE calendar_id = 1 AND day = '2026-10-05';
 ROLLBACK;
 
+-- and a reference is looked up in what our functions write, not in a dump's rows
+BEGIN;
+INSERT INTO kpi.holiday (calendar_id, day, name) VALUES (-1, '2026-12-25', 'restored before its calendar');
+ROLLBACK;
+CREATE FUNCTION pg_temp.as_ours() RETURNS void LANGUAGE sql SECURITY DEFINER AS
+$$INSERT INTO kpi.holiday (calendar_id, day, name) VALUES (-1, '2026-12-25', 'of no calendar')$$;
+SELECT pg_temp.as_ours();
+\set VERBOSITY terse
+DELETE FROM kpi.calendar WHERE name = 'gulf';
+\set VERBOSITY default
+
 -- In use, and who may
 SELECT id AS company FROM kpi.team WHERE key = 'company' \gset
 BEGIN;

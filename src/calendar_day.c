@@ -30,13 +30,11 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(kpi_calendar_days);
 PG_FUNCTION_INFO_V1(kpi_calendar_day_extend_sql);
 PG_FUNCTION_INFO_V1(kpi_calendar_changed);
-PG_FUNCTION_INFO_V1(kpi_restore_builtin);
 
 /* What a new installation holds, and what extending never goes beyond. */
 #define FIRST_YEAR 2000
@@ -320,65 +318,4 @@ kpi_calendar_changed(PG_FUNCTION_ARGS)
 	kpi_spi_end(&spi);
 
 	return PointerGetDatum(NULL);
-}
-
-/*
- * BEFORE INSERT ROW trigger for tables in which CREATE EXTENSION puts rows
- * itself (kpi_internal.restore_builtin()).  A dump holds those rows too, as
- * users may have changed them.  When one arrives, the row that has its id
- * becomes what the dump says, and nothing is inserted.
- */
-Datum
-kpi_restore_builtin(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	TupleDesc	tupdesc;
-	StringInfoData sql;
-	Datum		id;
-	Datum		row;
-	bool		isnull;
-	const char *separator = "";
-	KpiSpi		spi;
-	bool		found;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		elog(ERROR, "kpi_internal.restore_builtin() must be called as a trigger before insert");
-
-	/* It writes as the owner of the extension: never to a user's table. */
-	if (trigdata->tg_relation->rd_rel->relowner != kpi_extension_owner())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("table \"%s\" does not belong to extension \"pg_kpi\"",
-						RelationGetRelationName(trigdata->tg_relation))));
-
-	tupdesc = RelationGetDescr(trigdata->tg_relation);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s SET ",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigdata->tg_relation)),
-												RelationGetRelationName(trigdata->tg_relation)));
-	for (int i = 0; i < tupdesc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
-
-		if (att->attisdropped || strcmp(NameStr(att->attname), "id") == 0)
-			continue;
-		appendStringInfo(&sql, "%s%s = ($2).%s", separator,
-						 quote_identifier(NameStr(att->attname)),
-						 quote_identifier(NameStr(att->attname)));
-		separator = ", ";
-	}
-	appendStringInfoString(&sql, " WHERE id = $1");
-
-	id = SPI_getbinval(trigdata->tg_trigtuple, tupdesc,
-					   SPI_fnumber(tupdesc, "id"), &isnull);
-	row = heap_copy_tuple_as_datum(trigdata->tg_trigtuple, tupdesc);
-
-	kpi_spi_begin(&spi);
-	found = kpi_spi_exec(sql.data, 2, KPI_VALUE(INT4OID, id),
-						 KPI_VALUE(tupdesc->tdtypeid, row)) > 0;
-	kpi_spi_end(&spi);
-
-	return PointerGetDatum(found ? NULL : trigdata->tg_trigtuple);
 }

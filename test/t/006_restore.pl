@@ -1,5 +1,5 @@
-# Calendars come back from a dump in every way pg_dump and pg_restore have,
-# also the one that CREATE EXTENSION makes itself and its table of days.
+# Definitions come back from a dump in every way pg_dump and pg_restore have:
+# in any order, and also what CREATE EXTENSION makes itself.
 use strict;
 use warnings FATAL => 'all';
 
@@ -17,7 +17,19 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.create_calendar('gulf', 'Asia/Dubai', week_start => 'sunday', working_days => 'sun,mon,tue,wed,thu');
 	SELECT kpi.drop_calendar('gone');
 	SELECT kpi.add_holiday(date '2001-01-01' + i * 37, 'day ' || i, 'gulf') FROM generate_series(1, 200) i;
-	SELECT kpi.add_holiday('2026-12-25', 'Christmas')});
+	SELECT kpi.add_holiday('2026-12-25', 'Christmas');
+	CREATE TABLE deals (id integer PRIMARY KEY, owner text, at timestamptz, amount numeric, product text);
+	SELECT kpi.create_source('deals', relation => 'public.deals', key => 'id', owner => 'owner', at => 'at',
+		dimensions => '{"product": "product"}', calendar => 'gulf');
+	SELECT kpi.create_kpi('revenue', source => 'deals', measure => 'sum(amount)');
+	SELECT kpi.create_kpi('deals', source => 'deals', measure => 'count(*)', owner => 'product');
+	SELECT kpi.create_kpi('mean', formula => 'revenue / deals');
+	SELECT kpi.alter_team('company', name => 'ACME', calendar => 'gulf');
+	SELECT kpi.create_team('emea'), kpi.create_team('dach', parent => 'emea');
+	SELECT kpi.move_team('dach', parent => 'company', since => '2027-01-01');
+	SELECT kpi.add_member('alice', team => 'dach'), kpi.add_member('bob', team => 'emea');
+	SELECT kpi.move_member('bob', team => 'dach', since => '2026-07-01');
+	SELECT kpi.create_goal('2026', kpi => 'revenue', team => 'dach', period => '2026', target => '1000')});
 
 # the keys of calendar_day differ, which is all right
 my $contents = q{
@@ -25,6 +37,17 @@ my $contents = q{
 	SELECT 'holidays', count(*), md5(string_agg(h::text, ';' ORDER BY id)) FROM kpi.holiday h;
 	SELECT 'days', calendar_id, count(*), md5(string_agg((to_jsonb(d) - 'id')::text, ';' ORDER BY day))
 	  FROM kpi.calendar_day d GROUP BY calendar_id ORDER BY calendar_id;
+	SELECT s FROM kpi.source s ORDER BY id;
+	SELECT d FROM kpi.dimension d ORDER BY id;
+	SELECT k FROM kpi.kpi k ORDER BY id;
+	SELECT t FROM kpi_internal.stream t ORDER BY id;
+	SELECT m FROM kpi_internal.measure m ORDER BY id;
+	SELECT f FROM kpi_internal.formula_input f ORDER BY f;
+	SELECT t FROM kpi.team t ORDER BY id;
+	SELECT p FROM kpi.team_parent p ORDER BY id;
+	SELECT m FROM kpi.member m ORDER BY id;
+	SELECT m FROM kpi.membership m ORDER BY id;
+	SELECT g FROM kpi.goal g ORDER BY id;
 	SELECT 'last id', last_value FROM kpi.calendar_id_seq UNION ALL SELECT 'last id', last_value FROM kpi.holiday_id_seq};
 my $expected = $node->safe_psql('postgres', $contents);
 like($expected, qr/FY|Europe/, 'the default calendar was changed');
