@@ -4,34 +4,26 @@
  *	  KPIs, formulas too, from the values of the measures below them, for views.
  *
  * The values that are stored come from apply_formula.c; this computes the same
- * for the grains and ranges of days that are not stored.  Definitions are read
- * once in a statement and call site (fn_extra), under its snapshot.
+ * for the grains and ranges of days that are not stored.  Definitions
+ * come from kpi_cache.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "calendar.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "formula.h"
 #include "funcapi.h"
+#include "kpi_cache.h"
 #include "miscadmin.h"
-#include "spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(kpi_leaf_kpis);
+PG_FUNCTION_INFO_V1(kpi_kpi_calendar);
 PG_FUNCTION_INFO_V1(kpi_combine);
-
-typedef struct ViewKpi
-{
-	int32		id;
-	bool		additive;
-	KpiFormula *formula;		/* NULL: a measure */
-	int			ninputs;
-	struct ViewKpi **inputs;	/* in the order of the formula's names */
-} ViewKpi;
 
 /* What the facts give for one KPI; facts 0: nothing. */
 typedef struct ViewValue
@@ -52,104 +44,32 @@ typedef struct ViewInputs
 	Datum	   *facts;
 } ViewInputs;
 
-static ViewKpi *view_kpi(FunctionCallInfo fcinfo, int32 id);
-
-/* The definition, with those of its inputs; memory is that of fcinfo. */
-static ViewKpi *
-load_kpi(FunctionCallInfo fcinfo, int32 id)
-{
-	MemoryContext context = fcinfo->flinfo->fn_mcxt;
-	ViewKpi    *kpi = MemoryContextAllocZero(context, sizeof(ViewKpi));
-	int32	   *ids;
-	uint64		rows;
-	ListCell   *lc;
-	List	   *names;
-	KpiSpi		spi;
-	MemoryContext old;
-
-	check_stack_depth();
-	kpi->id = id;
-	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT is_additive, formula FROM kpi.kpi WHERE id = $1", 1,
-					 KPI_INT4(id)) == 0)
-		elog(ERROR, "KPI %d is not there", id);
-	kpi->additive = kpi_spi_bool(0, 1);
-	if (kpi_spi_text(0, 2) == NULL)
-	{
-		kpi_spi_end(&spi);
-		return kpi;
-	}
-
-	old = MemoryContextSwitchTo(context);
-	kpi->formula = kpi_formula_parse(kpi_spi_text(0, 2));
-	names = kpi_formula_names(kpi->formula);
-	kpi->ninputs = list_length(names);
-	kpi->inputs = palloc0(Max(kpi->ninputs, 1) * sizeof(ViewKpi *));
-	ids = palloc0(Max(kpi->ninputs, 1) * sizeof(int32));
-	MemoryContextSwitchTo(old);
-	rows = kpi_spi_read("SELECT name, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1",
-						1, KPI_INT4(id));
-	foreach(lc, names)
-	{
-		for (uint64 r = 0; r < rows; r++)
-			if (strcmp(kpi_spi_text(r, 1), lfirst(lc)) == 0)
-				ids[foreach_current_index(lc)] = kpi_spi_int4(r, 2);
-	}
-	kpi_spi_end(&spi);
-
-	for (int i = 0; i < kpi->ninputs; i++)
-		kpi->inputs[i] = view_kpi(fcinfo, ids[i]);
-	return kpi;
-}
-
-static ViewKpi *
-view_kpi(FunctionCallInfo fcinfo, int32 id)
-{
-	List	   *known = fcinfo->flinfo->fn_extra;
-	ViewKpi    *kpi;
-	ListCell   *lc;
-	MemoryContext old;
-
-	foreach(lc, known)
-	{
-		kpi = lfirst(lc);
-		if (kpi->id == id)
-			return kpi;
-	}
-	kpi = load_kpi(fcinfo, id);
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	fcinfo->flinfo->fn_extra = lappend(fcinfo->flinfo->fn_extra, kpi);
-	MemoryContextSwitchTo(old);
-	return kpi;
-}
-
-static List *
-collect_leaves(const ViewKpi *kpi, List *leaves)
-{
-	if (kpi->formula == NULL)
-		return list_append_unique_int(leaves, kpi->id);
-	for (int i = 0; i < kpi->ninputs; i++)
-		leaves = collect_leaves(kpi->inputs[i], leaves);
-	return leaves;
-}
-
 /* kpi_internal.leaf_kpis(kpi_id): the measures below a formula, or itself. */
 Datum
 kpi_leaf_kpis(PG_FUNCTION_ARGS)
 {
-	List	   *leaves = collect_leaves(view_kpi(fcinfo, PG_GETARG_INT32(0)), NIL);
-	Datum	   *ids = palloc(Max(list_length(leaves), 1) * sizeof(Datum));
-	ListCell   *lc;
+	const KpiEntry *kpi = kpi_entry_find(PG_GETARG_INT32(0));
+	int			n = kpi ? kpi->nleaves : 0;
+	Datum	   *ids = palloc(Max(n, 1) * sizeof(Datum));
 
-	foreach(lc, leaves)
-		ids[foreach_current_index(lc)] = Int32GetDatum(lfirst_int(lc));
-	PG_RETURN_ARRAYTYPE_P(construct_array(ids, list_length(leaves), INT4OID,
-										  sizeof(int32), true, TYPALIGN_INT));
+	for (int i = 0; i < n; i++)
+		ids[i] = Int32GetDatum(kpi->leaves[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(ids, n, INT4OID, sizeof(int32), true,
+										  TYPALIGN_INT));
+}
+
+/* kpi_internal.kpi_calendar(kpi_id) */
+Datum
+kpi_kpi_calendar(PG_FUNCTION_ARGS)
+{
+	const KpiEntry *kpi = kpi_entry_find(PG_GETARG_INT32(0));
+
+	PG_RETURN_INT32(kpi ? kpi->calendar_id : KPI_DEFAULT_CALENDAR);
 }
 
 /* False when there are no facts for it. */
 static bool
-evaluate(const ViewKpi *kpi, const ViewInputs *inputs, ViewValue *result)
+evaluate(const KpiEntry *kpi, const ViewInputs *inputs, ViewValue *result)
 {
 	Numeric    *numbers;
 
@@ -167,11 +87,14 @@ evaluate(const ViewKpi *kpi, const ViewInputs *inputs, ViewValue *result)
 		return false;
 	}
 
+	check_stack_depth();
 	numbers = palloc0(Max(kpi->ninputs, 1) * sizeof(Numeric));
 	for (int i = 0; i < kpi->ninputs; i++)
 	{
 		ViewValue	input;
 
+		if (kpi->inputs[i] == NULL)
+			continue;
 		if (evaluate(kpi->inputs[i], inputs, &input))
 		{
 			numbers[i] = input.value;
@@ -207,6 +130,7 @@ deconstruct(FunctionCallInfo fcinfo, int n, Oid type, Datum **values, bool **nul
 Datum
 kpi_combine(PG_FUNCTION_ARGS)
 {
+	const KpiEntry *kpi;
 	ViewInputs	inputs;
 	ViewValue	result;
 	TupleDesc	tupdesc;
@@ -224,7 +148,8 @@ kpi_combine(PG_FUNCTION_ARGS)
 	if (nvalues != inputs.n || nfacts != inputs.n)
 		elog(ERROR, "arrays of kpi_internal.combine() differ in length");
 
-	if (!evaluate(view_kpi(fcinfo, PG_GETARG_INT32(0)), &inputs, &result))
+	kpi = kpi_entry_find(PG_GETARG_INT32(0));
+	if (kpi == NULL || !evaluate(kpi, &inputs, &result))
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -19,6 +19,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "calendar.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "org.h"
@@ -29,7 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-PG_FUNCTION_INFO_V1(kpi_org_changed);
+PG_FUNCTION_INFO_V1(kpi_definition_changed);
 
 enum
 {
@@ -215,14 +216,34 @@ kpi_team_parent_on(const KpiTeam *team, DateADT day)
 	return NULL;
 }
 
-/* Trigger on kpi.team and kpi.team_parent: every backend loads them anew. */
+int32
+kpi_team_calendar_id(int32 team_id)
+{
+	const KpiTeam *team = kpi_team_find(team_id);
+	DateADT		today;
+
+	if (team && team->calendar_id != 0)
+		return team->calendar_id;
+
+	today = kpi_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+	team = kpi_team_find(team_id);
+	for (int level = 0; team && level < KPI_MAX_LEVELS; level++)
+	{
+		if (team->calendar_id != 0)
+			return team->calendar_id;
+		team = kpi_team_parent_on(team, today);
+	}
+	return KPI_DEFAULT_CALENDAR;
+}
+
+/* Trigger on tables that caches hold: every backend loads them anew. */
 Datum
-kpi_org_changed(PG_FUNCTION_ARGS)
+kpi_definition_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "kpi_internal.org_changed() must be called as a trigger");
+		elog(ERROR, "kpi_internal.definition_changed() must be called as a trigger");
 	CacheInvalidateRelcache(trigdata->tg_relation);
 	return PointerGetDatum(NULL);
 }

@@ -40,4 +40,13 @@ extern const KpiTeam *kpi_team_find(int32 id);
 /* The parent on that day; NULL for the company. */
 extern const KpiTeam *kpi_team_parent_on(const KpiTeam *team, DateADT day);
 
+/*
+ * Whose working days count for a team: its own calendar, else that of the
+ * nearest team above it today, at last the default.
+ */
+extern int32 kpi_team_calendar_id(int32 team_id);
+
+/* Deeper than any tree of teams; a bound for walks up. */
+#define KPI_MAX_LEVELS 1000
+
 #endif							/* KPI_ORG_CACHE_H */

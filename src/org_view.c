@@ -21,14 +21,10 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-/* Deeper than any tree of teams; a bound for walks that cannot end. */
-#define MAX_LEVELS 1000
-
 PG_FUNCTION_INFO_V1(kpi_team_ancestors);
 PG_FUNCTION_INFO_V1(kpi_team_path);
 PG_FUNCTION_INFO_V1(kpi_team_level);
 PG_FUNCTION_INFO_V1(kpi_team_parent_key);
-PG_FUNCTION_INFO_V1(kpi_team_calendar);
 
 static void
 put_ancestor(ReturnSetInfo *rsinfo, int32 team_id, int32 ancestor_id, int depth,
@@ -137,7 +133,7 @@ kpi_team_level(PG_FUNCTION_ARGS)
 
 	if (team == NULL)
 		PG_RETURN_NULL();
-	while ((team = kpi_team_parent_on(team, today)) != NULL && level < MAX_LEVELS)
+	while ((team = kpi_team_parent_on(team, today)) != NULL && level < KPI_MAX_LEVELS)
 		level++;
 	PG_RETURN_INT32(level);
 }
@@ -153,27 +149,4 @@ kpi_team_parent_key(PG_FUNCTION_ARGS)
 	if (parent == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(parent->key));
-}
-
-/*
- * kpi_internal.team_calendar(team_id): whose working days count: its own
- * calendar, else that of the nearest team above, at last the default.
- */
-Datum
-kpi_team_calendar(PG_FUNCTION_ARGS)
-{
-	const KpiTeam *team = kpi_team_find(PG_GETARG_INT32(0));
-	DateADT		today;
-
-	if (team && team->calendar_id != 0)
-		PG_RETURN_INT32(team->calendar_id);
-	today = org_today();
-	team = kpi_team_find(PG_GETARG_INT32(0));
-	for (int level = 0; team && level < MAX_LEVELS; level++)
-	{
-		if (team->calendar_id != 0)
-			PG_RETURN_INT32(team->calendar_id);
-		team = kpi_team_parent_on(team, today);
-	}
-	PG_RETURN_INT32(KPI_DEFAULT_CALENDAR);
 }

@@ -4,7 +4,7 @@
  *	  Where a goal stands: its status and the sentence that explains it.
  *
  * Called from the view kpi.goal_progress, on every row, so nothing here reads
- * a table.  The view computes the numbers; the judgement is here.
+ * a table: the team's calendar comes from the caches of this backend.
  *
  * A goal is reached at least (the KPI's direction is up) or kept at most
  * (down).  While its period runs, the actual number is compared with what is
@@ -15,14 +15,18 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "args.h"
+#include "calendar.h"
 #include "fmgr.h"
+#include "funcapi.h"
+#include "org_cache.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-PG_FUNCTION_INFO_V1(kpi_goal_status);
+PG_FUNCTION_INFO_V1(kpi_goal_pace);
 PG_FUNCTION_INFO_V1(kpi_goal_status_rank);
 PG_FUNCTION_INFO_V1(kpi_goal_status_reason);
 
@@ -35,7 +39,6 @@ static const char *const statuses[] = {
 	"on_track", "achieved", "not_started"
 };
 
-/* The arguments that status and reason share, in the order of the view. */
 typedef struct Goal
 {
 	bool		down;
@@ -43,30 +46,27 @@ typedef struct Goal
 	bool		complete;
 	Datum		target;
 	Datum		actual;			/* not valid if no_actual */
-	Datum		expected;
 	bool		no_actual;
+	Datum		expected;
 	DateADT		start;
 	DateADT		end;
 	DateADT		today;
 } Goal;
 
-#define GOAL_ARGS 9
-
-/* False if one of them is null that cannot be. */
+/* False if one of the first nine arguments is null that cannot be. */
 static bool
 goal_from_args(FunctionCallInfo fcinfo, Goal *goal)
 {
-	for (int i = 0; i < GOAL_ARGS; i++)
+	for (int i = 0; i < 9; i++)
 		if (i != 4 && PG_ARGISNULL(i))
 			return false;
 
-	goal->down = text_to_cstring(PG_GETARG_TEXT_PP(0))[0] == 'd';
+	goal->down = VARDATA_ANY(PG_GETARG_TEXT_PP(0))[0] == 'd';
 	goal->additive = PG_GETARG_BOOL(1);
 	goal->complete = PG_GETARG_BOOL(2);
 	goal->target = PG_GETARG_DATUM(3);
 	goal->no_actual = PG_ARGISNULL(4);
 	goal->actual = PG_GETARG_DATUM(4);
-	goal->expected = PG_GETARG_DATUM(5);
 	goal->start = PG_GETARG_DATEADT(6);
 	goal->end = PG_GETARG_DATEADT(7);
 	goal->today = PG_GETARG_DATEADT(8);
@@ -124,18 +124,82 @@ status_of(const Goal *goal)
 	return sign * compare(goal->actual, risk_limit(goal)) >= 0 ? "at_risk" : "behind";
 }
 
+/* part / whole * number, to six decimals. */
+static Datum
+share_of(Datum number, int part, int whole)
+{
+	Datum		product = DirectFunctionCall2(numeric_mul, number,
+											  NumericGetDatum(int64_to_numeric(part)));
+
+	return DirectFunctionCall2(numeric_round,
+							   DirectFunctionCall2(numeric_div, product,
+												   NumericGetDatum(int64_to_numeric(whole))),
+							   Int32GetDatum(6));
+}
+
+/* The result's row type, looked up once for a call site. */
+static TupleDesc
+pace_tupdesc(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		TupleDesc	tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		fcinfo->flinfo->fn_extra = BlessTupleDesc(tupdesc);
+		MemoryContextSwitchTo(old);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
 /*
- * kpi_internal.goal_status(direction, is_additive, is_complete, target,
- * actual, expected, period_start, period_end, today)
+ * kpi_internal.goal_pace(direction, is_additive, is_complete, target, value,
+ * team_id, period_start, period_end, today): actual, expected_today,
+ * elapsed_ratio, workdays_left, status.  A period without working days runs
+ * by all its days.
  */
 Datum
-kpi_goal_status(PG_FUNCTION_ARGS)
+kpi_goal_pace(PG_FUNCTION_ARGS)
 {
 	Goal		goal;
+	const KpiCalendar *cal;
+	Datum		zero = NumericGetDatum(int64_to_numeric(0));
+	Datum		one = NumericGetDatum(int64_to_numeric(1));
+	int			total;
+	int			elapsed;
+	int			left;
+	Datum		values[5];
+	bool		nulls[5] = {false};
 
 	if (!goal_from_args(fcinfo, &goal))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(status_of(&goal)));
+
+	cal = kpi_calendar_get(kpi_team_calendar_id(PG_GETARG_INT32(5)));
+	total = kpi_workdays(goal.start, goal.end, cal);
+	elapsed = kpi_workdays(goal.start, Min(goal.today, goal.end), cal);
+	left = kpi_workdays(Max(goal.today, goal.start), goal.end, cal);
+	if (total == 0)
+	{
+		total = goal.end - goal.start + 1;
+		elapsed = Max(Min(goal.today, goal.end) - goal.start + 1, 0);
+	}
+
+	if (goal.no_actual && goal.additive && goal.complete)
+	{
+		goal.actual = zero;
+		goal.no_actual = false;
+	}
+	goal.expected = goal.additive ? share_of(goal.target, elapsed, total) : goal.target;
+
+	values[0] = goal.actual;
+	nulls[0] = goal.no_actual;
+	values[1] = goal.expected;
+	values[2] = share_of(one, elapsed, total);
+	values[3] = Int32GetDatum(left);
+	values[4] = CStringGetTextDatum(status_of(&goal));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pace_tupdesc(fcinfo), values, nulls)));
 }
 
 /* kpi_internal.goal_status_rank(status) */
@@ -203,14 +267,18 @@ reason_of(const Goal *goal, const char *status, const char *unit)
 					distance(goal->actual, goal->expected, unit), off);
 }
 
-/* kpi_internal.goal_status_reason(the same, unit) */
+/*
+ * kpi_internal.goal_status_reason(direction, is_additive, is_complete, target,
+ * actual, expected_today, period_start, period_end, today, unit)
+ */
 Datum
 kpi_goal_status_reason(PG_FUNCTION_ARGS)
 {
 	Goal		goal;
-	char	   *unit = kpi_arg_text(fcinfo, GOAL_ARGS);
+	char	   *unit = kpi_arg_text(fcinfo, 9);
 
 	if (!goal_from_args(fcinfo, &goal))
 		PG_RETURN_NULL();
+	goal.expected = PG_GETARG_DATUM(5);
 	PG_RETURN_TEXT_P(cstring_to_text(reason_of(&goal, status_of(&goal), unit)));
 }

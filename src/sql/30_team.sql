@@ -50,11 +50,11 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.member_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership_id_seq', '');
 
-CREATE FUNCTION kpi_internal.org_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_org_changed';
-CREATE TRIGGER org_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.org_changed();
-CREATE TRIGGER org_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team_parent
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.org_changed();
+CREATE FUNCTION kpi_internal.definition_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_definition_changed';
+CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
+CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team_parent
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
 
 INSERT INTO kpi.team (id, key, name) VALUES
     (1, 'company', 'Company'),
@@ -142,8 +142,6 @@ CREATE FUNCTION kpi_internal.team_level(team_id integer) RETURNS integer
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_level';
 CREATE FUNCTION kpi_internal.parent_team(team_id integer) RETURNS text
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_parent_key';
-CREATE FUNCTION kpi_internal.team_calendar(team_id integer) RETURNS integer
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_calendar';
 
 CREATE VIEW kpi.team_ancestor AS
     SELECT a.team_id, t.key AS team, a.ancestor_id, u.key AS ancestor, a.depth, a.since, a.until

@@ -14,18 +14,28 @@ CREATE FUNCTION kpi_internal.period_name(period_start date, grain text, calendar
 CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_day_of';
 
--- These two read definitions as the extension's owner.
+-- From the definitions each backend keeps in memory.
+CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.kpi
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
+CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.source
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
+CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi_internal.formula_input
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
+CREATE FUNCTION kpi_internal.kpi_calendar(kpi_id integer) RETURNS integer
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_kpi_calendar';
 CREATE FUNCTION kpi_internal.leaf_kpis(kpi_id integer) RETURNS integer[]
-    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_leaf_kpis';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_leaf_kpis';
 CREATE FUNCTION kpi_internal.combine(kpi_id integer, ids integer[], "values" numeric[], facts bigint[],
                                      OUT value numeric, OUT numerator numeric, OUT denominator numeric,
                                      OUT facts_below bigint)
-    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_combine';
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_combine';
 
-CREATE FUNCTION kpi_internal.goal_status(direction text, is_additive boolean, is_complete boolean,
-                                         target numeric, actual numeric, expected numeric,
-                                         period_start date, period_end date, today date) RETURNS text
-    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status';
+CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_complete boolean,
+                                       target numeric, value numeric, team_id integer,
+                                       period_start date, period_end date, today date,
+                                       OUT actual numeric, OUT expected_today numeric,
+                                       OUT elapsed_ratio numeric, OUT workdays_left integer, OUT status text)
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_pace';
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_rank';
 CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive boolean, is_complete boolean,
@@ -34,34 +44,33 @@ CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive bool
                                                 unit text) RETURNS text
     IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_reason';
 
--- One row per KPI: which calendar cuts its periods and how far its numbers
--- are. A formula is as complete and as old as the worst of what is below it.
+-- How far the numbers of a KPI are. A formula is as complete and as old as the
+-- worst of what is below it.
 CREATE VIEW kpi_internal.measure_state AS
-    SELECT k.id AS kpi_id, s.calendar_id, st.as_of, st.refreshed_at,
-           coalesce(st.status = 'active' AND b.epoch = x.epoch, false) AS is_complete
-      FROM kpi.kpi k
-      JOIN kpi.source s ON s.id = k.source_id
-      LEFT JOIN kpi_internal.source_state st ON st.source_id = k.source_id
-      LEFT JOIN kpi_internal.measure m ON m.kpi_id = k.id
-      LEFT JOIN kpi_internal.stream x ON x.id = m.stream_id
+    SELECT m.kpi_id, st.as_of, st.refreshed_at,
+           st.status = 'active' AND b.epoch IS NOT DISTINCT FROM x.epoch AS is_complete
+      FROM kpi_internal.measure m
+      JOIN kpi_internal.stream x ON x.id = m.stream_id
+      JOIN kpi_internal.source_state st ON st.source_id = x.source_id
       LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id;
 
 CREATE VIEW kpi_internal.kpi_state AS
-    SELECT k.id AS kpi_id,
-           coalesce(m.calendar_id, f.calendar_id, 1) AS calendar_id,
-           coalesce(m.is_complete, f.is_complete, false) AS is_complete,
-           coalesce(m.as_of, f.as_of) AS as_of,
-           coalesce(m.refreshed_at, f.refreshed_at) AS refreshed_at
-      FROM kpi.kpi k
-      LEFT JOIN kpi_internal.measure_state m ON m.kpi_id = k.id
-      LEFT JOIN LATERAL (
-           SELECT pg_catalog.min(l.calendar_id) AS calendar_id,
-                  pg_catalog.bool_and(l.is_complete) AS is_complete,
-                  pg_catalog.min(l.as_of) AS as_of,
-                  pg_catalog.min(l.refreshed_at) AS refreshed_at
-             FROM kpi_internal.measure_state l
-            WHERE k.kind = 'formula'
-              AND l.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) f ON k.kind = 'formula';
+    SELECT z.kpi_id, coalesce(z.is_complete, false) AS is_complete, z.as_of, z.refreshed_at,
+           kpi_internal.kpi_calendar(z.kpi_id) AS calendar_id,
+           kpi_internal.today(kpi_internal.kpi_calendar(z.kpi_id)) AS today
+      FROM (SELECT k.id AS kpi_id, l.is_complete, l.as_of, l.refreshed_at
+              FROM kpi.kpi k
+              LEFT JOIN kpi_internal.measure_state l ON l.kpi_id = k.id
+             WHERE k.kind = 'measure'
+            UNION ALL
+            SELECT k.id,
+                   pg_catalog.bool_and(l.is_complete)
+                       AND pg_catalog.count(l.kpi_id) = pg_catalog.cardinality(kpi_internal.leaf_kpis(k.id)),
+                   pg_catalog.min(l.as_of), pg_catalog.min(l.refreshed_at)
+              FROM kpi.kpi k
+              LEFT JOIN kpi_internal.measure_state l ON l.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))
+             WHERE k.kind = 'formula'
+             GROUP BY k.id) z;
 
 -- The days of teams and members, the weeks of members: one row per measure.
 CREATE VIEW kpi_internal.team_day_cell AS
@@ -155,10 +164,9 @@ CREATE VIEW kpi.%1$s AS
            s.is_complete, s.as_of, s.refreshed_at, %5$s AS changed_at
       FROM %6$s v
       JOIN kpi.kpi k ON k.id = v.kpi_id
-      JOIN kpi_internal.kpi_state s ON s.kpi_id = v.kpi_id
+     CROSS JOIN LATERAL (SELECT z.* FROM kpi_internal.kpi_state z WHERE z.kpi_id = v.kpi_id OFFSET 0) s
       %7$s
-     CROSS JOIN LATERAL (SELECT kpi_internal.today(s.calendar_id) AS today OFFSET 0) d
-     CROSS JOIN LATERAL (SELECT d.today >= v.period_start AND d.today <= %4$s AS is_current,
+     CROSS JOIN LATERAL (SELECT s.today >= v.period_start AND s.today <= %4$s AS is_current,
                                 (v.period_start - %8$L::interval)::date AS previous_start,
                                 (v.period_start - %9$L::interval)::date AS year_ago_start) n
      CROSS JOIN LATERAL (
@@ -181,11 +189,11 @@ CREATE VIEW kpi.%1$s AS
      CROSS JOIN LATERAL (
            SELECT (SELECT h.team_id FROM kpi.membership h
                     WHERE h.member_id = v.scope_id
-                      AND (h.since IS NULL OR h.since <= least(d.today, %1$s))
-                      AND (h.until IS NULL OR h.until > least(d.today, %1$s))) AS team_id
+                      AND (h.since IS NULL OR h.since <= least(s.today, %1$s))
+                      AND (h.until IS NULL OR h.until > least(s.today, %1$s))) AS team_id
            OFFSET 0) w
       LEFT JOIN kpi.team t ON t.id = w.team_id$$;
-    to_date constant text := 'least(n.previous_start + (d.today - v.period_start) + 1, v.period_start)';
+    to_date constant text := 'least(n.previous_start + (s.today - v.period_start) + 1, v.period_start)';
     g record;
     own text;
     other text;
@@ -244,33 +252,38 @@ CREATE VIEW kpi.goal_progress AS
     SELECT g.id, g.id AS goal_id, g.name AS goal, g.plan,
            g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
            CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
-           w.team_id, t.key AS team, t.name AS team_name,
-           kpi_internal.team_path(w.team_id) AS team_path, kpi_internal.team_level(w.team_id) AS team_level,
+           t.id AS team_id, t.key AS team, t.name AS team_name,
+           kpi_internal.team_path(t.id) AS team_path, kpi_internal.team_level(t.id) AS team_level,
            g.member_id, m.key AS member, m.name AS member_name,
            g.dimension, g.dimension_value,
            g.grain, g.period, g.period_start, g.period_end,
-           d.today >= g.period_start AND d.today <= g.period_end AS is_current,
-           g.target, a.actual, a.numerator, a.denominator,
-           pg_catalog.round(a.actual / nullif(g.target, 0), 6) AS attainment_ratio,
-           g.target - a.actual AS remaining,
-           pg_catalog.round(c.elapsed::numeric / c.total, 6) AS elapsed_ratio,
-           e.expected_today,
-           pg_catalog.round(a.actual / nullif(e.expected_today, 0), 6) AS pace_ratio,
-           CASE WHEN k.is_additive AND c.workdays_left > 0
-                THEN pg_catalog.round(greatest(g.target - a.actual, 0) / c.workdays_left, 6)
+           s.today >= g.period_start AND s.today <= g.period_end AS is_current,
+           g.target, (p.f).actual,
+           coalesce(v.numerator, i.numerator, b.numerator) AS numerator,
+           coalesce(v.denominator, i.denominator, b.denominator) AS denominator,
+           pg_catalog.round((p.f).actual / nullif(g.target, 0), 6) AS attainment_ratio,
+           g.target - (p.f).actual AS remaining,
+           (p.f).elapsed_ratio, (p.f).expected_today,
+           pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
+           CASE WHEN k.is_additive AND (p.f).workdays_left > 0
+                THEN pg_catalog.round(greatest(g.target - (p.f).actual, 0) / (p.f).workdays_left, 6)
            END AS required_per_workday,
-           c.workdays_left,
-           u.status, kpi_internal.goal_status_rank(u.status) AS status_rank,
-           kpi_internal.goal_status_reason(k.direction, k.is_additive, s.is_complete, g.target, a.actual,
-                                           e.expected_today, g.period_start, g.period_end, d.today,
+           (p.f).workdays_left,
+           (p.f).status, kpi_internal.goal_status_rank((p.f).status) AS status_rank,
+           kpi_internal.goal_status_reason(k.direction, k.is_additive, s.is_complete, g.target, (p.f).actual,
+                                           (p.f).expected_today, g.period_start, g.period_end, s.today,
                                            k.unit) AS status_reason,
            s.is_complete,
-           s.as_of IS NULL OR (y.as_of_day < d.today AND y.as_of_day <= g.period_end) AS is_stale,
-           s.is_complete AND coalesce(y.as_of_day > g.period_end, false) AS is_final,
-           s.as_of, a.changed_at, s.refreshed_at
+           s.as_of IS NULL OR (s.as_of_day < s.today AND s.as_of_day <= g.period_end) AS is_stale,
+           s.is_complete AND coalesce(s.as_of_day > g.period_end, false) AS is_final,
+           s.as_of, coalesce(v.changed_at, i.changed_at, b.changed_at) AS changed_at, s.refreshed_at
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
-      JOIN kpi_internal.kpi_state s ON s.kpi_id = g.kpi_id
+     CROSS JOIN LATERAL (
+           SELECT z.is_complete, z.as_of, z.refreshed_at, z.today,
+                  kpi_internal.day_of(z.as_of, z.calendar_id) AS as_of_day
+             FROM kpi_internal.kpi_state z WHERE z.kpi_id = g.kpi_id
+           OFFSET 0) s
       LEFT JOIN kpi.kpi_value v
              ON v.kpi_id = g.kpi_id AND v.team_id = g.team_id AND v.member_id IS NULL
             AND v.grain = g.grain AND v.period_start = g.period_start AND g.dimension IS NULL
@@ -282,47 +295,16 @@ CREATE VIEW kpi.goal_progress AS
             AND b.dimension = g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value
             AND b.grain = g.grain AND b.period_start = g.period_start
       LEFT JOIN kpi.member m ON m.id = g.member_id
-     CROSS JOIN LATERAL (SELECT kpi_internal.today(s.calendar_id) AS today OFFSET 0) d
+      LEFT JOIN kpi.membership h
+             ON h.member_id = g.member_id
+            AND (h.since IS NULL OR h.since <= least(s.today, g.period_end))
+            AND (h.until IS NULL OR h.until > least(s.today, g.period_end))
+      LEFT JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id)
      CROSS JOIN LATERAL (
-           SELECT CASE WHEN g.member_id IS NULL THEN g.team_id
-                       ELSE (SELECT h.team_id FROM kpi.membership h
-                              WHERE h.member_id = g.member_id
-                                AND (h.since IS NULL OR h.since <= least(d.today, g.period_end))
-                                AND (h.until IS NULL OR h.until > least(d.today, g.period_end)))
-                  END AS team_id
-           OFFSET 0) w
-      LEFT JOIN kpi.team t ON t.id = w.team_id
-     CROSS JOIN LATERAL (SELECT kpi_internal.day_of(s.as_of, s.calendar_id) AS as_of_day OFFSET 0) y
-     CROSS JOIN LATERAL (
-           SELECT CASE WHEN k.is_additive AND s.is_complete
-                       THEN coalesce(v.value, i.value, b.value, 0)
-                       ELSE coalesce(v.value, i.value, b.value)
-                  END AS actual,
-                  coalesce(v.numerator, i.numerator, b.numerator) AS numerator,
-                  coalesce(v.denominator, i.denominator, b.denominator) AS denominator,
-                  coalesce(v.changed_at, i.changed_at, b.changed_at) AS changed_at
-           OFFSET 0) a
-     CROSS JOIN LATERAL (SELECT coalesce(kpi_internal.team_calendar(w.team_id), 1) AS calendar_id OFFSET 0) f
-     -- A period without working days runs by the days of the week.
-     CROSS JOIN LATERAL (
-           SELECT kpi_internal.workdays(g.period_start, g.period_end, f.calendar_id) AS days,
-                  kpi_internal.workdays(g.period_start, least(d.today, g.period_end), f.calendar_id) AS gone,
-                  kpi_internal.workdays(greatest(d.today, g.period_start), g.period_end, f.calendar_id) AS workdays_left
-           OFFSET 0) l
-     CROSS JOIN LATERAL (
-           SELECT l.workdays_left,
-                  CASE WHEN l.days > 0 THEN l.days ELSE g.period_end - g.period_start + 1 END AS total,
-                  CASE WHEN l.days > 0 THEN l.gone
-                       ELSE greatest(least(d.today, g.period_end) - g.period_start + 1, 0) END AS elapsed
-           OFFSET 0) c
-     CROSS JOIN LATERAL (
-           SELECT CASE WHEN k.is_additive THEN pg_catalog.round(g.target * c.elapsed / c.total, 6)
-                       ELSE g.target END AS expected_today
-           OFFSET 0) e
-     CROSS JOIN LATERAL (
-           SELECT kpi_internal.goal_status(k.direction, k.is_additive, s.is_complete, g.target, a.actual,
-                                           e.expected_today, g.period_start, g.period_end, d.today) AS status
-           OFFSET 0) u;
+           SELECT kpi_internal.goal_pace(k.direction, k.is_additive, s.is_complete, g.target,
+                                         coalesce(v.value, i.value, b.value), coalesce(g.team_id, h.team_id, 1),
+                                         g.period_start, g.period_end, s.today) AS f
+           OFFSET 0) p;
 
 CREATE VIEW kpi.unassigned AS
     SELECT s.id AS source_id, s.name AS source, x.owner_kind AS kind, o.key AS owner,
