@@ -65,6 +65,8 @@ CREATE VIEW kpi_internal.kpi_state AS
             UNION ALL
             SELECT k.id,
                    pg_catalog.bool_and(l.is_complete)
+                       AND EXISTS (SELECT FROM kpi_internal.formula_built b
+                                    WHERE b.kpi_id = k.id AND b.formula = k.formula)
                        AND pg_catalog.count(l.kpi_id) = pg_catalog.cardinality(kpi_internal.leaf_kpis(k.id)),
                    pg_catalog.min(l.as_of), pg_catalog.min(l.refreshed_at)
               FROM kpi.kpi k
