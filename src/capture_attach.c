@@ -39,12 +39,12 @@
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 /* The two kinds of triggers. */
@@ -65,12 +65,21 @@ static const TriggerForm truncate_form = {
 	TRIGGER_TYPE_TRUNCATE
 };
 
+/* Looked up without asking for USAGE on the schema. */
 static Oid
 trigger_function(const TriggerForm *form)
 {
-	List	   *name = list_make2(makeString("kpi"), makeString(pstrdup(form->function)));
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+										   CStringGetDatum(form->function),
+										   PointerGetDatum(buildoidvector(NULL, 0)),
+										   ObjectIdGetDatum(get_namespace_oid("kpi", false)));
 
-	return LookupFuncName(name, 0, NULL, false);
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function kpi.%s() does not exist", form->function),
+				 errhint("Extension pg_kpi is damaged or of another version.")));
+	return function;
 }
 
 /*
