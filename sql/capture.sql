@@ -411,7 +411,7 @@ ALTER TABLE sales_3 DROP COLUMN junk;
 ALTER TABLE sales ATTACH PARTITION sales_3 FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
 CREATE TABLE sales_4 PARTITION OF sales FOR VALUES FROM ('2026-04-01') TO ('2026-05-01');
 SELECT tgrelid::regclass, regexp_replace(tgname, '[0-9]+$', '#') AS name, tgenabled
-  FROM pg_trigger WHERE tgname ~ '^kpi_' AND tgrelid::regclass::text ~ '^sales' ORDER BY tgrelid::regclass::text, 2;
+  FROM pg_trigger WHERE tgname ~ '^kpi_(capture|truncate)_' AND tgrelid::regclass::text ~ '^sales' ORDER BY tgrelid::regclass::text, 2;
 INSERT INTO sales SELECT i, (ARRAY['ann', 'bob', NULL])[1 + i % 3], i, '2026-01-01'::date + i FROM generate_series(0, 99) i;
 INSERT INTO sales_3 (id, rep, amount, day) VALUES (200, 'ann', 5, '2026-03-05');
 UPDATE sales_3 SET amount = 6 WHERE rep = 'bob';
@@ -430,7 +430,7 @@ TRUNCATE sales_1;
 INSERT INTO sales_1 VALUES (1, 'ann', 1, '2026-01-01');
 SELECT kind, count(*) FROM kpi_internal.delta GROUP BY kind;
 SELECT kpi.drop_source('sales', cascade => true);
-SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname ~ '^kpi_';
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname ~ '^kpi_(capture|truncate)_';
 DROP TABLE sales, sales_1;
 DELETE FROM kpi_internal.delta;
 
@@ -528,9 +528,11 @@ CREATE TRIGGER c AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION kpi.capture
 INSERT INTO other VALUES (1);
 SELECT count(*) FROM kpi_internal.delta;
 -- a trigger of someone else that has our name
-SELECT nextval('kpi.source_id_seq') + 1 AS next \gset
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-SELECT format('CREATE TRIGGER %I AFTER INSERT ON other EXECUTE FUNCTION nothing()', 'kpi_capture_' || :next) \gexec
+DO $$ BEGIN
+    EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON other EXECUTE FUNCTION nothing()',
+                   'kpi_capture_' || nextval('kpi.source_id_seq') + 1);
+END $$;
 \set VERBOSITY sqlstate
 SELECT kpi.create_source('other', relation => 'capture_test.other', at => '''2026-01-01''::date');
 \set VERBOSITY default
