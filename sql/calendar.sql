@@ -302,6 +302,17 @@ SELECT kpi.alter_calendar('us', time_zone => 'America/Chicago');
 SELECT t.epoch - :before_epoch AS raised FROM kpi_internal.stream t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals';
 SELECT mode FROM pg_locks WHERE relation = 'public.calendar_deals'::regclass AND pid = pg_backend_pid() AND mode = 'ShareRowExclusiveLock';
 COMMIT;
+-- the default calendar cannot take a goal's period away
+SELECT kpi.create_goal('by calendar', kpi => 'calendar_deals', team => 'company', period => '2026-07', target => '1') IS NOT NULL AS created;
+BEGIN;
+SELECT kpi.alter_calendar('default', fiscal_year_start => 2);
+ROLLBACK;
+SELECT kpi.alter_source('calendar_deals', calendar => 'default');
+SELECT kpi.create_goal('by quarter', kpi => 'calendar_deals', team => 'company', period => '2026-Q3', target => '1') IS NOT NULL AS created;
+SELECT kpi.alter_calendar('default', fiscal_year_start => 2);
+SELECT kpi.alter_calendar('default', fiscal_year_start => 4);
+SELECT kpi.alter_calendar('default', fiscal_year_start => 1, week_start => 'mon');
+SELECT kpi.drop_goal('by quarter'), kpi.drop_goal('by calendar');
 SELECT kpi.drop_source('calendar_deals', cascade => true);
 DROP TABLE public.calendar_deals;
 CREATE ROLE regress_calendar;

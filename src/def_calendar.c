@@ -210,11 +210,43 @@ redefine_sources(int32 id)
 		kpi_source_redefined(sources[i]);
 }
 
+/*
+ * Goals are for periods as the default calendar cuts and names them.  Error if
+ * one of them is not a period any more that was one before.
+ */
+static void
+refuse_if_goals_move(const KpiCalendar *before, const KpiCalendar *after)
+{
+	uint64		n = kpi_spi_exec("SELECT coalesce(name, id::text), grain, period, period_start FROM kpi.goal "
+								 "WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+		DateADT		start = DatumGetDateADT(kpi_spi_datum(i, 4, &isnull));
+		char	   *period = kpi_spi_text(i, 3);
+		char		name[KPI_PERIOD_NAME_LEN];
+		KpiGrain	grain;
+
+		if (!kpi_grain_parse(kpi_spi_text(i, 2), &grain) ||
+			kpi_period_start(grain, start, before) != start)
+			continue;
+		kpi_period_name(grain, start, after, name);
+		if (kpi_period_start(grain, start, after) != start || strcmp(name, period) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("goal \"%s\" is for period \"%s\", which calendar \"%s\" would not have any more",
+							kpi_spi_text(i, 1), period, after->name),
+					 errhint("Drop the goals for weeks, quarters and years that change, and create them anew afterwards.")));
+	}
+}
+
 Datum
 kpi_alter_calendar(PG_FUNCTION_ARGS)
 {
 	CalendarArgs args;
 	KpiSpi		spi;
+	KpiCalendar before;
 	int32		id;
 	char	   *old_zone;
 
@@ -226,6 +258,7 @@ kpi_alter_calendar(PG_FUNCTION_ARGS)
 	id = lock_calendar(args.name, &old_zone);
 	if (args.time_zone != NULL)
 		args.time_zone = check_time_zone(args.time_zone);
+	before = *kpi_calendar_get(id);
 	kpi_spi_exec("UPDATE kpi.calendar SET"
 				 " time_zone = coalesce($2, time_zone),"
 				 " week_start = coalesce(nullif($3, 0), week_start),"
@@ -235,6 +268,8 @@ kpi_alter_calendar(PG_FUNCTION_ARGS)
 				 5, KPI_INT4(id), KPI_TEXT(args.time_zone),
 				 KPI_INT4(args.week_start), KPI_INT4(args.fiscal_start),
 				 KPI_TEXT(args.working_days));
+	if (id == KPI_DEFAULT_CALENDAR)
+		refuse_if_goals_move(&before, kpi_calendar_get(id));
 	if (args.time_zone != NULL && strcmp(args.time_zone, old_zone) != 0)
 		redefine_sources(id);
 	kpi_spi_end(&spi);

@@ -126,7 +126,7 @@ CREATE FUNCTION kpi.alter_calendar(name text, time_zone text DEFAULT NULL, week_
     fiscal_year_start integer DEFAULT NULL, working_days text DEFAULT NULL)
 RETURNS void AS 'MODULE_PATHNAME', 'kpi_alter_calendar' LANGUAGE C;
 COMMENT ON FUNCTION kpi.alter_calendar(text, text, text, integer, text) IS
-'Changes a calendar; what is NULL stays. Numbers follow with the next refresh; another time zone makes it compute the sources of this calendar anew. Errors: as kpi.create_calendar(); the calendar does not exist.';
+'Changes a calendar; what is NULL stays. Numbers follow with the next refresh; another time zone makes it compute the sources of this calendar anew. Errors: as kpi.create_calendar(); the calendar does not exist; a goal is for a week, quarter or year that the default calendar would not have any more.';
 
 CREATE FUNCTION kpi.drop_calendar(name text)
 RETURNS void AS 'MODULE_PATHNAME', 'kpi_drop_calendar' LANGUAGE C;
