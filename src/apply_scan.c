@@ -127,7 +127,8 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 	/* Groups come once each: no need to look for equal keys. */
 	MemoryContextSwitchTo(scan->run->mcxt);
 	cell = DatumGetKpiCellPCopy(slot->tts_values[CELLS_CELL]);
-	append_item(scan, &key, cell);
+	if (!kpi_cell_is_empty(cell))
+		append_item(scan, &key, cell);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_cxt);
