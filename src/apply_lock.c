@@ -61,6 +61,15 @@ set_locktag(LOCKTAG *tag, int32 source_id)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) source_id, 0, KPI_LOCK_CLASS);
 }
 
+void
+kpi_lock_source(int32 source_id)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, source_id);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 List *
 kpi_lock_sources(int32 source_id)
 {

@@ -20,4 +20,10 @@
  */
 extern List *kpi_lock_sources(int32 source_id);
 
+/*
+ * Only waits until no engine transaction works on the source, and keeps them
+ * waiting until the transaction ends: for who drops what they write to.
+ */
+extern void kpi_lock_source(int32 source_id);
+
 #endif							/* KPI_APPLY_LOCK_H */

@@ -36,9 +36,7 @@ typedef struct FactScan
 	DestReceiver receiver;		/* must be first */
 	KpiRun	   *run;
 	const KpiStream *stream;
-	KpiCellList *list;			/* the grouped statement's rows */
-	int			max_items;
-	KpiCellMap *cells;			/* of facts read one by one */
+	KpiCellMap *cells;
 	KpiDict    *dict;
 	MemoryContext row_cxt;
 } FactScan;
@@ -90,20 +88,6 @@ owner_number(FactScan *scan, Datum owner)
 	return kpi_dict_owner(scan->dict, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 }
 
-static void
-append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
-{
-	KpiCellList *list = scan->list;
-
-	if (list->nitems == scan->max_items)
-	{
-		scan->max_items *= 2;
-		list->items = repalloc_huge(list->items, scan->max_items * sizeof(KpiCellItem));
-	}
-	list->items[list->nitems].key = *key;
-	list->items[list->nitems++].cell = cell;
-}
-
 static bool
 receive_cell(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -123,12 +107,8 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 		key.part[1] = owner_number(scan, slot->tts_values[CELLS_OWNER]);
 	if (!slot->tts_isnull[CELLS_DIMS])
 		key.part[3] = kpi_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]), false);
-
-	/* Groups come once each: no need to look for equal keys. */
-	MemoryContextSwitchTo(scan->run->mcxt);
-	cell = DatumGetKpiCellPCopy(slot->tts_values[CELLS_CELL]);
-	if (!kpi_cell_is_empty(cell))
-		append_item(scan, &key, cell);
+	cell = DatumGetKpiCellP(slot->tts_values[CELLS_CELL]);
+	kpi_cellmap_add(scan->cells, &key, cell);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_cxt);
@@ -148,9 +128,6 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 static void
 scan_reset(FactScan *scan)
 {
-	scan->max_items = 1024;
-	scan->list = palloc0(sizeof(KpiCellList));
-	scan->list->items = palloc(scan->max_items * sizeof(KpiCellItem));
 	scan->cells = kpi_cellmap_create(scan->run->mcxt);
 	scan->dict = kpi_dict_create(scan->run->mcxt);
 }
@@ -338,23 +315,15 @@ kpi_scan_facts(KpiRun *run, int s)
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
-	if (try_grouped(&scan, author))
-	{
-		kpi_dict_resolve(scan.dict, run->source);
-		for (int i = 0; i < scan.list->nitems; i++)
-			rekey(&scan.list->items[i].key, scan.dict);
-		kpi_celllist_sort(scan.list);
-	}
-	else
+	if (!try_grouped(&scan, author))
 	{
 		ListCell   *lc;
 
 		scan_reset(&scan);
 		foreach(lc, run->leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
-		kpi_dict_resolve(scan.dict, run->source);
-		scan.list = kpi_cellmap_list(scan.cells, rekey, scan.dict);
 	}
+	kpi_dict_resolve(scan.dict, run->source);
 	MemoryContextDelete(scan.row_cxt);
-	return scan.list;
+	return kpi_cellmap_list(scan.cells, rekey, scan.dict);
 }

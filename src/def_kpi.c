@@ -13,6 +13,7 @@
  */
 #include "compat.h"
 
+#include "apply_lock.h"
 #include "args.h"
 #include "catalog/pg_type.h"
 #include "def_source.h"
@@ -566,6 +567,38 @@ check_unused(const KpiRow *kpi)
 	kpi_spi_end(&spi);
 }
 
+/*
+ * Waits for the engine where it may be writing values of the KPI, before any
+ * table is locked: writers must not wait for a refresh.
+ */
+static void
+lock_sources_of(int32 kpi_id)
+{
+	KpiSpi		spi;
+	uint64		rows;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec("WITH RECURSIVE input (id) AS ("
+						"SELECT $1 UNION "
+						"SELECT f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
+						"SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
+						"WHERE k.source_id IS NOT NULL ORDER BY 1",
+						1, KPI_INT4(kpi_id));
+	for (uint64 i = 0; i < rows; i++)
+		kpi_lock_source(kpi_spi_int4(i, 1));
+	kpi_spi_end(&spi);
+}
+
+/* Error unless the current user may drop the KPI. */
+static void
+require_rights(const KpiRow *kpi)
+{
+	if (kpi->source != NULL)
+		kpi_require_source_rights(kpi->source);
+	else
+		require_formula_rights(kpi->id);
+}
+
 void
 kpi_drop(const char *name, bool cascade)
 {
@@ -575,11 +608,14 @@ kpi_drop(const char *name, bool cascade)
 	KpiSpi		spi;
 
 	check_stack_depth();
+	require_rights(kpi);
+	if (!cascade)
+		check_unused(kpi);
+	lock_sources_of(kpi->id);
 	if (kpi->source != NULL)
 		source = kpi_source_row_open(kpi->source, false);
-	else
-		require_formula_rights(kpi->id);
 
+	/* What uses it may have changed while we waited. */
 	if (!cascade)
 		check_unused(kpi);
 	while ((user = first_text("SELECT k.name FROM kpi_internal.formula_input f JOIN kpi.kpi k ON k.id = f.kpi_id "

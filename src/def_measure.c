@@ -80,6 +80,11 @@ kpi_stream_key(const KpiSourceRow *source, const char *kpi_name,
 	return key;
 }
 
+/*
+ * A stream that another transaction made meanwhile can only be met by a
+ * transaction whose snapshot is older: ON CONFLICT makes that the error it
+ * is, a failure to serialize.
+ */
 static int32
 find_or_create_stream(int32 source_id, const KpiStreamKey *key)
 {
@@ -88,7 +93,9 @@ find_or_create_stream(int32 source_id, const KpiStreamKey *key)
 					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
 					 KPI_TEXT(key->owner), KPI_TEXT(key->at)) == 0)
 		kpi_spi_exec("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at) "
-					 "VALUES ($1, $2, $3, $4) RETURNING id",
+					 "VALUES ($1, $2, $3, $4) "
+					 "ON CONFLICT (source_id, owner_kind, owner, at) DO UPDATE SET at = EXCLUDED.at "
+					 "RETURNING id",
 					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
 					 KPI_TEXT(key->owner), KPI_TEXT(key->at));
 	return kpi_spi_int4(0, 1);

@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "apply_lock.h"
 #include "args.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -28,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_source);
 PG_FUNCTION_INFO_V1(kpi_alter_source);
@@ -99,6 +101,10 @@ copy_text(MemoryContext context, int column)
 	return value == NULL ? NULL : MemoryContextStrdup(context, value);
 }
 
+/*
+ * Under a snapshot of its own: after waiting for a lock, a transaction's may
+ * be too old to see what was committed meanwhile.
+ */
 static KpiSourceRow *
 read_row(const char *name)
 {
@@ -106,8 +112,9 @@ read_row(const char *name)
 	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
 	KpiSpi		spi;
 
+	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT id, name, relation, key, owner, team, at, filter, author "
+	if (kpi_spi_read("SELECT id, name, relation, key, owner, team, at, filter, author "
 					 "FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -123,9 +130,27 @@ read_row(const char *name)
 	row->filter = copy_text(context, 8);
 	row->author = copy_text(context, 9);
 	kpi_spi_end(&spi);
+	PopActiveSnapshot();
 
 	row->relid = relid_by_name(row->relation);
 	return row;
+}
+
+static void
+require_author(const KpiSourceRow *source)
+{
+	if (!kpi_is_author(source->author))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for source \"%s\"", source->name),
+				 errdetail("Its author is role \"%s\".", source->author),
+				 errhint("Only its author, members of that role and superusers may change a source and its KPIs.")));
+}
+
+void
+kpi_require_source_rights(const char *name)
+{
+	require_author(read_row(name));
 }
 
 KpiSourceRow *
@@ -133,12 +158,7 @@ kpi_source_row_open(const char *name, bool need_table)
 {
 	KpiSourceRow *row = read_row(name);
 
-	if (!kpi_is_author(row->author))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for source \"%s\"", row->name),
-				 errdetail("Its author is role \"%s\".", row->author),
-				 errhint("Only its author, members of that role and superusers may change a source and its KPIs.")));
+	require_author(row);
 	if (OidIsValid(row->relid))
 	{
 		/* What the source says may have changed while we waited. */
@@ -155,21 +175,27 @@ kpi_source_row_open(const char *name, bool need_table)
 
 /* ---- dimensions ---- */
 
+/* Whether the facts query uses this name for an input of a measure: m7_1. */
+static bool
+is_input_name(const char *name)
+{
+	size_t		id = strspn(name + 1, "0123456789");
+
+	return name[0] == 'm' && id > 0 && name[id + 1] == '_' && name[id + 2] != '\0' &&
+		name[id + 2 + strspn(name + id + 2, "0123456789")] == '\0';
+}
+
 /* Names stand beside the other columns of the facts query. */
 static void
 check_dimension_name(const char *name, const char *source)
 {
-	int			id,
-				input,
-				end = 0;
-
 	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("name \"%s\" of a dimension of source \"%s\" is empty or too long", name, source),
 				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
 	if (strcmp(name, "owner") == 0 || strcmp(name, "at") == 0 || strcmp(name, "day") == 0 ||
-		(sscanf(name, "m%d_%d%n", &id, &input, &end) == 2 && name[end] == '\0'))
+		is_input_name(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),
 				 errmsg("dimension \"%s\" of source \"%s\" has a reserved name", name, source),
@@ -504,10 +530,15 @@ kpi_source_redefined(int32 source_id)
 Datum
 kpi_drop_source(PG_FUNCTION_ARGS)
 {
-	KpiSourceRow *row = kpi_source_row_open(kpi_arg_name(fcinfo, 0, "name of the source"), false);
+	KpiSourceRow *row = read_row(kpi_arg_name(fcinfo, 0, "name of the source"));
 	bool		cascade = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	KpiSpi		spi;
 	char	   *users;
+
+	/* The engine's lock before the table's: writers must not wait for a refresh. */
+	require_author(row);
+	kpi_lock_source(row->id);
+	row = kpi_source_row_open(row->name, false);
 
 	kpi_spi_begin(&spi);
 	users = kpi_list_some("SELECT pg_catalog.quote_ident(name) FROM kpi.kpi WHERE source_id = $1 ORDER BY name",

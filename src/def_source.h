@@ -35,6 +35,9 @@ typedef struct KpiSourceRow
  */
 extern KpiSourceRow *kpi_source_row_open(const char *name, bool need_table);
 
+/* Error unless the current user may change the source and its KPIs. */
+extern void kpi_require_source_rights(const char *name);
+
 /* Whether the current user may change what this author made. */
 extern bool kpi_is_author(const char *author);
 

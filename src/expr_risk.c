@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "expr.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -169,6 +170,37 @@ is_total_function(Oid funcid)
 	}
 }
 
+/* LIKE fails on a pattern that ends in an escape, and without equality of bytes. */
+static bool
+is_total_like(Oid collation, Node *pattern)
+{
+	return OidIsValid(collation) && get_collation_isdeterministic(collation) &&
+		IsA(pattern, Const) &&
+		(((Const *) pattern)->constisnull ||
+		 strchr(TextDatumGetCString(((Const *) pattern)->constvalue), '\\') == NULL);
+}
+
+/* Casts to text through the output function of a type that prints every value. */
+static bool
+is_total_cast(CoerceViaIO *cast)
+{
+	Oid			type = getBaseType(exprType((Node *) cast->arg));
+
+	if (cast->resulttype != TEXTOID)
+		return false;
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case UUIDOID:
+			return true;
+		default:
+			return type_is_enum(type);
+	}
+}
+
 /*
  * Whether applying a function to these arguments is sure to return.  The
  * comparisons above look at the collation, and fail when there is none.
@@ -181,6 +213,8 @@ is_total_call(Oid funcid, Oid inputcollid, List *args)
 	/* EXTRACT(epoch FROM interval): only an unknown field name would fail. */
 	if (funcid == F_EXTRACT_TEXT_INTERVAL)
 		return IsA(linitial(args), Const);
+	if (funcid == F_TEXTLIKE || funcid == F_TEXTNLIKE)
+		return is_total_like(inputcollid, lsecond(args));
 
 	if (!is_total_function(funcid))
 		return false;
@@ -235,6 +269,8 @@ is_total_node(Node *node)
 			return is_total_call(((OpExpr *) node)->opfuncid,
 								 ((OpExpr *) node)->inputcollid,
 								 ((OpExpr *) node)->args);
+		case T_CoerceViaIO:
+			return is_total_cast((CoerceViaIO *) node);
 		case T_ScalarArrayOpExpr:
 			return IsA(lsecond(((ScalarArrayOpExpr *) node)->args), Const) &&
 				is_total_call(((ScalarArrayOpExpr *) node)->opfuncid,

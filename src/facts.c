@@ -23,6 +23,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* Of one call of kpi.cell_agg(), whose state is an argument as well. */
+#define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)
+
 /* Hexadecimal digits of the hash of a key that was cut. */
 #define KEY_HASH_LEN 32
 
@@ -103,6 +106,42 @@ kpi_facts_query(const KpiSource *source, const KpiStream *stream,
 	return sql.data;
 }
 
+/*
+ * The cell of a group.  A function takes FUNC_MAX_ARGS arguments at most, so
+ * that many measures need several aggregates, whose cells are merged.
+ */
+static void
+append_cell(StringInfo sql, const KpiLayout *layout)
+{
+	int			first = 0;
+
+	while (first < layout->nmeasures)
+	{
+		StringInfoData spec;
+		StringInfoData inputs;
+		int			nargs = 1;
+		int			i;
+
+		initStringInfo(&spec);
+		initStringInfo(&inputs);
+		for (i = first; i < layout->nmeasures; i++)
+		{
+			const KpiLayoutMeasure *m = &layout->measures[i];
+
+			if (nargs + m->ninputs > MAX_AGGREGATE_ARGS)
+				break;
+			nargs += m->ninputs;
+			appendStringInfo(&spec, "%s%d:%s", i > first ? "," : "", m->id, kpi_kind_name(m->kind));
+			for (int j = 1; j <= m->ninputs; j++)
+				appendStringInfo(&inputs, ", f.m%d_%d", m->id, j);
+		}
+		appendStringInfo(sql, "%skpi.cell_agg(%s%s)",
+						 first > 0 ? " OPERATOR(kpi.+) " : "",
+						 quote_literal_cstr(spec.data), inputs.data);
+		first = i;
+	}
+}
+
 char *
 kpi_cells_query(const KpiSource *source, const KpiStream *stream,
 				const Bitmapset *which)
@@ -122,14 +161,8 @@ kpi_cells_query(const KpiSource *source, const KpiStream *stream,
 		appendStringInfoString(&sql, "]::text[] AS dims, ");
 	}
 
-	appendStringInfo(&sql, "kpi.cell_agg(%s",
-					 quote_literal_cstr(kpi_layout_spec(layout)));
-	for (int i = 0; i < layout->nmeasures; i++)
-	{
-		for (int j = 1; j <= layout->measures[i].ninputs; j++)
-			appendStringInfo(&sql, ", f.m%d_%d", layout->measures[i].id, j);
-	}
-	appendStringInfo(&sql, ") AS cell\n  FROM (%s) f\n GROUP BY f.owner, f.day",
+	append_cell(&sql, layout);
+	appendStringInfo(&sql, " AS cell\n  FROM (%s) f\n GROUP BY f.owner, f.day",
 					 kpi_facts_query(source, stream, which, NULL));
 	for (int i = 0; i < source->ndims; i++)
 		appendStringInfo(&sql, ", f.%s", quote_identifier(source->dim_names[i]));
