@@ -254,6 +254,15 @@ run_error_context(void *arg)
 		errcontext("refresh of source \"%s\"", run->source->name);
 }
 
+/* The date dimension covers what was touched and the two years to plan for. */
+static void
+extend_calendar_days(KpiRun *run)
+{
+	DateADT		today = kpi_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+
+	kpi_calendar_day_extend(Min(run->first_day, today), Max(run->last_day, today + 2 * 366));
+}
+
 static void
 refresh_locked(KpiRun *run, KpiState *state)
 {
@@ -268,7 +277,7 @@ refresh_locked(KpiRun *run, KpiState *state)
 	update_values(run, touched, all, true, NULL);
 	if (all)
 		kpi_formulas_mark_built(run->source);
-	kpi_calendar_day_extend(run->first_day, run->last_day);
+	extend_calendar_days(run);
 }
 
 /* Refreshed first, so that nothing but a true difference is found. */

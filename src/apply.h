@@ -59,6 +59,12 @@ extern void kpi_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const K
  */
 extern KpiCellList *kpi_cellmap_list(KpiCellMap *map,
 									 void (*rekey) (KpiCellKey *key, void *arg), void *arg);
+
+/*
+ * Sorts items whose keys may repeat and sums the cells of each key.  The
+ * cells must be palloc'd; they stay where they are.
+ */
+extern void kpi_celllist_sort(KpiCellList *list);
 extern int	kpi_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b);
 
 /* ---- interning (apply_dict.c) ---- */

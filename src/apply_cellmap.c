@@ -120,14 +120,16 @@ kpi_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
 #include "lib/sort_template.h"
 
 /*
- * Rewritten keys can coincide where two texts that differ in their bytes are
- * one value: every key must come once, as its row is written once.
+ * Keys of a map can coincide once they are rewritten, where two texts that
+ * differ in their bytes are one value.  Every key must come once, as its row
+ * is written once.
  */
-static void
-merge_equal_keys(KpiCellList *list)
+void
+kpi_celllist_sort(KpiCellList *list)
 {
 	int			n = 0;
 
+	sort_items(list->items, list->nitems);
 	for (int i = 0; i < list->nitems; i++)
 	{
 		if (n > 0 && kpi_cellkey_compare(&list->items[n - 1].key, &list->items[i].key) == 0)
@@ -160,8 +162,7 @@ kpi_cellmap_list(KpiCellMap *map, void (*rekey) (KpiCellKey *key, void *arg), vo
 		if (rekey)
 			rekey(&item->key, arg);
 	}
-	sort_items(list->items, list->nitems);
-	merge_equal_keys(list);
+	kpi_celllist_sort(list);
 
 	return list;
 }

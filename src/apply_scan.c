@@ -36,7 +36,9 @@ typedef struct FactScan
 	DestReceiver receiver;		/* must be first */
 	KpiRun	   *run;
 	const KpiStream *stream;
-	KpiCellMap *cells;
+	KpiCellList *list;			/* the grouped statement's rows */
+	int			max_items;
+	KpiCellMap *cells;			/* of facts read one by one */
 	KpiDict    *dict;
 	MemoryContext row_cxt;
 } FactScan;
@@ -88,6 +90,20 @@ owner_number(FactScan *scan, Datum owner)
 	return kpi_dict_owner(scan->dict, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 }
 
+static void
+append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
+{
+	KpiCellList *list = scan->list;
+
+	if (list->nitems == scan->max_items)
+	{
+		scan->max_items *= 2;
+		list->items = repalloc_huge(list->items, scan->max_items * sizeof(KpiCellItem));
+	}
+	list->items[list->nitems].key = *key;
+	list->items[list->nitems++].cell = cell;
+}
+
 static bool
 receive_cell(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -107,8 +123,12 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 		key.part[1] = owner_number(scan, slot->tts_values[CELLS_OWNER]);
 	if (!slot->tts_isnull[CELLS_DIMS])
 		key.part[3] = kpi_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]), false);
-	cell = DatumGetKpiCellP(slot->tts_values[CELLS_CELL]);
-	kpi_cellmap_add(scan->cells, &key, cell);
+
+	/* Groups come once each: no need to look for equal keys. */
+	MemoryContextSwitchTo(scan->run->mcxt);
+	cell = DatumGetKpiCellPCopy(slot->tts_values[CELLS_CELL]);
+	if (!kpi_cell_is_empty(cell))
+		append_item(scan, &key, cell);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_cxt);
@@ -128,6 +148,9 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 static void
 scan_reset(FactScan *scan)
 {
+	scan->max_items = 1024;
+	scan->list = palloc0(sizeof(KpiCellList));
+	scan->list->items = palloc(scan->max_items * sizeof(KpiCellItem));
 	scan->cells = kpi_cellmap_create(scan->run->mcxt);
 	scan->dict = kpi_dict_create(scan->run->mcxt);
 }
@@ -157,25 +180,6 @@ scan_grouped(FactScan *scan, Oid author)
 	kpi_user_restore(&user);
 }
 
-/* Errors of the server, not of a fact: never swallowed. */
-static bool
-is_fact_error(int sqlerrcode)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
-		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
-		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
-		case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE):
-			return false;
-		default:
-			return true;
-	}
-}
-
 /* Tries scan_grouped(); false when some fact does not let it through. */
 static bool
 try_grouped(FactScan *scan, Oid author)
@@ -198,7 +202,7 @@ try_grouped(FactScan *scan, Oid author)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (!is_fact_error(error->sqlerrcode))
+		if (kpi_error_is_fatal(error))
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -315,15 +319,23 @@ kpi_scan_facts(KpiRun *run, int s)
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
-	if (!try_grouped(&scan, author))
+	if (try_grouped(&scan, author))
+	{
+		kpi_dict_resolve(scan.dict, run->source);
+		for (int i = 0; i < scan.list->nitems; i++)
+			rekey(&scan.list->items[i].key, scan.dict);
+		kpi_celllist_sort(scan.list);
+	}
+	else
 	{
 		ListCell   *lc;
 
 		scan_reset(&scan);
 		foreach(lc, run->leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
+		kpi_dict_resolve(scan.dict, run->source);
+		scan.list = kpi_cellmap_list(scan.cells, rekey, scan.dict);
 	}
-	kpi_dict_resolve(scan.dict, run->source);
 	MemoryContextDelete(scan.row_cxt);
-	return kpi_cellmap_list(scan.cells, rekey, scan.dict);
+	return scan.list;
 }

@@ -157,6 +157,8 @@ kpi_values_sync(KpiValues *values)
 	MemoryContext old = MemoryContextSwitchTo(values->mcxt);
 
 	close_get(values);
+	for (int t = 0; t < 2; t++)
+		kpi_store_flush(values->tables[t].put);
 	CommandCounterIncrement();
 	values->get_snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (int t = 0; t < 2; t++)

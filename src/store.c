@@ -33,6 +33,9 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
+/* Rows written together: a few pages' worth. */
+#define BATCH_ROWS 256
+
 /* The operator a key column is searched with; a type's default btree class. */
 static RegProcedure
 key_procedure(Oid type, StrategyNumber strategy)
@@ -111,6 +114,9 @@ kpi_store_open(const char *schema, const char *table, const char *first_key,
 void
 kpi_store_close(KpiStore *store)
 {
+	kpi_store_flush(store);
+	for (int i = 0; store->batch != NULL && i < BATCH_ROWS && store->batch[i] != NULL; i++)
+		ExecDropSingleTupleTableSlot(store->batch[i]);
 	if (store->scan)
 		index_endscan(store->scan);
 	ExecDropSingleTupleTableSlot(store->found);
@@ -216,9 +222,8 @@ kpi_store_next(KpiStore *store)
 }
 
 static void
-fill_slot(KpiStore *store, const Datum *values, const bool *nulls)
+fill_slot(KpiStore *store, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
-	TupleTableSlot *slot = store->write;
 	int			natts = slot->tts_tupleDescriptor->natts;
 
 	ExecClearTuple(slot);
@@ -234,10 +239,39 @@ fill_slot(KpiStore *store, const Datum *values, const bool *nulls)
 void
 kpi_store_insert(KpiStore *store, const Datum *values, const bool *nulls)
 {
-	fill_slot(store, values, nulls);
-	simple_table_tuple_insert(store->rel, store->write);
-	kpi_compat_insert_index_tuples(store->rri, store->write, store->estate);
-	ResetPerTupleExprContext(store->estate);
+	TupleTableSlot *slot;
+
+	if (store->batch == NULL)
+		store->batch = MemoryContextAllocZero(store->mcxt, BATCH_ROWS * sizeof(TupleTableSlot *));
+	slot = store->batch[store->nbatch];
+	if (slot == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+
+		slot = MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsVirtual);
+		store->batch[store->nbatch] = slot;
+		MemoryContextSwitchTo(old);
+	}
+	fill_slot(store, slot, values, nulls);
+	ExecMaterializeSlot(slot);
+	if (++store->nbatch == BATCH_ROWS)
+		kpi_store_flush(store);
+}
+
+/* One WAL record and one buffer lock for a page of rows, not for each. */
+void
+kpi_store_flush(KpiStore *store)
+{
+	if (store->nbatch == 0)
+		return;
+	table_multi_insert(store->rel, store->batch, store->nbatch,
+					   GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < store->nbatch; i++)
+	{
+		kpi_compat_insert_index_tuples(store->rri, store->batch[i], store->estate);
+		ResetPerTupleExprContext(store->estate);
+	}
+	store->nbatch = 0;
 }
 
 void
@@ -245,7 +279,7 @@ kpi_store_update_found(KpiStore *store, const Datum *values, const bool *nulls)
 {
 	ItemPointerData tid = store->found->tts_tid;
 
-	fill_slot(store, values, nulls);
+	fill_slot(store, store->write, values, nulls);
 	kpi_compat_update(store->rri, &tid, store->write, store->estate, store->snapshot);
 	ResetPerTupleExprContext(store->estate);
 }

@@ -35,6 +35,8 @@ typedef struct KpiStore
 	int			scan_nkeys;
 	TupleTableSlot *found;		/* the row kpi_store_find()/next() returned */
 	TupleTableSlot *write;
+	TupleTableSlot **batch;		/* rows still to be inserted */
+	int			nbatch;
 	Oid			sequence;		/* of column "id", or InvalidOid */
 } KpiStore;
 
@@ -59,7 +61,11 @@ extern void kpi_store_scan(KpiStore *store, int nprefix, const Datum *prefix,
 						   bool bounded, Datum low, Datum high);
 extern bool kpi_store_next(KpiStore *store);
 
-/* Values are given for every column, in order. */
+/*
+ * Values are given for every column, in order.  Inserted rows are collected
+ * and written together: at the latest by kpi_store_flush() or _close().
+ */
+extern void kpi_store_flush(KpiStore *store);
 extern void kpi_store_insert(KpiStore *store, const Datum *values, const bool *nulls);
 extern void kpi_store_update_found(KpiStore *store, const Datum *values, const bool *nulls);
 extern void kpi_store_delete_found(KpiStore *store);
