@@ -242,6 +242,17 @@ SELECT kpi.drop_source('x');
 RESET search_path;
 DROP SCHEMA source_trap CASCADE;
 
+-- What is stored can be checked again, and is the same then: nothing to compute anew.
+SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at', owner => 'stage',
+    filter => $$name IN ('a', 'b') AND stage::text LIKE 'w%'$$,
+    dimensions => '{"stage": "stage", "month": "month", "owned": "owner_id", "own text": "stage::text"}') > 0 AS created;
+SELECT kpi.create_kpi('x_n', source => 'x', measure => 'count(*)') > 0 AS created;
+SELECT kpi.alter_source('x', grain => 'month', at => 'closed_at', owner => 'stage');
+SELECT s.epoch FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT kpi.alter_source('x', filter => 'true');
+SELECT s.epoch FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT kpi.drop_source('x', cascade => true);
+
 -- Changes: NULL keeps, an empty text clears.
 SELECT kpi.create_kpi('n', source => 'deals', measure => 'count(*)') > 0 AS created;
 SELECT kpi.create_kpi('early', source => 'deals', measure => 'count(*)', at => 'created_at') > 0 AS created;

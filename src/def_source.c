@@ -455,6 +455,34 @@ is_redefined(const KpiSource *old, const KpiSourceRow *old_row, const KpiSourceR
 	return false;
 }
 
+/*
+ * Checks the changed source as a whole, and leaves in row and *dimensions the
+ * deparsed text of what was given and the stored text of what was not, which
+ * may differ in parentheses from its deparsed text.
+ */
+static void
+check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow *old_row,
+			  KpiSourceRow *row, List **dimensions)
+{
+	*dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
+		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
+	check_expressions(row, *dimensions);
+
+	if (PG_ARGISNULL(2))
+		row->key = old_row->key;
+	if (PG_ARGISNULL(3) && PG_ARGISNULL(4))
+	{
+		row->owner = old_row->owner;
+		row->team = old_row->team;
+	}
+	if (PG_ARGISNULL(5))
+		row->at = old_row->at;
+	if (PG_ARGISNULL(6))
+		row->filter = old_row->filter;
+	if (PG_ARGISNULL(7))
+		*dimensions = stored_dimensions(old);
+}
+
 /* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar) */
 Datum
 kpi_alter_source(PG_FUNCTION_ARGS)
@@ -479,13 +507,11 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("source \"%s\" needs a time", row->name),
 				 errhint("Say when a fact happened: at => 'closed_at'.")));
-	dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
-		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
 	if (grain != NULL)
 		check_grain(grain);
 	if (calendar != NULL)
 		calendar_id = kpi_calendar_id(calendar);
-	check_expressions(row, dimensions);
+	check_changes(fcinfo, old, &old_row, row, &dimensions);
 	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
 
 	kpi_spi_begin(&spi);
