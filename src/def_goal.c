@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "def_org.h"
 #include "fmgr.h"
+#include "kpi_cache.h"
 #include "security.h"
 #include "spi.h"
 #include "utils/builtins.h"
@@ -94,24 +95,6 @@ parse_target(const char *target)
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
-/*
- * The calendar that cuts a KPI's periods: its source's; a formula's is that
- * of the first of its inputs that has one.
- */
-static int32
-calendar_of_kpi(int32 kpi_id)
-{
-	kpi_spi_exec("WITH RECURSIVE input AS ("
-				 "    SELECT $1 AS id"
-				 "    UNION SELECT f.input_kpi_id FROM input i"
-				 "            JOIN kpi_internal.formula_input f ON f.kpi_id = i.id)"
-				 " SELECT s.calendar_id FROM input i"
-				 "   JOIN kpi.kpi k ON k.id = i.id"
-				 "   JOIN kpi.source s ON s.id = k.source_id"
-				 "  ORDER BY k.id LIMIT 1", 1, KPI_INT4(kpi_id));
-	return SPI_processed > 0 ? kpi_spi_int4(0, 1) : KPI_DEFAULT_CALENDAR;
-}
-
 /* Only what refreshes store can be compared with a target. */
 static void
 check_grain(const GoalScope *goal, const char *period)
@@ -131,6 +114,30 @@ check_grain(const GoalScope *goal, const char *period)
 			 errdetail("Goals of a dimension's value are for a month, a quarter or a year.") :
 			 errdetail("Goals of teams are for a week, a month, a quarter or a year."),
 			 errhint("Give a longer period, e.g. period => '2026-10' or '2026-Q4'.")));
+}
+
+/* Facts of months say nothing about a week. */
+static void
+check_source_grain(const GoalScope *goal, const char *kpi)
+{
+	uint64		rows = kpi_spi_exec("SELECT DISTINCT s.name, s.grain FROM kpi.kpi k"
+									"  JOIN kpi.source s ON s.id = k.source_id"
+									" WHERE k.id = ANY (kpi_internal.leaf_kpis($1)) ORDER BY 1",
+									1, KPI_INT4(goal->kpi_id));
+
+	for (uint64 r = 0; r < rows; r++)
+	{
+		KpiGrain	grain;
+
+		if (!kpi_grain_parse(kpi_spi_text(r, 2), &grain) || goal->grain >= grain)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has no values for a %s", kpi, kpi_grain_name(goal->grain)),
+				 errdetail("The facts of source \"%s\" are for a %s each.",
+						   kpi_spi_text(r, 1), kpi_grain_name(grain)),
+				 errhint("Give a period at least as long.")));
+	}
 }
 
 static void
@@ -214,11 +221,12 @@ resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *me
 		goal->team_id = kpi_team_id(team ? team : "company");
 	check_dimension(goal, kpi);
 
-	cal = kpi_calendar_get(calendar_of_kpi(goal->kpi_id));
+	cal = kpi_calendar_get(kpi_entry_find(goal->kpi_id)->calendar_id);
 	kpi_period_parse(period, cal, &goal->grain, &goal->start);
 	goal->end = kpi_period_end(goal->grain, goal->start, cal);
 	kpi_period_name(goal->grain, goal->start, cal, goal->period);
 	check_grain(goal, period);
+	check_source_grain(goal, kpi);
 }
 
 /*
