@@ -211,11 +211,11 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 
 /* ---- values ---- */
 
-/* Every KPI whose rows this source's run puts: its own and its formulas. */
+/* The KPIs measured on this source. */
 static List *
-kpi_ids_of(const KpiSource *source)
+measure_kpi_ids(const KpiSource *source)
 {
-	List	   *ids = kpi_formula_ids(source);
+	List	   *ids = NIL;
 
 	for (int s = 0; s < source->nstreams; s++)
 	{
@@ -225,6 +225,7 @@ kpi_ids_of(const KpiSource *source)
 	return ids;
 }
 
+/* What is gone is swept before a formula can read it. */
 static void
 update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
 {
@@ -236,9 +237,9 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 		touched = kpi_table_rollup_keys(run);
 	values = kpi_values_open(run, all, mend, report);
 	kpi_values_finalize(values, touched);
-	kpi_formulas_update(values, run->source, all);
 	if (all)
-		kpi_values_sweep(values, kpi_ids_of(run->source));
+		kpi_values_sweep(values, measure_kpi_ids(run->source));
+	kpi_formulas_update(values, run->source, all);
 	kpi_values_close(values);
 	CommandCounterIncrement();
 }

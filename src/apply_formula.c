@@ -258,5 +258,7 @@ kpi_formulas_update(KpiValues *values, const KpiSource *source, bool all)
 				kpi_values_touch_stored(values, kpi->inputs[i].kpi_id);
 		}
 		update_formula(values, kpi);
+		if (all)
+			kpi_values_sweep(values, list_make1_int(kpi->kpi_id));
 	}
 }

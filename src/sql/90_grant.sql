@@ -13,9 +13,14 @@ DECLARE
 BEGIN
     IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
         RAISE insufficient_privilege
-            USING MESSAGE = format('permission denied to change who may use extension "pg_kpi"'),
+            USING MESSAGE = 'permission denied to change who may use extension "pg_kpi"',
                   DETAIL = format('The extension belongs to role "%s".', pg_get_userbyid(owner)),
                   HINT = 'Ask its owner or a superuser.';
+    END IF;
+
+    -- Not left to GRANT, which takes "public" for everybody.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+        RAISE undefined_object USING MESSAGE = format('role "%s" does not exist', role);
     END IF;
 
     FOR item IN
