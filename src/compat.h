@@ -28,6 +28,14 @@
 #define kpi_class_ownercheck(relid, role) object_ownercheck(RelationRelationId, relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) object_aclcheck(ProcedureRelationId, funcid, role, mode)
 #endif
+
+/* Names are parsed with soft errors, if wanted, since 16. */
+#if PG_VERSION_NUM < 160000
+#define kpi_qualified_names(string) stringToQualifiedNameList(string)
+#else
+#define kpi_qualified_names(string) stringToQualifiedNameList(string, NULL)
+#endif
+
 #include "access/tableam.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"

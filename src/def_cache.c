@@ -13,7 +13,6 @@
  */
 #include "compat.h"
 
-#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -21,22 +20,9 @@
 #include "def.h"
 #include "lib/stringinfo.h"
 #include "spi.h"
-#include "storage/lockdefs.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/snapmgr.h"
-#include "utils/varlena.h"
-
-/* A column as a string that outlives SPI, or NULL. */
-static char *
-text_in(MemoryContext context, uint64 row, int column)
-{
-	char	   *value = kpi_spi_text(row, column);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
 
 static bool
 load_source(KpiSource *source, MemoryContext context)
@@ -46,14 +32,14 @@ load_source(KpiSource *source, MemoryContext context)
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
 		return false;
 
-	source->name = text_in(context, 0, 1);
-	source->relation = text_in(context, 0, 2);
-	source->filter = text_in(context, 0, 3);
+	source->name = kpi_spi_text_in(context, 0, 1);
+	source->relation = kpi_spi_text_in(context, 0, 2);
+	source->filter = kpi_spi_text_in(context, 0, 3);
 	if (!kpi_grain_parse(kpi_spi_text(0, 4), &source->grain))
 		elog(ERROR, "source \"%s\" has an unknown grain", source->name);
 	source->calendar_id = kpi_spi_int4(0, 5);
-	source->time_zone = text_in(context, 0, 6);
-	source->author = text_in(context, 0, 7);
+	source->time_zone = kpi_spi_text_in(context, 0, 6);
+	source->author = kpi_spi_text_in(context, 0, 7);
 	return true;
 }
 
@@ -70,8 +56,8 @@ load_dimensions(KpiSource *source, MemoryContext context)
 	source->dim_exprs = MemoryContextAlloc(context, source->ndims * sizeof(char *));
 	for (int i = 0; i < source->ndims; i++)
 	{
-		source->dim_names[i] = text_in(context, i, 1);
-		source->dim_exprs[i] = text_in(context, i, 2);
+		source->dim_names[i] = kpi_spi_text_in(context, i, 1);
+		source->dim_exprs[i] = kpi_spi_text_in(context, i, 2);
 	}
 }
 
@@ -92,11 +78,11 @@ load_measure(KpiMeasure *m, uint64 row, MemoryContext context)
 
 	m->id = kpi_spi_int4(row, 5);
 	m->kpi_id = kpi_spi_int4(row, 6);
-	m->kpi_name = text_in(context, row, 7);
+	m->kpi_name = kpi_spi_text_in(context, row, 7);
 	if (!kpi_kind_parse(kind, &m->kind))
 		elog(ERROR, "measure %d has unknown kind \"%s\"", m->id, kind);
-	m->input1 = text_in(context, row, 9);
-	m->input2 = text_in(context, row, 10);
+	m->input1 = kpi_spi_text_in(context, row, 9);
+	m->input2 = kpi_spi_text_in(context, row, 10);
 	m->divisor = kpi_spi_int4(row, 11);
 	m->built = kpi_spi_bool(row, 12);
 }
@@ -131,8 +117,8 @@ load_streams(KpiSource *source, MemoryContext context)
 			stream->id = id;
 			stream->epoch = kpi_spi_int4(row, 2);
 			stream->owner_kind = owner_kind(kpi_spi_text(row, 3));
-			stream->owner = text_in(context, row, 4);
-			stream->at = text_in(context, row, 13);
+			stream->owner = kpi_spi_text_in(context, row, 4);
+			stream->at = kpi_spi_text_in(context, row, 13);
 			stream->measures = MemoryContextAllocZero(context,
 													  (nrows - row) * sizeof(KpiMeasure));
 		}
@@ -164,7 +150,7 @@ kpi_source_load(int32 source_id, bool use_active)
 
 	if (found)
 	{
-		List	   *names = stringToQualifiedNameList(source->relation);
+		List	   *names = kpi_qualified_names(source->relation);
 
 		DeconstructQualifiedName(names, &source->schema_name, &source->relation_name);
 		return source;

@@ -20,10 +20,7 @@
 #include "fmgr.h"
 #include "formula.h"
 #include "miscadmin.h"
-#include "source_table.h"
 #include "spi.h"
-#include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_kpi);
@@ -49,14 +46,6 @@ typedef struct KpiRow
 	bool		is_additive;
 } KpiRow;
 
-static char *
-copy_text(MemoryContext context, uint64 row, int column)
-{
-	char	   *value = kpi_spi_text(row, column);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
-
 #define KPI_ROW_COLUMNS \
 	"k.id, k.name, s.name, k.measure, k.filter, k.owner, k.team, k.at, k.formula, " \
 	"k.unit, k.direction, k.title, k.description, k.is_additive " \
@@ -68,18 +57,18 @@ copy_row(MemoryContext context, uint64 row)
 	KpiRow	   *kpi = MemoryContextAllocZero(context, sizeof(KpiRow));
 
 	kpi->id = kpi_spi_int4(row, 1);
-	kpi->name = copy_text(context, row, 2);
-	kpi->source = copy_text(context, row, 3);
-	kpi->measure = copy_text(context, row, 4);
-	kpi->filter = copy_text(context, row, 5);
-	kpi->owner = copy_text(context, row, 6);
-	kpi->team = copy_text(context, row, 7);
-	kpi->at = copy_text(context, row, 8);
-	kpi->formula = copy_text(context, row, 9);
-	kpi->unit = copy_text(context, row, 10);
-	kpi->direction = copy_text(context, row, 11);
-	kpi->title = copy_text(context, row, 12);
-	kpi->description = copy_text(context, row, 13);
+	kpi->name = kpi_spi_text_in(context, row, 2);
+	kpi->source = kpi_spi_text_in(context, row, 3);
+	kpi->measure = kpi_spi_text_in(context, row, 4);
+	kpi->filter = kpi_spi_text_in(context, row, 5);
+	kpi->owner = kpi_spi_text_in(context, row, 6);
+	kpi->team = kpi_spi_text_in(context, row, 7);
+	kpi->at = kpi_spi_text_in(context, row, 8);
+	kpi->formula = kpi_spi_text_in(context, row, 9);
+	kpi->unit = kpi_spi_text_in(context, row, 10);
+	kpi->direction = kpi_spi_text_in(context, row, 11);
+	kpi->title = kpi_spi_text_in(context, row, 12);
+	kpi->description = kpi_spi_text_in(context, row, 13);
 	kpi->is_additive = kpi_spi_bool(row, 14);
 	return kpi;
 }
@@ -224,6 +213,12 @@ formula_inputs(const KpiRow *kpi, List *names)
 	return ids;
 }
 
+/* KPI $1 and all it is computed from. */
+#define WITH_INPUTS \
+	"WITH RECURSIVE input (id) AS (" \
+	" SELECT $1 UNION" \
+	" SELECT f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id)"
+
 /* Whether the current user may change each source that the KPI rests on. */
 static bool
 is_author_of_inputs(int32 kpi_id)
@@ -235,15 +230,13 @@ is_author_of_inputs(int32 kpi_id)
 	ListCell   *lc;
 
 	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("WITH RECURSIVE input (id) AS ("
-						"SELECT $1 UNION "
-						"SELECT f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
-						"SELECT DISTINCT s.author FROM input i "
+	rows = kpi_spi_exec(WITH_INPUTS
+						" SELECT DISTINCT s.author FROM input i "
 						"JOIN kpi.kpi k ON k.id = i.id JOIN kpi.source s ON s.id = k.source_id",
 						1, KPI_INT4(kpi_id));
 	for (uint64 i = 0; i < rows; i++)
 	{
-		char	   *author = copy_text(context, i, 1);
+		char	   *author = kpi_spi_text_in(context, i, 1);
 		MemoryContext spi_context = MemoryContextSwitchTo(context);
 
 		authors = lappend(authors, author);
@@ -305,15 +298,6 @@ write_formula(KpiRow *kpi)
 
 /* ---- the functions ---- */
 
-/* Empty text means none. */
-static char *
-optional_text(FunctionCallInfo fcinfo, int n)
-{
-	char	   *value = kpi_arg_text(fcinfo, n);
-
-	return value == NULL || value[0] == '\0' ? NULL : value;
-}
-
 /* A measure has a source; a formula has nothing of what a measure has. */
 static void
 check_kind(const KpiRow *kpi)
@@ -374,16 +358,16 @@ kpi_create_kpi(PG_FUNCTION_ARGS)
 
 	kpi.name = kpi_arg_name(fcinfo, 0, "name of the KPI");
 	kpi.source = kpi_arg_optional_name(fcinfo, 1, "name of the source");
-	kpi.measure = optional_text(fcinfo, 2);
-	kpi.filter = optional_text(fcinfo, 3);
-	kpi.owner = optional_text(fcinfo, 4);
-	kpi.team = optional_text(fcinfo, 5);
-	kpi.at = optional_text(fcinfo, 6);
-	kpi.formula = optional_text(fcinfo, 7);
-	kpi.unit = optional_text(fcinfo, 8);
+	kpi.measure = kpi_arg_given(fcinfo, 2);
+	kpi.filter = kpi_arg_given(fcinfo, 3);
+	kpi.owner = kpi_arg_given(fcinfo, 4);
+	kpi.team = kpi_arg_given(fcinfo, 5);
+	kpi.at = kpi_arg_given(fcinfo, 6);
+	kpi.formula = kpi_arg_given(fcinfo, 7);
+	kpi.unit = kpi_arg_given(fcinfo, 8);
 	kpi.direction = kpi_arg_text(fcinfo, 9);
-	kpi.title = optional_text(fcinfo, 10);
-	kpi.description = optional_text(fcinfo, 11);
+	kpi.title = kpi_arg_given(fcinfo, 10);
+	kpi.description = kpi_arg_given(fcinfo, 11);
 	if (kpi.title == NULL)
 		kpi.title = kpi.name;
 	check_kind(&kpi);
@@ -458,7 +442,7 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 	if (new_name != NULL && strcmp(kpi->title, kpi->name) == 0)
 		kpi->title = new_name;
 	if (!PG_ARGISNULL(10))
-		kpi->title = optional_text(fcinfo, 10);
+		kpi->title = kpi_arg_given(fcinfo, 10);
 	kpi->description = kpi_arg_changed(fcinfo, 11, kpi->description);
 	if (new_name != NULL)
 		kpi->name = new_name;
@@ -537,7 +521,7 @@ first_text(const char *sql, int32 kpi_id)
 
 	kpi_spi_begin(&spi);
 	if (kpi_spi_exec(sql, 1, KPI_INT4(kpi_id)) > 0)
-		value = copy_text(context, 0, 1);
+		value = kpi_spi_text_in(context, 0, 1);
 	kpi_spi_end(&spi);
 	return value;
 }
@@ -578,10 +562,8 @@ lock_sources_of(int32 kpi_id)
 	uint64		rows;
 
 	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("WITH RECURSIVE input (id) AS ("
-						"SELECT $1 UNION "
-						"SELECT f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
-						"SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
+	rows = kpi_spi_exec(WITH_INPUTS
+						" SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
 						"WHERE k.source_id IS NOT NULL ORDER BY 1",
 						1, KPI_INT4(kpi_id));
 	for (uint64 i = 0; i < rows; i++)

@@ -26,8 +26,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/snapmgr.h"
 
@@ -88,17 +86,9 @@ relid_by_name(const char *relation)
 {
 	KpiSource	source = {0};
 
-	DeconstructQualifiedName(stringToQualifiedNameList(relation),
+	DeconstructQualifiedName(kpi_qualified_names(relation),
 							 &source.schema_name, &source.relation_name);
 	return kpi_source_relid(&source);
-}
-
-static char *
-copy_text(MemoryContext context, int column)
-{
-	char	   *value = kpi_spi_text(0, column);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
 }
 
 /*
@@ -121,14 +111,14 @@ read_row(const char *name)
 				 errmsg("source \"%s\" does not exist", name),
 				 errhint("Table kpi.source lists the sources.")));
 	row->id = kpi_spi_int4(0, 1);
-	row->name = copy_text(context, 2);
-	row->relation = copy_text(context, 3);
-	row->key = copy_text(context, 4);
-	row->owner = copy_text(context, 5);
-	row->team = copy_text(context, 6);
-	row->at = copy_text(context, 7);
-	row->filter = copy_text(context, 8);
-	row->author = copy_text(context, 9);
+	row->name = kpi_spi_text_in(context, 0, 2);
+	row->relation = kpi_spi_text_in(context, 0, 3);
+	row->key = kpi_spi_text_in(context, 0, 4);
+	row->owner = kpi_spi_text_in(context, 0, 5);
+	row->team = kpi_spi_text_in(context, 0, 6);
+	row->at = kpi_spi_text_in(context, 0, 7);
+	row->filter = kpi_spi_text_in(context, 0, 8);
+	row->author = kpi_spi_text_in(context, 0, 9);
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 
@@ -340,9 +330,8 @@ check_expressions(KpiSourceRow *row, List *dimensions)
 	kpi_user_restore(&user);
 }
 
-/* Empty text means none. */
-static char *
-optional_text(FunctionCallInfo fcinfo, int n)
+char *
+kpi_arg_given(FunctionCallInfo fcinfo, int n)
 {
 	char	   *value = kpi_arg_text(fcinfo, n);
 
@@ -362,11 +351,11 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	row.name = kpi_arg_name(fcinfo, 0, "name of the source");
-	row.key = optional_text(fcinfo, 2);
-	row.owner = optional_text(fcinfo, 3);
-	row.team = optional_text(fcinfo, 4);
-	row.at = optional_text(fcinfo, 5);
-	row.filter = optional_text(fcinfo, 6);
+	row.key = kpi_arg_given(fcinfo, 2);
+	row.owner = kpi_arg_given(fcinfo, 3);
+	row.team = kpi_arg_given(fcinfo, 4);
+	row.at = kpi_arg_given(fcinfo, 5);
+	row.filter = kpi_arg_given(fcinfo, 6);
 	if (table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -406,7 +395,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 char *
 kpi_arg_changed(FunctionCallInfo fcinfo, int n, char *old)
 {
-	return PG_ARGISNULL(n) ? old : optional_text(fcinfo, n);
+	return PG_ARGISNULL(n) ? old : kpi_arg_given(fcinfo, n);
 }
 
 void

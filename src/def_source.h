@@ -44,6 +44,9 @@ extern bool kpi_is_author(const char *author);
 /* kpi_user_switch() to the author of a source. */
 extern void kpi_author_switch(KpiUser *state, const KpiSourceRow *source);
 
+/* A text argument; empty means none. */
+extern char *kpi_arg_given(FunctionCallInfo fcinfo, int n);
+
 /*
  * Arguments of kpi.alter_...(): NULL keeps the value, '' clears it; an owner
  * given alone takes the place of a team, and the reverse.

@@ -21,7 +21,6 @@
 #include "catalog/pg_type.h"
 #include "expr.h"
 #include "lib/stringinfo.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
@@ -31,7 +30,6 @@
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 /* Columns an error names at most. */

@@ -13,7 +13,6 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
