@@ -50,6 +50,19 @@ typedef struct KpiMarker
 	char		kind;
 } KpiMarker;
 
+/*
+ * Deltas are many, small, and go all together, so they are cut from blocks
+ * without a header or rounding of their own; after a spill the blocks are
+ * filled again.
+ */
+typedef struct KpiArenaBlock
+{
+	struct KpiArenaBlock *next;
+	Size		size;
+	Size		used;
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} KpiArenaBlock;
+
 struct delta_hash;
 
 #define KPI_FEW_DELTAS 8
@@ -66,7 +79,9 @@ typedef struct KpiLevel
 	int			written_at;		/* nesting level whose rows in the queue hold
 								 * all deltas of this level; 0: not written */
 	MemoryContext context;		/* of the deltas */
-	Size		bytes;			/* about what the deltas take */
+	Size		bytes;			/* what the deltas take */
+	KpiArenaBlock *first_block; /* chain of blocks that hold them */
+	KpiArenaBlock *block;		/* the one being filled */
 	int			ndeltas;
 	KpiDelta   *few[KPI_FEW_DELTAS];	/* while there are not more */
 	struct delta_hash *hash;	/* else this */
@@ -94,7 +109,7 @@ extern void kpi_subtransaction_callback(SubXactEvent event, SubTransactionId myS
 /* At the end of the transaction. */
 extern void kpi_buffer_forget(void);
 
-/* Forgets all deltas of a level. */
+/* Forgets all deltas of a level, but keeps its memory. */
 extern void kpi_level_clear(KpiLevel *level);
 
 /* Calls a function for each delta of a level. */

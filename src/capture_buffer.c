@@ -64,6 +64,10 @@ same_key(const KpiDelta *a, const KpiDelta *b)
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* Bytes in the blocks that deltas are cut from. */
+#define FIRST_BLOCK_SIZE 2048
+#define MAX_BLOCK_SIZE (256 * 1024)
+
 KpiLevel   *kpi_level_top = NULL;
 bool		kpi_merge_failed = false;
 
@@ -96,12 +100,49 @@ kpi_level_current(void)
 void
 kpi_level_clear(KpiLevel *level)
 {
-	MemoryContextReset(level->context);
+	for (KpiArenaBlock *block = level->first_block; block != NULL; block = block->next)
+		block->used = 0;
+	level->block = level->first_block;
+	if (level->hash != NULL)
+		delta_reset(level->hash);
 	level->bytes = 0;
 	level->ndeltas = 0;
-	level->hash = NULL;
 	level->last = NULL;
 	level->written_at = 0;
+}
+
+/* Memory of the level's deltas. */
+static void *
+level_alloc(KpiLevel *level, Size size)
+{
+	KpiArenaBlock *block = level->block;
+	void	   *place;
+
+	size = MAXALIGN(size);
+	level->bytes += size;
+	while (block != NULL && block->size - block->used < size && block->next != NULL)
+		block = block->next;
+	if (block == NULL || block->size - block->used < size)
+	{
+		Size		block_size = block ? Min(block->size * 2, MAX_BLOCK_SIZE) : FIRST_BLOCK_SIZE;
+		KpiArenaBlock *new_block;
+
+		block_size = Max(block_size, size);
+		new_block = MemoryContextAlloc(level->context,
+									   offsetof(KpiArenaBlock, data) + block_size);
+		new_block->next = NULL;
+		new_block->size = block_size;
+		new_block->used = 0;
+		if (block != NULL)
+			block->next = new_block;
+		else
+			level->first_block = new_block;
+		block = new_block;
+	}
+	level->block = block;
+	place = block->data + block->used;
+	block->used += size;
+	return place;
 }
 
 void
@@ -149,16 +190,17 @@ index_delta(delta_hash *hash, KpiDelta *delta)
 	delta_insert(hash, delta, &found)->delta = delta;
 }
 
-/* Adds a delta that is not there yet: a copy of the key, and this cell. */
+/* Adds a delta that is not there yet, with copies of the key and this cell. */
 static KpiDelta *
-insert_delta(KpiLevel *level, const KpiDelta *model, KpiCell *cell)
+insert_delta(KpiLevel *level, const KpiDelta *model, const KpiCell *cell)
 {
-	KpiDelta   *delta = MemoryContextAlloc(level->context, sizeof(KpiDelta) + model->key_len);
+	KpiDelta   *delta = level_alloc(level, sizeof(KpiDelta) + model->key_len);
 
 	*delta = *model;
 	delta->key = (KpiDeltaKey *) (delta + 1);
 	memcpy(delta->key, model->key, model->key_len);
-	delta->cell = cell;
+	delta->cell = level_alloc(level, VARSIZE(cell));
+	memcpy(delta->cell, cell, VARSIZE(cell));
 	delta->note = NULL;
 
 	if (level->hash == NULL && level->ndeltas == KPI_FEW_DELTAS)
@@ -175,27 +217,23 @@ insert_delta(KpiLevel *level, const KpiDelta *model, KpiCell *cell)
 		level->few[level->ndeltas] = delta;
 
 	level->ndeltas++;
-	level->bytes += sizeof(KpiDelta) + sizeof(DeltaEntry) * 2 + delta->key_len + VARSIZE(cell);
+	level->bytes += sizeof(DeltaEntry) * 2;
 	return delta;
 }
 
 /*
  * A cell function may return a larger cell, in whatever context was current
- * (one for garbage); then that is kept here and the old one freed.
+ * (one for garbage); then that is kept.  The old one stays where it is until
+ * the level is cleared: cells grow by a quarter at least, and seldom.
  */
 static void
 keep_cell(KpiLevel *level, KpiDelta *delta, KpiCell *cell)
 {
-	KpiCell    *old = delta->cell;
-
-	if (cell == old)
+	if (cell == delta->cell)
 		return;
 
-	delta->cell = MemoryContextAlloc(level->context, VARSIZE(cell));
+	delta->cell = level_alloc(level, VARSIZE(cell));
 	memcpy(delta->cell, cell, VARSIZE(cell));
-	level->bytes += VARSIZE(cell);
-	level->bytes -= VARSIZE(old);
-	pfree(old);
 }
 
 /* One line of at most KPI_NOTE_LEN bytes. */
@@ -207,10 +245,7 @@ set_note(KpiLevel *level, KpiDelta *delta, const char *message)
 	if (len > KPI_NOTE_LEN)
 		len = pg_mbcliplen(message, len, KPI_NOTE_LEN);
 	if (delta->note == NULL)
-	{
-		delta->note = MemoryContextAlloc(level->context, KPI_NOTE_LEN + 1);
-		level->bytes += KPI_NOTE_LEN + 1;
-	}
+		delta->note = level_alloc(level, KPI_NOTE_LEN + 1);
 	memcpy(delta->note, message, len);
 	delta->note[len] = '\0';
 	for (char *c = delta->note; *c != '\0'; c++)
@@ -320,11 +355,10 @@ kpi_buffer_fact(const KpiSource *source, KpiProjection *proj, int s,
 	}
 	if (delta == NULL)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(level->context);
 		KpiCell    *cell = fact->failed ? kpi_cell_empty() : kpi_cell_for_layout(layout);
 
 		delta = insert_delta(level, &model, cell);
-		MemoryContextSwitchTo(oldcontext);
+		pfree(cell);
 	}
 	level->last = delta;
 
@@ -348,12 +382,7 @@ merge_delta(KpiDelta *delta, void *arg)
 	KpiDelta   *mine = find_delta(level, delta);
 
 	if (mine == NULL)
-	{
-		KpiCell    *cell = MemoryContextAlloc(level->context, VARSIZE(delta->cell));
-
-		memcpy(cell, delta->cell, VARSIZE(delta->cell));
-		mine = insert_delta(level, delta, cell);
-	}
+		mine = insert_delta(level, delta, delta->cell);
 	else
 		keep_cell(level, mine, kpi_cell_merge(mine->cell, delta->cell));
 	if (delta->note != NULL)
@@ -371,6 +400,8 @@ merge_into_parent(KpiLevel *child)
 	{
 		MemoryContextDelete(parent->context);
 		parent->context = child->context;
+		parent->first_block = child->first_block;
+		parent->block = child->block;
 		parent->bytes = child->bytes;
 		parent->ndeltas = child->ndeltas;
 		memcpy(parent->few, child->few, sizeof(parent->few));

@@ -57,6 +57,9 @@ enum
 /* Rows written together. */
 #define BATCH_SIZE 64
 
+/* Enough for the usual batch, so that resetting its context costs nothing. */
+#define ROWS_BLOCK_SIZE (128 * 1024)
+
 typedef struct QueueWriter
 {
 	Relation	rel;
@@ -168,11 +171,11 @@ cell_of_range(const KpiCell *cell, int32 since, int32 until)
 
 	memcpy(part, cell, VARSIZE(cell));
 	kpi_cell_filter(part, in_range, &range);
-	return part;
+	return kpi_cell_pack(part);
 }
 
 /*
- * Writes one delta.  A cell too wide for a row goes in halves by measure;
+ * Writes one delta, whose cell is packed.  A cell too wide for a row goes in halves by measure;
  * only cells of the error day count errors of whole facts, and those have
  * nothing else, so nothing is written twice.
  */
@@ -196,7 +199,7 @@ write_cell(QueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
 	if (delta->key->ndims > 0)
 		values[DELTA_DIMS] = dims_datum(from, delta->key->ndims);
 	nulls[DELTA_DIMS] = (delta->key->ndims == 0);
-	values[DELTA_CELL] = PointerGetDatum(kpi_cell_pack(cell));
+	values[DELTA_CELL] = PointerGetDatum(cell);
 	if (delta->note != NULL)
 		values[DELTA_NOTE] = CStringGetTextDatum(delta->note);
 	nulls[DELTA_NOTE] = (delta->note == NULL);
@@ -221,11 +224,12 @@ static void
 visit_delta(KpiDelta *delta, void *arg)
 {
 	QueueWriter *writer = arg;
+	KpiCell    *cell = kpi_cell_pack(delta->cell);
 
 	if (kpi_merge_failed)
 		kpi_queue_marker(delta->key->source_id, KPI_DELTA_RECOMPUTE, NULL);
-	if (!kpi_cell_is_empty(delta->cell))
-		write_cell(writer, delta, delta->cell);
+	if (cell->nstates > 0)
+		write_cell(writer, delta, cell);
 }
 
 void
@@ -246,7 +250,7 @@ kpi_level_write(KpiLevel *level)
 	if (level->ndeltas > KPI_FEW_DELTAS)
 	{
 		writer.context = AllocSetContextCreate(context, "pg_kpi queue rows",
-											   ALLOCSET_DEFAULT_SIZES);
+											   0, ROWS_BLOCK_SIZE, ROWS_BLOCK_SIZE);
 		writer.slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * BATCH_SIZE);
 		writer.bistate = GetBulkInsertState();
 	}

@@ -27,11 +27,11 @@
 #include "executor/executor.h"
 #include "expr.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "pgtime.h"
 #include "project.h"
 #include "project_guard.h"
+#include "project_share.h"
 #include "security.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -56,6 +56,7 @@ typedef struct StreamProjection
 	KpiOwnerKind owner_kind;
 	ProjectedValue owner;
 	ProjectedValue at;
+	ProjectionInfo *conditions; /* what inputs share, or NULL */
 	ProjectionInfo *inputs;		/* all inputs of all measures */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
@@ -196,10 +197,8 @@ compile_key(CompileState *cs, const char *text)
 static void
 compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 {
-	List	   *targets = NIL;
 	List	   *nodes = NIL;
 	int			n = 0;
-	TupleTableSlot *slot;
 	ListCell   *lc;
 
 	sp->layout = kpi_stream_layout(stream, NULL);
@@ -236,10 +235,9 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 		sp->layout->input_types[n] = kpi_input_type(exprType(node));
 		if (sp->risk != KPI_EXPR_SAFE)
 			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
-		targets = lappend(targets, makeTargetEntry((Expr *) node, ++n, NULL, false));
+		n++;
 	}
-	slot = MakeSingleTupleTableSlot(ExecTypeFromTL(targets), &TTSOpsVirtual);
-	sp->inputs = ExecBuildProjectionInfo(targets, cs->proj->econtext, slot, NULL, NULL);
+	kpi_build_inputs(nodes, cs->proj->econtext, &sp->conditions, &sp->inputs);
 }
 
 /* Which columns must be compared to see whether an update matters. */
@@ -548,10 +546,13 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 }
 
 static void
-project_inputs(StreamProjection *sp, KpiFact *fact)
+project_inputs(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 {
-	TupleTableSlot *slot = ExecProject(sp->inputs);
+	TupleTableSlot *slot;
 
+	if (sp->conditions != NULL)
+		proj->econtext->ecxt_innertuple = ExecProject(sp->conditions);
+	slot = ExecProject(sp->inputs);
 	fact->inputs = slot->tts_values;
 	fact->isnull = slot->tts_isnull;
 }
@@ -591,7 +592,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		if (what < 0)
 			project_fact(proj, sp, fact);
 		if (what == PROJECT_ALL && fact->is_event && !fact->failed)
-			project_inputs(sp, fact);
+			project_inputs(proj, sp, fact);
 		if (what >= 0)
 			project_measure(proj, sp, what);
 		if (sp->risk == KPI_EXPR_USER)
@@ -675,7 +676,7 @@ kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
 	{
 		project_fact(proj, sp, fact);
 		if (fact->is_event && !fact->failed)
-			project_inputs(sp, fact);
+			project_inputs(proj, sp, fact);
 	}
 	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
 		project_piecewise(proj, sp, fact);
