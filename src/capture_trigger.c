@@ -268,6 +268,21 @@ load_entry(Entry *entry, Relation rel)
 	CurrentResourceOwner = oldowner;
 }
 
+/* What dropped tables have left behind. */
+static void
+retire_stale_entries(void)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->stale)
+			retire_entry(entry);
+	}
+}
+
 /* The entry for a table and a source, usable or not. */
 static Entry *
 get_entry(Relation rel, int32 source_id)
@@ -286,6 +301,7 @@ get_entry(Relation rel, int32 source_id)
 		memset(entry, 0, sizeof(Entry));
 		entry->key = key;
 		entry->stale = true;
+		retire_stale_entries();
 	}
 	return entry;
 }

@@ -161,16 +161,31 @@ projected_value(Node *node)
 	return value;
 }
 
-static bool
-is_key_type(Oid type)
+/*
+ * Types that key_of() writes out itself, where enums are ANYENUM; InvalidOid
+ * for others.
+ */
+static Oid
+key_type(Oid type)
 {
-	return type == TEXTOID || type == VARCHAROID || type == INT2OID ||
-		type == INT4OID || type == INT8OID;
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			return TEXTOID;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return type;
+		default:
+			return type_is_enum(type) ? ANYENUMOID : InvalidOid;
+	}
 }
 
 /*
- * A text key.  Integers and texts are taken before their cast to text: writing
- * them out ourselves cannot fail and costs a fraction.
+ * A text key.  What key_of() knows is taken before its cast to text: writing
+ * it out ourselves cannot fail and costs a fraction.
  */
 static ProjectedValue
 compile_key(CompileState *cs, const char *text)
@@ -178,8 +193,9 @@ compile_key(CompileState *cs, const char *text)
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk);
 	Node	   *inner = NULL;
+	ProjectedValue value;
 
-	if (!is_key_type(exprType(node)))
+	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
 								&cs->attrs, &risk);
 
@@ -187,11 +203,13 @@ compile_key(CompileState *cs, const char *text)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
 	else if (IsA(node, RelabelType) && ((RelabelType *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((RelabelType *) node)->arg;
-	if (inner != NULL && is_key_type(exprType(inner)))
+	if (inner != NULL && OidIsValid(key_type(exprType(inner))))
 		node = inner;
 
 	note_risk(cs, node);
-	return projected_value(node);
+	value = projected_value(node);
+	value.type = key_type(value.type);
+	return value;
 }
 
 static void
@@ -450,6 +468,10 @@ key_of(const ProjectedValue *value, ExprContext *econtext)
 			key = palloc(MAXINT8LEN + 1);
 			pg_lltoa(DatumGetInt64(datum), key);
 			return key;
+		case UUIDOID:
+			return DatumGetCString(DirectFunctionCall1(uuid_out, datum));
+		case ANYENUMOID:
+			return DatumGetCString(DirectFunctionCall1(enum_out, datum));
 		default:
 			return kpi_key_bounded(TextDatumGetCString(datum));
 	}
