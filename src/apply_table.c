@@ -43,6 +43,43 @@ found_cell(KpiStore *store)
 	return DatumGetKpiCellP(store->found->tts_values[store->nkeys]);
 }
 
+static bool
+measure_exists(int32 measure_id, void *arg)
+{
+	const KpiStream *stream = arg;
+
+	for (int m = 0; stream != NULL && m < stream->nmeasures; m++)
+	{
+		if (stream->measures[m].id == measure_id)
+			return true;
+	}
+	return false;
+}
+
+static KpiStream *
+stream_of(const KpiRun *run, int32 stream_id)
+{
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		if (run->source->streams[s].id == stream_id)
+			return &run->source->streams[s];
+	}
+	return NULL;
+}
+
+/*
+ * A copy of a stored cell without the states of KPIs that were dropped since:
+ * dropping one leaves its states to whoever writes the cell next.
+ */
+static KpiCell *
+present_states(KpiRun *run, const KpiCellKey *key, const KpiCell *stored)
+{
+	KpiCell    *cell = kpi_cell_pack(stored);
+
+	kpi_cell_filter(cell, measure_exists, stream_of(run, key->part[0]));
+	return cell;
+}
+
 static void
 insert_item(KpiStore *store, const KpiCellItem *item)
 {
@@ -90,7 +127,7 @@ kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *de
 		key_values(&item->key, nkeys, keys);
 		if (kpi_store_find(store, keys, NULL))
 			update_found(store, &item->key,
-						 kpi_cell_merge(kpi_cell_pack(found_cell(store)), item->cell));
+						 kpi_cell_merge(present_states(run, &item->key, found_cell(store)), item->cell));
 		else
 			insert_item(store, item);
 		MemoryContextReset(row_cxt);
@@ -132,13 +169,17 @@ report_cell(KpiReport *report, const KpiCellKey *key, bool is_day, const KpiCell
 
 /* The row the scan stands on is not in the list, or differs from its item. */
 static void
-sync_found(KpiStore *store, const KpiCellKey *key, const KpiCellItem *item, bool mend, KpiReport *report)
+sync_found(KpiRun *run, KpiStore *store, const KpiCellKey *key, const KpiCellItem *item,
+		   bool mend, KpiReport *report)
 {
 	KpiCell    *stored = found_cell(store);
+	KpiCell    *present;
 
 	if (item != NULL && kpi_cell_equal(stored, item->cell))
 		return;
-	report_cell(report, key, store->nkeys < KPI_CELL_KEYS, stored, item ? item->cell : NULL);
+	present = present_states(run, key, stored);
+	if (item ? !kpi_cell_equal(present, item->cell) : !kpi_cell_is_empty(present))
+		report_cell(report, key, store->nkeys < KPI_CELL_KEYS, stored, item ? item->cell : NULL);
 	if (!mend)
 		return;
 	if (item)
@@ -181,7 +222,7 @@ kpi_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
 		}
 		else
 		{
-			sync_found(store, &key, order == 0 ? item : NULL, mend, report);
+			sync_found(run, store, &key, order == 0 ? item : NULL, mend, report);
 			more = kpi_store_next(store);
 		}
 		if (order >= 0)

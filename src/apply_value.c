@@ -45,6 +45,7 @@ typedef struct ValueTable
 	int			ndim_columns;	/* 0 or 2, between member_id and grain */
 	KpiStore   *put;
 	KpiStore   *get;
+	HTAB	   *seen;			/* ids of rows that are right, with all */
 } ValueTable;
 
 struct KpiValues
@@ -63,7 +64,6 @@ struct KpiValues
 	Datum		grains[KPI_NGRAINS];
 	Datum		scopes[KPI_SCOPE_MEMBER + 1];
 	HTAB	   *dims;			/* of SingleDim */
-	HTAB	   *seen;			/* ids of rows that are right, with all */
 	int			ntouched;
 	int			max_touched;
 	KpiValueKey *touched;
@@ -133,7 +133,8 @@ kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->scopes[KPI_SCOPE_TEAM] = CStringGetTextDatum("team");
 	values->scopes[KPI_SCOPE_MEMBER] = CStringGetTextDatum("member");
 	values->dims = load_dims(values);
-	values->seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (int t = 0; t < 2; t++)
+		values->tables[t].seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	values->max_touched = 1024;
 	values->touched = palloc(values->max_touched * sizeof(KpiValueKey));
 	MemoryContextSwitchTo(old);
@@ -377,7 +378,7 @@ kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const Kpi
 		read_value(table, table->put->found, &stored);
 		id = DatumGetInt64(table->put->found->tts_values[0]);
 		if (values->all)
-			(void) hash_search(values->seen, &id, HASH_ENTER, NULL);
+			(void) hash_search(table->seen, &id, HASH_ENTER, NULL);
 	}
 	same = found == exists && (!found || values_equal(&stored, value));
 	if (!same)
@@ -690,7 +691,7 @@ sweep_kpi(KpiValues *values, ValueTable *table, int32 kpi_id)
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
 		id = DatumGetInt64(slot->tts_values[0]);
-		if (hash_search(values->seen, &id, HASH_FIND, NULL))
+		if (hash_search(table->seen, &id, HASH_FIND, NULL))
 			continue;
 		if (values->report)
 			report_swept(values, table, slot);
