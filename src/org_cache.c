@@ -217,21 +217,15 @@ kpi_team_parent_on(const KpiTeam *team, DateADT day)
 }
 
 int32
-kpi_team_calendar_id(int32 team_id)
+kpi_team_calendar_id(int32 team_id, DateADT day)
 {
 	const KpiTeam *team = kpi_team_find(team_id);
-	DateADT		today;
 
-	if (team && team->calendar_id != 0)
-		return team->calendar_id;
-
-	today = kpi_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
-	team = kpi_team_find(team_id);
 	for (int level = 0; team && level < KPI_MAX_LEVELS; level++)
 	{
 		if (team->calendar_id != 0)
 			return team->calendar_id;
-		team = kpi_team_parent_on(team, today);
+		team = kpi_team_parent_on(team, day);
 	}
 	return KPI_DEFAULT_CALENDAR;
 }

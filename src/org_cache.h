@@ -42,9 +42,9 @@ extern const KpiTeam *kpi_team_parent_on(const KpiTeam *team, DateADT day);
 
 /*
  * Whose working days count for a team: its own calendar, else that of the
- * nearest team above it today, at last the default.
+ * nearest team above it on that day, at last the default.
  */
-extern int32 kpi_team_calendar_id(int32 team_id);
+extern int32 kpi_team_calendar_id(int32 team_id, DateADT day);
 
 /* Deeper than any tree of teams; a bound for walks up. */
 #define KPI_MAX_LEVELS 1000

@@ -137,69 +137,100 @@ share_of(Datum number, int part, int whole)
 							   Int32GetDatum(6));
 }
 
-/* The result's row type, looked up once for a call site. */
-static TupleDesc
-pace_tupdesc(FunctionCallInfo fcinfo)
+/*
+ * The working days of a period, and the result's row type.  Kept for the call
+ * site, as most goals of a query share their period.
+ */
+typedef struct PaceState
 {
-	if (fcinfo->flinfo->fn_extra == NULL)
+	TupleDesc	tupdesc;
+	int32		calendar_id;	/* 0: nothing computed yet */
+	DateADT		start;
+	DateADT		end;
+	DateADT		today;
+	int			total;
+	int			elapsed;
+	int			left;
+} PaceState;
+
+static PaceState *
+pace_state(FunctionCallInfo fcinfo)
+{
+	PaceState  *state = fcinfo->flinfo->fn_extra;
+
+	if (state == NULL)
 	{
-		TupleDesc	tupdesc;
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		state = palloc0(sizeof(PaceState));
+		if (get_call_result_type(fcinfo, NULL, &state->tupdesc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(tupdesc);
+		state->tupdesc = BlessTupleDesc(state->tupdesc);
+		fcinfo->flinfo->fn_extra = state;
 		MemoryContextSwitchTo(old);
 	}
-	return fcinfo->flinfo->fn_extra;
+	return state;
+}
+
+/* A period without working days runs by all its days. */
+static void
+set_workdays(PaceState *state, const Goal *goal, int32 calendar_id)
+{
+	const KpiCalendar *cal;
+
+	if (state->calendar_id == calendar_id && state->start == goal->start &&
+		state->end == goal->end && state->today == goal->today)
+		return;
+
+	cal = kpi_calendar_get(calendar_id);
+	state->total = kpi_workdays(goal->start, goal->end, cal);
+	state->elapsed = kpi_workdays(goal->start, Min(goal->today, goal->end), cal);
+	state->left = kpi_workdays(Max(goal->today, goal->start), goal->end, cal);
+	if (state->total == 0)
+	{
+		state->total = goal->end - goal->start + 1;
+		state->elapsed = Max(Min(goal->today, goal->end) - goal->start + 1, 0);
+	}
+	state->start = goal->start;
+	state->end = goal->end;
+	state->today = goal->today;
+	state->calendar_id = calendar_id;
 }
 
 /*
  * kpi_internal.goal_pace(direction, is_additive, is_complete, target, value,
- * team_id, period_start, period_end, today): actual, expected_today,
- * elapsed_ratio, workdays_left, status.  A period without working days runs
- * by all its days.
+ * team_id, period_start, period_end, today): actual, expected_today, workdays,
+ * workdays_elapsed, workdays_left, status.
  */
 Datum
 kpi_goal_pace(PG_FUNCTION_ARGS)
 {
+	PaceState  *state;
 	Goal		goal;
-	const KpiCalendar *cal;
-	Datum		zero = NumericGetDatum(int64_to_numeric(0));
-	Datum		one = NumericGetDatum(int64_to_numeric(1));
-	int			total;
-	int			elapsed;
-	int			left;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	if (!goal_from_args(fcinfo, &goal))
 		PG_RETURN_NULL();
 
-	cal = kpi_calendar_get(kpi_team_calendar_id(PG_GETARG_INT32(5)));
-	total = kpi_workdays(goal.start, goal.end, cal);
-	elapsed = kpi_workdays(goal.start, Min(goal.today, goal.end), cal);
-	left = kpi_workdays(Max(goal.today, goal.start), goal.end, cal);
-	if (total == 0)
-	{
-		total = goal.end - goal.start + 1;
-		elapsed = Max(Min(goal.today, goal.end) - goal.start + 1, 0);
-	}
-
+	state = pace_state(fcinfo);
+	set_workdays(state, &goal, kpi_team_calendar_id(PG_GETARG_INT32(5), goal.today));
 	if (goal.no_actual && goal.additive && goal.complete)
 	{
-		goal.actual = zero;
+		goal.actual = NumericGetDatum(int64_to_numeric(0));
 		goal.no_actual = false;
 	}
-	goal.expected = goal.additive ? share_of(goal.target, elapsed, total) : goal.target;
+	goal.expected = goal.additive ?
+		share_of(goal.target, state->elapsed, state->total) : goal.target;
 
 	values[0] = goal.actual;
 	nulls[0] = goal.no_actual;
 	values[1] = goal.expected;
-	values[2] = share_of(one, elapsed, total);
-	values[3] = Int32GetDatum(left);
-	values[4] = CStringGetTextDatum(status_of(&goal));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pace_tupdesc(fcinfo), values, nulls)));
+	values[2] = Int32GetDatum(state->total);
+	values[3] = Int32GetDatum(state->elapsed);
+	values[4] = Int32GetDatum(state->left);
+	values[5] = CStringGetTextDatum(status_of(&goal));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(state->tupdesc, values, nulls)));
 }
 
 /* kpi_internal.goal_status_rank(status) */

@@ -34,7 +34,8 @@ CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_c
                                        target numeric, value numeric, team_id integer,
                                        period_start date, period_end date, today date,
                                        OUT actual numeric, OUT expected_today numeric,
-                                       OUT elapsed_ratio numeric, OUT workdays_left integer, OUT status text)
+                                       OUT workdays integer, OUT workdays_elapsed integer,
+                                       OUT workdays_left integer, OUT status text)
     STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_pace';
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_rank';
@@ -265,7 +266,8 @@ CREATE VIEW kpi.goal_progress AS
            coalesce(v.denominator, i.denominator, b.denominator) AS denominator,
            pg_catalog.round((p.f).actual / nullif(g.target, 0), 6) AS attainment_ratio,
            g.target - (p.f).actual AS remaining,
-           (p.f).elapsed_ratio, (p.f).expected_today,
+           pg_catalog.round((p.f).workdays_elapsed::numeric / (p.f).workdays, 6) AS elapsed_ratio,
+           (p.f).expected_today,
            pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
            CASE WHEN k.is_additive AND (p.f).workdays_left > 0
                 THEN pg_catalog.round(greatest(g.target - (p.f).actual, 0) / (p.f).workdays_left, 6)
