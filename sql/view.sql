@@ -1,6 +1,7 @@
 -- The views of all levels and grains against independent GROUP BYs.
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
+SET jit = off;
 SET kpi.now = '2026-11-20 12:00:00+00';
 CREATE SCHEMA view_test;
 CREATE TABLE view_test.deals (id integer PRIMARY KEY, owner_id integer, stage text, amount numeric, product text,
