@@ -160,6 +160,27 @@ SELECT c.relname, count(*) - count(DISTINCT v.id) AS double_ids
                             UNION ALL SELECT id FROM kpi.member_weekly WHERE c.relname = 'member_weekly') v
  WHERE c.relnamespace = 'kpi'::regnamespace GROUP BY 1 ORDER BY 1;
 
+-- what is left out of the numbers is counted, and counted back
+CREATE TABLE view_test.odd (id integer PRIMARY KEY, amount numeric, owner text, day date);
+SELECT kpi.create_source('view_odd', relation => 'view_test.odd', key => 'id', owner => 'owner', at => 'day', filter => '100 / amount > 0') > 0 AS created;
+SELECT kpi.create_kpi('o_sum', source => 'view_odd', measure => 'sum(amount)') > 0 AS created;
+SELECT kpi.create_kpi('o_inverse', source => 'view_odd', measure => 'sum(1 / (amount - 1))') > 0 AS created;
+CREATE VIEW view_test.status AS
+    SELECT source, status, facts_ignored, last_fact_error, nonfinite_inputs, pending_deltas > 0 AS pending FROM kpi.source_status WHERE source = 'view_odd';
+INSERT INTO view_test.odd VALUES (1, 0, 'x', '2026-10-01'), (2, 1, 'x', '2026-10-01'), (3, 5, 'x', '2026-10-01'), (4, 'NaN', 'x', '2026-10-02');
+CALL kpi.refresh('view_odd');
+SELECT * FROM view_test.status;
+INSERT INTO view_test.odd VALUES (11, 0, 'y', '2026-10-01'), (12, 1, NULL, '2026-11-01');
+SELECT * FROM view_test.status;
+CALL kpi.refresh('view_odd');
+SELECT * FROM view_test.status;
+SELECT kind, owner, facts, first_day, last_day FROM kpi.unassigned WHERE source = 'view_odd' ORDER BY owner;
+DELETE FROM view_test.odd WHERE id IN (4, 11);
+CALL kpi.refresh('view_odd');
+SELECT * FROM view_test.status;
+SELECT kpi, team, value FROM kpi.team_yearly WHERE kpi LIKE 'o\_%' ORDER BY 1, 2;
+SELECT kpi.drop_source('view_odd', cascade => true);
+
 -- conditions reach the indexes
 CREATE FUNCTION view_test.scans(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
