@@ -27,6 +27,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "capture.h"
+#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
@@ -54,8 +55,9 @@ enum
 /* A row larger than this is split, so that it needs no out-of-line storage. */
 #define MAX_ROW_SIZE (BLCKSZ - 512)
 
-/* Rows written together. */
+/* Rows written together; the split of a wide cell may bring some more. */
 #define BATCH_SIZE 64
+#define MAX_SLOTS (2 * BATCH_SIZE)
 
 /* Enough for the usual batch, so that resetting its context costs nothing. */
 #define ROWS_BLOCK_SIZE (128 * 1024)
@@ -63,9 +65,9 @@ enum
 typedef struct QueueWriter
 {
 	Relation	rel;
-	MemoryContext context;		/* of the rows, reset after each batch */
-	TupleTableSlot **slots;		/* [BATCH_SIZE], NULL: one row at a time */
-	BulkInsertState bistate;
+	MemoryContext context;		/* of the rows, reset when all are written */
+	TupleTableSlot **slots;		/* [MAX_SLOTS], NULL: one row at a time */
+	BulkInsertState bistate;	/* or NULL */
 	int			nslots;			/* slots filled */
 	int			nmade;			/* slots that exist */
 } QueueWriter;
@@ -86,12 +88,10 @@ write_batch(QueueWriter *writer)
 {
 	if (writer->nslots > 0)
 		heap_multi_insert(writer->rel, writer->slots, writer->nslots,
-						  GetCurrentCommandId(true), HEAP_INSERT_NO_LOGICAL,
-						  writer->bistate);
+						  GetCurrentCommandId(true), 0, writer->bistate);
 	for (int i = 0; i < writer->nslots; i++)
 		ExecClearTuple(writer->slots[i]);
 	writer->nslots = 0;
-	MemoryContextReset(writer->context);
 }
 
 static void
@@ -100,10 +100,12 @@ write_row(QueueWriter *writer, HeapTuple row)
 	if (writer->slots == NULL)
 	{
 		heap_insert(writer->rel, row, GetCurrentCommandId(true),
-					HEAP_INSERT_NO_LOGICAL, NULL);
+					HEAP_INSERT_NO_LOGICAL, writer->bistate);
 		return;
 	}
 
+	if (writer->nslots == MAX_SLOTS)
+		write_batch(writer);
 	if (writer->nslots == writer->nmade)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(MemoryContextGetParent(writer->context));
@@ -113,8 +115,6 @@ write_row(QueueWriter *writer, HeapTuple row)
 		MemoryContextSwitchTo(oldcontext);
 	}
 	ExecStoreHeapTuple(row, writer->slots[writer->nslots++], true);
-	if (writer->nslots == BATCH_SIZE)
-		write_batch(writer);
 }
 
 static const char *
@@ -230,6 +230,11 @@ visit_delta(KpiDelta *delta, void *arg)
 		kpi_queue_marker(delta->key->source_id, KPI_DELTA_RECOMPUTE, NULL);
 	if (cell->nstates > 0)
 		write_cell(writer, delta, cell);
+
+	if (writer->nslots >= BATCH_SIZE)
+		write_batch(writer);
+	if (writer->nslots == 0)
+		MemoryContextReset(writer->context);
 }
 
 void
@@ -251,19 +256,20 @@ kpi_level_write(KpiLevel *level)
 	{
 		writer.context = AllocSetContextCreate(context, "pg_kpi queue rows",
 											   0, ROWS_BLOCK_SIZE, ROWS_BLOCK_SIZE);
-		writer.slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * BATCH_SIZE);
 		writer.bistate = GetBulkInsertState();
+
+		/* Only heap_insert() can keep rows out of logical decoding. */
+		if (!RelationIsLogicallyLogged(writer.rel))
+			writer.slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * MAX_SLOTS);
 	}
 
 	oldcontext = MemoryContextSwitchTo(writer.context);
 	kpi_level_foreach(level, visit_delta, &writer);
-	if (writer.slots != NULL)
-	{
-		write_batch(&writer);
-		for (int i = 0; i < writer.nmade; i++)
-			ExecDropSingleTupleTableSlot(writer.slots[i]);
+	write_batch(&writer);
+	for (int i = 0; i < writer.nmade; i++)
+		ExecDropSingleTupleTableSlot(writer.slots[i]);
+	if (writer.bistate != NULL)
 		FreeBulkInsertState(writer.bistate);
-	}
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
 	table_close(writer.rel, NoLock);
