@@ -121,12 +121,13 @@ begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
 		if (run->source == NULL)
 			break;
 		*state = kpi_state_examine(run);
-		if ((*state)->suspended)
-			break;
 		if ((*state)->suspend_reason)
 		{
-			kpi_state_suspend(source_id, run->source->name, (*state)->suspend_reason,
-							  (*state)->suspend_hint);
+			if (!(*state)->suspended)
+				kpi_state_suspend(source_id, (*state)->suspend_reason, (*state)->suspend_hint);
+			ereport(WARNING,
+					(errmsg("source \"%s\" is suspended: %s", run->source->name, (*state)->suspend_reason),
+					 errhint("%s", (*state)->suspend_hint)));
 			break;
 		}
 		if (locked || !(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))

@@ -252,6 +252,9 @@ typedef struct KpiValue
 /* The two tables of values, open for a run. */
 typedef struct KpiValues KpiValues;
 
+/* For qsort(): by KPI, scope, dimension value, grain, start. */
+extern int	kpi_valuekey_compare(const void *a, const void *b);
+
 /*
  * all: everything the source's KPIs amount to will be put, so rows that are
  * not put are wrong.  mend: write; else only compare.  report may be NULL.

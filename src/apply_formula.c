@@ -153,12 +153,6 @@ load_formula(int32 kpi_id, const KpiSource *source, List *formula_ids)
 	return kpi;
 }
 
-static int
-compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(KpiValueKey));
-}
-
 /* Scopes and periods in which an input was touched, each once. */
 static KpiValueKey *
 collect_keys(KpiValues *values, const FormulaKpi *kpi, int *nkeys)
@@ -183,7 +177,7 @@ collect_keys(KpiValues *values, const FormulaKpi *kpi, int *nkeys)
 			break;
 		}
 	}
-	qsort(keys, n, sizeof(KpiValueKey), compare_keys);
+	qsort(keys, n, sizeof(KpiValueKey), kpi_valuekey_compare);
 	for (int k = 0; k < n; k++)
 	{
 		if (k == 0 || memcmp(&keys[k], &keys[unique - 1], sizeof(KpiValueKey)) != 0)

@@ -16,15 +16,20 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "apply_state.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "engine.h"
+#include "project.h"
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 static void
@@ -116,6 +121,65 @@ calendar_shape(void)
 	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
 }
 
+Oid
+kpi_attached_relid(int32 source_id)
+{
+	Oid			relid = InvalidOid;
+	bool		isnull;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	if (kpi_spi_read("SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
+					 1, KPI_INT4(source_id)) == 1)
+	{
+		relid = DatumGetObjectId(kpi_spi_datum(0, 1, &isnull));
+		if (isnull)
+			relid = InvalidOid;
+	}
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return relid;
+}
+
+/*
+ * Expressions must still fit the table: a column may have been dropped or
+ * changed its type without any row being written since.
+ */
+static void
+check_expressions(KpiRun *run, KpiState *state)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char	   *volatile problem = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (kpi_error_is_fatal(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		problem = error->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	if (problem)
+		set_suspend(state, problem,
+					"Mend the table, or the source and its KPIs, then call kpi.resume().");
+}
+
 KpiState *
 kpi_state_examine(KpiRun *run)
 {
@@ -128,14 +192,10 @@ kpi_state_examine(KpiRun *run)
 
 	run->relid = kpi_source_relid(run->source);
 	state->calendar_shape = calendar_shape();
-	if (!OidIsValid(run->relid))
-		set_suspend(state, psprintf("table %s does not exist", run->source->relation),
-					"Create the table again, then call kpi.resume().");
-
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
-	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape"
+	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint"
 								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 								   1, KPI_INT4(run->source->id)) == 0;
 	if (!run->first_time)
@@ -144,6 +204,8 @@ kpi_state_examine(KpiRun *run)
 		bool		isnull;
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
+		if (state->suspended)
+			set_suspend(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
@@ -153,14 +215,20 @@ kpi_state_examine(KpiRun *run)
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
 	run->org_stamp = kpi_spi_int8(0, 1);
 
+	if (!OidIsValid(run->relid))
+		set_suspend(state, psprintf("table %s does not exist", run->source->relation),
+					"Create the table again, then call kpi.resume().");
+
 	if (OidIsValid(run->relid) && OidIsValid(known_relid) && run->relid != known_relid)
 		set_suspend(state, psprintf("table %s was dropped and created again", run->source->relation),
 					"Call kpi.resume() to attach the new table and rebuild the source.");
-	if (state->suspend_reason == NULL && !state->suspended)
+	if (state->suspend_reason == NULL)
 	{
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
 		compare_leaves(run, state);
+		if (state->suspend_reason == NULL)
+			check_expressions(run, state);
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
@@ -173,7 +241,7 @@ kpi_state_examine(KpiRun *run)
 }
 
 void
-kpi_state_suspend(int32 source_id, const char *source, const char *reason, const char *hint)
+kpi_state_suspend(int32 source_id, const char *reason, const char *hint)
 {
 	KpiSpi		spi;
 
@@ -184,9 +252,6 @@ kpi_state_suspend(int32 source_id, const char *source, const char *reason, const
 				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
 				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
 	kpi_spi_end(&spi);
-	ereport(WARNING,
-			(errmsg("source \"%s\" is suspended: %s", source, reason),
-			 errhint("%s", hint)));
 }
 
 void

@@ -13,11 +13,11 @@
 /* kpi_internal.source_state and what differs from it. */
 typedef struct KpiState
 {
-	bool		suspended;
+	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		new_leaves;		/* some have no TRUNCATE trigger yet */
 	bool		revalue;		/* all values, from the rollups */
-	char	   *suspend_reason; /* must be suspended now: why */
+	char	   *suspend_reason; /* must be suspended: why */
 	char	   *suspend_hint;
 	char	   *calendar_shape;
 } KpiState;
@@ -28,7 +28,7 @@ typedef struct KpiState
  */
 extern KpiState *kpi_state_examine(KpiRun *run);
 
-extern void kpi_state_suspend(int32 source_id, const char *source, const char *reason, const char *hint);
+extern void kpi_state_suspend(int32 source_id, const char *reason, const char *hint);
 
 /* Forgets what was built and seen of a source: the next refresh starts anew. */
 extern void kpi_state_reset(int32 source_id);

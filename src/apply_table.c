@@ -108,6 +108,8 @@ update_found(KpiStore *store, const KpiCellKey *key, const KpiCell *cell)
 void
 kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas)
 {
+	/* A stream's owner, or all but the start of a rollup's period. */
+	int			nprefix = nkeys < KPI_CELL_KEYS ? 2 : KPI_CELL_KEYS - 1;
 	KpiStore   *store;
 	MemoryContext row_cxt;
 	MemoryContext old;
@@ -125,7 +127,7 @@ kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *de
 
 		CHECK_FOR_INTERRUPTS();
 		key_values(&item->key, nkeys, keys);
-		if (kpi_store_find(store, keys, NULL))
+		if (kpi_store_seek(store, nprefix, keys, NULL))
 			update_found(store, &item->key,
 						 kpi_cell_merge(present_states(run, &item->key, found_cell(store)), item->cell));
 		else

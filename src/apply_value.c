@@ -48,6 +48,13 @@ typedef struct ValueTable
 	HTAB	   *seen;			/* ids of rows that are right, with all */
 } ValueTable;
 
+typedef struct PendingPut
+{
+	KpiValueKey key;
+	bool		exists;
+	KpiValue	value;
+} PendingPut;
+
 struct KpiValues
 {
 	KpiRun	   *run;
@@ -64,6 +71,9 @@ struct KpiValues
 	Datum		grains[KPI_NGRAINS];
 	Datum		scopes[KPI_SCOPE_MEMBER + 1];
 	HTAB	   *dims;			/* of SingleDim */
+	int			npending;		/* puts of the scope at hand */
+	int			max_pending;
+	PendingPut *pending;
 	int			ntouched;
 	int			max_touched;
 	KpiValueKey *touched;
@@ -135,6 +145,8 @@ kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->dims = load_dims(values);
 	for (int t = 0; t < 2; t++)
 		values->tables[t].seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	values->max_pending = 256;
+	values->pending = palloc(values->max_pending * sizeof(PendingPut));
 	values->max_touched = 1024;
 	values->touched = palloc(values->max_touched * sizeof(KpiValueKey));
 	MemoryContextSwitchTo(old);
@@ -372,7 +384,7 @@ kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const Kpi
 		return;
 
 	(void) key_datums(values, key, keys, nulls);
-	found = kpi_store_find(table->put, keys, nulls);
+	found = kpi_store_seek(table->put, 4 + table->ndim_columns, keys, nulls);
 	if (found)
 	{
 		read_value(table, table->put->found, &stored);
@@ -406,38 +418,100 @@ kpi_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value)
 	return true;
 }
 
-/* Finalizes every measure of a stream for one scope and period. */
-static void
-put_cell(KpiValues *values, const KpiStream *stream, const KpiCellKey *scope, KpiGrain grain, DateADT start,
-		 const KpiCell *cell)
+int
+kpi_valuekey_compare(const void *a, const void *b)
 {
-	KpiValueKey key = {0};
+	const KpiValueKey *x = a;
+	const KpiValueKey *y = b;
+	const int32 xs[] = {x->kpi_id, x->team_id, x->member_id, x->dim_id, x->grain, x->start};
+	const int32 ys[] = {y->kpi_id, y->team_id, y->member_id, y->dim_id, y->grain, y->start};
 
-	if (scope->part[1] == KPI_SCOPE_TEAM)
-		key.team_id = scope->part[2];
-	else
-		key.member_id = scope->part[2];
-	key.dim_id = scope->part[4];
-	key.grain = grain;
-	key.start = start;
+	for (int i = 0; i < lengthof(xs); i++)
+	{
+		if (xs[i] != ys[i])
+			return xs[i] < ys[i] ? -1 : 1;
+	}
+	return 0;
+}
 
-	for (int m = 0; m < stream->nmeasures; m++)
+/* The scope's values in the order in which their rows stand in the index. */
+static void
+put_pending(KpiValues *values)
+{
+	/* The key comes first. */
+	qsort(values->pending, values->npending, sizeof(PendingPut), kpi_valuekey_compare);
+	for (int i = 0; i < values->npending; i++)
+		kpi_values_put(values, &values->pending[i].key, values->pending[i].exists,
+					   &values->pending[i].value);
+	values->npending = 0;
+	MemoryContextReset(values->row_cxt);
+}
+
+static PendingPut *
+new_pending(KpiValues *values)
+{
+	if (values->npending == values->max_pending)
+	{
+		values->max_pending *= 2;
+		values->pending = repalloc_huge(values->pending, values->max_pending * sizeof(PendingPut));
+	}
+	return memset(&values->pending[values->npending++], 0, sizeof(PendingPut));
+}
+
+/* Adds the measures that a delta changes; without a delta it may be any. */
+static Bitmapset *
+add_changed(Bitmapset *changed, const KpiStream *stream, const KpiCell *delta)
+{
+	int32	   *ids;
+	int			n;
+
+	if (delta == NULL)
+		return bms_add_range(changed, 0, stream->nmeasures - 1);
+	ids = palloc(Max(delta->nstates, 1) * sizeof(int32));
+	n = kpi_cell_measures(delta, ids, delta->nstates);
+	for (int m = 0, i = 0; m < stream->nmeasures && i < n;)
+	{
+		if (stream->measures[m].id == ids[i])
+			changed = bms_add_member(changed, m);
+		if (stream->measures[m].id <= ids[i])
+			m++;
+		else
+			i++;
+	}
+	pfree(ids);
+	return changed;
+}
+
+/* Finalizes the changed measures of a stream for one scope and period. */
+static void
+put_cell(KpiValues *values, const KpiStream *stream, const Bitmapset *changed, const KpiCellKey *scope,
+		 KpiGrain grain, DateADT start, const KpiCell *cell)
+{
+	int			m = -1;
+
+	while ((m = bms_next_member(changed, m)) >= 0)
 	{
 		const KpiMeasure *measure = &stream->measures[m];
+		PendingPut *put = new_pending(values);
 		KpiFinal	final;
-		KpiValue	value;
-		bool		exists;
 
-		exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) && final.facts != 0;
-		if (exists)
+		put->key.kpi_id = measure->kpi_id;
+		if (scope->part[1] == KPI_SCOPE_TEAM)
+			put->key.team_id = scope->part[2];
+		else
+			put->key.member_id = scope->part[2];
+		put->key.dim_id = scope->part[4];
+		put->key.grain = grain;
+		put->key.start = start;
+		put->exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) &&
+			final.facts != 0;
+		if (put->exists)
 		{
-			value.value = final.value;
-			value.numerator = final.numerator;
-			value.denominator = final.denominator;
-			value.facts = final.facts;
+			put->value.value = final.value;
+			put->value.numerator = final.numerator;
+			put->value.denominator = final.denominator;
+			put->value.facts = final.facts;
 		}
-		key.kpi_id = measure->kpi_id;
-		kpi_values_put(values, &key, exists, exists ? &value : NULL);
 	}
 }
 
@@ -482,6 +556,7 @@ finalize_year(KpiValues *values, const KpiStream *stream, const KpiCellItem *ite
 	const KpiCellKey *scope = &items[0].key;
 	KpiGrain	finest = values->run->source->grain;
 	KpiCell    *months[MONTHS_A_YEAR] = {NULL};
+	Bitmapset  *year_changed = NULL;
 	DateADT		starts[MONTHS_A_YEAR];
 	KpiCell    *cell;
 	KpiCell    *whole = NULL;
@@ -502,25 +577,29 @@ finalize_year(KpiValues *values, const KpiStream *stream, const KpiCellItem *ite
 	for (int q = 0; q < MONTHS_A_YEAR / 3; q++)
 	{
 		KpiCell    *quarter = NULL;
-		bool		touched = false;
+		Bitmapset  *quarter_changed = NULL;
 
 		for (int m = q * 3; m < q * 3 + 3; m++)
 		{
 			for (int i = 0; i < n; i++)
 			{
+				Bitmapset  *changed;
+
 				if (items[i].key.part[5] != starts[m])
 					continue;
-				touched = true;
+				changed = add_changed(NULL, stream, items[i].cell);
 				if (finest <= KPI_MONTH)
-					put_cell(values, stream, scope, KPI_MONTH, starts[m], months[m]);
+					put_cell(values, stream, changed, scope, KPI_MONTH, starts[m], months[m]);
+				quarter_changed = bms_add_members(quarter_changed, changed);
 			}
 			quarter = merged(quarter, months[m]);
 		}
-		if (touched && finest <= KPI_QUARTER)
-			put_cell(values, stream, scope, KPI_QUARTER, starts[q * 3], quarter);
+		if (finest <= KPI_QUARTER)
+			put_cell(values, stream, quarter_changed, scope, KPI_QUARTER, starts[q * 3], quarter);
+		year_changed = bms_add_members(year_changed, quarter_changed);
 		whole = merged(whole, quarter);
 	}
-	put_cell(values, stream, scope, KPI_YEAR, year, whole);
+	put_cell(values, stream, year_changed, scope, KPI_YEAR, year, whole);
 }
 
 static void
@@ -536,33 +615,40 @@ finalize_months(KpiValues *values, const KpiStream *stream, const KpiCellItem *i
 		while (next < n && kpi_period_start(KPI_YEAR, items[next].key.part[5], values->calendar) == year)
 			next++;
 		finalize_year(values, stream, items + first, next - first, year);
-		MemoryContextReset(values->row_cxt);
 		first = next;
 	}
+	put_pending(values);
 }
 
-/* A run of touched weeks that follow each other, read in one scan. */
+/*
+ * A run of touched weeks that follow each other, read in one scan: items[0..n)
+ * are the days touched.
+ */
 static void
-finalize_week_run(KpiValues *values, const KpiStream *stream, const KpiCellKey *scope, DateADT first, int nweeks)
+finalize_week_run(KpiValues *values, const KpiStream *stream, const KpiCellItem *items, int n,
+				  DateADT first, int nweeks)
 {
 	DateADT		start = 0;
 	KpiCell    *cell;
+	int			i = 0;
 
-	scan_cells(values, scope, first, first + nweeks * 7 - 1);
+	scan_cells(values, &items[0].key, first, first + nweeks * 7 - 1);
 	cell = next_cell(values, &start);
 	for (int w = 0; w < nweeks; w++)
 	{
 		DateADT		week = first + w * 7;
 		KpiCell    *sum = NULL;
+		Bitmapset  *changed = NULL;
 
+		for (; i < n && items[i].key.part[5] < week + 7; i++)
+			changed = add_changed(changed, stream, items[i].cell);
 		while (cell != NULL && start < week + 7)
 		{
 			sum = merged(sum, cell);
 			cell = next_cell(values, &start);
 		}
-		put_cell(values, stream, scope, KPI_WEEK, week, sum);
+		put_cell(values, stream, changed, &items[0].key, KPI_WEEK, week, sum);
 	}
-	MemoryContextReset(values->row_cxt);
 }
 
 static void
@@ -576,6 +662,7 @@ finalize_days(KpiValues *values, const KpiStream *stream, const KpiCellItem *ite
 	{
 		DateADT		first = kpi_period_start(KPI_WEEK, items[i].key.part[5], values->calendar);
 		int			nweeks = 1;
+		int			begin = i;
 
 		while (i < n && items[i].key.part[5] < first + (nweeks + 1) * 7)
 		{
@@ -583,8 +670,9 @@ finalize_days(KpiValues *values, const KpiStream *stream, const KpiCellItem *ite
 				nweeks++;
 			i++;
 		}
-		finalize_week_run(values, stream, &items[0].key, first, nweeks);
+		finalize_week_run(values, stream, items + begin, i - begin, first, nweeks);
 	}
+	put_pending(values);
 }
 
 void

@@ -259,6 +259,23 @@ append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, c
 	return true;
 }
 
+/*
+ * Changes whenever the table is rewritten: ALTER COLUMN ... TYPE ... USING
+ * changes facts that no trigger sees.
+ */
+static Oid
+table_file(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			file;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	ReleaseSysCache(tuple);
+	return file;
+}
+
 char *
 kpi_capture_trigger_state(int32 source_id, Oid leaf)
 {
@@ -269,6 +286,8 @@ kpi_capture_trigger_state(int32 source_id, Oid leaf)
 	if (!append_state(&state, pg_trigger, leaf, source_id, &row_form) ||
 		!append_state(&state, pg_trigger, leaf, source_id, &truncate_form))
 		resetStringInfo(&state);
+	else
+		appendStringInfo(&state, " file %u", table_file(leaf));
 	table_close(pg_trigger, AccessShareLock);
 	return state.data;
 }

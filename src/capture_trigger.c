@@ -29,6 +29,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
+#include "engine.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -195,12 +196,24 @@ check_author(const KpiSource *source, Oid relid)
 						source->relation, source->author, source->name)));
 }
 
+static bool
+is_table_of(const Entry *entry, Oid relid)
+{
+	if (relid == entry->key.relid)
+		return true;
+	for (int i = 0; i < entry->nancestors; i++)
+	{
+		if (relid == entry->ancestors[i])
+			return true;
+	}
+	return false;
+}
+
 /* Everything of load_entry() that may fail because of the definition. */
 static void
 load_definition(Entry *entry)
 {
 	Oid			relid;
-	bool		is_leaf = false;
 
 	entry->state = ENTRY_SKIP;
 	entry->source = kpi_source_load(entry->key.source_id, false);
@@ -208,11 +221,19 @@ load_definition(Entry *entry)
 		return;
 
 	relid = kpi_source_relid(entry->source);
-	is_leaf = (relid == entry->key.relid);
-	for (int i = 0; i < entry->nancestors; i++)
-		is_leaf |= (relid == entry->ancestors[i]);
-	if (!is_leaf)
+	if (!is_table_of(entry, relid))
+	{
+		/*
+		 * The attached table under another name: it may get its name back,
+		 * so what is written meanwhile must not be forgotten.
+		 */
+		if (is_table_of(entry, kpi_attached_relid(entry->key.source_id)))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("table %s was renamed to \"%s\"", entry->source->relation,
+							get_rel_name(entry->key.relid))));
 		return;
+	}
 
 	check_author(entry->source, relid);
 	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context);

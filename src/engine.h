@@ -34,8 +34,15 @@ extern void kpi_capture_attach(int32 source_id, const char *relation);
 extern void kpi_capture_detach(int32 source_id, const char *relation);
 
 /*
- * What a trigger's row says on a leaf, as text: changes whenever the trigger
- * was dropped, disabled or re-enabled.  "" when it is missing or not ALWAYS.
+ * The table that the last refresh found under the source's name, or
+ * InvalidOid (apply_state.c).
+ */
+extern Oid	kpi_attached_relid(int32 source_id);
+
+/*
+ * What is to be known of a leaf and its triggers, as text: changes whenever a
+ * trigger was dropped, disabled or re-enabled, or the table rewritten.  ""
+ * when a trigger is missing or not ALWAYS.
  */
 extern char *kpi_capture_trigger_state(int32 source_id, Oid leaf);
 

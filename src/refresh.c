@@ -11,6 +11,7 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "apply_lock.h"
 #include "apply_run.h"
 #include "apply_state.h"
@@ -172,6 +173,9 @@ reattach(int32 source_id)
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	kpi_source_redefined(source_id);
+	/* Tables that had the name before may still carry our triggers. */
+	kpi_capture_detach(source_id, source->relation);
+	CommandCounterIncrement();
 	kpi_capture_attach(source_id, source->relation);
 }
 

@@ -28,6 +28,7 @@
 #include "security.h"
 #include "store.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -162,7 +163,7 @@ init_key(KpiStore *store, ScanKey key, int column, StrategyNumber strategy,
  * the scan, so the caller's context, often one per row, will not do.
  */
 static void
-start_scan(KpiStore *store, ScanKey keys, int nkeys)
+start_scan(KpiStore *store, ScanKey keys, int nkeys, bool seeking)
 {
 	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
 
@@ -177,7 +178,10 @@ start_scan(KpiStore *store, ScanKey keys, int nkeys)
 									  store->snapshot, nkeys, 0);
 		store->scan_nkeys = nkeys;
 	}
+	/* The access method looks at this when it starts. */
+	store->scan->xs_want_itup = seeking;
 	index_rescan(store->scan, keys, nkeys, NULL, 0);
+	store->seeking = seeking;
 	MemoryContextSwitchTo(old);
 }
 
@@ -189,9 +193,117 @@ kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls)
 	for (int i = 0; i < store->nkeys; i++)
 		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i],
 				 nulls != NULL && nulls[i]);
-	start_scan(store, scan_keys, store->nkeys);
+	start_scan(store, scan_keys, store->nkeys, false);
 
 	return kpi_store_next(store);
+}
+
+/* ---- seeking ---- */
+
+/* Entries to step over before a descent from the root is cheaper. */
+#define SEEK_STEPS 16
+
+/* The entry the scan stands on against the wanted key, after the prefix. */
+static int
+compare_entry(KpiStore *store, int nprefix, const Datum *keys)
+{
+	for (int i = nprefix; i < store->nkeys; i++)
+	{
+		bool		isnull;
+		int32		entry = DatumGetInt32(index_getattr(store->scan->xs_itup, i + 1,
+														store->scan->xs_itupdesc, &isnull));
+		int32		wanted = DatumGetInt32(keys[i]);
+
+		if (entry != wanted)
+			return entry < wanted ? -1 : 1;
+	}
+	return 0;
+}
+
+static bool
+same_prefix(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+{
+	for (int i = 0; i < nprefix; i++)
+	{
+		if (store->seek_nulls[i] != (nulls != NULL && nulls[i]))
+			return false;
+		if (!store->seek_nulls[i] && store->seek_prefix[i] != keys[i] &&
+			!DatumGetBool(FunctionCall2Coll(&store->key_eq[i], store->key_collation[i],
+											store->seek_prefix[i], keys[i])))
+			return false;
+	}
+	return true;
+}
+
+/* Descends to the first entry of the prefix that is not before the key. */
+static void
+seek_descend(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+{
+	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS];
+	TupleDesc	desc = RelationGetDescr(store->rel);
+
+	for (int i = 0; i < nprefix; i++)
+	{
+		bool		isnull = nulls != NULL && nulls[i];
+		Form_pg_attribute att = TupleDescAttr(desc, store->key_attrs[i] - 1);
+
+		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i], isnull);
+
+		/* The prefix outlives the caller's values: compared with the next. */
+		if (!store->seek_nulls[i] && !att->attbyval && store->seeking)
+			pfree(DatumGetPointer(store->seek_prefix[i]));
+		store->seek_nulls[i] = isnull;
+		if (!isnull)
+		{
+			MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+
+			store->seek_prefix[i] = datumCopy(keys[i], att->attbyval, att->attlen);
+			MemoryContextSwitchTo(old);
+		}
+	}
+	init_key(store, &scan_keys[nprefix], nprefix, BTGreaterEqualStrategyNumber, keys[nprefix], false);
+	start_scan(store, scan_keys, nprefix + 1, true);
+	store->seek_entry = false;
+}
+
+/* Steps to the next entry; false at the end of the prefix. */
+static bool
+seek_step(KpiStore *store)
+{
+	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+
+	store->seek_entry = index_getnext_tid(store->scan, ForwardScanDirection) != NULL;
+	MemoryContextSwitchTo(old);
+	return store->seek_entry;
+}
+
+/*
+ * Only the entry of the wanted key is followed to the heap.  Several may have
+ * the key, as updates that moved the row leave old ones.
+ */
+bool
+kpi_store_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+{
+	int			steps = 0;
+
+	if (!store->seeking || !same_prefix(store, nprefix, keys, nulls))
+	{
+		seek_descend(store, nprefix, keys, nulls);
+		(void) seek_step(store);
+	}
+	while (store->seek_entry)
+	{
+		int			order = compare_entry(store, nprefix, keys);
+
+		if (order > 0)
+			return false;
+		if (order == 0 && index_fetch_heap(store->scan, store->found))
+			return true;
+		if (order < 0 && ++steps == SEEK_STEPS)
+			seek_descend(store, nprefix, keys, nulls);
+		(void) seek_step(store);
+	}
+	return false;
 }
 
 void
@@ -208,7 +320,7 @@ kpi_store_scan(KpiStore *store, int nprefix, const Datum *prefix, bool bounded,
 		init_key(store, &scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, low, false);
 		init_key(store, &scan_keys[n++], nprefix, BTLessEqualStrategyNumber, high, false);
 	}
-	start_scan(store, scan_keys, n);
+	start_scan(store, scan_keys, n, false);
 }
 
 bool

@@ -33,6 +33,10 @@ typedef struct KpiStore
 	Snapshot	snapshot;
 	IndexScanDesc scan;
 	int			scan_nkeys;
+	bool		seeking;		/* the scan is kpi_store_seek()'s */
+	bool		seek_entry;		/* it stands on an entry not yet passed */
+	Datum		seek_prefix[KPI_STORE_MAX_KEYS];
+	bool		seek_nulls[KPI_STORE_MAX_KEYS];
 	TupleTableSlot *found;		/* the row kpi_store_find()/next() returned */
 	TupleTableSlot *write;
 	TupleTableSlot **batch;		/* rows still to be inserted */
@@ -51,6 +55,14 @@ extern void kpi_store_close(KpiStore *store);
 
 /* Finds the row with this key into store->found; nulls may be NULL. */
 extern bool kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls);
+
+/*
+ * The same for keys asked for in ascending order within each prefix of
+ * nprefix columns; the columns after the prefix are of type int4 or date, and
+ * not null.  Goes on from the last position when the row is near.  Nothing
+ * else may use the store's scan in between.
+ */
+extern bool kpi_store_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls);
 
 /*
  * Rows whose first nprefix key columns equal prefix and whose next key column
