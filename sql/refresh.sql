@@ -1,0 +1,294 @@
+--
+-- Refresh: exactly once, what it follows, what suspends a source
+--
+SET client_min_messages = warning;
+SET TimeZone = 'UTC';
+
+CREATE SCHEMA rf;
+CREATE TABLE rf.deals (
+    id bigint PRIMARY KEY,
+    owner text,
+    stage text,
+    amount numeric(12,2),
+    product text,
+    created_at timestamptz,
+    closed_at timestamptz
+);
+INSERT INTO rf.deals
+SELECT i, (ARRAY['ann', 'bob', 'eve', NULL])[1 + i % 4], (ARRAY['won', 'lost', 'open'])[1 + i % 3],
+       (i % 100) + 0.25, (ARRAY['p', 'q', NULL])[1 + i % 3],
+       timestamptz '2026-01-01 12:00+00' + (i % 200) * interval '1 day',
+       CASE WHEN i % 3 < 2 THEN timestamptz '2026-01-05 12:00+00' + (i % 200) * interval '1 day' END
+FROM generate_series(1, 1000) i;
+
+SELECT kpi.create_team('north') IS NOT NULL AS team, kpi.create_team('alps', parent => 'north') IS NOT NULL AS team;
+SELECT kpi.add_member('ann', team => 'north') IS NOT NULL AS member, kpi.add_member('bob', team => 'alps') IS NOT NULL AS member;
+SELECT kpi.create_source('rf', relation => 'rf.deals', key => 'id', owner => 'owner', at => 'closed_at',
+                         dimensions => '{"product": "product"}') IS NOT NULL AS source;
+SELECT count(kpi.create_kpi(name, source => 'rf', measure => measure, filter => filter, at => at))
+FROM (VALUES ('rf_revenue', 'sum(amount)', $$stage = 'won'$$, NULL),
+             ('rf_won', 'count(*)', $$stage = 'won'$$, NULL),
+             ('rf_size', 'avg(amount)', $$stage = 'won'$$, NULL),
+             ('rf_rate', $$rate(stage = 'won', stage IN ('won', 'lost'))$$, NULL, NULL),
+             ('rf_ratio', 'ratio(amount, 10)', NULL, NULL),
+             ('rf_opened', 'count(*)', NULL, 'created_at')) k(name, measure, filter, at);
+SELECT kpi.create_kpi('rf_mean', formula => 'rf_revenue / rf_won') IS NOT NULL AS kpi;
+
+CALL kpi.refresh('rf');
+SELECT * FROM kpi.verify('rf');
+
+-- The whole company, from the facts and as stored
+CREATE VIEW rf.company AS
+SELECT k.name AS kpi, v.grain, v.period, round(v.value, 6) AS value, v.facts
+FROM kpi.kpi_value v JOIN kpi.kpi k ON k.id = v.kpi_id JOIN kpi.team t ON t.id = v.team_id
+WHERE t.key = 'company' AND k.name LIKE 'rf%';
+SELECT kpi, period, value, facts FROM rf.company WHERE grain = 'quarter' ORDER BY kpi, period;
+SELECT sum(amount) FILTER (WHERE stage = 'won') AS revenue, count(*) FILTER (WHERE stage = 'won') AS won,
+       round(avg(amount) FILTER (WHERE stage = 'won'), 6) AS size,
+       round(count(*) FILTER (WHERE stage = 'won')::numeric / count(*), 6) AS rate,
+       round(sum(amount) / (count(*) * 10), 6) AS ratio
+FROM rf.deals WHERE closed_at IS NOT NULL GROUP BY date_trunc('quarter', closed_at) ORDER BY date_trunc('quarter', closed_at);
+
+-- Every change is followed
+INSERT INTO rf.deals VALUES (2001, 'ann', 'won', 1000000000000.01 - 999999999999, 'p', '2026-03-01', '2026-03-02');
+UPDATE rf.deals SET amount = amount * 2, owner = 'eve' WHERE id % 7 = 0;
+DELETE FROM rf.deals WHERE id % 11 = 0;
+SELECT count(*) > 0 AS captured FROM kpi_internal.delta;
+CALL kpi.refresh();
+SELECT count(*) AS left_in_queue FROM kpi_internal.delta;
+SELECT * FROM kpi.verify('rf');
+
+-- Inside a transaction: what if; then as if nothing had happened
+SELECT value FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
+BEGIN;
+UPDATE rf.deals SET stage = 'won' WHERE closed_at IS NOT NULL;
+SAVEPOINT a;
+DELETE FROM rf.deals WHERE owner = 'ann';
+CALL kpi.refresh();
+SELECT value = (SELECT count(*) FROM rf.deals WHERE closed_at IS NOT NULL) AS sees_all FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
+ROLLBACK TO a;
+CALL kpi.refresh();
+SELECT value = (SELECT count(*) FROM rf.deals WHERE closed_at IS NOT NULL) AS sees_all FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
+SELECT * FROM kpi.verify('rf');
+CALL kpi.refresh();
+ROLLBACK;
+SELECT value FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
+SELECT * FROM kpi.verify('rf');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+CALL kpi.refresh();
+ROLLBACK;
+BEGIN READ ONLY;
+CALL kpi.refresh();
+ROLLBACK;
+
+-- Transfers: the days before keep their team
+SELECT kpi.move_member('ann', team => 'alps', since => '2026-04-01');
+SELECT kpi.add_member('eve', team => 'north') IS NOT NULL AS member;
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT t.key, v.period, v.value FROM kpi.kpi_value v JOIN kpi.kpi k ON k.id = v.kpi_id JOIN kpi.team t ON t.id = v.team_id
+WHERE k.name = 'rf_won' AND v.grain = 'quarter' ORDER BY 1, 2;
+SELECT CASE WHEN owner = 'bob' OR owner = 'ann' AND closed_at >= '2026-04-01' THEN 'alps'
+            WHEN owner IN ('ann', 'eve') THEN 'north' ELSE '(unassigned)' END COLLATE "C" AS key,
+       to_char(closed_at, 'YYYY"-Q"Q') AS period, count(*)
+FROM rf.deals WHERE stage = 'won' AND closed_at IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT kpi.move_team('alps', parent => 'company', since => '2026-06-01');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT kpi.drop_member('eve');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+
+-- New and changed KPIs are built by the next refresh; dropped ones go at once
+SELECT kpi.create_kpi('rf_lost', source => 'rf', measure => 'count(*)', filter => $$stage = 'lost'$$) IS NOT NULL AS kpi;
+SELECT kpi.alter_kpi('rf_won', filter => $$stage IN ('won', 'lost')$$);
+INSERT INTO rf.deals VALUES (2002, 'bob', 'lost', 5, NULL, '2026-03-01', '2026-03-02');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT kpi, value FROM rf.company WHERE grain = 'year' ORDER BY kpi;
+SELECT count(*) FILTER (WHERE stage = 'lost') AS lost, count(*) FILTER (WHERE stage IN ('won', 'lost')) AS won FROM rf.deals WHERE closed_at IS NOT NULL;
+SELECT kpi.drop_kpi('rf_lost');
+SELECT count(*) FROM rf.company WHERE kpi = 'rf_lost';
+SELECT kpi.alter_source('rf', filter => $$coalesce(product, '') <> 'q'$$);
+UPDATE rf.deals SET product = 'q' WHERE id < 50;
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT kpi.alter_source('rf', dimensions => '{"size": "CASE WHEN amount > 50 THEN ''large'' ELSE ''small'' END", "stage": "stage"}');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT b.dimension, b.dimension_value, b.value FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id
+WHERE k.name = 'rf_opened' AND b.grain = 'year' AND b.team_id = 1 ORDER BY 1, 2;
+SELECT 'size' AS dimension, CASE WHEN amount > 50 THEN 'large' ELSE 'small' END AS dimension_value, count(*) FROM rf.deals WHERE coalesce(product, '') <> 'q' GROUP BY 2
+UNION ALL SELECT 'stage', stage, count(*) FROM rf.deals WHERE coalesce(product, '') <> 'q' GROUP BY 2 ORDER BY 1, 2;
+
+-- The calendar: other weeks, other years, other days
+SELECT kpi.alter_calendar('default', week_start => 'sunday', fiscal_year_start => 4);
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT kpi, period, value FROM rf.company WHERE kpi = 'rf_won' AND grain = 'year' ORDER BY period;
+SELECT kpi.alter_calendar('default', week_start => 'monday', fiscal_year_start => 1, time_zone => 'Pacific/Kiritimati');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+SELECT kpi.alter_calendar('default', time_zone => 'UTC');
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+
+-- Facts that no KPI can take: ignored and counted, in scans as in capture
+SELECT kpi.create_kpi('rf_inverse', source => 'rf', measure => 'sum(1 / (amount - 5))') IS NOT NULL AS kpi;
+CALL kpi.refresh();
+SELECT facts_ignored, last_fact_error FROM kpi.source_status WHERE source = 'rf';
+SELECT count(*) FROM rf.deals WHERE amount = 5 AND closed_at IS NOT NULL AND coalesce(product, '') <> 'q';
+UPDATE rf.deals SET amount = 5 WHERE id IN (100, 101);
+CALL kpi.refresh();
+SELECT * FROM kpi.verify('rf');
+UPDATE rf.deals SET amount = 6 WHERE amount = 5;
+INSERT INTO rf.deals VALUES (2003, 'bob', 'won', 'NaN', NULL, '2026-03-01', '2026-03-02'), (2004, 'bob', 'won', 1, NULL, '2026-03-01', 'infinity');
+CALL kpi.refresh();
+SELECT facts_ignored, nonfinite_inputs FROM kpi.source_status WHERE source = 'rf';
+SELECT * FROM kpi.verify('rf');
+SELECT kpi.drop_kpi('rf_inverse');
+
+-- Damage is found and mended
+UPDATE kpi.kpi_value SET value = value + 1 WHERE kpi_id = (SELECT id FROM kpi.kpi WHERE name = 'rf_won') AND grain = 'year' AND team_id = 1;
+DELETE FROM kpi_internal.rollup_cell WHERE scope_kind = 2;
+DELETE FROM kpi_internal.day_cell WHERE day = '2026-03-02';
+SELECT level, count(*) > 0 AS found FROM kpi.verify('rf') GROUP BY level ORDER BY level;
+SELECT level, kpi, scope, grain, period_start, expected FROM kpi.verify('rf') WHERE level = 'value' AND kpi = 'rf_won' AND grain = 'year' AND scope = 'team company';
+SELECT kpi.repair('rf') > 0 AS mended;
+SELECT * FROM kpi.verify('rf');
+SELECT kpi.repair('rf');
+
+-- TRUNCATE, and DDL that is followed
+TRUNCATE rf.deals;
+CALL kpi.refresh();
+SELECT count(*) FROM rf.company;
+SELECT * FROM kpi.verify('rf');
+INSERT INTO rf.deals SELECT i, 'ann', 'won', i + 0.55, 'p', '2026-02-01', '2026-02-02' FROM generate_series(1, 10) i;
+CALL kpi.refresh();
+ALTER TABLE rf.deals ALTER amount TYPE numeric(12, 1);
+CALL kpi.refresh();
+SELECT value FROM rf.company WHERE kpi = 'rf_revenue' AND grain = 'year';
+SELECT * FROM kpi.verify('rf');
+SET client_min_messages = error;
+
+-- DDL that suspends: the numbers stay, the status says why, resume mends
+CREATE FUNCTION rf.show() RETURNS TABLE (status text, reason text, hint text, revenue numeric) LANGUAGE sql AS
+$$ SELECT s.status, s.reason, s.hint, (SELECT value FROM rf.company WHERE kpi = 'rf_revenue' AND grain = 'year') FROM kpi.source_status s WHERE s.source = 'rf' $$;
+ALTER TABLE rf.deals DISABLE TRIGGER ALL;
+INSERT INTO rf.deals VALUES (11, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+CALL kpi.refresh('rf');
+SELECT * FROM rf.show();
+SELECT source_name, level, stored, expected FROM kpi.verify('rf');
+SELECT kpi.repair('rf');
+SELECT kpi.resume('rf');
+SELECT * FROM rf.show();
+
+ALTER TABLE rf.deals RENAME TO deals_old;
+INSERT INTO rf.deals_old VALUES (12, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+ALTER TABLE rf.deals_old RENAME TO deals;
+CALL kpi.refresh('rf');
+SELECT * FROM rf.show();
+SELECT kpi.resume('rf');
+SELECT * FROM rf.show();
+
+ALTER TABLE rf.deals RENAME TO deals_old;
+CALL kpi.refresh('rf');
+SELECT * FROM rf.show();
+SELECT kpi.resume('rf');
+CREATE TABLE rf.deals (LIKE rf.deals_old INCLUDING ALL);
+INSERT INTO rf.deals SELECT * FROM rf.deals_old LIMIT 3;
+CALL kpi.refresh('rf');
+SELECT * FROM rf.show();
+SELECT kpi.resume('rf');
+SELECT revenue = (SELECT sum(amount) FROM rf.deals) AS rebuilt FROM rf.show();
+INSERT INTO rf.deals_old VALUES (13, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+INSERT INTO rf.deals VALUES (14, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+CALL kpi.refresh('rf');
+SELECT revenue = (SELECT sum(amount) FROM rf.deals) AS right FROM rf.show();
+SELECT * FROM kpi.verify('rf');
+
+ALTER TABLE rf.deals RENAME COLUMN amount TO sum;
+INSERT INTO rf.deals VALUES (15, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+CALL kpi.refresh('rf');
+SELECT status, reason, hint FROM rf.show();
+ALTER TABLE rf.deals RENAME COLUMN sum TO amount;
+SELECT kpi.resume('rf');
+SELECT status, revenue = (SELECT sum(amount) FROM rf.deals) AS right FROM rf.show();
+ALTER TABLE rf.deals ALTER amount TYPE text;
+CALL kpi.refresh('rf');
+SELECT status, reason FROM rf.show();
+ALTER TABLE rf.deals ALTER amount TYPE numeric USING amount::numeric;
+DROP TABLE rf.deals;
+CALL kpi.refresh('rf');
+SELECT status FROM rf.show();
+SELECT kpi.resume('rf');
+
+-- Partitions: attached ones are followed, detached ones suspend
+CREATE TABLE rf.deals (LIKE rf.deals_old) PARTITION BY RANGE (closed_at);
+CREATE TABLE rf.deals_q1 PARTITION OF rf.deals FOR VALUES FROM ('2026-01-01') TO ('2026-04-01');
+CREATE TABLE rf.deals_q2 (closed_at timestamptz, extra text, id bigint, owner text, stage text, amount numeric(12, 1),
+                          product text, created_at timestamptz);
+ALTER TABLE rf.deals_q2 DROP COLUMN extra;
+INSERT INTO rf.deals_q2 VALUES ('2026-05-01', 1, 'bob', 'won', 7, 'p', '2026-04-01');
+INSERT INTO rf.deals VALUES (2, 'ann', 'won', 3, 'p', '2026-02-01', '2026-02-02');
+SELECT kpi.resume('rf');
+ALTER TABLE rf.deals ATTACH PARTITION rf.deals_q2 FOR VALUES FROM ('2026-04-01') TO ('2026-07-01');
+INSERT INTO rf.deals VALUES (3, 'ann', 'won', 3, 'p', '2026-02-01', '2026-05-02');
+CALL kpi.refresh('rf');
+SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
+INSERT INTO rf.deals_q2 VALUES ('2026-05-01', 4, 'bob', 'won', 11, 'p', '2026-04-01');
+UPDATE rf.deals SET closed_at = '2026-06-01', amount = 5 WHERE id = 2;
+CALL kpi.refresh('rf');
+SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
+SELECT * FROM kpi.verify('rf');
+TRUNCATE rf.deals_q2;
+CALL kpi.refresh('rf');
+SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
+INSERT INTO rf.deals VALUES (5, 'ann', 'won', 3, 'p', '2026-02-01', '2026-05-02');
+CALL kpi.refresh('rf');
+ALTER TABLE rf.deals DETACH PARTITION rf.deals_q2;
+CALL kpi.refresh('rf');
+SELECT * FROM rf.show();
+TRUNCATE rf.deals_q2;
+SELECT kpi.resume('rf');
+SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
+SELECT * FROM kpi.verify('rf');
+
+-- An author who is gone or has lost the rights
+CREATE ROLE rf_author;
+SELECT kpi.grant_editor('rf_author');
+GRANT USAGE ON SCHEMA rf TO rf_author;
+ALTER TABLE rf.deals_old OWNER TO rf_author;
+SET ROLE rf_author;
+SELECT kpi.create_source('rf_own', relation => 'rf.deals_old', owner => 'owner', at => 'closed_at') IS NOT NULL AS source;
+SELECT kpi.create_kpi('rf_own_count', source => 'rf_own', measure => 'count(*)') IS NOT NULL AS kpi;
+CALL kpi.refresh('rf_own');
+SELECT * FROM kpi.verify('rf_own');
+RESET ROLE;
+ALTER TABLE rf.deals_old OWNER TO CURRENT_USER;
+REVOKE ALL ON rf.deals_old FROM rf_author;
+INSERT INTO rf.deals_old VALUES (16, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
+CALL kpi.refresh('rf_own');
+SELECT status, reason, hint FROM kpi.source_status WHERE source = 'rf_own';
+GRANT SELECT, TRIGGER ON rf.deals_old TO rf_author;
+SELECT kpi.resume('rf_own');
+SELECT status FROM kpi.source_status WHERE source = 'rf_own';
+SELECT * FROM kpi.verify();
+
+-- Mistakes
+CALL kpi.refresh('nothing');
+SELECT * FROM kpi.verify('nothing');
+SELECT kpi.repair('nothing');
+SELECT kpi.resume('nothing');
+
+SELECT kpi.drop_source('rf_own', cascade => true), kpi.drop_source('rf', cascade => true);
+SELECT count(*) FROM kpi_internal.day_cell;
+SELECT count(*) FROM kpi_internal.rollup_cell;
+SELECT count(*) FROM kpi.kpi_value;
+SELECT count(*) FROM kpi.kpi_breakdown;
+SELECT kpi.drop_member('ann'), kpi.drop_member('bob'), kpi.drop_team('alps'), kpi.drop_team('north');
+SELECT kpi.revoke_editor('rf_author');
+DROP SCHEMA rf CASCADE;
+DROP OWNED BY rf_author;
+DROP ROLE rf_author;
+CALL kpi.refresh();
