@@ -226,7 +226,7 @@ SELECT kpi.resume('rf');
 -- Partitions: attached ones are followed, detached ones suspend
 CREATE TABLE rf.deals (LIKE rf.deals_old) PARTITION BY RANGE (closed_at);
 CREATE TABLE rf.deals_q1 PARTITION OF rf.deals FOR VALUES FROM ('2026-01-01') TO ('2026-04-01');
-CREATE TABLE rf.deals_q2 (closed_at timestamptz, extra text, id bigint, owner text, stage text, amount numeric(12, 1),
+CREATE TABLE rf.deals_q2 (closed_at timestamptz, extra text, id bigint NOT NULL, owner text, stage text, amount numeric(12, 1),
                           product text, created_at timestamptz);
 ALTER TABLE rf.deals_q2 DROP COLUMN extra;
 INSERT INTO rf.deals_q2 VALUES ('2026-05-01', 1, 'bob', 'won', 7, 'p', '2026-04-01');
