@@ -152,7 +152,7 @@ kpi_source_row_open(const char *name, bool need_table)
 	if (OidIsValid(row->relid))
 	{
 		/* What the source says may have changed while we waited. */
-		kpi_source_table_lock(row->relid);
+		kpi_source_table_lock(row->relid, ShareRowExclusiveLock);
 		row = read_row(name);
 	}
 	if (need_table)
@@ -388,7 +388,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	kpi_spi_end(&spi);
 
 	kpi_capture_attach(row.id, row.relation);
-	kpi_source_table_lock(row.relid);
+	kpi_source_table_lock(row.relid, ShareRowExclusiveLock);
 	PG_RETURN_INT32(row.id);
 }
 
@@ -535,7 +535,7 @@ kpi_source_redefined(int32 source_id)
 	if (kpi_spi_exec("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id)) > 0)
 		relid = relid_by_name(kpi_spi_text(0, 1));
 	if (OidIsValid(relid))
-		kpi_source_table_lock(relid);
+		kpi_source_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET epoch = epoch + 1 WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
@@ -553,6 +553,9 @@ kpi_drop_source(PG_FUNCTION_ARGS)
 	/* The engine's lock before the table's: writers must not wait for a refresh. */
 	require_author(row);
 	kpi_lock_source(row->id);
+	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+	if (OidIsValid(row->relid))
+		kpi_source_table_lock(row->relid, AccessExclusiveLock);
 	row = kpi_source_row_open(row->name, false);
 
 	kpi_spi_begin(&spi);

@@ -199,11 +199,11 @@ kpi_source_table_open(const char *name)
 }
 
 void
-kpi_source_table_lock(Oid relid)
+kpi_source_table_lock(Oid relid, LOCKMODE lockmode)
 {
 	ListCell   *lc;
 
-	LockRelationOid(relid, ShareRowExclusiveLock);
-	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
+	LockRelationOid(relid, lockmode);
+	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "storage/lockdefs.h"
+
 /*
  * Looks the table up as the current user would, locks it and its partitions
  * against writers and checks that it can be a source of the current user's.
@@ -26,6 +28,6 @@ extern void kpi_source_table_check_role(Oid relid, Oid role);
  * Waits for all writers and keeps them out until the transaction ends, and
  * makes every backend read the source's definition anew.
  */
-extern void kpi_source_table_lock(Oid relid);
+extern void kpi_source_table_lock(Oid relid, LOCKMODE lockmode);
 
 #endif							/* KPI_SOURCE_TABLE_H */

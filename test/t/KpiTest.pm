@@ -195,10 +195,11 @@ sub difference_sql
 		SELECT k.name, b.scope, t.key, b.grain, b.period_start, b.dimension, b.dimension_value,
 			   b.value, b.numerator, b.denominator, b.facts
 		FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id JOIN kpi.team t ON t.id = b.team_id),
-	e AS (SELECT kpi, scope, key, grain, start, dim, dim_value, round(value, 10) AS value, num, den, facts
+	-- 14 significant digits: a quotient may have more here or there
+	e AS (SELECT kpi, scope, key, grain, start, dim, dim_value, round(value, 14 - length(trunc(abs(value))::text)) AS value, num, den, facts
 		  FROM expected),
 	a (kpi, scope, key, grain, start, dim, dim_value, value, num, den, facts) AS (
-		SELECT a.kpi, a.scope, a.key, a.grain, a.period_start, dim, dim_value, round(value, 10), numerator, denominator, facts
+		SELECT a.kpi, a.scope, a.key, a.grain, a.period_start, dim, dim_value, round(value, 14 - length(trunc(abs(value))::text)), numerator, denominator, facts
 		FROM actual a (kpi, scope, key, grain, period_start, dim, dim_value, value, numerator, denominator, facts))
 	SELECT * FROM (
 		(SELECT 'expected' AS side, * FROM (SELECT * FROM e EXCEPT ALL SELECT * FROM a) x)
