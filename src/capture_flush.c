@@ -33,6 +33,7 @@
 #include "executor/tuptable.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -65,7 +66,8 @@ enum
 typedef struct QueueWriter
 {
 	Relation	rel;
-	MemoryContext context;		/* of the rows, reset when all are written */
+	MemoryContext context;		/* of the rows, reset when all are written;
+								 * NULL: the current one */
 	TupleTableSlot **slots;		/* [MAX_SLOTS], NULL: one row at a time */
 	BulkInsertState bistate;	/* or NULL */
 	int			nslots;			/* slots filled */
@@ -74,13 +76,28 @@ typedef struct QueueWriter
 
 bool		kpi_capture_write_through = false;
 
+/* kpi_internal.delta, as long as nothing has happened to it. */
+static Oid	queue_relid = InvalidOid;
+
+static void
+queue_relcache_callback(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == queue_relid)
+		queue_relid = InvalidOid;
+}
+
 static Relation
 open_queue(void)
 {
-	Oid			namespace = get_namespace_oid("kpi_internal", true);
-	Oid			relid = OidIsValid(namespace) ? get_relname_relid("delta", namespace) : InvalidOid;
+	kpi_capture_init();
+	if (!OidIsValid(queue_relid))
+	{
+		Oid			namespace = get_namespace_oid("kpi_internal", true);
 
-	return OidIsValid(relid) ? try_table_open(relid, RowExclusiveLock) : NULL;
+		if (OidIsValid(namespace))
+			queue_relid = get_relname_relid("delta", namespace);
+	}
+	return OidIsValid(queue_relid) ? try_table_open(queue_relid, RowExclusiveLock) : NULL;
 }
 
 static void
@@ -233,16 +250,43 @@ visit_delta(KpiDelta *delta, void *arg)
 
 	if (writer->nslots >= BATCH_SIZE)
 		write_batch(writer);
-	if (writer->nslots == 0)
+	if (writer->nslots == 0 && writer->context != NULL)
 		MemoryContextReset(writer->context);
 }
 
+/* Batches, in memory of their own. */
+static void
+write_many(KpiLevel *level, QueueWriter *writer)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi flush",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext;
+
+	writer->context = AllocSetContextCreate(context, "pg_kpi queue rows",
+											0, ROWS_BLOCK_SIZE, ROWS_BLOCK_SIZE);
+	writer->bistate = GetBulkInsertState();
+	/* Only heap_insert() can keep rows out of logical decoding. */
+	if (!RelationIsLogicallyLogged(writer->rel))
+		writer->slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * MAX_SLOTS);
+
+	oldcontext = MemoryContextSwitchTo(writer->context);
+	kpi_level_foreach(level, visit_delta, writer);
+	write_batch(writer);
+	for (int i = 0; i < writer->nmade; i++)
+		ExecDropSingleTupleTableSlot(writer->slots[i]);
+	FreeBulkInsertState(writer->bistate);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Most transactions write a row or two: those leave their garbage to the
+ * current memory context, which lives no longer than the transaction.
+ */
 void
 kpi_level_write(KpiLevel *level)
 {
 	QueueWriter writer = {0};
-	MemoryContext context;
-	MemoryContext oldcontext;
 
 	if (level->ndeltas == 0 || level->written_at != 0)
 		return;
@@ -250,28 +294,10 @@ kpi_level_write(KpiLevel *level)
 	if (writer.rel == NULL)
 		return;
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi flush", ALLOCSET_DEFAULT_SIZES);
-	writer.context = context;
 	if (level->ndeltas > KPI_FEW_DELTAS)
-	{
-		writer.context = AllocSetContextCreate(context, "pg_kpi queue rows",
-											   0, ROWS_BLOCK_SIZE, ROWS_BLOCK_SIZE);
-		writer.bistate = GetBulkInsertState();
-
-		/* Only heap_insert() can keep rows out of logical decoding. */
-		if (!RelationIsLogicallyLogged(writer.rel))
-			writer.slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * MAX_SLOTS);
-	}
-
-	oldcontext = MemoryContextSwitchTo(writer.context);
-	kpi_level_foreach(level, visit_delta, &writer);
-	write_batch(&writer);
-	for (int i = 0; i < writer.nmade; i++)
-		ExecDropSingleTupleTableSlot(writer.slots[i]);
-	if (writer.bistate != NULL)
-		FreeBulkInsertState(writer.bistate);
-	MemoryContextSwitchTo(oldcontext);
-	MemoryContextDelete(context);
+		write_many(level, &writer);
+	else
+		kpi_level_foreach(level, visit_delta, &writer);
 	table_close(writer.rel, NoLock);
 }
 
@@ -396,5 +422,6 @@ kpi_capture_init(void)
 		return;
 	RegisterXactCallback(transaction_callback, NULL);
 	RegisterSubXactCallback(kpi_subtransaction_callback, NULL);
+	CacheRegisterRelcacheCallback(queue_relcache_callback, (Datum) 0);
 	done = true;
 }
