@@ -9,12 +9,12 @@
  * changes.
  *
  * Expressions that cannot raise an error, at all or with the values at hand
- * (project_guard.c), are evaluated as they are.  When any
- * expression of a stream can, all of the stream's are evaluated in one
- * subtransaction for each row; only if that fails, the fact's own parts
- * (filter, time, owner, dimensions) and then each measure are evaluated in
- * subtransactions of their own, so that one measure's error costs the others
- * nothing.  What may reach a user's function runs as the source's author.
+ * (project_guard.c), are evaluated as they are.  When any expression of a
+ * stream can, all of the stream's are evaluated in one subtransaction for each
+ * row; only if that fails, the fact's own parts (filter, time, owner,
+ * dimensions) and then each measure are evaluated in subtransactions of their
+ * own, so that one measure's error costs the others nothing.  What may reach a
+ * user's function runs as the source's author.
  *
  *-------------------------------------------------------------------------
  */
