@@ -237,7 +237,7 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 	if (all)
 		touched = kpi_table_rollup_keys(run);
 	values = kpi_values_open(run, all, mend, report);
-	kpi_values_finalize(values, touched);
+	kpi_values_finalize(run, values, touched);
 	if (all)
 		kpi_values_sweep(values, measure_kpi_ids(run->source));
 	kpi_formulas_update(values, run->source, all);

@@ -262,7 +262,7 @@ extern int	kpi_valuekey_compare(const void *a, const void *b);
 extern KpiValues *kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
 
 /* Finalizes all stored values that the rollups with these keys feed. */
-extern void kpi_values_finalize(KpiValues *values, const KpiCellList *touched);
+extern void kpi_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *touched);
 
 /* Makes the stored row so (facts 0 and exists false: no row). */
 extern void kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value);

@@ -1,12 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * apply_value.c
- *	  From rollups to kpi.kpi_value and kpi.kpi_breakdown.
+ *	  The stored values: kpi.kpi_value and kpi.kpi_breakdown.
  *
- * The months of a scope give its months, quarters and years; a team's days
- * give its weeks.  For each period touched, the few cells it consists of are
- * read in one range scan, merged and finalized, and a row is written only if
- * it says something else than before.
+ * Used by apply_finalize.c and apply_formula.c, which say what each value
+ * should be; a row is written only if it says something else.
  *
  * Two snapshots: rows to be changed are found under one taken when the values
  * are opened (each row is put at most once), kpi_values_get() reads under one
@@ -18,7 +16,6 @@
 
 #include "access/xact.h"
 #include "apply.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "spi.h"
 #include "utils/builtins.h"
@@ -26,8 +23,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-
-#define MONTHS_A_YEAR 12
 
 /* A dimension's value alone, by its row in kpi_internal.dim. */
 typedef struct SingleDim
@@ -48,13 +43,6 @@ typedef struct ValueTable
 	HTAB	   *seen;			/* ids of rows that are right, with all */
 } ValueTable;
 
-typedef struct PendingPut
-{
-	KpiValueKey key;
-	bool		exists;
-	KpiValue	value;
-} PendingPut;
-
 struct KpiValues
 {
 	KpiRun	   *run;
@@ -62,18 +50,12 @@ struct KpiValues
 	bool		mend;
 	KpiReport  *report;
 	MemoryContext mcxt;
-	MemoryContext row_cxt;		/* reset for every period */
 	Snapshot	put_snapshot;
 	Snapshot	get_snapshot;
 	ValueTable	tables[2];		/* totals, breakdowns */
-	KpiStore   *cells;
-	const KpiCalendar *calendar;
 	Datum		grains[KPI_NGRAINS];
 	Datum		scopes[KPI_SCOPE_MEMBER + 1];
 	HTAB	   *dims;			/* of SingleDim */
-	int			npending;		/* puts of the scope at hand */
-	int			max_pending;
-	PendingPut *pending;
 	int			ntouched;
 	int			max_touched;
 	KpiValueKey *touched;
@@ -132,12 +114,9 @@ kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->mend = mend;
 	values->report = report;
 	values->mcxt = mcxt;
-	values->row_cxt = AllocSetContextCreate(mcxt, "kpi value", ALLOCSET_DEFAULT_SIZES);
 	values->put_snapshot = RegisterSnapshot(GetLatestSnapshot());
 	open_table(values, &values->tables[0], "kpi_value", 0);
 	open_table(values, &values->tables[1], "kpi_breakdown", 2);
-	values->cells = kpi_store_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS,
-								   values->put_snapshot);
 	for (int g = 0; g < KPI_NGRAINS; g++)
 		values->grains[g] = CStringGetTextDatum(kpi_grain_name(g));
 	values->scopes[KPI_SCOPE_TEAM] = CStringGetTextDatum("team");
@@ -145,8 +124,6 @@ kpi_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->dims = load_dims(values);
 	for (int t = 0; t < 2; t++)
 		values->tables[t].seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	values->max_pending = 256;
-	values->pending = palloc(values->max_pending * sizeof(PendingPut));
 	values->max_touched = 1024;
 	values->touched = palloc(values->max_touched * sizeof(KpiValueKey));
 	MemoryContextSwitchTo(old);
@@ -188,7 +165,6 @@ void
 kpi_values_close(KpiValues *values)
 {
 	close_get(values);
-	kpi_store_close(values->cells);
 	for (int t = 0; t < 2; t++)
 		kpi_store_close(values->tables[t].put);
 	UnregisterSnapshot(values->put_snapshot);
@@ -276,6 +252,7 @@ row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *
 	Datum		keys[KPI_STORE_MAX_KEYS];
 	bool		key_nulls[KPI_STORE_MAX_KEYS];
 	int			nkeys = key_datums(values, key, keys, key_nulls);
+	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	int			c = 0;
 
 	memset(nulls, false, 16 * sizeof(bool));
@@ -287,10 +264,10 @@ row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *
 		nulls[c] = key_nulls[k];
 		datums[c++] = keys[k];
 	}
-	kpi_period_name(key->grain, key->start, values->calendar, name);
+	kpi_period_name(key->grain, key->start, calendar, name);
 	datums[c++] = CStringGetTextDatum(name);
 	datums[c++] = DateADTGetDatum(key->start);
-	datums[c++] = DateADTGetDatum(kpi_period_end(key->grain, key->start, values->calendar));
+	datums[c++] = DateADTGetDatum(kpi_period_end(key->grain, key->start, calendar));
 	set_numeric(datums, nulls, c++, value->value);
 	set_numeric(datums, nulls, c++, value->numerator);
 	set_numeric(datums, nulls, c++, value->denominator);
@@ -432,277 +409,6 @@ kpi_valuekey_compare(const void *a, const void *b)
 			return xs[i] < ys[i] ? -1 : 1;
 	}
 	return 0;
-}
-
-/* The scope's values in the order in which their rows stand in the index. */
-static void
-put_pending(KpiValues *values)
-{
-	/* The key comes first. */
-	qsort(values->pending, values->npending, sizeof(PendingPut), kpi_valuekey_compare);
-	for (int i = 0; i < values->npending; i++)
-		kpi_values_put(values, &values->pending[i].key, values->pending[i].exists,
-					   &values->pending[i].value);
-	values->npending = 0;
-	MemoryContextReset(values->row_cxt);
-}
-
-static PendingPut *
-new_pending(KpiValues *values)
-{
-	if (values->npending == values->max_pending)
-	{
-		values->max_pending *= 2;
-		values->pending = repalloc_huge(values->pending, values->max_pending * sizeof(PendingPut));
-	}
-	return memset(&values->pending[values->npending++], 0, sizeof(PendingPut));
-}
-
-/* Adds the measures that a delta changes; without a delta it may be any. */
-static Bitmapset *
-add_changed(Bitmapset *changed, const KpiStream *stream, const KpiCell *delta)
-{
-	int32	   *ids;
-	int			n;
-
-	if (delta == NULL)
-		return bms_add_range(changed, 0, stream->nmeasures - 1);
-	ids = palloc(Max(delta->nstates, 1) * sizeof(int32));
-	n = kpi_cell_measures(delta, ids, delta->nstates);
-	for (int m = 0, i = 0; m < stream->nmeasures && i < n;)
-	{
-		if (stream->measures[m].id == ids[i])
-			changed = bms_add_member(changed, m);
-		if (stream->measures[m].id <= ids[i])
-			m++;
-		else
-			i++;
-	}
-	pfree(ids);
-	return changed;
-}
-
-/* Finalizes the changed measures of a stream for one scope and period. */
-static void
-put_cell(KpiValues *values, const KpiStream *stream, const Bitmapset *changed, const KpiCellKey *scope,
-		 KpiGrain grain, DateADT start, const KpiCell *cell)
-{
-	int			m = -1;
-
-	while ((m = bms_next_member(changed, m)) >= 0)
-	{
-		const KpiMeasure *measure = &stream->measures[m];
-		PendingPut *put = new_pending(values);
-		KpiFinal	final;
-
-		put->key.kpi_id = measure->kpi_id;
-		if (scope->part[1] == KPI_SCOPE_TEAM)
-			put->key.team_id = scope->part[2];
-		else
-			put->key.member_id = scope->part[2];
-		put->key.dim_id = scope->part[4];
-		put->key.grain = grain;
-		put->key.start = start;
-		put->exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) &&
-			final.facts != 0;
-		if (put->exists)
-		{
-			put->value.value = final.value;
-			put->value.numerator = final.numerator;
-			put->value.denominator = final.denominator;
-			put->value.facts = final.facts;
-		}
-	}
-}
-
-static KpiCell *
-merged(KpiCell *sum, const KpiCell *cell)
-{
-	if (cell == NULL)
-		return sum;
-	if (sum == NULL)
-		return kpi_cell_pack(cell);
-	return kpi_cell_merge(sum, cell);
-}
-
-static void
-scan_cells(KpiValues *values, const KpiCellKey *scope, DateADT low, DateADT high)
-{
-	Datum		prefix[5];
-
-	for (int i = 0; i < 5; i++)
-		prefix[i] = Int32GetDatum(scope->part[i]);
-	kpi_store_scan(values->cells, 5, prefix, true, DateADTGetDatum(low), DateADTGetDatum(high));
-}
-
-/* The next cell of the scan, in the current memory context. */
-static KpiCell *
-next_cell(KpiValues *values, DateADT *start)
-{
-	if (!kpi_store_next(values->cells))
-		return NULL;
-	slot_getallattrs(values->cells->found);
-	*start = DatumGetDateADT(values->cells->found->tts_values[5]);
-	return DatumGetKpiCellPCopy(values->cells->found->tts_values[6]);
-}
-
-/*
- * One year of a scope's months: items[0..n) are the months touched.  Quarters
- * and the year are merged from all months there are.
- */
-static void
-finalize_year(KpiValues *values, const KpiStream *stream, const KpiCellItem *items, int n, DateADT year)
-{
-	const KpiCellKey *scope = &items[0].key;
-	KpiGrain	finest = values->run->source->grain;
-	KpiCell    *months[MONTHS_A_YEAR] = {NULL};
-	Bitmapset  *year_changed = NULL;
-	DateADT		starts[MONTHS_A_YEAR];
-	KpiCell    *cell;
-	KpiCell    *whole = NULL;
-	DateADT		start;
-
-	for (int m = 0; m < MONTHS_A_YEAR; m++)
-		starts[m] = kpi_period_shift(KPI_MONTH, year, m, values->calendar);
-	scan_cells(values, scope, year, kpi_period_end(KPI_YEAR, year, values->calendar));
-	while ((cell = next_cell(values, &start)) != NULL)
-	{
-		for (int m = 0; m < MONTHS_A_YEAR; m++)
-		{
-			if (starts[m] == start)
-				months[m] = cell;
-		}
-	}
-
-	for (int q = 0; q < MONTHS_A_YEAR / 3; q++)
-	{
-		KpiCell    *quarter = NULL;
-		Bitmapset  *quarter_changed = NULL;
-
-		for (int m = q * 3; m < q * 3 + 3; m++)
-		{
-			for (int i = 0; i < n; i++)
-			{
-				Bitmapset  *changed;
-
-				if (items[i].key.part[5] != starts[m])
-					continue;
-				changed = add_changed(NULL, stream, items[i].cell);
-				if (finest <= KPI_MONTH)
-					put_cell(values, stream, changed, scope, KPI_MONTH, starts[m], months[m]);
-				quarter_changed = bms_add_members(quarter_changed, changed);
-			}
-			quarter = merged(quarter, months[m]);
-		}
-		if (finest <= KPI_QUARTER)
-			put_cell(values, stream, quarter_changed, scope, KPI_QUARTER, starts[q * 3], quarter);
-		year_changed = bms_add_members(year_changed, quarter_changed);
-		whole = merged(whole, quarter);
-	}
-	put_cell(values, stream, year_changed, scope, KPI_YEAR, year, whole);
-}
-
-static void
-finalize_months(KpiValues *values, const KpiStream *stream, const KpiCellItem *items, int n)
-{
-	int			first = 0;
-
-	while (first < n)
-	{
-		DateADT		year = kpi_period_start(KPI_YEAR, items[first].key.part[5], values->calendar);
-		int			next = first + 1;
-
-		while (next < n && kpi_period_start(KPI_YEAR, items[next].key.part[5], values->calendar) == year)
-			next++;
-		finalize_year(values, stream, items + first, next - first, year);
-		first = next;
-	}
-	put_pending(values);
-}
-
-/*
- * A run of touched weeks that follow each other, read in one scan: items[0..n)
- * are the days touched.
- */
-static void
-finalize_week_run(KpiValues *values, const KpiStream *stream, const KpiCellItem *items, int n,
-				  DateADT first, int nweeks)
-{
-	DateADT		start = 0;
-	KpiCell    *cell;
-	int			i = 0;
-
-	scan_cells(values, &items[0].key, first, first + nweeks * 7 - 1);
-	cell = next_cell(values, &start);
-	for (int w = 0; w < nweeks; w++)
-	{
-		DateADT		week = first + w * 7;
-		KpiCell    *sum = NULL;
-		Bitmapset  *changed = NULL;
-
-		for (; i < n && items[i].key.part[5] < week + 7; i++)
-			changed = add_changed(changed, stream, items[i].cell);
-		while (cell != NULL && start < week + 7)
-		{
-			sum = merged(sum, cell);
-			cell = next_cell(values, &start);
-		}
-		put_cell(values, stream, changed, &items[0].key, KPI_WEEK, week, sum);
-	}
-}
-
-static void
-finalize_days(KpiValues *values, const KpiStream *stream, const KpiCellItem *items, int n)
-{
-	int			i = 0;
-
-	if (values->run->source->grain > KPI_WEEK)
-		return;
-	while (i < n)
-	{
-		DateADT		first = kpi_period_start(KPI_WEEK, items[i].key.part[5], values->calendar);
-		int			nweeks = 1;
-		int			begin = i;
-
-		while (i < n && items[i].key.part[5] < first + (nweeks + 1) * 7)
-		{
-			if (items[i].key.part[5] >= first + nweeks * 7)
-				nweeks++;
-			i++;
-		}
-		finalize_week_run(values, stream, items + begin, i - begin, first, nweeks);
-	}
-	put_pending(values);
-}
-
-void
-kpi_values_finalize(KpiValues *values, const KpiCellList *touched)
-{
-	const KpiSource *source = values->run->source;
-	int			first = 0;
-	int			s = 0;
-	MemoryContext old = MemoryContextSwitchTo(values->row_cxt);
-
-	values->calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-	while (first < touched->nitems)
-	{
-		const KpiCellItem *items = &touched->items[first];
-		int			n = 1;
-
-		CHECK_FOR_INTERRUPTS();
-		values->calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-		while (first + n < touched->nitems &&
-			   memcmp(&items[n].key, &items[0].key, 5 * sizeof(int32)) == 0)
-			n++;
-		while (source->streams[s].id < items[0].key.part[0])
-			s++;
-		if (items[0].key.part[3] == KPI_MONTH)
-			finalize_months(values, &source->streams[s], items, n);
-		else if (items[0].key.part[1] == KPI_SCOPE_TEAM)
-			finalize_days(values, &source->streams[s], items, n);
-		first += n;
-	}
-	MemoryContextSwitchTo(old);
 }
 
 /* The key of the row a scan of one of the tables stands on, but its dim. */

@@ -181,3 +181,7 @@ COMMENT ON FUNCTION kpi.facts_query(text, text) IS
 
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
     RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_formula_value';
+
+COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner and time; epoch rises when what a delta means changes';
+COMMENT ON TABLE kpi_internal.measure IS 'What each measured KPI is compiled to: inputs of the facts query; ids are never reused';
+COMMENT ON TABLE kpi_internal.formula_input IS 'The KPIs a formula names';

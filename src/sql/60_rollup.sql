@@ -128,3 +128,47 @@ CREATE TABLE kpi.kpi_breakdown (
     changed_at      timestamptz NOT NULL,
     UNIQUE NULLS NOT DISTINCT (kpi_id, team_id, member_id, dimension, dimension_value, grain, period_start)
 ) WITH (fillfactor = 70);
+
+COMMENT ON TABLE kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts. Teams from the week up, members from the month up; the views team_daily, member_daily and so on have the other grains, and names. Written by kpi.refresh() only.';
+COMMENT ON COLUMN kpi.kpi_value.id IS 'Surrogate key, for tools that need one';
+COMMENT ON COLUMN kpi.kpi_value.kpi_id IS 'The KPI: kpi.kpi.id';
+COMMENT ON COLUMN kpi.kpi_value.scope IS 'Whom the value is of: team or member';
+COMMENT ON COLUMN kpi.kpi_value.team_id IS 'The team, or NULL for a member. A team contains the teams below it: do not add teams of different levels up';
+COMMENT ON COLUMN kpi.kpi_value.member_id IS 'The member, or NULL for a team';
+COMMENT ON COLUMN kpi.kpi_value.grain IS 'Length of the period: week, month, quarter or year';
+COMMENT ON COLUMN kpi.kpi_value.period IS 'Name of the period, as 2026-W41, 2026-10, 2026-Q4, 2026';
+COMMENT ON COLUMN kpi.kpi_value.period_start IS 'First day of the period';
+COMMENT ON COLUMN kpi.kpi_value.period_end IS 'Last day of the period, inclusive';
+COMMENT ON COLUMN kpi.kpi_value.value IS 'The KPI of the period, in its unit; a rate or ratio as a fraction. NULL where it is not defined, as with a denominator of 0';
+COMMENT ON COLUMN kpi.kpi_value.numerator IS 'Averages, rates, ratios and quotients: what is divided. Add these up, not the values';
+COMMENT ON COLUMN kpi.kpi_value.denominator IS 'Averages, rates, ratios and quotients: what is divided by';
+COMMENT ON COLUMN kpi.kpi_value.facts IS 'Number of facts that count for the value; for a formula, those of all its inputs';
+COMMENT ON COLUMN kpi.kpi_value.changed_at IS 'As of when the value is what it is: the snapshot of the refresh that last changed it';
+
+COMMENT ON TABLE kpi.kpi_breakdown IS 'Values of teams by dimension, one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up. Written by kpi.refresh() only.';
+COMMENT ON COLUMN kpi.kpi_breakdown.id IS 'Surrogate key, for tools that need one';
+COMMENT ON COLUMN kpi.kpi_breakdown.kpi_id IS 'The KPI: kpi.kpi.id';
+COMMENT ON COLUMN kpi.kpi_breakdown.scope IS 'Whom the value is of: team or member';
+COMMENT ON COLUMN kpi.kpi_breakdown.team_id IS 'The team, or NULL for a member. A team contains the teams below it: do not add teams of different levels up';
+COMMENT ON COLUMN kpi.kpi_breakdown.member_id IS 'The member, or NULL for a team';
+COMMENT ON COLUMN kpi.kpi_breakdown.dimension IS 'Name of the dimension, as the source declares it';
+COMMENT ON COLUMN kpi.kpi_breakdown.dimension_value IS 'Its value; NULL for facts that have none';
+COMMENT ON COLUMN kpi.kpi_breakdown.grain IS 'Length of the period: month, quarter or year';
+COMMENT ON COLUMN kpi.kpi_breakdown.period IS 'Name of the period, as 2026-W41, 2026-10, 2026-Q4, 2026';
+COMMENT ON COLUMN kpi.kpi_breakdown.period_start IS 'First day of the period';
+COMMENT ON COLUMN kpi.kpi_breakdown.period_end IS 'Last day of the period, inclusive';
+COMMENT ON COLUMN kpi.kpi_breakdown.value IS 'The KPI of the period, in its unit; a rate or ratio as a fraction. NULL where it is not defined, as with a denominator of 0';
+COMMENT ON COLUMN kpi.kpi_breakdown.numerator IS 'Averages, rates, ratios and quotients: what is divided. Add these up, not the values';
+COMMENT ON COLUMN kpi.kpi_breakdown.denominator IS 'Averages, rates, ratios and quotients: what is divided by';
+COMMENT ON COLUMN kpi.kpi_breakdown.facts IS 'Number of facts that count for the value; for a formula, those of all its inputs';
+COMMENT ON COLUMN kpi.kpi_breakdown.changed_at IS 'As of when the value is what it is: the snapshot of the refresh that last changed it';
+
+COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';
+COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';
+COMMENT ON TABLE kpi_internal.measure_built IS 'Measures whose cells are complete, at which epoch of their stream';
+COMMENT ON TABLE kpi_internal.formula_built IS 'Formula KPIs whose values are complete, with the formula they were computed by';
+COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 is no owner';
+COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
+COMMENT ON TABLE kpi_internal.applied_route IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
+COMMENT ON TABLE kpi_internal.day_cell IS 'The base of all numbers: one cell per stream, owner, day and dimension values';
+COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month';
