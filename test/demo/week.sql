@@ -27,25 +27,27 @@ ORDER BY t.id;
 SELECT kpi.create_goal(t.name || ' win rate', kpi => 'win_rate', team => t.key, period => '2026-Q4', target => '0.36')
 FROM kpi.team t WHERE t.key IN ('emea', 'americas', 'apac') ORDER BY t.id;
 SELECT kpi.create_goal('Sales cycle', kpi => 'cycle', team => 'company', period => '2026-Q4', target => '22');
-SELECT kpi.create_goal('Customer acquisition cost', kpi => 'cac', team => 'company', period => '2026', target => '200');
+SELECT kpi.create_goal('Customer acquisition cost', kpi => 'cac', team => 'company', period => '2026', target => '265');
 \o
 CALL kpi.refresh();
 
 CREATE VIEW crm.goals AS
 SELECT repeat('  ', team_level) || team_name AS team, kpi, period,
-       CASE WHEN kpi = 'win_rate' THEN to_char(target * 100, 'FM990.0%')
-            ELSE to_char(target, 'FM999,999,999') END AS target,
-       CASE WHEN kpi = 'win_rate' THEN to_char(actual * 100, 'FM990.0%')
-            WHEN abs(actual) < 1000 THEN to_char(actual, 'FM990.0')
-            ELSE to_char(actual, 'FM999,999,999') END AS actual,
+       CASE direction WHEN 'up' THEN '≥ ' ELSE '≤ ' END
+       || lpad(CASE WHEN kpi = 'win_rate' THEN to_char(target * 100, 'FM990.0%')
+                    ELSE to_char(target, 'FM999,999,999') END, 10) AS target,
+       lpad(CASE WHEN kpi = 'win_rate' THEN to_char(actual * 100, 'FM990.0%')
+                 WHEN abs(actual) < 1000 THEN to_char(actual, 'FM990.0')
+                 ELSE to_char(actual, 'FM999,999,999') END, 10) AS actual,
        rpad(repeat('█', greatest(0, least(20, round(attainment_ratio * 20)))::integer), 20, '░') AS progress,
-       to_char(attainment_ratio * 100, 'FM9990%') AS attained,
-       CASE WHEN kpi = 'revenue' THEN to_char(expected_today / target * 100, 'FM9990%') ELSE '' END AS expected_by_now,
+       to_char(attainment_ratio * 100, '990%') AS attained,
+       CASE WHEN kpi = 'revenue' THEN to_char(expected_today / target * 100, '990%') ELSE '' END AS by_now,
        status
 FROM kpi.goal_progress
 ORDER BY kpi <> 'revenue', kpi, team_path;
 
-\echo '  The goals, on the evening of Wednesday 18 November 2026'
+\echo
+\echo '  The goals, on the evening of Wednesday 18 November 2026; by_now: where working days say they should be'
 SELECT * FROM crm.goals;
 
 -- A day at the office: deals are opened, decided, corrected, deleted.
