@@ -530,7 +530,7 @@ SELECT count(kpi.create_kpi('wide_' || i, source => 'wide', measure => format('s
 INSERT INTO wide VALUES (1, 'ann', 10::numeric ^ 200 + 0.1, '2026-01-01'), (2, 'bob', 1, '2026-01-01'), (3, 'bob', NULL, '2026-01-01');
 INSERT INTO wide SELECT 4, 'ann', 1, '2026-01-01';
 DELETE FROM wide WHERE id = 1;
-INSERT INTO wide SELECT i, 'ann' || i, 10::numeric ^ 150 + i, '2026-01-01' FROM generate_series(1, 100) i;
+INSERT INTO wide SELECT i, 'ann' || i, repeat('7', 150)::numeric + i, '2026-01-01' FROM generate_series(1, 100) i;
 SELECT count(*) > count(DISTINCT owner) AS split, count(DISTINCT owner) AS owners FROM kpi_internal.delta WHERE owner ~ '^ann[0-9]';
 SELECT pg_relation_size(reltoastrelid) AS out_of_line FROM pg_class WHERE oid = 'kpi_internal.delta'::regclass;
 SELECT * FROM differences('wide');

@@ -86,7 +86,7 @@ insert_item(KpiStore *store, const KpiCellItem *item)
 	Datum		values[KPI_CELL_KEYS + 1];
 
 	key_values(&item->key, store->nkeys, values);
-	values[store->nkeys] = PointerGetDatum(kpi_cell_pack(item->cell));
+	values[store->nkeys] = PointerGetDatum(kpi_cell_compact(item->cell));
 	kpi_store_insert(store, values, NULL);
 }
 
@@ -101,7 +101,7 @@ update_found(KpiStore *store, const KpiCellKey *key, const KpiCell *cell)
 		return;
 	}
 	key_values(key, store->nkeys, values);
-	values[store->nkeys] = PointerGetDatum(kpi_cell_pack(cell));
+	values[store->nkeys] = PointerGetDatum(kpi_cell_compact(cell));
 	kpi_store_update_found(store, values, NULL);
 }
 

@@ -216,7 +216,7 @@ write_cell(QueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
 	if (delta->key->ndims > 0)
 		values[DELTA_DIMS] = dims_datum(from, delta->key->ndims);
 	nulls[DELTA_DIMS] = (delta->key->ndims == 0);
-	values[DELTA_CELL] = PointerGetDatum(cell);
+	values[DELTA_CELL] = PointerGetDatum(kpi_cell_compact(cell));
 	if (delta->note != NULL)
 		values[DELTA_NOTE] = CStringGetTextDatum(delta->note);
 	nulls[DELTA_NOTE] = (delta->note == NULL);
@@ -241,12 +241,11 @@ static void
 visit_delta(KpiDelta *delta, void *arg)
 {
 	QueueWriter *writer = arg;
-	KpiCell    *cell = kpi_cell_pack(delta->cell);
 
 	if (kpi_merge_failed)
 		kpi_queue_marker(delta->key->source_id, KPI_DELTA_RECOMPUTE, NULL);
-	if (cell->nstates > 0)
-		write_cell(writer, delta, cell);
+	if (!kpi_cell_is_empty(delta->cell))
+		write_cell(writer, delta, delta->cell);
 
 	if (writer->nslots >= BATCH_SIZE)
 		write_batch(writer);

@@ -12,7 +12,7 @@
  *
  * In memory a cell may carry spare room behind the last state ("used" says
  * where the states end), so that a cell can be changed in place.  What is
- * stored has none (kpi_cell_pack()).
+ * stored in our tables is compact (kpi_cell_compact()).
  *
  *-------------------------------------------------------------------------
  */
@@ -49,8 +49,18 @@ typedef struct KpiCell
 
 #define KPI_CELL_VERSION 1
 
-#define DatumGetKpiCellP(X)		((KpiCell *) PG_DETOAST_DATUM(X))
-#define DatumGetKpiCellPCopy(X) ((KpiCell *) PG_DETOAST_DATUM_COPY(X))
+/* Set in the version of a stored cell that is compact (cell_compact.c). */
+#define KPI_CELL_COMPACT 0x80
+
+/* The cell in memory form: the datum itself where it is, else a copy. */
+extern KpiCell *kpi_cell_from_datum(Datum datum);
+extern KpiCell *kpi_cell_copy_from_datum(Datum datum);
+
+/* A palloc'd value of kpi.cell to be stored, without empty states. */
+extern struct varlena *kpi_cell_compact(const KpiCell *cell);
+
+#define DatumGetKpiCellP(X)		kpi_cell_from_datum(X)
+#define DatumGetKpiCellPCopy(X) kpi_cell_copy_from_datum(X)
 #define PG_GETARG_KPI_CELL_P(n) DatumGetKpiCellP(PG_GETARG_DATUM(n))
 #define PG_GETARG_KPI_CELL_P_COPY(n) DatumGetKpiCellPCopy(PG_GETARG_DATUM(n))
 #define PG_RETURN_KPI_CELL_P(x) PG_RETURN_POINTER(x)

@@ -1,0 +1,32 @@
+--
+-- What is stored is compact and means the same as the cell in memory
+--
+CREATE TABLE compact_facts (id int, owner text, amount numeric, n int, day date);
+INSERT INTO compact_facts
+SELECT i, 'o', CASE i % 5 WHEN 0 THEN 'NaN' WHEN 1 THEN 1e300 + i WHEN 2 THEN -1e-30 * i WHEN 3 THEN NULL ELSE i - 200 END,
+       i * (-1) ^ i, '2026-01-01'::date + i % 50
+FROM generate_series(1, 400) i;
+SELECT kpi.create_source('compact', relation => 'compact_facts'::regclass::text, owner => 'owner', at => 'day') IS NOT NULL AS source;
+SELECT count(kpi.create_kpi('compact_' || i, source => 'compact', measure => m))
+FROM unnest(ARRAY['count(*)', 'sum(amount)', 'avg(n)', 'rate(n > 0, n IS NOT NULL)', 'ratio(amount, n)', 'sum(n)', 'sum(1 / (n - 7))'])
+     WITH ORDINALITY u(m, i);
+CALL kpi.refresh('compact');
+DELETE FROM compact_facts WHERE id % 3 = 0;
+UPDATE compact_facts SET amount = -amount WHERE id % 7 = 0;
+CALL kpi.refresh('compact');
+SELECT * FROM kpi.verify('compact');
+
+-- Every stored cell survives text, binary and the group operations, and takes less room than in memory
+SELECT count(*) AS cells,
+       bool_and(c.cell OPERATOR(kpi.=) c.cell::text::kpi.cell) AS text,
+       bool_and(kpi.is_empty(c.cell OPERATOR(kpi.-) c.cell)) AS inverse,
+       bool_and(pg_column_size(c.cell) < pg_column_size(c.cell::text::kpi.cell)) AS smaller
+FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id
+WHERE o.name = 'compact';
+SELECT kpi.merge(c.cell) OPERATOR(kpi.=) (SELECT kpi.merge(r.cell) FROM kpi_internal.rollup_cell r WHERE r.stream_id = c.stream_id
+       AND r.scope_kind = 1 AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0) AS months_hold_all_days
+FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id
+WHERE o.name = 'compact' GROUP BY c.stream_id;
+
+SELECT kpi.drop_source('compact', cascade => true);
+DROP TABLE compact_facts;
