@@ -275,6 +275,31 @@ SELECT kpi.resume('rf_own');
 SELECT status FROM kpi.source_status WHERE source = 'rf_own';
 SELECT * FROM kpi.verify();
 
+-- Partitions that others make are attached by anybody's refresh; resuming is the author's
+CREATE ROLE rf_other;
+SELECT kpi.grant_editor('rf_other');
+CREATE SCHEMA rf2 AUTHORIZATION rf_author;
+SET ROLE rf_author;
+CREATE TABLE rf2.facts (id int, at date) PARTITION BY RANGE (at);
+SELECT kpi.create_source('rf2', relation => 'rf2.facts', at => 'at') IS NOT NULL AS source;
+SELECT kpi.create_kpi('rf2_count', source => 'rf2', measure => 'count(*)') IS NOT NULL AS kpi;
+CALL kpi.refresh('rf2');
+RESET ROLE;
+CREATE TABLE rf2.facts_2026 PARTITION OF rf2.facts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO rf2.facts VALUES (1, '2026-05-05');
+SET ROLE rf_other;
+CALL kpi.refresh('rf2');
+SELECT kpi.resume('rf2');
+SET ROLE rf_author;
+SELECT kpi.resume('rf2');
+RESET ROLE;
+SELECT * FROM kpi.verify('rf2');
+SELECT kpi.drop_source('rf2', cascade => true);
+SELECT kpi.revoke_editor('rf_other');
+DROP SCHEMA rf2 CASCADE;
+DROP OWNED BY rf_other;
+DROP ROLE rf_other;
+
 -- Mistakes
 CALL kpi.refresh('nothing');
 SELECT * FROM kpi.verify('nothing');

@@ -133,7 +133,7 @@ begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
 		if (locked || !(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))
 			return true;
 		if ((*state)->new_leaves)
-			kpi_capture_attach(source_id, run->source->relation);
+			kpi_state_attach(source_id, run->source->relation);
 		lock_relations(run);
 		locked = true;
 		drop_snapshot(run);

@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "engine.h"
 #include "project.h"
+#include "security.h"
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -140,6 +141,16 @@ kpi_attached_relid(int32 source_id)
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 	return relid;
+}
+
+void
+kpi_state_attach(int32 source_id, const char *relation)
+{
+	KpiUser		user;
+
+	kpi_user_switch(&user, kpi_extension_owner());
+	kpi_capture_attach(source_id, relation);
+	kpi_user_restore(&user);
 }
 
 /*

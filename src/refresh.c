@@ -15,6 +15,7 @@
 #include "apply_lock.h"
 #include "apply_run.h"
 #include "apply_state.h"
+#include "def_source.h"
 #include "engine.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -194,15 +195,17 @@ reattach(int32 source_id)
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
-	kpi_capture_attach(source_id, source->relation);
+	kpi_state_attach(source_id, source->relation);
 }
 
 /* kpi.resume(source text): attaches the capture again and rebuilds. */
 Datum
 kpi_resume(PG_FUNCTION_ARGS)
 {
-	int32		source_id = kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int32		source_id = kpi_source_id(name);
 
+	kpi_require_source_rights(name);
 	(void) kpi_lock_sources(source_id);
 	reattach(source_id);
 	kpi_state_reset(source_id);
