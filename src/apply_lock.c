@@ -61,10 +61,25 @@ set_locktag(LOCKTAG *tag, int32 source_id)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) source_id, 0, KPI_LOCK_CLASS);
 }
 
+/*
+ * An expression of a source must not start a refresh, or change a definition,
+ * in the middle of one: our session's locks would not stop it.
+ */
+static void
+refuse_restricted(void)
+{
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot refresh or drop a source within security-restricted operation")));
+}
+
 void
 kpi_lock_source(int32 source_id)
 {
 	LOCKTAG		tag;
+
+	refuse_restricted();
 
 	set_locktag(&tag, source_id);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
@@ -78,6 +93,7 @@ kpi_lock_sources(int32 source_id)
 	ListCell   *lc;
 	LOCKTAG		tag;
 
+	refuse_restricted();
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -382,7 +382,7 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		entry = get_entry(trigdata->tg_relation, source_id);
 		fcinfo->flinfo->fn_extra = entry;
 	}
-	if (entry->stale)
+	if (entry->stale || (entry->proj != NULL && kpi_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
 	if (entry->state == ENTRY_BROKEN)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
@@ -390,10 +390,8 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 }
 
 static void
-capture_row(Entry *entry, TupleTableSlot *slot, int sign)
+capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
 {
-	KpiSource  *source = entry->source;
-	KpiProjection *proj = entry->proj;
 	KpiFact		fact;
 
 	for (int s = 0; s < source->nstreams; s++)
@@ -409,20 +407,25 @@ kpi_capture(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	Entry	   *entry;
+	KpiSource  *source;
+	KpiProjection *proj;
 
 	check_trigger_call(fcinfo, "capture", true);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry == NULL)
 		return PointerGetDatum(NULL);
 
+	/* An expression that writes may have the entry loaded anew. */
+	source = entry->source;
+	proj = entry->proj;
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		capture_row(entry, trigdata->tg_trigslot, 1);
+		capture_row(source, proj, trigdata->tg_trigslot, 1);
 	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		capture_row(entry, trigdata->tg_trigslot, -1);
-	else if (!kpi_projection_unchanged(entry->proj, trigdata->tg_trigslot, trigdata->tg_newslot))
+		capture_row(source, proj, trigdata->tg_trigslot, -1);
+	else if (!kpi_projection_unchanged(proj, trigdata->tg_trigslot, trigdata->tg_newslot))
 	{
-		capture_row(entry, trigdata->tg_trigslot, -1);
-		capture_row(entry, trigdata->tg_newslot, 1);
+		capture_row(source, proj, trigdata->tg_trigslot, -1);
+		capture_row(source, proj, trigdata->tg_newslot, 1);
 	}
 	return PointerGetDatum(NULL);
 }

@@ -146,8 +146,11 @@ extern char *kpi_expr_check(Oid relid, const char *text, const char *what, Oid *
 /*
  * Parses a checked expression against a relation: a planned Node whose Vars
  * have varno 1.  Column attribute numbers are added to *attrs (offset by
- * FirstLowInvalidHeapAttributeNumber).
+ * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
+ * function or type of a user, which compiling may have replaced by what it
+ * does.  Runs as the current user, who must be the source's author.
  */
-extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs, KpiExprRisk *risk);
+extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
+							  KpiExprRisk *risk, bool *user_code);
 
 #endif							/* KPI_DEF_H */

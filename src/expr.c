@@ -185,13 +185,22 @@ kpi_expr_transform(ParseState *pstate, Node *raw)
 	return node;
 }
 
-/* Parses a stored expression; pinning search_path is the caller's. */
+/*
+ * Parses a stored expression; pinning search_path is the caller's.  Its names
+ * may mean something else than when it was checked: the table's owner can
+ * change the types of columns, and others what they own.
+ */
 static Node *
 parse_stored(Oid relid, const char *text)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	Node	   *node = kpi_expr_transform(kpi_expr_pstate(rel, text), kpi_expr_raw(text));
+	ParseState *pstate = kpi_expr_pstate(rel, text);
+	Node	   *raw = kpi_expr_raw(text);
+	Node	   *node;
 
+	kpi_expr_check_names(pstate, raw);
+	node = kpi_expr_transform(pstate, raw);
+	kpi_expr_check_rights(pstate, node);
 	table_close(rel, AccessShareLock);
 	return node;
 }
@@ -222,14 +231,17 @@ kpi_expr_type(Oid relid, const char *text)
 }
 
 Node *
-kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs, KpiExprRisk *risk)
+kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
+				 KpiExprRisk *risk, bool *user_code)
 {
 	int			nest_level = pin_search_path();
 	KpiExprSite site;
 	Node	   *node;
 
 	kpi_expr_site_push(&site, text, "expression of a source", relid);
-	node = (Node *) expression_planner((Expr *) parse_stored(relid, text));
+	node = parse_stored(relid, text);
+	*user_code = (kpi_expr_risk(node) == KPI_EXPR_USER);
+	node = (Node *) expression_planner((Expr *) node);
 	convert_saop_to_hashed_saop(node);
 	kpi_expr_site_pop(&site);
 	AtEOXact_GUC(true, nest_level);

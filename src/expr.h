@@ -49,7 +49,7 @@ extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
 
-/* The type of a checked expression; runs no function of a user. */
+/* The type of a checked expression.  Call it as the author. */
 extern Oid	kpi_expr_type(Oid relid, const char *text);
 
 /* ---- expr_check.c ---- */
@@ -59,6 +59,13 @@ extern KpiExpr kpi_expr_check_raw(KpiExprSite *site, Node *raw);
 
 /* kpi_expr_check() with all that is known of the result. */
 extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what);
+
+/*
+ * What may have changed since a stored expression was checked: before its
+ * names are looked up, and after that.
+ */
+extern void kpi_expr_check_names(ParseState *pstate, Node *raw);
+extern void kpi_expr_check_rights(ParseState *pstate, Node *node);
 
 /* ---- expr_risk.c ---- */
 

@@ -4,9 +4,10 @@
  *	  Checks of expressions that users write.
  *
  * Called by the functions that define sources and KPIs, as the source's
- * author (kpi_user_switch()): folding constants runs functions.  Everything a
- * stored expression must hold to is checked here, once; compiling relies on
- * it.
+ * author (kpi_user_switch()): folding constants runs functions.  What may
+ * change later, as others change what they own (kpi_expr_check_names() and
+ * kpi_expr_check_rights()), is checked again at every compilation; the rest
+ * cannot, as what is stored is the checked expression's deparsed text.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +23,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -98,6 +100,19 @@ row_walker(Node *node, ParseState *pstate)
 	return expression_tree_walker(node, row_walker, pstate);
 }
 
+static void
+refuse_superuser(const char *kind, const char *name, Oid owner)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s %s would run with the rights of a superuser", kind, name),
+			 errdetail("The source's author is superuser \"%s\", the %s belongs to role \"%s\".",
+					   GetUserNameFromId(GetUserId(), false), kind,
+					   GetUserNameFromId(owner, false)),
+			 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
+					 GetUserNameFromId(owner, false))));
+}
+
 /*
  * Refuses functions the author may not call, and those that would run with
  * more rights than their owner's: whoever owns a function can replace it.
@@ -129,16 +144,46 @@ function_checker(Oid funcid, void *context)
 				 errmsg("function %s() is temporary", get_func_name(funcid)),
 				 errhint("Create the function in a schema that stays.")));
 	if (superuser() && !superuser_arg(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function %s would run with the rights of a superuser",
-						format_procedure_qualified(funcid)),
-				 errdetail("The source's author is superuser \"%s\", the function belongs to role \"%s\".",
-						   GetUserNameFromId(GetUserId(), false),
-						   GetUserNameFromId(owner, false)),
-				 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
-						 GetUserNameFromId(owner, false))));
+		refuse_superuser("function", format_procedure_qualified(funcid), owner);
 	return false;
+}
+
+/*
+ * The same for a type that is written or converted to, as a domain's owner can
+ * add a constraint.  Enums have no code.
+ */
+static void
+check_type_owner(Oid type)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (type < FirstNormalObjectId || !superuser() || type_is_enum(type))
+		return;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	owner = ((Form_pg_type) GETSTRUCT(tuple))->typowner;
+	ReleaseSysCache(tuple);
+	if (!superuser_arg(owner))
+		refuse_superuser("type", format_type_be_qualified(type), owner);
+}
+
+/* Literals are read, and so their types' code is run, while parsing. */
+static bool
+type_name_walker(Node *node, ParseState *pstate)
+{
+	if (node == NULL)
+		return false;
+
+	if (IsA(node, TypeCast))
+	{
+		Oid			type = LookupTypeNameOid(pstate, ((TypeCast *) node)->typeName, true);
+
+		if (OidIsValid(type))
+			check_type_owner(type);
+	}
+	return raw_expression_tree_walker(node, type_name_walker, pstate);
 }
 
 static bool
@@ -189,6 +234,8 @@ access_walker(Node *node, ParseState *pstate)
 		return false;
 
 	(void) check_functions_in_node(node, function_checker, NULL);
+	if (IsA(node, CoerceToDomain))
+		check_type_owner(exprType(node));
 	check_collation(node, pstate);
 	if (!IsA(node, List) && !IsA(node, CaseWhen))
 	{
@@ -303,6 +350,21 @@ check_immutable(ParseState *pstate, Node *node)
 			 errhint("What a row means must not change by itself.")));
 }
 
+/* ---- what does not stay as it was checked ---- */
+
+void
+kpi_expr_check_names(ParseState *pstate, Node *raw)
+{
+	(void) type_name_walker(raw, pstate);
+}
+
+void
+kpi_expr_check_rights(ParseState *pstate, Node *node)
+{
+	(void) access_walker(node, pstate);
+	check_immutable(pstate, node);
+}
+
 /* ---- the whole ---- */
 
 /* Constants are printed so that they read the same in every session. */
@@ -340,10 +402,10 @@ kpi_expr_check_raw(KpiExprSite *site, Node *raw)
 	Node	   *node;
 
 	(void) raw_walker(raw, pstate);
+	kpi_expr_check_names(pstate, raw);
 	node = kpi_expr_transform(pstate, raw);
 	(void) row_walker(node, pstate);
-	(void) access_walker(node, pstate);
-	check_immutable(pstate, node);
+	kpi_expr_check_rights(pstate, node);
 
 	expr.text = deparse(node, rel);
 	expr.type = exprType(node);

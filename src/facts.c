@@ -20,6 +20,8 @@
 #include "facts.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "security.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -50,6 +52,19 @@ day_expression(Oid at_type, const char *at, const char *time_zone)
 					 errhint("Give the source a time of type timestamptz, timestamp or date with kpi.alter_source().")));
 	}
 	return NULL;
+}
+
+/* Parsing calls input functions of literals, and those the author's domains. */
+static Oid
+time_type(const KpiSource *source, Oid relid, const char *at)
+{
+	KpiUser		user;
+	Oid			type;
+
+	kpi_user_switch(&user, get_role_oid(source->author, false));
+	type = kpi_expr_type(relid, at);
+	kpi_user_restore(&user);
+	return type;
 }
 
 static void
@@ -87,7 +102,7 @@ kpi_facts_query(const KpiSource *source, const KpiStream *stream,
 	appendStringInfo(&sql, "SELECT %s AS owner,\n       (%s) AS at,\n       %s AS day",
 					 stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner),
 					 stream->at,
-					 day_expression(kpi_expr_type(relid, stream->at), stream->at,
+					 day_expression(time_type(source, relid, stream->at), stream->at,
 									source->time_zone));
 	for (int i = 0; i < source->ndims; i++)
 		appendStringInfo(&sql, ",\n       (%s) AS %s", source->dim_exprs[i],

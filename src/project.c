@@ -84,6 +84,7 @@ struct KpiProjection
 	ExprContext *econtext;
 	Oid			author;
 	bool		has_user_code;
+	bool		is_busy;		/* a user's function is running in it */
 	ExprState  *filter;			/* or NULL */
 	int			ndims;
 	ProjectedValue *dims;
@@ -123,6 +124,7 @@ typedef struct CompileState
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
+	bool		user_code;		/* of the expression compiled last */
 } CompileState;
 
 /* ---------------- compiling ---------------- */
@@ -132,6 +134,7 @@ note_risk(CompileState *cs, Node *node)
 {
 	KpiExprRisk risk = kpi_expr_risk(node);
 
+	cs->proj->has_user_code |= cs->user_code;
 	cs->risk = Max(cs->risk, risk);
 	if (risk == KPI_EXPR_BUILTIN)
 		risk = kpi_guarded_risk(node, &cs->guards);
@@ -142,7 +145,7 @@ static Node *
 compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
-	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk);
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk, &cs->user_code);
 
 	note_risk(cs, node);
 	return node;
@@ -191,13 +194,13 @@ static ProjectedValue
 compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
-	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk);
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk, &cs->user_code);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
-								&cs->attrs, &risk);
+								&cs->attrs, &risk, &cs->user_code);
 
 	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
@@ -325,7 +328,6 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf)
 		cs.risk = common.risk;
 		cs.guarded_risk = common.guarded_risk;
 		compile_stream(&cs, &source->streams[s], sp);
-		proj->has_user_code |= (sp->risk == KPI_EXPR_USER);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
@@ -388,6 +390,12 @@ bool
 kpi_projection_has_user_code(KpiProjection *proj)
 {
 	return proj->has_user_code;
+}
+
+bool
+kpi_projection_is_busy(KpiProjection *proj)
+{
+	return proj->is_busy;
 }
 
 /* ---------------- evaluating ---------------- */
@@ -610,7 +618,10 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		KpiUser		user;
 
 		if (sp->risk == KPI_EXPR_USER)
+		{
 			kpi_user_switch(&user, proj->author);
+			proj->is_busy = true;
+		}
 		if (what < 0)
 			project_fact(proj, sp, fact);
 		if (what == PROJECT_ALL && fact->is_event && !fact->failed)
@@ -618,7 +629,10 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		if (what >= 0)
 			project_measure(proj, sp, what);
 		if (sp->risk == KPI_EXPR_USER)
+		{
+			proj->is_busy = false;
 			kpi_user_restore(&user);
+		}
 
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
@@ -634,6 +648,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
+		proj->is_busy = false;
 		if (kpi_error_is_fatal(edata))
 			ReThrowError(edata);
 		fact->error = edata->message ? edata->message : "";

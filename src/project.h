@@ -54,6 +54,12 @@ extern const KpiLayout *kpi_projection_layout(KpiProjection *proj, int s);
 /* Whether an expression may reach a function or a type of a user. */
 extern bool kpi_projection_has_user_code(KpiProjection *proj);
 
+/*
+ * Whether kpi_project() is under way in it: a function of the author's writes
+ * to the same table.  Such a row needs a projection of its own.
+ */
+extern bool kpi_projection_is_busy(KpiProjection *proj);
+
 /* An error that must reach the user's statement, whatever raised it. */
 extern bool kpi_error_is_fatal(const ErrorData *edata);
 

@@ -1,0 +1,168 @@
+-- Whose rights an expression has: never more than its author's, whoever
+-- writes, refreshes or looks, and whatever has changed since it was checked.
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+CREATE ROLE regress_trust_evil;
+CREATE ROLE regress_trust_super SUPERUSER;
+SELECT kpi.grant_editor('regress_trust_evil');
+CREATE SCHEMA trust_test AUTHORIZATION regress_trust_evil;
+GRANT USAGE ON SCHEMA trust_test TO PUBLIC;
+SET ROLE regress_trust_evil;
+-- notes who runs it
+CREATE TABLE trust_test.seen (what text, who name, path text);
+GRANT ALL ON trust_test.seen TO PUBLIC;
+CREATE FUNCTION trust_test.note_it(what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO trust_test.seen VALUES (what, current_user, current_setting('search_path'));
+END $$;
+CREATE FUNCTION trust_test.note(what text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM trust_test.note_it(what);
+    RETURN true;
+END $$;
+CREATE FUNCTION trust_test.check_it(i integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT trust_test.note('domain') $$;
+CREATE DOMAIN trust_test.spy AS integer CHECK (trust_test.check_it(VALUE));
+RESET ROLE;
+
+-- A function runs wherever an expression is parsed, folded or evaluated; the
+-- literal of an array of a domain already where it is parsed.
+SET ROLE regress_trust_evil;
+CREATE TABLE trust_test.deals (id integer, owner text, amount numeric, day date);
+SELECT kpi.create_source('t_evil', relation => 'trust_test.deals',
+    owner => $$CASE WHEN trust_test.note('owner') THEN owner END$$,
+    at => $$CASE WHEN '{1}'::trust_test.spy[] IS NOT NULL THEN day END$$,
+    filter => $$1::trust_test.spy IS NOT NULL$$) > 0 AS created;
+SELECT kpi.create_kpi('t_evil', source => 't_evil', measure => $$sum(CASE WHEN trust_test.note('constant') THEN amount END)$$) > 0 AS created;
+RESET ROLE;
+SELECT kpi.facts_query('t_evil') <> '' AS shown;
+SELECT kpi.facts_query('t_evil', 't_evil') <> '' AS shown;
+CALL kpi.refresh();
+INSERT INTO trust_test.deals VALUES (1, 'ann', 1, '2026-10-05'), (2, 'bob', 1, '2026-10-05');
+UPDATE trust_test.deals SET amount = 2;
+CALL kpi.refresh('t_evil');
+SELECT * FROM kpi.verify('t_evil');
+SELECT kpi.repair('t_evil');
+SELECT kpi.alter_source('t_evil', grain => 'day', filter => 'amount > 0 AND 1::trust_test.spy IS NOT NULL');
+SELECT kpi.create_kpi('t_evil_2', source => 't_evil', measure => 'count(*)') > 0 AS created;
+SELECT kpi.resume('t_evil');
+SELECT DISTINCT what, who, path FROM trust_test.seen ORDER BY 1, 2;
+-- after an error the user is who it was
+BEGIN;
+SAVEPOINT s;
+SELECT kpi.create_kpi('t_evil_3', source => 't_evil', measure => 'sum(1 / 0)');
+ROLLBACK TO s;
+SELECT current_user = session_user AS same, current_setting('search_path') AS path;
+ROLLBACK;
+SELECT kpi.drop_source('t_evil', cascade => true);
+
+-- A superuser's expression runs no code that belongs to another role, ...
+SET ROLE regress_trust_super;
+SELECT kpi.create_source('t_super', relation => 'trust_test.deals', at => 'day', filter => $$trust_test.note('x')$$);
+SELECT kpi.create_source('t_super', relation => 'trust_test.deals', at => 'day', filter => $$id::trust_test.spy > 0$$);
+SELECT kpi.create_source('t_super', relation => 'trust_test.deals', at => 'day', filter => $$ARRAY[id]::trust_test.spy[] IS NOT NULL$$);
+
+-- ... also not what came under its names later: the owner of the table gives
+-- a column another type, ...
+TRUNCATE trust_test.seen;
+SELECT kpi.create_source('t_super', relation => 'trust_test.deals', owner => 'owner', at => 'day', filter => 'amount > 0') > 0 AS created;
+SELECT kpi.create_kpi('t_super', source => 't_super', measure => 'count(*)') > 0 AS created;
+CALL kpi.refresh('t_super');
+SET ROLE regress_trust_evil;
+CREATE TYPE trust_test.trap AS (n numeric);
+CREATE FUNCTION trust_test.spring(trust_test.trap) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM trust_test.note('cast');
+    RETURN 1;
+END $$;
+CREATE CAST (trust_test.trap AS numeric) WITH FUNCTION trust_test.spring(trust_test.trap) AS IMPLICIT;
+ALTER TABLE trust_test.deals ALTER amount TYPE trust_test.trap USING ROW(amount)::trust_test.trap;
+INSERT INTO trust_test.deals VALUES (3, 'ann', ROW(1), '2026-10-05');
+SET ROLE regress_trust_super;
+CALL kpi.refresh('t_super');
+SELECT kpi.resume('t_super');
+SELECT source, status, reason FROM kpi.source_status WHERE source = 't_super';
+SELECT kpi.drop_source('t_super', cascade => true);
+-- ... or replaces what stood in its schema
+SET ROLE regress_trust_evil;
+ALTER TABLE trust_test.deals ALTER amount TYPE numeric USING (amount).n;
+SET ROLE regress_trust_super;
+CREATE FUNCTION trust_test.net(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 1.19';
+SELECT kpi.create_source('t_super', relation => 'trust_test.deals', owner => 'owner', at => 'day') > 0 AS created;
+SELECT kpi.create_kpi('t_super', source => 't_super', measure => 'sum(trust_test.net(amount))') > 0 AS created;
+CALL kpi.refresh('t_super');
+SELECT round(value, 2) FROM kpi.team_daily WHERE kpi = 't_super' AND team = 'company';
+SET ROLE regress_trust_evil;
+DROP FUNCTION trust_test.net(numeric);
+CREATE FUNCTION trust_test.net(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM trust_test.note('replaced');
+    RETURN 1;
+END $$;
+INSERT INTO trust_test.deals VALUES (4, 'ann', 1, '2026-10-05');
+SET ROLE regress_trust_super;
+CALL kpi.refresh('t_super');
+SELECT kpi.drop_source('t_super', cascade => true);
+SELECT * FROM trust_test.seen;
+RESET ROLE;
+
+-- What a role may use as author is looked at again as well.
+SET ROLE regress_trust_evil;
+CREATE FUNCTION trust_test.half(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 / 2; END';
+SELECT kpi.create_source('t_own', relation => 'trust_test.deals', owner => 'owner', at => 'day') > 0 AS created;
+SELECT kpi.create_kpi('t_own', source => 't_own', measure => 'sum(trust_test.half(amount))') > 0 AS created;
+INSERT INTO trust_test.deals VALUES (5, 'ann', 1, '2026-10-05');
+ALTER FUNCTION trust_test.half(numeric) VOLATILE;
+INSERT INTO trust_test.deals VALUES (6, 'ann', 1, '2026-10-05');
+CALL kpi.refresh('t_own');
+ALTER FUNCTION trust_test.half(numeric) IMMUTABLE;
+SELECT kpi.resume('t_own');
+SELECT value FROM kpi.team_daily WHERE kpi = 't_own' AND team = 'company';
+SELECT kpi.drop_source('t_own', cascade => true);
+
+-- An expression that writes to its own table, or to another source, or starts
+-- a refresh, spoils nobody's numbers.
+CREATE TABLE trust_test.other (id integer, owner text, day date);
+CREATE FUNCTION trust_test.write_more(i integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF i BETWEEN 1 AND 3 THEN
+        INSERT INTO trust_test.deals SELECT i * 10, repeat('x', 3000) || n, 1, '2026-10-06' FROM generate_series(1, 3) n;
+        INSERT INTO trust_test.deals SELECT i + 1, repeat('y', 3000), 1, '2026-10-06' WHERE i < 3;
+        GRANT SELECT ON trust_test.deals TO regress_trust_evil;
+        INSERT INTO trust_test.other VALUES (i, 'ann', '2026-10-06');
+    END IF;
+    IF i = 7 THEN
+        CALL kpi.refresh('t_own');
+    END IF;
+    IF i = 8 THEN
+        PERFORM kpi.drop_source('t_other', cascade => true);
+    END IF;
+END $$;
+CREATE FUNCTION trust_test.writes(i integer, t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM trust_test.write_more(i);
+    RETURN upper(t) || i;
+END $$;
+TRUNCATE trust_test.deals;
+SELECT kpi.create_source('t_own', relation => 'trust_test.deals', at => 'day', owner => $$lower(owner) || left(trust_test.writes(id, owner), 5)$$,
+    dimensions => '{"a": "left(owner, 9) || id::text", "b": "left(trust_test.writes(-id, owner), 9)"}') > 0 AS created;
+SELECT kpi.create_kpi('t_own', source => 't_own', measure => 'sum(amount)') > 0 AS created;
+SELECT kpi.create_source('t_other', relation => 'trust_test.other', owner => 'owner', at => 'day') > 0 AS created;
+SELECT kpi.create_kpi('t_other', source => 't_other', measure => 'count(*)') > 0 AS created;
+CALL kpi.refresh();
+INSERT INTO trust_test.deals VALUES (1, 'ann', 1, '2026-10-06');
+UPDATE trust_test.deals SET id = 0, amount = 5 WHERE id IN (1, 2, 3);
+INSERT INTO trust_test.deals VALUES (7, 'ann', 100, '2026-10-06'), (8, 'ann', 100, '2026-10-06');
+UPDATE trust_test.deals SET id = 3 WHERE owner = 'ann' AND id = 0;
+CALL kpi.refresh();
+SELECT source, status, facts_ignored, last_fact_error FROM kpi.source_status WHERE source IN ('t_own', 't_other') ORDER BY 1;
+SELECT kpi, value FROM kpi.team_daily WHERE kpi IN ('t_own', 't_other') AND team = 'company' ORDER BY 1;
+SELECT sum(amount) FILTER (WHERE id NOT IN (7, 8)) FROM trust_test.deals;
+SELECT count(*) FROM trust_test.other;
+SELECT * FROM kpi.verify('t_other');
+SELECT kpi.drop_source('t_own', cascade => true);
+SELECT kpi.drop_source('t_other', cascade => true);
+RESET ROLE;
+
+SELECT kpi.revoke_reader('regress_trust_evil');
+DROP SCHEMA trust_test CASCADE;
+DROP ROLE regress_trust_evil, regress_trust_super;
