@@ -18,6 +18,20 @@ my $node = new_node('random');
 my %active = map { $_ => 1 } qw(revenue won win_rate size created spend per_won);
 my @teams = qw(emea dach uk apac);
 my @members = qw(alice bob carol dave erin);
+# What KPIs may be altered to, and the facts that count then.
+my $of_deals = 'SELECT owner_id, closed_at, product, 1, NULL FROM crm.deals';
+my %original = map { $_ => $KPI{$_}{facts} } keys %KPI;
+my @alterations = (
+	[ 'won', q{filter => $$stage = 'lost'$$}, "$of_deals WHERE stage = 'lost'" ],
+	[ 'won', q{filter => ''}, $of_deals ],
+	[ 'won', q{filter => $$stage = 'won'$$}, $original{won} ],
+	[ 'created', q{at => 'closed_at'}, $of_deals ],
+	[ 'created', q{at => 'created_at'}, $original{created} ],
+	[ 'sourced', q{owner => 'owner_id'}, $original{sourced} =~ s/sdr_id/owner_id/r ],
+	[ 'sourced', q{owner => 'sdr_id'}, $original{sourced} ],
+	[ 'size', q{measure => 'avg(quantity)'},
+		'SELECT owner_id, closed_at, product, quantity, 1 FROM crm.deals WHERE quantity IS NOT NULL' ],
+	[ 'size', q{measure => 'avg(amount)'}, $original{size} ]);
 my $team_number = 0;
 my $goal_number = 0;
 
@@ -164,7 +178,35 @@ sub change_kpis
 	}
 	return '' if grep { !$active{$_} } @{ $KPI{$kpi}{quotient} // [] };
 	$active{$kpi} = 1;
+	$KPI{$kpi}{facts} = $original{$kpi};
 	return "SELECT kpi.create_kpi('$kpi', $KPI{$kpi}{create});";
+}
+
+# What a KPI, its source or the calendar means changes under the facts.
+sub change_meaning
+{
+	my $what = rand;
+
+	if ($what < 0.6)
+	{
+		my ($kpi, $argument, $facts) = @{ pick(@alterations) };
+		return '' if !$active{$kpi};
+		$KPI{$kpi}{facts} = $facts;
+		return "SELECT kpi.alter_kpi('$kpi', $argument);";
+	}
+	if ($what < 0.8)
+	{
+		my $filter = pick('', q{quantity > 3}, q{product IS DISTINCT FROM 'p2'});
+		$deals = $filter ? "(SELECT * FROM crm.deals WHERE $filter) AS deals" : 'crm.deals';
+		return "SELECT kpi.alter_source('deals', filter => \$\$$filter\$\$);";
+	}
+	if ($what < 0.9)
+	{
+		$time_zone = pick('UTC', 'America/New_York', 'Asia/Tokyo');
+		return "SELECT kpi.alter_calendar('default', time_zone => '$time_zone');";
+	}
+	$week_start = pick(0, 5, 6);
+	return "SELECT kpi.alter_calendar('default', week_start => '" . (qw(monday . . . . saturday sunday))[$week_start] . "');";
 }
 
 sub change_goals
@@ -225,7 +267,8 @@ sub round
 		push @script, 'CALL kpi.refresh();' if $what >= 0.65 && $what < 0.73;
 		push @script, change_organisation() if $what >= 0.73 && $what < 0.85;
 		push @script, change_kpis() if $what >= 0.85 && $what < 0.93;
-		push @script, change_goals() if $what >= 0.93;
+		push @script, change_meaning() if $what >= 0.93 && $what < 0.96;
+		push @script, change_goals() if $what >= 0.96;
 	}
 	return join "\n", @script;
 }

@@ -11,7 +11,13 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql is_exact %KPI);
+our @EXPORT = qw(new_node create_company difference_sql is_exact %KPI $deals $time_zone $week_start);
+
+# What the definitions say besides the KPIs: which rows of crm.deals count, and
+# how the calendar cuts days and weeks (days that a week begins after Monday).
+our $deals = 'crm.deals';
+our $time_zone = 'UTC';
+our $week_start = 0;
 
 # The KPIs of the company: how they are created, and for the oracle a SELECT of
 # one row per fact: owner, time, product, and the fact's share of the numerator
@@ -55,7 +61,7 @@ our %KPI = (
 	spend => {
 		create => q{source => 'costs', measure => 'sum(cost)', direction => 'down'},
 		team => 1,
-		facts => q{SELECT team, day::timestamptz, NULL, CASE WHEN cost NOT IN ('NaN', 'Infinity', '-Infinity') THEN cost END, NULL
+		facts => q{SELECT team, day::timestamp AT TIME ZONE 'ZONE', NULL, CASE WHEN cost NOT IN ('NaN', 'Infinity', '-Infinity') THEN cost END, NULL
 			FROM crm.costs WHERE cost IS NOT NULL},
 	},
 	per_won => {
@@ -148,6 +154,8 @@ sub difference_sql
 						FROM number WHERE kpi = '$two' AND $dims) y
 			 USING (scope, key, grain, start, d, v)) j"
 	} grep { $KPI{$_}{quotient} } @kpis;
+	$facts =~ s/crm\.deals/$deals/g;
+	$facts =~ s/'ZONE'/'$time_zone'/g;
 	my $actual = join "\nUNION ALL\n", map {
 		my ($grain, $scope) = @$_;
 		"SELECT kpi, '$scope', $scope, grain, period_start, NULL, NULL, value, numerator, denominator, facts
@@ -158,13 +166,14 @@ sub difference_sql
 	WITH RECURSIVE fact (kpi, of_team, owner, at, b, num, den) AS ($facts),
 	-- each fact with its day and the team it counts for: (unassigned) if none
 	placed AS (
-		SELECT f.*, f.at::date AS day,
+		SELECT f.*, d.day,
 			   coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) AS team_id
 		FROM fact f
+			 CROSS JOIN LATERAL (SELECT (f.at AT TIME ZONE '$time_zone')::date AS day) d
 			 LEFT JOIN kpi.team t ON f.of_team AND t.key = f.owner
 			 LEFT JOIN kpi.member p ON NOT f.of_team AND p.key = f.owner
 			 LEFT JOIN kpi.membership m ON m.member_id = p.id
-				 AND f.at::date <@ daterange(m.since, m.until)),
+				 AND d.day <@ daterange(m.since, m.until)),
 	up (day, team_id, ancestor_id) AS (
 		SELECT DISTINCT day, team_id, team_id FROM placed
 		UNION
@@ -177,7 +186,9 @@ sub difference_sql
 		UNION ALL
 		SELECT p.*, 'member', p.owner FROM placed p JOIN kpi.member m ON m.key = p.owner WHERE NOT p.of_team),
 	number (kpi, scope, key, grain, start, dim, dim_value, value, num, den, facts) AS (
-		SELECT kpi, scope, key, g, date_trunc(g, day::timestamp)::date, d.dim, d.dim_value,
+		SELECT kpi, scope, key, g,
+			   CASE g WHEN 'week' THEN date_trunc(g, (day - $week_start)::timestamp)::date + $week_start
+					  ELSE date_trunc(g, day::timestamp)::date END, d.dim, d.dim_value,
 			   CASE WHEN sum(den) IS NULL THEN sum(num) ELSE sum(num) / nullif(sum(den), 0) END,
 			   CASE WHEN sum(den) IS NOT NULL THEN sum(num) END, sum(den), count(*)
 		FROM scoped, unnest('{day,week,month,quarter,year}'::text[]) AS g,
