@@ -11,8 +11,11 @@
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start
  * even where the author has the TRIGGER privilege only.  The rights that CREATE
- * TRIGGER asks for are checked all the same, for the current user.  Each
- * depends on the extension, so that DROP EXTENSION drops it without CASCADE.
+ * TRIGGER asks for are checked all the same, for the current user; whoever
+ * switched to the extension's owner has checked the author's rights before.
+ * Each depends on the extension, so that DROP EXTENSION drops it without
+ * CASCADE.  A trigger counts as ours only if it has our name and does exactly
+ * what ours do: the table's owner may have made another.
  *
  * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
  * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes.
@@ -65,6 +68,12 @@ static const TriggerForm truncate_form = {
 	TRIGGER_TYPE_TRUNCATE
 };
 
+char *
+kpi_capture_trigger_name(int32 source_id, bool for_row)
+{
+	return psprintf(for_row ? row_form.name_format : truncate_form.name_format, source_id);
+}
+
 /* Looked up without asking for USAGE on the schema. */
 static Oid
 trigger_function(const TriggerForm *form)
@@ -82,10 +91,25 @@ trigger_function(const TriggerForm *form)
 	return function;
 }
 
-/*
- * A copy of a table's trigger of this form for this source, or NULL.  Another
- * trigger that has taken the name is an error: it was not made by us.
- */
+/* Whether a trigger of our name does what we would have it do. */
+static bool
+is_our_trigger(Relation pg_trigger, HeapTuple tuple, int32 source_id, const TriggerForm *form)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+	int16		type = form->events | (form->row ? TRIGGER_TYPE_ROW : 0);
+	char	   *argument = psprintf("%d", source_id);
+	Datum		args;
+	bool		isnull;
+
+	if (trigger->tgfoid != trigger_function(form) || trigger->tgtype != type ||
+		trigger->tgattr.dim1 != 0 || trigger->tgnargs != 1 ||
+		!heap_attisnull(tuple, Anum_pg_trigger_tgqual, NULL))
+		return false;
+	args = heap_getattr(tuple, Anum_pg_trigger_tgargs, RelationGetDescr(pg_trigger), &isnull);
+	return !isnull && strcmp(VARDATA_ANY(DatumGetByteaPP(args)), argument) == 0;
+}
+
+/* A copy of the trigger that has the name of ours on a table, or NULL. */
 static HeapTuple
 find_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm *form)
 {
@@ -104,14 +128,6 @@ find_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm 
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
-
-	if (HeapTupleIsValid(tuple) &&
-		((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid != trigger_function(form))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
-						name, get_rel_name(relid)),
-				 errhint("Rename or drop it: pg_kpi needs the name.")));
 	return tuple;
 }
 
@@ -161,6 +177,12 @@ ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerFor
 {
 	HeapTuple	tuple = find_trigger(pg_trigger, relid, source_id, form);
 
+	if (HeapTupleIsValid(tuple) && !is_our_trigger(pg_trigger, tuple, source_id, form))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
+						kpi_capture_trigger_name(source_id, form->row), get_rel_name(relid)),
+				 errhint("Rename or drop it: pg_kpi needs the name.")));
 	if (HeapTupleIsValid(tuple))
 		enable_always(pg_trigger, tuple);
 	else if (create)
@@ -251,7 +273,7 @@ append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, c
 {
 	HeapTuple	tuple = find_trigger(pg_trigger, leaf, source_id, form);
 
-	if (!HeapTupleIsValid(tuple) ||
+	if (!HeapTupleIsValid(tuple) || !is_our_trigger(pg_trigger, tuple, source_id, form) ||
 		((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled != TRIGGER_FIRES_ALWAYS)
 		return false;
 	appendStringInfo(state, "%s%u%c", state->len > 0 ? " " : "",

@@ -329,9 +329,12 @@ get_entry(Relation rel, int32 source_id)
 
 /* ---------------- the triggers ---------------- */
 
-/* The source's id, or 0 when the argument is none of ours. */
+/*
+ * The source's id, or 0 when the trigger is none of ours: only one of a table
+ * can have our name, so that no row counts twice.
+ */
 static int32
-trigger_source_id(const Trigger *trigger)
+trigger_source_id(const Trigger *trigger, bool for_row)
 {
 	char	   *end;
 	long		id;
@@ -339,7 +342,10 @@ trigger_source_id(const Trigger *trigger)
 	if (trigger->tgnargs != 1)
 		return 0;
 	id = strtol(trigger->tgargs[0], &end, 10);
-	return *end == '\0' && id > 0 && id <= PG_INT32_MAX ? (int32) id : 0;
+	if (*end != '\0' || id <= 0 || id > PG_INT32_MAX ||
+		strcmp(trigger->tgname, kpi_capture_trigger_name((int32) id, for_row)) != 0)
+		return 0;
+	return (int32) id;
 }
 
 static void
@@ -375,7 +381,8 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 
 	if (entry == NULL)
 	{
-		int32		source_id = trigger_source_id(trigdata->tg_trigger);
+		int32		source_id = trigger_source_id(trigdata->tg_trigger,
+												  TRIGGER_FIRED_FOR_ROW(trigdata->tg_event));
 
 		if (source_id == 0)
 			return NULL;

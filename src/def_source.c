@@ -143,16 +143,32 @@ kpi_require_source_rights(const char *name)
 	require_author(read_row(name));
 }
 
+/*
+ * Locks the source's table, unless it is another that has come under its name,
+ * on which the author has no rights: nobody must wait for such a lock.
+ */
+static bool
+lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
+{
+	Oid			author = get_role_oid(row->author, true);
+
+	if (!OidIsValid(row->relid) ||
+		(row->relid != kpi_attached_relid(row->id) &&
+		 !(OidIsValid(author) && kpi_source_table_has_rights(row->relid, author))))
+		return false;
+	kpi_source_table_lock(row->relid, lockmode);
+	return true;
+}
+
 KpiSourceRow *
 kpi_source_row_open(const char *name, bool need_table)
 {
 	KpiSourceRow *row = read_row(name);
 
 	require_author(row);
-	if (OidIsValid(row->relid))
+	if (lock_table(row, ShareRowExclusiveLock))
 	{
 		/* What the source says may have changed while we waited. */
-		kpi_source_table_lock(row->relid, ShareRowExclusiveLock);
 		row = read_row(name);
 	}
 	if (need_table)
@@ -554,8 +570,7 @@ kpi_drop_source(PG_FUNCTION_ARGS)
 	require_author(row);
 	kpi_lock_source(row->id);
 	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
-	if (OidIsValid(row->relid))
-		kpi_source_table_lock(row->relid, AccessExclusiveLock);
+	(void) lock_table(row, AccessExclusiveLock);
 	row = kpi_source_row_open(row->name, false);
 
 	kpi_spi_begin(&spi);

@@ -31,6 +31,9 @@ extern void kpi_capture_flush_now(void);
  * kpi.create_source(), kpi.resume() and by refresh when leaves came.
  */
 extern void kpi_capture_attach(int32 source_id, const char *relation);
+
+/* The name of the row trigger, or of the TRUNCATE trigger, of a source. */
+extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);
 extern void kpi_capture_detach(int32 source_id, const char *relation);
 
 /*

@@ -29,6 +29,17 @@ PG_FUNCTION_INFO_V1(kpi_check_reference);
 /* While kpi_restore_builtin() writes what a dump says. */
 static bool restoring = false;
 
+/* These triggers run SQL as the owner of the extension: never for a user's table. */
+static void
+check_our_table(Relation rel)
+{
+	if (rel->rd_rel->relowner != kpi_extension_owner())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" does not belong to extension \"pg_kpi\"",
+						RelationGetRelationName(rel))));
+}
+
 /*
  * BEFORE INSERT ROW trigger for tables in which CREATE EXTENSION puts rows
  * itself (kpi_internal.restore_builtin()).  A dump holds those rows too, as
@@ -53,12 +64,7 @@ kpi_restore_builtin(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		elog(ERROR, "kpi_internal.restore_builtin() must be called as a trigger before insert");
 
-	/* It writes as the owner of the extension: never to a user's table. */
-	if (trigdata->tg_relation->rd_rel->relowner != kpi_extension_owner())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("table \"%s\" does not belong to extension \"pg_kpi\"",
-						RelationGetRelationName(trigdata->tg_relation))));
+	check_our_table(trigdata->tg_relation);
 
 	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	initStringInfo(&sql);
@@ -124,6 +130,7 @@ kpi_check_reference(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	rel = trigdata->tg_relation;
+	check_our_table(rel);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	column = trigdata->tg_trigger->tgargs[0];

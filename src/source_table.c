@@ -141,12 +141,18 @@ check_one(Oid relid, bool is_target)
 	ReleaseSysCache(tuple);
 }
 
+bool
+kpi_source_table_has_rights(Oid relid, Oid role)
+{
+	return kpi_class_ownercheck(relid, role) ||
+		(pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK &&
+		 pg_class_aclcheck(relid, role, ACL_TRIGGER) == ACLCHECK_OK);
+}
+
 void
 kpi_source_table_check_role(Oid relid, Oid role)
 {
-	if (!kpi_class_ownercheck(relid, role) &&
-		(pg_class_aclcheck(relid, role, ACL_SELECT) != ACLCHECK_OK ||
-		 pg_class_aclcheck(relid, role, ACL_TRIGGER) != ACLCHECK_OK))
+	if (!kpi_source_table_has_rights(relid, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table \"%s\"", get_rel_name(relid)),

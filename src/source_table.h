@@ -21,6 +21,9 @@ extern Oid	kpi_source_table_open(const char *name);
 /* "schema.table", quoted. */
 extern char *kpi_source_table_name(Oid relid);
 
+/* Whether the role owns the table, or has SELECT and TRIGGER on it. */
+extern bool kpi_source_table_has_rights(Oid relid, Oid role);
+
 /* Error unless the role may have a source on the table. */
 extern void kpi_source_table_check_role(Oid relid, Oid role);
 

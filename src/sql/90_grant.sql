@@ -71,7 +71,8 @@ COMMENT ON FUNCTION kpi.revoke_editor(text) IS
 'Takes from a role what kpi.grant_editor() gave it beyond reading: it stays a reader. Errors: as kpi.grant_reader()';
 
 -- The algebra of cells stays open to all who can name it: it only computes,
--- and the facts query runs it with the rights of a source's author.
+-- and the facts query runs it with the rights of a source's author.  So do the
+-- triggers of facts tables, for whoever attaches a partition.
 DO $$
 DECLARE
     item regprocedure;
@@ -80,7 +81,8 @@ BEGIN
         SELECT p.oid
           FROM pg_catalog.pg_proc p
          WHERE p.pronamespace IN ('kpi'::regnamespace, 'kpi_internal'::regnamespace)
-           AND p.prokind <> 'a' AND p.prorettype <> 'trigger'::regtype
+           AND p.prokind <> 'a'
+           AND NOT (p.prorettype = 'trigger'::regtype AND p.pronamespace = 'kpi'::regnamespace)
            AND p.prorettype <> 'kpi.cell'::regtype
            AND NOT ('kpi.cell'::regtype = ANY (p.proargtypes::oid[]))
     LOOP
