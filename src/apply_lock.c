@@ -85,6 +85,16 @@ kpi_lock_source(int32 source_id)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+void
+kpi_lock_all_sources(void)
+{
+	List	   *ids = sources_to_lock(0);
+	ListCell   *lc;
+
+	foreach(lc, ids)
+		kpi_lock_source(lfirst_int(lc));
+}
+
 List *
 kpi_lock_sources(int32 source_id)
 {
@@ -114,10 +124,7 @@ kpi_lock_sources(int32 source_id)
 			LockRelease(&tag, ExclusiveLock, false);
 		}
 		foreach(lc, wanted)
-		{
-			set_locktag(&tag, lfirst_int(lc));
-			(void) LockAcquire(&tag, ExclusiveLock, false, false);
-		}
+			kpi_lock_source(lfirst_int(lc));
 		locked = wanted;
 		wanted = sources_to_lock(source_id);
 	}

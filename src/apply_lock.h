@@ -25,5 +25,6 @@ extern List *kpi_lock_sources(int32 source_id);
  * waiting until the transaction ends: for who drops what they write to.
  */
 extern void kpi_lock_source(int32 source_id);
+extern void kpi_lock_all_sources(void);
 
 #endif							/* KPI_APPLY_LOCK_H */

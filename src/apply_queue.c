@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Columns of kpi_internal.delta. */
 enum
@@ -108,6 +109,26 @@ read_marker(TupleTableSlot *slot, bool *recompute, char **suspend)
 			TextDatumGetCString(slot->tts_values[DELTA_NOTE]);
 }
 
+/* The scan's next row of this source. */
+static bool
+next_row(TableScanDesc scan, TupleTableSlot *slot, int32 source_id)
+{
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		if (DatumGetInt32(slot->tts_values[DELTA_SOURCE]) == source_id)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_marker(TupleTableSlot *slot)
+{
+	return DatumGetChar(slot->tts_values[DELTA_KIND]) != KPI_DELTA_CELL;
+}
+
 KpiQueue *
 kpi_queue_consume(KpiRun *run)
 {
@@ -122,23 +143,18 @@ kpi_queue_consume(KpiRun *run)
 	queue->dict = kpi_dict_create(run->mcxt);
 
 	scan = table_beginscan(rel, run->snapshot, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (next_row(scan, slot, run->source->id))
 	{
-		MemoryContext old;
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(slot);
-		if (DatumGetInt32(slot->tts_values[DELTA_SOURCE]) != run->source->id)
-			continue;
-		if (DatumGetChar(slot->tts_values[DELTA_KIND]) == KPI_DELTA_CELL)
+		if (is_marker(slot))
+			read_marker(slot, &queue->recompute, &queue->suspend);
+		else
 		{
-			old = MemoryContextSwitchTo(row_cxt);
+			MemoryContext old = MemoryContextSwitchTo(row_cxt);
+
 			merge_delta(run, queue, slot);
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(row_cxt);
 		}
-		else
-			read_marker(slot, &queue->recompute, &queue->suspend);
 		simple_heap_delete(rel, &slot->tts_tid);
 		run->ndeltas++;
 	}
@@ -159,17 +175,31 @@ kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspe
 
 	*recompute = false;
 	*suspend = NULL;
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (next_row(scan, slot, source_id))
 	{
-		CHECK_FOR_INTERRUPTS();
-		slot_getsomeattrs(slot, DELTA_KIND + 1);
-		if (DatumGetInt32(slot->tts_values[DELTA_SOURCE]) != source_id ||
-			DatumGetChar(slot->tts_values[DELTA_KIND]) == KPI_DELTA_CELL)
-			continue;
-		slot_getallattrs(slot);
-		read_marker(slot, recompute, suspend);
+		if (is_marker(slot))
+			read_marker(slot, recompute, suspend);
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, AccessShareLock);
+}
+
+void
+kpi_queue_forget(int32 source_id, bool markers_only)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), RowExclusiveLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+
+	while (next_row(scan, slot, source_id))
+	{
+		if (is_marker(slot) || !markers_only)
+			simple_heap_delete(rel, &slot->tts_tid);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
 }

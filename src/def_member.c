@@ -10,6 +10,7 @@
  */
 #include "compat.h"
 
+#include "apply_lock.h"
 #include "args.h"
 #include "def_org.h"
 #include "fmgr.h"
@@ -249,6 +250,7 @@ kpi_drop_member(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
+	kpi_lock_all_sources();	/* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_org_touch();
 	id = kpi_member_id(key);

@@ -14,6 +14,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "apply_lock.h"
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
@@ -246,6 +247,7 @@ kpi_drop_team(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
+	kpi_lock_all_sources();	/* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_org_touch();
 	id = kpi_team_id(key);

@@ -22,13 +22,19 @@
  */
 extern void kpi_queue_marker(int32 source_id, char kind, const char *note);
 
+/*
+ * Deletes what the queue has of a source, or only its markers.  The caller
+ * holds the source's lock (apply_queue.c).
+ */
+extern void kpi_queue_forget(int32 source_id, bool markers_only);
+
 /* Writes this transaction's buffered deltas to the queue now (capture_flush.c). */
 extern void kpi_capture_flush_now(void);
 
 /*
  * Makes sure every leaf of a source's table has its TRUNCATE trigger and the
- * row triggers are there (capture_trigger.c, DDL side).  Called by
- * kpi.create_source(), kpi.resume() and by refresh when leaves came.
+ * row triggers are there (capture_attach.c).  Called by kpi.create_source()
+ * and kpi.resume(), and by the first refresh after a restore.
  */
 extern void kpi_capture_attach(int32 source_id, const char *relation);
 
@@ -43,9 +49,16 @@ extern void kpi_capture_detach(int32 source_id, const char *relation);
 extern Oid	kpi_attached_relid(int32 source_id);
 
 /*
+ * False for a leaf that no refresh has seen yet: were it dropped before one
+ * does, nothing but a marker would tell that its facts are gone
+ * (apply_state.c).
+ */
+extern bool kpi_leaf_is_known(int32 source_id, Oid leaf);
+
+/*
  * What is to be known of a leaf and its triggers, as text: changes whenever a
- * trigger was dropped, disabled or re-enabled, or the table rewritten.  ""
- * when a trigger is missing or not ALWAYS.
+ * trigger was dropped, disabled or re-enabled, or the table rewritten or
+ * truncated.  "" when the row trigger is missing or not ALWAYS.
  */
 extern char *kpi_capture_trigger_state(int32 source_id, Oid leaf);
 
