@@ -34,7 +34,11 @@
 #include "miscadmin.h"
 #include "spi.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -64,6 +68,41 @@ lock_relations(KpiRun *run)
 	LockRelationOid(run->relid, AccessShareLock);
 	foreach(lc, run->leaves)
 		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	run->locked = run->leaves;
+}
+
+/*
+ * While a statement of this very session writes to the table, its rows can be
+ * seen but are not captured yet: read now, they would be counted twice.
+ */
+static bool
+is_being_written(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	bool		in_use;
+
+	if (!RelationIsValid(rel))
+		return false;
+	in_use = rel->rd_refcnt > 1 ||
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 0;
+	in_use = in_use && CheckRelationLockedByMe(rel, RowExclusiveLock, true);
+	RelationClose(rel);
+	return in_use;
+}
+
+static bool
+facts_are_being_written(KpiRun *run)
+{
+	ListCell   *lc;
+
+	if (is_being_written(run->relid))
+		return true;
+	foreach(lc, run->leaves)
+	{
+		if (is_being_written(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -104,10 +143,20 @@ discard_deltas_of(KpiSource *source, Bitmapset *build)
 	}
 }
 
+static void
+refuse_being_written(KpiRun *run, bool must)
+{
+	ereport(must ? ERROR : WARNING,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("source \"%s\" cannot be recomputed while a statement of this session writes to its table",
+					run->source->name),
+			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
+}
+
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
- * the relations first and looks again.  False: nothing to do here, and no
- * snapshot is left.
+ * the relations first and looks again, until none has come meanwhile.  False:
+ * nothing to do here, and no snapshot is left.
  */
 static bool
 begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
@@ -116,6 +165,7 @@ begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
 
 	for (;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		run->source = kpi_source_load(source_id, true);
 		if (run->source == NULL)
@@ -130,13 +180,21 @@ begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
 					 errhint("%s", (*state)->suspend_hint)));
 			break;
 		}
-		if (locked || !(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))
+		if (!(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))
 			return true;
-		if ((*state)->new_leaves)
+		if (locked && list_difference_oid(run->leaves, run->locked) == NIL)
+			return true;
+		if (facts_are_being_written(run))
+		{
+			refuse_being_written(run, read_facts);
+			break;
+		}
+		drop_snapshot(run);
+		if ((*state)->unattached)
 			kpi_state_attach(source_id, run->source->relation);
 		lock_relations(run);
+		kpi_state_look(run);
 		locked = true;
-		drop_snapshot(run);
 	}
 	drop_snapshot(run);
 	return false;

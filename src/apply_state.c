@@ -4,9 +4,9 @@
  *	  What a refresh finds when it looks at a source, and what it leaves.
  *
  * Called by apply.c under the source's lock.  The catalogs are not read under
- * the run's snapshot but as they are now, after it was taken: whatever was
- * committed before the snapshot is seen, and what came between the two only
- * makes the refresh look again.
+ * the run's snapshot but as they are now, after it was taken, so whatever was
+ * committed before the snapshot is seen.  What is stored for the next
+ * comparison was read before the snapshot, so whatever came later differs.
  *
  * A situation the engine does not follow suspends the source: its rollups
  * stay as they are, its deltas stay in the queue, and kpi.resume() rebuilds
@@ -26,6 +26,8 @@
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -78,7 +80,6 @@ compare_leaves(KpiRun *run, KpiState *state)
 {
 	ListCell   *lc;
 	uint64		rows;
-	int			nknown = 0;
 
 	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
 						1, KPI_INT4(run->source->id));
@@ -86,31 +87,63 @@ compare_leaves(KpiRun *run, KpiState *state)
 	{
 		bool		isnull;
 		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
-		char	   *now;
 
 		if (!list_member_oid(run->leaves, relid))
-		{
 			set_suspend(state, psprintf("a partition of table %s was detached or dropped", run->source->relation),
 						"Call kpi.resume() to rebuild the source from the facts that are there.");
-			continue;
-		}
-		nknown++;
-		now = kpi_capture_trigger_state(run->source->id, relid);
-		if (now[0] == '\0')
-			set_suspend(state, psprintf("the capture trigger of %s is missing or disabled", table_name(relid)),
-						"Call kpi.resume() to create the trigger again and rebuild the source.");
-		else if (strcmp(now, kpi_spi_text(r, 2)) != 0)
+		else if (strcmp(kpi_capture_trigger_state(run->source->id, relid), kpi_spi_text(r, 2)) != 0)
 			state->recompute = true;
 	}
-	if (nknown < list_length(run->leaves))
-		state->new_leaves = state->recompute = true;
+	if (rows < list_length(run->leaves))
+		state->recompute = true;
 
 	foreach(lc, run->leaves)
 	{
+		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
+		{
+			if (rows == 0)
+				state->unattached = true;
+			else
+				set_suspend(state, psprintf("the capture trigger of %s is missing or disabled",
+											table_name(lfirst_oid(lc))),
+							"Call kpi.resume() to create the trigger again and rebuild the source.");
+		}
 		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_RELATION)
 			set_suspend(state, psprintf("%s is not a plain table", table_name(lfirst_oid(lc))),
 						"Detach the partition, then call kpi.resume().");
 	}
+}
+
+/*
+ * A column may come to mean something else and no row be written: one dropped
+ * and added again with a default, two that change names, a type that is stored
+ * alike.  Columns that came or went concern nobody.
+ */
+static void
+compare_columns(KpiRun *run, KpiState *state, MemoryContext caller)
+{
+	bool		isnull;
+	Datum		columns;
+	MemoryContext old;
+
+	kpi_spi_exec("SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
+				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation))"
+				 " FROM pg_catalog.pg_attribute a"
+				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
+				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)));
+	columns = kpi_spi_datum(0, 1, &isnull);
+	if (isnull)
+		return;
+	old = MemoryContextSwitchTo(caller);
+	state->columns = datumCopy(columns, false, -1);
+	MemoryContextSwitchTo(old);
+
+	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
+					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
+					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
+					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
+					 2, KPI_INT4(run->source->id), KPI_VALUE(JSONBOID, state->columns)) > 0)
+		state->recompute = true;
 }
 
 /* What values depend on besides the cells: how periods are cut. */
@@ -238,6 +271,7 @@ kpi_state_examine(KpiRun *run)
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
 		compare_leaves(run, state);
+		compare_columns(run, state, caller);
 		if (state->suspend_reason == NULL)
 			check_expressions(run, state);
 	}
@@ -275,24 +309,56 @@ kpi_state_reset(int32 source_id)
 				 " relid = NULL, last_fact_error = NULL WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
-	kpi_spi_exec("DELETE FROM kpi_internal.delta WHERE source_id = $1 AND kind <> 'd'",
-				 1, KPI_INT4(source_id));
+	kpi_queue_forget(source_id, true);
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
 				 " WHERE s.id = b.stream_id AND s.source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }
 
-static void
-save_leaves(KpiRun *run)
+void
+kpi_state_look(KpiRun *run)
 {
 	ListCell   *lc;
 
+	run->looks = NIL;
+	foreach(lc, run->locked)
+		run->looks = lappend(run->looks, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
+}
+
+bool
+kpi_leaf_is_known(int32 source_id, Oid leaf)
+{
+	bool		known;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	known = kpi_spi_read("SELECT FROM kpi_internal.leaf l WHERE l.source_id = $1 AND l.relid = $2",
+						 2, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(leaf))) == 1;
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return known;
+}
+
+/* Writers learn which leaves are known now. */
+static void
+save_leaves(KpiRun *run)
+{
+	ListCell   *leaf;
+	ListCell   *look;
+
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(run->source->id));
-	foreach(lc, run->leaves)
+	forboth(leaf, run->locked, look, run->looks)
+	{
+		if (!list_member_oid(run->leaves, lfirst_oid(leaf)))
+			continue;
 		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
-					 KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(lc))),
-					 KPI_TEXT(kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))));
+					 KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
+					 KPI_TEXT(lfirst(look)));
+		if (lfirst_oid(leaf) != run->relid)
+			CacheInvalidateRelcacheByRelid(lfirst_oid(leaf));
+	}
 }
 
 void
@@ -318,19 +384,21 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 		}
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
-				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9)"
+				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, org_stamp = EXCLUDED.org_stamp,"
-				 " calendar_shape = EXCLUDED.calendar_shape, as_of = EXCLUDED.as_of,"
+				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
+				 " as_of = EXCLUDED.as_of,"
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error)",
-				 9, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 10, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
 				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
-				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error));
+				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
+				 KPI_VALUE(JSONBOID, state->columns));
 	kpi_spi_end(&spi);
 }

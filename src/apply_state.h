@@ -15,11 +15,12 @@ typedef struct KpiState
 {
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
-	bool		new_leaves;		/* some have no TRUNCATE trigger yet */
+	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		revalue;		/* all values, from the rollups */
 	char	   *suspend_reason; /* must be suspended: why */
 	char	   *suspend_hint;
 	char	   *calendar_shape;
+	Datum		columns;		/* jsonb: how each column is stored */
 } KpiState;
 
 /*
@@ -27,6 +28,13 @@ typedef struct KpiState
  * what the run knows of the table and the stamps.
  */
 extern KpiState *kpi_state_examine(KpiRun *run);
+
+/*
+ * Notes what is to be known of the run's leaves and their triggers.  To be
+ * called before the snapshot is taken: what changes afterwards differs from
+ * it at the next refresh.
+ */
+extern void kpi_state_look(KpiRun *run);
 
 extern void kpi_state_suspend(int32 source_id, const char *reason, const char *hint);
 

@@ -3,10 +3,12 @@
  * capture_attach.c
  *	  Triggers on the tables of sources: created, looked at, dropped.
  *
- * Called when a source is created, resumed or dropped, and by a refresh that
- * finds new leaves.  A partitioned table has the row trigger on its root;
- * PostgreSQL clones it to every partition.  TRUNCATE triggers are not cloned,
- * so each table of the tree has its own.
+ * Called when a source is created, resumed or dropped, and by the first
+ * refresh after a restore.  A partitioned table has the row trigger on its
+ * root; PostgreSQL clones it to every partition.  TRUNCATE triggers are not
+ * cloned, so each table of the tree has its own.  Partitions that come later
+ * have none: a refresh sees by their file that they were truncated, and to
+ * give them one it would have to lock writers out.
  *
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start
@@ -267,7 +269,10 @@ kpi_capture_detach(int32 source_id, const char *relation)
 	free_object_addresses(objects);
 }
 
-/* One trigger's part of the state; false if it is missing or not ALWAYS. */
+/*
+ * One trigger's part of the state; false if it is missing or not ALWAYS.  The
+ * place of its row tells changes of one transaction apart.
+ */
 static bool
 append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, const TriggerForm *form)
 {
@@ -276,8 +281,10 @@ append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, c
 	if (!HeapTupleIsValid(tuple) || !is_our_trigger(pg_trigger, tuple, source_id, form) ||
 		((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled != TRIGGER_FIRES_ALWAYS)
 		return false;
-	appendStringInfo(state, "%s%u%c", state->len > 0 ? " " : "",
-					 HeapTupleHeaderGetRawXmin(tuple->t_data), TRIGGER_FIRES_ALWAYS);
+	appendStringInfo(state, "%s %u (%u,%u) ", form->function,
+					 HeapTupleHeaderGetRawXmin(tuple->t_data),
+					 ItemPointerGetBlockNumber(&tuple->t_self),
+					 ItemPointerGetOffsetNumber(&tuple->t_self));
 	return true;
 }
 
@@ -305,11 +312,11 @@ kpi_capture_trigger_state(int32 source_id, Oid leaf)
 	StringInfoData state;
 
 	initStringInfo(&state);
-	if (!append_state(&state, pg_trigger, leaf, source_id, &row_form) ||
-		!append_state(&state, pg_trigger, leaf, source_id, &truncate_form))
-		resetStringInfo(&state);
-	else
-		appendStringInfo(&state, " file %u", table_file(leaf));
+	if (append_state(&state, pg_trigger, leaf, source_id, &row_form))
+	{
+		(void) append_state(&state, pg_trigger, leaf, source_id, &truncate_form);
+		appendStringInfo(&state, "file %u", table_file(leaf));
+	}
 	table_close(pg_trigger, AccessShareLock);
 	return state.data;
 }

@@ -374,6 +374,8 @@ kpi_capture_flush_now(void)
 
 	for (KpiLevel *level = kpi_level_top; level != NULL; level = level->parent)
 	{
+		/* Who asks for this consumes the markers: later ones are news. */
+		level->markers = NIL;
 		if (level->ndeltas == 0 || level->written_at != 0)
 			continue;
 		kpi_level_write(level);

@@ -70,6 +70,7 @@ typedef struct Entry
 	KpiSource  *source;
 	KpiProjection *proj;
 	bool		has_user_code;
+	bool		is_new_leaf;	/* no refresh has seen it yet */
 	char	   *problem;		/* ENTRY_BROKEN */
 } Entry;
 
@@ -163,6 +164,7 @@ retire_entry(Entry *entry)
 	entry->source = NULL;
 	entry->proj = NULL;
 	entry->has_user_code = false;
+	entry->is_new_leaf = false;
 	entry->problem = NULL;
 }
 
@@ -238,6 +240,8 @@ load_definition(Entry *entry)
 	check_author(entry->source, relid);
 	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context);
 	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
+	entry->is_new_leaf = relid != entry->key.relid &&
+		!kpi_leaf_is_known(entry->key.source_id, entry->key.relid);
 	entry->state = ENTRY_READY;
 }
 
@@ -393,6 +397,8 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		load_entry(entry, trigdata->tg_relation);
 	if (entry->state == ENTRY_BROKEN)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
+	if (entry->is_new_leaf)
+		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	return entry->state == ENTRY_READY ? entry : NULL;
 }
 

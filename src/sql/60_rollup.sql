@@ -9,6 +9,7 @@ CREATE TABLE kpi_internal.source_state (
     relid            oid,
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
+    columns          jsonb,                  -- how each is stored
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,
