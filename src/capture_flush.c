@@ -192,9 +192,9 @@ cell_of_range(const KpiCell *cell, int32 since, int32 until)
 }
 
 /*
- * Writes one delta, whose cell is packed.  A cell too wide for a row goes in halves by measure;
- * only cells of the error day count errors of whole facts, and those have
- * nothing else, so nothing is written twice.
+ * Writes one delta, whose cell is packed.  A cell too wide for a row goes in
+ * halves by measure; only cells of the error day count errors of whole facts,
+ * and those have nothing else, so nothing is written twice.
  */
 static void
 write_cell(QueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
