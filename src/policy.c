@@ -250,10 +250,21 @@ reattach(int32 source_id)
 	kpi_state_attach(source_id, source->relation);
 }
 
-/* The caller holds the source's lock, under which it was looked at. */
+/*
+ * The caller holds the source's lock, under which it was looked at.  One of
+ * many that cannot be rebuilt is passed over.
+ */
 static void
-resume_source(const KpiPolicy *policy)
+resume_source(const KpiPolicy *policy, bool one_of_many)
 {
+	if (one_of_many && policy->suspended &&
+		!OidIsValid(kpi_source_relid(kpi_source_load(policy->source_id, false))))
+	{
+		ereport(WARNING,
+				(errmsg("source \"%s\" stays suspended: its table does not exist", policy->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+		return;
+	}
 	set_paused(policy->source_id, false);
 	if (policy->suspended || !policy->paused)
 	{
@@ -284,6 +295,6 @@ kpi_resume(PG_FUNCTION_ARGS)
 		policies = list_make1(kpi_policy_open(name));
 	}
 	foreach(lc, policies)
-		resume_source(lfirst(lc));
+		resume_source(lfirst(lc), PG_ARGISNULL(0));
 	PG_RETURN_VOID();
 }

@@ -349,7 +349,8 @@ CREATE VIEW kpi.source_status AS
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
            coalesce(q.pending_deltas, 0) AS pending_deltas,
-           greatest(pg_catalog.statement_timestamp() - q.oldest_pending, '0') AS oldest_pending_age,
+           CASE WHEN q.oldest_pending IS NOT NULL
+                THEN greatest(pg_catalog.statement_timestamp() - q.oldest_pending, '0') END AS oldest_pending_age,
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
            t.last_error, t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
