@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(kpi_health);
 #define SOURCE_PROBLEMS \
 	"SELECT p.severity, p.problem, pg_catalog.format('source \"%s\"', s.source), p.detail, p.remedy" \
 	" FROM (SELECT z.*, greatest(2 * z.refresh_every, interval '1 minute') AS patience," \
-	"              pg_catalog.format('%s changes wait, the numbers are of %s', z.pending_deltas," \
+	"              pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas," \
 	"                                coalesce(z.as_of::text, 'never')) AS backlog" \
 	"         FROM kpi.source_status z) s" \
 	" CROSS JOIN LATERAL (VALUES" \
@@ -55,25 +55,28 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" (s.status = 'paused' AND s.pending_deltas > 0, 'notice', 'paused', s.backlog," \
 	"  pg_catalog.format('Run SELECT kpi.resume(%L) when it may go on.', s.source))," \
 	" (s.facts_ignored > 0, 'warning', 'facts_ignored'," \
-	"  pg_catalog.format('%s facts are left out because an expression failed on them%s', s.facts_ignored, ': ' || s.last_fact_error)," \
+	"  pg_catalog.format('Facts left out because an expression failed on them: %s%s', s.facts_ignored, '; last error: ' || s.last_fact_error)," \
 	"  'Correct the facts, or the expression with kpi.alter_source() or kpi.alter_kpi().')" \
 	" ) AS p (is_there, severity, problem, detail, remedy)" \
 	" WHERE p.is_there ORDER BY s.source"
 
 #define NOT_PRELOADED \
 	"SELECT 'warning', 'not_preloaded', 'library \"pg_kpi\"'," \
-	" pg_catalog.format('No background worker runs, so that %s sources are refreshed by CALL kpi.refresh() only'," \
+	" pg_catalog.format('No background worker runs; sources that are refreshed by CALL kpi.refresh() only: %s'," \
 	" pg_catalog.count(*))," \
 	" 'Add pg_kpi to shared_preload_libraries and restart the server, or say with kpi.set_refresh() or" \
 	" kpi.schedule() that the sources are manual.'" \
 	" FROM kpi.source s WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused" \
 	" HAVING pg_catalog.count(*) > 0"
 
-/* The view has a row of the launcher whenever that runs. */
 #define NO_WORKER \
-	"SELECT 'error', 'no_worker', 'background worker of pg_kpi', 'The launcher does not run'," \
-	" 'The server''s log says why it ended; max_worker_processes may be too low.'" \
-	" WHERE NOT EXISTS (SELECT FROM kpi.worker_status)"
+	"SELECT CASE w.state WHEN 'disabled' THEN 'warning' ELSE 'error' END, 'no_worker', 'launcher of pg_kpi'," \
+	" pg_catalog.format('Its state is \"%s\", so that sources are refreshed by CALL kpi.refresh() only', w.state)," \
+	" CASE w.state WHEN 'disabled' THEN 'Set kpi.enabled = on and reload the server.'" \
+	" ELSE 'The log of the server says why; max_worker_processes may be too low.' END" \
+	" FROM kpi.worker_status w" \
+	" WHERE w.kind = 'launcher' AND w.state <> 'running'" \
+	" AND EXISTS (SELECT FROM kpi.source s WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused)"
 
 #define TOO_FEW_PROCESSES \
 	"SELECT 'warning', 'max_worker_processes', 'setting max_worker_processes'," \
