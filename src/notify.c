@@ -59,7 +59,10 @@ enum
 	" AND (s.status IS NOT NULL OR p.status <> 'incomplete')" \
 	" ORDER BY p.goal_id"
 
-/* Kept for the session: planning the view takes longer than running it. */
+/*
+ * Kept for the session, and generic: planning the view takes longer than
+ * running it for a few goals.
+ */
 static SPIPlanPtr changed_goals = NULL;
 
 static void
@@ -130,7 +133,7 @@ notify_goals(Datum ids)
 	if (changed_goals == NULL)
 	{
 		Oid			types[1] = {INT8ARRAYOID};
-		SPIPlanPtr	plan = SPI_prepare(CHANGED_GOALS, 1, types);
+		SPIPlanPtr	plan = SPI_prepare_cursor(CHANGED_GOALS, 1, types, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(SPI_result), CHANGED_GOALS);

@@ -21,7 +21,8 @@ struct KpiRun;
  *	_run(): at the end of an engine transaction, by what it wrote
  *	_source(): goals of KPIs that depend on a source
  *	_goal(): one goal, made or altered
- *	_all(): every goal, when time has moved on
+ *	_all(): every goal, when time has moved on; the caller holds the locks of
+ *		all sources, as refreshes write the same rows in another order
  */
 extern void kpi_progress_notify_run(const struct KpiRun *run);
 extern void kpi_progress_notify_source(int32 source_id);

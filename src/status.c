@@ -14,6 +14,7 @@
 #include "access/commit_ts.h"
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xlog.h"
 #include "def.h"
 #include "engine.h"
 #include "fmgr.h"
@@ -99,7 +100,8 @@ kpi_commit_time(PG_FUNCTION_ARGS)
 	static TimestampTz last_time;
 	TransactionId xid = DatumGetTransactionId(PG_GETARG_DATUM(0));
 
-	if (!track_commit_timestamp || !TransactionIdIsNormal(xid))
+	/* On a standby the primary decides whether they are kept. */
+	if (!track_commit_timestamp || RecoveryInProgress() || !TransactionIdIsNormal(xid))
 		PG_RETURN_NULL();
 	if (xid != last_xid)
 	{
