@@ -11,7 +11,7 @@ SELECT kpi.create_kpi('visitors', source => 'visits', measure => 'count(*)') > 0
 CALL kpi.refresh();
 
 CREATE VIEW policy_test.policy AS
-    SELECT source, status, refresh_mode, refresh_every, is_paused, pending_deltas FROM kpi.source_status ORDER BY source;
+    SELECT source, status, refresh_mode, refresh_seconds, is_paused, pending_deltas FROM kpi.source_status ORDER BY source;
 CREATE VIEW policy_test.revenue AS
     SELECT period, value FROM kpi.team_monthly WHERE kpi = 'revenue' AND team = 'company';
 
@@ -175,7 +175,7 @@ SET client_min_messages = warning;
 CREATE ROLE regress_kpi_monitor;
 GRANT pg_monitor TO regress_kpi_monitor;
 SET ROLE regress_kpi_monitor;
-SELECT source, status, capture_tables, facts_ignored, pending_deltas, oldest_pending_age FROM kpi.source_status ORDER BY source;
+SELECT source, status, capture_tables, facts_ignored, pending_deltas, oldest_pending_seconds FROM kpi.source_status ORDER BY source;
 SELECT count(*) > 0 AS logged FROM kpi.refresh_log;
 SELECT count(*) >= 0 AS healthy FROM kpi.health();
 SELECT count(*) FROM kpi.kpi_value;

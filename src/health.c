@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(kpi_health);
  */
 #define SOURCE_PROBLEMS \
 	"SELECT p.severity, p.problem, pg_catalog.format('source \"%s\"', s.source), p.detail, p.remedy" \
-	" FROM (SELECT z.*, greatest(2 * z.refresh_every, interval '1 minute') AS patience," \
+	" FROM (SELECT z.*, greatest(2 * z.refresh_seconds, 60) AS patience," \
 	"              pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas," \
 	"                                coalesce(z.as_of::text, 'never')) AS backlog" \
 	"         FROM kpi.source_status z) s" \
@@ -47,8 +47,8 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" (s.capture_problem IS NOT NULL AND s.status IN ('active', 'paused'), 'error', 'capture', s.capture_problem," \
 	"  pg_catalog.format('Run SELECT kpi.resume(%L): it creates the trigger again and rebuilds the source.', s.source))," \
 	" (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0" \
-	"  AND (s.oldest_pending_age > s.patience" \
-	"       OR NOT $1 AND s.as_of < pg_catalog.statement_timestamp() - s.patience), 'error', 'behind', s.backlog," \
+	"  AND (s.oldest_pending_seconds > s.patience" \
+	"       OR NOT $1 AND s.as_of < pg_catalog.statement_timestamp() - s.patience * interval '1 second'), 'error', 'behind', s.backlog," \
 	"  pg_catalog.format('Run CALL kpi.refresh(%L); kpi.refresh_log says what refreshes did.', s.source))," \
 	" (s.status IN ('active', 'building') AND s.pending_deltas >= 100000, 'warning', 'backlog', s.backlog," \
 	"  pg_catalog.format('Run CALL kpi.refresh(%L), and refresh it more often.', s.source))," \

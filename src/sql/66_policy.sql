@@ -53,5 +53,6 @@ CREATE TABLE kpi_internal.refresh_log (
     sqlstate        text,
     error           text
 ) WITH (fillfactor = 80);
+COMMENT ON TABLE kpi_internal.refresh_log IS 'What refreshes did, as kpi.refresh_log shows it';
 CREATE INDEX ON kpi_internal.refresh_log (source_id, id);
 CREATE INDEX ON kpi_internal.refresh_log (started_at);

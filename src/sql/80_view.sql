@@ -344,13 +344,14 @@ CREATE VIEW kpi.source_status AS
                 WHEN s.is_paused THEN 'paused'
                 ELSE coalesce(t.status, 'building') END AS status,
            t.reason, t.hint,
-           s.refresh_mode, pg_catalog.make_interval(secs => s.refresh_seconds) AS refresh_every, s.is_paused,
+           s.refresh_mode, s.refresh_seconds, s.is_paused,
            a.capture_tables, a.capture_problem,
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
            coalesce(q.pending_deltas, 0) AS pending_deltas,
            CASE WHEN q.oldest_pending IS NOT NULL
-                THEN greatest(pg_catalog.statement_timestamp() - q.oldest_pending, '0') END AS oldest_pending_age,
+                THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
+           END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
            t.last_error, t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
@@ -473,8 +474,8 @@ DECLARE
         "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, reason says why and hint what to do",
         "reason": "Why it is suspended",
         "hint": "What to do about it",
-        "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_every; manual, never (kpi.set_refresh())",
-        "refresh_every": "Time from one refresh to the next with refresh_mode interval; else NULL",
+        "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
+        "refresh_seconds": "Seconds from one refresh to the next with refresh_mode interval; else NULL",
         "is_paused": "Whether it is paused, also while it is suspended",
         "capture_tables": "Tables (the partitions of a partitioned one) whose changes are to be captured; 0: the table does not exist",
         "capture_problem": "What keeps changes from being captured now, in words; NULL: all triggers are in place",
@@ -483,7 +484,7 @@ DECLARE
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite",
         "pending_deltas": "Changes of facts that wait for the next refresh",
-        "oldest_pending_age": "How long the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
+        "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",
         "refreshed_at": "When it was last refreshed",
         "duration_ms": "How long that took, in milliseconds",

@@ -116,10 +116,10 @@ is($node->safe_psql('postgres', 'SELECT kind, runs, deltas, is_worker, role FROM
 # ---- kpi.source_status where commit timestamps are kept ----
 
 $node->safe_psql('postgres', $insert);
-is($node->safe_psql('postgres', q{SELECT pending_deltas, oldest_pending_age BETWEEN '0' AND '10 minutes' FROM kpi.source_status}),
+is($node->safe_psql('postgres', q{SELECT pending_deltas, oldest_pending_seconds BETWEEN 0 AND 600 FROM kpi.source_status}),
 	'1|t', 'the age of the oldest change');
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
-is($node->safe_psql('postgres', 'SELECT pending_deltas, oldest_pending_age IS NULL FROM kpi.source_status'), '0|t',
+is($node->safe_psql('postgres', 'SELECT pending_deltas, oldest_pending_seconds IS NULL FROM kpi.source_status'), '0|t',
 	'no change waits');
 
 # ---- pg_cron ----
