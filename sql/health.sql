@@ -77,6 +77,13 @@ CREATE PUBLICATION regress_kpi_some FOR TABLE health_test.deals, kpi.kpi_value;
 CREATE PUBLICATION "Regress schema" FOR TABLES IN SCHEMA kpi_internal;
 SET client_min_messages = warning;
 SELECT * FROM health_test.health;
+-- They do not hinder what deletes from the queue.
+INSERT INTO health_test.deals VALUES (4, 'bob', '2026-10-05', '2');
+CALL kpi.refresh();
+SELECT kpi.resume('deals');
+SELECT kpi.create_source('more', relation => 'health_test.deals', at => 'closed_at') > 0 AS created;
+SELECT kpi.drop_source('more');
+SELECT count(*) FROM kpi_internal.delta;
 DROP PUBLICATION regress_kpi_all, regress_kpi_some, "Regress schema";
 SELECT * FROM health_test.health;
 

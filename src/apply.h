@@ -169,6 +169,12 @@ extern KpiQueue *kpi_queue_consume(KpiRun *run);
 /* Looks for markers only, changing nothing. */
 extern void kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspend);
 
+/* Deletes what is there of a source (markers only, or all), unread. */
+extern void kpi_queue_discard(int32 source_id, bool markers_only);
+
+/* Deletes what no source will ever take. */
+extern void kpi_queue_discard_orphans(void);
+
 /* ---- facts (apply_scan.c) ---- */
 
 /*

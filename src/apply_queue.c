@@ -16,14 +16,17 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "apply.h"
 #include "engine.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
+#include "spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Columns of kpi_internal.delta. */
 enum
@@ -172,4 +175,87 @@ kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspe
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, AccessShareLock);
+}
+
+/* ---- what nobody will take ---- */
+
+/*
+ * Deletes rows that the snapshot shows and the condition holds for; one that
+ * another transaction has deleted meanwhile is all right.
+ */
+static void
+discard(Snapshot snapshot, bool (*unwanted) (int32 source_id, char kind, void *arg), void *arg)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		TM_FailureData failure;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getsomeattrs(slot, DELTA_KIND + 1);
+		if (unwanted(DatumGetInt32(slot->tts_values[DELTA_SOURCE]),
+					 DatumGetChar(slot->tts_values[DELTA_KIND]), arg))
+			(void) table_tuple_delete(rel, &slot->tts_tid, GetCurrentCommandId(true), snapshot,
+									  InvalidSnapshot, true, &failure, false);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+static bool
+is_of_source(int32 source_id, char kind, void *arg)
+{
+	return source_id == *(int32 *) arg;
+}
+
+static bool
+is_marker_of_source(int32 source_id, char kind, void *arg)
+{
+	return source_id == *(int32 *) arg && kind != KPI_DELTA_CELL;
+}
+
+static bool
+is_of_no_source(int32 source_id, char kind, void *arg)
+{
+	return !list_member_int(arg, source_id);
+}
+
+void
+kpi_queue_discard(int32 source_id, bool markers_only)
+{
+	Snapshot	snapshot;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	discard(snapshot, markers_only ? is_marker_of_source : is_of_source, &source_id);
+	UnregisterSnapshot(snapshot);
+}
+
+/* The sources are read after the snapshot: none that has a row in it is missed. */
+void
+kpi_queue_discard_orphans(void)
+{
+	Snapshot	snapshot;
+	MemoryContext context = CurrentMemoryContext;
+	List	   *sources = NIL;
+	KpiSpi		spi;
+	uint64		rows;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec("SELECT id FROM kpi.source", 0);
+	MemoryContextSwitchTo(context);
+	for (uint64 r = 0; r < rows; r++)
+		sources = lappend_int(sources, kpi_spi_int4(r, 1));
+	kpi_spi_end(&spi);
+	MemoryContextSwitchTo(context);
+
+	discard(snapshot, is_of_no_source, sources);
+	UnregisterSnapshot(snapshot);
 }

@@ -277,8 +277,7 @@ kpi_state_reset(int32 source_id)
 				 " relid = NULL, last_fact_error = NULL WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
-	kpi_spi_exec("DELETE FROM kpi_internal.delta WHERE source_id = $1 AND kind <> 'd'",
-				 1, KPI_INT4(source_id));
+	kpi_queue_discard(source_id, true);
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
 				 " WHERE s.id = b.stream_id AND s.source_id = $1",
 				 1, KPI_INT4(source_id));

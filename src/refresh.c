@@ -11,7 +11,6 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "apply_lock.h"
 #include "apply_run.h"
 #include "apply_state.h"
@@ -35,21 +34,6 @@ source_argument(FunctionCallInfo fcinfo)
 	return kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
-/*
- * What the transaction that dropped a source had captured for it before comes
- * to the queue when that commits, and no source will ever take it.
- */
-static void
-discard_orphans(void)
-{
-	KpiSpi		spi;
-
-	kpi_spi_begin(&spi);
-	kpi_spi_exec("DELETE FROM kpi_internal.delta d"
-				 " WHERE NOT EXISTS (SELECT FROM kpi.source s WHERE s.id = d.source_id)", 0);
-	kpi_spi_end(&spi);
-}
-
 /* CALL kpi.refresh(source text DEFAULT NULL) */
 Datum
 kpi_refresh(PG_FUNCTION_ARGS)
@@ -65,8 +49,12 @@ kpi_refresh(PG_FUNCTION_ARGS)
 		if (!kpi_source_is_paused(lfirst_int(lc)))
 			(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
 	}
+	/*
+	 * What the transaction that dropped a source had captured for it before
+	 * comes to the queue when that commits.
+	 */
 	if (source_id == 0)
-		discard_orphans();
+		kpi_queue_discard_orphans();
 	PG_RETURN_VOID();
 }
 
