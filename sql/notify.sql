@@ -88,6 +88,21 @@ CALL kpi.refresh();
 SELECT * FROM notify_test.announced;
 SELECT * FROM notify_test.changes;
 
+-- Time moves on, without a fact: paces change, periods end.
+TRUNCATE notify_test.log;
+SET kpi.now = '2026-11-17 12:00+00';
+CALL kpi.refresh();
+CALL kpi.refresh();
+SELECT * FROM notify_test.changes;
+SET kpi.now = '2027-01-01 12:00+00';
+CALL kpi.refresh('deals');
+SELECT * FROM notify_test.changes;
+CALL kpi.refresh();
+SELECT * FROM notify_test.changes;
+SELECT * FROM notify_test.announced;
+SET kpi.now = '2026-11-16 12:00+00';
+CALL kpi.refresh();
+
 -- Repaired values count, too.
 TRUNCATE notify_test.log;
 UPDATE kpi_internal.goal_status SET status = 'missed';

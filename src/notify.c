@@ -4,8 +4,8 @@
  *	  NOTIFY kpi_progress when the status of a goal changes.
  *
  * Called wherever a status may change: by the engine when values have changed
- * or a source is suspended, when a goal is altered, and for all goals when a
- * day begins.  What was announced last is in kpi_internal.goal_status, written
+ * or a source is suspended, when a goal is altered, and for the goals of a
+ * calendar when a day begins in it.  What was announced last is in kpi_internal.goal_status, written
  * in the same transaction as the notification, so each change is announced
  * once, and only if it commits.
  *
@@ -251,13 +251,27 @@ kpi_progress_notify_goal(int64 goal_id)
 	kpi_spi_end(&spi);
 }
 
+/*
+ * A calendar's day is noted in the statement that finds its goals, so that of
+ * two transactions one announces them.
+ */
 void
-kpi_progress_notify_all(void)
+kpi_progress_notify_days(void)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("SELECT pg_catalog.array_agg(g.id) FROM kpi.goal g", 0);
-	notify_found();
+	if (kpi_spi_exec("SELECT FROM kpi.calendar c LEFT JOIN kpi_internal.announced_day a ON a.calendar_id = c.id"
+					 " WHERE a.day IS DISTINCT FROM kpi_internal.today(c.id)", 0) > 0)
+	{
+		kpi_spi_exec("WITH moved AS ("
+					 " INSERT INTO kpi_internal.announced_day AS a"
+					 " SELECT c.id, kpi_internal.today(c.id) FROM kpi.calendar c ORDER BY c.id"
+					 " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day WHERE a.day <> EXCLUDED.day"
+					 " RETURNING a.calendar_id)"
+					 " SELECT pg_catalog.array_agg(g.id) FROM kpi.goal g"
+					 " WHERE kpi_internal.kpi_calendar(g.kpi_id) IN (SELECT m.calendar_id FROM moved m)", 0);
+		notify_found();
+	}
 	kpi_spi_end(&spi);
 }

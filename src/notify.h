@@ -21,12 +21,14 @@ struct KpiRun;
  *	_run(): at the end of an engine transaction, by what it wrote
  *	_source(): goals of KPIs that depend on a source
  *	_goal(): one goal, made or altered
- *	_all(): every goal, when time has moved on; the caller holds the locks of
- *		all sources, as refreshes write the same rows in another order
+ *	_days(): goals by calendars in which a day has begun since it was called
+ *		last; nearly free if there is none.  The caller holds the locks of all
+ *		sources, or can be retried: refreshes write the same rows in another
+ *		order.
  */
 extern void kpi_progress_notify_run(const struct KpiRun *run);
 extern void kpi_progress_notify_source(int32 source_id);
 extern void kpi_progress_notify_goal(int64 goal_id);
-extern void kpi_progress_notify_all(void);
+extern void kpi_progress_notify_days(void);
 
 #endif							/* KPI_NOTIFY_H */

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "notify.h"
 #include "policy.h"
 #include "spi.h"
 #include "utils/builtins.h"
@@ -49,12 +50,15 @@ kpi_refresh(PG_FUNCTION_ARGS)
 		if (!kpi_source_is_paused(lfirst_int(lc)))
 			(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
 	}
-	/*
-	 * What the transaction that dropped a source had captured for it before
-	 * comes to the queue when that commits.
-	 */
 	if (source_id == 0)
+	{
+		/*
+		 * What the transaction that dropped a source had captured for it
+		 * before comes to the queue when that commits.
+		 */
 		kpi_queue_discard_orphans();
+		kpi_progress_notify_days();
+	}
 	PG_RETURN_VOID();
 }
 
