@@ -121,7 +121,15 @@ RESET ROLE;
 SET ROLE regress_kpi_editor;
 SELECT kpi.pause('visits');
 SELECT kpi.resume('visits');
+-- Rebuilding is for the author.
+SELECT kpi.resume('visits');
 RESET ROLE;
+UPDATE kpi_internal.source_state SET status = 'suspended', reason = 'this is a test';
+SET ROLE regress_kpi_editor;
+SELECT kpi.resume();
+RESET ROLE;
+SELECT kpi.resume();
+SELECT source, status FROM kpi.source_status ORDER BY source;
 SELECT kpi.revoke_editor('regress_kpi_editor');
 SELECT kpi.revoke_reader('regress_kpi_editor');
 REVOKE ALL ON SCHEMA kpi FROM regress_kpi_nobody;

@@ -6,8 +6,11 @@
  *
  * The policy is three columns of kpi.source.  Whoever may change a source, and
  * every editor, may set it: it says when numbers are computed, never what they
- * are.  Locks: the row of the source; resuming takes the engine's locks first,
- * as every refresh does.  Pausing takes none, so that it never waits for a
+ * are.  Rebuilding a suspended source attaches triggers with the rights of the
+ * extension's owner, so that is for the author.
+ *
+ * Locks: the row of the source; resuming takes the engine's locks first, as
+ * every refresh does.  Pausing takes none, so that it never waits for a
  * refresh: one that has begun still ends.
  *
  *-------------------------------------------------------------------------
@@ -250,23 +253,36 @@ reattach(int32 source_id)
 	kpi_state_attach(source_id, source->relation);
 }
 
-/*
- * The caller holds the source's lock, under which it was looked at.  One of
- * many that cannot be rebuilt is passed over.
- */
+/* Why one of many suspended sources is passed over; NULL: it is not. */
+static const char *
+cannot_rebuild(const KpiPolicy *policy)
+{
+	KpiSource  *source = kpi_source_load(policy->source_id, false);
+
+	if (!OidIsValid(kpi_source_relid(source)))
+		return "its table does not exist";
+	if (!kpi_is_author(source->author))
+		return "only its author may rebuild it";
+	return NULL;
+}
+
+/* The caller holds the source's lock, under which it was looked at. */
 static void
 resume_source(const KpiPolicy *policy, bool one_of_many)
 {
-	if (one_of_many && policy->suspended &&
-		!OidIsValid(kpi_source_relid(kpi_source_load(policy->source_id, false))))
+	bool		rebuild = policy->suspended || !policy->paused;
+
+	if (one_of_many && rebuild && cannot_rebuild(policy))
 	{
 		ereport(WARNING,
-				(errmsg("source \"%s\" stays suspended: its table does not exist", policy->name),
-				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+				(errmsg("source \"%s\" stays suspended: %s", policy->name, cannot_rebuild(policy)),
+				 errhint("Resume it by its name to learn more.")));
 		return;
 	}
+	if (rebuild)
+		kpi_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
-	if (policy->suspended || !policy->paused)
+	if (rebuild)
 	{
 		reattach(policy->source_id);
 		kpi_state_reset(policy->source_id);
