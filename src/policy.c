@@ -28,7 +28,9 @@
 #include "fmgr.h"
 #include "policy.h"
 #include "security.h"
+#include "source_table.h"
 #include "spi.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -246,6 +248,8 @@ reattach(int32 source_id)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+	/* Before any lock: the name may be another table's by now. */
+	kpi_source_table_check_role(kpi_source_relid(source), get_role_oid(source->author, false));
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);
