@@ -31,7 +31,9 @@
 #include "apply_run.h"
 #include "apply_state.h"
 #include "engine.h"
+#include "log.h"
 #include "miscadmin.h"
+#include "notify.h"
 #include "spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -284,6 +286,21 @@ measure_kpi_ids(const KpiSource *source)
 	return ids;
 }
 
+/* What the goals to be looked at follow from. */
+static void
+note_changes(KpiRun *run, KpiValues *values, bool all)
+{
+	KpiValueKey *keys;
+	int			n = kpi_values_touched(values, &keys);
+
+	run->all_changed |= all;
+	if (run->all_changed || n == 0)
+		return;
+	run->changed = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
+	memcpy(run->changed, keys, n * sizeof(KpiValueKey));
+	run->nchanged = n;
+}
+
 /* What is gone is swept before a formula can read it. */
 static void
 update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
@@ -299,6 +316,8 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 	if (all)
 		kpi_values_sweep(values, measure_kpi_ids(run->source));
 	kpi_formulas_update(values, run->source, all);
+	if (mend)
+		note_changes(run, values, all);
 	kpi_values_close(values);
 	CommandCounterIncrement();
 }
@@ -330,6 +349,7 @@ refresh_locked(KpiRun *run, KpiState *state)
 	KpiCellList *touched;
 	bool		all;
 
+	run->built = build != NULL;
 	discard_deltas_of(run->source, build);
 	touched = apply_deltas(run);
 	reconcile_cells(run, build, true, NULL);
@@ -349,6 +369,19 @@ check_locked(KpiRun *run, bool mend, KpiReport *report)
 	kpi_routes_reset(run->routes, mend);
 	reconcile_cells(run, all, mend, report);
 	update_values(run, NULL, true, mend, report);
+}
+
+/* All is written: the state, what listeners wait for, the log. */
+static void
+end_run(KpiRun *run, const KpiState *state, KpiRunMode mode, TimestampTz started)
+{
+	TimestampTz ended = GetCurrentTimestamp();
+	double		duration_ms = (ended - started) / 1000.0;
+
+	kpi_state_save(run, state, duration_ms);
+	kpi_progress_notify_run(run);
+	kpi_log_run(run, mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
+				run->built ? "build" : "refresh", started, duration_ms);
 }
 
 KpiRunResult
@@ -376,7 +409,7 @@ kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 			report->source_name = run->source->name;
 			check_locked(run, mode == KPI_RUN_REPAIR, report);
 		}
-		kpi_state_save(run, state, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+		end_run(run, state, mode, started);
 		drop_snapshot(run);
 	}
 	else

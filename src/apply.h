@@ -136,7 +136,14 @@ typedef struct KpiRun
 	int64		applied_org_stamp;
 	bool		first_time;		/* no state yet */
 	char	   *fact_error;		/* the last one met */
+	bool		built;			/* something was computed from the facts */
 	int64		ndeltas;		/* queue rows consumed */
+	int64		ncells;			/* rows of cells written */
+	int64		nvalues;		/* rows of values written */
+	bool		all_changed;	/* any value of the source's KPIs may have
+								 * changed; else these have */
+	int			nchanged;
+	struct KpiValueKey *changed;
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	struct KpiRoutes *routes;

@@ -21,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "engine.h"
+#include "notify.h"
 #include "project.h"
 #include "security.h"
 #include "spi.h"
@@ -297,6 +298,7 @@ kpi_state_suspend(int32 source_id, const char *reason, const char *hint)
 				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
 				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
 	kpi_spi_end(&spi);
+	kpi_progress_notify_source(source_id);
 }
 
 void
@@ -384,21 +386,25 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 		}
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
-				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
+				 " last_deltas, last_cells, last_values)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12)"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, org_stamp = EXCLUDED.org_stamp,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
-				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error)",
-				 10, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
+				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
+				 " last_values = EXCLUDED.last_values",
+				 12, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
 				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
-				 KPI_VALUE(JSONBOID, state->columns));
+				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
+				 KPI_INT8(run->nvalues));
 	kpi_spi_end(&spi);
 }

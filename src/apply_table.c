@@ -137,6 +137,7 @@ kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *de
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
+	run->ncells += store->nwritten;
 	kpi_store_close(store);
 }
 
@@ -233,6 +234,7 @@ kpi_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
+	run->ncells += store->nwritten;
 	kpi_store_close(store);
 	UnregisterSnapshot(snapshot);
 }

@@ -166,7 +166,10 @@ kpi_values_close(KpiValues *values)
 {
 	close_get(values);
 	for (int t = 0; t < 2; t++)
+	{
+		values->run->nvalues += values->tables[t].put->nwritten;
 		kpi_store_close(values->tables[t].put);
+	}
 	UnregisterSnapshot(values->put_snapshot);
 	MemoryContextDelete(values->mcxt);
 }

@@ -16,6 +16,9 @@
 #error "pg_kpi needs PostgreSQL 15 or later"
 #endif
 
+/* The 15 of postgresql-15. */
+#define KPI_SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
 #ifndef HAVE_INT128
 #error "pg_kpi needs a compiler with 128-bit integers"
 #endif

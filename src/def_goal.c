@@ -16,6 +16,7 @@
 #include "def_org.h"
 #include "fmgr.h"
 #include "kpi_cache.h"
+#include "notify.h"
 #include "security.h"
 #include "spi.h"
 #include "utils/builtins.h"
@@ -268,6 +269,7 @@ kpi_create_goal(PG_FUNCTION_ARGS)
 				 KPI_VALUE(NUMERICOID, target));
 	id = kpi_spi_int8(0, 1);
 	kpi_spi_end(&spi);
+	kpi_progress_notify_goal(id);
 	PG_RETURN_INT64(id);
 }
 
@@ -319,6 +321,7 @@ kpi_alter_goal(PG_FUNCTION_ARGS)
 	char	   *target = kpi_arg_text(fcinfo, 1);
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the goal");
 	KpiParam	number = KPI_NULL(NUMERICOID);
+	int64		id;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -326,10 +329,12 @@ kpi_alter_goal(PG_FUNCTION_ARGS)
 		number = KPI_VALUE(NUMERICOID, parse_target(target));
 
 	kpi_spi_begin(&spi);
+	id = goal_argument(fcinfo);
 	kpi_spi_exec("UPDATE kpi.goal SET target = coalesce($2, target), name = coalesce($3, name)"
 				 " WHERE id = $1", 3,
-				 KPI_INT8(goal_argument(fcinfo)), number, KPI_TEXT(name));
+				 KPI_INT8(id), number, KPI_TEXT(name));
 	kpi_spi_end(&spi);
+	kpi_progress_notify_goal(id);
 	PG_RETURN_VOID();
 }
 

@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "apply.h"
 #include "apply_lock.h"
 #include "args.h"
 #include "catalog/namespace.h"
@@ -593,6 +594,7 @@ kpi_drop_source(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.applied_route WHERE source_id = $1", 1, KPI_INT4(row->id));

@@ -15,11 +15,16 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+bool		kpi_preloaded = false;
 int			kpi_buffer_size = 4096;
+int			kpi_log_min_duration = -1;
+int			kpi_log_retention = 30;
+bool		kpi_notify_refresh = false;
 
 static char *kpi_now_string = NULL;
 
@@ -39,6 +44,8 @@ kpi_now(void)
 void
 kpi_guc_init(void)
 {
+	kpi_preloaded = process_shared_preload_libraries_in_progress;
+
 	DefineCustomStringVariable("kpi.now",
 							   "Pretends that this is the present moment.",
 							   "For tests and demonstrations; empty means the real clock.",
@@ -55,6 +62,31 @@ kpi_guc_init(void)
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kpi.log_min_duration",
+							"Logs refreshes that take at least this long.",
+							"0 logs all that had something to do, -1 none.",
+							&kpi_log_min_duration,
+							-1, -1, INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.log_retention",
+							"Days for which kpi.refresh_log keeps what refreshes did.",
+							"0 keeps no log.",
+							&kpi_log_retention,
+							30, 0, 36500,
+							PGC_SUSET,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomBoolVariable("kpi.notify_refresh",
+							 "Sends a notification on channel kpi_refresh after each refresh that had something to do.",
+							 NULL,
+							 &kpi_notify_refresh,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("kpi");
 }

@@ -13,6 +13,18 @@
 /* Size, in kB, at which a writer's buffer of deltas is spilled to the queue. */
 extern int	kpi_buffer_size;
 
+/* The library was loaded at server start: the background worker can run. */
+extern bool kpi_preloaded;
+
+/* Refreshes that take this many ms are logged: 0 all, -1 none. */
+extern int	kpi_log_min_duration;
+
+/* Days for which kpi.refresh_log keeps a row; 0: none is written. */
+extern int	kpi_log_retention;
+
+/* NOTIFY kpi_refresh after each refresh that had something to do. */
+extern bool kpi_notify_refresh;
+
 extern void kpi_guc_init(void);
 
 /*

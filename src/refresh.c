@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refresh.c
- *	  SQL entry points of the engine: refresh, verify, repair, resume.
+ *	  SQL entry points of the engine: refresh, verify, repair.
  *
  * Whoever may call these (see 90_grant.sql) may have every source refreshed;
  * expressions still run as each source's author.  Our own tables are written
@@ -11,24 +11,21 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "apply_lock.h"
 #include "apply_run.h"
 #include "apply_state.h"
-#include "def_source.h"
 #include "engine.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "source_table.h"
+#include "notify.h"
+#include "policy.h"
 #include "spi.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(kpi_refresh);
 PG_FUNCTION_INFO_V1(kpi_verify);
 PG_FUNCTION_INFO_V1(kpi_repair);
-PG_FUNCTION_INFO_V1(kpi_resume);
 
 static int32
 source_argument(FunctionCallInfo fcinfo)
@@ -45,8 +42,15 @@ kpi_refresh(PG_FUNCTION_ARGS)
 	List	   *sources = kpi_lock_sources(source_argument(fcinfo));
 	ListCell   *lc;
 
+	if (!PG_ARGISNULL(0))
+		kpi_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	foreach(lc, sources)
-		(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
+	{
+		if (!kpi_source_is_paused(lfirst_int(lc)))
+			(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
+	}
+	if (PG_ARGISNULL(0))
+		kpi_progress_notify_days();
 	PG_RETURN_VOID();
 }
 
@@ -111,16 +115,25 @@ kpi_report(KpiReport *report, const KpiDifference *diff)
 	tuplestore_putvalues(report->tupstore, report->tupdesc, values, nulls);
 }
 
-/* A suspended source is not exact: verification must not be silent about it. */
+/* A source that stands still is not exact: verification must not be silent about it. */
 static void
-report_suspended(KpiReport *report, int32 source_id)
+report_stopped(KpiReport *report, int32 source_id, const char *stored)
 {
-	KpiDifference diff = {.level = "source",.level_is_source = true,.expected = "active"};
+	KpiDifference diff = {.level = "source",.level_is_source = true,.stored = stored,.expected = "active"};
 
 	report->source_name = name_of("SELECT name FROM kpi.source WHERE id = $1", source_id);
-	diff.stored = name_of("SELECT 'suspended: ' || s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1",
-						  source_id);
 	kpi_report(report, &diff);
+}
+
+static void
+verify_source(KpiReport *report, int32 source_id)
+{
+	if (kpi_source_is_paused(source_id))
+		report_stopped(report, source_id, "paused");
+	else if (kpi_run_source(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
+		report_stopped(report, source_id,
+					   name_of("SELECT 'suspended: ' || s.reason FROM kpi_internal.source_state s"
+							   " WHERE s.source_id = $1", source_id));
 }
 
 /* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
@@ -137,10 +150,7 @@ kpi_verify(PG_FUNCTION_ARGS)
 	report.tupdesc = rsinfo->setDesc;
 	sources = kpi_lock_sources(source_argument(fcinfo));
 	foreach(lc, sources)
-	{
-		if (kpi_run_source(lfirst_int(lc), KPI_RUN_VERIFY, &report) == KPI_RUN_SUSPENDED)
-			report_suspended(&report, lfirst_int(lc));
-	}
+		verify_source(&report, lfirst_int(lc));
 	return (Datum) 0;
 }
 
@@ -152,49 +162,11 @@ kpi_repair(PG_FUNCTION_ARGS)
 	int32		source_id = kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	(void) kpi_lock_sources(source_id);
+	kpi_require_not_paused(source_id, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	if (kpi_run_source(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),
 				 errhint("See kpi.source_status for the reason, then call kpi.resume().")));
 	PG_RETURN_INT64(report.ndifferences);
-}
-
-/*
- * Brings capture back on the table that now has the declared name.  The lock
- * waits for writers that still used the old definitions; their deltas carry
- * the old epoch, and the rebuild reads their facts.
- */
-static void
-reattach(int32 source_id)
-{
-	KpiSource  *source = kpi_source_load(source_id, false);
-
-	if (!OidIsValid(kpi_source_relid(source)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
-				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
-	/* Before any lock: the name may be another table's by now. */
-	kpi_source_table_check_role(kpi_source_relid(source), get_role_oid(source->author, false));
-	kpi_source_redefined(source_id);
-	/* Tables that had the name before may still carry our triggers. */
-	kpi_capture_detach(source_id, source->relation);
-	CommandCounterIncrement();
-	kpi_state_attach(source_id, source->relation);
-}
-
-/* kpi.resume(source text): attaches the capture again and rebuilds. */
-Datum
-kpi_resume(PG_FUNCTION_ARGS)
-{
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int32		source_id = kpi_source_id(name);
-
-	kpi_require_source_rights(name);
-	(void) kpi_lock_sources(source_id);
-	reattach(source_id);
-	kpi_state_reset(source_id);
-	(void) kpi_run_source(source_id, KPI_RUN_REFRESH, NULL);
-	PG_RETURN_VOID();
 }

@@ -366,6 +366,7 @@ kpi_store_insert(KpiStore *store, const Datum *values, const bool *nulls)
 	}
 	fill_slot(store, slot, values, nulls);
 	ExecMaterializeSlot(slot);
+	store->nwritten++;
 	if (++store->nbatch == BATCH_ROWS)
 		kpi_store_flush(store);
 }
@@ -394,12 +395,14 @@ kpi_store_update_found(KpiStore *store, const Datum *values, const bool *nulls)
 	fill_slot(store, store->write, values, nulls);
 	kpi_compat_update(store->rri, &tid, store->write, store->estate, store->snapshot);
 	ResetPerTupleExprContext(store->estate);
+	store->nwritten++;
 }
 
 void
 kpi_store_delete_found(KpiStore *store)
 {
 	simple_table_tuple_delete(store->rel, &store->found->tts_tid, store->snapshot);
+	store->nwritten++;
 }
 
 int64

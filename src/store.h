@@ -42,6 +42,7 @@ typedef struct KpiStore
 	TupleTableSlot **batch;		/* rows still to be inserted */
 	int			nbatch;
 	Oid			sequence;		/* of column "id", or InvalidOid */
+	int64		nwritten;		/* rows inserted, updated, deleted */
 } KpiStore;
 
 /*

@@ -125,6 +125,19 @@ kpi_setup()
 	export PATH="$KPI_BINDIR:$PATH"
 }
 
+# pg_cron, for the tests of schedules, which are skipped without it.
+kpi_setup_pg_cron()
+{
+	local version
+
+	[ ! -f "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || return 0
+	for version in $KPI_SUPPORTED; do
+		[ "$PG_CONFIG" = "/usr/lib/postgresql/$version/bin/pg_config" ] || continue
+		(kpi_install_packages "postgresql-$version-cron") && return 0
+	done
+	kpi_say "pg_cron is not installed: its tests are skipped"
+}
+
 # Builds for PG_CONFIG and installs into it.
 kpi_build()
 {

@@ -333,16 +333,39 @@ CREATE VIEW kpi.unassigned AS
      WHERE CASE x.owner_kind WHEN 'team' THEN o.no_team ELSE o.no_member END
      GROUP BY s.id, s.name, x.owner_kind, o.key;
 
+CREATE FUNCTION kpi_internal.capture_state(source_id integer, OUT tables integer, OUT problem text)
+    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_state';
+CREATE FUNCTION kpi_internal.commit_time(transaction xid) RETURNS timestamptz
+    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_commit_time';
+
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
-           coalesce(t.status, 'building') AS status, t.reason, t.hint,
+           CASE WHEN t.status = 'suspended' THEN t.status
+                WHEN s.is_paused THEN 'paused'
+                ELSE coalesce(t.status, 'building') END AS status,
+           t.reason, t.hint,
+           s.refresh_mode, s.refresh_seconds, s.is_paused,
+           a.capture_tables, a.capture_problem,
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
-           (SELECT pg_catalog.count(*) FROM kpi_internal.delta d
-             WHERE d.source_id = s.id AND d.kind = 'd') AS pending_deltas,
-           t.as_of, t.refreshed_at, t.duration_ms, coalesce(t.deltas_applied, 0) AS deltas_applied
+           coalesce(q.pending_deltas, 0) AS pending_deltas,
+           CASE WHEN q.oldest_pending IS NOT NULL
+                THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
+           END AS oldest_pending_seconds,
+           t.as_of, t.refreshed_at, t.duration_ms,
+           t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
+           t.last_error, t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
+      LEFT JOIN (
+           SELECT d.source_id, pg_catalog.count(*) AS pending_deltas,
+                  pg_catalog.min(kpi_internal.commit_time(d.xmin)) AS oldest_pending
+             FROM kpi_internal.delta d
+            WHERE d.kind = 'd'
+            GROUP BY d.source_id) q ON q.source_id = s.id
+     CROSS JOIN LATERAL (
+           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem
+             FROM (SELECT kpi_internal.capture_state(s.id) AS f OFFSET 0) z OFFSET 0) a
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs
@@ -448,18 +471,32 @@ DECLARE
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
         "relation": "The table its facts are in",
-        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; suspended: stopped, reason says why and hint what to do",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, reason says why and hint what to do",
         "reason": "Why it is suspended",
         "hint": "What to do about it",
+        "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
+        "refresh_seconds": "Seconds from one refresh to the next with refresh_mode interval; else NULL",
+        "is_paused": "Whether it is paused, also while it is suspended",
+        "capture_tables": "Tables (the partitions of a partitioned one) whose changes are to be captured; 0: the table does not exist",
+        "capture_problem": "What keeps changes from being captured now, in words; NULL: all triggers are in place",
         "kpis": "How many KPIs are measured on it",
         "facts_ignored": "Facts left out because an expression failed on them",
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite",
         "pending_deltas": "Changes of facts that wait for the next refresh",
+        "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",
         "refreshed_at": "When it was last refreshed",
         "duration_ms": "How long that took, in milliseconds",
-        "deltas_applied": "Changes merged since the source was made"}';
+        "last_deltas": "Changes it took from the queue",
+        "last_cells": "Rows of cells it wrote",
+        "last_values": "Rows of values it wrote",
+        "deltas_applied": "Changes merged since the source was made",
+        "last_error": "Message of the error that the background worker''s last refresh met; NULL: it met none",
+        "last_sqlstate": "SQLSTATE of that error",
+        "failing_since": "When the first of the errors in a row was met; NULL: the last refresh succeeded",
+        "failures": "Errors in a row",
+        "next_try": "When the background worker tries again"}';
     v record;
     suffix text;
     of_view jsonb;

@@ -90,3 +90,25 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Roles that monitor see how the extension does, and no numbers.
+DO $$
+DECLARE
+    item text;
+BEGIN
+    GRANT USAGE ON SCHEMA kpi TO pg_monitor;
+    FOR item IN
+        SELECT pg_catalog.format('SELECT ON TABLE %s', c.oid::regclass)
+          FROM pg_catalog.pg_class c
+         WHERE c.relnamespace = 'kpi'::regnamespace AND c.relname IN ('source_status', 'refresh_log', 'worker_status')
+        UNION ALL
+        SELECT pg_catalog.format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
+          FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace = 'kpi'::regnamespace AND p.proname = 'health'
+            OR p.pronamespace = 'kpi_internal'::regnamespace
+               AND p.proname IN ('capture_state', 'commit_time', 'worker_status')
+    LOOP
+        EXECUTE pg_catalog.format('GRANT %s TO pg_monitor', item);
+    END LOOP;
+END
+$$;

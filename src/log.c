@@ -1,0 +1,162 @@
+/*-------------------------------------------------------------------------
+ *
+ * log.c
+ *	  What refreshes did: kpi.refresh_log, the server's log, NOTIFY.
+ *
+ * Called at the end of each engine transaction, under the source's lock, so
+ * nobody else writes rows of this source meanwhile.
+ *
+ * The table is bounded.  The worker may refresh a source many times a second:
+ * its refreshes that begin within a minute share a row.  Rows older than
+ * kpi.log_retention are deleted by whoever adds one, but only once the oldest
+ * is an hour older than that, so at most once an hour; rows another
+ * transaction is deleting are left to it, so that nobody waits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "guc.h"
+#include "log.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "notify.h"
+#include "postmaster/bgworker.h"
+#include "spi.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+/* One row's columns besides those that follow from where we are. */
+typedef struct LogEntry
+{
+	int32		source_id;
+	const char *kind;
+	TimestampTz started;
+	double		duration_ms;
+	int64		ndeltas;
+	int64		ncells;
+	int64		nvalues;
+	const char *sqlstate;		/* NULL: it succeeded */
+	const char *error;
+} LogEntry;
+
+static bool
+is_worker(void)
+{
+	return MyBgworkerEntry != NULL && strcmp(MyBgworkerEntry->bgw_library_name, "pg_kpi") == 0;
+}
+
+static void
+prune(void)
+{
+	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log l WHERE l.ctid = ANY (ARRAY("
+				 " SELECT o.ctid FROM kpi_internal.refresh_log o"
+				 " WHERE o.started_at < $1 - $2 * interval '1 day'"
+				 " AND EXISTS (SELECT FROM kpi_internal.refresh_log x"
+				 " WHERE x.started_at < $1 - $2 * interval '1 day' - interval '1 hour')"
+				 " FOR UPDATE SKIP LOCKED))",
+				 2, KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
+				 KPI_INT4(kpi_log_retention));
+}
+
+/* Adds to the last row of the source if that is one of the same minute. */
+static bool
+extend_row(const LogEntry *entry)
+{
+	return kpi_spi_exec("UPDATE kpi_internal.refresh_log l SET runs = l.runs + 1,"
+						" duration_ms = l.duration_ms + $3, max_duration_ms = greatest(l.max_duration_ms, $3),"
+						" deltas = l.deltas + $4, cells = l.cells + $5, values_written = l.values_written + $6"
+						" WHERE l.id = (SELECT o.id FROM kpi_internal.refresh_log o"
+						" WHERE o.source_id = $1 ORDER BY o.id DESC LIMIT 1)"
+						" AND l.is_worker AND l.kind = 'refresh' AND l.error IS NULL"
+						" AND l.started_at > $2 - interval '1 minute'",
+						6, KPI_INT4(entry->source_id),
+						KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(entry->started)),
+						KPI_VALUE(FLOAT8OID, Float8GetDatum(entry->duration_ms)),
+						KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells), KPI_INT8(entry->nvalues)) > 0;
+}
+
+static void
+write_row(const LogEntry *entry)
+{
+	char	   *role = GetUserNameFromId(GetUserId(), true);
+	bool		worker = is_worker();
+	KpiSpi		spi;
+
+	if (kpi_log_retention == 0)
+		return;
+	kpi_spi_begin(&spi);
+	if (!worker || entry->error != NULL || strcmp(entry->kind, "refresh") != 0 || !extend_row(entry))
+	{
+		kpi_spi_exec("INSERT INTO kpi_internal.refresh_log (source_id, kind, started_at, duration_ms,"
+					 " max_duration_ms, deltas, cells, values_written, is_worker, role, sqlstate, error)"
+					 " VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)",
+					 11, KPI_INT4(entry->source_id), KPI_TEXT(entry->kind),
+					 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(entry->started)),
+					 KPI_VALUE(FLOAT8OID, Float8GetDatum(entry->duration_ms)),
+					 KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells), KPI_INT8(entry->nvalues),
+					 KPI_BOOL(worker), KPI_TEXT(role ? role : "unknown"), KPI_TEXT(entry->sqlstate),
+					 KPI_TEXT(entry->error));
+		prune();
+	}
+	kpi_spi_end(&spi);
+}
+
+static void
+notify_refresh(const KpiRun *run)
+{
+	StringInfoData payload;
+	char	   *name = pnstrdup(run->source->name, pg_mbcliplen(run->source->name, strlen(run->source->name),
+																 KPI_NOTIFY_TEXT));
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"source\":");
+	escape_json(&payload, name);
+	appendStringInfo(&payload, ",\"deltas\":" INT64_FORMAT "}", run->ndeltas);
+	Async_Notify("kpi_refresh", payload.data);
+}
+
+void
+kpi_log_run(const KpiRun *run, const char *kind, TimestampTz started, double duration_ms)
+{
+	LogEntry	entry = {
+		.source_id = run->source->id,
+		.kind = kind,
+		.started = started,
+		.duration_ms = duration_ms,
+		.ndeltas = run->ndeltas,
+		.ncells = run->ncells,
+		.nvalues = run->nvalues
+	};
+
+	if (strcmp(kind, "refresh") == 0 && run->ndeltas == 0 && run->ncells == 0 && run->nvalues == 0)
+		return;
+	write_row(&entry);
+	if (kpi_notify_refresh)
+		notify_refresh(run);
+	if (kpi_log_min_duration >= 0 && duration_ms >= kpi_log_min_duration)
+		ereport(LOG,
+				(errmsg("%s of source \"%s\": " INT64_FORMAT " deltas, " INT64_FORMAT " cells written, "
+						INT64_FORMAT " values written, %.3f ms",
+						kind, run->source->name, run->ndeltas, run->ncells, run->nvalues, duration_ms),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+kpi_log_failure(int32 source_id, TimestampTz started, double duration_ms,
+				const char *sqlstate, const char *message)
+{
+	LogEntry	entry = {
+		.source_id = source_id,
+		.kind = "refresh",
+		.started = started,
+		.duration_ms = duration_ms,
+		.sqlstate = sqlstate,
+		.error = message
+	};
+
+	write_row(&entry);
+}

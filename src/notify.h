@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * notify.h
+ *	  NOTIFY kpi_progress when the status of a goal changes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_NOTIFY_H
+#define KPI_NOTIFY_H
+
+#include "postgres.h"
+
+struct KpiRun;
+
+/* Texts in payloads are cut to this many bytes. */
+#define KPI_NOTIFY_TEXT 200
+
+/*
+ * Each looks at the goals that may have changed and announces those whose
+ * status is not what was announced last, within the current transaction.
+ *	_run(): at the end of an engine transaction, by what it wrote
+ *	_source(): goals of KPIs that depend on a source
+ *	_goal(): one goal, made or altered
+ *	_days(): goals by calendars in which a day has begun since it was called
+ *		last; nearly free if there is none.  The caller holds the locks of all
+ *		sources, or can be retried: refreshes write the same rows in another
+ *		order.
+ */
+extern void kpi_progress_notify_run(const struct KpiRun *run);
+extern void kpi_progress_notify_source(int32 source_id);
+extern void kpi_progress_notify_goal(int64 goal_id);
+extern void kpi_progress_notify_days(void);
+
+#endif							/* KPI_NOTIFY_H */
