@@ -13,6 +13,21 @@
 /* Size, in kB, at which a writer's buffer of deltas is spilled to the queue. */
 extern int	kpi_buffer_size;
 
+/* Whether the launcher starts workers at all. */
+extern bool kpi_enabled;
+
+/* How many workers run at once, over all databases. */
+extern int	kpi_max_workers;
+
+/* How many databases the launcher keeps in mind. */
+extern int	kpi_max_databases;
+
+/* How long a worker waits for more work before it leaves, in ms. */
+extern int	kpi_worker_idle_timeout;
+
+/* How often databases beyond kpi.max_databases have their turn, in s. */
+extern int	kpi_naptime;
+
 extern void kpi_guc_init(void);
 
 /*

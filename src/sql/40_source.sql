@@ -12,7 +12,11 @@ CREATE TABLE kpi.source (
     grain       text NOT NULL DEFAULT 'day',
     calendar_id integer NOT NULL REFERENCES kpi.calendar,
     author      text NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT pg_catalog.now()
+    created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    refresh_mode text NOT NULL DEFAULT 'continuous' CHECK (refresh_mode IN ('continuous','interval','manual')),
+    refresh_seconds integer CHECK (refresh_seconds > 0),
+    is_paused boolean NOT NULL DEFAULT false,
+    CHECK ((refresh_mode = 'interval') = (refresh_seconds IS NOT NULL))
 );
 
 CREATE TABLE kpi.dimension (
@@ -106,6 +110,9 @@ COMMENT ON COLUMN kpi.source.grain IS 'Finest grain that the facts mean anything
 COMMENT ON COLUMN kpi.source.calendar_id IS 'Calendar whose time zone says on which day a fact counts (kpi.calendar.id)';
 COMMENT ON COLUMN kpi.source.author IS 'Role that created the source; its expressions run as this role';
 COMMENT ON COLUMN kpi.source.created_at IS 'When it was created';
+COMMENT ON COLUMN kpi.source.refresh_mode IS 'When the background worker refreshes it: continuous (after each commit), interval, or manual (never)';
+COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds between refreshes of mode interval; else NULL';
+COMMENT ON COLUMN kpi.source.is_paused IS 'Whether the background worker leaves it alone for now';
 COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
 COMMENT ON COLUMN kpi.dimension.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';

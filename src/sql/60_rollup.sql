@@ -13,7 +13,13 @@ CREATE TABLE kpi_internal.source_state (
     refreshed_at     timestamptz,
     duration_ms      double precision,
     deltas_applied   bigint NOT NULL DEFAULT 0,
-    last_fact_error  text
+    last_fact_error  text,
+    -- Of the worker; a successful refresh clears them.
+    last_error       text,
+    last_sqlstate    text,
+    failing_since    timestamptz,
+    failures         integer NOT NULL DEFAULT 0,
+    next_try         timestamptz
 );
 
 -- The leaf tables as last seen; a difference means recompute.
