@@ -111,7 +111,7 @@ is_our_trigger(CreateTrigStmt *stmt)
 	char	   *function;
 
 	DeconstructQualifiedName(stmt->funcname, &schema, &function);
-	return schema != NULL && strcmp(schema, "kpi") == 0 && strcmp(function, "capture") == 0;
+	return schema != NULL && strcmp(schema, "kpi") == 0 && strncmp(function, "capture", 7) == 0;
 }
 
 static bool
