@@ -57,6 +57,16 @@ check_max_workers(int *newval, void **extra, GucSource source)
 static void
 worker_guc_init(void)
 {
+	/* What sizes shared memory exists only where it can be set. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("kpi.max_databases",
+								"Databases with the extension that are woken by their commits.",
+								"Databases beyond that take turns, see kpi.naptime.",
+								&kpi_max_databases,
+								64, 1, 4096,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
 	DefineCustomBoolVariable("kpi.enabled",
 							 "Lets background workers keep the KPIs current.",
 							 "Changes of facts are captured all the same; kpi.refresh() works.",
@@ -73,14 +83,6 @@ worker_guc_init(void)
 							PGC_SIGHUP,
 							0,
 							check_max_workers, NULL, NULL);
-	DefineCustomIntVariable("kpi.max_databases",
-							"Databases with the extension that are woken by their commits.",
-							"Databases beyond that take turns, see kpi.naptime.",
-							&kpi_max_databases,
-							64, 1, 4096,
-							PGC_POSTMASTER,
-							0,
-							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.worker_idle_timeout",
 							"Time that a worker waits for more work before it leaves the database.",
 							NULL,

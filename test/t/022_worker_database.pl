@@ -7,7 +7,7 @@ use KpiWorker;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('database', 'kpi.max_workers' => 1, 'kpi.worker_idle_timeout' => '60s');
+my $node = new_server('database', 'kpi.max_workers' => 2, 'kpi.worker_idle_timeout' => '60s');
 my $slow = q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN $1; END'};
 
 # ---- commands while the worker is awake, or in the middle of a long refresh ----
@@ -67,6 +67,8 @@ exact($node, 'a', 'a at the end');
 
 # ---- three databases and one worker ----
 
+$node->append_conf('postgresql.conf', 'kpi.max_workers = 1');
+$node->reload;
 my @databases = map { "d$_" } 1 .. 3;
 for my $database (@databases)
 {
