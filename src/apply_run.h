@@ -27,4 +27,11 @@ typedef enum KpiRunResult
 /* The caller holds the locks of kpi_lock_sources(). */
 extern KpiRunResult kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report);
 
+/*
+ * Deletes deltas of sources that are gone (refresh.c).  What the transaction
+ * that dropped a source had captured for it before comes to the queue when
+ * that commits, and no source will ever take it.
+ */
+extern void kpi_discard_orphans(void);
+
 #endif							/* KPI_APPLY_RUN_H */

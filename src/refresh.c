@@ -38,12 +38,8 @@ source_argument(FunctionCallInfo fcinfo)
 	return kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
-/*
- * What the transaction that dropped a source had captured for it before comes
- * to the queue when that commits, and no source will ever take it.
- */
-static void
-discard_orphans(void)
+void
+kpi_discard_orphans(void)
 {
 	KpiSpi		spi;
 
@@ -64,7 +60,7 @@ kpi_refresh(PG_FUNCTION_ARGS)
 	foreach(lc, sources)
 		(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
 	if (source_id == 0)
-		discard_orphans();
+		kpi_discard_orphans();
 	PG_RETURN_VOID();
 }
 

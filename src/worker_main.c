@@ -27,7 +27,6 @@
 #include "calendar.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "due.h"
 #include "guc.h"
@@ -41,7 +40,6 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
@@ -229,6 +227,7 @@ look(void)
 
 	if (worker.due == NULL)
 	{
+		kpi_discard_orphans();
 		MemoryContextReset(worker.due_context);
 		old = MemoryContextSwitchTo(worker.due_context);
 		worker.due = kpi_due_load();
