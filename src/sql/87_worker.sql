@@ -8,7 +8,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_worker_status' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
 
 CREATE VIEW kpi.worker_status AS
-    SELECT w.kind, d.datname AS database, w.state, w.pid, w.started_at, w.state_since, w.source,
+    SELECT w.kind, d.datname::text AS database, w.state, w.pid, w.started_at, w.state_since, w.source,
            w.pending_commits, w.next_due
       FROM kpi_internal.worker_status() w
       LEFT JOIN pg_catalog.pg_database d ON d.oid = w.database_id
