@@ -9,6 +9,7 @@
  *	  DATABASE with that template fail when anybody is connected to the
  *	  database.  PostgreSQL makes autovacuum workers leave, and this makes ours
  *	  leave, for who may run the command at all.
+ *	- DROP and ALTER EXTENSION need not wait for a refresh.
  *	- COMMIT PREPARED commits what another transaction has put into the queue.
  *	- CREATE and DROP EXTENSION, a trigger of ours that a restore brings, and a
  *	  copy of a database make the launcher look.
@@ -18,14 +19,17 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
+#include "security.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/syscache.h"
@@ -77,6 +81,39 @@ keep_out(const char *name, bool copied)
 		(void) kpi_keep_out(dbid);
 }
 
+/*
+ * DROP EXTENSION and ALTER EXTENSION UPDATE would wait until a refresh is
+ * over, which may be the first one of a large table.
+ */
+static void
+keep_out_of_extension(void)
+{
+	if (IsTransactionState() && OidIsValid(get_extension_oid("pg_kpi", true)) &&
+		has_privs_of_role(GetUserId(), kpi_extension_owner()))
+		(void) kpi_keep_out(MyDatabaseId);
+}
+
+static bool
+drops_extension(DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (stmt->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(lc, stmt->objects)
+	{
+		if (strcmp(strVal(lfirst(lc)), "pg_kpi") == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+alters_extension(AlterExtensionStmt *stmt)
+{
+	return strcmp(stmt->extname, "pg_kpi") == 0;
+}
+
 static void
 before_command(Node *command)
 {
@@ -99,6 +136,14 @@ before_command(Node *command)
 			if (find_option(((AlterDatabaseStmt *) command)->options, "tablespace") != NULL)
 				keep_out(((AlterDatabaseStmt *) command)->dbname, false);
 			break;
+		case T_DropStmt:
+			if (drops_extension((DropStmt *) command))
+				keep_out_of_extension();
+			break;
+		case T_AlterExtensionStmt:
+			if (alters_extension((AlterExtensionStmt *) command))
+				keep_out_of_extension();
+			break;
 		default:
 			break;
 	}
@@ -112,12 +157,6 @@ is_our_trigger(CreateTrigStmt *stmt)
 
 	DeconstructQualifiedName(stmt->funcname, &schema, &function);
 	return schema != NULL && strcmp(schema, "kpi") == 0 && strncmp(function, "capture", 7) == 0;
-}
-
-static bool
-drops_extension(DropStmt *stmt)
-{
-	return stmt->removeType == OBJECT_EXTENSION;
 }
 
 /* The database is found by its name again: the command has just made it. */
@@ -135,7 +174,11 @@ after_command(Node *command)
 				kpi_wake_request(true);
 			break;
 		case T_DropStmt:
-			if (drops_extension((DropStmt *) command) && kpi_slot_find(MyDatabaseId) != NULL)
+			if (drops_extension((DropStmt *) command))
+				kpi_wake_request(true);
+			break;
+		case T_AlterExtensionStmt:
+			if (alters_extension((AlterExtensionStmt *) command))
 				kpi_wake_request(true);
 			break;
 		case T_CreateTrigStmt:

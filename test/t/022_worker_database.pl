@@ -62,6 +62,10 @@ timed($node, 'postgres', 'DROP DATABASE gone WITH (FORCE)', 2, 'DROP DATABASE WI
 timed($node, 'a', 'VACUUM FULL; REINDEX DATABASE a', 20, 'VACUUM FULL and REINDEX');
 busy('a');
 timed($node, 'a', 'VACUUM kpi_internal.day_cell, kpi_internal.delta, kpi.kpi_value', 2, 'busy: VACUUM');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE a');
+busy('copy');
+timed($node, 'copy', 'DROP EXTENSION pg_kpi CASCADE', 2, 'busy: DROP EXTENSION');
+wait_for($node, 'a', q{SELECT count(*) = 0 FROM kpi.worker_status WHERE database = 'copy'}, 'its database is forgotten');
 $node->safe_psql('a', q{SELECT kpi.alter_source('deals', owner => 'owner')});
 exact($node, 'a', 'a at the end');
 
