@@ -57,6 +57,9 @@ demo:
 demo-stop:
 	@test/demo/run --stop
 
+soak:
+	@test/soak/run $(SOAK)
+
 bench:
 	@test/bench/run $(BENCH)
 
@@ -71,5 +74,6 @@ help:
 	@echo 'make test          set up this machine, build, install, run every test on a private server'
 	@echo 'make demo          the same set-up, then a made-up CRM to look at; make demo-stop removes it'
 	@echo 'make bench         figures on a private server; BENCH="--quick" for a smaller size'
+	@echo 'make soak          ten minutes of writers, kills and crashes; SOAK="--seconds 60" for less'
 
-.PHONY: test demo demo-stop bench help report-skipped
+.PHONY: test demo demo-stop bench soak help report-skipped

@@ -148,8 +148,8 @@ compare_columns(KpiRun *run, KpiState *state, MemoryContext caller)
 }
 
 /* What values depend on besides the cells: how periods are cut. */
-static char *
-calendar_shape(void)
+char *
+kpi_calendar_shape(void)
 {
 	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 
@@ -236,7 +236,7 @@ kpi_state_examine(KpiRun *run)
 	KpiSpi		spi;
 
 	run->relid = kpi_source_relid(run->source);
-	state->calendar_shape = calendar_shape();
+	state->calendar_shape = kpi_calendar_shape();
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
@@ -308,7 +308,8 @@ kpi_state_reset(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, last_fact_error = NULL WHERE source_id = $1",
+				 " relid = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
+				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_queue_forget(source_id, true);
@@ -396,6 +397,8 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
+				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
+				 " next_try = NULL,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
 				 12, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),

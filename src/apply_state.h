@@ -47,6 +47,9 @@ extern void kpi_state_attach(int32 source_id, const char *relation);
 /* Forgets what was built and seen of a source: the next refresh starts anew. */
 extern void kpi_state_reset(int32 source_id);
 
+/* What values depend on besides the cells, as text: how periods are cut. */
+extern char *kpi_calendar_shape(void);
+
 /* Writes what the run has achieved. */
 extern void kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms);
 

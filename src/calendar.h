@@ -92,4 +92,7 @@ extern bool kpi_working_days_parse(const char *list, bool working_day[8], const 
  */
 extern void kpi_calendar_day_extend(DateADT since, DateADT until);
 
+/* The same for today and as many years ahead as a new installation has. */
+extern void kpi_calendar_day_follow(void);
+
 #endif							/* KPI_CALENDAR_H */

@@ -239,6 +239,14 @@ kpi_calendar_day_extend(DateADT since, DateADT until)
 	kpi_spi_end(&spi);
 }
 
+void
+kpi_calendar_day_follow(void)
+{
+	DateADT		today = kpi_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+
+	kpi_calendar_day_extend(today, LAST_DAY(year_of(today) + YEARS_AHEAD));
+}
+
 Datum
 kpi_calendar_day_extend_sql(PG_FUNCTION_ARGS)
 {

@@ -37,6 +37,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "worker_shmem.h"
 
 /* Columns of kpi_internal.delta. */
 enum
@@ -292,6 +293,7 @@ kpi_level_write(KpiLevel *level)
 	writer.rel = open_queue();
 	if (writer.rel == NULL)
 		return;
+	kpi_wake_request(false);
 
 	if (level->ndeltas > KPI_FEW_DELTAS)
 		write_many(level, &writer);
@@ -347,6 +349,7 @@ kpi_queue_marker(int32 source_id, char kind, const char *note)
 	rel = open_queue();
 	if (rel == NULL)
 		return;
+	kpi_wake_request(false);
 
 	memset(nulls, true, sizeof(nulls));
 	values[DELTA_SOURCE] = Int32GetDatum(source_id);

@@ -27,10 +27,23 @@
 #if PG_VERSION_NUM < 160000
 #define kpi_class_ownercheck(relid, role) pg_class_ownercheck(relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) pg_proc_aclcheck(funcid, role, mode)
+#define kpi_database_ownercheck(dbid, role) pg_database_ownercheck(dbid, role)
 #else
 #define kpi_class_ownercheck(relid, role) object_ownercheck(RelationRelationId, relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) object_aclcheck(ProcedureRelationId, funcid, role, mode)
+#define kpi_database_ownercheck(dbid, role) object_ownercheck(DatabaseRelationId, dbid, role)
 #endif
+
+/* A process's number became a variable of its own in 17. */
+#if PG_VERSION_NUM < 170000
+#define kpi_my_procno() (MyProc->pgprocno)
+#else
+#define kpi_my_procno() (MyProcNumber)
+#endif
+
+/* A database whose DROP was interrupted; 15.4 and 16 can have them. */
+#define KPI_DATABASE_IS_INVALID(form) ((form)->datconnlimit == -2)
+
 
 /* Names are parsed with soft errors, if wanted, since 16. */
 #if PG_VERSION_NUM < 160000

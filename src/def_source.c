@@ -401,6 +401,9 @@ kpi_create_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
 				 KPI_TEXT(row.author));
 	row.id = kpi_spi_int4(0, 1);
+	/* State is not dumped, so this tells it from one that a restore brings. */
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status) VALUES ($1, 'building')",
+				 1, KPI_INT4(row.id));
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 

@@ -25,6 +25,11 @@ int			kpi_buffer_size = 4096;
 int			kpi_log_min_duration = -1;
 int			kpi_log_retention = 30;
 bool		kpi_notify_refresh = false;
+bool		kpi_enabled = true;
+int			kpi_max_workers = 2;
+int			kpi_max_databases = 64;
+int			kpi_worker_idle_timeout = 5000;
+int			kpi_naptime = 60;
 
 static char *kpi_now_string = NULL;
 
@@ -39,6 +44,65 @@ kpi_now(void)
 												   CStringGetDatum(kpi_now_string),
 												   ObjectIdGetDatum(InvalidOid),
 												   Int32GetDatum(-1)));
+}
+
+/* The launcher takes a place among max_worker_processes, too. */
+static bool
+check_max_workers(int *newval, void **extra, GucSource source)
+{
+	if (source == PGC_S_DEFAULT || *newval < max_worker_processes)
+		return true;
+	GUC_check_errdetail("Launcher and workers need %d of max_worker_processes, which is %d.",
+						*newval + 1, max_worker_processes);
+	GUC_check_errhint("Raise max_worker_processes and restart the server, or choose less.");
+	return false;
+}
+
+static void
+worker_guc_init(void)
+{
+	/* What sizes shared memory exists only where it can be set. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("kpi.max_databases",
+								"Databases with the extension that are woken by their commits.",
+								"Databases beyond that take turns, see kpi.naptime.",
+								&kpi_max_databases,
+								64, 1, 4096,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
+	DefineCustomBoolVariable("kpi.enabled",
+							 "Lets background workers keep the KPIs current.",
+							 "Changes of facts are captured all the same; kpi.refresh() works.",
+							 &kpi_enabled,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.max_workers",
+							"Background workers of pg_kpi at a time, over all databases.",
+							NULL,
+							&kpi_max_workers,
+							2, 1, 1024,
+							PGC_SIGHUP,
+							0,
+							check_max_workers, NULL, NULL);
+	DefineCustomIntVariable("kpi.worker_idle_timeout",
+							"Time that a worker waits for more work before it leaves the database.",
+							NULL,
+							&kpi_worker_idle_timeout,
+							5000, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.naptime",
+							"Time between turns of databases beyond kpi.max_databases.",
+							NULL,
+							&kpi_naptime,
+							60, 1, INT_MAX / 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
 }
 
 void
@@ -87,6 +151,7 @@ kpi_guc_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+	worker_guc_init();
 
 	MarkGUCPrefixReserved("kpi");
 }

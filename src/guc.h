@@ -25,6 +25,21 @@ extern int	kpi_log_retention;
 /* NOTIFY kpi_refresh after each refresh that had something to do. */
 extern bool kpi_notify_refresh;
 
+/* Whether the launcher starts workers at all. */
+extern bool kpi_enabled;
+
+/* How many workers run at once, over all databases. */
+extern int	kpi_max_workers;
+
+/* How many databases the launcher keeps in mind. */
+extern int	kpi_max_databases;
+
+/* How long a worker waits for more work before it leaves, in ms. */
+extern int	kpi_worker_idle_timeout;
+
+/* How often databases beyond kpi.max_databases have their turn, in s. */
+extern int	kpi_naptime;
+
 extern void kpi_guc_init(void);
 
 /*

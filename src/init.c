@@ -5,6 +5,8 @@
  *
  * Called once in every backend that loads the library.  Nothing here may
  * touch the catalogs: the library can be loaded before a database is chosen.
+ * Loaded with shared_preload_libraries, by the postmaster, it also brings the
+ * background workers; else everything works but needs kpi.refresh().
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +14,8 @@
 
 #include "fmgr.h"
 #include "guc.h"
+#include "miscadmin.h"
+#include "worker_shmem.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,4 +25,10 @@ void
 _PG_init(void)
 {
 	kpi_guc_init();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		kpi_shmem_init();
+		kpi_utility_init();
+		kpi_launcher_register();
+	}
 }

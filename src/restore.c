@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "worker_shmem.h"
 
 PG_FUNCTION_INFO_V1(kpi_restore_builtin);
 PG_FUNCTION_INFO_V1(kpi_check_reference);
@@ -126,6 +127,8 @@ kpi_check_reference(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs != 2)
 		elog(ERROR, "kpi_internal.check_reference() must be called as a trigger with two arguments");
+	/* Rows that a dump brings define something as well. */
+	kpi_wake_request(true);
 	if (restoring || !InLocalUserIdChange())
 		return PointerGetDatum(NULL);
 

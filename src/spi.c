@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "worker_shmem.h"
 
 #define KPI_MAX_PARAMS 16
 
@@ -71,6 +72,12 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	rc = SPI_execute_with_args(sql, nargs, types, values, nulls, read_only, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
+
+	/* Whatever we write by statements defines something. */
+	if (rc == SPI_OK_INSERT || rc == SPI_OK_UPDATE || rc == SPI_OK_DELETE ||
+		rc == SPI_OK_INSERT_RETURNING || rc == SPI_OK_UPDATE_RETURNING ||
+		rc == SPI_OK_DELETE_RETURNING)
+		kpi_wake_request(true);
 
 	/* SPI leaves its own context current, the caller may have chosen another. */
 	MemoryContextSwitchTo(old);

@@ -1,0 +1,618 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_main.c
+ *	  A database's worker: refreshes what is due, waits a while, leaves.
+ *
+ * Started by the launcher for one slot and one database.  Each source is
+ * refreshed in a transaction of its own; an error in it is noted in another,
+ * and the next source has its turn.  Between transactions the worker holds
+ * nothing; its first lock in each is the extension's, so that DROP EXTENSION
+ * and the worker wait for each other there and cannot deadlock.
+ *
+ * Before it waits it has read the database's counter of wake-ups; before it
+ * leaves it says so and reads it again (src/README, "The worker").
+ *
+ * It runs as the bootstrap superuser: the engine switches to the extension's
+ * owner for our tables and to a source's author for expressions.  Its commits
+ * are asynchronous: a crash takes back the result and the deletion of the
+ * deltas together, or neither.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "apply_lock.h"
+#include "apply_run.h"
+#include "calendar.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "due.h"
+#include "guc.h"
+#include "log.h"
+#include "miscadmin.h"
+#include "notify.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "spi.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker_shmem.h"
+
+/* How long it works on while other databases wait for a worker. */
+#define TURN_MS 1000
+
+/*
+ * Waiting for locks: at most this long at first, then longer, and between two
+ * tries always so many times as long, so that a source somebody holds takes
+ * little of the others' time.
+ */
+#define MIN_LOCK_TIMEOUT_MS 50
+#define MAX_LOCK_TIMEOUT_MS 1600
+#define LOCK_RETRY_FACTOR 5
+
+/* A source somebody else holds. */
+typedef struct HeldSource
+{
+	int32		id;
+	int			timeout_ms;		/* of the next try */
+	TimestampTz until;			/* by the real clock */
+} HeldSource;
+
+typedef struct KpiWorker
+{
+	KpiSlot    *slot;
+	Oid			extension;		/* InvalidOid: not looked for yet */
+	bool		no_extension;	/* gone, or never there */
+	bool		leaving;
+	MemoryContext context;		/* of what follows, and of errors */
+	MemoryContext due_context;	/* of due, reset when it is loaded */
+	KpiDue	   *due;			/* NULL: to be loaded */
+	uint64		changes;		/* of definitions, when due was loaded */
+	MemoryContext queued_context;
+	Bitmapset  *queued;			/* sources with rows in the queue */
+	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
+	List	   *held;			/* HeldSource */
+	KpiDueSource *source;		/* in hand */
+	TimestampTz started;		/* its refresh, by the real clock */
+	ErrorData  *error;			/* what ended the last transaction */
+	ErrorData  *failure;		/* of the source in hand, to be noted */
+} KpiWorker;
+
+static KpiWorker worker;
+
+/* ---- beginning and end ---- */
+
+/* The slot is ours only if the launcher still means this start. */
+static KpiSlot *
+take_slot(const KpiWorkerOrder *order)
+{
+	KpiSlot    *slot = &kpi_shared->slots[order->slot];
+	uint32		starting = KPI_WORKER_STARTING;
+
+	if (pg_atomic_read_u32(&slot->dbid) != order->dbid ||
+		pg_atomic_read_u32(&slot->ticket) != order->ticket)
+		return NULL;
+	pg_atomic_exchange_u32(&slot->procno, kpi_my_procno());
+	if (!pg_atomic_compare_exchange_u32(&slot->state, &starting, KPI_WORKER_AWAKE))
+		return NULL;
+	kpi_slot_report(slot, MyProcPid, "");
+	return slot;
+}
+
+static void
+worker_exit(int code, Datum arg)
+{
+	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
+
+	kpi_slot_report(slot, 0, "");
+	pg_atomic_exchange_u32(&slot->procno, KPI_NO_PROC);
+	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_NONE);
+	kpi_wake_launcher();
+}
+
+static void pg_attribute_noreturn()
+leave(KpiWorkerOutcome outcome)
+{
+	pg_atomic_exchange_u32(&worker.slot->outcome, outcome);
+	proc_exit(0);
+}
+
+/* ---- transactions ---- */
+
+static void
+set_option(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+set_lock_timeout(int ms)
+{
+	static int	current = -1;
+	char		value[16];
+
+	if (ms == current)
+		return;
+	snprintf(value, sizeof(value), "%d", ms);
+	set_option("lock_timeout", value);
+	current = ms;
+}
+
+/*
+ * The extension as this worker found it first, locked until the end of the
+ * transaction.  After DROP EXTENSION, even if it was created again, everything
+ * this process has cached is doubtful, so it leaves.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("pg_kpi", true);
+
+	if (OidIsValid(extension))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (get_extension_oid("pg_kpi", true) != extension)
+			extension = InvalidOid;
+	}
+	if (!OidIsValid(extension) || (OidIsValid(worker.extension) && worker.extension != extension))
+	{
+		worker.no_extension = true;
+		return false;
+	}
+	worker.extension = extension;
+	return true;
+}
+
+/*
+ * Runs a function in a transaction, if the extension is there; false if an
+ * error ended it, which is in worker.error then.
+ */
+static bool
+run_transaction(void (*body) (void))
+{
+	if (worker.error != NULL)
+		FreeErrorData(worker.error);
+	worker.error = NULL;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (lock_extension())
+			body();
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(worker.context);
+		worker.error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		/* The cancelled work is over: the next one is not meant. */
+		QueryCancelPending = false;
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(worker.context);
+	pgstat_report_stat(false);
+	return worker.error == NULL;
+}
+
+/* Somebody held what was needed; nothing is wrong. */
+static bool
+is_conflict(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+/* ---- what is due ---- */
+
+static void
+look(void)
+{
+	MemoryContext old;
+
+	if (worker.due == NULL)
+	{
+		MemoryContextReset(worker.due_context);
+		old = MemoryContextSwitchTo(worker.due_context);
+		worker.due = kpi_due_load();
+		MemoryContextSwitchTo(old);
+	}
+	MemoryContextReset(worker.queued_context);
+	old = MemoryContextSwitchTo(worker.queued_context);
+	worker.queued = kpi_due_queued();
+	MemoryContextSwitchTo(old);
+	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
+}
+
+/* A day has begun somewhere, or this worker is new. */
+static void
+begin_day(void)
+{
+	kpi_calendar_day_follow();
+	kpi_progress_notify_days();
+	worker.next_day = kpi_due_next_day(kpi_now());
+}
+
+/* ---- sources that somebody else holds ---- */
+
+static HeldSource *
+find_held(int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, worker.held)
+	{
+		HeldSource *held = lfirst(lc);
+
+		if (held->id == id)
+			return held;
+	}
+	return NULL;
+}
+
+static void
+hold(int32 id)
+{
+	HeldSource *held = find_held(id);
+
+	if (held == NULL)
+	{
+		held = palloc0(sizeof(HeldSource));
+		held->id = id;
+		held->timeout_ms = MIN_LOCK_TIMEOUT_MS;
+		worker.held = lappend(worker.held, held);
+	}
+	held->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), held->timeout_ms * LOCK_RETRY_FACTOR);
+	held->timeout_ms = Min(held->timeout_ms * 2, MAX_LOCK_TIMEOUT_MS);
+}
+
+static void
+release(int32 id)
+{
+	HeldSource *held = find_held(id);
+
+	if (held != NULL)
+	{
+		worker.held = list_delete_ptr(worker.held, held);
+		pfree(held);
+	}
+}
+
+/* ---- sources ---- */
+
+static void
+refresh_source(void)
+{
+	List	   *ids;
+
+	worker.started = GetCurrentTimestamp();
+	ids = kpi_lock_sources(worker.source->id);
+
+	if (kpi_run_source(linitial_int(ids), KPI_RUN_REFRESH, NULL) != KPI_RUN_DONE)
+		worker.due = NULL;
+}
+
+/* Into the state of the source; into the log only if it is another error. */
+static void
+note_failure(void)
+{
+	const ErrorData *error = worker.failure;
+	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	TimestampTz now = kpi_now();
+	int			failures = 1;
+	bool		known = false;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT failures, last_sqlstate = $2 AND last_error = $3"
+					 " FROM kpi_internal.source_state WHERE source_id = $1",
+					 3, KPI_INT4(worker.source->id), KPI_TEXT(sqlstate), KPI_TEXT(error->message)) > 0)
+	{
+		failures += kpi_spi_int4(0, 1);
+		known = kpi_spi_bool(0, 2);
+	}
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s"
+				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try)"
+				 " SELECT id, 'building', $2, $3, $4, $5, $6 FROM kpi.source WHERE id = $1"
+				 " ON CONFLICT (source_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
+				 " last_sqlstate = EXCLUDED.last_sqlstate, failures = EXCLUDED.failures,"
+				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),"
+				 " next_try = EXCLUDED.next_try",
+				 6, KPI_INT4(worker.source->id), KPI_TEXT(error->message), KPI_TEXT(sqlstate),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_due_retry(now, failures))));
+	kpi_spi_end(&spi);
+	kpi_log_failure(worker.source->id, worker.started,
+					(GetCurrentTimestamp() - worker.started) / 1000.0, sqlstate, error->message);
+
+	ereport(known ? DEBUG1 : LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("refresh of source \"%s\" failed: %s", worker.source->name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+}
+
+/* The refresh of the source in hand ended with worker.error. */
+static void
+source_failed(void)
+{
+	worker.failure = worker.error;
+	worker.error = NULL;
+	worker.due = NULL;
+	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
+		worker.leaving = true;
+	else if (is_conflict(worker.failure) || !run_transaction(note_failure))
+		hold(worker.source->id);
+	FreeErrorData(worker.failure);
+	worker.failure = NULL;
+}
+
+static void
+say(const char *source)
+{
+	char	   *activity;
+
+	kpi_slot_report(worker.slot, MyProcPid, source ? source : "");
+	if (source == NULL)
+	{
+		pgstat_report_activity(STATE_IDLE, NULL);
+		set_ps_display("waiting");
+		return;
+	}
+	activity = psprintf("refreshing source \"%s\"", source);
+	pgstat_report_activity(STATE_RUNNING, activity);
+	set_ps_display(activity);
+	pfree(activity);
+}
+
+static void
+work_on(KpiDueSource *source)
+{
+	HeldSource *held = find_held(source->id);
+
+	worker.source = source;
+	set_lock_timeout(held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS);
+	say(source->name);
+	if (run_transaction(refresh_source))
+	{
+		kpi_due_done(source);
+		release(source->id);
+	}
+	else
+		source_failed();
+	worker.source = NULL;
+}
+
+/* ---- the loop ---- */
+
+static void
+absorb_interrupts(void)
+{
+	/* A cancellation is meant for work in hand, and there is none. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* Whether another database should have this worker's place now. */
+static bool
+turn_is_over(TimestampTz started)
+{
+	return pg_atomic_read_u32(&kpi_shared->waiting) > 0 &&
+		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), TURN_MS);
+}
+
+static bool
+must_leave(void)
+{
+	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_kept_out(MyDatabaseId);
+}
+
+static bool
+is_held_now(const KpiDueSource *source)
+{
+	HeldSource *held = find_held(source->id);
+
+	return held != NULL && held->until > GetCurrentTimestamp();
+}
+
+/*
+ * Refreshes what is due, once; false if there was nothing.  Errors outside a
+ * source, other than that somebody has locked our tables, end the worker: the
+ * launcher starts another after a while.
+ */
+static bool
+work(TimestampTz turn_started)
+{
+	bool		worked = false;
+	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
+	List	   *sources;
+	ListCell   *lc;
+
+	if (changes != worker.changes)
+		worker.due = NULL;
+	worker.changes = changes;
+	set_lock_timeout(MAX_LOCK_TIMEOUT_MS);
+	if ((kpi_now() >= worker.next_day && !run_transaction(begin_day)) || !run_transaction(look))
+	{
+		if (is_conflict(worker.error))
+			return true;
+		if (worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
+			return false;
+		ReThrowError(worker.error);
+	}
+	if (worker.no_extension)
+		return false;
+
+	sources = worker.due->sources;
+	foreach(lc, sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		absorb_interrupts();
+		if (must_leave() || (worked && turn_is_over(turn_started)))
+			break;
+		SetCurrentStatementStartTimestamp();
+		if (is_held_now(source) || !kpi_due_is(source, worker.queued, kpi_now()))
+			continue;
+		work_on(source);
+		worked = true;
+	}
+	if (worked)
+		say(NULL);
+	return worked;
+}
+
+/*
+ * When this database has work again without any commit, by the real clock:
+ * a held source can be tried, or a moment of kpi_now() comes.
+ */
+static TimestampTz
+next_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
+	TimestampTz moment;
+	ListCell   *lc;
+
+	if (worker.due == NULL)
+		return now;
+	foreach(lc, worker.due->sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+		HeldSource *held = find_held(source->id);
+
+		moment = kpi_due_when(source, worker.queued);
+		if (moment == DT_NOEND)
+			continue;
+		SetCurrentStatementStartTimestamp();
+		moment = now + (Max(moment, kpi_now()) - kpi_now());
+		next = Min(next, held ? Max(moment, held->until) : moment);
+	}
+	return Min(next, now + (worker.next_day - kpi_now()));
+}
+
+/*
+ * Leaves, unless a commit came after the counter was read: it has seen either
+ * that this worker is awake, and then the counter has moved, or that it is
+ * not, and then it has woken the launcher.
+ */
+static void
+try_to_leave(uint64 seen)
+{
+	pg_atomic_exchange_u32(&worker.slot->state, KPI_WORKER_LEAVING);
+	if (pg_atomic_read_u64(&worker.slot->wakes) == seen)
+		leave(KPI_WORKER_LEFT);
+	pg_atomic_exchange_u32(&worker.slot->state, KPI_WORKER_AWAKE);
+}
+
+static void
+work_and_wait(void)
+{
+	TimestampTz turn_started = GetCurrentTimestamp();
+	TimestampTz idle_since = turn_started;
+
+	for (;;)
+	{
+		uint64		seen;
+		TimestampTz due;
+		TimestampTz leave_at;
+		TimestampTz now;
+
+		ResetLatch(MyLatch);
+		absorb_interrupts();
+		seen = pg_atomic_read_u64(&worker.slot->wakes);
+		pg_memory_barrier();
+		if (!must_leave() && work(turn_started) && !turn_is_over(turn_started))
+		{
+			idle_since = GetCurrentTimestamp();
+			continue;
+		}
+		if (worker.no_extension)
+		{
+			pg_atomic_exchange_u64(&worker.slot->drained, seen);
+			leave(KPI_WORKER_NO_EXTENSION);
+		}
+
+		if (must_leave() || turn_is_over(turn_started))
+		{
+			/* Whatever is left is due at once for the next worker. */
+			pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
+			leave(KPI_WORKER_LEFT);
+		}
+		due = next_due();
+		pg_atomic_exchange_u64(&worker.slot->next_due, due);
+		pg_atomic_exchange_u64(&worker.slot->drained, seen);
+		if (pg_atomic_read_u64(&worker.slot->wakes) != seen)
+			continue;
+
+		now = GetCurrentTimestamp();
+		leave_at = TimestampTzPlusMilliseconds(idle_since, kpi_worker_idle_timeout);
+		if (due > now && (now >= leave_at || pg_atomic_read_u32(&kpi_shared->waiting) > 0))
+			try_to_leave(seen);
+		else if (due > now)
+		{
+			pgstat_report_stat(true);
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 TimestampDifferenceMilliseconds(now, Min(due, leave_at)), PG_WAIT_EXTENSION);
+		}
+	}
+}
+
+void
+kpi_worker_main(Datum arg)
+{
+	KpiWorkerOrder order;
+
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+	kpi_am_worker = true;
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	worker.slot = take_slot(&order);
+	if (worker.slot == NULL)
+		proc_exit(0);
+	before_shmem_exit(worker_exit, PointerGetDatum(worker.slot));
+	if (kpi_is_kept_out(order.dbid))
+	{
+		pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
+		leave(KPI_WORKER_LEFT);
+	}
+	BackgroundWorkerInitializeConnectionByOid(order.dbid, InvalidOid, 0);
+
+	set_option("application_name", "pg_kpi");
+	set_option("synchronous_commit", "off");
+	/* Our tables are small and not analyzed when it matters most: at first. */
+	set_option("jit", "off");
+	worker.context = AllocSetContextCreate(TopMemoryContext, "kpi worker", ALLOCSET_DEFAULT_SIZES);
+	worker.due_context = AllocSetContextCreate(worker.context, "kpi worker: sources", ALLOCSET_DEFAULT_SIZES);
+	worker.queued_context = AllocSetContextCreate(worker.context, "kpi worker: queue", ALLOCSET_SMALL_SIZES);
+	worker.next_day = DT_NOBEGIN;
+	worker.changes = 0;
+	MemoryContextSwitchTo(worker.context);
+	work_and_wait();
+}

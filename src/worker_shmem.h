@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_shmem.h
+ *	  What writers, the launcher and the workers share.
+ *
+ * Only there when the library is in shared_preload_libraries; without it
+ * kpi_shared is NULL and waking is a no-op.  src/README explains the protocol.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_WORKER_SHMEM_H
+#define KPI_WORKER_SHMEM_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/spin.h"
+
+/* A database's worker. */
+typedef enum KpiWorkerState
+{
+	KPI_WORKER_NONE,			/* there is none: the launcher starts one */
+	KPI_WORKER_STARTING,		/* asked for, by the launcher */
+	KPI_WORKER_AWAKE,			/* its latch wakes it */
+	KPI_WORKER_LEAVING			/* reads the counter a last time */
+} KpiWorkerState;
+
+/* How a worker ended, for the launcher. */
+typedef enum KpiWorkerOutcome
+{
+	KPI_WORKER_FAILED,			/* by an error */
+	KPI_WORKER_LEFT,			/* nothing to do, or others wait */
+	KPI_WORKER_NO_EXTENSION		/* the database does not have it */
+} KpiWorkerOutcome;
+
+#define KPI_NO_PROC PG_UINT32_MAX
+
+/*
+ * A database that has the extension, or is asked whether it has.  The
+ * launcher alone gives a slot to a database and takes it away.
+ */
+typedef struct KpiSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free */
+	pg_atomic_uint32 state;		/* KpiWorkerState */
+	pg_atomic_uint32 procno;	/* of the worker, while AWAKE */
+	pg_atomic_uint32 outcome;	/* KpiWorkerOutcome of the last worker */
+	pg_atomic_uint32 ticket;	/* of the last start: an old one must not work */
+	pg_atomic_uint32 confirmed; /* a worker has found the extension */
+	pg_atomic_uint64 wakes;		/* commits that ask for work */
+	pg_atomic_uint64 changes;	/* those that may have changed definitions;
+								 * raised before wakes */
+	pg_atomic_uint64 drained;	/* wakes that are worked off */
+	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
+
+	slock_t		mutex;			/* of what follows, for kpi.worker_status */
+	int			pid;			/* of the worker, 0: none */
+	TimestampTz since;			/* when it came into its state */
+	TimestampTz started;		/* when it was asked for */
+	char		source[NAMEDATALEN];	/* in hand, or "" */
+} KpiSlot;
+
+/* Databases that have no slot and ask for one. */
+#define KPI_ANNOUNCEMENTS 64
+
+/* Databases that a command wants for itself. */
+#define KPI_KEEP_OUTS 16
+
+typedef struct KpiShared
+{
+	pg_atomic_uint32 launcher_procno;
+	pg_atomic_uint32 launcher_pid;
+	pg_atomic_uint64 launcher_since;
+	pg_atomic_uint32 waiting;	/* databases that wait for another's worker */
+	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
+	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
+	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */
+	int			nslots;
+	KpiSlot		slots[FLEXIBLE_ARRAY_MEMBER];
+} KpiShared;
+
+extern KpiShared *kpi_shared;
+
+/* Set in workers: what they write themselves wakes nobody. */
+extern bool kpi_am_worker;
+
+/* Reserves the memory; called while shared_preload_libraries are loaded. */
+extern void kpi_shmem_init(void);
+
+/*
+ * The current transaction, if it commits, wakes its database's worker;
+ * definitions: it may have changed what sources there are and what they mean.
+ */
+extern void kpi_wake_request(bool definitions);
+
+/* The same for another database, which may not be known yet. */
+extern void kpi_wake_request_database(Oid dbid);
+
+/*
+ * Wakes at once.  Atomics only, no error is possible: usable in a commit
+ * callback.
+ */
+extern void kpi_wake(Oid dbid, bool definitions);
+
+extern void kpi_wake_launcher(void);
+
+extern KpiSlot *kpi_slot_find(Oid dbid);
+
+extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
+
+/*
+ * Makes the worker of a database leave, waits until it is gone, and keeps
+ * workers out of it until the transaction ends (worker_utility.c).  False:
+ * no place to note that, or none is preloaded.
+ */
+extern bool kpi_keep_out(Oid dbid);
+extern bool kpi_is_kept_out(Oid dbid);
+
+/* ---- worker_utility.c ---- */
+
+extern void kpi_utility_init(void);
+
+/* ---- worker_launcher.c, worker_main.c ---- */
+
+extern void kpi_launcher_register(void);
+extern PGDLLEXPORT void kpi_launcher_main(Datum arg);
+extern PGDLLEXPORT void kpi_worker_main(Datum arg);
+
+/* What a worker is started with (bgw_extra). */
+typedef struct KpiWorkerOrder
+{
+	int			slot;
+	uint32		ticket;
+	Oid			dbid;
+} KpiWorkerOrder;
+
+#endif							/* KPI_WORKER_SHMEM_H */

@@ -1,0 +1,163 @@
+# A preloaded server keeps its databases current: nobody here calls
+# kpi.refresh().
+use strict;
+use warnings FATAL => 'all';
+
+use KpiWorker;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('worker');
+
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_kpi launcher'}),
+	1, 'there is a launcher');
+$node->safe_psql('postgres', 'CREATE DATABASE one');
+define($node, 'one');
+$node->safe_psql('one', 'INSERT INTO deals (amount) SELECT i FROM generate_series(1, 10) i');
+count_is($node, 'one', 10, 'facts are counted');
+$node->safe_psql('one', 'DELETE FROM deals WHERE id > 7');
+count_is($node, 'one', 7, 'deleted facts are not');
+
+# ---- it comes and goes ----
+
+wait_for($node, 'one', q{SELECT state = 'asleep' AND pid IS NULL AND pending_commits = 0 FROM kpi.worker_status WHERE database = 'one'},
+	'the worker leaves');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker'}),
+	0, 'no process is left');
+is($node->safe_psql('one', q{SELECT string_agg(concat_ws(' ', kind, database, state), ', ' ORDER BY kind) FROM kpi.worker_status}),
+	'launcher running, worker one asleep', 'status while idle');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'one', 8, 'and comes again');
+is($node->safe_psql('one', 'SELECT count(*) FROM kpi.goal_progress'), 0, 'no goal yet');
+$node->safe_psql('one', q{SELECT kpi.create_goal('many', kpi => 'deals', team => 'emea', period => '2026-03', target => '100')});
+is($node->safe_psql('one', 'SELECT actual FROM kpi.goal_progress'), 8, 'goal progress');
+
+# ---- what it looks like from outside ----
+
+$node->safe_psql('one', q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN $1; END'});
+$node->safe_psql('one', q{SELECT kpi.alter_source('deals', owner => 'public.slow(owner)')});
+wait_for($node, 'one', q{SELECT source = 'deals' AND state = 'working' FROM kpi.worker_status WHERE database = 'one'},
+	'the source in hand is in kpi.worker_status');
+is($node->safe_psql('postgres', q{SELECT datname || ': ' || query || ', ' || state || ', ' || application_name
+		FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker'}),
+	'one: refreshing source "deals", active, pg_kpi', 'and in pg_stat_activity');
+like(scalar(`ps -o args= -p @{[ worker_pid($node, 'one') ]}`), qr/pg_kpi worker one refreshing source "deals"/, 'and in the process title');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pg_kpi%' AND datname = 'postgres'}),
+	0, 'no connection to a database without the extension');
+$node->safe_psql('one', q{SELECT kpi.alter_source('deals', owner => 'owner')});
+
+# ---- definitions ----
+
+$node->safe_psql('one', q{SELECT kpi.create_kpi('amount', source => 'deals', measure => 'sum(amount)')});
+wait_for($node, 'one', q{SELECT count(*) > 0 FROM kpi.team_yearly WHERE kpi = 'amount'}, 'a new KPI is built');
+$node->safe_psql('one', q{SELECT kpi.create_kpi('mean', formula => 'amount / deals')});
+wait_for($node, 'one', q{SELECT count(*) > 0 FROM kpi.team_yearly WHERE kpi = 'mean'}, 'a formula');
+$node->safe_psql('one', q{SELECT kpi.create_team('north'), kpi.move_member('alice', team => 'north', since => '2026-01-01')});
+wait_for($node, 'one', q{SELECT value = 8 FROM kpi.team_yearly WHERE kpi = 'deals' AND team = 'north'}, 'a transfer is followed');
+$node->safe_psql('one', q{SELECT kpi.alter_calendar('default', fiscal_year_start => 2)});
+wait_for($node, 'one', q{SELECT count(*) > 0 FROM kpi.team_yearly WHERE kpi = 'deals' AND period = 'FY2027'}, 'a changed calendar, too');
+$node->safe_psql('one', q{SELECT kpi.alter_calendar('default', fiscal_year_start => 1)});
+$node->safe_psql('one', 'TRUNCATE deals');
+wait_for($node, 'one', q{SELECT count(*) = 0 FROM kpi.team_yearly WHERE kpi = 'deals'}, 'TRUNCATE');
+$node->safe_psql('one', 'INSERT INTO deals SELECT FROM generate_series(1, 3)');
+count_is($node, 'one', 3, 'and facts after it');
+
+# ---- savepoints, rolled back and prepared transactions ----
+
+$node->safe_psql('one', 'BEGIN; INSERT INTO deals DEFAULT VALUES; SAVEPOINT a; INSERT INTO deals DEFAULT VALUES; ROLLBACK TO a; COMMIT');
+count_is($node, 'one', 4, 'savepoints');
+$node->safe_psql('one', q{BEGIN; INSERT INTO deals DEFAULT VALUES; PREPARE TRANSACTION 'p'});
+wait_for($node, 'one', q{SELECT state = 'asleep' FROM kpi.worker_status WHERE database = 'one'}, 'a prepared transaction');
+$node->safe_psql('one', q{COMMIT PREPARED 'p'});
+count_is($node, 'one', 5, 'is seen when it is committed');
+$node->safe_psql('one', q{BEGIN; INSERT INTO deals DEFAULT VALUES; PREPARE TRANSACTION 'p'});
+$node->restart;
+$node->safe_psql('one', q{COMMIT PREPARED 'p'});
+count_is($node, 'one', 6, 'also after a restart');
+
+# ---- policies ----
+
+sub asleep
+{
+	wait_for($node, 'one', q{SELECT state = 'asleep' AND pending_commits = 0 FROM kpi.worker_status WHERE database = 'one'}, shift);
+	return;
+}
+# Changes the policy as its function does, and makes the worker look.
+sub policy
+{
+	my ($policy) = @_;
+
+	$node->safe_psql('one', qq{BEGIN; UPDATE kpi.source SET $policy; SELECT kpi.alter_team('north', name => 'North'); COMMIT});
+	return;
+}
+
+policy(q{refresh_mode = 'manual'});
+asleep('manual');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+asleep('worked off');
+is($node->safe_psql('one', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'a manual source is left alone');
+policy(q{refresh_mode = 'interval', refresh_seconds = 1});
+count_is($node, 'one', 7, 'one with an interval is refreshed');
+my $refreshed = $node->safe_psql('one', 'SELECT refreshed_at FROM kpi.source_status');
+wait_for($node, 'one', qq{SELECT refreshed_at > '$refreshed' FROM kpi.source_status}, 'again and again, without any commit');
+policy(q{refresh_seconds = 3600});
+wait_for($node, 'one', q{SELECT next_due > now() + interval '1 min' AND state = 'asleep' FROM kpi.worker_status WHERE database = 'one'},
+	'when it is due is known');
+policy(q{refresh_mode = 'continuous', refresh_seconds = NULL, is_paused = true});
+asleep('paused');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+asleep('worked off');
+is($node->safe_psql('one', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'a paused source is left alone');
+policy(q{is_paused = false});
+count_is($node, 'one', 8, 'until it is not paused any more');
+
+# ---- settings ----
+
+$node->safe_psql('postgres', q{ALTER SYSTEM SET kpi.enabled = off});
+$node->reload;
+wait_for($node, 'one', q{SELECT state = 'disabled' FROM kpi.worker_status WHERE kind = 'launcher'}, 'kpi.enabled = off');
+wait_for($node, 'one', q{SELECT pid IS NULL FROM kpi.worker_status WHERE kind = 'worker'}, 'no worker');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+wait_for($node, 'one', q{SELECT state = 'queued' FROM kpi.worker_status WHERE kind = 'worker'}, 'there is work for none');
+$node->safe_psql('postgres', q{ALTER SYSTEM RESET kpi.enabled});
+$node->reload;
+count_is($node, 'one', 9, 'kpi.enabled = on');
+my ($status, $stdout, $stderr) = $node->psql('postgres', q{ALTER SYSTEM SET kpi.max_workers = 100});
+like($stderr, qr/invalid value for parameter "kpi.max_workers": 100.*DETAIL:  Launcher and workers need 101 of max_worker_processes, which is 8\.\n.*HINT:  Raise max_worker_processes/s,
+	'more workers than the server can have');
+
+# ---- the extension goes and comes ----
+
+my @writers = writers($node, 'one', 1);
+wait_for($node, 'one', q{SELECT count(*) > 100 FROM deals}, 'facts are written');
+timed($node, 'one', 'DROP EXTENSION pg_kpi CASCADE', 10, 'DROP EXTENSION while the worker is busy');
+wait_for($node, 'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker'}, 'the worker leaves');
+stop_writers($node, @writers);
+$node->safe_psql('one', 'ALTER TABLE deals RENAME TO old_deals');
+define($node, 'one');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'one', 1, 'CREATE EXTENSION again');
+$node->safe_psql('postgres', 'ALTER DATABASE one RENAME TO uno');
+$node->safe_psql('uno', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'uno', 2, 'a database with another name');
+is($node->safe_psql('uno', q{SELECT database FROM kpi.worker_status WHERE kind = 'worker'}), 'uno', 'is called by it');
+exact($node, 'uno', 'at the end');
+
+# ---- a restore, while the worker looks on ----
+
+my $dump = $node->basedir . '/dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('uno') ], 'dump');
+for my $options ([], [ '-j', '2' ], ['-1'])
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE copy');
+	$node->command_ok([ 'pg_restore', '--exit-on-error', @$options, '-d', $node->connstr('copy'), $dump ], "restore @$options");
+	count_is($node, 'copy', 2, 'a restored database becomes current');
+	$node->safe_psql('copy', 'INSERT INTO deals DEFAULT VALUES');
+	count_is($node, 'copy', 3, 'and stays it');
+	exact($node, 'copy', 'restored');
+	timed($node, 'postgres', 'DROP DATABASE copy', 2, 'it is dropped');
+}
+
+unlike(slurp_file($node->logfile), qr/(PANIC|TRAP|terminated by signal)/, 'nothing has crashed');
+$node->stop;
+done_testing();

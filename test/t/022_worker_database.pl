@@ -1,0 +1,116 @@
+# Workers are never in the way of commands on whole databases, and many
+# databases share few workers and few places in shared memory.
+use strict;
+use warnings FATAL => 'all';
+
+use KpiWorker;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('database', 'kpi.max_workers' => 2, 'kpi.worker_idle_timeout' => '60s');
+my $slow = q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN $1; END'};
+
+# ---- commands while the worker is awake, or in the middle of a long refresh ----
+
+sub busy
+{
+	my ($database) = @_;
+
+	$node->safe_psql($database, q{SELECT kpi.alter_source('deals', owner => 'public.slow(owner)')});
+	wait_for($node, $database, "SELECT state = 'working' FROM kpi.worker_status WHERE database = '$database'", "$database: the worker is busy");
+	return;
+}
+
+$node->safe_psql('postgres', 'CREATE DATABASE a');
+define($node, 'a');
+$node->safe_psql('a', "$slow; INSERT INTO deals SELECT FROM generate_series(1, 1000)");
+count_is($node, 'a', 1000, 'facts of a');
+
+my $tablespace = $node->basedir . '/tablespace';
+mkdir $tablespace or die $!;
+$node->safe_psql('postgres', "CREATE TABLESPACE other LOCATION '$tablespace'");
+
+for my $state ('awake', 'busy')
+{
+	busy('a') if $state eq 'busy';
+	timed($node, 'postgres', 'CREATE DATABASE copy TEMPLATE a', 2, "$state: CREATE DATABASE TEMPLATE");
+	busy('a') if $state eq 'busy';
+	timed($node, 'postgres', 'ALTER DATABASE a RENAME TO b', 2, "$state: ALTER DATABASE RENAME");
+	timed($node, 'postgres', 'ALTER DATABASE b SET TABLESPACE other', 2, "$state: ALTER DATABASE SET TABLESPACE");
+	timed($node, 'postgres', 'ALTER DATABASE b SET TABLESPACE pg_default; ALTER DATABASE b RENAME TO a', 4, "$state: and back");
+	$node->safe_psql('a', q{SELECT kpi.alter_source('deals', owner => 'owner')});
+	$node->safe_psql('a', 'INSERT INTO deals DEFAULT VALUES');
+	wait_for($node, 'a', current(), "$state: a goes on");
+	wait_for($node, 'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker' AND datname = 'a' AND state = 'active'}, "$state: a is done");
+	$node->safe_psql('copy', q{SELECT kpi.alter_source('deals', owner => 'owner')});
+	wait_for($node, 'copy', q{SELECT status = 'active' FROM kpi.source_status}, "$state: the copy is alive");
+	busy('copy') if $state eq 'busy';
+	timed($node, 'postgres', 'DROP DATABASE copy', 2, "$state: DROP DATABASE");
+}
+
+my $psql = sub { return $node->psql(@_) };
+$node->safe_psql('a', 'CREATE ROLE eve LOGIN');
+my $pid = worker_pid($node, 'a');
+my ($status, $stdout, $stderr) = $psql->('postgres', 'SET ROLE eve; DROP DATABASE a');
+like($stderr, qr/must be owner of database a/, 'who may not drop a database');
+is(worker_pid($node, 'a'), $pid, 'does not disturb its worker') if $pid ne '';
+$node->safe_psql('postgres', 'CREATE DATABASE gone');
+define($node, 'gone');
+$node->safe_psql('gone', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'gone', 1, 'another database');
+timed($node, 'postgres', 'DROP DATABASE gone WITH (FORCE)', 2, 'DROP DATABASE WITH (FORCE)');
+timed($node, 'a', 'VACUUM FULL; REINDEX DATABASE a', 20, 'VACUUM FULL and REINDEX');
+busy('a');
+timed($node, 'a', 'VACUUM kpi_internal.day_cell, kpi_internal.delta, kpi.kpi_value', 2, 'busy: VACUUM');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE a');
+busy('copy');
+timed($node, 'copy', 'DROP EXTENSION pg_kpi CASCADE', 2, 'busy: DROP EXTENSION');
+wait_for($node, 'a', q{SELECT count(*) = 0 FROM kpi.worker_status WHERE database = 'copy'}, 'its database is forgotten');
+$node->safe_psql('a', q{SELECT kpi.alter_source('deals', owner => 'owner')});
+exact($node, 'a', 'a at the end');
+
+# ---- three databases and one worker ----
+
+$node->append_conf('postgresql.conf', 'kpi.max_workers = 1');
+$node->reload;
+my @databases = map { "d$_" } 1 .. 3;
+for my $database (@databases)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	define($node, $database);
+}
+my @writers = map { writers($node, $_, 1) } @databases;
+for my $round (1 .. 2)
+{
+	for my $database (@databases)
+	{
+		my $seen = $node->safe_psql($database, q{SELECT coalesce(max(value), 0) FROM kpi.kpi_value});
+		wait_for($node, $database, "SELECT coalesce(max(value), 0) > $seen FROM kpi.kpi_value", "round $round: $database has its turn");
+	}
+}
+is($node->safe_psql('postgres', q{SELECT count(*) <= 1 FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker'}), 't', 'one worker');
+stop_writers($node, @writers);
+exact($node, $_, "one worker, $_") for @databases;
+
+# ---- three databases and room for one ----
+
+$node->append_conf('postgresql.conf', "kpi.max_databases = 1\nkpi.naptime = 1s\nkpi.worker_idle_timeout = 0\nkpi.max_workers = 2");
+$node->restart;
+for my $round (1 .. 2)
+{
+	$node->safe_psql($_, 'INSERT INTO deals DEFAULT VALUES') for @databases;
+	wait_for($node, $_, current(), "room for one, round $round: $_") for @databases;
+}
+is($node->safe_psql('postgres', 'SELECT 1'), 1, 'alive');
+exact($node, $_, "room for one, $_") for @databases;
+
+# an interval, in a database that has no room most of the time
+$node->safe_psql('d1', q{BEGIN; UPDATE kpi.source SET refresh_mode = 'interval', refresh_seconds = 1; SELECT kpi.alter_team('emea', name => 'x'); COMMIT});
+$node->safe_psql('d2', 'INSERT INTO deals DEFAULT VALUES');
+$node->safe_psql('d3', 'INSERT INTO deals DEFAULT VALUES');
+my $refreshed = $node->safe_psql('d1', 'SELECT refreshed_at FROM kpi.source_status');
+wait_for($node, 'd1', "SELECT refreshed_at > '$refreshed' FROM kpi.source_status", 'databases without room have their turns');
+
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|database \d+ does not exist/, 'nothing strange in the log');
+$node->stop;
+done_testing();
