@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('database', 'kpi.max_workers' => 2, 'kpi.worker_idle_timeout' => '60s');
-my $slow = q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN $1; END'};
+my $slow = q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.008); RETURN $1; END'};
 
 # ---- commands while the worker is awake, or in the middle of a long refresh ----
 
