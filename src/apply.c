@@ -205,15 +205,6 @@ begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
 /* ---- steps 5 and 6 ---- */
 
 static void
-rekey_delta(KpiCellKey *key, void *arg)
-{
-	KpiDict    *dict = arg;
-
-	key->part[1] = kpi_dict_owner_id(dict, key->part[1]);
-	key->part[3] = kpi_dict_dim_id(dict, key->part[3]);
-}
-
-static void
 note_days(KpiRun *run, const KpiCellList *days)
 {
 	for (int i = 0; i < days->nitems; i++)
@@ -237,7 +228,7 @@ apply_deltas(KpiRun *run)
 	KpiCellList *touched;
 
 	kpi_dict_resolve(queue->dict, run->source);
-	days = kpi_cellmap_list(queue->cells, rekey_delta, queue->dict);
+	days = kpi_cellmap_list(queue->cells, kpi_dict_rekey, queue->dict);
 	note_days(run, days);
 
 	kpi_routes_follow(run, rollups);

@@ -80,8 +80,9 @@ extern int	kpi_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL:
 																		 * owner */
 extern int	kpi_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
 extern void kpi_dict_resolve(KpiDict *dict, const KpiSource *source);
-extern int32 kpi_dict_owner_id(KpiDict *dict, int local);
-extern int32 kpi_dict_dim_id(KpiDict *dict, int local);
+
+/* A day cell's key with local numbers (arg: the dictionary) gets its rows. */
+extern void kpi_dict_rekey(KpiCellKey *key, void *arg);
 
 /* The row of dimension number k's value alone, for an interned combination. */
 extern int32 kpi_dim_single(const KpiSource *source, int32 dim_id, int k);

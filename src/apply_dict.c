@@ -233,16 +233,13 @@ kpi_dict_resolve(KpiDict *dict, const KpiSource *source)
 	kpi_spi_end(&spi);
 }
 
-int32
-kpi_dict_owner_id(KpiDict *dict, int local)
+void
+kpi_dict_rekey(KpiCellKey *key, void *arg)
 {
-	return dict->owners.texts[local].id;
-}
+	KpiDict    *dict = arg;
 
-int32
-kpi_dict_dim_id(KpiDict *dict, int local)
-{
-	return dict->dims.texts[local].id;
+	key->part[1] = dict->owners.texts[key->part[1]].id;
+	key->part[3] = dict->dims.texts[key->part[3]].id;
 }
 
 typedef struct SingleKey

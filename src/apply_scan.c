@@ -292,15 +292,6 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 	table_close(rel, NoLock);
 }
 
-static void
-rekey(KpiCellKey *key, void *arg)
-{
-	KpiDict    *dict = arg;
-
-	key->part[1] = kpi_dict_owner_id(dict, key->part[1]);
-	key->part[3] = kpi_dict_dim_id(dict, key->part[3]);
-}
-
 /*
  * The grouped statement looks names up anew, and what it finds could be
  * another's by now.  No harm in that for a role that has no more rights than
@@ -342,7 +333,7 @@ kpi_scan_facts(KpiRun *run, int s)
 	{
 		kpi_dict_resolve(scan.dict, run->source);
 		for (int i = 0; i < scan.list->nitems; i++)
-			rekey(&scan.list->items[i].key, scan.dict);
+			kpi_dict_rekey(&scan.list->items[i].key, scan.dict);
 		kpi_celllist_sort(scan.list);
 	}
 	else
@@ -353,7 +344,7 @@ kpi_scan_facts(KpiRun *run, int s)
 		foreach(lc, run->leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
 		kpi_dict_resolve(scan.dict, run->source);
-		scan.list = kpi_cellmap_list(scan.cells, rekey, scan.dict);
+		scan.list = kpi_cellmap_list(scan.cells, kpi_dict_rekey, scan.dict);
 	}
 	MemoryContextDelete(scan.row_cxt);
 	return scan.list;

@@ -78,7 +78,6 @@ typedef struct KpiSource
 extern KpiSource *kpi_source_load(int32 source_id, bool use_active);
 
 extern int32 kpi_source_id(const char *name);	/* error if unknown */
-extern int32 kpi_kpi_id(const char *name);	/* error if unknown */
 extern Oid	kpi_source_relid(const KpiSource *source);	/* by name; InvalidOid
 														 * if it is gone */
 
@@ -87,7 +86,6 @@ extern List *kpi_leaf_relids(Oid relid);
 
 /* Layout of the given measures (indexes into stream->measures; NULL: all). */
 extern KpiLayout *kpi_stream_layout(const KpiStream *stream, const Bitmapset *which);
-extern char *kpi_layout_spec(const KpiLayout *layout);	/* '7:count,8:sum' */
 
 /* ---- def_source.c ---- */
 
@@ -132,16 +130,6 @@ typedef enum KpiExprRisk
 	KPI_EXPR_USER				/* calls functions of users: runs as the
 								 * source's author, search_path pinned */
 } KpiExprRisk;
-
-/*
- * Checks an expression a user wrote over the columns of a relation and
- * returns it deparsed, every name qualified; *type is its type.  "what" names
- * the thing in errors, e.g. "filter of KPI \"revenue\"".  Runs as the current
- * user.  Errors quote the text and say how to mend it: syntax, unknown
- * column, subquery, aggregate, window or set-returning function, anything not
- * immutable.
- */
-extern char *kpi_expr_check(Oid relid, const char *text, const char *what, Oid *type);
 
 /*
  * Parses a checked expression against a relation: a planned Node whose Vars

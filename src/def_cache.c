@@ -185,19 +185,6 @@ kpi_source_id(const char *name)
 	return id;
 }
 
-int32
-kpi_kpi_id(const char *name)
-{
-	int32		id = id_by_name("SELECT id FROM kpi.kpi WHERE name = $1", name);
-
-	if (id == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("KPI \"%s\" does not exist", name),
-				 errhint("Table kpi.kpi lists the KPIs.")));
-	return id;
-}
-
 Oid
 kpi_source_relid(const KpiSource *source)
 {
@@ -222,19 +209,6 @@ kpi_leaf_relids(Oid relid)
 			leaves = lappend_oid(leaves, lfirst_oid(lc));
 	}
 	return leaves;
-}
-
-char *
-kpi_layout_spec(const KpiLayout *layout)
-{
-	StringInfoData spec;
-
-	initStringInfo(&spec);
-	for (int i = 0; i < layout->nmeasures; i++)
-		appendStringInfo(&spec, "%s%d:%s", i > 0 ? "," : "",
-						 layout->measures[i].id,
-						 kpi_kind_name(layout->measures[i].kind));
-	return spec.data;
 }
 
 /* Through the text form, so that there is one place that lays out cells. */

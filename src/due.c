@@ -107,7 +107,6 @@ kpi_due_load(void)
 	KpiSpi		spi;
 	uint64		rows;
 
-	due->next_day = kpi_due_next_day(kpi_now());
 	kpi_spi_begin(&spi);
 	rows = kpi_spi_exec(SOURCES, 1, KPI_TEXT(shape));
 	MemoryContextSwitchTo(caller);
@@ -157,17 +156,6 @@ bool
 kpi_due_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now)
 {
 	return kpi_due_when(source, queued) <= now;
-}
-
-TimestampTz
-kpi_due_next(const KpiDue *due, Bitmapset *queued)
-{
-	TimestampTz next = due->next_day;
-	ListCell   *lc;
-
-	foreach(lc, due->sources)
-		next = Min(next, kpi_due_when(lfirst(lc), queued));
-	return next;
 }
 
 void

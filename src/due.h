@@ -28,7 +28,6 @@ typedef struct KpiDueSource
 typedef struct KpiDue
 {
 	List	   *sources;		/* KpiDueSource, the longest waiting first */
-	TimestampTz next_day;		/* the next midnight of any calendar */
 } KpiDue;
 
 /*
@@ -47,9 +46,6 @@ extern Bitmapset *kpi_due_queued(void);
  */
 extern bool kpi_due_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now);
 extern TimestampTz kpi_due_when(const KpiDueSource *source, Bitmapset *queued);
-
-/* The earliest moment at which something is due. */
-extern TimestampTz kpi_due_next(const KpiDue *due, Bitmapset *queued);
 
 /* A source was refreshed just now. */
 extern void kpi_due_done(KpiDueSource *source);

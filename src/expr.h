@@ -54,10 +54,17 @@ extern Oid	kpi_expr_type(Oid relid, const char *text);
 
 /* ---- expr_check.c ---- */
 
-/* kpi_expr_check() for a raw parse tree cut out of site->text. */
+/* kpi_expr_check_full() for a raw parse tree cut out of site->text. */
 extern KpiExpr kpi_expr_check_raw(KpiExprSite *site, Node *raw);
 
-/* kpi_expr_check() with all that is known of the result. */
+/*
+ * Checks an expression a user wrote over the columns of a relation and
+ * returns it deparsed, every name qualified.  "what" names
+ * the thing in errors, e.g. "filter of KPI \"revenue\"".  Runs as the current
+ * user.  Errors quote the text and say how to mend it: syntax, unknown
+ * column, subquery, aggregate, window or set-returning function, anything not
+ * immutable.
+ */
 extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what);
 
 /*

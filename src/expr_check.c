@@ -426,12 +426,3 @@ kpi_expr_check_full(Oid relid, const char *text, const char *what)
 	kpi_expr_site_pop(&site);
 	return expr;
 }
-
-char *
-kpi_expr_check(Oid relid, const char *text, const char *what, Oid *type)
-{
-	KpiExpr		expr = kpi_expr_check_full(relid, text, what);
-
-	*type = expr.type;
-	return expr.text;
-}
