@@ -24,7 +24,6 @@
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -325,7 +324,7 @@ kpi_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
-	Oid			author = get_role_oid(run->source->author, false);
+	Oid			author = kpi_source_author(run->source);
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);

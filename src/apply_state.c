@@ -24,6 +24,7 @@
 #include "notify.h"
 #include "project.h"
 #include "security.h"
+#include "source_table.h"
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -53,10 +54,16 @@ check_rights(KpiRun *run, KpiState *state)
 
 	if (!OidIsValid(author))
 		set_suspend(state, psprintf("role \"%s\", the author of the source, does not exist", run->source->author),
-					"Create the role again, or drop the source and create it as another role.");
-	else if (!kpi_class_ownercheck(run->relid, author) &&
-			 pg_class_aclcheck(run->relid, author, ACL_SELECT | ACL_TRIGGER) != ACLCHECK_OK)
-		set_suspend(state, psprintf("role \"%s\", the author of the source, may no longer read table %s",
+					"Create the role again, then call kpi.resume(), or drop the source and create it as another role.");
+	else if (OidIsValid(run->source->author_oid) && author != run->source->author_oid)
+		set_suspend(state, psprintf("role \"%s\", the author of the source, was dropped and created again",
+									run->source->author),
+					"If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.");
+	else if (run->source->author_login && !kpi_role_can_login(author))
+		set_suspend(state, psprintf("role \"%s\", the author of the source, can no longer log in", run->source->author),
+					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
+	else if (!kpi_source_table_has_rights(run->relid, author))
+		set_suspend(state, psprintf("role \"%s\", the author of the source, no longer has SELECT and TRIGGER on table %s",
 									run->source->author, run->source->relation),
 					"Grant it SELECT and TRIGGER on the table, then call kpi.resume().");
 	else if (check_enable_rls(run->relid, author, true) == RLS_ENABLED)
@@ -308,7 +315,7 @@ kpi_state_reset(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
+				 " relid = NULL, author_oid = NULL, author_login = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
@@ -367,6 +374,7 @@ save_leaves(KpiRun *run)
 void
 kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 {
+	Oid			author = kpi_source_author(run->source);
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
@@ -388,10 +396,11 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12)"
+				 " last_deltas, last_cells, last_values, author_oid, author_login)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14)"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
-				 " relid = EXCLUDED.relid, org_stamp = EXCLUDED.org_stamp,"
+				 " relid = EXCLUDED.relid, author_oid = EXCLUDED.author_oid,"
+				 " author_login = EXCLUDED.author_login, org_stamp = EXCLUDED.org_stamp,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
@@ -401,13 +410,14 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 " next_try = NULL,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
-				 12, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 14, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
 				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
-				 KPI_INT8(run->nvalues));
+				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
+				 KPI_BOOL(kpi_role_can_login(author)));
 	kpi_spi_end(&spi);
 }

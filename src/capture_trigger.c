@@ -184,7 +184,7 @@ kpi_capture_release(void)
 static void
 check_author(const KpiSource *source, Oid relid)
 {
-	Oid			author = get_role_oid(source->author, false);
+	Oid			author = kpi_source_author(source);
 
 	if (pg_class_aclcheck(relid, author, ACL_SELECT) != ACLCHECK_OK)
 		ereport(ERROR,

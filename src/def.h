@@ -61,6 +61,9 @@ typedef struct KpiSource
 	int32		calendar_id;
 	char	   *time_zone;
 	char	   *author;
+	Oid			author_oid;		/* the role that had the name when the source
+								 * was first looked at; or InvalidOid */
+	bool		author_login;	/* which could log in then */
 	int			ndims;
 	char	  **dim_names;
 	char	  **dim_exprs;		/* already cast to text */
@@ -80,6 +83,12 @@ extern KpiSource *kpi_source_load(int32 source_id, bool use_active);
 extern int32 kpi_source_id(const char *name);	/* error if unknown */
 extern Oid	kpi_source_relid(const KpiSource *source);	/* by name; InvalidOid
 														 * if it is gone */
+
+/*
+ * The role whose rights the source's expressions have.  Error if it does not
+ * exist, or if another role has its name by now.
+ */
+extern Oid	kpi_source_author(const KpiSource *source);
 
 /* The leaf tables that hold rows: the table itself or its leaf partitions. */
 extern List *kpi_leaf_relids(Oid relid);

@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "def.h"
 #include "lib/stringinfo.h"
+#include "security.h"
 #include "spi.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -27,8 +28,12 @@
 static bool
 load_source(KpiSource *source, MemoryContext context)
 {
-	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.author "
+	bool		isnull;
+
+	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.author, "
+					 "t.author_oid, t.author_login "
 					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
+					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
 		return false;
 
@@ -40,6 +45,8 @@ load_source(KpiSource *source, MemoryContext context)
 	source->calendar_id = kpi_spi_int4(0, 5);
 	source->time_zone = kpi_spi_text_in(context, 0, 6);
 	source->author = kpi_spi_text_in(context, 0, 7);
+	source->author_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
+	source->author_login = kpi_spi_bool(0, 9);
 	return true;
 }
 
@@ -191,6 +198,12 @@ kpi_source_relid(const KpiSource *source)
 	Oid			namespace = get_namespace_oid(source->schema_name, true);
 
 	return OidIsValid(namespace) ? get_relname_relid(source->relation_name, namespace) : InvalidOid;
+}
+
+Oid
+kpi_source_author(const KpiSource *source)
+{
+	return kpi_author_role(source->name, source->author, source->author_oid);
 }
 
 /* Takes no lock: who needs the answer to hold locks the table first. */

@@ -55,15 +55,7 @@ kpi_is_author(const char *author)
 static Oid
 author_oid(const KpiSourceRow *source)
 {
-	Oid			role = get_role_oid(source->author, true);
-
-	if (!OidIsValid(role))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role \"%s\", the author of source \"%s\", does not exist",
-						source->author, source->name),
-				 errhint("Create the role again, or drop the source and create it anew.")));
-	return role;
+	return kpi_author_role(source->name, source->author, source->author_oid);
 }
 
 void
@@ -101,12 +93,14 @@ read_row(const char *name)
 {
 	MemoryContext context = CurrentMemoryContext;
 	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
+	bool		isnull;
 	KpiSpi		spi;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT id, name, relation, key, owner, team, at, filter, author "
-					 "FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name)) == 0)
+	if (kpi_spi_read("SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.author, t.author_oid "
+					 "FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
+					 "WHERE s.name = $1", 1, KPI_TEXT(name)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("source \"%s\" does not exist", name),
@@ -120,6 +114,7 @@ read_row(const char *name)
 	row->at = kpi_spi_text_in(context, 0, 7);
 	row->filter = kpi_spi_text_in(context, 0, 8);
 	row->author = kpi_spi_text_in(context, 0, 9);
+	row->author_oid = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 
@@ -363,6 +358,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	char	   *table = kpi_arg_text(fcinfo, 1);
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
+	Oid			author = GetUserId();
 	int32		calendar_id;
 	List	   *dimensions;
 	KpiSpi		spi;
@@ -389,7 +385,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 
 	row.relid = kpi_source_table_open(table);
 	row.relation = kpi_source_table_name(row.relid);
-	row.author = GetUserNameFromId(GetUserId(), false);
+	row.author = GetUserNameFromId(author, false);
 	check_expressions(&row, dimensions);
 
 	kpi_spi_begin(&spi);
@@ -402,8 +398,10 @@ kpi_create_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row.author));
 	row.id = kpi_spi_int4(0, 1);
 	/* State is not dumped, so this tells it from one that a restore brings. */
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status) VALUES ($1, 'building')",
-				 1, KPI_INT4(row.id));
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, author_oid, author_login)"
+				 " VALUES ($1, 'building', $2, $3)",
+				 3, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
+				 KPI_BOOL(kpi_role_can_login(author)));
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 

@@ -25,6 +25,7 @@ typedef struct KpiSourceRow
 	char	   *at;
 	char	   *filter;
 	char	   *author;
+	Oid			author_oid;		/* as in KpiSource */
 	Oid			relid;			/* InvalidOid: the table is gone */
 } KpiSourceRow;
 

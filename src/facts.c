@@ -21,7 +21,6 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "security.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -61,7 +60,7 @@ time_type(const KpiSource *source, Oid relid, const char *at)
 	KpiUser		user;
 	Oid			type;
 
-	kpi_user_switch(&user, get_role_oid(source->author, false));
+	kpi_user_switch(&user, kpi_source_author(source));
 	type = kpi_expr_type(relid, at);
 	kpi_user_restore(&user);
 	return type;

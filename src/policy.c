@@ -30,7 +30,6 @@
 #include "security.h"
 #include "source_table.h"
 #include "spi.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -249,7 +248,8 @@ reattach(int32 source_id)
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
-	kpi_source_table_check_role(kpi_source_relid(source), get_role_oid(source->author, false));
+	kpi_source_table_check_role(kpi_source_relid(source),
+								kpi_author_role(source->name, source->author, InvalidOid));
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);

@@ -33,7 +33,6 @@
 #include "project_guard.h"
 #include "project_share.h"
 #include "security.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -358,7 +357,7 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("time zone \"%s\" not recognized", source->time_zone)));
 
-		proj->author = get_role_oid(source->author, false);
+		proj->author = kpi_source_author(source);
 		kpi_user_switch(&user, proj->author);
 		compile_all(proj, source, leaf);
 		kpi_user_restore(&user);

@@ -17,6 +17,7 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "miscadmin.h"
 #include "security.h"
@@ -25,6 +26,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 Oid
 kpi_extension_owner(void)
@@ -86,6 +88,37 @@ kpi_user_restore(KpiUser *state)
 {
 	AtEOXact_GUC(false, state->guc_nest_level);
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
+}
+
+bool
+kpi_role_can_login(Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool		can_login;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	return can_login;
+}
+
+Oid
+kpi_author_role(const char *source, const char *author, Oid expected)
+{
+	Oid			role = get_role_oid(author, true);
+
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\", the author of source \"%s\", does not exist", author, source),
+				 errhint("Create the role again, or drop the source and create it anew.")));
+	if (OidIsValid(expected) && role != expected)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\", the author of source \"%s\", was dropped and created again", author, source),
+				 errhint("If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.")));
+	return role;
 }
 
 /*

@@ -16,6 +16,14 @@ extern Oid	kpi_extension_owner(void);
 /* OIDs of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
 extern Oid	kpi_relation_oid(const char *schema, const char *name);
 
+extern bool kpi_role_can_login(Oid role);
+
+/*
+ * The role that has the name of a source's author.  Error if there is none, or
+ * if it is not the expected one (InvalidOid: any).
+ */
+extern Oid	kpi_author_role(const char *source, const char *author, Oid expected);
+
 /*
  * A switch of the current user in a security-restricted operation with
  * search_path pinned to "pg_catalog, pg_temp".  Used with the author of a
