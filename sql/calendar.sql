@@ -184,6 +184,17 @@ SELECT kpi.workdays('2026-12-21', '2026-12-28') AS christmas_week, kpi.workdays(
        kpi.workdays('2026-12-25', '2026-12-27') AS none, kpi.workdays('2026-12-24', '2026-12-24') AS empty,
        kpi.workdays('2026-12-28', '2026-12-21') AS backwards, kpi.workdays('2026-01-01', '2027-01-01') AS year,
        kpi_internal.workdays('2026-12-24', '2026-12-24', 1) AS one_day;
+-- Of periods without end too there is an answer, and at once.
+SELECT f.expected_today, f.workdays, f.workdays_elapsed, f.workdays_left, f.status
+  FROM (VALUES ('-infinity'::date, 'infinity'::date, '2026-12-21'::date), ('-infinity', 'infinity', 'infinity'), ('-infinity', '-infinity', '-infinity'),
+               ('infinity', 'infinity', '2026-12-21'), ('infinity', '-infinity', '2026-12-21'), ('5000000-01-01', '5000001-01-01', '5000000-07-01')) p (since, until, today),
+       kpi_internal.goal_pace('up', true, true, 100, 10, 1, p.since, p.until, p.today) f;
+SELECT min(day), max(day) FROM kpi_internal.calendar_days(1, '-infinity', 'infinity');
+SET kpi.now = 'infinity';
+SELECT kpi.today();
+SELECT count(*) FROM kpi.goal_progress;
+CALL kpi.refresh();
+RESET kpi.now;
 SELECT kpi.add_holiday(date '2020-01-01' + i * 37, 'h' || i, 'gulf') FROM generate_series(0, 89) i \g /dev/null
 SELECT setseed(:seed);
 SELECT :seed AS seed, count(*) AS ranges,

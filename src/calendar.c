@@ -46,6 +46,12 @@ kpi_day_in_range(DateADT day)
 	return day >= day_of(MIN_YEAR, 1, 1) && day <= day_of(MAX_YEAR, 12, 31);
 }
 
+DateADT
+kpi_day_clamp(DateADT day)
+{
+	return Max(Min(day, day_of(MAX_YEAR, 12, 31)), day_of(MIN_YEAR, 1, 1));
+}
+
 bool
 kpi_grain_parse(const char *name, KpiGrain *grain)
 {
@@ -487,6 +493,8 @@ kpi_workdays(DateADT since, DateADT until, const KpiCalendar *cal)
 	int			days;
 	int			count;
 
+	since = Max(since, day_of(MIN_YEAR, 1, 1));
+	until = Min(until, day_of(MAX_YEAR, 12, 31));
 	if (until < since)
 		return 0;
 

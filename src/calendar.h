@@ -31,6 +31,7 @@ typedef enum KpiGrain
  * counted, so period arithmetic never overflows.
  */
 extern bool kpi_day_in_range(DateADT day);
+extern DateADT kpi_day_clamp(DateADT day);	/* the nearest of them */
 
 typedef struct KpiCalendar
 {
@@ -67,7 +68,10 @@ extern void kpi_period_name(KpiGrain grain, DateADT start, const KpiCalendar *ca
 /* Parses a period's name; error with a hint that lists the forms. */
 extern void kpi_period_parse(const char *name, const KpiCalendar *cal, KpiGrain *grain, DateADT *start);
 
-/* Working days in [since, until], both inclusive; 0 when until < since. */
+/*
+ * Working days in [since, until], both inclusive; 0 when until < since.  What
+ * lies outside years 1 to 9999 counts nothing.
+ */
 extern int	kpi_workdays(DateADT since, DateADT until, const KpiCalendar *cal);
 
 extern bool kpi_is_workday(DateADT day, const KpiCalendar *cal);

@@ -25,6 +25,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "security.h"
 #include "spi.h"
 #include "utils/builtins.h"
@@ -72,14 +73,15 @@ year_of(DateADT day)
 /*
  * kpi_internal.calendar_days(calendar_id, since, until): the computed columns
  * of kpi.calendar_day, in their order there, but for the holiday's name;
- * until is inclusive.  No rows for a calendar that is gone.
+ * until is inclusive.  No rows for days that the table never holds, none for a
+ * calendar that is gone.
  */
 Datum
 kpi_calendar_days(PG_FUNCTION_ARGS)
 {
 	int32		id = PG_GETARG_INT32(0);
-	DateADT		since = PG_GETARG_DATEADT(1);
-	DateADT		until = PG_GETARG_DATEADT(2);
+	DateADT		since = Max(PG_GETARG_DATEADT(1), FIRST_DAY(MIN_FILL_YEAR));
+	DateADT		until = Min(PG_GETARG_DATEADT(2), LAST_DAY(MAX_FILL_YEAR));
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const KpiCalendar *cal;
 
@@ -96,6 +98,7 @@ kpi_calendar_days(PG_FUNCTION_ARGS)
 		int			c = 0;
 		DateADT		start = day;
 
+		CHECK_FOR_INTERRUPTS();
 		values[c++] = Int32GetDatum(id);
 		values[c++] = DateADTGetDatum(day);
 		values[c++] = Int16GetDatum(kpi_iso_weekday(day));

@@ -67,9 +67,9 @@ goal_from_args(FunctionCallInfo fcinfo, Goal *goal)
 	goal->target = PG_GETARG_DATUM(3);
 	goal->no_actual = PG_ARGISNULL(4);
 	goal->actual = PG_GETARG_DATUM(4);
-	goal->start = PG_GETARG_DATEADT(6);
-	goal->end = PG_GETARG_DATEADT(7);
-	goal->today = PG_GETARG_DATEADT(8);
+	goal->start = kpi_day_clamp(PG_GETARG_DATEADT(6));
+	goal->end = Max(kpi_day_clamp(PG_GETARG_DATEADT(7)), goal->start);
+	goal->today = kpi_day_clamp(PG_GETARG_DATEADT(8));
 	return true;
 }
 
