@@ -8,7 +8,8 @@
  * TRUNCATE.  Whatever is wrong with the source, the user's statement goes on:
  * a source that is gone, or that the table no longer belongs to, is skipped; a
  * definition that no longer fits the table is reported by a marker in the
- * queue.  Only errors that say that the statement, the transaction or the
+ * queue.  Where the writer's recursion leaves too little of the stack to
+ * evaluate, a marker has the facts read again.  Only errors that say that the statement, the transaction or the
  * server cannot go on reach the user.
  *
  * Each backend keeps one entry for each (table, source) with the definitions
@@ -72,6 +73,7 @@ typedef struct Entry
 	bool		has_user_code;
 	bool		is_new_leaf;	/* no refresh has seen it yet */
 	char	   *problem;		/* ENTRY_BROKEN */
+	bool		stack_is_short; /* the problem: elsewhere it may be none */
 } Entry;
 
 static HTAB *entries = NULL;
@@ -166,6 +168,7 @@ retire_entry(Entry *entry)
 	entry->has_user_code = false;
 	entry->is_new_leaf = false;
 	entry->problem = NULL;
+	entry->stack_is_short = false;
 }
 
 void
@@ -287,6 +290,7 @@ load_entry(Entry *entry, Relation rel)
 		}
 		entry->state = ENTRY_BROKEN;
 		entry->problem = edata->message;
+		entry->stack_is_short = edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(oldcontext);
@@ -393,9 +397,12 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		entry = get_entry(trigdata->tg_relation, source_id);
 		fcinfo->flinfo->fn_extra = entry;
 	}
-	if (entry->stale || (entry->proj != NULL && kpi_projection_is_busy(entry->proj)))
+	if (entry->stale || entry->stack_is_short ||
+		(entry->proj != NULL && kpi_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
-	if (entry->state == ENTRY_BROKEN)
+	if (entry->stack_is_short)
+		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
+	else if (entry->state == ENTRY_BROKEN)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
 	if (entry->is_new_leaf)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
@@ -410,6 +417,8 @@ capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int si
 	for (int s = 0; s < source->nstreams; s++)
 	{
 		kpi_project(proj, s, slot, &fact);
+		if (fact.undecided)
+			kpi_queue_marker(source->id, KPI_DELTA_RECOMPUTE, NULL);
 		if (fact.is_event)
 			kpi_buffer_fact(source, proj, s, &fact, sign);
 	}

@@ -46,23 +46,47 @@ refuse(ParseState *pstate, int location, const char *message, const char *hint)
 			 parser_errposition(pstate, location)));
 }
 
+/*
+ * Far more than people write, and little of the stack, of which a writer may
+ * have used most when the expression is compiled.
+ */
+#define MAX_EXPR_LEVELS 200
+
+typedef struct RawCheck
+{
+	ParseState *pstate;
+	int			level;
+} RawCheck;
+
 /* Refuses what can be seen before names are looked up. */
 static bool
-raw_walker(Node *node, ParseState *pstate)
+raw_walker(Node *node, RawCheck *check)
 {
+	bool		stop;
+
 	if (node == NULL)
 		return false;
 
 	if (IsA(node, SubLink))
-		refuse(pstate, ((SubLink *) node)->location,
+		refuse(check->pstate, ((SubLink *) node)->location,
 			   "subqueries are not allowed in expressions over facts",
 			   "An expression may use the columns of its own row only: store what it looks up in a column.");
 	if (IsA(node, FuncCall) && ((FuncCall *) node)->over != NULL)
-		refuse(pstate, ((FuncCall *) node)->location,
+		refuse(check->pstate, ((FuncCall *) node)->location,
 			   "window functions are not allowed in expressions over facts",
 			   "An expression may use the columns of its own row only.");
+	if (check->level >= MAX_EXPR_LEVELS)
+		ereport(ERROR,
+				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				 errmsg("expression is nested too deeply"),
+				 errdetail("Expressions over facts have at most %d levels.", MAX_EXPR_LEVELS),
+				 errhint("Put parts of it into a generated column, or into a function marked IMMUTABLE."),
+				 parser_errposition(check->pstate, exprLocation(node))));
 
-	return raw_expression_tree_walker(node, raw_walker, pstate);
+	check->level += !IsA(node, List);
+	stop = raw_expression_tree_walker(node, raw_walker, check);
+	check->level -= !IsA(node, List);
+	return stop;
 }
 
 static void
@@ -398,10 +422,11 @@ kpi_expr_check_raw(KpiExprSite *site, Node *raw)
 {
 	Relation	rel = table_open(site->relid, AccessShareLock);
 	ParseState *pstate = kpi_expr_pstate(rel, site->text);
+	RawCheck	check = {.pstate = pstate};
 	KpiExpr		expr;
 	Node	   *node;
 
-	(void) raw_walker(raw, pstate);
+	(void) raw_walker(raw, &check);
 	kpi_expr_check_names(pstate, raw);
 	node = kpi_expr_transform(pstate, raw);
 	(void) row_walker(node, pstate);

@@ -426,19 +426,21 @@ kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
 
 /*
  * Errors that say nothing about the expression, but that the statement, the
- * transaction or the server cannot go on.
+ * transaction or the server cannot go on.  A function that RAISEs one of their
+ * codes fails like any other.
  */
 bool
 kpi_error_is_fatal(const ErrorData *edata)
 {
 	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
 
+	if (edata->funcname != NULL && strcmp(edata->funcname, "exec_stmt_raise") == 0)
+		return false;
 	return category == MAKE_SQLSTATE('5', '7', '0', '0', '0') ||	/* cancel, shutdown */
 		category == MAKE_SQLSTATE('5', '3', '0', '0', '0') ||	/* memory, disk */
 		category == MAKE_SQLSTATE('5', '8', '0', '0', '0') ||	/* I/O */
 		category == MAKE_SQLSTATE('4', '0', '0', '0', '0') ||	/* deadlock, serialization */
 		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX ||
 		edata->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
 		edata->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
 }
@@ -651,6 +653,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		if (kpi_error_is_fatal(edata))
 			ReThrowError(edata);
 		fact->error = edata->message ? edata->message : "";
+		fact->undecided |= edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 		ok = false;
 	}
 	PG_END_TRY();
@@ -664,6 +667,8 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 {
 	fact->is_event = true;
 	fact->failed = false;
+	fact->error = NULL;
+	fact->undecided = false;
 	if (!project_trapped(proj, sp, PROJECT_FACT, fact))
 	{
 		fact->is_event = true;

@@ -28,6 +28,8 @@ typedef struct KpiFact
 	bool	   *isnull;
 	Bitmapset  *failed_measures;	/* indexes whose expression failed */
 	const char *error;			/* of the last failure, or NULL */
+	bool		undecided;		/* it failed for want of stack, of which the
+								 * caller had used much: it may not elsewhere */
 } KpiFact;
 
 typedef struct KpiProjection KpiProjection;
