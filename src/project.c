@@ -26,21 +26,18 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "expr.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "pgtime.h"
 #include "project.h"
+#include "project_day.h"
 #include "project_guard.h"
 #include "project_share.h"
 #include "security.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 
 /* One value of a row: a plain column needs no expression. */
 typedef struct ProjectedValue
@@ -62,20 +59,6 @@ typedef struct StreamProjection
 	KpiExprRisk risk;			/* the highest of all expressions used */
 	bool		guarded;		/* no risk while the guards hold */
 } StreamProjection;
-
-/*
- * A stretch of time in which the zone's offset is the same.  Looking it up
- * costs more than all the rest of a day's computation.
- */
-typedef struct ZoneSpan
-{
-	pg_time_t	since;			/* Unix seconds, since <= t < until */
-	pg_time_t	until;
-	long int	gmtoff;
-} ZoneSpan;
-
-#define ZONE_SPANS 64
-#define ZONE_SPAN_SHIFT 21		/* about 24 days of seconds in a slot */
 
 struct KpiProjection
 {
@@ -110,8 +93,7 @@ struct KpiProjection
 	Datum	   *fact_inputs;
 	bool	   *fact_isnull;
 
-	pg_tz	   *zone;
-	ZoneSpan	spans[ZONE_SPANS];
+	KpiZone		zone;
 };
 
 /* What compiling collects on its way. */
@@ -351,12 +333,7 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent)
 	PG_TRY();
 	{
 		proj->econtext = CreateStandaloneExprContext();
-		proj->zone = pg_tzset(source->time_zone);
-		if (proj->zone == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("time zone \"%s\" not recognized", source->time_zone)));
-
+		kpi_zone_open(&proj->zone, source->time_zone);
 		proj->author = kpi_source_author(source);
 		kpi_user_switch(&user, proj->author);
 		compile_all(proj, source, leaf);
@@ -486,44 +463,6 @@ key_of(const ProjectedValue *value, ExprContext *econtext)
 	}
 }
 
-/* Days are counted from 2000-01-01; seconds before it round down. */
-static inline int64
-floor_div(int64 dividend, int64 divisor)
-{
-	int64		quotient = dividend / divisor;
-
-	return quotient - (dividend % divisor < 0);
-}
-
-/* The same day as (value AT TIME ZONE zone)::date. */
-static DateADT
-day_in_zone(KpiProjection *proj, TimestampTz value)
-{
-	int64		seconds = floor_div(value, USECS_PER_SEC);
-	pg_time_t	unix_seconds = seconds +
-	(pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
-	ZoneSpan   *span = &proj->spans[(unix_seconds >> ZONE_SPAN_SHIFT) & (ZONE_SPANS - 1)];
-
-	if (unix_seconds < span->since || unix_seconds >= span->until)
-	{
-		long int	before_gmtoff;
-		long int	after_gmtoff;
-		int			before_isdst;
-		int			after_isdst;
-		pg_time_t	boundary;
-		int			found = pg_next_dst_boundary(&unix_seconds, &before_gmtoff, &before_isdst,
-												 &boundary, &after_gmtoff, &after_isdst,
-												 proj->zone);
-
-		if (found < 0)
-			return DATEVAL_NOBEGIN;
-		span->since = unix_seconds;
-		span->until = found > 0 ? boundary : PG_INT64_MAX;
-		span->gmtoff = before_gmtoff;
-	}
-	return (DateADT) floor_div(seconds + span->gmtoff, SECS_PER_DAY);
-}
-
 /* False when the row has no time, so that it is no event. */
 static bool
 day_of(KpiProjection *proj, const ProjectedValue *at, DateADT *day)
@@ -531,25 +470,7 @@ day_of(KpiProjection *proj, const ProjectedValue *at, DateADT *day)
 	bool		isnull;
 	Datum		datum = value_of(at, proj->econtext, &isnull);
 
-	if (isnull)
-		return false;
-
-	switch (at->type)
-	{
-		case DATEOID:
-			*day = DatumGetDateADT(datum);
-			return !DATE_NOT_FINITE(*day);
-		case TIMESTAMPOID:
-			if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(datum)))
-				return false;
-			*day = (DateADT) floor_div(DatumGetTimestamp(datum), USECS_PER_DAY);
-			return true;
-		default:
-			if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(datum)))
-				return false;
-			*day = day_in_zone(proj, DatumGetTimestampTz(datum));
-			return true;
-	}
+	return !isnull && kpi_day_of_time(&proj->zone, at->type, datum, day);
 }
 
 /* The parts that make the row a fact.  Clears is_event when it is none. */
