@@ -169,8 +169,12 @@ typedef struct KpiQueue
 /* Reads and deletes all deltas of the source visible in the run's snapshot. */
 extern KpiQueue *kpi_queue_consume(KpiRun *run);
 
-/* Looks for markers only, changing nothing. */
-extern void kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspend);
+/*
+ * Looks for markers only, changing nothing, and for deltas of transactions
+ * before doubt (which may be invalid).
+ */
+extern void kpi_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
+						   bool *recompute, char **suspend);
 
 /* ---- facts (apply_scan.c) ---- */
 

@@ -14,8 +14,10 @@
 #include "compat.h"
 
 #include "access/heapam.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "apply.h"
 #include "engine.h"
@@ -168,8 +170,18 @@ kpi_queue_consume(KpiRun *run)
 	return queue;
 }
 
+/* The transaction that wrote the row. */
+static TransactionId
+row_writer(TupleTableSlot *slot)
+{
+	bool		isnull;
+
+	return DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
+}
+
 void
-kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspend)
+kpi_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
+			   bool *recompute, char **suspend)
 {
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
@@ -181,6 +193,8 @@ kpi_queue_peek(int32 source_id, Snapshot snapshot, bool *recompute, char **suspe
 	{
 		if (is_marker(slot))
 			read_marker(slot, recompute, suspend);
+		else if (TransactionIdIsValid(doubt) && TransactionIdPrecedes(row_writer(slot), doubt))
+			*recompute = true;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

@@ -269,7 +269,7 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 {
 	Relation	rel = table_open(leaf, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	KpiProjection *proj = kpi_projection_create(scan->run->source, leaf, scan->run->mcxt);
+	KpiProjection *proj = kpi_projection_create(scan->run->source, leaf, scan->run->mcxt, NULL);
 	const KpiLayout *layout = kpi_projection_layout(proj, s);
 	TableScanDesc table_scan = table_beginscan(rel, scan->run->snapshot, 0, NULL);
 
@@ -304,7 +304,7 @@ may_group(KpiRun *run, Oid author)
 
 	if (!superuser_arg(author))
 		return true;
-	proj = kpi_projection_create(run->source, run->relid, run->mcxt);
+	proj = kpi_projection_create(run->source, run->relid, run->mcxt, NULL);
 	may = !kpi_projection_has_user_code(proj);
 	kpi_projection_free(proj);
 	return may;

@@ -16,6 +16,7 @@
  */
 #include "compat.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "apply_state.h"
 #include "catalog/pg_class.h"
@@ -36,6 +37,7 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 static void
 set_suspend(KpiState *state, char *reason, const char *hint)
@@ -203,13 +205,14 @@ check_expressions(KpiRun *run, KpiState *state)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	KpiPrints  *prints = kpi_prints_create();
 	char	   *volatile problem = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt));
+		kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt, prints));
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -230,6 +233,25 @@ check_expressions(KpiRun *run, KpiState *state)
 	if (problem)
 		set_suspend(state, problem,
 					"Mend the table, or the source and its KPIs, then call kpi.resume().");
+	else
+		state->prints = kpi_prints_jsonb(prints);
+}
+
+/*
+ * What the expressions reach against what they reached when last seen.  After
+ * a difference all is computed anew.  Writers that have not committed yet may
+ * have captured by what was there before; nobody waits for them, so what comes
+ * of transactions that are under way now is doubtful.
+ */
+static void
+compare_prints(KpiState *state, const char *seen)
+{
+	bool		news;
+	bool		differ = kpi_prints_differ(state->prints, seen, &news);
+
+	state->recompute |= differ;
+	if (differ || news)
+		state->doubt = ReadNextFullTransactionId();
 }
 
 KpiState *
@@ -238,6 +260,7 @@ kpi_state_examine(KpiRun *run)
 	MemoryContext caller = CurrentMemoryContext;
 	KpiState   *state = palloc0(sizeof(KpiState));
 	Oid			known_relid = InvalidOid;
+	char	   *prints = NULL;
 	char	   *marker;
 	bool		recompute;
 	KpiSpi		spi;
@@ -247,12 +270,14 @@ kpi_state_examine(KpiRun *run)
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
-	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint"
+	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint,"
+								   " s.prints, s.doubt"
 								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 								   1, KPI_INT4(run->source->id)) == 0;
 	if (!run->first_time)
 	{
 		char	   *shape = kpi_spi_text(0, 4);
+		Datum		doubt;
 		bool		isnull;
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
@@ -262,6 +287,10 @@ kpi_state_examine(KpiRun *run)
 		if (isnull)
 			known_relid = InvalidOid;
 		run->applied_org_stamp = kpi_spi_int8(0, 3);
+		prints = kpi_spi_text(0, 7);
+		doubt = kpi_spi_datum(0, 8, &isnull);
+		if (!isnull)
+			state->doubt = DatumGetFullTransactionId(doubt);
 		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
@@ -282,11 +311,14 @@ kpi_state_examine(KpiRun *run)
 		compare_columns(run, state, caller);
 		if (state->suspend_reason == NULL)
 			check_expressions(run, state);
+		if (state->suspend_reason == NULL)
+			compare_prints(state, prints);
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 
-	kpi_queue_peek(run->source->id, run->snapshot, &recompute, &marker);
+	kpi_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->doubt),
+				   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
 		set_suspend(state, marker, "Mend the table or the definitions, then call kpi.resume().");
@@ -315,7 +347,7 @@ kpi_state_reset(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, author_oid = NULL, author_login = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
+				 " relid = NULL, author_oid = NULL, author_login = NULL, prints = NULL, doubt = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
@@ -375,6 +407,8 @@ void
 kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 {
 	Oid			author = kpi_source_author(run->source);
+	bool		in_doubt = FullTransactionIdIsValid(state->doubt) &&
+		TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
@@ -396,11 +430,13 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values, author_oid, author_login)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14)"
+				 " last_deltas, last_cells, last_values, author_oid, author_login,"
+				 " prints, doubt)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16)"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, author_oid = EXCLUDED.author_oid,"
-				 " author_login = EXCLUDED.author_login, org_stamp = EXCLUDED.org_stamp,"
+				 " author_login = EXCLUDED.author_login,"
+				 " prints = EXCLUDED.prints, doubt = EXCLUDED.doubt, org_stamp = EXCLUDED.org_stamp,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
@@ -410,7 +446,7 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 " next_try = NULL,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
-				 14, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
 				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
@@ -418,6 +454,7 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
 				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
-				 KPI_BOOL(kpi_role_can_login(author)));
+				 KPI_BOOL(kpi_role_can_login(author)), KPI_VALUE(JSONBOID, state->prints),
+				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
 }

@@ -8,6 +8,7 @@
 #ifndef KPI_APPLY_STATE_H
 #define KPI_APPLY_STATE_H
 
+#include "access/transam.h"
 #include "apply.h"
 
 /* kpi_internal.source_state and what differs from it. */
@@ -21,6 +22,9 @@ typedef struct KpiState
 	char	   *suspend_hint;
 	char	   *calendar_shape;
 	Datum		columns;		/* jsonb: how each column is stored */
+	Datum		prints;			/* jsonb: what expressions reach */
+	FullTransactionId doubt;	/* transactions before it may have captured
+								 * with what expressions reached before */
 } KpiState;
 
 /*

@@ -241,7 +241,7 @@ load_definition(Entry *entry)
 	}
 
 	check_author(entry->source, relid);
-	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context);
+	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context, NULL);
 	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
 	entry->is_new_leaf = relid != entry->key.relid &&
 		!kpi_leaf_is_known(entry->key.source_id, entry->key.relid);
@@ -396,6 +396,8 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 			return NULL;
 		entry = get_entry(trigdata->tg_relation, source_id);
 		fcinfo->flinfo->fn_extra = entry;
+		/* What was replaced before this statement wrote is not used any more. */
+		AcceptInvalidationMessages();
 	}
 	if (entry->stale || entry->stack_is_short ||
 		(entry->proj != NULL && kpi_projection_is_busy(entry->proj)))

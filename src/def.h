@@ -12,6 +12,7 @@
 
 #include "calendar.h"
 #include "cell.h"
+#include "fingerprint.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
@@ -145,9 +146,10 @@ typedef enum KpiExprRisk
  * have varno 1.  Column attribute numbers are added to *attrs (offset by
  * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
  * function or type of a user, which compiling may have replaced by what it
- * does.  Runs as the current user, who must be the source's author.
+ * does.  Runs as the current user, who must be the source's author.  Adds to
+ * prints (fingerprint.h) unless it is NULL.
  */
 extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
-							  KpiExprRisk *risk, bool *user_code);
+							  KpiExprRisk *risk, bool *user_code, KpiPrints *prints);
 
 #endif							/* KPI_DEF_H */

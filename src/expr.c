@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "expr.h"
+#include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -232,17 +233,20 @@ kpi_expr_type(Oid relid, const char *text)
 
 Node *
 kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
-				 KpiExprRisk *risk, bool *user_code)
+				 KpiExprRisk *risk, bool *user_code, KpiPrints *prints)
 {
 	int			nest_level = pin_search_path();
 	KpiExprSite site;
+	Node	   *parsed;
 	Node	   *node;
 
 	kpi_expr_site_push(&site, text, "expression of a source", relid);
-	node = parse_stored(relid, text);
-	*user_code = (kpi_expr_risk(node) == KPI_EXPR_USER);
-	node = (Node *) expression_planner((Expr *) node);
+	parsed = parse_stored(relid, text);
+	*user_code = (kpi_expr_risk(parsed) == KPI_EXPR_USER);
+	node = (Node *) expression_planner((Expr *) parsed);
 	convert_saop_to_hashed_saop(node);
+	if (prints != NULL)
+		kpi_prints_expression(prints, text, parsed, node);
 	kpi_expr_site_pop(&site);
 	AtEOXact_GUC(true, nest_level);
 

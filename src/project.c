@@ -106,6 +106,7 @@ typedef struct CompileState
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
 	bool		user_code;		/* of the expression compiled last */
+	KpiPrints  *prints;			/* or NULL */
 } CompileState;
 
 /* ---------------- compiling ---------------- */
@@ -126,7 +127,8 @@ static Node *
 compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
-	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk, &cs->user_code);
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
+									&cs->user_code, cs->prints);
 
 	note_risk(cs, node);
 	return node;
@@ -175,13 +177,14 @@ static ProjectedValue
 compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
-	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk, &cs->user_code);
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
+									&cs->user_code, cs->prints);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
-								&cs->attrs, &risk, &cs->user_code);
+								&cs->attrs, &risk, &cs->user_code, cs->prints);
 
 	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
@@ -284,9 +287,9 @@ collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 
 /* Everything of kpi_projection_create() that runs as the author. */
 static void
-compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf)
+compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
 {
-	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE};
+	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,.prints = prints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	int			max_inputs = 1;
@@ -321,7 +324,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf)
 }
 
 KpiProjection *
-kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent)
+kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, KpiPrints *prints)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "pg_kpi projection",
 												  ALLOCSET_SMALL_SIZES);
@@ -334,9 +337,11 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent)
 	{
 		proj->econtext = CreateStandaloneExprContext();
 		kpi_zone_open(&proj->zone, source->time_zone);
+		if (prints != NULL)
+			kpi_prints_zone(prints, source->time_zone);
 		proj->author = kpi_source_author(source);
 		kpi_user_switch(&user, proj->author);
-		compile_all(proj, source, leaf);
+		compile_all(proj, source, leaf, prints);
 		kpi_user_restore(&user);
 	}
 	PG_CATCH();

@@ -37,10 +37,11 @@ typedef struct KpiProjection KpiProjection;
 /*
  * Compiles all streams of the source for a leaf table, in a memory context of
  * its own below the given parent.  Raises an error when the table no longer
- * fits (dropped or retyped column).
+ * fits (dropped or retyped column).  Unless prints is NULL, what the
+ * expressions and the time zone depend on is added to it (fingerprint.h).
  */
 extern KpiProjection *kpi_projection_create(const KpiSource *source, Oid leaf,
-											MemoryContext parent);
+											MemoryContext parent, KpiPrints *prints);
 extern void kpi_projection_free(KpiProjection *proj);
 
 /* True when no column that any expression uses differs between the two. */

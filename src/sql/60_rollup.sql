@@ -12,6 +12,8 @@ CREATE TABLE kpi_internal.source_state (
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
     columns          jsonb,                  -- how each is stored
+    prints           jsonb,                  -- of what expressions reach
+    doubt            xid8,                   -- transactions before it may have captured by other prints
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,
