@@ -306,7 +306,7 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 	kpi_values_finalize(run, values, touched);
 	if (all)
 		kpi_values_sweep(values, measure_kpi_ids(run->source));
-	kpi_formulas_update(values, run->source, all);
+	kpi_formulas_update(values, run, all);
 	if (mend)
 		note_changes(run, values, all);
 	kpi_values_close(values);
@@ -337,6 +337,7 @@ static void
 refresh_locked(KpiRun *run, KpiState *state)
 {
 	Bitmapset  *build = streams_to_build(run->source, state->recompute);
+	bool		pending = kpi_formulas_find(run);
 	KpiCellList *touched;
 	bool		all;
 
@@ -344,7 +345,7 @@ refresh_locked(KpiRun *run, KpiState *state)
 	discard_deltas_of(run->source, build);
 	touched = apply_deltas(run);
 	reconcile_cells(run, build, true, NULL);
-	all = build != NULL || state->revalue || kpi_formulas_pending(run->source);
+	all = build != NULL || state->revalue || pending;
 	update_values(run, touched, all, true, NULL);
 	if (all)
 		kpi_formulas_mark_built(run->source);

@@ -148,6 +148,8 @@ typedef struct KpiRun
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	struct KpiRoutes *routes;
+	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
+								 * before users */
 } KpiRun;
 
 typedef enum KpiScopeKind
@@ -298,13 +300,13 @@ extern void kpi_values_sweep(KpiValues *values, List *kpi_ids);
 extern void kpi_values_close(KpiValues *values);
 
 /* Every formula the source's KPIs feed (apply_formula.c). */
-extern void kpi_formulas_update(KpiValues *values, const KpiSource *source, bool all);
+extern void kpi_formulas_update(KpiValues *values, const KpiRun *run, bool all);
 
-/* True when a formula over the source's KPIs has not been computed yet. */
-extern bool kpi_formulas_pending(const KpiSource *source);
-
-/* Ids of the formulas the source's KPIs feed, inputs before users. */
-extern List *kpi_formula_ids(const KpiSource *source);
+/*
+ * Sets the run's formulas; true when one of them has not been computed yet as
+ * it is written now.
+ */
+extern bool kpi_formulas_find(KpiRun *run);
 extern void kpi_formulas_mark_built(const KpiSource *source);
 
 #endif							/* KPI_APPLY_H */

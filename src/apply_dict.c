@@ -165,6 +165,20 @@ kpi_dict_dims(KpiDict *dict, Datum dims, bool isnull)
 	return number;
 }
 
+/* Within kpi_spi_begin(): sets the ids of the owners that have rows; how many. */
+static uint64
+find_owners(DictTable *table, Datum keys)
+{
+	uint64		rows = kpi_spi_exec("SELECT u.n, o.id FROM pg_catalog.unnest($1) WITH ORDINALITY u(key, n)"
+									" JOIN kpi_internal.owner o ON o.key = u.key COLLATE \"C\"",
+									1, KPI_VALUE(TEXTARRAYOID, keys));
+
+	for (uint64 r = 0; r < rows; r++)
+		table->texts[kpi_spi_int8(r, 1)].id = kpi_spi_int4(r, 2);
+	return rows;
+}
+
+/* An INSERT that finds every key would use up ids for nothing. */
 static void
 resolve_owners(KpiDict *dict)
 {
@@ -173,7 +187,6 @@ resolve_owners(KpiDict *dict)
 	Datum	   *keys;
 	Datum		array;
 	KpiSpi		spi;
-	uint64		rows;
 
 	if (n == 0)
 		return;
@@ -184,19 +197,16 @@ resolve_owners(KpiDict *dict)
 														   table->texts[i + 1].len));
 	array = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
 
-	/* Look first: an INSERT that finds every key uses up ids for nothing. */
-	kpi_spi_exec("INSERT INTO kpi_internal.owner (key)"
-				 " SELECT u.key FROM pg_catalog.unnest($1) u(key)"
-				 " WHERE NOT EXISTS (SELECT FROM kpi_internal.owner o WHERE o.key = u.key COLLATE \"C\")"
-				 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
-				 1, KPI_VALUE(TEXTARRAYOID, array));
-	rows = kpi_spi_exec("SELECT u.n, o.id FROM pg_catalog.unnest($1) WITH ORDINALITY u(key, n)"
-						" JOIN kpi_internal.owner o ON o.key = u.key COLLATE \"C\"",
-						1, KPI_VALUE(TEXTARRAYOID, array));
-	if (rows != n)
-		elog(ERROR, "%d owner keys have " UINT64_FORMAT " rows", n, rows);
-	for (uint64 r = 0; r < rows; r++)
-		table->texts[kpi_spi_int8(r, 1)].id = kpi_spi_int4(r, 2);
+	if (find_owners(table, array) < n)
+	{
+		kpi_spi_exec("INSERT INTO kpi_internal.owner (key)"
+					 " SELECT u.key FROM pg_catalog.unnest($1) u(key)"
+					 " WHERE NOT EXISTS (SELECT FROM kpi_internal.owner o WHERE o.key = u.key COLLATE \"C\")"
+					 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
+					 1, KPI_VALUE(TEXTARRAYOID, array));
+		if (find_owners(table, array) != n)
+			elog(ERROR, "some of %d owner keys have no row", n);
+	}
 	kpi_spi_end(&spi);
 }
 

@@ -46,41 +46,27 @@ typedef struct FormulaKpi
 	" UNION SELECT i.kpi_id, f.depth + 1" \
 	" FROM f JOIN kpi_internal.formula_input i ON i.input_kpi_id = f.kpi_id)"
 
-List *
-kpi_formula_ids(const KpiSource *source)
+bool
+kpi_formulas_find(KpiRun *run)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *ids = NIL;
+	bool		pending = false;
 	KpiSpi		spi;
 	uint64		rows;
 
+	run->formulas = NIL;
 	kpi_spi_begin(&spi);
 	rows = kpi_spi_exec(FORMULAS_OF_SOURCE
-						" SELECT f.kpi_id FROM f GROUP BY 1 ORDER BY pg_catalog.max(f.depth), 1",
-						1, KPI_INT4(source->id));
+						" SELECT f.kpi_id, NOT EXISTS (SELECT FROM kpi.kpi k"
+						" JOIN kpi_internal.formula_built b ON b.kpi_id = k.id AND b.formula = k.formula"
+						" WHERE k.id = f.kpi_id)"
+						" FROM f GROUP BY 1 ORDER BY pg_catalog.max(f.depth), 1",
+						1, KPI_INT4(run->source->id));
+	MemoryContextSwitchTo(run->mcxt);
 	for (uint64 r = 0; r < rows; r++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		ids = lappend_int(ids, kpi_spi_int4(r, 1));
-		MemoryContextSwitchTo(old);
+		run->formulas = lappend_int(run->formulas, kpi_spi_int4(r, 1));
+		pending |= kpi_spi_bool(r, 2);
 	}
-	kpi_spi_end(&spi);
-	return ids;
-}
-
-bool
-kpi_formulas_pending(const KpiSource *source)
-{
-	KpiSpi		spi;
-	bool		pending;
-
-	kpi_spi_begin(&spi);
-	pending = kpi_spi_exec(FORMULAS_OF_SOURCE
-						   " SELECT FROM f JOIN kpi.kpi k ON k.id = f.kpi_id"
-						   " WHERE NOT EXISTS (SELECT FROM kpi_internal.formula_built b"
-						   " WHERE b.kpi_id = k.id AND b.formula = k.formula) LIMIT 1",
-						   1, KPI_INT4(source->id)) > 0;
 	kpi_spi_end(&spi);
 	return pending;
 }
@@ -236,14 +222,13 @@ update_formula(KpiValues *values, const FormulaKpi *kpi)
 }
 
 void
-kpi_formulas_update(KpiValues *values, const KpiSource *source, bool all)
+kpi_formulas_update(KpiValues *values, const KpiRun *run, bool all)
 {
-	List	   *ids = kpi_formula_ids(source);
 	ListCell   *lc;
 
-	foreach(lc, ids)
+	foreach(lc, run->formulas)
 	{
-		FormulaKpi *kpi = load_formula(lfirst_int(lc), source, ids);
+		FormulaKpi *kpi = load_formula(lfirst_int(lc), run->source, run->formulas);
 
 		kpi_values_sync(values);
 		for (int i = 0; all && i < kpi->ninputs; i++)

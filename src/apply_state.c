@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -130,7 +131,7 @@ compare_leaves(KpiRun *run, KpiState *state)
  * alike.  Columns that came or went concern nobody.
  */
 static void
-compare_columns(KpiRun *run, KpiState *state, MemoryContext caller)
+compare_columns(KpiRun *run, KpiState *state, const Jsonb *seen, MemoryContext caller)
 {
 	bool		isnull;
 	Datum		columns;
@@ -148,6 +149,9 @@ compare_columns(KpiRun *run, KpiState *state, MemoryContext caller)
 	state->columns = datumCopy(columns, false, -1);
 	MemoryContextSwitchTo(old);
 
+	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
+		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
+		return;
 	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
@@ -261,6 +265,7 @@ kpi_state_examine(KpiRun *run)
 	KpiState   *state = palloc0(sizeof(KpiState));
 	Oid			known_relid = InvalidOid;
 	char	   *prints = NULL;
+	Jsonb	   *columns = NULL;
 	char	   *marker;
 	bool		recompute;
 	KpiSpi		spi;
@@ -271,13 +276,14 @@ kpi_state_examine(KpiRun *run)
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
 	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint,"
-								   " s.prints, s.doubt"
+								   " s.prints, s.doubt, s.columns"
 								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 								   1, KPI_INT4(run->source->id)) == 0;
 	if (!run->first_time)
 	{
 		char	   *shape = kpi_spi_text(0, 4);
 		Datum		doubt;
+		Datum		seen;
 		bool		isnull;
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
@@ -291,6 +297,9 @@ kpi_state_examine(KpiRun *run)
 		doubt = kpi_spi_datum(0, 8, &isnull);
 		if (!isnull)
 			state->doubt = DatumGetFullTransactionId(doubt);
+		seen = kpi_spi_datum(0, 9, &isnull);
+		if (!isnull)
+			columns = DatumGetJsonbP(seen);
 		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
@@ -308,7 +317,7 @@ kpi_state_examine(KpiRun *run)
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
 		compare_leaves(run, state);
-		compare_columns(run, state, caller);
+		compare_columns(run, state, columns, caller);
 		if (state->suspend_reason == NULL)
 			check_expressions(run, state);
 		if (state->suspend_reason == NULL)

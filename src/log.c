@@ -52,14 +52,19 @@ is_worker(void)
 static void
 prune(void)
 {
+	TimestampTz keep_from = GetCurrentTimestamp() - kpi_log_retention * USECS_PER_DAY;
+	bool		isnull;
+	Datum		oldest;
+
+	if (kpi_spi_exec("SELECT o.started_at FROM kpi_internal.refresh_log o ORDER BY o.started_at LIMIT 1", 0) == 0)
+		return;
+	oldest = kpi_spi_datum(0, 1, &isnull);
+	if (DatumGetTimestampTz(oldest) >= keep_from - USECS_PER_HOUR)
+		return;
 	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log l WHERE l.ctid = ANY (ARRAY("
-				 " SELECT o.ctid FROM kpi_internal.refresh_log o"
-				 " WHERE o.started_at < $1 - $2 * interval '1 day'"
-				 " AND EXISTS (SELECT FROM kpi_internal.refresh_log x"
-				 " WHERE x.started_at < $1 - $2 * interval '1 day' - interval '1 hour')"
+				 " SELECT o.ctid FROM kpi_internal.refresh_log o WHERE o.started_at < $1"
 				 " FOR UPDATE SKIP LOCKED))",
-				 2, KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
-				 KPI_INT4(kpi_log_retention));
+				 1, KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(keep_from)));
 }
 
 /* Adds to the last row of the source if that is one of the same minute. */

@@ -59,12 +59,6 @@ enum
 	" AND (s.status IS NOT NULL OR p.status <> 'incomplete')" \
 	" ORDER BY p.goal_id"
 
-/*
- * Kept for the session, and generic: planning the view takes longer than
- * running it for a few goals.
- */
-static SPIPlanPtr changed_goals = NULL;
-
 static void
 append_text(StringInfo payload, const char *name, const char *value)
 {
@@ -130,19 +124,8 @@ notify_goals(Datum ids)
 	SPITupleTable *rows;
 	uint64		nrows;
 
-	if (changed_goals == NULL)
-	{
-		Oid			types[1] = {INT8ARRAYOID};
-		SPIPlanPtr	plan = SPI_prepare_cursor(CHANGED_GOALS, 1, types, CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(SPI_result), CHANGED_GOALS);
-		changed_goals = plan;
-	}
-	if (SPI_execute_plan(changed_goals, &ids, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI failed: %s", CHANGED_GOALS);
+	nrows = kpi_spi_exec(CHANGED_GOALS, 1, KPI_VALUE(INT8ARRAYOID, ids));
 	rows = SPI_tuptable;
-	nrows = SPI_processed;
 	for (uint64 r = 0; r < nrows; r++)
 	{
 		bool		isnull;

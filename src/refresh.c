@@ -43,14 +43,17 @@ kpi_refresh(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	if (!PG_ARGISNULL(0))
+	{
 		kpi_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		(void) kpi_run_source(linitial_int(sources), KPI_RUN_REFRESH, NULL);
+		PG_RETURN_VOID();
+	}
 	foreach(lc, sources)
 	{
 		if (!kpi_source_is_paused(lfirst_int(lc)))
 			(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
 	}
-	if (PG_ARGISNULL(0))
-		kpi_progress_notify_days();
+	kpi_progress_notify_days();
 	PG_RETURN_VOID();
 }
 

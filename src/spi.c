@@ -17,12 +17,11 @@
 #include "miscadmin.h"
 #include "security.h"
 #include "spi.h"
+#include "spi_plan.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "worker_shmem.h"
-
-#define KPI_MAX_PARAMS 16
 
 void
 kpi_spi_begin(KpiSpi *spi)
@@ -53,13 +52,13 @@ kpi_spi_end(KpiSpi *spi)
 static uint64
 spi_run(const char *sql, bool read_only, int nargs, va_list args)
 {
-	Oid			types[KPI_MAX_PARAMS];
-	Datum		values[KPI_MAX_PARAMS];
-	char		nulls[KPI_MAX_PARAMS] = {0};
+	Oid			types[KPI_SPI_MAX_PARAMS];
+	Datum		values[KPI_SPI_MAX_PARAMS];
+	char		nulls[KPI_SPI_MAX_PARAMS] = {0};
 	MemoryContext old = CurrentMemoryContext;
 	int			rc;
 
-	Assert(nargs <= KPI_MAX_PARAMS);
+	Assert(nargs <= KPI_SPI_MAX_PARAMS);
 	for (int i = 0; i < nargs; i++)
 	{
 		KpiParam	param = va_arg(args, KpiParam);
@@ -69,7 +68,7 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 		nulls[i] = param.isnull ? 'n' : ' ';
 	}
 
-	rc = SPI_execute_with_args(sql, nargs, types, values, nulls, read_only, 0);
+	rc = kpi_plan_execute(sql, read_only, nargs, types, values, nulls);
 	if (rc < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
 
