@@ -34,6 +34,7 @@
 #include "log.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "source_table.h"
 #include "spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -65,11 +66,14 @@ drop_snapshot(KpiRun *run)
 static void
 lock_relations(KpiRun *run)
 {
+	KpiLockWait wait;
 	ListCell   *lc;
 
+	kpi_lock_wait_begin(&wait, run->source->relation);
 	LockRelationOid(run->relid, AccessShareLock);
 	foreach(lc, run->leaves)
 		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	kpi_lock_wait_end(&wait);
 	run->locked = run->leaves;
 }
 

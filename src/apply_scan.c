@@ -201,10 +201,12 @@ try_grouped(FactScan *scan, Oid author)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (kpi_error_is_fatal(error))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (kpi_error_is_fatal(error))
+			ReThrowError(error);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();

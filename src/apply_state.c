@@ -216,7 +216,11 @@ check_expressions(KpiRun *run, KpiState *state)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
+		KpiLockWait wait;
+
+		kpi_lock_wait_begin(&wait, run->source->relation);
 		kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt, prints));
+		kpi_lock_wait_end(&wait);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -225,10 +229,12 @@ check_expressions(KpiRun *run, KpiState *state)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (kpi_error_is_fatal(error))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (kpi_error_is_fatal(error))
+			ReThrowError(error);
 		problem = error->message;
 	}
 	PG_END_TRY();

@@ -44,6 +44,7 @@
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "source_table.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -205,11 +206,18 @@ relation_by_name(const char *relation, LOCKMODE lockmode, bool missing_ok)
 void
 kpi_capture_attach(int32 source_id, const char *relation)
 {
-	Oid			root = relation_by_name(relation, ShareRowExclusiveLock, false);
-	List	   *relids = find_all_inheritors(root, ShareRowExclusiveLock, NULL);
-	Relation	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
+	KpiLockWait wait;
+	Oid			root;
+	List	   *relids;
+	Relation	pg_trigger;
 	ListCell   *lc;
 
+	kpi_lock_wait_begin(&wait, relation);
+	root = relation_by_name(relation, ShareRowExclusiveLock, false);
+	relids = find_all_inheritors(root, ShareRowExclusiveLock, NULL);
+	kpi_lock_wait_end(&wait);
+
+	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
 	ensure_trigger(pg_trigger, root, source_id, &row_form, true);
 	foreach(lc, relids)
 	{
@@ -256,6 +264,7 @@ kpi_capture_detach(int32 source_id, const char *relation)
 	List	   *triggers = list_concat(source_triggers(source_id, &row_form),
 									   source_triggers(source_id, &truncate_form));
 	ObjectAddresses *objects = new_object_addresses();
+	KpiLockWait wait;
 	ListCell   *lc;
 
 	foreach(lc, triggers)
@@ -265,7 +274,9 @@ kpi_capture_detach(int32 source_id, const char *relation)
 		ObjectAddressSet(trigger, TriggerRelationId, lfirst_oid(lc));
 		add_exact_object_address(&trigger, objects);
 	}
+	kpi_lock_wait_begin(&wait, relation);
 	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	kpi_lock_wait_end(&wait);
 	free_object_addresses(objects);
 }
 

@@ -22,6 +22,7 @@
 
 bool		kpi_preloaded = false;
 int			kpi_buffer_size = 4096;
+int			kpi_lock_timeout = 10000;
 int			kpi_log_min_duration = -1;
 int			kpi_log_retention = 30;
 bool		kpi_notify_refresh = false;
@@ -127,6 +128,14 @@ kpi_guc_init(void)
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("kpi.lock_timeout",
+							"Time for which refreshes and definitions wait for a lock on a table of facts.",
+							"Writers queue up behind whoever waits for a table; 0 waits without end. lock_timeout holds too.",
+							&kpi_lock_timeout,
+							10000, 0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.log_min_duration",
 							"Logs refreshes that take at least this long.",
 							"0 logs all that had something to do, -1 none.",

@@ -16,6 +16,9 @@ extern int	kpi_buffer_size;
 /* The library was loaded at server start: the background worker can run. */
 extern bool kpi_preloaded;
 
+/* How long, in ms, a lock on a user's table is waited for; 0: without end. */
+extern int	kpi_lock_timeout;
+
 /* Refreshes that take this many ms are logged: 0 all, -1 none. */
 extern int	kpi_log_min_duration;
 

@@ -18,11 +18,14 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/partition.h"
+#include "guc.h"
 #include "miscadmin.h"
 #include "source_table.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -171,6 +174,45 @@ kpi_source_table_check_role(Oid relid, Oid role)
 				 errhint("Create the source as the table's owner, or as a role with BYPASSRLS.")));
 }
 
+/* ---- locks ---- */
+
+static void
+lock_wait_callback(void *arg)
+{
+	KpiLockWait *wait = arg;
+
+	if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+		return;
+	errmsg("could not obtain a lock on table %s", wait->table);
+	errdetail("Others have held it for longer than %d ms.", LockTimeout);
+	errhint("Try again when they have ended (pg_locks and pg_stat_activity show them), or wait longer: SET kpi.lock_timeout. Writers queue up behind whoever waits for a table.");
+}
+
+void
+kpi_lock_wait_begin(KpiLockWait *wait, const char *table)
+{
+	wait->table = table;
+	wait->guc_nest_level = 0;
+	if (kpi_lock_timeout > 0 && (LockTimeout == 0 || LockTimeout > kpi_lock_timeout))
+	{
+		wait->guc_nest_level = NewGUCNestLevel();
+		(void) set_config_option("lock_timeout", psprintf("%d", kpi_lock_timeout),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	wait->callback.callback = lock_wait_callback;
+	wait->callback.arg = wait;
+	wait->callback.previous = error_context_stack;
+	error_context_stack = &wait->callback;
+}
+
+void
+kpi_lock_wait_end(KpiLockWait *wait)
+{
+	error_context_stack = wait->callback.previous;
+	if (wait->guc_nest_level > 0)
+		AtEOXact_GUC(true, wait->guc_nest_level);
+}
+
 /* Rights come first: who has none must not make others wait for a lock. */
 static void
 lookup_callback(const RangeVar *rv, Oid relid, Oid old_relid, void *arg)
@@ -185,9 +227,11 @@ Oid
 kpi_source_table_open(const char *name)
 {
 	List	   *names = textToQualifiedNameList(cstring_to_text(name));
+	KpiLockWait wait;
 	Oid			relid;
 	ListCell   *lc;
 
+	kpi_lock_wait_begin(&wait, name);
 	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), ShareRowExclusiveLock,
 									 RVR_MISSING_OK, lookup_callback, NULL);
 	if (!OidIsValid(relid))
@@ -201,15 +245,19 @@ kpi_source_table_open(const char *name)
 	kpi_source_table_check_role(relid, GetUserId());
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
 		check_one(lfirst_oid(lc), false);
+	kpi_lock_wait_end(&wait);
 	return relid;
 }
 
 void
 kpi_source_table_lock(Oid relid, LOCKMODE lockmode)
 {
+	KpiLockWait wait;
 	ListCell   *lc;
 
+	kpi_lock_wait_begin(&wait, kpi_source_table_name(relid));
 	LockRelationOid(relid, lockmode);
 	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	kpi_lock_wait_end(&wait);
 }

@@ -12,6 +12,21 @@
 
 #include "storage/lockdefs.h"
 
+/* While one of these is open, see kpi_lock_wait_begin(). */
+typedef struct KpiLockWait
+{
+	const char *table;
+	int			guc_nest_level; /* 0: nothing was set */
+	ErrorContextCallback callback;
+} KpiLockWait;
+
+/*
+ * From here on a lock is waited for at most kpi.lock_timeout, and the error
+ * names the table.  An error in between needs no kpi_lock_wait_end().
+ */
+extern void kpi_lock_wait_begin(KpiLockWait *wait, const char *table);
+extern void kpi_lock_wait_end(KpiLockWait *wait);
+
 /*
  * Looks the table up as the current user would, locks it and its partitions
  * against writers and checks that it can be a source of the current user's.
