@@ -14,6 +14,7 @@
 
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -73,9 +74,11 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	"SELECT CASE w.state WHEN 'disabled' THEN 'warning' ELSE 'error' END, 'no_worker', 'launcher of pg_kpi'," \
 	" pg_catalog.format('Its state is \"%s\", so that sources are refreshed by CALL kpi.refresh() only', w.state)," \
 	" CASE w.state WHEN 'disabled' THEN 'Set kpi.enabled = on and reload the server.'" \
+	" WHEN 'no free process' THEN 'Raise max_worker_processes and restart the server.'" \
 	" ELSE 'The log of the server says why; max_worker_processes may be too low.' END" \
 	" FROM kpi.worker_status w" \
 	" WHERE w.kind = 'launcher' AND w.state <> 'running'" \
+	" AND NOT (w.state = 'no free process' AND w.state_since > pg_catalog.statement_timestamp() - interval '5 seconds')" \
 	" AND EXISTS (SELECT FROM kpi.source s WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused)"
 
 #define TOO_FEW_PROCESSES \
@@ -113,7 +116,7 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	"       SELECT pg_catalog.format('prepared transaction \"%s\"', x.gid), x.prepared," \
 	"              pg_catalog.format('Run COMMIT PREPARED %L or ROLLBACK PREPARED %L.', x.gid, x.gid)" \
 	"         FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()) o" \
-	" WHERE o.since < pg_catalog.statement_timestamp() - interval '30 minutes'" \
+	" WHERE o.since < $2 - interval '30 minutes'" \
 	" AND EXISTS (SELECT FROM kpi.source)" \
 	" ORDER BY o.since"
 
@@ -133,11 +136,12 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" WHERE NOT EXISTS (SELECT FROM kpi.source s WHERE s.name = j.source)" \
 	" ORDER BY j.jobid"
 
-/* Adds the rows of a query with one boolean parameter. */
+/* Adds the rows of a query.  $1: the library is preloaded, $2: the present moment. */
 static void
 check(ReturnSetInfo *rsinfo, const char *sql)
 {
-	uint64		rows = kpi_spi_read(sql, 1, KPI_BOOL(kpi_preloaded));
+	uint64		rows = kpi_spi_read(sql, 2, KPI_BOOL(kpi_preloaded),
+									KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_now())));
 
 	for (uint64 r = 0; r < rows; r++)
 	{

@@ -44,8 +44,12 @@
 /* After a worker failed: 1 s, doubled each time, up to a minute. */
 #define MAX_RESTART_SECONDS 60
 
-/* How often to try again when no background worker can be had. */
+/* How often to try again when no background worker can be had, and to say so. */
 #define NO_WORKER_WAIT_MS 1000
+#define NO_WORKER_LOG_MS (60 * 60 * 1000)
+
+/* However far the next event is: the clock may be set forward meanwhile. */
+#define MAX_SLEEP_MS 60000
 
 /* How long a worker may take to come up, if its handle was lost. */
 #define START_TIMEOUT_MS 10000
@@ -65,8 +69,7 @@ static Attendance *attendances;
 static List *probes = NIL;		/* databases to be asked */
 static List *slotless = NIL;	/* those known to have the extension */
 static TimestampTz next_turn = 0;	/* of the first of them */
-static bool no_worker_logged = false;
-static bool no_worker = false;
+static TimestampTz no_worker_logged = 0;
 
 /* ---- databases ---- */
 
@@ -364,6 +367,12 @@ look_after_workers(TimestampTz now)
 }
 
 static bool
+has_no_worker(void)
+{
+	return pg_atomic_read_u64(&kpi_shared->no_worker_since) != 0;
+}
+
+static bool
 register_worker(int i, Oid dbid, const char *database)
 {
 	KpiSlot    *slot = &kpi_shared->slots[i];
@@ -413,6 +422,7 @@ start_worker(int i)
 		return true;
 	}
 	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_NONE);
+	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
 	pg_atomic_exchange_u64(&slot->next_due, GetCurrentTimestamp());
 	return kpi_is_kept_out(dbid);
 }
@@ -459,15 +469,38 @@ wake_workers(void)
 	}
 }
 
+/*
+ * Notes since when a database waits in vain.  Where two share the only place,
+ * this comes and goes each second, so the log hears of it once an hour.
+ */
+static void
+report_no_worker(bool no_worker, TimestampTz now)
+{
+	if (!no_worker)
+		pg_atomic_exchange_u64(&kpi_shared->no_worker_since, 0);
+	else if (!has_no_worker())
+		pg_atomic_exchange_u64(&kpi_shared->no_worker_since, now);
+
+	if (!no_worker || (no_worker_logged != 0 &&
+					   !TimestampDifferenceExceeds(no_worker_logged, now, NO_WORKER_LOG_MS)))
+		return;
+	no_worker_logged = now;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("no background worker is free for pg_kpi"),
+			 errdetail("Databases wait until there is one."),
+			 errhint("Raise max_worker_processes and restart the server.")));
+}
+
 /* Starts workers as long as there are places; others' workers hear of it. */
 static void
 start_workers(TimestampTz now)
 {
+	bool		no_worker = false;
 	int			nrunning;
 	int			nwaiting;
 	int			next;
 
-	no_worker = false;
 	while ((next = next_waiting(now, &nrunning, &nwaiting)) >= 0 && nrunning < kpi_max_workers)
 	{
 		if (start_worker(next))
@@ -475,19 +508,31 @@ start_workers(TimestampTz now)
 		no_worker = true;
 		break;
 	}
-	if (no_worker && !no_worker_logged)
-		ereport(LOG,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no background worker is free for pg_kpi"),
-				 errdetail("Databases wait until there is one."),
-				 errhint("Raise max_worker_processes and restart the server.")));
-	no_worker_logged = no_worker;
-
+	report_no_worker(no_worker, now);
 	if (pg_atomic_exchange_u32(&kpi_shared->waiting, nwaiting) == 0 && nwaiting > 0)
 		wake_workers();
 }
 
 /* ---- the loop ---- */
+
+/*
+ * Moments that were noted mean nothing any more, as the clock was set back or
+ * settings have changed (kpi.now is one): each database's worker looks anew.
+ */
+static void
+forget_moments(TimestampTz now)
+{
+	next_turn = now;
+	for (int i = 0; i < kpi_shared->nslots; i++)
+	{
+		if (!OidIsValid(slot_database(i)))
+			continue;
+		attendances[i].not_before = 0;
+		attendances[i].left_at = Min(attendances[i].left_at, now);
+		attendances[i].waiting_since = Min(attendances[i].waiting_since, now);
+		pg_atomic_exchange_u64(&kpi_shared->slots[i].next_due, now);
+	}
+}
 
 static long
 time_to_wait(TimestampTz now)
@@ -496,7 +541,7 @@ time_to_wait(TimestampTz now)
 
 	if (slotless != NIL)
 		until = next_turn;
-	if (no_worker)
+	if (has_no_worker())
 		until = Min(until, TimestampTzPlusMilliseconds(now, NO_WORKER_WAIT_MS));
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
@@ -513,7 +558,9 @@ time_to_wait(TimestampTz now)
 		if (due > now)
 			until = Min(until, due);
 	}
-	return until == DT_NOEND ? -1 : Max(TimestampDifferenceMilliseconds(now, until), 1);
+	if (until == DT_NOEND)
+		return -1;
+	return Max(TimestampDifferenceMilliseconds(now, Min(until, TimestampTzPlusMilliseconds(now, MAX_SLEEP_MS))), 1);
 }
 
 static void
@@ -526,10 +573,13 @@ launcher_exit(int code, Datum arg)
 static void
 launch_and_wait(void)
 {
+	TimestampTz last = 0;
+
 	search_all();
 	while (!ShutdownRequestPending)
 	{
-		TimestampTz now;
+		TimestampTz now = GetCurrentTimestamp();
+		bool		forget = TimestampDifferenceExceeds(now, last, KPI_CLOCK_TOLERANCE_MS);
 		long		timeout;
 
 		ResetLatch(MyLatch);
@@ -539,8 +589,11 @@ launch_and_wait(void)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			forget = true;
 		}
-		now = GetCurrentTimestamp();
+		if (forget)
+			forget_moments(now);
+		last = now;
 		look_after_workers(now);
 		timeout = -1;
 		if (kpi_enabled)

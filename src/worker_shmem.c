@@ -100,6 +100,7 @@ startup_shmem(void)
 		pg_atomic_init_u32(&kpi_shared->launcher_pid, 0);
 		pg_atomic_init_u64(&kpi_shared->launcher_since, 0);
 		pg_atomic_init_u32(&kpi_shared->waiting, 0);
+		pg_atomic_init_u64(&kpi_shared->no_worker_since, 0);
 		pg_atomic_init_u32(&kpi_shared->search_all, 0);
 		for (int i = 0; i < KPI_ANNOUNCEMENTS; i++)
 			pg_atomic_init_u32(&kpi_shared->announced[i], InvalidOid);

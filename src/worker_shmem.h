@@ -36,6 +36,9 @@ typedef enum KpiWorkerOutcome
 
 #define KPI_NO_PROC PG_UINT32_MAX
 
+/* A clock that goes back by less harms nothing: moments come that much later. */
+#define KPI_CLOCK_TOLERANCE_MS 1000
+
 /*
  * A database that has the extension, or is asked whether it has.  The
  * launcher alone gives a slot to a database and takes it away.
@@ -73,6 +76,8 @@ typedef struct KpiShared
 	pg_atomic_uint32 launcher_pid;
 	pg_atomic_uint64 launcher_since;
 	pg_atomic_uint32 waiting;	/* databases that wait for another's worker */
+	pg_atomic_uint64 no_worker_since;	/* TimestampTz: the server has no place
+										 * for one; 0: it has */
 	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
 	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
 	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */

@@ -34,14 +34,17 @@ put_launcher(ReturnSetInfo *rsinfo)
 	Datum		values[STATUS_COLUMNS] = {0};
 	bool		nulls[STATUS_COLUMNS];
 	uint32		pid = kpi_shared ? pg_atomic_read_u32(&kpi_shared->launcher_pid) : 0;
+	TimestampTz no_worker_since = kpi_shared ? (TimestampTz) pg_atomic_read_u64(&kpi_shared->no_worker_since) : 0;
 	const char *state;
 
 	if (kpi_shared == NULL)
 		state = "not preloaded";
 	else if (pid == 0)
 		state = "not running";
+	else if (!kpi_enabled)
+		state = "disabled";
 	else
-		state = kpi_enabled ? "running" : "disabled";
+		state = no_worker_since == 0 ? "running" : "no free process";
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = CStringGetTextDatum("launcher");
@@ -52,6 +55,7 @@ put_launcher(ReturnSetInfo *rsinfo)
 		values[3] = Int32GetDatum(pid);
 		nulls[3] = false;
 		set_timestamp(values, nulls, 4, (TimestampTz) pg_atomic_read_u64(&kpi_shared->launcher_since));
+		set_timestamp(values, nulls, 5, no_worker_since);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

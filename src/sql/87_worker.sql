@@ -19,10 +19,10 @@ COMMENT ON VIEW kpi.worker_status IS
 COMMENT ON COLUMN kpi.worker_status.kind IS 'launcher or worker';
 COMMENT ON COLUMN kpi.worker_status.database IS 'The database; NULL for the launcher';
 COMMENT ON COLUMN kpi.worker_status.state IS
-'Launcher: running; disabled (kpi.enabled is off); not running (in recovery, or just restarting); not preloaded (pg_kpi is not in shared_preload_libraries: only kpi.refresh() keeps the KPIs current). Worker: starting; working; waiting for more; leaving; asleep (nothing to do, no process); queued (there is work, and no worker yet)';
+'Launcher: running; disabled (kpi.enabled is off); no free process (all of max_worker_processes are taken, so that a database waits); not running (in recovery, or just restarting); not preloaded (pg_kpi is not in shared_preload_libraries: only kpi.refresh() keeps the KPIs current). Worker: starting; working; waiting for more; leaving; asleep (nothing to do, no process); queued (there is work, and no worker yet)';
 COMMENT ON COLUMN kpi.worker_status.pid IS 'Process id; NULL: there is no process now';
 COMMENT ON COLUMN kpi.worker_status.started_at IS 'When the process was started';
-COMMENT ON COLUMN kpi.worker_status.state_since IS 'Since when a worker has its source in hand, or has none; NULL for the launcher';
+COMMENT ON COLUMN kpi.worker_status.state_since IS 'Since when a worker has its source in hand, or has none; for the launcher, since when a database waits for a free process';
 COMMENT ON COLUMN kpi.worker_status.source IS 'The source that is being refreshed; NULL: none';
 COMMENT ON COLUMN kpi.worker_status.pending_commits IS 'Commits that asked for work and are not worked off';
 COMMENT ON COLUMN kpi.worker_status.next_due IS 'When there is work without any commit: an interval is over, a failed source is tried again, a day begins; NULL: not known yet';

@@ -42,10 +42,20 @@ calls_are(2, 'the other source goes on');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'nothing is lost');
 wait_for($node, 'postgres', q{SELECT failures >= 3 AND next_try - clock_timestamp() > interval '2 s' FROM kpi_internal.source_state WHERE source_id = 1},
 	'with growing pauses');
+is($node->safe_psql('postgres', q{SELECT count(*) >= 3, min(deltas), bool_and(is_worker), min(sqlstate || ' ' || error || ' ' || kind)
+		FROM kpi.refresh_log WHERE source = 'deals' AND error IS NOT NULL}), 't|0|t|22023 out of order refresh', 'each try is in kpi.refresh_log');
+like($node->safe_psql('postgres', q{SELECT severity, problem, object, detail, remedy FROM kpi.health() WHERE problem <> 'autovacuum'}),
+	qr/^error\|failing\|source "deals"\|out of order \(SQLSTATE 22023\), [3-9] times since 2.*\|Mend the cause, then run CALL kpi.refresh\('deals'\)\.$/,
+	'kpi.health() shows it');
+is($node->safe_psql('postgres', q{SELECT last_error || ' ' || last_sqlstate || ' ' || (failures >= 3) || ' ' || (next_try > failing_since)
+		FROM kpi.source_status WHERE source = 'deals'}), 'out of order 22023 true true', 'and kpi.source_status');
 is(() = slurp_file($node->logfile) =~ /LOG:  refresh of source "deals" failed: out of order/g, 1, 'it is logged once');
 like(slurp_file($node->logfile), qr/refresh of source "deals" failed: out of order\n.*DETAIL:  A detail/, 'with its detail');
 $node->safe_psql('postgres', 'DROP TRIGGER fail ON kpi_internal.source_state');
 count_is($node, 'postgres', 2, 'it recovers by itself');
+is($node->safe_psql('postgres', q{SELECT error IS NULL AND deltas = 1 FROM kpi.refresh_log WHERE source = 'deals' ORDER BY id DESC LIMIT 1}),
+	't', 'which is a row of its own in kpi.refresh_log');
+is($node->safe_psql('postgres', q{SELECT string_agg(problem, ' ') FROM kpi.health()}), 'autovacuum', 'and kpi.health() is content, but for autovacuum');
 is($node->safe_psql('postgres', q{SELECT failures || coalesce(last_error, '-') || coalesce(next_try::text, '-') FROM kpi_internal.source_state
 		WHERE source_id = 1}), '0--', 'and the error is cleared');
 
@@ -72,7 +82,7 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.create_kpi('visits', source => 'visits', measure => 'count(*)')});
 wait_for($node, 'postgres', q{SELECT status = 'active' FROM kpi.source_status WHERE source = 'visits'}, 'a role that cannot log in is an author');
 $node->safe_psql('postgres', 'REVOKE SELECT ON visits FROM rep; INSERT INTO visits DEFAULT VALUES');
-wait_for($node, 'postgres', q{SELECT status = 'suspended' AND reason LIKE '%may not read table%' FROM kpi.source_status WHERE source = 'visits'},
+wait_for($node, 'postgres', q{SELECT status = 'suspended' AND reason LIKE '%no longer has SELECT and TRIGGER on table%' FROM kpi.source_status WHERE source = 'visits'},
 	'one who lost rights suspends the source');
 $node->safe_psql('postgres', q{GRANT SELECT ON visits TO rep; SELECT kpi.resume('visits')});
 wait_for($node, 'postgres', q{SELECT value = 1 FROM kpi.team_yearly WHERE kpi = 'visits' AND team = 'company'}, 'and gets it back');
@@ -144,20 +154,27 @@ sub timed_stop
 $node->append_conf('postgresql.conf', "max_worker_processes = 1\nmax_logical_replication_workers = 0");
 $node->restart;
 $node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
-wait_for($node, 'postgres', q{SELECT state = 'running' FROM kpi.worker_status WHERE kind = 'launcher'}, 'the launcher has the only place');
+wait_for($node, 'postgres', q{SELECT pid IS NOT NULL FROM kpi.worker_status WHERE kind = 'launcher'}, 'the launcher has the only place');
 sub exhausted
 {
 	return () = slurp_file($node->logfile) =~ /no background worker is free for pg_kpi/g;
 }
 ok(poll(sub { exhausted() == 1 }), 'it says that there is none for a worker');
-# kpi.naptime and the retry every second: several rounds
-$node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES') for 1 .. 5;
-is(exhausted(), 1, 'once');
+wait_for($node, 'postgres', q{SELECT state = 'no free process' AND state_since > started_at FROM kpi.worker_status WHERE kind = 'launcher'},
+	'and so does its status');
+# It tries once a second; this takes five.
+wait_for($node, 'postgres', q{SELECT count(*) = 1 FROM kpi.health() WHERE problem = 'no_worker'}, 'and kpi.health(), if it lasts');
+is($node->safe_psql('postgres', q{SELECT severity, problem, detail, remedy FROM kpi.health() WHERE problem ~ 'worker'}),
+	'error|no_worker|Its state is "no free process", so that sources are refreshed by CALL kpi.refresh() only|Raise max_worker_processes and restart the server.'
+	  . "\nwarning|max_worker_processes|It is 1, but the launcher and kpi.max_workers = 2 workers need 3|"
+	  . 'Raise max_worker_processes and restart the server, or lower kpi.max_workers.', 'with remedies');
+is(exhausted(), 1, 'the log has it once');
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is($node->safe_psql('postgres', current()), 't', 'refresh works');
 $node->append_conf('postgresql.conf', "max_worker_processes = 8");
 $node->restart;
 go_on('with places again');
+is($node->safe_psql('postgres', q{SELECT state, state_since IS NULL FROM kpi.worker_status WHERE kind = 'launcher'}), 'running|t', 'the launcher is content');
 
 sub poll
 {

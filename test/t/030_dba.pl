@@ -9,7 +9,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('dba');
 $node->init;
-$node->append_conf('postgresql.conf', 'track_commit_timestamp = on');
+$node->append_conf('postgresql.conf', "track_commit_timestamp = on\nmax_prepared_transactions = 2");
 $node->start;
 define($node, 'postgres');
 
@@ -121,6 +121,23 @@ is($node->safe_psql('postgres', q{SELECT pending_deltas, oldest_pending_seconds 
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is($node->safe_psql('postgres', 'SELECT pending_deltas, oldest_pending_seconds IS NULL FROM kpi.source_status'), '0|t',
 	'no change waits');
+
+# ---- what keeps the queue from being vacuumed ----
+
+my $old = q{SELECT set_config('kpi.now', (now() + interval '%s min')::text, false) \g /dev/null
+	SELECT problem, object, remedy FROM kpi.health() WHERE problem = 'old_snapshot' ORDER BY object};
+my $reader = $node->background_psql('postgres');
+my $reader_pid = $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_backend_pid()');
+$node->safe_psql('postgres', q{BEGIN; INSERT INTO deals VALUES (5, 'alice', '2026-11-03', 1); PREPARE TRANSACTION 'it''s'});
+is($node->safe_psql('postgres', sprintf($old, 29)), '', 'transactions open for less than half an hour');
+is($node->safe_psql('postgres', sprintf($old, 31)),
+	q{old_snapshot|prepared transaction "it's"|Run COMMIT PREPARED 'it''s' or ROLLBACK PREPARED 'it''s'.} . "\n"
+	  . qq{old_snapshot|process $reader_pid of role "} . $node->safe_psql('postgres', 'SELECT current_user')
+	  . qq{"|End that transaction, or run SELECT pg_terminate_backend($reader_pid).}, 'and for longer');
+$reader->query_safe('COMMIT');
+$reader->quit;
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'it''s'});
+is($node->safe_psql('postgres', sprintf($old, 31)), '', 'ended');
 
 # ---- pg_cron ----
 
