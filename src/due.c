@@ -81,6 +81,7 @@ static KpiDueSource *
 load_source(uint64 row, MemoryContext context)
 {
 	KpiDueSource *source = MemoryContextAllocZero(context, sizeof(KpiDueSource));
+	TimestampTz now = kpi_now();
 	TimestampTz refreshed = timestamp_or(row, 5, DT_NOBEGIN);
 
 	source->id = kpi_spi_int4(row, 1);
@@ -88,6 +89,12 @@ load_source(uint64 row, MemoryContext context)
 	source->follows_queue = kpi_spi_bool(row, 3);
 	source->interval = kpi_spi_int4(row, 4);
 	source->not_before = timestamp_or(row, 6, DT_NOBEGIN);
+
+	/* A clock that was set back must not keep the source waiting. */
+	if (refreshed > now)
+		refreshed = DT_NOBEGIN;
+	if (source->not_before > now + MAX_RETRY_SECONDS * USECS_PER_SEC)
+		source->not_before = now;
 
 	if (source->interval > 0 && refreshed != DT_NOBEGIN)
 		source->at = refreshed + source->interval * USECS_PER_SEC;
@@ -165,14 +172,21 @@ kpi_due_done(KpiDueSource *source)
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
 }
 
-/* A day that begins twice or not at all on this date begins at some moment near. */
+/*
+ * A midnight that does not exist is the moment when clocks were set forward
+ * over it.  One that comes twice, as clocks are set back over it, is taken for
+ * the second by timestamp_zone().
+ */
 static TimestampTz
 day_begin(DateADT day, const char *time_zone)
 {
+	Datum		zone = CStringGetTextDatum(time_zone);
 	Datum		local = DirectFunctionCall1(date_timestamp, DateADTGetDatum(day));
+	TimestampTz begin = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, local));
+	TimestampTz before = begin - USECS_PER_HOUR;
+	Datum		local_before = DirectFunctionCall2(timestamptz_zone, zone, TimestampTzGetDatum(before));
 
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone,
-												   CStringGetTextDatum(time_zone), local));
+	return DatumGetTimestamp(local_before) == DatumGetTimestamp(local) ? before : begin;
 }
 
 TimestampTz

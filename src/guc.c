@@ -34,6 +34,15 @@ int			kpi_naptime = 60;
 
 static char *kpi_now_string = NULL;
 
+static TimestampTz
+parse_now(const char *string)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												   CStringGetDatum(string),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+}
+
 /* The value is parsed at use, as its meaning depends on TimeZone. */
 TimestampTz
 kpi_now(void)
@@ -41,10 +50,38 @@ kpi_now(void)
 	if (kpi_now_string == NULL || kpi_now_string[0] == '\0')
 		return GetCurrentStatementStartTimestamp();
 
-	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-												   CStringGetDatum(kpi_now_string),
-												   ObjectIdGetDatum(InvalidOid),
-												   Int32GetDatum(-1)));
+	return parse_now(kpi_now_string);
+}
+
+/* Parsing does nothing but compute, so catching its error leaves nothing behind. */
+static bool
+is_moment(const char *string)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile TimestampTz moment = DT_NOBEGIN;
+
+	PG_TRY();
+	{
+		moment = parse_now(string);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return !TIMESTAMP_NOT_FINITE(moment);
+}
+
+/* Whoever asks for the time must not meet an error. */
+static bool
+check_now(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || (*newval)[0] == '\0' || is_moment(*newval))
+		return true;
+	GUC_check_errdetail("It is not a moment.");
+	GUC_check_errhint("Give a date and a time, like '2026-11-16 12:00+00', or '' for the real clock.");
+	return false;
 }
 
 /* The launcher takes a place among max_worker_processes, too. */
@@ -118,7 +155,7 @@ kpi_guc_init(void)
 							   "",
 							   PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE,
-							   NULL, NULL, NULL);
+							   check_now, NULL, NULL);
 	DefineCustomIntVariable("kpi.buffer_size",
 							"Memory for a transaction's changes before they are spilled to the queue.",
 							NULL,

@@ -77,7 +77,7 @@ extend_row(const LogEntry *entry)
 						" WHERE l.id = (SELECT o.id FROM kpi_internal.refresh_log o"
 						" WHERE o.source_id = $1 ORDER BY o.id DESC LIMIT 1)"
 						" AND l.is_worker AND l.kind = 'refresh' AND l.error IS NULL"
-						" AND l.started_at > $2 - interval '1 minute'",
+						" AND l.started_at > $2 - interval '1 minute' AND l.started_at <= $2",
 						6, KPI_INT4(entry->source_id),
 						KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(entry->started)),
 						KPI_VALUE(FLOAT8OID, Float8GetDatum(entry->duration_ms)),

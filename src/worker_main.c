@@ -61,6 +61,9 @@
 #define MAX_LOCK_TIMEOUT_MS 1600
 #define LOCK_RETRY_FACTOR 5
 
+/* When to follow the beginning of a day again after that failed. */
+#define NEXT_DAY_RETRY_MS 60000
+
 /* A source somebody else holds. */
 typedef struct HeldSource
 {
@@ -82,6 +85,8 @@ typedef struct KpiWorker
 	MemoryContext queued_context;
 	Bitmapset  *queued;			/* sources with rows in the queue */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
+	TimestampTz last_now;		/* the clocks as they were last seen */
+	TimestampTz last_kpi_now;
 	List	   *held;			/* HeldSource */
 	KpiDueSource *source;		/* in hand */
 	TimestampTz started;		/* its refresh, by the real clock */
@@ -249,6 +254,18 @@ begin_day(void)
 	kpi_calendar_day_follow();
 	kpi_progress_notify_days();
 	worker.next_day = kpi_due_next_day(kpi_now());
+}
+
+/* It is tried again, and keeps no source back. */
+static void
+begin_day_failed(void)
+{
+	if (!is_conflict(worker.error) && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		ereport(LOG,
+				(errcode(worker.error->sqlerrcode),
+				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
+				 worker.error->context ? errcontext("%s", worker.error->context) : 0));
+	worker.next_day = TimestampTzPlusMilliseconds(kpi_now(), NEXT_DAY_RETRY_MS);
 }
 
 /* ---- sources that somebody else holds ---- */
@@ -425,6 +442,25 @@ turn_is_over(TimestampTz started)
 		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), TURN_MS);
 }
 
+/*
+ * Moments noted here mean nothing after a clock was set back, so this worker
+ * leaves; the next one has none.
+ */
+static void
+look_at_clocks(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz pretended;
+
+	SetCurrentStatementStartTimestamp();
+	pretended = kpi_now();
+	if (TimestampDifferenceExceeds(now, worker.last_now, KPI_CLOCK_TOLERANCE_MS) ||
+		TimestampDifferenceExceeds(pretended, worker.last_kpi_now, KPI_CLOCK_TOLERANCE_MS))
+		worker.leaving = true;
+	worker.last_now = now;
+	worker.last_kpi_now = pretended;
+}
+
 static bool
 must_leave(void)
 {
@@ -456,7 +492,9 @@ work(TimestampTz turn_started)
 		worker.due = NULL;
 	worker.changes = changes;
 	set_lock_timeout(MAX_LOCK_TIMEOUT_MS);
-	if ((kpi_now() >= worker.next_day && !run_transaction(begin_day)) || !run_transaction(look))
+	if (kpi_now() >= worker.next_day && !run_transaction(begin_day))
+		begin_day_failed();
+	if (!run_transaction(look))
 	{
 		if (is_conflict(worker.error))
 			return true;
@@ -544,6 +582,7 @@ work_and_wait(void)
 
 		ResetLatch(MyLatch);
 		absorb_interrupts();
+		look_at_clocks();
 		seen = pg_atomic_read_u64(&worker.slot->wakes);
 		pg_memory_barrier();
 		if (!must_leave() && work(turn_started) && !turn_is_over(turn_started))
@@ -589,6 +628,8 @@ kpi_worker_main(Datum arg)
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	kpi_am_worker = true;
+	/* A cancellation would be an error here; whoever wants us gone repeats it. */
+	pqsignal(SIGINT, SIG_IGN);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
@@ -603,8 +644,12 @@ kpi_worker_main(Datum arg)
 		leave(KPI_WORKER_LEFT);
 	}
 	BackgroundWorkerInitializeConnectionByOid(order.dbid, InvalidOid, 0);
+	pqsignal(SIGINT, StatementCancelHandler);
 
 	set_option("application_name", "pg_kpi");
+	/* What is the default for sessions of this database may stop a refresh. */
+	set_option("default_transaction_isolation", "read committed");
+	set_option("default_transaction_read_only", "off");
 	set_option("synchronous_commit", "off");
 	/* Our tables are small and not analyzed when it matters most: at first. */
 	set_option("jit", "off");
@@ -612,6 +657,9 @@ kpi_worker_main(Datum arg)
 	worker.due_context = AllocSetContextCreate(worker.context, "kpi worker: sources", ALLOCSET_DEFAULT_SIZES);
 	worker.queued_context = AllocSetContextCreate(worker.context, "kpi worker: queue", ALLOCSET_SMALL_SIZES);
 	worker.next_day = DT_NOBEGIN;
+	SetCurrentStatementStartTimestamp();
+	worker.last_now = GetCurrentTimestamp();
+	worker.last_kpi_now = kpi_now();
 	worker.changes = 0;
 	MemoryContextSwitchTo(worker.context);
 	work_and_wait();

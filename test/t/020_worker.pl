@@ -113,9 +113,24 @@ count_is($node, 'one', 8, 'until it is not paused any more');
 
 # ---- settings ----
 
+for my $default (q{default_transaction_isolation TO 'serializable'}, 'default_transaction_read_only TO on')
+{
+	my ($name) = $default =~ /^(\w+)/;
+
+	$node->safe_psql('postgres', "ALTER DATABASE one SET $default");
+	asleep($name);
+	$node->safe_psql('one', 'BEGIN READ WRITE; INSERT INTO deals DEFAULT VALUES; COMMIT');
+	wait_for($node, 'one', current(), 'what sessions default to is not for the worker');
+	$node->safe_psql('postgres', "ALTER DATABASE one RESET $name");
+}
+is($node->safe_psql('one', q{SELECT problem, severity FROM kpi.health()}), 'autovacuum|warning', 'nothing is wrong but what this test has switched off');
+$node->safe_psql('one', 'DELETE FROM deals WHERE id IN (SELECT id FROM deals ORDER BY id DESC LIMIT 2)');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET kpi.enabled = off});
 $node->reload;
 wait_for($node, 'one', q{SELECT state = 'disabled' FROM kpi.worker_status WHERE kind = 'launcher'}, 'kpi.enabled = off');
+is($node->safe_psql('one', q{SELECT severity, object, detail, remedy FROM kpi.health() WHERE problem = 'no_worker'}),
+	'warning|launcher of pg_kpi|Its state is "disabled", so that sources are refreshed by CALL kpi.refresh() only|Set kpi.enabled = on and reload the server.',
+	'kpi.health() says so');
 wait_for($node, 'one', q{SELECT pid IS NULL FROM kpi.worker_status WHERE kind = 'worker'}, 'no worker');
 $node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
 wait_for($node, 'one', q{SELECT state = 'queued' FROM kpi.worker_status WHERE kind = 'worker'}, 'there is work for none');
