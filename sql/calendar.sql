@@ -191,10 +191,8 @@ SELECT f.expected_today, f.workdays, f.workdays_elapsed, f.workdays_left, f.stat
        kpi_internal.goal_pace('up', true, true, 100, 10, 1, p.since, p.until, p.today) f;
 SELECT min(day), max(day) FROM kpi_internal.calendar_days(1, '-infinity', 'infinity');
 SET kpi.now = 'infinity';
-SELECT kpi.today();
-SELECT count(*) FROM kpi.goal_progress;
-CALL kpi.refresh();
-RESET kpi.now;
+SET kpi.now = 'tomorrow evening';
+SHOW kpi.now;
 SELECT kpi.add_holiday(date '2020-01-01' + i * 37, 'h' || i, 'gulf') FROM generate_series(0, 89) i \g /dev/null
 SELECT setseed(:seed);
 SELECT :seed AS seed, count(*) AS ranges,
