@@ -179,6 +179,13 @@ BEGIN
                    (SELECT id FROM kpi.source WHERE name = 't_facts'));
 END $$;
 CREATE TRIGGER other AFTER INSERT ON trust_test.stranger FOR EACH ROW EXECUTE FUNCTION kpi.capture('x');
+CREATE TABLE trust_test.namesake (id integer);
+CREATE FUNCTION trust_test.own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+DO $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER kpi_capture_%s AFTER INSERT ON trust_test.namesake FOR EACH ROW EXECUTE FUNCTION trust_test.own()',
+                   (SELECT id FROM kpi.source WHERE name = 't_facts'));
+END $$;
 INSERT INTO trust_test.facts VALUES (1, '2026-10-05');
 INSERT INTO trust_test.stranger VALUES (1, '2026-10-05');
 CALL kpi.refresh('t_facts');
@@ -215,6 +222,8 @@ SELECT mode FROM pg_locks WHERE relation = 'trust_test.facts'::regclass;
 COMMIT;
 RESET ROLE;
 SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('trust_test.facts'::regclass, 'trust_test.facts_old'::regclass) AND tgname LIKE 'kpi%';
+-- One that only has our name is nobody's but its table's.
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'trust_test.namesake'::regclass;
 
 -- Triggers that write as the extension's owner are nobody's but its own, and
 -- serve its own tables only.
