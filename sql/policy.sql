@@ -165,7 +165,9 @@ CALL kpi.refresh();
 SELECT count(*) - :n AS added FROM kpi.refresh_log;
 RESET kpi.log_retention;
 SET kpi.log_retention = -1;
+\set VERBOSITY sqlstate
 SET kpi.log_min_duration = -2;
+\set VERBOSITY default
 SET kpi.unknown = 1;
 
 -- The counts go to the log of the server, and to the client that asks.

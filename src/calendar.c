@@ -307,7 +307,7 @@ kpi_period_name(KpiGrain grain, DateADT start, const KpiCalendar *cal, char *buf
 	elog(ERROR, "unrecognized grain %d", (int) grain);
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 period_malformed(const char *name)
 {
 	ereport(ERROR,
@@ -316,7 +316,7 @@ period_malformed(const char *name)
 			 errhint("Write a year \"2026\", a quarter \"2026-Q4\", a month \"2026-10\", a week \"2026-W41\" or a day \"2026-10-05\"; with fiscal years, \"FY2026\" and \"FY2026-Q4\".")));
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 period_out_of_range(const char *name, const char *hint)
 {
 	ereport(ERROR,

@@ -74,7 +74,7 @@ reader_finish(KpiCellReader *reader)
 
 /* ---- text ---- */
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 text_error(const KpiTextInput *in, const char *detail)
 {
 	ereport(ERROR,

@@ -23,6 +23,11 @@
 #error "pg_kpi needs a compiler with 128-bit integers"
 #endif
 
+/* Stands before the whole declaration since 18. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* Rights by class of object became one function for all in 16. */
 #if PG_VERSION_NUM < 160000
 #define kpi_class_ownercheck(relid, role) pg_class_ownercheck(relid, role)
@@ -52,10 +57,34 @@
 #define kpi_qualified_names(string) stringToQualifiedNameList(string, NULL)
 #endif
 
+#include "access/genam.h"
 #include "access/tableam.h"
+#include "catalog/dependency.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+/* An index scan whose number of descents nobody wants to know. */
+static inline IndexScanDesc
+kpi_compat_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
+#endif
+}
+
+static inline Oid
+kpi_compat_identity_sequence(Relation rel, AttrNumber attno)
+{
+#if PG_VERSION_NUM >= 170000
+	return getIdentitySequence(rel, attno, false);
+#else
+	return getIdentitySequence(RelationGetRelid(rel), attno, false);
+#endif
+}
 
 /* New index entries for a row just inserted. */
 static inline void

@@ -194,9 +194,9 @@ kpi_key_bounded(char *key)
 		return key;
 
 	cut = pg_mbcliplen(key, len, KPI_MAX_KEY - KEY_HASH_LEN - 1);
-	return psprintf("%.*s#%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x", cut, key,
-					DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 0)),
-					DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 1)));
+	return psprintf("%.*s#%016llx%016llx", cut, key,
+					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 0)),
+					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 1)));
 }
 
 /* ---- owner keys and dimension values ---- */

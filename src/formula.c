@@ -100,8 +100,7 @@ typedef struct Parser
 
 #define FORMULA_HINT "A formula is made of KPI names (in double quotes where they have other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round."
 
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 syntax_error(Parser *p, const char *problem)
 {
 	int			position = pg_mbstrlen_with_len(p->text, p->start - p->text) + 1;

@@ -25,8 +25,7 @@
 
 #define MEASURES_HINT "Supported are count(*), count(x), sum(x), avg(x), rate(condition, of) and ratio(numerator, denominator)."
 
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 fail(int location, const char *text, int code, const char *message, const char *hint)
 {
 	ParseState *pstate = make_parsestate(NULL);

@@ -107,7 +107,7 @@ kpi_store_open(const char *schema, const char *table, const char *first_key,
 
 	if (get_attnum(RelationGetRelid(store->rel), "id") == 1 &&
 		TupleDescAttr(desc, 0)->attidentity != '\0')
-		store->sequence = getIdentitySequence(RelationGetRelid(store->rel), 1, false);
+		store->sequence = kpi_compat_identity_sequence(store->rel, 1);
 
 	return store;
 }
@@ -174,8 +174,8 @@ start_scan(KpiStore *store, ScanKey keys, int nkeys, bool seeking)
 	}
 	if (store->scan == NULL)
 	{
-		store->scan = index_beginscan(store->rel, store->index,
-									  store->snapshot, nkeys, 0);
+		store->scan = kpi_compat_beginscan(store->rel, store->index,
+										   store->snapshot, nkeys);
 		store->scan_nkeys = nkeys;
 	}
 	/* The access method looks at this when it starts. */

@@ -126,7 +126,7 @@ worker_exit(int code, Datum arg)
 	kpi_wake_launcher();
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 leave(KpiWorkerOutcome outcome)
 {
 	pg_atomic_exchange_u32(&worker.slot->outcome, outcome);
