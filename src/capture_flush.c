@@ -5,10 +5,10 @@
  *
  * Called when the transaction commits or is prepared, when a level is
  * spilled, and by a refresh that must see what its own transaction did.  Rows
- * go to kpi_internal.delta by direct heap insert: that needs no snapshot and
- * no rights of the writer, runs no user's code, and keeps the rows out of
- * logical decoding.  The table has no index, no trigger and no constraint but
- * NOT NULL, which these rows keep.
+ * go to kpi_internal.delta by direct heap insert: that needs no rights of the
+ * writer, runs no user's code, and keeps the rows out of logical decoding.
+ * The table has no index, no trigger and no constraint but NOT NULL, which
+ * these rows keep.
  *
  * Locks: ROW EXCLUSIVE on kpi_internal.delta until the end of the
  * transaction; nobody waits for it but DDL on that table.
@@ -37,6 +37,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "worker_shmem.h"
 
 /* Columns of kpi_internal.delta. */
@@ -370,6 +371,25 @@ kpi_queue_marker(int32 source_id, char kind, const char *note)
 
 /* ---------------- when ---------------- */
 
+/*
+ * A table with out-of-line storage is written under a snapshot, and at this
+ * point the transaction has none left.
+ */
+static void
+flush_at_commit(void)
+{
+	/* All subtransactions are over: there is one level at most. */
+	if (kpi_level_top == NULL)
+		return;
+	if (kpi_level_top->ndeltas > 0)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		kpi_level_write(kpi_level_top);
+		PopActiveSnapshot();
+	}
+	kpi_level_clear(kpi_level_top);
+}
+
 void
 kpi_capture_flush_now(void)
 {
@@ -397,12 +417,7 @@ transaction_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			/* All subtransactions are over: there is one level at most. */
-			if (kpi_level_top != NULL)
-			{
-				kpi_level_write(kpi_level_top);
-				kpi_level_clear(kpi_level_top);
-			}
+			flush_at_commit();
 			kpi_capture_write_through = true;
 			break;
 		case XACT_EVENT_COMMIT:
