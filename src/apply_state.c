@@ -39,6 +39,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
+#include "virtual_column.h"
 
 static void
 set_suspend(KpiState *state, char *reason, const char *hint)
@@ -128,7 +129,8 @@ compare_leaves(KpiRun *run, KpiState *state)
 /*
  * A column may come to mean something else and no row be written: one dropped
  * and added again with a default, two that change names, a type that is stored
- * alike.  Columns that came or went concern nobody.
+ * alike, another expression of a virtual one.  Columns that came or went
+ * concern nobody.
  */
 static void
 compare_columns(KpiRun *run, KpiState *state, const Jsonb *seen, MemoryContext caller)
@@ -138,7 +140,9 @@ compare_columns(KpiRun *run, KpiState *state, const Jsonb *seen, MemoryContext c
 	MemoryContext old;
 
 	kpi_spi_exec("SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
-				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation))"
+				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation,"
+				 " (SELECT d.oid FROM pg_catalog.pg_attrdef d"
+				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v')))"
 				 " FROM pg_catalog.pg_attribute a"
 				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
 				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)));
@@ -158,6 +162,21 @@ compare_columns(KpiRun *run, KpiState *state, const Jsonb *seen, MemoryContext c
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
 					 2, KPI_INT4(run->source->id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
+}
+
+/* Partitions must agree with the root on what their columns mean. */
+static void
+check_virtual_columns(KpiRun *run, KpiState *state)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->leaves)
+	{
+		char	   *problem = kpi_virtual_columns_problem(run->relid, lfirst_oid(lc));
+
+		if (problem)
+			set_suspend(state, problem, KPI_VIRTUAL_COLUMNS_HINT);
+	}
 }
 
 /* What values depend on besides the cells: how periods are cut. */
@@ -324,6 +343,8 @@ kpi_state_examine(KpiRun *run)
 		check_rights(run, state);
 		compare_leaves(run, state);
 		compare_columns(run, state, columns, caller);
+		if (state->recompute)
+			check_virtual_columns(run, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(run, state);
 		if (state->suspend_reason == NULL)

@@ -52,6 +52,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+#include "virtual_column.h"
 
 /* The two kinds of triggers. */
 typedef struct TriggerForm
@@ -327,6 +328,7 @@ kpi_capture_trigger_state(int32 source_id, Oid leaf)
 	{
 		(void) append_state(&state, pg_trigger, leaf, source_id, &truncate_form);
 		appendStringInfo(&state, "file %u", table_file(leaf));
+		kpi_virtual_columns_state(&state, leaf);
 	}
 	table_close(pg_trigger, AccessShareLock);
 	return state.data;

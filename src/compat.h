@@ -62,6 +62,7 @@
 #include "catalog/dependency.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -118,6 +119,25 @@ kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
 							  &update_indexes);
 	if (update_indexes)
 		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL);
+#endif
+}
+
+/* Generated columns need not be stored since 18. */
+#if PG_VERSION_NUM >= 180000
+#define KPI_HAVE_VIRTUAL_COLUMNS true
+#else
+#define KPI_HAVE_VIRTUAL_COLUMNS false
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
+/* An expression over stored columns only; relation 1 of it is rel. */
+static inline Node *
+kpi_compat_expand_virtual(Node *node, Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return expand_generated_columns_in_expr(node, rel, 1);
+#else
+	return node;
 #endif
 }
 

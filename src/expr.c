@@ -187,7 +187,7 @@ kpi_expr_transform(ParseState *pstate, Node *raw)
 }
 
 /*
- * Parses a stored expression; pinning search_path is the caller's.  Its names
+ * Parses a stored expression into one over stored columns; pinning search_path is the caller's.  Its names
  * may mean something else than when it was checked: the table's owner can
  * change the types of columns, and others what they own.
  */
@@ -202,6 +202,7 @@ parse_stored(Oid relid, const char *text)
 	kpi_expr_check_names(pstate, raw);
 	node = kpi_expr_transform(pstate, raw);
 	kpi_expr_check_rights(pstate, node);
+	node = kpi_compat_expand_virtual(node, rel);
 	table_close(rel, AccessShareLock);
 	return node;
 }

@@ -435,6 +435,7 @@ kpi_expr_check_raw(KpiExprSite *site, Node *raw)
 	expr.text = deparse(node, rel);
 	expr.type = exprType(node);
 	expr.collation = exprCollation(node);
+	node = kpi_compat_expand_virtual(node, rel);
 	expr.risk = kpi_expr_risk((Node *) expression_planner((Expr *) node));
 	table_close(rel, NoLock);
 	return expr;

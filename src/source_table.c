@@ -31,6 +31,7 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+#include "virtual_column.h"
 
 char *
 kpi_source_table_name(Oid relid)
@@ -144,6 +145,19 @@ check_one(Oid relid, bool is_target)
 	ReleaseSysCache(tuple);
 }
 
+static void
+check_virtual_columns(Oid root, Oid leaf)
+{
+	char	   *problem = kpi_virtual_columns_problem(root, leaf);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s", problem),
+				 errdetail("The same row would count in two ways."),
+				 errhint(KPI_VIRTUAL_COLUMNS_HINT)));
+}
+
 bool
 kpi_source_table_has_rights(Oid relid, Oid role)
 {
@@ -244,7 +258,10 @@ kpi_source_table_open(const char *name)
 	check_one(relid, true);
 	kpi_source_table_check_role(relid, GetUserId());
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
+	{
 		check_one(lfirst_oid(lc), false);
+		check_virtual_columns(relid, lfirst_oid(lc));
+	}
 	kpi_lock_wait_end(&wait);
 	return relid;
 }
