@@ -44,8 +44,14 @@ typedef struct RouteEntry
 typedef struct RoutePath
 {
 	int			nteams;
-	int32	   *teams;
+	const int32 *teams;
 } RoutePath;
+
+typedef struct PathEntry
+{
+	RoutePath	path;			/* the key */
+	int			number;
+} PathEntry;
 
 struct KpiRoutes
 {
@@ -54,7 +60,8 @@ struct KpiRoutes
 	HTAB	   *entries;
 	int			npaths;
 	int			max_paths;
-	RoutePath  *paths;
+	RoutePath  *paths;			/* by their numbers */
+	HTAB	   *path_numbers;
 	KpiOrg	   *org;			/* loaded at first need */
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		store;			/* new routes are written */
@@ -68,6 +75,34 @@ create_entries(MemoryContext mcxt)
 	return hash_create("kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+static uint32
+path_hash(const void *key, Size keysize)
+{
+	const RoutePath *path = key;
+
+	return hash_bytes((const unsigned char *) path->teams, path->nteams * sizeof(int32));
+}
+
+static int
+path_compare(const void *a, const void *b, Size keysize)
+{
+	const RoutePath *x = a;
+	const RoutePath *y = b;
+
+	if (x->nteams != y->nteams)
+		return 1;
+	return memcmp(x->teams, y->teams, x->nteams * sizeof(int32));
+}
+
+static HTAB *
+create_path_numbers(MemoryContext mcxt)
+{
+	HASHCTL		ctl = {.keysize = sizeof(RoutePath),.entrysize = sizeof(PathEntry),
+		.hash = path_hash,.match = path_compare,.hcxt = mcxt};
+
+	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
 KpiRoutes *
 kpi_routes_create(KpiRun *run)
 {
@@ -79,6 +114,7 @@ kpi_routes_create(KpiRun *run)
 	routes->entries = create_entries(mcxt);
 	routes->max_paths = 16;
 	routes->paths = MemoryContextAlloc(mcxt, routes->max_paths * sizeof(RoutePath));
+	routes->path_numbers = create_path_numbers(mcxt);
 	routes->use_applied = true;
 	routes->store = true;
 	return routes;
@@ -88,24 +124,23 @@ kpi_routes_create(KpiRun *run)
 static int
 path_number(KpiRoutes *routes, const int32 *teams, int nteams)
 {
-	RoutePath  *path;
+	RoutePath	key = {nteams, teams};
+	bool		found;
+	PathEntry  *entry = hash_search(routes->path_numbers, &key, HASH_ENTER, &found);
+	int32	   *copy;
 
-	for (int i = 0; i < routes->npaths; i++)
-	{
-		path = &routes->paths[i];
-		if (path->nteams == nteams &&
-			memcmp(path->teams, teams, nteams * sizeof(int32)) == 0)
-			return i;
-	}
+	if (found)
+		return entry->number;
 	if (routes->npaths == routes->max_paths)
 	{
 		routes->max_paths *= 2;
 		routes->paths = repalloc(routes->paths, routes->max_paths * sizeof(RoutePath));
 	}
-	path = &routes->paths[routes->npaths];
-	path->nteams = nteams;
-	path->teams = MemoryContextAlloc(routes->mcxt, nteams * sizeof(int32));
-	memcpy(path->teams, teams, nteams * sizeof(int32));
+	copy = MemoryContextAlloc(routes->mcxt, nteams * sizeof(int32));
+	memcpy(copy, teams, nteams * sizeof(int32));
+	entry->path.teams = copy;
+	entry->number = routes->npaths;
+	routes->paths[routes->npaths] = entry->path;
 	return routes->npaths++;
 }
 
