@@ -16,6 +16,8 @@ sub set_now
 
 	$node->safe_psql('postgres', "ALTER SYSTEM SET kpi.now = '$now'");
 	$node->reload;
+	# Until the postmaster has read it, new sessions have the old one.
+	$node->poll_query_until('postgres', "SELECT current_setting('kpi.now') = '$now'") or die "kpi.now is not $now";
 	return;
 }
 
@@ -64,13 +66,16 @@ $node->safe_psql('postgres', 'DROP DATABASE days');
 
 set_now('2026-11-03 12:00+00');
 define($node, 'postgres');
-my $tokyo = $node->safe_psql('postgres', q{
+$node->safe_psql('postgres', q{
 	INSERT INTO deals (at) SELECT '2026-11-03' FROM generate_series(1, 10);
 	CREATE TABLE calls (id bigserial PRIMARY KEY, at timestamptz);
 	INSERT INTO calls (at) VALUES ('2026-11-03');
 	SELECT kpi.create_calendar('tokyo', 'Asia/Tokyo');
 	SELECT kpi.create_source('calls', relation => 'public.calls', key => 'id', at => 'at', calendar => 'tokyo');
-	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)');
+	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)')});
+count_is($node, 'postgres', 10, 'deals');
+wait_for($node, 'postgres', q{SELECT count(*) = 1 FROM kpi.team_yearly WHERE kpi = 'calls' AND team = 'company'}, 'calls');
+$node->safe_psql('postgres', q{
 	SELECT kpi.create_goal('deals', kpi => 'deals', period => '2026-11', target => 20);
 	SELECT kpi.create_goal('calls', kpi => 'calls', period => '2026-11', target => 2)});
 my $announced = q{SELECT string_agg(g.name || ' ' || s.status, ', ' ORDER BY g.id)
