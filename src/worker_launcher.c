@@ -205,6 +205,7 @@ give_slot(int i, Oid dbid)
 	attendances[i].probing = true;
 	pg_atomic_exchange_u32(&slot->confirmed, 0);
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
+	pg_atomic_exchange_u32(&slot->gave_way, 0);
 	pg_atomic_exchange_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_exchange_u64(&slot->drained, pg_atomic_read_u64(&slot->wakes));
 	pg_atomic_exchange_u32(&slot->dbid, dbid);
@@ -538,10 +539,10 @@ forget_moments(TimestampTz now)
 static long
 time_to_wait(TimestampTz now)
 {
-	TimestampTz until = DT_NOEND;
+	TimestampTz until = kpi_waiters_next_look(now);
 
 	if (slotless != NIL)
-		until = next_turn;
+		until = Min(until, next_turn);
 	if (has_no_worker())
 		until = Min(until, TimestampTzPlusMilliseconds(now, NO_WORKER_WAIT_MS));
 	for (int i = 0; i < kpi_shared->nslots; i++)
@@ -596,6 +597,7 @@ launch_and_wait(void)
 			forget_moments(now);
 		last = now;
 		look_after_workers(now);
+		kpi_waiters_serve(now);
 		timeout = -1;
 		if (kpi_enabled)
 		{

@@ -64,6 +64,9 @@
 /* When to follow the beginning of a day again after that failed. */
 #define NEXT_DAY_RETRY_MS 60000
 
+/* After giving way to who waited for a table; doubled each time in a row. */
+#define GIVE_WAY_PAUSE_MS 1000
+
 /* A source somebody else holds. */
 typedef struct HeldSource
 {
@@ -285,7 +288,7 @@ find_held(int32 id)
 	return NULL;
 }
 
-static void
+static HeldSource *
 hold(int32 id)
 {
 	HeldSource *held = find_held(id);
@@ -297,8 +300,31 @@ hold(int32 id)
 		held->timeout_ms = MIN_LOCK_TIMEOUT_MS;
 		worker.held = lappend(worker.held, held);
 	}
+	return held;
+}
+
+/* The source in hand met a lock. */
+static void
+wait_for_lock(void)
+{
+	HeldSource *held = hold(worker.source->id);
+
 	held->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), held->timeout_ms * LOCK_RETRY_FACTOR);
 	held->timeout_ms = Min(held->timeout_ms * 2, MAX_LOCK_TIMEOUT_MS);
+}
+
+/* The source in hand was in somebody's way, who may have more to do. */
+static void
+give_way(int waiter)
+{
+	int			times = pg_atomic_read_u32(&worker.slot->gave_way);
+	int			pause_ms = GIVE_WAY_PAUSE_MS << (Max(times, 1) - 1);
+
+	hold(worker.source->id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	ereport(LOG,
+			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
+					worker.source->name, waiter),
+			 errdetail("It begins again after %d ms.", pause_ms)));
 }
 
 static void
@@ -372,13 +398,17 @@ note_failure(void)
 static void
 source_failed(void)
 {
+	int			waiter = kpi_waiters_cancelled(worker.slot);
+
 	worker.failure = worker.error;
 	worker.error = NULL;
 	worker.due = NULL;
 	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
 		worker.leaving = true;
+	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
+		give_way(waiter);
 	else if (is_conflict(worker.failure) || !run_transaction(note_failure))
-		hold(worker.source->id);
+		wait_for_lock();
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
 }
@@ -413,6 +443,7 @@ work_on(KpiDueSource *source)
 	{
 		kpi_due_done(source);
 		release(source->id);
+		kpi_waiters_refreshed(worker.slot, worker.started);
 	}
 	else
 		source_failed();

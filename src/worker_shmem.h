@@ -56,6 +56,9 @@ typedef struct KpiSlot
 								 * raised before wakes */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
+	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
+	pg_atomic_uint32 gave_way;	/* long refreshes cancelled for waiters since
+								 * one was done */
 
 	slock_t		mutex;			/* of what follows, for kpi.worker_status */
 	int			pid;			/* of the worker, 0: none */
@@ -121,6 +124,23 @@ extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
  */
 extern bool kpi_keep_out(Oid dbid);
 extern bool kpi_is_kept_out(Oid dbid);
+
+/* ---- worker_waiters.c ---- */
+
+/* For the launcher: cancels long refreshes that somebody waits for. */
+extern void kpi_waiters_serve(TimestampTz now);
+
+/* When to call that again; DT_NOEND: no worker is there. */
+extern TimestampTz kpi_waiters_next_look(TimestampTz now);
+
+/*
+ * For a worker whose refresh was cancelled: the process id of who waited, 0:
+ * that was not why.
+ */
+extern int	kpi_waiters_cancelled(KpiSlot *slot);
+
+/* For a worker whose refresh, begun then, is done. */
+extern void kpi_waiters_refreshed(KpiSlot *slot, TimestampTz started);
 
 /* ---- worker_utility.c ---- */
 

@@ -62,6 +62,13 @@ timed($node, 'postgres', 'DROP DATABASE gone WITH (FORCE)', 2, 'DROP DATABASE WI
 timed($node, 'a', 'VACUUM FULL; REINDEX DATABASE a', 20, 'VACUUM FULL and REINDEX');
 busy('a');
 timed($node, 'a', 'VACUUM kpi_internal.day_cell, kpi_internal.delta, kpi.kpi_value', 2, 'busy: VACUUM');
+for my $command ('VACUUM FULL kpi_internal.day_cell', 'REINDEX TABLE kpi_internal.rollup_cell', 'CLUSTER kpi.kpi_value USING kpi_value_pkey',
+	'ALTER TABLE deals ADD COLUMN note text')
+{
+	busy('a');
+	timed($node, 'a', $command, 2, "busy: $command");
+}
+like(slurp_file($node->logfile), qr/refresh of source "deals" gave way to process \d+/, 'the log says why');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE a');
 busy('copy');
 timed($node, 'copy', 'DROP EXTENSION pg_kpi CASCADE', 2, 'busy: DROP EXTENSION');
