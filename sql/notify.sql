@@ -78,6 +78,7 @@ SELECT * FROM notify_test.changes;
 TRUNCATE notify_test.log;
 ALTER TABLE notify_test.gone RENAME TO deals;
 SELECT kpi.resume('deals');
+CALL kpi.refresh();
 SELECT * FROM notify_test.changes;
 TRUNCATE notify_test.log;
 

@@ -89,6 +89,8 @@ SELECT * FROM policy_test.policy;
 ALTER TABLE policy_test.gone RENAME TO deals;
 SELECT kpi.resume();
 SELECT * FROM policy_test.policy;
+CALL kpi.refresh();
+SELECT * FROM policy_test.policy;
 SELECT kind FROM kpi.refresh_log WHERE source = 'deals' ORDER BY id DESC LIMIT 1;
 SELECT * FROM kpi.verify();
 
@@ -96,6 +98,7 @@ SELECT * FROM kpi.verify();
 ALTER TABLE policy_test.deals DISABLE TRIGGER ALL;
 SELECT source, status, capture_tables, capture_problem FROM kpi.source_status ORDER BY source;
 SELECT kpi.resume('deals');
+CALL kpi.refresh();
 SELECT source, status, capture_tables, capture_problem FROM kpi.source_status ORDER BY source;
 
 -- Rows written, of the last refresh.
@@ -129,6 +132,7 @@ SET ROLE regress_kpi_editor;
 SELECT kpi.resume();
 RESET ROLE;
 SELECT kpi.resume();
+CALL kpi.refresh();
 SELECT source, status FROM kpi.source_status ORDER BY source;
 SELECT kpi.revoke_editor('regress_kpi_editor');
 SELECT kpi.revoke_reader('regress_kpi_editor');

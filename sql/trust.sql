@@ -116,6 +116,7 @@ INSERT INTO trust_test.deals VALUES (6, 'ann', 1, '2026-10-05');
 CALL kpi.refresh('t_own');
 ALTER FUNCTION trust_test.half(numeric) IMMUTABLE;
 SELECT kpi.resume('t_own');
+CALL kpi.refresh('t_own');
 SELECT value FROM kpi.team_daily WHERE kpi = 't_own' AND team = 'company';
 SELECT kpi.drop_source('t_own', cascade => true);
 
@@ -202,6 +203,7 @@ END $$;
 INSERT INTO trust_test.facts VALUES (1, '2026-10-05');
 CALL kpi.refresh('t_facts');
 SELECT kpi.resume('t_facts');
+CALL kpi.refresh('t_facts');
 SELECT value FROM kpi.team_daily WHERE kpi = 't_facts' AND team = 'company';
 
 -- Another's table that has come under the name is neither locked nor attached.

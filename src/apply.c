@@ -159,51 +159,77 @@ refuse_being_written(KpiRun *run, bool must)
 			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
 }
 
+static void
+suspend(const KpiSource *source, const KpiState *state)
+{
+	if (!state->suspended)
+		kpi_state_suspend(source->id, state->suspend_reason, state->suspend_hint);
+	ereport(WARNING,
+			(errmsg("source \"%s\" is suspended: %s", source->name, state->suspend_reason),
+			 errhint("%s", state->suspend_hint)));
+}
+
+static bool
+facts_are_needed(const KpiRun *run, const KpiState *state, KpiRunMode mode)
+{
+	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR ||
+		!bms_is_empty(streams_to_build(run->source, state->recompute));
+}
+
+/* Under the snapshot: can the source be refreshed, and must it? */
+static KpiRunResult
+examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
+{
+	run->source = kpi_source_load(source_id, true);
+	if (run->source == NULL)
+		return KPI_RUN_GONE;
+	*state = kpi_state_examine(run);
+	if ((*state)->suspend_reason)
+	{
+		suspend(run->source, *state);
+		return KPI_RUN_SUSPENDED;
+	}
+	if (mode == KPI_RUN_LOOK)
+		return KPI_RUN_LOOKED;
+	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
+	{
+		refuse_being_written(run, mode != KPI_RUN_REFRESH);
+		return KPI_RUN_SUSPENDED;
+	}
+	return KPI_RUN_DONE;
+}
+
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
- * the relations first and looks again, until none has come meanwhile.  False:
- * nothing to do here, and no snapshot is left.
+ * the relations first and looks again, until none has come meanwhile.  If the
+ * result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
-static bool
-begin_run(KpiRun *run, int32 source_id, bool read_facts, KpiState **state)
+static KpiRunResult
+begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 {
 	bool		locked = false;
 
 	for (;;)
 	{
+		KpiRunResult result;
+
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
-		run->source = kpi_source_load(source_id, true);
-		if (run->source == NULL)
-			break;
-		*state = kpi_state_examine(run);
-		if ((*state)->suspend_reason)
-		{
-			if (!(*state)->suspended)
-				kpi_state_suspend(source_id, (*state)->suspend_reason, (*state)->suspend_hint);
-			ereport(WARNING,
-					(errmsg("source \"%s\" is suspended: %s", run->source->name, (*state)->suspend_reason),
-					 errhint("%s", (*state)->suspend_hint)));
-			break;
-		}
-		if (!(read_facts || bms_num_members(streams_to_build(run->source, (*state)->recompute)) > 0))
-			return true;
-		if (locked && list_difference_oid(run->leaves, run->locked) == NIL)
-			return true;
-		if (facts_are_being_written(run))
-		{
-			refuse_being_written(run, read_facts);
-			break;
-		}
+		result = examine(run, source_id, mode, state);
+		if (result == KPI_RUN_DONE &&
+			(!facts_are_needed(run, *state, mode) ||
+			 (locked && list_difference_oid(run->leaves, run->locked) == NIL)))
+			return KPI_RUN_DONE;
 		drop_snapshot(run);
+		if (result != KPI_RUN_DONE)
+			return result;
+
 		if ((*state)->unattached)
 			kpi_state_attach(source_id, run->source->relation);
 		lock_relations(run);
 		kpi_state_look(run);
 		locked = true;
 	}
-	drop_snapshot(run);
-	return false;
 }
 
 /* ---- steps 5 and 6 ---- */
@@ -389,18 +415,19 @@ kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	KpiState   *state = NULL;
 	TimestampTz started = GetCurrentTimestamp();
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = run_error_context,.arg = run};
-	KpiRunResult result = KPI_RUN_DONE;
+	KpiRunResult result;
 
 	run->mcxt = mcxt;
 	run->first_day = DATEVAL_NOEND;
 	run->last_day = DATEVAL_NOBEGIN;
 	kpi_dim_forget();
 	error_context_stack = &context;
-	if (begin_run(run, source_id, mode != KPI_RUN_REFRESH, &state))
+	result = begin_run(run, source_id, mode, &state);
+	if (result == KPI_RUN_DONE)
 	{
 		run->routes = kpi_routes_create(run);
 		refresh_locked(run, state);
-		if (mode != KPI_RUN_REFRESH)
+		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 		{
 			report->source_name = run->source->name;
 			check_locked(run, mode == KPI_RUN_REPAIR, report);
@@ -408,8 +435,6 @@ kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 		end_run(run, state, mode, started);
 		drop_snapshot(run);
 	}
-	else
-		result = run->source ? KPI_RUN_SUSPENDED : KPI_RUN_GONE;
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(mcxt);

@@ -13,6 +13,7 @@
 typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
+	KPI_RUN_LOOK,				/* see whether the source can be refreshed */
 	KPI_RUN_VERIFY,				/* refresh, then report differences */
 	KPI_RUN_REPAIR				/* refresh, then mend and count them */
 } KpiRunMode;
@@ -20,6 +21,7 @@ typedef enum KpiRunMode
 typedef enum KpiRunResult
 {
 	KPI_RUN_DONE,
+	KPI_RUN_LOOKED,				/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */
 } KpiRunResult;

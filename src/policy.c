@@ -270,28 +270,39 @@ cannot_rebuild(const KpiPolicy *policy)
 	return NULL;
 }
 
-/* The caller holds the source's lock, under which it was looked at. */
-static void
-resume_source(const KpiPolicy *policy, bool one_of_many)
+static bool
+must_rebuild(const KpiPolicy *policy)
 {
-	bool		rebuild = policy->suspended || !policy->paused;
+	return policy->suspended || !policy->paused;
+}
 
-	if (one_of_many && rebuild && cannot_rebuild(policy))
+/* The caller of these holds the source's lock, under which it was looked at. */
+static void
+resume_paused(const KpiPolicy *policy)
+{
+	set_paused(policy->source_id, false);
+	(void) kpi_run_source(policy->source_id, KPI_RUN_REFRESH, NULL);
+}
+
+/*
+ * Only looks at the source: it cannot be built before writers, locked out by
+ * attaching it, can go on.
+ */
+static void
+resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
+{
+	if (one_of_many && cannot_rebuild(policy))
 	{
 		ereport(WARNING,
 				(errmsg("source \"%s\" stays suspended: %s", policy->name, cannot_rebuild(policy)),
 				 errhint("Resume it by its name to learn more.")));
 		return;
 	}
-	if (rebuild)
-		kpi_require_source_rights(policy->name);
+	kpi_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
-	if (rebuild)
-	{
-		reattach(policy->source_id);
-		kpi_state_reset(policy->source_id);
-	}
-	(void) kpi_run_source(policy->source_id, KPI_RUN_REFRESH, NULL);
+	reattach(policy->source_id);
+	kpi_state_reset(policy->source_id);
+	(void) kpi_run_source(policy->source_id, KPI_RUN_LOOK, NULL);
 }
 
 /* kpi.resume(source text DEFAULT NULL) */
@@ -314,7 +325,16 @@ kpi_resume(PG_FUNCTION_ARGS)
 		(void) kpi_lock_sources(kpi_policy_open(name)->source_id);
 		policies = list_make1(kpi_policy_open(name));
 	}
+	/* Those to be attached last: it locks out writers of their tables. */
 	foreach(lc, policies)
-		resume_source(lfirst(lc), PG_ARGISNULL(0));
+	{
+		if (!must_rebuild(lfirst(lc)))
+			resume_paused(lfirst(lc));
+	}
+	foreach(lc, policies)
+	{
+		if (must_rebuild(lfirst(lc)))
+			resume_rebuilt(lfirst(lc), PG_ARGISNULL(0));
+	}
 	PG_RETURN_VOID();
 }
