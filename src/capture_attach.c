@@ -45,6 +45,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "source_table.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -279,6 +280,32 @@ kpi_capture_detach(int32 source_id, const char *relation)
 	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	kpi_lock_wait_end(&wait);
 	free_object_addresses(objects);
+}
+
+void
+kpi_capture_lock_tables(void)
+{
+	Oid			capture = trigger_function(&row_form);
+	Oid			truncate = trigger_function(&truncate_form);
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
+	List	   *relids = NIL;
+	ListCell   *lc;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgfoid == capture || trigger->tgfoid == truncate)
+			relids = list_append_unique_oid(relids, trigger->tgrelid);
+	}
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+
+	list_sort(relids, list_oid_cmp);
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 }
 
 /*

@@ -124,6 +124,20 @@ kpi_due_load(void)
 	return due;
 }
 
+void
+kpi_due_look(KpiDue *due)
+{
+	ListCell   *lc;
+
+	foreach(lc, due->sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		if (source->follows_queue)
+			source->at = DT_NOBEGIN;
+	}
+}
+
 Bitmapset *
 kpi_due_queued(void)
 {

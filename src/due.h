@@ -47,6 +47,9 @@ extern Bitmapset *kpi_due_queued(void);
 extern bool kpi_due_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now);
 extern TimestampTz kpi_due_when(const KpiDueSource *source, Bitmapset *queued);
 
+/* Continuous sources are due, once: something they stand on may have changed. */
+extern void kpi_due_look(KpiDue *due);
+
 /* A source was refreshed just now. */
 extern void kpi_due_done(KpiDueSource *source);
 

@@ -43,6 +43,12 @@ extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);
 extern void kpi_capture_detach(int32 source_id, const char *relation);
 
 /*
+ * ACCESS EXCLUSIVE on every table that has a trigger of ours, for DROP
+ * EXTENSION: writers lock a table of facts first and the queue at last.
+ */
+extern void kpi_capture_lock_tables(void);
+
+/*
  * The table that the last refresh found under the source's name, or
  * InvalidOid (apply_state.c).
  */

@@ -25,10 +25,10 @@ void
 _PG_init(void)
 {
 	kpi_guc_init();
+	kpi_utility_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		kpi_shmem_init();
-		kpi_utility_init();
 		kpi_launcher_register();
 	}
 }

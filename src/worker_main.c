@@ -52,6 +52,9 @@
 /* How long it works on while other databases wait for a worker. */
 #define TURN_MS 1000
 
+/* Commands that may concern sources' tables can be many. */
+#define LOOK_PAUSE_MS 1000
+
 /*
  * Waiting for locks: at most this long at first, then longer, and between two
  * tries always so many times as long, so that a source somebody holds takes
@@ -87,6 +90,7 @@ typedef struct KpiWorker
 	uint64		changes;		/* of definitions, when due was loaded */
 	MemoryContext queued_context;
 	Bitmapset  *queued;			/* sources with rows in the queue */
+	TimestampTz next_look;		/* at sources because of commands, not before */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
@@ -506,6 +510,14 @@ is_held_now(const KpiDueSource *source)
 	return held != NULL && held->until > GetCurrentTimestamp();
 }
 
+/* Commands after which the sources were not looked at yet, and may be now. */
+static bool
+must_look(uint64 commands)
+{
+	return pg_atomic_read_u64(&worker.slot->looked) != commands &&
+		GetCurrentTimestamp() >= worker.next_look;
+}
+
 /*
  * Refreshes what is due, once; false if there was nothing.  Errors outside a
  * source, other than that somebody has locked our tables, end the worker: the
@@ -515,6 +527,8 @@ static bool
 work(TimestampTz turn_started)
 {
 	bool		worked = false;
+	bool		looking;
+	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
 	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
 	List	   *sources;
 	ListCell   *lc;
@@ -536,6 +550,12 @@ work(TimestampTz turn_started)
 	if (worker.no_extension)
 		return false;
 
+	looking = must_look(commands);
+	if (looking)
+	{
+		kpi_due_look(worker.due);
+		worker.next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_PAUSE_MS);
+	}
 	sources = worker.due->sources;
 	foreach(lc, sources)
 	{
@@ -543,13 +563,18 @@ work(TimestampTz turn_started)
 
 		absorb_interrupts();
 		if (must_leave() || (worked && turn_is_over(turn_started)))
+		{
+			looking = false;
 			break;
+		}
 		SetCurrentStatementStartTimestamp();
 		if (is_held_now(source) || !kpi_due_is(source, worker.queued, kpi_now()))
 			continue;
 		work_on(source);
 		worked = true;
 	}
+	if (looking)
+		pg_atomic_exchange_u64(&worker.slot->looked, commands);
 	if (worked)
 		say(NULL);
 	return worked;
@@ -569,6 +594,8 @@ next_due(void)
 
 	if (worker.due == NULL)
 		return now;
+	if (pg_atomic_read_u64(&worker.slot->looked) != pg_atomic_read_u64(&worker.slot->commands))
+		next = worker.next_look;
 	foreach(lc, worker.due->sources)
 	{
 		KpiDueSource *source = lfirst(lc);

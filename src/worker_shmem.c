@@ -43,6 +43,8 @@ static shmem_startup_hook_type previous_startup_hook = NULL;
 static bool wake_wanted = false;
 static bool wake_definitions = false;
 static Oid	wake_database = InvalidOid;
+static bool look_wanted = false;
+static bool look_everywhere = false;
 
 /* The current transaction keeps workers out of databases. */
 static bool keeping_out = false;
@@ -77,6 +79,8 @@ init_slot(KpiSlot *slot)
 	pg_atomic_init_u32(&slot->confirmed, 0);
 	pg_atomic_init_u64(&slot->wakes, 0);
 	pg_atomic_init_u64(&slot->changes, 0);
+	pg_atomic_init_u64(&slot->commands, 0);
+	pg_atomic_init_u64(&slot->looked, 0);
 	pg_atomic_init_u64(&slot->drained, 0);
 	pg_atomic_init_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_init_u32(&slot->waiter, 0);
@@ -168,11 +172,30 @@ announce(Oid dbid)
 	kpi_wake_launcher();
 }
 
+/*
+ * False if the slot is another database's by now.  The addition is a full
+ * barrier: whoever frees the slot or leaves looks after us.
+ */
+static bool
+wake_slot(KpiSlot *slot, Oid dbid)
+{
+	pg_atomic_fetch_add_u64(&slot->wakes, 1);
+	if (pg_atomic_read_u32(&slot->dbid) != dbid)
+		return false;
+	if (pg_atomic_read_u32(&slot->state) == KPI_WORKER_AWAKE)
+		set_latch_of(pg_atomic_read_u32(&slot->procno));
+	else
+		kpi_wake_launcher();
+	return true;
+}
+
 void
 kpi_wake(Oid dbid, bool definitions)
 {
 	KpiSlot    *slot = my_slot;
 
+	if (kpi_shared == NULL)
+		return;
 	if (slot == NULL || pg_atomic_read_u32(&slot->dbid) != dbid)
 		slot = kpi_slot_find(dbid);
 	if (slot == NULL)
@@ -183,19 +206,25 @@ kpi_wake(Oid dbid, bool definitions)
 
 	if (definitions)
 		pg_atomic_fetch_add_u64(&slot->changes, 1);
-	pg_atomic_fetch_add_u64(&slot->wakes, 1);
-	/* A full barrier: whoever frees the slot or leaves looks after us. */
-	if (pg_atomic_read_u32(&slot->dbid) != dbid)
-	{
+	if (!wake_slot(slot, dbid))
 		announce(dbid);
-		return;
-	}
-	if (dbid == MyDatabaseId)
+	else if (dbid == MyDatabaseId)
 		my_slot = slot;
-	if (pg_atomic_read_u32(&slot->state) == KPI_WORKER_AWAKE)
-		set_latch_of(pg_atomic_read_u32(&slot->procno));
-	else
-		kpi_wake_launcher();
+}
+
+static void
+wake_to_look(bool everywhere)
+{
+	for (int i = 0; i < kpi_shared->nslots; i++)
+	{
+		KpiSlot    *slot = &kpi_shared->slots[i];
+		Oid			dbid = pg_atomic_read_u32(&slot->dbid);
+
+		if (!OidIsValid(dbid) || (dbid != MyDatabaseId && !everywhere))
+			continue;
+		pg_atomic_fetch_add_u64(&slot->commands, 1);
+		(void) wake_slot(slot, dbid);
+	}
 }
 
 static void
@@ -224,8 +253,10 @@ wake_at_commit(XactEvent event, void *arg)
 			kpi_wake(MyDatabaseId, wake_definitions);
 		if (OidIsValid(wake_database))
 			kpi_wake(wake_database, true);
+		if (look_wanted)
+			wake_to_look(look_everywhere);
 	}
-	wake_wanted = wake_definitions = false;
+	wake_wanted = wake_definitions = look_wanted = look_everywhere = false;
 	wake_database = InvalidOid;
 }
 
@@ -257,6 +288,16 @@ kpi_wake_request_database(Oid dbid)
 		return;
 	register_callback();
 	wake_database = dbid;
+}
+
+void
+kpi_wake_request_look(bool everywhere)
+{
+	if (kpi_shared == NULL || kpi_am_worker)
+		return;
+	register_callback();
+	look_wanted = true;
+	look_everywhere |= everywhere;
 }
 
 /* ---- keeping workers out ---- */

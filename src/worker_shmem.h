@@ -54,6 +54,9 @@ typedef struct KpiSlot
 	pg_atomic_uint64 wakes;		/* commits that ask for work */
 	pg_atomic_uint64 changes;	/* those that may have changed definitions;
 								 * raised before wakes */
+	pg_atomic_uint64 commands;	/* those that may have changed what sources
+								 * stand on; raised before wakes */
+	pg_atomic_uint64 looked;	/* commands after which sources were looked at */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
@@ -104,6 +107,13 @@ extern void kpi_wake_request(bool definitions);
 
 /* The same for another database, which may not be known yet. */
 extern void kpi_wake_request_database(Oid dbid);
+
+/*
+ * The current transaction, if it commits, makes the worker look at its
+ * sources' tables, rights and functions; everywhere: every database's worker.
+ * Databases that are not known to have the extension are left alone.
+ */
+extern void kpi_wake_request_look(bool everywhere);
 
 /*
  * Wakes at once.  Atomics only, no error is possible: usable in a commit

@@ -3,13 +3,17 @@
  * worker_utility.c
  *	  Commands that concern the workers.
  *
- * A ProcessUtility hook, installed when the library is preloaded.
+ * A ProcessUtility hook, in every backend that has loaded the library: when it
+ * is preloaded, in all.
  *
  *	- DROP DATABASE, ALTER DATABASE RENAME and SET TABLESPACE, and CREATE
  *	  DATABASE with that template fail when anybody is connected to the
  *	  database.  PostgreSQL makes autovacuum workers leave, and this makes ours
  *	  leave, for who may run the command at all.
- *	- DROP and ALTER EXTENSION need not wait for a refresh.
+ *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION
+ *	  must not meet a writer that comes with its locks in the other order.
+ *	- Commands that change tables, rights or functions may change what a source
+ *	  is, and no fact is written: the workers look at their sources.
  *	- COMMIT PREPARED commits what another transaction has put into the queue.
  *	- CREATE and DROP EXTENSION, a trigger of ours that a restore brings, and a
  *	  copy of a database make the launcher look.
@@ -26,6 +30,7 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "engine.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
@@ -81,16 +86,11 @@ keep_out(const char *name, bool copied)
 		(void) kpi_keep_out(dbid);
 }
 
-/*
- * DROP EXTENSION and ALTER EXTENSION UPDATE would wait until a refresh is
- * over, which may be the first one of a large table.
- */
-static void
-keep_out_of_extension(void)
+static bool
+may_change_extension(void)
 {
-	if (IsTransactionState() && OidIsValid(get_extension_oid("pg_kpi", true)) &&
-		has_privs_of_role(GetUserId(), kpi_extension_owner()))
-		(void) kpi_keep_out(MyDatabaseId);
+	return IsTransactionState() && OidIsValid(get_extension_oid("pg_kpi", true)) &&
+		has_privs_of_role(GetUserId(), kpi_extension_owner());
 }
 
 static bool
@@ -137,12 +137,16 @@ before_command(Node *command)
 				keep_out(((AlterDatabaseStmt *) command)->dbname, false);
 			break;
 		case T_DropStmt:
-			if (drops_extension((DropStmt *) command))
-				keep_out_of_extension();
+			/* A refresh may be the first one of a large table. */
+			if (drops_extension((DropStmt *) command) && may_change_extension())
+			{
+				(void) kpi_keep_out(MyDatabaseId);
+				kpi_capture_lock_tables();
+			}
 			break;
 		case T_AlterExtensionStmt:
-			if (alters_extension((AlterExtensionStmt *) command))
-				keep_out_of_extension();
+			if (alters_extension((AlterExtensionStmt *) command) && may_change_extension())
+				(void) kpi_keep_out(MyDatabaseId);
 			break;
 		default:
 			break;
@@ -159,10 +163,42 @@ is_our_trigger(CreateTrigStmt *stmt)
 	return schema != NULL && strcmp(schema, "kpi") == 0 && strncmp(function, "capture", 7) == 0;
 }
 
+/* Whether what a source stands on may be another thing after the command. */
+static bool
+may_change_sources(Node *command)
+{
+	switch (nodeTag(command))
+	{
+		case T_CreateStmt:
+			return ((CreateStmt *) command)->relation->relpersistence != RELPERSISTENCE_TEMP;
+		case T_CreateTableAsStmt:
+			return ((CreateTableAsStmt *) command)->into->rel->relpersistence != RELPERSISTENCE_TEMP;
+		case T_AlterTableStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
+		case T_AlterDomainStmt:
+		case T_AlterCollationStmt:
+		case T_RenameStmt:
+		case T_DropStmt:
+		case T_DropOwnedStmt:
+		case T_ReassignOwnedStmt:
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+		case T_CreatePolicyStmt:
+		case T_GrantStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* The database is found by its name again: the command has just made it. */
 static void
 after_command(Node *command)
 {
+	if (may_change_sources(command))
+		kpi_wake_request_look(false);
+
 	switch (nodeTag(command))
 	{
 		case T_TransactionStmt:
@@ -185,6 +221,11 @@ after_command(Node *command)
 			if (is_our_trigger((CreateTrigStmt *) command))
 				kpi_wake_request(true);
 			break;
+		case T_GrantRoleStmt:
+		case T_AlterRoleStmt:
+		case T_DropRoleStmt:
+			kpi_wake_request_look(true);
+			break;
 		case T_CreatedbStmt:
 			kpi_wake_request_database(get_database_oid(((CreatedbStmt *) command)->dbname, true));
 			break;
@@ -200,16 +241,12 @@ utility_hook(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 {
 	Node	   *command = pstmt->utilityStmt;
 
-	if (kpi_shared == NULL)
-		command = NULL;
-	if (command != NULL)
-		before_command(command);
+	before_command(command);
 	if (previous_hook)
 		previous_hook(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
-	if (command != NULL)
-		after_command(command);
+	after_command(command);
 }
 
 void

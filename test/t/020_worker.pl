@@ -62,6 +62,47 @@ wait_for($node, 'one', q{SELECT count(*) = 0 FROM kpi.team_yearly WHERE kpi = 'd
 $node->safe_psql('one', 'INSERT INTO deals SELECT FROM generate_series(1, 3)');
 count_is($node, 'one', 3, 'and facts after it');
 
+# ---- commands after which no fact is written ----
+
+$node->safe_psql('one', q{
+	CREATE TABLE calls (at date NOT NULL) PARTITION BY RANGE (at);
+	CREATE TABLE calls_1 PARTITION OF calls FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+	CREATE TABLE calls_2 (at date NOT NULL);
+	INSERT INTO calls_1 VALUES ('2026-01-05'); INSERT INTO calls_2 VALUES ('2026-02-05'), ('2026-02-06');
+	SELECT kpi.create_source('calls', relation => 'public.calls', key => 'at', at => 'at');
+	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)')});
+sub calls_are
+{
+	my ($count, $name) = @_;
+
+	wait_for($node, 'one', "SELECT value = $count FROM kpi.team_yearly WHERE kpi = 'calls' AND team = 'company'", $name);
+	return;
+}
+sub calls_are_suspended
+{
+	my ($reason, $name) = @_;
+
+	wait_for($node, 'one', "SELECT status = 'suspended' AND reason LIKE '%$reason%' FROM kpi.source_status WHERE source = 'calls'", $name);
+	return;
+}
+calls_are(1, 'one partition');
+$node->safe_psql('one', q{ALTER TABLE calls ATTACH PARTITION calls_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')});
+calls_are(3, 'an attached partition is seen');
+$node->safe_psql('one', 'ALTER TABLE calls RENAME TO old_calls');
+calls_are_suspended('does not exist', 'a renamed table, too');
+$node->safe_psql('one', q{ALTER TABLE old_calls RENAME TO calls; SELECT kpi.resume('calls')});
+calls_are(3, 'and it is resumed');
+$node->safe_psql('one', q{CREATE TABLE calls_new AS SELECT * FROM calls; INSERT INTO calls_new VALUES ('2026-02-07');
+	BEGIN; DROP TABLE calls; ALTER TABLE calls_new RENAME TO calls; COMMIT});
+calls_are_suspended('created again', 'a table made again');
+$node->safe_psql('one', q{SELECT kpi.resume('calls')});
+calls_are(4, 'counts when it is resumed');
+$node->safe_psql('one', q{CREATE ROLE rep; ALTER TABLE calls OWNER TO rep; SELECT kpi.grant_editor('rep'); GRANT ALL ON kpi.source TO rep;
+	UPDATE kpi.source SET author = 'rep' WHERE name = 'calls'; REVOKE ALL ON kpi.source FROM rep});
+$node->safe_psql('one', q{ALTER TABLE calls OWNER TO postgres});
+calls_are_suspended('may no longer read', 'lost rights');
+$node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls});
+
 # ---- savepoints, rolled back and prepared transactions ----
 
 $node->safe_psql('one', 'BEGIN; INSERT INTO deals DEFAULT VALUES; SAVEPOINT a; INSERT INTO deals DEFAULT VALUES; ROLLBACK TO a; COMMIT');

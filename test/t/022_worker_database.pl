@@ -70,6 +70,18 @@ for my $command ('VACUUM FULL kpi_internal.day_cell', 'REINDEX TABLE kpi_interna
 }
 like(slurp_file($node->logfile), qr/refresh of source "deals" gave way to process \d+/, 'the log says why');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE a');
+
+# a writer, who knows the definitions, has its table and needs the queue to commit
+my $writer = $node->background_psql('copy');
+$writer->query_safe('INSERT INTO deals DEFAULT VALUES');
+$writer->query_safe('BEGIN; INSERT INTO deals DEFAULT VALUES');
+my $dropper = $node->background_psql('copy');
+$dropper->query_until(qr/begin/, "\\echo begin\nBEGIN; DROP EXTENSION pg_kpi; ROLLBACK; SELECT 'dropped';\n");
+wait_for($node, 'copy', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'}, 'DROP EXTENSION waits for a writer');
+is($writer->query_safe('COMMIT'), '', 'who can commit');
+like($dropper->query_safe('SELECT 1'), qr/1/, 'and then it goes on');
+$_->quit for $writer, $dropper;
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'no deadlock');
 busy('copy');
 timed($node, 'copy', 'DROP EXTENSION pg_kpi CASCADE', 2, 'busy: DROP EXTENSION');
 wait_for($node, 'a', q{SELECT count(*) = 0 FROM kpi.worker_status WHERE database = 'copy'}, 'its database is forgotten');
