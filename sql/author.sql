@@ -48,6 +48,7 @@ SELECT source_name, level, stored FROM kpi.verify('a_deals');
 ALTER ROLE regress_author LOGIN;
 CALL kpi.refresh('a_deals');
 SELECT kpi.resume('a_deals');
+CALL kpi.refresh('a_deals');
 SELECT * FROM author_test.total;
 -- It goes on without, if somebody says so.
 ALTER ROLE regress_author NOLOGIN;
@@ -85,6 +86,7 @@ SELECT kpi.resume('a_deals');
 -- where no refresh has seen that the first was gone.
 CALL author_test.role('LOGIN');
 SELECT kpi.resume('a_deals');
+CALL kpi.refresh('a_deals');
 SELECT * FROM author_test.total;
 CALL author_test.unrole();
 CALL author_test.role('LOGIN');
@@ -105,6 +107,7 @@ RESET ROLE;
 SET ROLE regress_author;
 SELECT kpi.resume('a_deals');
 RESET ROLE;
+CALL kpi.refresh('a_deals');
 SELECT * FROM author_test.total;
 SELECT DISTINCT who FROM author_test.seen;
 SELECT * FROM kpi.verify('a_deals');

@@ -377,15 +377,17 @@ kpi_state_suspend(int32 source_id, const char *reason, const char *hint)
 }
 
 void
-kpi_state_reset(int32 source_id)
+kpi_state_reset(int32 source_id, Oid author)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, author_oid = NULL, author_login = NULL, prints = NULL, doubt = NULL, last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
+				 " relid = NULL, author_oid = $2, author_login = $3, prints = NULL, doubt = NULL,"
+				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
-				 1, KPI_INT4(source_id));
+				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
+				 KPI_BOOL(kpi_role_can_login(author)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_queue_forget(source_id, true);
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"

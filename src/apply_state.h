@@ -49,7 +49,7 @@ extern void kpi_state_suspend(int32 source_id, const char *reason, const char *h
 extern void kpi_state_attach(int32 source_id, const char *relation);
 
 /* Forgets what was built and seen of a source: the next refresh starts anew. */
-extern void kpi_state_reset(int32 source_id);
+extern void kpi_state_reset(int32 source_id, Oid author);
 
 /* What values depend on besides the cells, as text: how periods are cut. */
 extern char *kpi_calendar_shape(void);

@@ -235,12 +235,14 @@ kpi_pause(PG_FUNCTION_ARGS)
 /*
  * Brings capture back on the table that now has the declared name.  The lock
  * waits for writers that still used the old definitions; their deltas carry
- * the old epoch, and the rebuild reads their facts.
+ * the old epoch, and the rebuild reads their facts.  The author, as that role
+ * is now, is returned.
  */
-static void
+static Oid
 reattach(int32 source_id)
 {
 	KpiSource  *source = kpi_source_load(source_id, false);
+	Oid			author;
 
 	if (!OidIsValid(kpi_source_relid(source)))
 		ereport(ERROR,
@@ -248,13 +250,14 @@ reattach(int32 source_id)
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
-	kpi_source_table_check_role(kpi_source_relid(source),
-								kpi_author_role(source->name, source->author, InvalidOid));
+	author = kpi_author_role(source->name, source->author, InvalidOid);
+	kpi_source_table_check_role(kpi_source_relid(source), author);
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
 	kpi_state_attach(source_id, source->relation);
+	return author;
 }
 
 /* Why one of many suspended sources is passed over; NULL: it is not. */
@@ -300,8 +303,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	}
 	kpi_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
-	reattach(policy->source_id);
-	kpi_state_reset(policy->source_id);
+	kpi_state_reset(policy->source_id, reattach(policy->source_id));
 	(void) kpi_run_source(policy->source_id, KPI_RUN_LOOK, NULL);
 }
 

@@ -97,11 +97,14 @@ $node->safe_psql('one', q{CREATE TABLE calls_new AS SELECT * FROM calls; INSERT 
 calls_are_suspended('created again', 'a table made again');
 $node->safe_psql('one', q{SELECT kpi.resume('calls')});
 calls_are(4, 'counts when it is resumed');
-$node->safe_psql('one', q{CREATE ROLE rep; ALTER TABLE calls OWNER TO rep; SELECT kpi.grant_editor('rep'); GRANT ALL ON kpi.source TO rep;
-	UPDATE kpi.source SET author = 'rep' WHERE name = 'calls'; REVOKE ALL ON kpi.source FROM rep});
-$node->safe_psql('one', q{ALTER TABLE calls OWNER TO postgres});
-calls_are_suspended('may no longer read', 'lost rights');
-$node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls});
+$node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true);
+	CREATE ROLE rep; SELECT kpi.grant_editor('rep'); ALTER TABLE calls OWNER TO rep; SET ROLE rep;
+	SELECT kpi.create_source('calls', relation => 'public.calls', at => 'at');
+	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)')});
+calls_are(4, 'a source of another role');
+$node->safe_psql('one', 'ALTER TABLE calls OWNER TO postgres');
+calls_are_suspended('no longer has SELECT', 'lost rights');
+$node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls; SELECT kpi.revoke_reader('rep'); DROP ROLE rep});
 
 # ---- savepoints, rolled back and prepared transactions ----
 
