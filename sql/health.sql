@@ -4,18 +4,16 @@ SET datestyle = 'ISO';
 CREATE SCHEMA health_test;
 CREATE TABLE health_test.deals (id integer PRIMARY KEY, owner text, closed_at date, amount text);
 INSERT INTO health_test.deals VALUES (1, 'alice', '2026-10-05', '100');
--- without the time of day
+-- without the time of day, and without what is the server's and not ours
 CREATE VIEW health_test.health AS
     SELECT severity, problem, object, pg_catalog.regexp_replace(detail, ' \d+-\S+ \S+', ' (when)', 'g') AS detail, remedy
-      FROM kpi.health();
+      FROM kpi.health() WHERE problem NOT IN ('not_preloaded', 'no_worker', 'max_worker_processes', 'autovacuum');
 
 -- No source: nothing can be wrong.
 SELECT * FROM health_test.health;
 
 SELECT kpi.create_source('deals', relation => 'health_test.deals', owner => 'owner', at => 'closed_at') > 0 AS created;
 SELECT kpi.create_kpi('revenue', source => 'deals', measure => 'sum(amount::numeric)') > 0 AS created;
--- The worker is not there, and would have to be, unless something else refreshes.
-SELECT * FROM health_test.health;
 SELECT kpi.set_refresh('deals', 'manual');
 CALL kpi.refresh();
 SELECT * FROM health_test.health;

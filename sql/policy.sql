@@ -13,7 +13,7 @@ CALL kpi.refresh();
 CREATE VIEW policy_test.policy AS
     SELECT source, status, refresh_mode, refresh_seconds, is_paused, pending_deltas FROM kpi.source_status ORDER BY source;
 CREATE VIEW policy_test.revenue AS
-    SELECT period, value FROM kpi.team_monthly WHERE kpi = 'revenue' AND team = 'company';
+    SELECT period, value FROM kpi.team_monthly WHERE kpi = 'revenue' AND team = 'company' ORDER BY period;
 
 -- Modes.
 SELECT * FROM policy_test.policy;

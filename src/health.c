@@ -25,13 +25,14 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
+#include "worker_shmem.h"
 
 PG_FUNCTION_INFO_V1(kpi_health);
 
 #define NCOLUMNS 5
 
 /*
- * What is wrong with sources.  $1: the worker is there, so an old as_of alone
+ * What is wrong with sources.  $1: workers run, so an old as_of alone
  * means nothing, as an idle source is not refreshed.
  */
 #define SOURCE_PROBLEMS \
@@ -136,11 +137,11 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" WHERE NOT EXISTS (SELECT FROM kpi.source s WHERE s.name = j.source)" \
 	" ORDER BY j.jobid"
 
-/* Adds the rows of a query.  $1: the library is preloaded, $2: the present moment. */
+/* Adds the rows of a query.  $1: workers run, $2: the present moment. */
 static void
 check(ReturnSetInfo *rsinfo, const char *sql)
 {
-	uint64		rows = kpi_spi_read(sql, 2, KPI_BOOL(kpi_preloaded),
+	uint64		rows = kpi_spi_read(sql, 2, KPI_BOOL(RecoveryInProgress() ? kpi_preloaded : kpi_workers_run()),
 									KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_now())));
 
 	for (uint64 r = 0; r < rows; r++)

@@ -125,6 +125,9 @@ extern void kpi_wake_launcher(void);
 
 extern KpiSlot *kpi_slot_find(Oid dbid);
 
+/* Whether databases can count on being worked on (worker_status.c). */
+extern bool kpi_workers_run(void);
+
 extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
 
 /*

@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use FindBin;
 use KpiWorker;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -126,34 +127,31 @@ sub asleep
 	wait_for($node, 'one', q{SELECT state = 'asleep' AND pending_commits = 0 FROM kpi.worker_status WHERE database = 'one'}, shift);
 	return;
 }
-# Changes the policy as its function does, and makes the worker look.
-sub policy
-{
-	my ($policy) = @_;
 
-	$node->safe_psql('one', qq{BEGIN; UPDATE kpi.source SET $policy; SELECT kpi.alter_team('north', name => 'North'); COMMIT});
-	return;
-}
-
-policy(q{refresh_mode = 'manual'});
+$node->safe_psql('one', q{SELECT kpi.set_refresh('deals', 'manual')});
 asleep('manual');
 $node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
 asleep('worked off');
 is($node->safe_psql('one', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'a manual source is left alone');
-policy(q{refresh_mode = 'interval', refresh_seconds = 1});
+$node->safe_psql('one', q{SELECT kpi.set_refresh('deals', every => '1 second')});
 count_is($node, 'one', 7, 'one with an interval is refreshed');
 my $refreshed = $node->safe_psql('one', 'SELECT refreshed_at FROM kpi.source_status');
 wait_for($node, 'one', qq{SELECT refreshed_at > '$refreshed' FROM kpi.source_status}, 'again and again, without any commit');
-policy(q{refresh_seconds = 3600});
+$node->safe_psql('one', q{SELECT kpi.set_refresh('deals', every => '1 hour')});
 wait_for($node, 'one', q{SELECT next_due > now() + interval '1 min' AND state = 'asleep' FROM kpi.worker_status WHERE database = 'one'},
 	'when it is due is known');
-policy(q{refresh_mode = 'continuous', refresh_seconds = NULL, is_paused = true});
+$node->safe_psql('one', q{SELECT kpi.set_refresh('deals', 'continuous')});
+$node->safe_psql('one', q{SELECT kpi.pause()});
 asleep('paused');
 $node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
 asleep('worked off');
 is($node->safe_psql('one', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'a paused source is left alone');
-policy(q{is_paused = false});
-count_is($node, 'one', 8, 'until it is not paused any more');
+$node->safe_psql('one', q{SELECT kpi.resume()});
+is($node->safe_psql('one', current()), 't', 'until it is resumed');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'one', 9, 'and then it is followed again');
+$node->safe_psql('one', 'DELETE FROM deals WHERE id = (SELECT max(id) FROM deals)');
+count_is($node, 'one', 8, 'and again');
 
 # ---- settings ----
 
@@ -178,12 +176,24 @@ is($node->safe_psql('one', q{SELECT severity, object, detail, remedy FROM kpi.he
 wait_for($node, 'one', q{SELECT pid IS NULL FROM kpi.worker_status WHERE kind = 'worker'}, 'no worker');
 $node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
 wait_for($node, 'one', q{SELECT state = 'queued' FROM kpi.worker_status WHERE kind = 'worker'}, 'there is work for none');
+$node->safe_psql('one', q{UPDATE kpi_internal.source_state SET as_of = as_of - interval '2 min'});
+is($node->safe_psql('one', q{SELECT severity, object FROM kpi.health() WHERE problem = 'behind'}), 'error|source "deals"', 'and the numbers are behind');
 $node->safe_psql('postgres', q{ALTER SYSTEM RESET kpi.enabled});
 $node->reload;
 count_is($node, 'one', 9, 'kpi.enabled = on');
 my ($status, $stdout, $stderr) = $node->psql('postgres', q{ALTER SYSTEM SET kpi.max_workers = 100});
 like($stderr, qr/invalid value for parameter "kpi.max_workers": 100.*DETAIL:  Launcher and workers need 101 of max_worker_processes, which is 8\.\n.*HINT:  Raise max_worker_processes/s,
 	'more workers than the server can have');
+
+# README has each setting, with its default and who may set it.
+my %who = (user => 'everybody', superuser => 'superusers', sighup => 'server', postmaster => 'server, at start');
+my $documented = join "\n", sort map { join '|', @$_ } map { [ /^\| `(kpi\.\w+)` \| ([^|]+) \| ([^|]+) \|/ ] }
+  grep { /^\| `kpi\.\w+` \|.*(everybody|superusers|server)/ } split /\n/, slurp_file("$FindBin::Bin/../../README.md");
+my $defined = join "\n", sort map { my ($name, $context, $default) = split /\|/, $_, 3; "$name|$default|$who{$context}" }
+  split /\n/, $node->safe_psql('template1', q{SELECT s.name, s.context, CASE WHEN s.unit IS NOT NULL THEN current_setting(s.name) ELSE coalesce(nullif(s.boot_val, ''), 'empty') END
+	FROM pg_settings s WHERE s.name LIKE 'kpi.%' AND s.name <> 'kpi.worker_idle_timeout'
+	UNION ALL SELECT name, context, '5s' FROM pg_settings WHERE name = 'kpi.worker_idle_timeout' AND boot_val = '5000'});
+is($documented, $defined, 'the table of settings in README');
 
 # ---- the extension goes and comes ----
 

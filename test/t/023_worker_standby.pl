@@ -43,6 +43,12 @@ $standby->restart;
 $standby->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
 is($standby->safe_psql('postgres', q{SELECT kind || ' ' || state FROM kpi.worker_status}), 'launcher not preloaded', 'not preloaded');
 is($standby->safe_psql('postgres', q{SELECT pending_deltas FROM kpi.source_status}), 1, 'nobody refreshes');
+is($standby->safe_psql('postgres', q{SELECT severity, object, detail, remedy FROM kpi.health() WHERE problem = 'not_preloaded'}),
+	'warning|library "pg_kpi"|No background worker runs; sources that are refreshed by CALL kpi.refresh() only: 1|Add pg_kpi to shared_preload_libraries '
+	  . 'and restart the server, or say with kpi.set_refresh() or kpi.schedule() that the sources are manual.', 'kpi.health() says what to do');
+$standby->safe_psql('postgres', q{SELECT kpi.set_refresh('deals', 'manual')});
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM kpi.health() WHERE problem = 'not_preloaded'}), 0, 'nothing if nobody expects a worker');
+$standby->safe_psql('postgres', q{SELECT kpi.set_refresh('deals', 'continuous')});
 $standby->safe_psql('postgres', 'CALL kpi.refresh()');
 is($standby->safe_psql('postgres', current()), 't', 'kpi.refresh() does');
 $standby->safe_psql('postgres', q{CREATE DATABASE copy TEMPLATE template1});
