@@ -46,6 +46,13 @@
 #define kpi_my_procno() (MyProcNumber)
 #endif
 
+/* transaction_timeout came with 17. */
+#if PG_VERSION_NUM < 170000
+#define KPI_HAVE_TRANSACTION_TIMEOUT false
+#else
+#define KPI_HAVE_TRANSACTION_TIMEOUT true
+#endif
+
 /* A database whose DROP was interrupted; 15.4 and 16 can have them. */
 #define KPI_DATABASE_IS_INVALID(form) ((form)->datconnlimit == -2)
 

@@ -708,6 +708,8 @@ kpi_worker_main(Datum arg)
 	/* What is the default for sessions of this database may stop a refresh. */
 	set_option("default_transaction_isolation", "read committed");
 	set_option("default_transaction_read_only", "off");
+	if (KPI_HAVE_TRANSACTION_TIMEOUT)
+		set_option("transaction_timeout", "0");
 	set_option("synchronous_commit", "off");
 	/* Our tables are small and not analyzed when it matters most: at first. */
 	set_option("jit", "off");
