@@ -74,6 +74,12 @@ CALL kpi.refresh('a_deals');
 GRANT TRIGGER ON author_test.deals TO regress_author;
 SELECT kpi.resume('a_deals');
 
+-- The role has another name.
+ALTER ROLE regress_author RENAME TO regress_author_2;
+CALL kpi.refresh('a_deals');
+ALTER ROLE regress_author_2 RENAME TO regress_author;
+SELECT kpi.resume('a_deals');
+
 -- The role is dropped.  Writes go on, and nothing runs.
 CALL author_test.unrole();
 TRUNCATE author_test.seen;

@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "engine.h"
+#include "miscadmin.h"
 #include "notify.h"
 #include "project.h"
 #include "security.h"
@@ -55,8 +56,14 @@ static void
 check_rights(KpiRun *run, KpiState *state)
 {
 	Oid			author = get_role_oid(run->source->author, true);
+	char	   *now = OidIsValid(run->source->author_oid) ?
+		GetUserNameFromId(run->source->author_oid, true) : NULL;
 
-	if (!OidIsValid(author))
+	if (now != NULL && strcmp(now, run->source->author) != 0)
+		set_suspend(state, psprintf("role \"%s\", the author of the source, was renamed to \"%s\"",
+									run->source->author, now),
+					"Rename it back, then call kpi.resume(), or drop the source and create it as that role.");
+	else if (!OidIsValid(author))
 		set_suspend(state, psprintf("role \"%s\", the author of the source, does not exist", run->source->author),
 					"Create the role again, then call kpi.resume(), or drop the source and create it as another role.");
 	else if (OidIsValid(run->source->author_oid) && author != run->source->author_oid)
