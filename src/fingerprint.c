@@ -8,7 +8,8 @@
  * those of the refresh before: what a row means may have changed, though
  * neither row nor definition has.  CREATE OR REPLACE of a user's function,
  * ALTER DOMAIN, ALTER TYPE ... RENAME VALUE, a collation of another version
- * and another edition of the time zones do that.
+ * and another edition of the time zones do that.  So does a restore, whose rows
+ * come by none of our functions: time zone and dimensions are looked at, too.
  *
  * A fingerprint is of the contents, not of the catalog's row, so that GRANT or
  * the same definition again change nothing.  It covers the functions that are
@@ -30,6 +31,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "def.h"
 #include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -50,6 +52,7 @@
 #define EXPRESSION_KEY "expression "
 #define LABEL_KEY "label "
 #define ZONE_KEY "time zone "
+#define SOURCE_KEY "source "
 
 struct KpiPrints
 {
@@ -335,26 +338,43 @@ add_hash(KpiPrints *prints, const char *kind, const char *name, uint64 hash)
 	add_entry(prints, kind, name, psprintf(UINT64_FORMAT, hash));
 }
 
-void
-kpi_prints_zone(KpiPrints *prints, const char *name)
-{
-	pg_tz	   *zone = pg_tzset(name);
-
-	if (zone != NULL)
-		add_hash(prints, ZONE_KEY, name, zone_hash(zone));
-}
-
 /* AT TIME ZONE 'Europe/Berlin' */
 static void
 reach_zone(FuncExpr *call, Reached *reached)
 {
 	Const	   *name;
+	pg_tz	   *zone;
 
 	if (call->funcid != F_TIMEZONE_TEXT_TIMESTAMPTZ && call->funcid != F_TIMEZONE_TEXT_TIMESTAMP)
 		return;
 	name = linitial(call->args);
-	if (IsA(name, Const) && !name->constisnull)
-		kpi_prints_zone(reached->prints, TextDatumGetCString(name->constvalue));
+	if (!IsA(name, Const) || name->constisnull)
+		return;
+	zone = pg_tzset(TextDatumGetCString(name->constvalue));
+	if (zone != NULL)
+		add_hash(reached->prints, ZONE_KEY, pg_get_timezone_name(zone), zone_hash(zone));
+}
+
+/*
+ * Our functions raise the epoch of what they change here; a restore with
+ * several jobs brings it when the source may have been built already.
+ */
+void
+kpi_prints_source(KpiPrints *prints, const KpiSource *source)
+{
+	pg_tz	   *zone = pg_tzset(source->time_zone);
+	StringInfoData dimensions;
+
+	if (zone != NULL)
+		add_entry(prints, SOURCE_KEY, "time zone",
+				  psprintf("%s " UINT64_FORMAT, source->time_zone, zone_hash(zone)));
+	initStringInfo(&dimensions);
+	for (int i = 0; i < source->ndims; i++)
+	{
+		append_text(&dimensions, source->dim_names[i]);
+		append_text(&dimensions, source->dim_exprs[i]);
+	}
+	add_hash(prints, SOURCE_KEY, "dimensions", hash_of(&dimensions));
 }
 
 /* ---- the whole ---- */

@@ -12,6 +12,8 @@
 
 #include "nodes/nodes.h"
 
+struct KpiSource;
+
 /* The fingerprints of a source, collected while its expressions compile. */
 typedef struct KpiPrints KpiPrints;
 
@@ -21,8 +23,8 @@ extern KpiPrints *kpi_prints_create(void);
 /* Adds what an expression reaches, as it was parsed and as it was compiled. */
 extern void kpi_prints_expression(KpiPrints *prints, const char *text, Node *parsed, Node *compiled);
 
-/* Adds a time zone; an unknown name adds nothing. */
-extern void kpi_prints_zone(KpiPrints *prints, const char *name);
+/* Adds what all expressions of a source share. */
+extern void kpi_prints_source(KpiPrints *prints, const struct KpiSource *source);
 
 /* One text value per key (jsonb), in the current memory context. */
 extern Datum kpi_prints_jsonb(KpiPrints *prints);

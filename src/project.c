@@ -338,7 +338,7 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, K
 		proj->econtext = CreateStandaloneExprContext();
 		kpi_zone_open(&proj->zone, source->time_zone);
 		if (prints != NULL)
-			kpi_prints_zone(prints, source->time_zone);
+			kpi_prints_source(prints, source);
 		proj->author = kpi_source_author(source);
 		kpi_user_switch(&user, proj->author);
 		compile_all(proj, source, leaf, prints);

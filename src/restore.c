@@ -26,6 +26,7 @@
 
 PG_FUNCTION_INFO_V1(kpi_restore_builtin);
 PG_FUNCTION_INFO_V1(kpi_check_reference);
+PG_FUNCTION_INFO_V1(kpi_restore_org);
 
 /* While kpi_restore_builtin() writes what a dump says. */
 static bool restoring = false;
@@ -155,5 +156,26 @@ kpi_check_reference(PG_FUNCTION_ARGS)
 				 errhint("It was dropped at the same time: try again.")));
 	kpi_spi_end(&spi);
 
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * AFTER INSERT STATEMENT trigger of the tables of teams and people
+ * (kpi_internal.restore_org()): a dump's rows come after a refresh may have
+ * computed without them, as our own functions raise the stamp and COPY does not.
+ */
+Datum
+kpi_restore_org(PG_FUNCTION_ARGS)
+{
+	KpiSpi		spi;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "kpi_internal.restore_org() must be called as a trigger");
+	if (restoring || InLocalUserIdChange())
+		return PointerGetDatum(NULL);
+	check_our_table(((TriggerData *) fcinfo->context)->tg_relation);
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.stamp SET org = org + 1 WHERE id = 1", 0);
+	kpi_spi_end(&spi);
 	return PointerGetDatum(NULL);
 }

@@ -37,3 +37,17 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- With several jobs, teams and people may come when a worker has already
+-- refreshed: the next refresh must see them.
+CREATE FUNCTION kpi_internal.restore_org() RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_restore_org' LANGUAGE C;
+
+CREATE TRIGGER restore_org AFTER INSERT ON kpi.team
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
+CREATE TRIGGER restore_org AFTER INSERT ON kpi.team_parent
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
+CREATE TRIGGER restore_org AFTER INSERT ON kpi.member
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
+CREATE TRIGGER restore_org AFTER INSERT ON kpi.membership
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
