@@ -552,8 +552,6 @@ time_to_wait(TimestampTz now)
 
 		if (!OidIsValid(slot_database(i)))
 			continue;
-		if (pg_atomic_read_u32(&kpi_shared->slots[i].state) == KPI_WORKER_STARTING)
-			until = Min(until, TimestampTzPlusMilliseconds(now, START_TIMEOUT_MS));
 		if (is_running(i))
 			continue;
 		due = Max(has_wakes(i) ? now : slot_due(i), attendances[i].not_before);

@@ -114,12 +114,13 @@ kpi_waiters_serve(TimestampTz now)
 		MemoryContextDelete(context);
 }
 
+/* A worker that is starting tells nobody when it begins to work. */
 TimestampTz
 kpi_waiters_next_look(TimestampTz now)
 {
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
-		if (pg_atomic_read_u32(&kpi_shared->slots[i].state) == KPI_WORKER_AWAKE)
+		if (pg_atomic_read_u32(&kpi_shared->slots[i].state) != KPI_WORKER_NONE)
 			return TimestampTzPlusMilliseconds(now, LONG_REFRESH_MS);
 	}
 	return DT_NOEND;
