@@ -15,6 +15,7 @@
 #include "apply_run.h"
 #include "apply_state.h"
 #include "engine.h"
+#include "failure.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -35,28 +36,6 @@ source_argument(FunctionCallInfo fcinfo)
 	return kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
-/* CALL kpi.refresh(source text DEFAULT NULL) */
-Datum
-kpi_refresh(PG_FUNCTION_ARGS)
-{
-	List	   *sources = kpi_lock_sources(source_argument(fcinfo));
-	ListCell   *lc;
-
-	if (!PG_ARGISNULL(0))
-	{
-		kpi_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
-		(void) kpi_run_source(linitial_int(sources), KPI_RUN_REFRESH, NULL);
-		PG_RETURN_VOID();
-	}
-	foreach(lc, sources)
-	{
-		if (!kpi_source_is_paused(lfirst_int(lc)))
-			(void) kpi_run_source(lfirst_int(lc), KPI_RUN_REFRESH, NULL);
-	}
-	kpi_progress_notify_days();
-	PG_RETURN_VOID();
-}
-
 /* A name by id, or the id itself where the row is gone. */
 static char *
 name_of(const char *sql, int32 id)
@@ -73,6 +52,45 @@ name_of(const char *sql, int32 id)
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 	return name ? name : psprintf("#%d", id);
+}
+
+/* One source's error holds no other source back. */
+static void
+refresh_one_of_many(int32 source_id)
+{
+	ErrorData  *error = kpi_refresh_caught(source_id);
+
+	if (error == NULL)
+		return;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("refresh of source \"%s\" failed: %s",
+					name_of("SELECT name FROM kpi.source WHERE id = $1", source_id), error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0));
+	FreeErrorData(error);
+}
+
+/* CALL kpi.refresh(source text DEFAULT NULL) */
+Datum
+kpi_refresh(PG_FUNCTION_ARGS)
+{
+	List	   *sources = kpi_lock_sources(source_argument(fcinfo));
+	ListCell   *lc;
+
+	if (!PG_ARGISNULL(0))
+	{
+		kpi_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		(void) kpi_run_source(linitial_int(sources), KPI_RUN_REFRESH, NULL);
+		PG_RETURN_VOID();
+	}
+	foreach(lc, sources)
+	{
+		if (!kpi_source_is_paused(lfirst_int(lc)))
+			refresh_one_of_many(lfirst_int(lc));
+	}
+	kpi_progress_notify_days();
+	PG_RETURN_VOID();
 }
 
 /* 'team emea', 'member alice', 'owner 42', as people know them. */

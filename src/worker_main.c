@@ -29,8 +29,8 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "due.h"
+#include "failure.h"
 #include "guc.h"
-#include "log.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "pgstat.h"
@@ -225,14 +225,6 @@ run_transaction(void (*body) (void))
 	return worker.error == NULL;
 }
 
-/* Somebody held what was needed; nothing is wrong. */
-static bool
-is_conflict(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
-}
-
 /* ---- what is due ---- */
 
 static void
@@ -267,7 +259,7 @@ begin_day(void)
 static void
 begin_day_failed(void)
 {
-	if (!is_conflict(worker.error) && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+	if (!kpi_failure_is_conflict(worker.error) && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		ereport(LOG,
 				(errcode(worker.error->sqlerrcode),
 				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
@@ -362,33 +354,7 @@ static void
 note_failure(void)
 {
 	const ErrorData *error = worker.failure;
-	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
-	TimestampTz now = kpi_now();
-	int			failures = 1;
-	bool		known = false;
-	KpiSpi		spi;
-
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT failures, last_sqlstate = $2 AND last_error = $3"
-					 " FROM kpi_internal.source_state WHERE source_id = $1",
-					 3, KPI_INT4(worker.source->id), KPI_TEXT(sqlstate), KPI_TEXT(error->message)) > 0)
-	{
-		failures += kpi_spi_int4(0, 1);
-		known = kpi_spi_bool(0, 2);
-	}
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s"
-				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try)"
-				 " SELECT id, 'building', $2, $3, $4, $5, $6 FROM kpi.source WHERE id = $1"
-				 " ON CONFLICT (source_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
-				 " last_sqlstate = EXCLUDED.last_sqlstate, failures = EXCLUDED.failures,"
-				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),"
-				 " next_try = EXCLUDED.next_try",
-				 6, KPI_INT4(worker.source->id), KPI_TEXT(error->message), KPI_TEXT(sqlstate),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_due_retry(now, failures))));
-	kpi_spi_end(&spi);
-	kpi_log_failure(worker.source->id, worker.started,
-					(GetCurrentTimestamp() - worker.started) / 1000.0, sqlstate, error->message);
+	bool		known = kpi_failure_note(worker.source->id, worker.started, error);
 
 	ereport(known ? DEBUG1 : LOG,
 			(errcode(error->sqlerrcode),
@@ -411,7 +377,7 @@ source_failed(void)
 		worker.leaving = true;
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
 		give_way(waiter);
-	else if (is_conflict(worker.failure) || !run_transaction(note_failure))
+	else if (kpi_failure_is_conflict(worker.failure) || !run_transaction(note_failure))
 		wait_for_lock();
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
@@ -541,7 +507,7 @@ work(TimestampTz turn_started)
 		begin_day_failed();
 	if (!run_transaction(look))
 	{
-		if (is_conflict(worker.error))
+		if (kpi_failure_is_conflict(worker.error))
 			return true;
 		if (worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
 			return false;

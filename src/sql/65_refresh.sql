@@ -4,7 +4,7 @@ CREATE PROCEDURE kpi.refresh(source text DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'kpi_refresh';
 COMMENT ON PROCEDURE kpi.refresh(text) IS
-'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts. Works inside a transaction of isolation level read committed and sees its own changes. Errors: source unknown or paused; another isolation level';
+'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. Errors: source unknown or paused; another isolation level';
 
 CREATE FUNCTION kpi.verify(source text DEFAULT NULL)
 RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, period_start date,

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.c
+ *	  Errors that end a refresh: caught, and noted in the source's state.
+ *
+ * Called by the worker, which refreshes each source in a transaction of its
+ * own, and by CALL kpi.refresh() of all sources, which has only one: there
+ * each source has a subtransaction.  Either way one source's error holds no
+ * other source back, and kpi.source_status and kpi.health() show it until the
+ * source is refreshed.
+ *
+ * Locks: the caller holds the source's, for the second.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "apply_run.h"
+#include "catalog/pg_type.h"
+#include "due.h"
+#include "failure.h"
+#include "guc.h"
+#include "log.h"
+#include "spi.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+bool
+kpi_failure_is_conflict(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+bool
+kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
+{
+	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	TimestampTz now = kpi_now();
+	int			failures = 1;
+	bool		known = false;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT failures, last_sqlstate = $2 AND last_error = $3"
+					 " FROM kpi_internal.source_state WHERE source_id = $1",
+					 3, KPI_INT4(source_id), KPI_TEXT(sqlstate), KPI_TEXT(error->message)) > 0)
+	{
+		failures += kpi_spi_int4(0, 1);
+		known = kpi_spi_bool(0, 2);
+	}
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s"
+				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try)"
+				 " SELECT id, 'building', $2, $3, $4, $5, $6 FROM kpi.source WHERE id = $1"
+				 " ON CONFLICT (source_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
+				 " last_sqlstate = EXCLUDED.last_sqlstate, failures = EXCLUDED.failures,"
+				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),"
+				 " next_try = EXCLUDED.next_try",
+				 6, KPI_INT4(source_id), KPI_TEXT(error->message), KPI_TEXT(sqlstate),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_due_retry(now, failures))));
+	kpi_spi_end(&spi);
+	kpi_log_failure(source_id, started, (GetCurrentTimestamp() - started) / 1000.0,
+					sqlstate, error->message);
+	return known;
+}
+
+/* Cancelled, or the session is to end. */
+static bool
+must_stop(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+ErrorData *
+kpi_refresh_caught(int32 source_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorData  *volatile failure = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		(void) kpi_run_source(source_id, KPI_RUN_REFRESH, NULL);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		failure = CopyErrorData();
+		if (must_stop(failure))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	if (failure != NULL && !kpi_failure_is_conflict(failure))
+		(void) kpi_failure_note(source_id, started, failure);
+	return failure;
+}

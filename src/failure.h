@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.h
+ *	  Errors that end a refresh.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_FAILURE_H
+#define KPI_FAILURE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* Somebody held what was needed; nothing is wrong with the source. */
+extern bool kpi_failure_is_conflict(const ErrorData *error);
+
+/*
+ * Notes the error in the source's state, with when to try again, and in
+ * kpi.refresh_log.  The refresh, begun then, has been rolled back.  True: the
+ * last refresh failed by the same error.
+ */
+extern bool kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error);
+
+/*
+ * Refreshes a source in a subtransaction.  An error, unless the session is to
+ * stop what it does, is noted and returned; else NULL.
+ */
+extern ErrorData *kpi_refresh_caught(int32 source_id);
+
+#endif							/* KPI_FAILURE_H */
