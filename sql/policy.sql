@@ -192,6 +192,7 @@ SET ROLE regress_kpi_monitor;
 SELECT source, status, capture_tables, facts_ignored, pending_deltas, oldest_pending_seconds FROM kpi.source_status ORDER BY source;
 SELECT count(*) > 0 AS logged FROM kpi.refresh_log;
 SELECT count(*) >= 0 AS healthy FROM kpi.health();
+SELECT count(*) > 0 AS seen FROM kpi.worker_status;
 SELECT count(*) FROM kpi.kpi_value;
 CALL kpi.refresh();
 RESET ROLE;

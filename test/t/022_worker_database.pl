@@ -88,6 +88,10 @@ wait_for($node, 'a', q{SELECT count(*) = 0 FROM kpi.worker_status WHERE database
 $node->safe_psql('a', q{SELECT kpi.alter_source('deals', owner => 'owner')});
 exact($node, 'a', 'a at the end');
 
+# A new database is asked whether it has the extension, just when it goes.
+$node->safe_psql('postgres', 'CREATE DATABASE brief; DROP DATABASE brief') for 1 .. 4;
+unlike(slurp_file($node->logfile), qr/ERROR:  canceling/, 'a worker that has to leave is no error');
+
 # ---- three databases and one worker ----
 
 $node->append_conf('postgresql.conf', 'kpi.max_workers = 1');
