@@ -30,7 +30,7 @@ ifneq ($(PGXS),)
 include $(PGXS)
 else
 all install installcheck clean:
-	@echo 'No PostgreSQL to build for: install its development package (Debian: postgresql-server-dev-15)' >&2
+	@echo 'No PostgreSQL to build for: install its development package (Debian 12: postgresql-server-dev-15)' >&2
 	@echo 'or name its pg_config: make PG_CONFIG=/path/to/pg_config' >&2
 	@false
 endif

@@ -5,11 +5,11 @@
 # Settings, all optional, from the environment:
 #	PG_CONFIG	the PostgreSQL to use; it must be complete (server and headers).
 #				Unset: the newest supported one that is installed, and if there
-#				is none, Debian's.
+#				is none, the newest that has packages.
 #	MAKEFLAGS	as make sets it, so "make test with_llvm=no" reaches the build.
 
 # Newest first. One that is not listed is not tested.
-KPI_SUPPORTED='15'
+KPI_SUPPORTED='18 17 16 15'
 
 KPI_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
@@ -81,12 +81,39 @@ kpi_find_pg_config()
 	return 1
 }
 
+kpi_need_debian()
+{
+	command -v dpkg-query >/dev/null || kpi_fail \
+		"only Debian is set up automatically: install make, gcc, perl with IPC::Run and PostgreSQL with its headers, and set PG_CONFIG"
+}
+
+# Once is enough.
+kpi_update_packages()
+{
+	[ -z "${kpi_updated:-}" ] || return 0
+	kpi_as_root apt-get update -qq </dev/null
+	kpi_updated=1
+}
+
+# Prints the newest supported version that has packages.
+kpi_packaged_version()
+{
+	local version
+
+	for version in $KPI_SUPPORTED; do
+		if apt-cache show "postgresql-server-dev-$version" >/dev/null 2>&1; then
+			printf '%s\n' "$version"
+			return 0
+		fi
+	done
+	return 1
+}
+
 kpi_install_packages()
 {
 	local package missing=()
 
-	command -v dpkg-query >/dev/null || kpi_fail \
-		"only Debian is set up automatically: install make, gcc, perl with IPC::Run and PostgreSQL with its headers, and set PG_CONFIG"
+	kpi_need_debian
 	for package in "$@"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
 			missing+=("$package")
@@ -94,7 +121,7 @@ kpi_install_packages()
 	[ ${#missing[@]} -gt 0 ] || return 0
 
 	kpi_say "installing ${missing[*]}"
-	kpi_as_root apt-get update -qq </dev/null
+	kpi_update_packages
 	kpi_as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 }
@@ -102,7 +129,7 @@ kpi_install_packages()
 # Sets PG_CONFIG and KPI_BINDIR, installing what is missing.
 kpi_setup()
 {
-	local tool newest=${KPI_SUPPORTED%% *} packages=()
+	local tool version packages=()
 
 	for tool in make gcc perl ps; do
 		command -v $tool >/dev/null || packages=(build-essential perl procps)
@@ -113,7 +140,10 @@ kpi_setup()
 		PG_CONFIG=$(command -v "$PG_CONFIG") || kpi_fail "PG_CONFIG names no program"
 		kpi_complete "$PG_CONFIG" || kpi_fail "the PostgreSQL of $PG_CONFIG has no server or no headers"
 	elif ! kpi_find_pg_config; then
-		packages+=("postgresql-$newest" "postgresql-server-dev-$newest")
+		kpi_need_debian
+		kpi_update_packages
+		version=$(kpi_packaged_version) || kpi_fail "no package of a supported PostgreSQL ($KPI_SUPPORTED)"
+		packages+=("postgresql-$version" "postgresql-server-dev-$version")
 	fi
 	if [ ${#packages[@]} -gt 0 ]; then
 		kpi_install_packages "${packages[@]}"
