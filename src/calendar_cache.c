@@ -166,7 +166,8 @@ read_holidays(CalendarCache *new, Relation rel)
 /*
  * Loads into a new context and only then lets go of the old one, so that an
  * error leaves nothing half done.  An invalidation that arrives while loading
- * leaves the result a generation behind, so it is read again.
+ * leaves the result a generation behind: it is as of a moment within the call,
+ * and the next call reads it again.  Reading until none arrives might not end.
  */
 static void
 cache_load(void)
@@ -207,7 +208,7 @@ cache_ensure(void)
 		CacheRegisterRelcacheCallback(cache_callback, (Datum) 0);
 		callback_registered = true;
 	}
-	while (cache == NULL || cache->generation != generation)
+	if (cache == NULL || cache->generation != generation)
 		cache_load();
 }
 

@@ -161,7 +161,8 @@ read_places(TeamCache *new, Relation rel)
 /*
  * Loads into a new context and only then lets go of the old one, so that an
  * error leaves nothing half done.  An invalidation that arrives while loading
- * leaves the result a generation behind, so it is read again.
+ * leaves the result a generation behind: it is as of a moment within the call,
+ * and the next call reads it again.  Reading until none arrives might not end.
  */
 static void
 cache_load(void)
@@ -202,7 +203,7 @@ kpi_team_find(int32 id)
 		CacheRegisterRelcacheCallback(cache_callback, (Datum) 0);
 		callback_registered = true;
 	}
-	while (cache == NULL || cache->generation != generation)
+	if (cache == NULL || cache->generation != generation)
 		cache_load();
 	return find_team(cache, id);
 }
