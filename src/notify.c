@@ -31,6 +31,7 @@
 #include "spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/json.h"
 
 /* Numbers longer than this are left out. */
@@ -148,64 +149,109 @@ notify_found(void)
 		notify_goals(ids);
 }
 
-static KpiParam
-int4_array(const KpiValueKey *keys, int n, int32 (*column) (const KpiValueKey *key), Oid element)
+/* Where the value stands that a goal is measured by. */
+typedef struct GoalPlace
 {
-	Datum	   *values = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
-	ArrayType  *array;
+	int32		kpi_id;
+	int32		team_id;		/* or 0 */
+	int32		member_id;		/* or 0 */
+	DateADT		start;
+} GoalPlace;
 
-	for (int i = 0; i < n; i++)
-		values[i] = Int32GetDatum(column(&keys[i]));
-	array = construct_array(values, n, element, sizeof(int32), true, TYPALIGN_INT);
-	pfree(values);
-	return KPI_VALUE(element == DATEOID ? DATEARRAYOID : INT4ARRAYOID, PointerGetDatum(array));
+typedef struct PlaceEntry
+{
+	GoalPlace	place;
+	bool		changed;
+} PlaceEntry;
+
+static Datum
+int4_array(Bitmapset *members)
+{
+	Datum	   *values = palloc(bms_num_members(members) * sizeof(Datum));
+	int			n = 0;
+	int			member = -1;
+
+	while ((member = bms_next_member(members, member)) >= 0)
+		values[n++] = Int32GetDatum(member);
+	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-static int32
-key_kpi(const KpiValueKey *key)
+/* Goals of the KPIs and the years that the run has changed: more than needed. */
+static uint64
+find_goals(const KpiRun *run)
 {
-	return key->kpi_id;
+	Bitmapset  *kpi_ids = NULL;
+	DateADT		first = DATEVAL_NOEND;
+	DateADT		last = DATEVAL_NOBEGIN;
+
+	for (int i = 0; i < run->nchanged; i++)
+	{
+		if (i == 0 || run->changed[i].kpi_id != run->changed[i - 1].kpi_id)
+			kpi_ids = bms_add_member(kpi_ids, run->changed[i].kpi_id);
+		first = Min(first, run->changed[i].start);
+		last = Max(last, run->changed[i].start);
+	}
+	return kpi_spi_exec("SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.period_start FROM kpi.goal g"
+						" WHERE g.kpi_id = ANY ($1) AND g.period_start BETWEEN $2 AND $3 ORDER BY g.id",
+						3, KPI_VALUE(INT4ARRAYOID, int4_array(kpi_ids)),
+						KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));
 }
 
-static int32
-key_team(const KpiValueKey *key)
+static PlaceEntry *
+enter_goal(HTAB *places, uint64 r)
 {
-	return key->team_id;
+	GoalPlace	place = {kpi_spi_int4(r, 2), kpi_spi_int4(r, 3), kpi_spi_int4(r, 4), kpi_spi_int4(r, 5)};
+	bool		found;
+	PlaceEntry *entry = hash_search(places, &place, HASH_ENTER, &found);
+
+	if (!found)
+		entry->changed = false;
+	return entry;
 }
 
-static int32
-key_member(const KpiValueKey *key)
+/* Of the goals just found, those a value of which has changed. */
+static void
+notify_changed(const KpiRun *run, uint64 ngoals)
 {
-	return key->member_id;
-}
+	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),.hcxt = CurrentMemoryContext};
+	HTAB	   *places = hash_create("kpi goals", ngoals, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Datum	   *ids = palloc_extended(ngoals * sizeof(Datum), MCXT_ALLOC_HUGE);
+	int			n = 0;
 
-static int32
-key_start(const KpiValueKey *key)
-{
-	return key->start;
+	for (uint64 r = 0; r < ngoals; r++)
+		(void) enter_goal(places, r);
+	for (int i = 0; i < run->nchanged; i++)
+	{
+		const KpiValueKey *key = &run->changed[i];
+		GoalPlace	place = {key->kpi_id, key->team_id, key->member_id, key->start};
+		PlaceEntry *entry = hash_search(places, &place, HASH_FIND, NULL);
+
+		if (entry)
+			entry->changed = true;
+	}
+	for (uint64 r = 0; r < ngoals; r++)
+	{
+		if (enter_goal(places, r)->changed)
+			ids[n++] = Int64GetDatum(kpi_spi_int8(r, 1));
+	}
+	if (n > 0)
+		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
 }
 
 void
 kpi_progress_notify_run(const KpiRun *run)
 {
-	int			n = run->nchanged;
 	KpiSpi		spi;
+	uint64		ngoals;
 
 	if (run->all_changed)
 		kpi_progress_notify_source(run->source->id);
-	else if (n > 0)
+	else if (run->nchanged > 0)
 	{
 		kpi_spi_begin(&spi);
-		kpi_spi_exec("SELECT pg_catalog.array_agg(DISTINCT g.id)"
-					 " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2),"
-					 " pg_catalog.unnest($3), pg_catalog.unnest($4)) AS c (kpi_id, team_id, member_id, start)"
-					 " JOIN kpi.goal g ON g.kpi_id = c.kpi_id AND g.period_start = c.start"
-					 " AND coalesce(g.team_id, 0) = c.team_id AND coalesce(g.member_id, 0) = c.member_id",
-					 4, int4_array(run->changed, n, key_kpi, INT4OID),
-					 int4_array(run->changed, n, key_team, INT4OID),
-					 int4_array(run->changed, n, key_member, INT4OID),
-					 int4_array(run->changed, n, key_start, DATEOID));
-		notify_found();
+		ngoals = find_goals(run);
+		if (ngoals > 0)
+			notify_changed(run, ngoals);
 		kpi_spi_end(&spi);
 	}
 }

@@ -19,6 +19,7 @@ CREATE TABLE kpi.goal (
     UNIQUE NULLS NOT DISTINCT (plan, kpi_id, team_id, member_id, dimension, dimension_value, grain, period_start)
 );
 CREATE INDEX ON kpi.goal (kpi_id, period);
+CREATE INDEX ON kpi.goal (kpi_id, period_start);
 CREATE INDEX ON kpi.goal (team_id);
 CREATE INDEX ON kpi.goal (member_id);
 CREATE INDEX ON kpi.goal (name);
