@@ -364,7 +364,11 @@ kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const Kpi
 		return;
 
 	(void) key_datums(values, key, keys, nulls);
-	found = kpi_store_seek(table->put, 4 + table->ndim_columns, keys, nulls);
+	/*
+	 * Of a member there is little of each grain, so all are passed at once:
+	 * month, quarter and year are in this order as text, too.
+	 */
+	found = kpi_store_seek(table->put, (key->member_id != 0 ? 3 : 4) + table->ndim_columns, keys, nulls);
 	if (found)
 	{
 		read_value(table, table->put->found, &stored);

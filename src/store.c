@@ -203,6 +203,20 @@ kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls)
 /* Entries to step over before a descent from the root is cheaper. */
 #define SEEK_STEPS 16
 
+/* Values of a type that kpi_store_seek() allows after the prefix. */
+static int
+compare_values(Datum a, Datum b, bool is_text)
+{
+	const text *x = (const text *) DatumGetPointer(a);
+	const text *y = (const text *) DatumGetPointer(b);
+	int			order;
+
+	if (!is_text)
+		return (DatumGetInt32(a) > DatumGetInt32(b)) - (DatumGetInt32(a) < DatumGetInt32(b));
+	order = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(VARSIZE_ANY_EXHDR(x), VARSIZE_ANY_EXHDR(y)));
+	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(x) - (int) VARSIZE_ANY_EXHDR(y);
+}
+
 /* The entry the scan stands on against the wanted key, after the prefix. */
 static int
 compare_entry(KpiStore *store, int nprefix, const Datum *keys)
@@ -210,12 +224,11 @@ compare_entry(KpiStore *store, int nprefix, const Datum *keys)
 	for (int i = nprefix; i < store->nkeys; i++)
 	{
 		bool		isnull;
-		int32		entry = DatumGetInt32(index_getattr(store->scan->xs_itup, i + 1,
-														store->scan->xs_itupdesc, &isnull));
-		int32		wanted = DatumGetInt32(keys[i]);
+		Datum		entry = index_getattr(store->scan->xs_itup, i + 1, store->scan->xs_itupdesc, &isnull);
+		int			order = compare_values(entry, keys[i], store->key_collation[i] != InvalidOid);
 
-		if (entry != wanted)
-			return entry < wanted ? -1 : 1;
+		if (order != 0)
+			return order;
 	}
 	return 0;
 }
@@ -223,6 +236,8 @@ compare_entry(KpiStore *store, int nprefix, const Datum *keys)
 static bool
 same_prefix(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
 {
+	if (store->seek_nprefix != nprefix)
+		return false;
 	for (int i = 0; i < nprefix; i++)
 	{
 		if (store->seek_nulls[i] != (nulls != NULL && nulls[i]))
@@ -250,8 +265,9 @@ seek_descend(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
 		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i], isnull);
 
 		/* The prefix outlives the caller's values: compared with the next. */
-		if (!store->seek_nulls[i] && !att->attbyval && store->seeking)
+		if (!att->attbyval && store->seek_prefix[i] != (Datum) 0)
 			pfree(DatumGetPointer(store->seek_prefix[i]));
+		store->seek_prefix[i] = (Datum) 0;
 		store->seek_nulls[i] = isnull;
 		if (!isnull)
 		{
@@ -263,6 +279,7 @@ seek_descend(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
 	}
 	init_key(store, &scan_keys[nprefix], nprefix, BTGreaterEqualStrategyNumber, keys[nprefix], false);
 	start_scan(store, scan_keys, nprefix + 1, true);
+	store->seek_nprefix = nprefix;
 	store->seek_entry = false;
 }
 

@@ -35,6 +35,7 @@ typedef struct KpiStore
 	int			scan_nkeys;
 	bool		seeking;		/* the scan is kpi_store_seek()'s */
 	bool		seek_entry;		/* it stands on an entry not yet passed */
+	int			seek_nprefix;
 	Datum		seek_prefix[KPI_STORE_MAX_KEYS];
 	bool		seek_nulls[KPI_STORE_MAX_KEYS];
 	TupleTableSlot *found;		/* the row kpi_store_find()/next() returned */
@@ -59,9 +60,9 @@ extern bool kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls
 
 /*
  * The same for keys asked for in ascending order within each prefix of
- * nprefix columns; the columns after the prefix are of type int4 or date, and
- * not null.  Goes on from the last position when the row is near.  Nothing
- * else may use the store's scan in between.
+ * nprefix columns; the columns after the prefix are of type int4, date or text
+ * of collation "C", and not null.  Goes on from the last position when the
+ * row is near.  Nothing else may use the store's scan in between.
  */
 extern bool kpi_store_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls);
 
