@@ -23,22 +23,8 @@
 /* User-level advisory locks have 1 or 2 here. */
 #define KPI_LOCK_CLASS 0x4B50
 
-/* Sources joined to $1 by formulas, directly or over others, $1 included. */
-#define JOINED_SOURCES \
-	"WITH RECURSIVE leaf (root, input) AS (" \
-	" SELECT kpi_id, input_kpi_id FROM kpi_internal.formula_input" \
-	" UNION SELECT l.root, i.input_kpi_id FROM leaf l JOIN kpi_internal.formula_input i ON i.kpi_id = l.input)," \
-	" link (root, source_id) AS (" \
-	" SELECT DISTINCT l.root, k.source_id FROM leaf l JOIN kpi.kpi k ON k.id = l.input WHERE k.kind = 'measure')," \
-	" joined (source_id) AS (" \
-	" SELECT $1 UNION SELECT b.source_id FROM joined j" \
-	" JOIN link a ON a.source_id = j.source_id JOIN link b ON b.root = a.root)" \
-	" SELECT source_id FROM joined ORDER BY 1"
-
-#define ALL_SOURCES "SELECT id FROM kpi.source WHERE $1 = 0 ORDER BY 1"
-
 static List *
-sources_to_lock(int32 source_id)
+all_sources(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *ids = NIL;
@@ -46,13 +32,66 @@ sources_to_lock(int32 source_id)
 	uint64		rows;
 
 	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(source_id == 0 ? ALL_SOURCES : JOINED_SOURCES, 1, KPI_INT4(source_id));
+	rows = kpi_spi_exec("SELECT id FROM kpi.source ORDER BY id", 0);
 	MemoryContextSwitchTo(caller);
 	for (uint64 r = 0; r < rows; r++)
 		ids = lappend_int(ids, kpi_spi_int4(r, 1));
 	kpi_spi_end(&spi);
-	MemoryContextSwitchTo(caller);
 	return ids;
+}
+
+/*
+ * Sources joined to one by formulas, directly or over others, itself included.
+ * Formulas are few, so their inputs are passed through until nothing is added:
+ * a recursive query makes room for far more before it starts.
+ */
+static List *
+joined_sources(int32 source_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Bitmapset  *sources = bms_make_singleton(source_id);
+	Bitmapset  *kpis = NULL;
+	List	   *ids = NIL;
+	bool		added = true;
+	int			id = -1;
+	KpiSpi		spi;
+	uint64		rows;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec("SELECT i.kpi_id, i.input_kpi_id, k.source_id FROM kpi_internal.formula_input i"
+						" JOIN kpi.kpi k ON k.id = i.input_kpi_id", 0);
+	MemoryContextSwitchTo(caller);
+	while (added)
+	{
+		added = false;
+		for (uint64 r = 0; r < rows; r++)
+		{
+			int32		formula = kpi_spi_int4(r, 1);
+			int32		input = kpi_spi_int4(r, 2);
+			int32		source = kpi_spi_int4(r, 3);	/* 0: a formula */
+
+			if (bms_is_member(formula, kpis) && bms_is_member(input, kpis))
+				continue;
+			if (!bms_is_member(formula, kpis) && !bms_is_member(input, kpis) && !bms_is_member(source, sources))
+				continue;
+			kpis = bms_add_member(bms_add_member(kpis, formula), input);
+			if (source != 0)
+				sources = bms_add_member(sources, source);
+			added = true;
+		}
+	}
+	kpi_spi_end(&spi);
+
+	while ((id = bms_next_member(sources, id)) >= 0)
+		ids = lappend_int(ids, id);
+	return ids;
+}
+
+/* In ascending order; 0: all of them. */
+static List *
+sources_to_lock(int32 source_id)
+{
+	return source_id == 0 ? all_sources() : joined_sources(source_id);
 }
 
 static void
@@ -88,7 +127,7 @@ kpi_lock_source(int32 source_id)
 void
 kpi_lock_all_sources(void)
 {
-	List	   *ids = sources_to_lock(0);
+	List	   *ids = all_sources();
 	ListCell   *lc;
 
 	foreach(lc, ids)
