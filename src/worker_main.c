@@ -56,6 +56,14 @@
 #define LOOK_PAUSE_MS 1000
 
 /*
+ * After a pass it rests so many times as long as the pass took, within this
+ * bound: commits gather meanwhile, and of a core it takes a third at most
+ * while passes are short.
+ */
+#define REST_FACTOR 2
+#define MAX_REST_MS 5
+
+/*
  * Waiting for locks: at most this long at first, then longer, and between two
  * tries always so many times as long, so that a source somebody holds takes
  * little of the others' time.
@@ -591,6 +599,19 @@ try_to_leave(uint64 seen)
 	pg_atomic_exchange_u32(&worker.slot->state, KPI_WORKER_AWAKE);
 }
 
+/*
+ * Not for the latch, which each commit sets: who commits then need not wake
+ * this process.  Interrupts wait as long, too.
+ */
+static void
+rest_after(TimestampTz pass_started)
+{
+	long		ms = REST_FACTOR * TimestampDifferenceMilliseconds(pass_started, GetCurrentTimestamp());
+
+	if (pg_atomic_read_u32(&kpi_shared->waiting) == 0)
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_REST_MS), PG_WAIT_EXTENSION);
+}
+
 static void
 work_and_wait(void)
 {
@@ -599,6 +620,7 @@ work_and_wait(void)
 
 	for (;;)
 	{
+		TimestampTz pass_started = GetCurrentTimestamp();
 		uint64		seen;
 		TimestampTz due;
 		TimestampTz leave_at;
@@ -611,6 +633,7 @@ work_and_wait(void)
 		pg_memory_barrier();
 		if (!must_leave() && work(turn_started) && !turn_is_over(turn_started))
 		{
+			rest_after(pass_started);
 			idle_since = GetCurrentTimestamp();
 			continue;
 		}
