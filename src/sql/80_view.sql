@@ -56,24 +56,20 @@ CREATE VIEW kpi_internal.measure_state AS
       LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id;
 
 CREATE VIEW kpi_internal.kpi_state AS
-    SELECT z.kpi_id, coalesce(z.is_complete, false) AS is_complete, z.as_of, z.refreshed_at,
-           kpi_internal.kpi_calendar(z.kpi_id) AS calendar_id,
-           kpi_internal.today(kpi_internal.kpi_calendar(z.kpi_id)) AS today
-      FROM (SELECT k.id AS kpi_id, l.is_complete, l.as_of, l.refreshed_at
-              FROM kpi.kpi k
-              LEFT JOIN kpi_internal.measure_state l ON l.kpi_id = k.id
-             WHERE k.kind = 'measure'
-            UNION ALL
-            SELECT k.id,
-                   pg_catalog.bool_and(l.is_complete)
-                       AND EXISTS (SELECT FROM kpi_internal.formula_built b
-                                    WHERE b.kpi_id = k.id AND b.formula = k.formula)
-                       AND pg_catalog.count(l.kpi_id) = pg_catalog.cardinality(kpi_internal.leaf_kpis(k.id)),
-                   pg_catalog.min(l.as_of), pg_catalog.min(l.refreshed_at)
-              FROM kpi.kpi k
-              LEFT JOIN kpi_internal.measure_state l ON l.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))
-             WHERE k.kind = 'formula'
-             GROUP BY k.id) z;
+    SELECT k.id AS kpi_id,
+           coalesce(l.is_complete AND l.measures = pg_catalog.cardinality(f.ids)
+                    AND (k.formula IS NULL OR EXISTS (SELECT FROM kpi_internal.formula_built b
+                                                       WHERE b.kpi_id = k.id AND b.formula = k.formula)),
+                    false) AS is_complete,
+           l.as_of, l.refreshed_at,
+           kpi_internal.kpi_calendar(k.id) AS calendar_id,
+           kpi_internal.today(kpi_internal.kpi_calendar(k.id)) AS today
+      FROM kpi.kpi k
+     CROSS JOIN LATERAL (SELECT kpi_internal.leaf_kpis(k.id) AS ids OFFSET 0) f
+     CROSS JOIN LATERAL (
+           SELECT pg_catalog.bool_and(m.is_complete) AS is_complete, pg_catalog.count(*) AS measures,
+                  pg_catalog.min(m.as_of) AS as_of, pg_catalog.min(m.refreshed_at) AS refreshed_at
+             FROM kpi_internal.measure_state m WHERE m.kpi_id = ANY (f.ids)) l;
 
 -- The days of teams and members, the weeks of members: one row per measure.
 CREATE VIEW kpi_internal.team_day_cell AS
