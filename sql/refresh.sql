@@ -126,6 +126,11 @@ SELECT kpi.alter_calendar('default', week_start => 'sunday', fiscal_year_start =
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
 SELECT kpi, period, value FROM rf.company WHERE kpi = 'rf_won' AND grain = 'year' ORDER BY period;
+-- a quarter that begins on the same day has another name
+SELECT DISTINCT v.period, d.quarter, v.period_start FROM kpi.kpi_value v
+  JOIN kpi.calendar_day d ON d.calendar_id = 1 AND d.day = v.period_start WHERE v.grain = 'quarter' ORDER BY 3;
+SELECT count(*) FROM kpi.kpi_breakdown v
+  JOIN kpi.calendar_day d ON d.calendar_id = 1 AND d.day = v.period_start WHERE v.grain = 'quarter' AND v.period <> d.quarter;
 SELECT kpi.alter_calendar('default', week_start => 'monday', fiscal_year_start => 1, time_zone => 'Pacific/Kiritimati');
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');

@@ -294,6 +294,18 @@ values_equal(const KpiValue *a, const KpiValue *b)
 		numerics_equal(a->denominator, b->denominator);
 }
 
+/* Another first month of the year names the same quarter otherwise. */
+static bool
+is_named_right(const ValueTable *table, TupleTableSlot *slot, const KpiValueKey *key)
+{
+	const text *stored = DatumGetTextPP(slot->tts_values[6 + table->ndim_columns]);
+	char		name[KPI_PERIOD_NAME_LEN];
+
+	kpi_period_name(key->grain, key->start, kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
+	return VARSIZE_ANY_EXHDR(stored) == strlen(name) &&
+		memcmp(VARDATA_ANY(stored), name, strlen(name)) == 0;
+}
+
 static char *
 value_text(bool exists, const KpiValue *value)
 {
@@ -377,6 +389,8 @@ kpi_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const Kpi
 			(void) hash_search(table->seen, &id, HASH_ENTER, NULL);
 	}
 	same = found == exists && (!found || values_equal(&stored, value));
+	if (same && found && values->all)
+		same = is_named_right(table, table->put->found, key);
 	if (!same)
 	{
 		if (values->report)
