@@ -200,8 +200,11 @@ kpi_store_find(KpiStore *store, const Datum *keys, const bool *nulls)
 
 /* ---- seeking ---- */
 
-/* Entries to step over before a descent from the root is cheaper. */
-#define SEEK_STEPS 16
+/*
+ * Entries to step over before a descent from the root is cheaper, which also
+ * reads the prefix's entries of the page it comes to once more.
+ */
+#define SEEK_STEPS 64
 
 /* Values of a type that kpi_store_seek() allows after the prefix. */
 static int
