@@ -135,7 +135,13 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	"              pg_catalog.format('pg_kpi: %s: ', pg_catalog.current_database()) AS n (prefix)" \
 	"        WHERE c.database = pg_catalog.current_database() AND pg_catalog.starts_with(c.jobname, n.prefix)) j" \
 	" WHERE NOT EXISTS (SELECT FROM kpi.source s WHERE s.name = j.source)" \
-	" ORDER BY j.jobid"
+	" UNION ALL" \
+	" SELECT 'warning', 'schedule', pg_catalog.format('job %s of pg_cron', c.jobid)," \
+	" pg_catalog.format('Its database \"%s\" does not exist any more', c.database)," \
+	" pg_catalog.format('Run SELECT cron.unschedule(%s); where the database was renamed, run kpi.schedule() in it.', c.jobid)" \
+	" FROM cron.job c WHERE pg_catalog.starts_with(c.jobname, 'pg_kpi: ')" \
+	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname::text = c.database)" \
+	" ORDER BY 3"
 
 /* Adds the rows of a query.  $1: workers run, $2: the present moment. */
 static void

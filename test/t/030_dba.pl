@@ -218,6 +218,12 @@ max_worker_processes = 20
 	$cron->safe_psql('other', $here);
 	is($cron->safe_psql('postgres', "SELECT command, database FROM cron.job WHERE jobname = 'pg_kpi: other: Bob''s \"deals\"'"),
 		"$command|other", 'the statement makes the job');
+	$cron->safe_psql('postgres', 'ALTER DATABASE other RENAME TO renamed');
+	like($cron->safe_psql('postgres', q{SELECT detail, remedy FROM kpi.health() WHERE problem = 'schedule'}),
+		qr/^Its database "other" does not exist any more\|Run SELECT cron\.unschedule\(\d+\); where the database was renamed, run kpi\.schedule\(\) in it\.$/,
+		'a database with a schedule is renamed');
+	$cron->safe_psql('postgres', 'ALTER DATABASE renamed RENAME TO other');
+	is($cron->safe_psql('postgres', q{SELECT count(*) FROM kpi.health() WHERE problem = 'schedule'}), '0', 'and back');
 	($there) = error_of($cron, 'other', "SELECT kpi.unschedule($name)") =~ /Run in database "postgres": (.*)/;
 	$cron->safe_psql('postgres', $there);
 	is($cron->safe_psql('postgres', $jobs), "$job|* * * * *|$command|postgres|t", 'and the other one removes it');
