@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "def_org.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "security.h"
@@ -175,7 +176,7 @@ kpi_restore_org(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	check_our_table(((TriggerData *) fcinfo->context)->tg_relation);
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("UPDATE kpi_internal.stamp SET org = org + 1 WHERE id = 1", 0);
+	kpi_org_touch();
 	kpi_spi_end(&spi);
 	return PointerGetDatum(NULL);
 }
