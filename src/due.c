@@ -6,7 +6,7 @@
  * Called by the worker (worker_main.c).  A continuous source is due when the
  * queue has rows of it, or when what it was last refreshed with is not what
  * the definitions say now: measures or formulas that are not built, a changed
- * organisation, another shape of the calendar.  One with an interval is due
+ * organisation, another shape of the calendar, goals in doubt (notify.c).  One with an interval is due
  * when the interval has passed.  All moments are by kpi_now().
  *
  * A source that has no state at all came with a dump.  It waits until the
@@ -54,7 +54,9 @@
 	" OR EXISTS (SELECT FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  WHERE x.source_id = s.id AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b" \
 	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.epoch = x.epoch))" \
-	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ") " \
+	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ")" \
+	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
+	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id) " \
 	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
 	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
 	" AND (t.source_id IS NOT NULL OR (" RESTORED_TRIGGERS ")) " \

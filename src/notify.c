@@ -5,14 +5,18 @@
  *
  * Called wherever a status may change: by the engine when values have changed
  * or a source is suspended, when a goal is altered, and for the goals of a
- * calendar when a day begins in it.  What was announced last is in kpi_internal.goal_status, written
- * in the same transaction as the notification, so each change is announced
- * once, and only if it commits.
+ * calendar when a day begins in it.  What was announced last is in
+ * kpi_internal.goal_status, written in the same transaction as the
+ * notification, so each change is announced once, and only if it commits.
  *
  * A refresh looks at those goals only whose KPI, scope and period it wrote
  * values of; what depends on the date alone waits for the beginning of a day.
  * The first status of a goal is noted and not announced; "incomplete" is not
  * noted as a first one, as nobody has seen a number yet.
+ *
+ * A goal that is made or altered while a refresh has not committed is seen by
+ * neither in the light of the other.  So it stays in doubt until the source is
+ * refreshed again, which waits for that refresh: the source's lock is held.
  *
  * Two transactions that find the same change: the second waits for the
  * first's row, finds its status there, and announces nothing.
@@ -238,12 +242,30 @@ notify_changed(const KpiRun *run, uint64 ngoals)
 		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
 }
 
+/* Within kpi_spi_begin(): goals in doubt that the source's KPIs measure. */
+static void
+notify_doubtful(int32 source_id)
+{
+	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_in_doubt LIMIT 1", 0) == 0)
+		return;
+	kpi_spi_exec("WITH seen AS ("
+				 " DELETE FROM kpi_internal.goal_in_doubt d USING kpi.goal g"
+				 " WHERE g.id = d.goal_id AND kpi_internal.leaf_kpis(g.kpi_id) &&"
+				 "  ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
+				 " RETURNING d.goal_id)"
+				 " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) FROM seen s", 1, KPI_INT4(source_id));
+	notify_found();
+}
+
 void
 kpi_progress_notify_run(const KpiRun *run)
 {
 	KpiSpi		spi;
 	uint64		ngoals;
 
+	kpi_spi_begin(&spi);
+	notify_doubtful(run->source->id);
+	kpi_spi_end(&spi);
 	if (run->all_changed)
 		kpi_progress_notify_source(run->source->id);
 	else if (run->nchanged > 0)
@@ -275,7 +297,8 @@ kpi_progress_notify_goal(int64 goal_id)
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("SELECT ARRAY[$1]", 1, KPI_INT8(goal_id));
+	kpi_spi_exec("INSERT INTO kpi_internal.goal_in_doubt (goal_id) VALUES ($1) RETURNING ARRAY[goal_id]",
+				 1, KPI_INT8(goal_id));
 	notify_found();
 	kpi_spi_end(&spi);
 }

@@ -332,6 +332,9 @@ worker_ended(int i, TimestampTz now)
 			att->failures = 0;
 			break;
 		case KPI_WORKER_FAILED:
+			/* One that has worked for long has mended what was wrong before. */
+			if (TimestampDifferenceExceeds(slot->started, now, 1000 * MAX_RESTART_SECONDS))
+				att->failures = 0;
 			att->failures = Min(att->failures + 1, 10);
 			att->not_before = TimestampTzPlusMilliseconds(now, 1000 * Min(1 << (att->failures - 1),
 																		  MAX_RESTART_SECONDS));
