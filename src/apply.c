@@ -201,8 +201,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
- * the relations first and looks again, until none has come meanwhile.  If the
- * result is not KPI_RUN_DONE, that was all, and no snapshot is left.
+ * the relations first and looks again, until neither a relation nor a formula
+ * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
 static KpiRunResult
 begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
@@ -216,6 +216,11 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
+		if (result == KPI_RUN_DONE && !kpi_lock_joined_sources(source_id, run->source->name))
+		{
+			drop_snapshot(run);
+			continue;
+		}
 		if (result == KPI_RUN_DONE &&
 			(!facts_are_needed(run, *state, mode) ||
 			 (locked && list_difference_oid(run->leaves, run->locked) == NIL)))

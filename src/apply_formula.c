@@ -55,7 +55,8 @@ kpi_formulas_find(KpiRun *run)
 
 	run->formulas = NIL;
 	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(FORMULAS_OF_SOURCE
+	/* Those of the run's snapshot: whose sources are locked. */
+	rows = kpi_spi_read(FORMULAS_OF_SOURCE
 						" SELECT f.kpi_id, NOT EXISTS (SELECT FROM kpi.kpi k"
 						" JOIN kpi_internal.formula_built b ON b.kpi_id = k.id AND b.formula = k.formula"
 						" WHERE k.id = f.kpi_id)"

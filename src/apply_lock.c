@@ -170,3 +170,33 @@ kpi_lock_sources(int32 source_id)
 
 	return source_id == 0 ? wanted : list_make1_int(source_id);
 }
+
+bool
+kpi_lock_joined_sources(int32 source_id, const char *name)
+{
+	List	   *wanted = joined_sources(source_id);
+	bool		complete = true;
+	ListCell   *lc;
+
+	foreach(lc, wanted)
+	{
+		LOCKTAG		tag;
+
+		set_locktag(&tag, lfirst_int(lc));
+		switch (LockAcquire(&tag, ExclusiveLock, false, true))
+		{
+			case LOCKACQUIRE_NOT_AVAIL:
+				ereport(ERROR,
+						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						 errmsg("could not lock the sources that a new formula joins with source \"%s\"", name),
+						 errhint("Another refresh is under way: try again.")));
+				break;
+			case LOCKACQUIRE_OK:
+				complete = false;
+				break;
+			default:
+				break;
+		}
+	}
+	return complete;
+}

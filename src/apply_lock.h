@@ -21,6 +21,14 @@
 extern List *kpi_lock_sources(int32 source_id);
 
 /*
+ * To be called after the snapshot of a run was taken: a formula may have been
+ * made since the locks were, and join the source with others.  Takes their
+ * locks if nobody holds them, else it is an error: waiting would be out of
+ * order.  True if all were held before; else the snapshot is too old.
+ */
+extern bool kpi_lock_joined_sources(int32 source_id, const char *name);
+
+/*
  * Only waits until no engine transaction works on the source, and keeps them
  * waiting until the transaction ends: for who drops what they write to.
  */
