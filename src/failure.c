@@ -82,8 +82,8 @@ kpi_refresh_caught(int32 source_id)
 	TimestampTz started = GetCurrentTimestamp();
 	ErrorData  *volatile failure = NULL;
 
+	/* What a failed one leaves is in the subtransaction's memory, and goes with it. */
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
 		(void) kpi_run_source(source_id, KPI_RUN_REFRESH, NULL);
