@@ -207,7 +207,8 @@ give_slot(int i, Oid dbid)
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
 	pg_atomic_exchange_u32(&slot->gave_way, 0);
 	pg_atomic_exchange_u64(&slot->next_due, DT_NOEND);
-	pg_atomic_exchange_u64(&slot->looked, pg_atomic_read_u64(&slot->commands));
+	/* Commands that came while it had none were counted nowhere. */
+	pg_atomic_exchange_u64(&slot->looked, pg_atomic_read_u64(&slot->commands) - 1);
 	pg_atomic_exchange_u64(&slot->drained, pg_atomic_read_u64(&slot->wakes));
 	pg_atomic_exchange_u32(&slot->dbid, dbid);
 	kpi_wake(dbid, true);

@@ -52,8 +52,14 @@
 /* How long it works on while other databases wait for a worker. */
 #define TURN_MS 1000
 
-/* Commands that may concern sources' tables can be many. */
-#define LOOK_PAUSE_MS 1000
+/*
+ * Commands that may concern sources' tables can be many, and there can be many
+ * sources: between two looks so many times as long as the look took, within
+ * these bounds.
+ */
+#define MIN_LOOK_PAUSE_MS 1000
+#define MAX_LOOK_PAUSE_MS 30000
+#define LOOK_PAUSE_FACTOR 9
 
 /*
  * After a pass it rests so many times as long as the pass took, within this
@@ -135,6 +141,9 @@ worker_exit(int code, Datum arg)
 {
 	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
 
+	/* Why it was due may have been a look, and nobody else knows that. */
+	if (worker.held != NIL)
+		pg_atomic_fetch_add_u64(&slot->commands, 1);
 	kpi_slot_report(slot, 0, "");
 	pg_atomic_exchange_u32(&slot->procno, KPI_NO_PROC);
 	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_NONE);
@@ -235,6 +244,36 @@ run_transaction(void (*body) (void))
 
 /* ---- what is due ---- */
 
+static HeldSource *
+find_held(int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, worker.held)
+	{
+		HeldSource *held = lfirst(lc);
+
+		if (held->id == id)
+			return held;
+	}
+	return NULL;
+}
+
+/* They were due when they met a lock, though it may have been for a look. */
+static void
+held_are_due(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, worker.due->sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		if (find_held(source->id) != NULL)
+			source->at = DT_NOBEGIN;
+	}
+}
+
 static void
 look(void)
 {
@@ -246,6 +285,7 @@ look(void)
 		old = MemoryContextSwitchTo(worker.due_context);
 		worker.due = kpi_due_load();
 		MemoryContextSwitchTo(old);
+		held_are_due();
 	}
 	MemoryContextReset(worker.queued_context);
 	old = MemoryContextSwitchTo(worker.queued_context);
@@ -276,21 +316,6 @@ begin_day_failed(void)
 }
 
 /* ---- sources that somebody else holds ---- */
-
-static HeldSource *
-find_held(int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, worker.held)
-	{
-		HeldSource *held = lfirst(lc);
-
-		if (held->id == id)
-			return held;
-	}
-	return NULL;
-}
 
 static HeldSource *
 hold(int32 id)
@@ -492,10 +517,20 @@ must_look(uint64 commands)
 		GetCurrentTimestamp() >= worker.next_look;
 }
 
+/* When it may look again. */
+static TimestampTz
+after_look(TimestampTz started)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		pause_ms = LOOK_PAUSE_FACTOR * TimestampDifferenceMilliseconds(started, now);
+
+	return TimestampTzPlusMilliseconds(now, Max(MIN_LOOK_PAUSE_MS, Min(pause_ms, MAX_LOOK_PAUSE_MS)));
+}
+
 /*
  * Refreshes what is due, once; false if there was nothing.  Errors outside a
- * source, other than that somebody has locked our tables, end the worker: the
- * launcher starts another after a while.
+ * source, other than that somebody has locked our tables or cancelled it, end
+ * the worker: the launcher starts another after a while.
  */
 static bool
 work(TimestampTz turn_started)
@@ -504,6 +539,7 @@ work(TimestampTz turn_started)
 	bool		looking;
 	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
 	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
+	TimestampTz look_started;
 	List	   *sources;
 	ListCell   *lc;
 
@@ -515,10 +551,8 @@ work(TimestampTz turn_started)
 		begin_day_failed();
 	if (!run_transaction(look))
 	{
-		if (kpi_failure_is_conflict(worker.error))
+		if (kpi_failure_is_conflict(worker.error) || worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			return true;
-		if (worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
-			return false;
 		ReThrowError(worker.error);
 	}
 	if (worker.no_extension)
@@ -526,10 +560,8 @@ work(TimestampTz turn_started)
 
 	looking = must_look(commands);
 	if (looking)
-	{
 		kpi_due_look(worker.due);
-		worker.next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_PAUSE_MS);
-	}
+	look_started = GetCurrentTimestamp();
 	sources = worker.due->sources;
 	foreach(lc, sources)
 	{
@@ -548,7 +580,10 @@ work(TimestampTz turn_started)
 		worked = true;
 	}
 	if (looking)
+	{
 		pg_atomic_exchange_u64(&worker.slot->looked, commands);
+		worker.next_look = after_look(look_started);
+	}
 	if (worked)
 		say(NULL);
 	return worked;

@@ -12,9 +12,10 @@
  *	  leave, for who may run the command at all.
  *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION
  *	  must not meet a writer that comes with its locks in the other order.
- *	- Commands that change tables, rights or functions may change what a source
- *	  is, and no fact is written: the workers look at their sources.
- *	- COMMIT PREPARED commits what another transaction has put into the queue.
+ *	- Commands that change tables, rights, functions or types may change what a
+ *	  source is, and no fact is written: the workers look at their sources.
+ *	- COMMIT PREPARED commits what another transaction has put into the queue, and
+ *	  whatever commands it has run.
  *	- CREATE and DROP EXTENSION, a trigger of ours that a restore brings, and a
  *	  copy of a database make the launcher look.
  *
@@ -178,8 +179,10 @@ may_change_sources(Node *command)
 		case T_AlterOwnerStmt:
 		case T_AlterDomainStmt:
 		case T_AlterCollationStmt:
+		case T_AlterEnumStmt:
 		case T_RenameStmt:
 		case T_DropStmt:
+		case T_TruncateStmt:
 		case T_DropOwnedStmt:
 		case T_ReassignOwnedStmt:
 		case T_CreateFunctionStmt:
@@ -203,7 +206,10 @@ after_command(Node *command)
 	{
 		case T_TransactionStmt:
 			if (((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED)
+			{
 				kpi_wake(MyDatabaseId, true);
+				kpi_wake_request_look(true);
+			}
 			break;
 		case T_CreateExtensionStmt:
 			if (strcmp(((CreateExtensionStmt *) command)->extname, "pg_kpi") == 0)
@@ -241,12 +247,16 @@ utility_hook(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 {
 	Node	   *command = pstmt->utilityStmt;
 
+	/* These may roll back, and the plan with the statement is gone then. */
+	bool		may_vanish = IsA(command, CallStmt) || IsA(command, DoStmt);
+
 	before_command(command);
 	if (previous_hook)
 		previous_hook(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
-	after_command(command);
+	if (!may_vanish)
+		after_command(command);
 }
 
 void

@@ -91,6 +91,10 @@ sub calls_are_suspended
 calls_are(1, 'one partition');
 $node->safe_psql('one', q{ALTER TABLE calls ATTACH PARTITION calls_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')});
 calls_are(3, 'an attached partition is seen');
+$node->safe_psql('one', 'TRUNCATE calls_2');
+calls_are(1, 'so is that it was truncated, though it has no trigger for that');
+$node->safe_psql('one', q{INSERT INTO calls_2 VALUES ('2026-02-05'), ('2026-02-06')});
+calls_are(3, 'it has facts again');
 $node->safe_psql('one', 'ALTER TABLE calls RENAME TO old_calls');
 calls_are_suspended('does not exist', 'a renamed table, too');
 $node->safe_psql('one', q{ALTER TABLE old_calls RENAME TO calls; SELECT kpi.resume('calls')});
@@ -108,6 +112,52 @@ calls_are(4, 'a source of another role');
 $node->safe_psql('one', 'ALTER TABLE calls OWNER TO postgres');
 calls_are_suspended('no longer has SELECT', 'lost rights');
 $node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls; SELECT kpi.revoke_reader('rep'); DROP ROLE rep});
+
+sub won_is
+{
+	my ($count, $name) = @_;
+
+	wait_for($node, 'one', "SELECT value = $count FROM kpi.team_yearly WHERE kpi = 'won' AND team = 'company'", $name);
+	return;
+}
+
+# SQL: another function that counts these.
+sub counts
+{
+	return "CREATE OR REPLACE FUNCTION counts(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT @{[ shift ]}'";
+}
+
+$node->safe_psql('one', q{CREATE TYPE stage AS ENUM ('open', 'won'); } . counts(q{$1 = ''won''}) . q{;
+	CREATE TABLE steps (at date DEFAULT '2026-01-05', stage stage);
+	SELECT kpi.create_source('steps', relation => 'public.steps', at => 'at');
+	SELECT kpi.create_kpi('won', source => 'steps', measure => 'count(*)', filter => 'public.counts(stage::text)');
+	INSERT INTO steps (stage) VALUES ('won'), ('open'), ('open')});
+won_is(1, 'steps');
+$node->safe_psql('one', q{ALTER TYPE stage RENAME VALUE 'won' TO 'done'; ALTER TYPE stage RENAME VALUE 'open' TO 'won'});
+won_is(2, 'values of an enum that were renamed');
+$node->safe_psql('one', 'BEGIN; ' . counts(q{$1 = ''done''}) . q{; PREPARE TRANSACTION 'p'});
+$node->safe_psql('one', q{COMMIT PREPARED 'p'});
+won_is(1, 'a command in a prepared transaction');
+
+# Who holds the source keeps the worker from looking until then.
+my $holder = $node->background_psql('one');
+$holder->query_safe(q{BEGIN; CALL kpi.refresh('steps')});
+$node->safe_psql('one', counts('true'));
+wait_for($node, 'one', q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'the worker waits for the source');
+wait_for($node, 'one', q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'and gives up');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+won_is(3, 'it looks when the source is free');
+
+# Counters do not outlive the server.
+$node->safe_psql('postgres', 'ALTER SYSTEM SET kpi.enabled = off');
+$node->reload;
+wait_for($node, 'one', q{SELECT pid IS NULL FROM kpi.worker_status WHERE kind = 'worker'}, 'no worker');
+$node->safe_psql('one', counts(q{$1 = ''done''}));
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET kpi.enabled');
+$node->restart;
+won_is(1, 'a command before a restart');
+$node->safe_psql('one', q{SELECT kpi.drop_source('steps', cascade => true); DROP TABLE steps; DROP FUNCTION counts(text); DROP TYPE stage});
 
 # ---- savepoints, rolled back and prepared transactions ----
 

@@ -99,9 +99,22 @@ sub go_on
 	return;
 }
 
+# Whoever cancels it, for a table that it had just released, means no harm.
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK kpi_internal.delta');
+$node->safe_psql('postgres', q{SELECT kpi.create_team('new')});
+my $waiting = q{FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = 'pg_kpi worker'};
+wait_for($node, 'postgres', "SELECT count(*) > 0 $waiting", 'the worker cannot read the queue');
+my $pid = worker_pid($node, 'postgres');
+my $cancelled = $node->safe_psql('postgres', "SELECT clock_timestamp() FROM pg_cancel_backend($pid)");
+wait_for($node, 'postgres', "SELECT count(*) > 0 $waiting AND l.waitstart > '$cancelled'", 'it tries again after it was cancelled');
+is(worker_pid($node, 'postgres'), $pid, 'it is the same process');
+$locker->query_safe('ROLLBACK');
+$locker->quit;
+
 my @writers = writers($node, 'postgres', 2);
 wait_for($node, 'postgres', 'SELECT count(*) > 50 FROM deals', 'facts are written');
-my $pid = worker_pid($node, 'postgres');
+$pid = worker_pid($node, 'postgres');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 wait_for($node, 'postgres', "SELECT pid <> $pid FROM kpi.worker_status WHERE kind = 'worker'", 'another worker after pg_terminate_backend()');
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_kpi launcher'});
