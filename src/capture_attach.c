@@ -303,7 +303,15 @@ kpi_capture_lock_tables(void)
 	systable_endscan(scan);
 	table_close(pg_trigger, AccessShareLock);
 
+	/* A partitioned table comes before its partitions, which may be older. */
 	list_sort(relids, list_oid_cmp);
+	foreach(lc, relids)
+	{
+		if (get_rel_relispartition(lfirst_oid(lc)))
+			continue;
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		(void) find_all_inheritors(lfirst_oid(lc), AccessExclusiveLock, NULL);
+	}
 	foreach(lc, relids)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 }

@@ -80,6 +80,17 @@ $dropper->query_until(qr/begin/, "\\echo begin\nBEGIN; DROP EXTENSION pg_kpi; RO
 wait_for($node, 'copy', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'}, 'DROP EXTENSION waits for a writer');
 is($writer->query_safe('COMMIT'), '', 'who can commit');
 like($dropper->query_safe('SELECT 1'), qr/1/, 'and then it goes on');
+
+# one who has locked a partitioned table and comes to a partition older than it
+$writer->query_safe(q{CREATE TABLE visits_1 (at date NOT NULL); CREATE TABLE visits (at date NOT NULL) PARTITION BY RANGE (at);
+	ALTER TABLE visits ATTACH PARTITION visits_1 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+	SELECT kpi.create_source('visits', relation => 'public.visits', at => 'at');
+	SELECT kpi.create_kpi('visits', source => 'visits', measure => 'count(*)')});
+$writer->query_safe('BEGIN; LOCK ONLY visits IN ROW EXCLUSIVE MODE');
+$dropper->query_until(qr/begin/, "\\echo begin\nBEGIN; DROP EXTENSION pg_kpi; ROLLBACK; SELECT 'dropped';\n");
+wait_for($node, 'copy', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'}, 'DROP EXTENSION waits for a writer of partitions');
+is($writer->query_safe(q{INSERT INTO visits VALUES ('2026-03-04'); COMMIT}), '', 'who reaches them');
+like($dropper->query_safe('SELECT 1'), qr/1/, 'and then it goes on, too');
 $_->quit for $writer, $dropper;
 unlike(slurp_file($node->logfile), qr/deadlock detected/, 'no deadlock');
 busy('copy');
