@@ -79,14 +79,20 @@ kpi_capture_trigger_name(int32 source_id, bool for_row)
 	return psprintf(for_row ? row_form.name_format : truncate_form.name_format, source_id);
 }
 
-/* Looked up without asking for USAGE on the schema. */
+/* Looked up without asking for USAGE on the schema; InvalidOid if it is gone. */
+static Oid
+find_trigger_function(const TriggerForm *form)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(form->function),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(get_namespace_oid("kpi", true)));
+}
+
 static Oid
 trigger_function(const TriggerForm *form)
 {
-	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-										   CStringGetDatum(form->function),
-										   PointerGetDatum(buildoidvector(NULL, 0)),
-										   ObjectIdGetDatum(get_namespace_oid("kpi", false)));
+	Oid			function = find_trigger_function(form);
 
 	if (!OidIsValid(function))
 		ereport(ERROR,
@@ -282,11 +288,12 @@ kpi_capture_detach(int32 source_id, const char *relation)
 	free_object_addresses(objects);
 }
 
+/* An extension that is damaged can be dropped, too. */
 void
 kpi_capture_lock_tables(void)
 {
-	Oid			capture = trigger_function(&row_form);
-	Oid			truncate = trigger_function(&truncate_form);
+	Oid			capture = find_trigger_function(&row_form);
+	Oid			truncate = find_trigger_function(&truncate_form);
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
 	List	   *relids = NIL;

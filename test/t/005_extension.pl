@@ -45,6 +45,11 @@ $node->safe_psql('postgres', $write);
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is_exact($node, 'postgres', 'a drop rolled back');
 
+# a damaged one can be dropped, too, in a session that has the library
+$node->safe_psql('postgres', q{CALL kpi.refresh(); BEGIN; ALTER EXTENSION pg_kpi DROP FUNCTION kpi.capture_truncate();
+	DROP FUNCTION kpi.capture_truncate() CASCADE; DROP EXTENSION pg_kpi; ROLLBACK});
+pass('a damaged extension is dropped');
+
 # a schema of that name that somebody planted makes it fail
 $node->safe_psql('postgres', 'DROP EXTENSION pg_kpi; CREATE SCHEMA kpi');
 my ($ret, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION pg_kpi');
