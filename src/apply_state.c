@@ -488,7 +488,7 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
-				 " next_try = NULL,"
+				 " next_try = NULL, give_ways = 0,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
 				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),

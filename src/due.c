@@ -56,7 +56,8 @@
 	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.epoch = x.epoch))" \
 	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ")" \
 	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
-	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id) " \
+	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
+	" coalesce(t.give_ways, 0) " \
 	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
 	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
 	" AND (t.source_id IS NOT NULL OR (" RESTORED_TRIGGERS ")) " \
@@ -91,6 +92,7 @@ load_source(uint64 row, MemoryContext context)
 	source->follows_queue = kpi_spi_bool(row, 3);
 	source->interval = kpi_spi_int4(row, 4);
 	source->not_before = timestamp_or(row, 6, DT_NOBEGIN);
+	source->give_ways = kpi_spi_int4(row, 8);
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)

@@ -22,6 +22,8 @@ typedef struct KpiDueSource
 	bool		follows_queue;	/* also due as soon as there are deltas */
 	int			interval;		/* seconds, or 0 */
 	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
+	int			give_ways;		/* refreshes cancelled for waiters since one
+								 * was done */
 	TimestampTz not_before;		/* after a failure; else DT_NOBEGIN */
 } KpiDueSource;
 

@@ -22,6 +22,9 @@ extern bool kpi_failure_is_conflict(const ErrorData *error);
  */
 extern bool kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error);
 
+/* Counts in the source's state a refresh that was cancelled for a waiter. */
+extern void kpi_failure_count_give_way(int32 source_id);
+
 /*
  * Refreshes a source in a subtransaction.  An error, unless the session is to
  * stop what it does, is noted and returned; else NULL.

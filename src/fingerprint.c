@@ -313,7 +313,7 @@ zone_hash(pg_tz *zone)
 	StringInfoData contents;
 	pg_time_t	moment = FIRST_SECOND;
 	pg_time_t	boundary;
-	long int	before;
+	long int	before = 0;
 	long int	after;
 	int			isdst;
 

@@ -205,7 +205,6 @@ give_slot(int i, Oid dbid)
 	attendances[i].probing = true;
 	pg_atomic_exchange_u32(&slot->confirmed, 0);
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
-	pg_atomic_exchange_u32(&slot->gave_way, 0);
 	pg_atomic_exchange_u64(&slot->next_due, DT_NOEND);
 	/* Commands that came while it had none were counted nowhere. */
 	pg_atomic_exchange_u64(&slot->looked, pg_atomic_read_u64(&slot->commands) - 1);
@@ -624,6 +623,8 @@ kpi_launcher_main(Datum arg)
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
+	/* The signal of a reload while this process was coming up is lost. */
+	ConfigReloadPending = true;
 	BackgroundWorkerInitializeConnectionByOid(InvalidOid, InvalidOid, 0);
 
 	MemoryContextSwitchTo(TopMemoryContext);

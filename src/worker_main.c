@@ -83,6 +83,7 @@
 
 /* After giving way to who waited for a table; doubled each time in a row. */
 #define GIVE_WAY_PAUSE_MS 1000
+#define MAX_PAUSE_DOUBLED 6
 
 /* A source somebody else holds. */
 typedef struct HeldSource
@@ -342,12 +343,19 @@ wait_for_lock(void)
 	held->timeout_ms = Min(held->timeout_ms * 2, MAX_LOCK_TIMEOUT_MS);
 }
 
+static void
+count_give_way(void)
+{
+	kpi_failure_count_give_way(worker.source->id);
+}
+
 /* The source in hand was in somebody's way, who may have more to do. */
 static void
 give_way(int waiter)
 {
-	int			times = pg_atomic_read_u32(&worker.slot->gave_way);
-	int			pause_ms = GIVE_WAY_PAUSE_MS << (Max(times, 1) - 1);
+	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(worker.source->give_ways, MAX_PAUSE_DOUBLED);
+
+	(void) run_transaction(count_give_way);
 
 	hold(worker.source->id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	ereport(LOG,
@@ -441,12 +449,12 @@ work_on(KpiDueSource *source)
 
 	worker.source = source;
 	set_lock_timeout(held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS);
+	kpi_waiters_begin(worker.slot, source->give_ways);
 	say(source->name);
 	if (run_transaction(refresh_source))
 	{
 		kpi_due_done(source);
 		release(source->id);
-		kpi_waiters_refreshed(worker.slot, worker.started);
 	}
 	else
 		source_failed();
@@ -715,6 +723,8 @@ kpi_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
+	/* The signal of a reload while this process was coming up is lost. */
+	ConfigReloadPending = true;
 
 	worker.slot = take_slot(&order);
 	if (worker.slot == NULL)

@@ -84,7 +84,7 @@ init_slot(KpiSlot *slot)
 	pg_atomic_init_u64(&slot->drained, 0);
 	pg_atomic_init_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_init_u32(&slot->waiter, 0);
-	pg_atomic_init_u32(&slot->gave_way, 0);
+	pg_atomic_init_u32(&slot->insists, 0);
 	SpinLockInit(&slot->mutex);
 }
 

@@ -60,8 +60,7 @@ typedef struct KpiSlot
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
-	pg_atomic_uint32 gave_way;	/* long refreshes cancelled for waiters since
-								 * one was done */
+	pg_atomic_uint32 insists;	/* its refresh is not to be cancelled for one */
 
 	slock_t		mutex;			/* of what follows, for kpi.worker_status */
 	int			pid;			/* of the worker, 0: none */
@@ -152,8 +151,11 @@ extern TimestampTz kpi_waiters_next_look(TimestampTz now);
  */
 extern int	kpi_waiters_cancelled(KpiSlot *slot);
 
-/* For a worker whose refresh, begun then, is done. */
-extern void kpi_waiters_refreshed(KpiSlot *slot, TimestampTz started);
+/*
+ * For a worker that begins a refresh of a source that has given way so often
+ * since one was done.
+ */
+extern void kpi_waiters_begin(KpiSlot *slot, int give_ways);
 
 /* ---- worker_utility.c ---- */
 

@@ -38,7 +38,7 @@ long_worker(KpiSlot *slot, TimestampTz now)
 	int			pid = 0;
 
 	if (pg_atomic_read_u32(&slot->state) != KPI_WORKER_AWAKE ||
-		pg_atomic_read_u32(&slot->gave_way) >= MAX_GIVE_WAYS)
+		pg_atomic_read_u32(&slot->insists) != 0)
 		return 0;
 	SpinLockAcquire(&slot->mutex);
 	if (slot->source[0] != '\0' && TimestampDifferenceExceeds(slot->since, now, LONG_REFRESH_MS))
@@ -129,17 +129,12 @@ kpi_waiters_next_look(TimestampTz now)
 int
 kpi_waiters_cancelled(KpiSlot *slot)
 {
-	int			waiter = (int) pg_atomic_exchange_u32(&slot->waiter, 0);
-
-	if (waiter != 0)
-		pg_atomic_fetch_add_u32(&slot->gave_way, 1);
-	return waiter;
+	return (int) pg_atomic_exchange_u32(&slot->waiter, 0);
 }
 
 void
-kpi_waiters_refreshed(KpiSlot *slot, TimestampTz started)
+kpi_waiters_begin(KpiSlot *slot, int give_ways)
 {
 	pg_atomic_exchange_u32(&slot->waiter, 0);
-	if (TimestampDifferenceExceeds(started, GetCurrentTimestamp(), LONG_REFRESH_MS))
-		pg_atomic_exchange_u32(&slot->gave_way, 0);
+	pg_atomic_exchange_u32(&slot->insists, give_ways >= MAX_GIVE_WAYS);
 }

@@ -27,7 +27,8 @@ CREATE TABLE kpi_internal.source_state (
     last_sqlstate    text,
     failing_since    timestamptz,
     failures         integer NOT NULL DEFAULT 0,
-    next_try         timestamptz
+    next_try         timestamptz,
+    give_ways        integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
 );
 
 -- The leaf tables as last seen; a difference means recompute.
