@@ -467,31 +467,31 @@ RESET statement_timeout;
 SELECT kpi.drop_source('odd', cascade => true);
 DELETE FROM kpi_internal.delta;
 
--- expressions run as the author, whoever writes
-CREATE ROLE regress_kpi_author;
+-- expressions run as the definer, whoever writes
+CREATE ROLE regress_kpi_definer;
 CREATE ROLE regress_kpi_writer;
-SELECT kpi.grant_editor('regress_kpi_author');
-GRANT USAGE, CREATE ON SCHEMA capture_test TO regress_kpi_author, regress_kpi_writer;
-GRANT ALL ON TABLE odd TO regress_kpi_writer, regress_kpi_author;
+SELECT kpi.grant_editor('regress_kpi_definer');
+GRANT USAGE, CREATE ON SCHEMA capture_test TO regress_kpi_definer, regress_kpi_writer;
+GRANT ALL ON TABLE odd TO regress_kpi_writer, regress_kpi_definer;
 CREATE FUNCTION who(i int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN current_user || ' ' || current_setting('search_path'); END $$;
-SET ROLE regress_kpi_author;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('odd', relation => 'capture_test.odd', at => 'at', owner => 'capture_test.who(a)') > 0 AS created;
 SELECT kpi.create_kpi('plain', source => 'odd', measure => 'count(*)') > 0 AS created;
 SET ROLE regress_kpi_writer;
 INSERT INTO odd VALUES (1, 5, 2, '2026-01-01');
 RESET ROLE;
 SELECT owner, cell FROM queue;
--- an author without rights, and one that is gone
-REVOKE ALL ON TABLE odd FROM regress_kpi_author;
+-- a definer without rights, and one that is gone
+REVOKE ALL ON TABLE odd FROM regress_kpi_definer;
 INSERT INTO odd VALUES (2, 5, 2, '2026-01-01');
 SELECT kind, note FROM kpi_internal.delta WHERE kind <> 'd';
 DELETE FROM kpi_internal.delta;
-GRANT ALL ON TABLE odd TO regress_kpi_author;
-ALTER ROLE regress_kpi_author RENAME TO regress_kpi_author2;
+GRANT ALL ON TABLE odd TO regress_kpi_definer;
+ALTER ROLE regress_kpi_definer RENAME TO regress_kpi_definer2;
 INSERT INTO odd VALUES (3, 5, 2, '2026-01-01');
 SELECT kind, note FROM kpi_internal.delta;
-ALTER ROLE regress_kpi_author2 RENAME TO regress_kpi_author;
+ALTER ROLE regress_kpi_definer2 RENAME TO regress_kpi_definer;
 INSERT INTO odd VALUES (4, 5, 2, '2026-01-01');
 SELECT owner, cell FROM queue WHERE kind = 'd';
 SELECT kpi.drop_source('odd', cascade => true);
@@ -566,5 +566,5 @@ SELECT count(*) FROM kpi.source;
 
 SELECT kpi.drop_calendar('berlin');
 DROP SCHEMA capture_test CASCADE;
-SELECT kpi.revoke_reader('regress_kpi_author');
-DROP ROLE regress_kpi_author, regress_kpi_writer;
+SELECT kpi.revoke_reader('regress_kpi_definer');
+DROP ROLE regress_kpi_definer, regress_kpi_writer;

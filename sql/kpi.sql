@@ -1,11 +1,11 @@
 -- KPIs: measures of a source, formulas over KPIs.
 SET client_min_messages = warning;
-CREATE ROLE regress_kpi_author;
+CREATE ROLE regress_kpi_definer;
 CREATE ROLE regress_kpi_other;
-GRANT USAGE ON SCHEMA kpi TO regress_kpi_author, regress_kpi_other;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kpi TO regress_kpi_author, regress_kpi_other;
+GRANT USAGE ON SCHEMA kpi TO regress_kpi_definer, regress_kpi_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kpi TO regress_kpi_definer, regress_kpi_other;
 CREATE SCHEMA kpi_test;
-GRANT USAGE ON SCHEMA kpi_test TO regress_kpi_author, regress_kpi_other;
+GRANT USAGE ON SCHEMA kpi_test TO regress_kpi_definer, regress_kpi_other;
 CREATE DOMAIN kpi_test.euro AS numeric;
 CREATE TABLE kpi_test.deals (
     id integer PRIMARY KEY,
@@ -171,9 +171,9 @@ SELECT kpi.alter_kpi('all', measure => 'sum(nothing)');
 SELECT kpi.alter_kpi('all', direction => 'sideways');
 SELECT kpi.alter_kpi('all', measure => '');
 
--- Rights: measures are the source's author's, formulas an editor's or of the author of all inputs.
-ALTER TABLE kpi_test.deals OWNER TO regress_kpi_author;
-SET ROLE regress_kpi_author;
+-- Rights: measures are the source's definer's, formulas an editor's or of the definer of all inputs.
+ALTER TABLE kpi_test.deals OWNER TO regress_kpi_definer;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('mine', relation => 'kpi_test.deals', at => 'closed_at') > 0 AS created;
 SELECT kpi.create_kpi('my_deals', source => 'mine', measure => 'count(*)') > 0 AS created;
 SELECT kpi.create_kpi('my_half', formula => 'my_deals / 2') > 0 AS created;
@@ -205,5 +205,5 @@ SELECT kpi.drop_source('costs');
 SELECT (SELECT count(*) FROM kpi.kpi) AS kpis, (SELECT count(*) FROM kpi_internal.stream) AS streams,
        (SELECT count(*) FROM kpi_internal.measure) AS measures, (SELECT count(*) FROM kpi_internal.formula_input) AS inputs;
 DROP SCHEMA kpi_test CASCADE;
-DROP OWNED BY regress_kpi_author, regress_kpi_other;
-DROP ROLE regress_kpi_author, regress_kpi_other;
+DROP OWNED BY regress_kpi_definer, regress_kpi_other;
+DROP ROLE regress_kpi_definer, regress_kpi_other;

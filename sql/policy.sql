@@ -108,7 +108,7 @@ SELECT last_deltas, last_cells > 0 AS cells, last_values > 0 AS "values" FROM kp
 CALL kpi.refresh('deals');
 SELECT last_deltas, last_cells, last_values FROM kpi.source_status WHERE source = 'deals';
 
--- Who may: the author, and editors.
+-- Who may: the definer, and editors.
 CREATE ROLE regress_kpi_nobody;
 CREATE ROLE regress_kpi_editor;
 SELECT kpi.grant_editor('regress_kpi_editor');
@@ -124,7 +124,7 @@ RESET ROLE;
 SET ROLE regress_kpi_editor;
 SELECT kpi.pause('visits');
 SELECT kpi.resume('visits');
--- Rebuilding is for the author.
+-- Rebuilding is for the definer.
 SELECT kpi.resume('visits');
 RESET ROLE;
 UPDATE kpi_internal.source_state SET status = 'suspended', reason = 'this is a test';

@@ -120,7 +120,7 @@ SELECT * FROM kpi_internal.day_cell;
 SELECT kpi_internal.team_path(1);
 SELECT kpi.revoke_editor('regress_priv_editor');
 RESET ROLE;
--- EXECUTE on the function alone makes nobody an editor does not make a reader an author
+-- EXECUTE on the function alone makes nobody an editor does not make a reader a definer
 GRANT EXECUTE ON FUNCTION kpi.create_team(text, text, text, date, text), kpi.add_member(anycompatible, text, text, date, date),
     kpi.create_goal(text, text, text, text, text, anycompatible, text, text, text) TO regress_priv_reader;
 SET ROLE regress_priv_reader;

@@ -1,12 +1,12 @@
 -- Sources: what can be one, whose it is, and which expressions it takes.
 SET client_min_messages = warning;
-CREATE ROLE regress_kpi_author;
+CREATE ROLE regress_kpi_definer;
 CREATE ROLE regress_kpi_other;
-GRANT USAGE ON SCHEMA kpi TO regress_kpi_author, regress_kpi_other;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kpi TO regress_kpi_author, regress_kpi_other;
-GRANT SELECT ON kpi.source, kpi.kpi, kpi.dimension TO regress_kpi_author, regress_kpi_other;
+GRANT USAGE ON SCHEMA kpi TO regress_kpi_definer, regress_kpi_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kpi TO regress_kpi_definer, regress_kpi_other;
+GRANT SELECT ON kpi.source, kpi.kpi, kpi.dimension TO regress_kpi_definer, regress_kpi_other;
 CREATE SCHEMA source_test;
-GRANT USAGE, CREATE ON SCHEMA source_test TO regress_kpi_author, regress_kpi_other;
+GRANT USAGE, CREATE ON SCHEMA source_test TO regress_kpi_definer, regress_kpi_other;
 
 CREATE TYPE source_test.stage AS ENUM ('open', 'won', 'lost');
 CREATE TABLE source_test.deals (
@@ -34,7 +34,7 @@ CREATE FUNCTION source_test.many(integer) RETURNS SETOF integer IMMUTABLE LANGUA
 SELECT kpi.create_source('deals', relation => 'source_test.deals', key => 'id', owner => 'owner_id', at => 'closed_at',
     filter => 'is_deleted IS NOT TRUE',
     dimensions => '{"product": "product", "size": "CASE WHEN amount > 50000 THEN ''large'' ELSE ''small'' END"}') > 0 AS created;
-SELECT name, relation, key, owner, team, at, filter, grain, author FROM kpi.source;
+SELECT name, relation, key, owner, team, at, filter, grain, definer FROM kpi.source;
 SELECT position, name, expression FROM kpi.dimension ORDER BY position;
 SELECT kpi.facts_query('deals');
 SELECT kpi.create_source('deals', relation => 'source_test.deals', at => 'closed_at');
@@ -91,20 +91,20 @@ SELECT kpi.facts_query('parts');
 SELECT kpi.drop_source('parts');
 
 -- Rights: the owner, or SELECT and TRIGGER, and no row security.
-SET ROLE regress_kpi_author;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at');
 RESET ROLE;
-GRANT SELECT ON source_test.deals TO regress_kpi_author;
-SET ROLE regress_kpi_author;
+GRANT SELECT ON source_test.deals TO regress_kpi_definer;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at');
 RESET ROLE;
-GRANT TRIGGER ON source_test.deals TO regress_kpi_author;
-SET ROLE regress_kpi_author;
+GRANT TRIGGER ON source_test.deals TO regress_kpi_definer;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at', owner => 'owner_id') > 0 AS created;
-SELECT name, author FROM kpi.source WHERE name = 'x';
+SELECT name, definer FROM kpi.source WHERE name = 'x';
 RESET ROLE;
 ALTER TABLE source_test.deals ENABLE ROW LEVEL SECURITY;
-SET ROLE regress_kpi_author;
+SET ROLE regress_kpi_definer;
 SELECT kpi.create_source('y', relation => 'source_test.deals', at => 'closed_at');
 SELECT kpi.alter_source('x', at => 'month');
 RESET ROLE;
@@ -114,8 +114,8 @@ SELECT kpi.alter_source('x', at => 'month');
 SELECT kpi.drop_source('x');
 SELECT kpi.create_kpi('x_count', source => 'x', measure => 'count(*)');
 RESET ROLE;
--- A member of the author's role may; expressions still run as the author.
-GRANT regress_kpi_author TO regress_kpi_other;
+-- A member of the definer's role may; expressions still run as the definer.
+GRANT regress_kpi_definer TO regress_kpi_other;
 REVOKE EXECUTE ON FUNCTION source_test.net FROM PUBLIC;
 SET ROLE regress_kpi_other;
 SELECT kpi.alter_source('x', at => 'month');
@@ -123,12 +123,12 @@ SELECT kpi.create_kpi('x_net', source => 'x', measure => 'sum(source_test.net(am
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION source_test.net TO PUBLIC;
 -- A superuser's expressions call no function that another could replace.
-SET ROLE regress_kpi_author;
+SET ROLE regress_kpi_definer;
 CREATE FUNCTION source_test.planted(numeric) RETURNS numeric IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 RESET ROLE;
 SELECT kpi.create_source('y', relation => 'source_test.deals', at => 'closed_at', filter => 'source_test.planted(amount) > 0');
 -- Whose role is gone.
-UPDATE kpi.source SET author = 'regress_kpi_gone' WHERE name = 'x';
+UPDATE kpi.source SET definer = 'regress_kpi_gone' WHERE name = 'x';
 SELECT kpi.alter_source('x', filter => 'amount > 0');
 SELECT kpi.drop_source('x');
 
@@ -306,5 +306,5 @@ SELECT (SELECT count(*) FROM kpi.source) AS sources, (SELECT count(*) FROM kpi.k
 DROP SCHEMA source_test CASCADE;
 DROP SERVER regress_kpi_server;
 DROP FOREIGN DATA WRAPPER regress_kpi_fdw;
-DROP OWNED BY regress_kpi_author, regress_kpi_other;
-DROP ROLE regress_kpi_author, regress_kpi_other;
+DROP OWNED BY regress_kpi_definer, regress_kpi_other;
+DROP ROLE regress_kpi_definer, regress_kpi_other;

@@ -1,4 +1,4 @@
--- Whose rights an expression has: never more than its author's, whoever
+-- Whose rights an expression has: never more than its definer's, whoever
 -- writes, refreshes or looks, and whatever has changed since it was checked.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
@@ -105,7 +105,7 @@ SELECT kpi.drop_source('t_super', cascade => true);
 SELECT * FROM trust_test.seen;
 RESET ROLE;
 
--- What a role may use as author is looked at again as well.
+-- What a role may use as definer is looked at again as well.
 SET ROLE regress_trust_evil;
 CREATE FUNCTION trust_test.half(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 / 2; END';
 SELECT kpi.create_source('t_own', relation => 'trust_test.deals', owner => 'owner', at => 'day') > 0 AS created;

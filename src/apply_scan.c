@@ -9,7 +9,7 @@
  * parallel workers.  If an expression raises an error for some fact, or a
  * fact's day is out of range, that attempt is rolled back and the rows are
  * read one by one through the same projection that capture uses, which
- * ignores and counts just those facts.  Both run as the source's author.
+ * ignores and counts just those facts.  Both run as the source's definer.
  *
  *-------------------------------------------------------------------------
  */
@@ -154,9 +154,9 @@ scan_reset(FactScan *scan)
 	scan->dict = kpi_dict_create(scan->run->mcxt);
 }
 
-/* The grouped statement, as the author, with memory for the whole hash. */
+/* The grouped statement, as the definer, with memory for the whole hash. */
 static void
-scan_grouped(FactScan *scan, Oid author)
+scan_grouped(FactScan *scan, Oid definer)
 {
 	SPIExecuteOptions options = {0};
 	KpiUser		user;
@@ -164,7 +164,7 @@ scan_grouped(FactScan *scan, Oid author)
 	char	   *sql = kpi_cells_query(scan->run->source, scan->stream, NULL);
 	int			rc;
 
-	kpi_user_switch(&user, author);
+	kpi_user_switch(&user, definer);
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -181,7 +181,7 @@ scan_grouped(FactScan *scan, Oid author)
 
 /* Tries scan_grouped(); false when some fact does not let it through. */
 static bool
-try_grouped(FactScan *scan, Oid author)
+try_grouped(FactScan *scan, Oid definer)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -191,7 +191,7 @@ try_grouped(FactScan *scan, Oid author)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		scan_grouped(scan, author);
+		scan_grouped(scan, definer);
 		ReleaseCurrentSubTransaction();
 		done = true;
 	}
@@ -299,12 +299,12 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
  * others, but a superuser's expressions run only as they were just checked.
  */
 static bool
-may_group(KpiRun *run, Oid author)
+may_group(KpiRun *run, Oid definer)
 {
 	KpiProjection *proj;
 	bool		may;
 
-	if (!superuser_arg(author))
+	if (!superuser_arg(definer))
 		return true;
 	proj = kpi_projection_create(run->source, run->relid, run->mcxt, NULL);
 	may = !kpi_projection_has_user_code(proj);
@@ -326,11 +326,11 @@ kpi_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
-	Oid			author = kpi_source_author(run->source);
+	Oid			definer = kpi_source_definer(run->source);
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
-	if (may_group(run, author) && try_grouped(&scan, author))
+	if (may_group(run, definer) && try_grouped(&scan, definer))
 	{
 		kpi_dict_resolve(scan.dict, run->source);
 		for (int i = 0; i < scan.list->nitems; i++)

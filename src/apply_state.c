@@ -51,35 +51,35 @@ set_suspend(KpiState *state, char *reason, const char *hint)
 	state->suspend_hint = pstrdup(hint);
 }
 
-/* The author must still have the rights that creating the source needed. */
+/* The definer must still have the rights that creating the source needed. */
 static void
 check_rights(KpiRun *run, KpiState *state)
 {
-	Oid			author = get_role_oid(run->source->author, true);
-	char	   *now = OidIsValid(run->source->author_oid) ?
-		GetUserNameFromId(run->source->author_oid, true) : NULL;
+	Oid			definer = get_role_oid(run->source->definer, true);
+	char	   *now = OidIsValid(run->source->definer_oid) ?
+		GetUserNameFromId(run->source->definer_oid, true) : NULL;
 
-	if (now != NULL && strcmp(now, run->source->author) != 0)
-		set_suspend(state, psprintf("role \"%s\", the author of the source, was renamed to \"%s\"",
-									run->source->author, now),
+	if (now != NULL && strcmp(now, run->source->definer) != 0)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, was renamed to \"%s\"",
+									run->source->definer, now),
 					"Rename it back, then call kpi.resume(), or drop the source and create it as that role.");
-	else if (!OidIsValid(author))
-		set_suspend(state, psprintf("role \"%s\", the author of the source, does not exist", run->source->author),
+	else if (!OidIsValid(definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, does not exist", run->source->definer),
 					"Create the role again, then call kpi.resume(), or drop the source and create it as another role.");
-	else if (OidIsValid(run->source->author_oid) && author != run->source->author_oid)
-		set_suspend(state, psprintf("role \"%s\", the author of the source, was dropped and created again",
-									run->source->author),
+	else if (OidIsValid(run->source->definer_oid) && definer != run->source->definer_oid)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, was dropped and created again",
+									run->source->definer),
 					"If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.");
-	else if (run->source->author_login && !kpi_role_can_login(author))
-		set_suspend(state, psprintf("role \"%s\", the author of the source, can no longer log in", run->source->author),
+	else if (run->source->definer_login && !kpi_role_can_login(definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
 					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
-	else if (!kpi_source_table_has_rights(run->relid, author))
-		set_suspend(state, psprintf("role \"%s\", the author of the source, no longer has SELECT and TRIGGER on table %s",
-									run->source->author, run->source->relation),
+	else if (!kpi_source_table_has_rights(run->relid, definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, no longer has SELECT and TRIGGER on table %s",
+									run->source->definer, run->source->relation),
 					"Grant it SELECT and TRIGGER on the table, then call kpi.resume().");
-	else if (check_enable_rls(run->relid, author, true) == RLS_ENABLED)
-		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the author of the source",
-									run->source->relation, run->source->author),
+	else if (check_enable_rls(run->relid, definer, true) == RLS_ENABLED)
+		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the definer of the source",
+									run->source->relation, run->source->definer),
 					"Exempt the role from row security, then call kpi.resume().");
 }
 
@@ -384,17 +384,17 @@ kpi_state_suspend(int32 source_id, const char *reason, const char *hint)
 }
 
 void
-kpi_state_reset(int32 source_id, Oid author)
+kpi_state_reset(int32 source_id, Oid definer)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, author_oid = $2, author_login = $3, prints = NULL, doubt = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3, prints = NULL, doubt = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
-				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
-				 KPI_BOOL(kpi_role_can_login(author)));
+				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_queue_forget(source_id, true);
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
@@ -451,7 +451,7 @@ save_leaves(KpiRun *run)
 void
 kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 {
-	Oid			author = kpi_source_author(run->source);
+	Oid			definer = kpi_source_definer(run->source);
 	bool		in_doubt = FullTransactionIdIsValid(state->doubt) &&
 		TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
 	KpiSpi		spi;
@@ -475,12 +475,12 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values, author_oid, author_login,"
+				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
 				 " prints, doubt)"
 				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16)"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
-				 " relid = EXCLUDED.relid, author_oid = EXCLUDED.author_oid,"
-				 " author_login = EXCLUDED.author_login,"
+				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
+				 " definer_login = EXCLUDED.definer_login,"
 				 " prints = EXCLUDED.prints, doubt = EXCLUDED.doubt, org_stamp = EXCLUDED.org_stamp,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"
@@ -498,8 +498,8 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
-				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
-				 KPI_BOOL(kpi_role_can_login(author)), KPI_VALUE(JSONBOID, state->prints),
+				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->prints),
 				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
 }

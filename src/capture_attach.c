@@ -12,9 +12,9 @@
  *
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start
- * even where the author has the TRIGGER privilege only.  The rights that CREATE
+ * even where the definer has the TRIGGER privilege only.  The rights that CREATE
  * TRIGGER asks for are checked all the same, for the current user; whoever
- * switched to the extension's owner has checked the author's rights before.
+ * switched to the extension's owner has checked the definer's rights before.
  * Each depends on the extension, so that DROP EXTENSION drops it without
  * CASCADE.  A trigger counts as ours only if it has our name and does exactly
  * what ours do: the table's owner may have made another.

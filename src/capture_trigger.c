@@ -181,24 +181,24 @@ kpi_capture_release(void)
 /* ---------------- loading ---------------- */
 
 /*
- * The author must still be allowed to read the table; other rights are checked
+ * The definer must still be allowed to read the table; other rights are checked
  * where they are needed, when expressions are compiled.
  */
 static void
-check_author(const KpiSource *source, Oid relid)
+check_definer(const KpiSource *source, Oid relid)
 {
-	Oid			author = kpi_source_author(source);
+	Oid			definer = kpi_source_definer(source);
 
-	if (pg_class_aclcheck(relid, author, ACL_SELECT) != ACLCHECK_OK)
+	if (pg_class_aclcheck(relid, definer, ACL_SELECT) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\", the author of source \"%s\", may not read table \"%s\" any more",
-						source->author, source->name, source->relation)));
-	if (check_enable_rls(relid, author, true) == RLS_ENABLED)
+				 errmsg("role \"%s\", the definer of source \"%s\", may not read table \"%s\" any more",
+						source->definer, source->name, source->relation)));
+	if (check_enable_rls(relid, definer, true) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row security hides rows of table \"%s\" from role \"%s\", the author of source \"%s\"",
-						source->relation, source->author, source->name)));
+				 errmsg("row security hides rows of table \"%s\" from role \"%s\", the definer of source \"%s\"",
+						source->relation, source->definer, source->name)));
 }
 
 static bool
@@ -240,7 +240,7 @@ load_definition(Entry *entry)
 		return;
 	}
 
-	check_author(entry->source, relid);
+	check_definer(entry->source, relid);
 	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context, NULL);
 	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
 	entry->is_new_leaf = relid != entry->key.relid &&

@@ -61,10 +61,10 @@ typedef struct KpiSource
 	KpiGrain	grain;
 	int32		calendar_id;
 	char	   *time_zone;
-	char	   *author;
-	Oid			author_oid;		/* the role that had the name when the source
+	char	   *definer;
+	Oid			definer_oid;		/* the role that had the name when the source
 								 * was first looked at; or InvalidOid */
-	bool		author_login;	/* which could log in then */
+	bool		definer_login;	/* which could log in then */
 	int			ndims;
 	char	  **dim_names;
 	char	  **dim_exprs;		/* already cast to text */
@@ -89,7 +89,7 @@ extern Oid	kpi_source_relid(const KpiSource *source);	/* by name; InvalidOid
  * The role whose rights the source's expressions have.  Error if it does not
  * exist, or if another role has its name by now.
  */
-extern Oid	kpi_source_author(const KpiSource *source);
+extern Oid	kpi_source_definer(const KpiSource *source);
 
 /* The leaf tables that hold rows: the table itself or its leaf partitions. */
 extern List *kpi_leaf_relids(Oid relid);
@@ -138,7 +138,7 @@ typedef enum KpiExprRisk
 	KPI_EXPR_SAFE,				/* cannot raise an error */
 	KPI_EXPR_BUILTIN,			/* built-in functions only: may raise */
 	KPI_EXPR_USER				/* calls functions of users: runs as the
-								 * source's author, search_path pinned */
+								 * source's definer, search_path pinned */
 } KpiExprRisk;
 
 /*
@@ -146,7 +146,7 @@ typedef enum KpiExprRisk
  * have varno 1.  Column attribute numbers are added to *attrs (offset by
  * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
  * function or type of a user, which compiling may have replaced by what it
- * does.  Runs as the current user, who must be the source's author.  Adds to
+ * does.  Runs as the current user, who must be the source's definer.  Adds to
  * prints (fingerprint.h) unless it is NULL.
  */
 extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,

@@ -30,8 +30,8 @@ load_source(KpiSource *source, MemoryContext context)
 {
 	bool		isnull;
 
-	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.author, "
-					 "t.author_oid, t.author_login "
+	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
+					 "t.definer_oid, t.definer_login "
 					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
@@ -44,9 +44,9 @@ load_source(KpiSource *source, MemoryContext context)
 		elog(ERROR, "source \"%s\" has an unknown grain", source->name);
 	source->calendar_id = kpi_spi_int4(0, 5);
 	source->time_zone = kpi_spi_text_in(context, 0, 6);
-	source->author = kpi_spi_text_in(context, 0, 7);
-	source->author_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
-	source->author_login = kpi_spi_bool(0, 9);
+	source->definer = kpi_spi_text_in(context, 0, 7);
+	source->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
+	source->definer_login = kpi_spi_bool(0, 9);
 	return true;
 }
 
@@ -201,9 +201,9 @@ kpi_source_relid(const KpiSource *source)
 }
 
 Oid
-kpi_source_author(const KpiSource *source)
+kpi_source_definer(const KpiSource *source)
 {
-	return kpi_author_role(source->name, source->author, source->author_oid);
+	return kpi_definer_role(source->name, source->definer, source->definer_oid);
 }
 
 /* Takes no lock: who needs the answer to hold locks the table first. */

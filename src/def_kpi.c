@@ -130,7 +130,7 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 				 errmsg("KPI \"%s\" has both an owner and a team", kpi->name),
 				 errhint("Facts count for members (owner) or for teams (team).")));
 
-	kpi_author_switch(&user, source);
+	kpi_definer_switch(&user, source);
 	kpi->filter = kpi_filter_check(source->relid, kpi->filter, psprintf("filter of KPI \"%s\"", kpi->name));
 	*key = kpi_stream_key(source, kpi->name, kpi->owner, kpi->team, kpi->at);
 	kpi->owner = kpi_text_check(source->relid, kpi->owner, "owner");
@@ -221,41 +221,41 @@ formula_inputs(const KpiRow *kpi, List *names)
 
 /* Whether the current user may change each source that the KPI rests on. */
 static bool
-is_author_of_inputs(int32 kpi_id)
+is_definer_of_inputs(int32 kpi_id)
 {
 	MemoryContext context = CurrentMemoryContext;
-	List	   *authors = NIL;
+	List	   *definers = NIL;
 	uint64		rows;
 	KpiSpi		spi;
 	ListCell   *lc;
 
 	kpi_spi_begin(&spi);
 	rows = kpi_spi_exec(WITH_INPUTS
-						" SELECT DISTINCT s.author FROM input i "
+						" SELECT DISTINCT s.definer FROM input i "
 						"JOIN kpi.kpi k ON k.id = i.id JOIN kpi.source s ON s.id = k.source_id",
 						1, KPI_INT4(kpi_id));
 	for (uint64 i = 0; i < rows; i++)
 	{
-		char	   *author = kpi_spi_text_in(context, i, 1);
+		char	   *definer = kpi_spi_text_in(context, i, 1);
 		MemoryContext spi_context = MemoryContextSwitchTo(context);
 
-		authors = lappend(authors, author);
+		definers = lappend(definers, definer);
 		MemoryContextSwitchTo(spi_context);
 	}
 	kpi_spi_end(&spi);
 
-	foreach(lc, authors)
+	foreach(lc, definers)
 	{
-		if (!kpi_is_author(lfirst(lc)))
+		if (!kpi_is_definer(lfirst(lc)))
 			return false;
 	}
-	return authors != NIL;
+	return definers != NIL;
 }
 
 static void
 require_formula_rights(int32 kpi_id)
 {
-	if (!is_author_of_inputs(kpi_id))
+	if (!is_definer_of_inputs(kpi_id))
 		kpi_require_editor();
 }
 

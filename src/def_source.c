@@ -3,8 +3,8 @@
  * def_source.c
  *	  SQL functions that define sources.
  *
- * The author of a source is the role that creates it; its expressions are
- * checked and evaluated as that role.  Whoever has the author's privileges
+ * The definer of a source is the role that creates it; its expressions are
+ * checked and evaluated as that role.  Whoever has the definer's privileges
  * may change it.  Locks: the source's table first (source_table.c), then rows
  * of our own tables.
  *
@@ -45,23 +45,23 @@ typedef struct Dimension
 /* ---- whose source ---- */
 
 bool
-kpi_is_author(const char *author)
+kpi_is_definer(const char *definer)
 {
-	Oid			role = get_role_oid(author, true);
+	Oid			role = get_role_oid(definer, true);
 
 	return superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role));
 }
 
 static Oid
-author_oid(const KpiSourceRow *source)
+definer_oid(const KpiSourceRow *source)
 {
-	return kpi_author_role(source->name, source->author, source->author_oid);
+	return kpi_definer_role(source->name, source->definer, source->definer_oid);
 }
 
 void
-kpi_author_switch(KpiUser *state, const KpiSourceRow *source)
+kpi_definer_switch(KpiUser *state, const KpiSourceRow *source)
 {
-	kpi_user_switch(state, author_oid(source));
+	kpi_user_switch(state, definer_oid(source));
 }
 
 static void
@@ -98,7 +98,7 @@ read_row(const char *name)
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.author, t.author_oid "
+	if (kpi_spi_read("SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, t.definer_oid "
 					 "FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.name = $1", 1, KPI_TEXT(name)) == 0)
 		ereport(ERROR,
@@ -113,8 +113,8 @@ read_row(const char *name)
 	row->team = kpi_spi_text_in(context, 0, 6);
 	row->at = kpi_spi_text_in(context, 0, 7);
 	row->filter = kpi_spi_text_in(context, 0, 8);
-	row->author = kpi_spi_text_in(context, 0, 9);
-	row->author_oid = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
+	row->definer = kpi_spi_text_in(context, 0, 9);
+	row->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 
@@ -123,34 +123,34 @@ read_row(const char *name)
 }
 
 static void
-require_author(const KpiSourceRow *source)
+require_definer(const KpiSourceRow *source)
 {
-	if (!kpi_is_author(source->author))
+	if (!kpi_is_definer(source->definer))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for source \"%s\"", source->name),
-				 errdetail("Its author is role \"%s\".", source->author),
-				 errhint("Only its author, members of that role and superusers may change a source and its KPIs.")));
+				 errdetail("Its definer is role \"%s\".", source->definer),
+				 errhint("Only its definer, members of that role and superusers may change a source and its KPIs.")));
 }
 
 void
 kpi_require_source_rights(const char *name)
 {
-	require_author(read_row(name));
+	require_definer(read_row(name));
 }
 
 /*
  * Locks the source's table, unless it is another that has come under its name,
- * on which the author has no rights: nobody must wait for such a lock.
+ * on which the definer has no rights: nobody must wait for such a lock.
  */
 static bool
 lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
 {
-	Oid			author = get_role_oid(row->author, true);
+	Oid			definer = get_role_oid(row->definer, true);
 
 	if (!OidIsValid(row->relid) ||
 		(row->relid != kpi_attached_relid(row->id) &&
-		 !(OidIsValid(author) && kpi_source_table_has_rights(row->relid, author))))
+		 !(OidIsValid(definer) && kpi_source_table_has_rights(row->relid, definer))))
 		return false;
 	kpi_source_table_lock(row->relid, lockmode);
 	return true;
@@ -161,7 +161,7 @@ kpi_source_row_open(const char *name, bool need_table)
 {
 	KpiSourceRow *row = read_row(name);
 
-	require_author(row);
+	require_definer(row);
 	if (lock_table(row, ShareRowExclusiveLock))
 	{
 		/* What the source says may have changed while we waited. */
@@ -170,7 +170,7 @@ kpi_source_row_open(const char *name, bool need_table)
 	if (need_table)
 	{
 		require_table(row);
-		kpi_source_table_check_role(row->relid, author_oid(row));
+		kpi_source_table_check_role(row->relid, definer_oid(row));
 	}
 	return row;
 }
@@ -244,7 +244,7 @@ parse_dimensions(Jsonb *json, const char *source)
 	return dimensions;
 }
 
-/* As the source's author. */
+/* As the source's definer. */
 static void
 check_dimensions(Oid relid, List *dimensions, const char *source)
 {
@@ -331,7 +331,7 @@ check_expressions(KpiSourceRow *row, List *dimensions)
 				 errmsg("source \"%s\" has both an owner and a team", row->name),
 				 errhint("Facts count for members (owner), for teams (team), or, with neither, for the company.")));
 
-	kpi_author_switch(&user, row);
+	kpi_definer_switch(&user, row);
 	(void) kpi_stream_key(row, NULL, NULL, NULL, NULL);
 	row->key = kpi_text_check(row->relid, row->key, psprintf("key of source \"%s\"", row->name));
 	row->owner = kpi_text_check(row->relid, row->owner, "owner");
@@ -358,7 +358,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	char	   *table = kpi_arg_text(fcinfo, 1);
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
-	Oid			author = GetUserId();
+	Oid			definer = GetUserId();
 	int32		calendar_id;
 	List	   *dimensions;
 	KpiSpi		spi;
@@ -385,23 +385,23 @@ kpi_create_source(PG_FUNCTION_ARGS)
 
 	row.relid = kpi_source_table_open(table);
 	row.relation = kpi_source_table_name(row.relid);
-	row.author = GetUserNameFromId(author, false);
+	row.definer = GetUserNameFromId(definer, false);
 	check_expressions(&row, dimensions);
 
 	kpi_spi_begin(&spi);
 	check_new_name(row.name);
-	kpi_spi_exec("INSERT INTO kpi.source (name, relation, key, owner, team, at, filter, grain, calendar_id, author) "
+	kpi_spi_exec("INSERT INTO kpi.source (name, relation, key, owner, team, at, filter, grain, calendar_id, definer) "
 				 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
 				 10, KPI_TEXT(row.name), KPI_TEXT(row.relation), KPI_TEXT(row.key),
 				 KPI_TEXT(row.owner), KPI_TEXT(row.team), KPI_TEXT(row.at),
 				 KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
-				 KPI_TEXT(row.author));
+				 KPI_TEXT(row.definer));
 	row.id = kpi_spi_int4(0, 1);
 	/* State is not dumped, so this tells it from one that a restore brings. */
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, author_oid, author_login)"
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login)"
 				 " VALUES ($1, 'building', $2, $3)",
-				 3, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(author)),
-				 KPI_BOOL(kpi_role_can_login(author)));
+				 3, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)));
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
@@ -569,7 +569,7 @@ kpi_drop_source(PG_FUNCTION_ARGS)
 	char	   *users;
 
 	/* The engine's lock before the table's: writers must not wait for a refresh. */
-	require_author(row);
+	require_definer(row);
 	kpi_lock_source(row->id);
 	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
 	(void) lock_table(row, AccessExclusiveLock);
@@ -615,7 +615,7 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 	KpiStreamKey key;
 	KpiStream  *stream;
 
-	kpi_author_switch(&user, row);
+	kpi_definer_switch(&user, row);
 	key = kpi_stream_key(row, NULL, NULL, NULL, NULL);
 	kpi_user_restore(&user);
 

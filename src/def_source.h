@@ -24,26 +24,26 @@ typedef struct KpiSourceRow
 	char	   *team;
 	char	   *at;
 	char	   *filter;
-	char	   *author;
-	Oid			author_oid;		/* as in KpiSource */
+	char	   *definer;
+	Oid			definer_oid;		/* as in KpiSource */
 	Oid			relid;			/* InvalidOid: the table is gone */
 } KpiSourceRow;
 
 /*
  * Finds a source that the current user may change and locks its table (see
  * source_table.h).  With need_table, error if there is no such table, or the
- * author has no rights on it any more.
+ * definer has no rights on it any more.
  */
 extern KpiSourceRow *kpi_source_row_open(const char *name, bool need_table);
 
 /* Error unless the current user may change the source and its KPIs. */
 extern void kpi_require_source_rights(const char *name);
 
-/* Whether the current user may change what this author made. */
-extern bool kpi_is_author(const char *author);
+/* Whether the current user may change what this definer made. */
+extern bool kpi_is_definer(const char *definer);
 
-/* kpi_user_switch() to the author of a source. */
-extern void kpi_author_switch(KpiUser *state, const KpiSourceRow *source);
+/* kpi_user_switch() to the definer of a source. */
+extern void kpi_definer_switch(KpiUser *state, const KpiSourceRow *source);
 
 /* A text argument; empty means none. */
 extern char *kpi_arg_given(FunctionCallInfo fcinfo, int n);
@@ -68,7 +68,7 @@ typedef struct KpiStreamKey
 
 /*
  * Checks the expressions and fills in what comes from the source.  Like the
- * next two it runs as the source's author.
+ * next two it runs as the source's definer.
  */
 extern KpiStreamKey kpi_stream_key(const KpiSourceRow *source, const char *kpi_name,
 								   const char *owner, const char *team, const char *at);

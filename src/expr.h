@@ -49,7 +49,7 @@ extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
 
-/* The type of a checked expression.  Call it as the author. */
+/* The type of a checked expression.  Call it as the definer. */
 extern Oid	kpi_expr_type(Oid relid, const char *text);
 
 /* ---- expr_check.c ---- */

@@ -4,7 +4,7 @@
  *	  Checks of expressions that users write.
  *
  * Called by the functions that define sources and KPIs, as the source's
- * author (kpi_user_switch()): folding constants runs functions.  What may
+ * definer (kpi_user_switch()): folding constants runs functions.  What may
  * change later, as others change what they own (kpi_expr_check_names() and
  * kpi_expr_check_rights()), is checked again at every compilation; the rest
  * cannot, as what is stored is the checked expression's deparsed text.
@@ -130,7 +130,7 @@ refuse_superuser(const char *kind, const char *name, Oid owner)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("%s %s would run with the rights of a superuser", kind, name),
-			 errdetail("The source's author is superuser \"%s\", the %s belongs to role \"%s\".",
+			 errdetail("The source's definer is superuser \"%s\", the %s belongs to role \"%s\".",
 					   GetUserNameFromId(GetUserId(), false), kind,
 					   GetUserNameFromId(owner, false)),
 			 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
@@ -138,7 +138,7 @@ refuse_superuser(const char *kind, const char *name, Oid owner)
 }
 
 /*
- * Refuses functions the author may not call, and those that would run with
+ * Refuses functions the definer may not call, and those that would run with
  * more rights than their owner's: whoever owns a function can replace it.
  */
 static bool

@@ -53,14 +53,14 @@ day_expression(Oid at_type, const char *at, const char *time_zone)
 	return NULL;
 }
 
-/* Parsing calls input functions of literals, and those the author's domains. */
+/* Parsing calls input functions of literals, and those the definer's domains. */
 static Oid
 time_type(const KpiSource *source, Oid relid, const char *at)
 {
 	KpiUser		user;
 	Oid			type;
 
-	kpi_user_switch(&user, kpi_source_author(source));
+	kpi_user_switch(&user, kpi_source_definer(source));
 	type = kpi_expr_type(relid, at);
 	kpi_user_restore(&user);
 	return type;

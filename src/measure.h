@@ -25,7 +25,7 @@ typedef struct KpiMeasureDef
 /*
  * Checks a measure and combines it with the KPI's filter (a checked boolean
  * expression, or NULL).  Runs as the current user, who must be the source's
- * author.
+ * definer.
  */
 extern KpiMeasureDef *kpi_measure_parse(Oid relid, const char *text, const char *filter,
 										const char *unit, const char *kpi_name);

@@ -7,7 +7,7 @@
  * The policy is three columns of kpi.source.  Whoever may change a source, and
  * every editor, may set it: it says when numbers are computed, never what they
  * are.  Rebuilding a suspended source attaches triggers with the rights of the
- * extension's owner, so that is for the author.
+ * extension's owner, so that is for the definer.
  *
  * Locks: the row of the source; resuming takes the engine's locks first, as
  * every refresh does.  Pausing takes none, so that it never waits for a
@@ -40,14 +40,14 @@ PG_FUNCTION_INFO_V1(kpi_resume);
 /* ---- sources, and who may operate them ---- */
 
 static void
-require_operator(const char *author)
+require_operator(const char *definer)
 {
-	if (!kpi_is_author(author))
+	if (!kpi_is_definer(definer))
 		kpi_require_editor();
 }
 
 #define POLICY_QUERY \
-	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.author" \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.definer" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
 /* The sources that a condition on $1 finds, in the caller's memory. */
@@ -56,7 +56,7 @@ read_policies(const char *sql, const char *name)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *policies = NIL;
-	List	   *authors = NIL;
+	List	   *definers = NIL;
 	ListCell   *lc;
 	KpiSpi		spi;
 	uint64		rows;
@@ -73,12 +73,12 @@ read_policies(const char *sql, const char *name)
 		policy->paused = kpi_spi_bool(r, 3);
 		policy->suspended = kpi_spi_bool(r, 4);
 		policies = lappend(policies, policy);
-		authors = lappend(authors, pstrdup(kpi_spi_text(r, 5)));
+		definers = lappend(definers, pstrdup(kpi_spi_text(r, 5)));
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(context);
 
-	foreach(lc, authors)
+	foreach(lc, definers)
 		require_operator(lfirst(lc));
 	return policies;
 }
@@ -235,14 +235,14 @@ kpi_pause(PG_FUNCTION_ARGS)
 /*
  * Brings capture back on the table that now has the declared name.  The lock
  * waits for writers that still used the old definitions; their deltas carry
- * the old epoch, and the rebuild reads their facts.  The author, as that role
+ * the old epoch, and the rebuild reads their facts.  The definer, as that role
  * is now, is returned.
  */
 static Oid
 reattach(int32 source_id)
 {
 	KpiSource  *source = kpi_source_load(source_id, false);
-	Oid			author;
+	Oid			definer;
 
 	if (!OidIsValid(kpi_source_relid(source)))
 		ereport(ERROR,
@@ -250,14 +250,14 @@ reattach(int32 source_id)
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
-	author = kpi_author_role(source->name, source->author, InvalidOid);
-	kpi_source_table_check_role(kpi_source_relid(source), author);
+	definer = kpi_definer_role(source->name, source->definer, InvalidOid);
+	kpi_source_table_check_role(kpi_source_relid(source), definer);
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
 	kpi_state_attach(source_id, source->relation);
-	return author;
+	return definer;
 }
 
 /* Why one of many suspended sources is passed over; NULL: it is not. */
@@ -268,8 +268,8 @@ cannot_rebuild(const KpiPolicy *policy)
 
 	if (!OidIsValid(kpi_source_relid(source)))
 		return "its table does not exist";
-	if (!kpi_is_author(source->author))
-		return "only its author may rebuild it";
+	if (!kpi_is_definer(source->definer))
+		return "only its definer may rebuild it";
 	return NULL;
 }
 

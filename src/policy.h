@@ -21,7 +21,7 @@ typedef struct KpiPolicy
 
 /*
  * As committed now.  Error if the source does not exist, or the current user
- * is neither its author nor an editor.
+ * is neither its definer nor an editor.
  */
 extern KpiPolicy *kpi_policy_open(const char *name);
 

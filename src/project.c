@@ -14,7 +14,7 @@
  * row; only if that fails, the fact's own parts (filter, time, owner,
  * dimensions) and then each measure are evaluated in subtransactions of their
  * own, so that one measure's error costs the others nothing.  What may reach a
- * user's function runs as the source's author.
+ * user's function runs as the source's definer.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,7 +64,7 @@ struct KpiProjection
 {
 	MemoryContext context;
 	ExprContext *econtext;
-	Oid			author;
+	Oid			definer;
 	bool		has_user_code;
 	bool		is_busy;		/* a user's function is running in it */
 	ExprState  *filter;			/* or NULL */
@@ -285,7 +285,7 @@ collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 	}
 }
 
-/* Everything of kpi_projection_create() that runs as the author. */
+/* Everything of kpi_projection_create() that runs as the definer. */
 static void
 compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
 {
@@ -339,8 +339,8 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, K
 		kpi_zone_open(&proj->zone, source->time_zone);
 		if (prints != NULL)
 			kpi_prints_source(prints, source);
-		proj->author = kpi_source_author(source);
-		kpi_user_switch(&user, proj->author);
+		proj->definer = kpi_source_definer(source);
+		kpi_user_switch(&user, proj->definer);
 		compile_all(proj, source, leaf, prints);
 		kpi_user_restore(&user);
 	}
@@ -546,7 +546,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 
 		if (sp->risk == KPI_EXPR_USER)
 		{
-			kpi_user_switch(&user, proj->author);
+			kpi_user_switch(&user, proj->definer);
 			proj->is_busy = true;
 		}
 		if (what < 0)

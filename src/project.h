@@ -58,7 +58,7 @@ extern const KpiLayout *kpi_projection_layout(KpiProjection *proj, int s);
 extern bool kpi_projection_has_user_code(KpiProjection *proj);
 
 /*
- * Whether kpi_project() is under way in it: a function of the author's writes
+ * Whether kpi_project() is under way in it: a function of the definer's writes
  * to the same table.  Such a row needs a projection of its own.
  */
 extern bool kpi_projection_is_busy(KpiProjection *proj);

@@ -4,7 +4,7 @@
  *	  SQL entry points of the engine: refresh, verify, repair.
  *
  * Whoever may call these (see 90_grant.sql) may have every source refreshed;
- * expressions still run as each source's author.  Our own tables are written
+ * expressions still run as each source's definer.  Our own tables are written
  * by direct heap access and by statements as the extension's owner.
  *
  *-------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  *	  Whose rights count.
  *
  * Our own tables are read and written as the extension's owner; a source's
- * expressions run as its author, in a security-restricted operation.  Both go
+ * expressions run as its definer, in a security-restricted operation.  Both go
  * through kpi_user_switch().  An error in between needs no cleanup here:
  * (sub)transaction abort restores the user and the settings.
  *
@@ -104,19 +104,19 @@ kpi_role_can_login(Oid role)
 }
 
 Oid
-kpi_author_role(const char *source, const char *author, Oid expected)
+kpi_definer_role(const char *source, const char *definer, Oid expected)
 {
-	Oid			role = get_role_oid(author, true);
+	Oid			role = get_role_oid(definer, true);
 
 	if (!OidIsValid(role))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role \"%s\", the author of source \"%s\", does not exist", author, source),
+				 errmsg("role \"%s\", the definer of source \"%s\", does not exist", definer, source),
 				 errhint("Create the role again, or drop the source and create it anew.")));
 	if (OidIsValid(expected) && role != expected)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\", the author of source \"%s\", was dropped and created again", author, source),
+				 errmsg("role \"%s\", the definer of source \"%s\", was dropped and created again", definer, source),
 				 errhint("If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.")));
 	return role;
 }

@@ -19,14 +19,14 @@ extern Oid	kpi_relation_oid(const char *schema, const char *name);
 extern bool kpi_role_can_login(Oid role);
 
 /*
- * The role that has the name of a source's author.  Error if there is none, or
+ * The role that has the name of a source's definer.  Error if there is none, or
  * if it is not the expected one (InvalidOid: any).
  */
-extern Oid	kpi_author_role(const char *source, const char *author, Oid expected);
+extern Oid	kpi_definer_role(const char *source, const char *definer, Oid expected);
 
 /*
  * A switch of the current user in a security-restricted operation with
- * search_path pinned to "pg_catalog, pg_temp".  Used with the author of a
+ * search_path pinned to "pg_catalog, pg_temp".  Used with the definer of a
  * source before its expressions are compiled or evaluated.
  */
 typedef struct KpiUser

@@ -29,7 +29,7 @@ kpi_spi_begin(KpiSpi *spi)
 	KpiUser		user;
 
 	kpi_user_switch(&user, kpi_extension_owner());
-	/* Ours, not an author's: no security restriction on what we may do. */
+	/* Ours, not a definer's: no security restriction on what we may do. */
 	SetUserIdAndSecContext(GetUserId(),
 						   user.save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	spi->save_user = user.save_user;

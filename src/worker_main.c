@@ -13,7 +13,7 @@
  * leaves it says so and reads it again (src/README, "The worker").
  *
  * It runs as the bootstrap superuser: the engine switches to the extension's
- * owner for our tables and to a source's author for expressions.  Its commits
+ * owner for our tables and to a source's definer for expressions.  Its commits
  * are asynchronous: a crash takes back the result and the deletion of the
  * deltas together, or neither.
  *

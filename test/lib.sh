@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Shared by test/run, test/demo/run and test/bench/run (bash): finds or
-# installs what the project needs, builds it, and runs throwaway servers.
+# installs what the project needs, builds it, and runs throwaway servers from a
+# private copy of the machine's PostgreSQL.
 #
 # Settings, all optional, from the environment:
 #	PG_CONFIG	the PostgreSQL to use; it must be complete (server and headers).
@@ -168,10 +169,10 @@ kpi_setup_pg_cron()
 	kpi_say "pg_cron is not installed: its tests are skipped"
 }
 
-# Builds for PG_CONFIG and installs into it.
+# Builds for PG_CONFIG.
 kpi_build()
 {
-	local stamp=$KPI_ROOT/.built_for version as_root=kpi_as_root
+	local stamp=$KPI_ROOT/.built_for version
 	version="$PG_CONFIG $("$PG_CONFIG" --version)"
 
 	if [ "$(cat "$stamp" 2>/dev/null)" != "$version" ]; then
@@ -180,10 +181,32 @@ kpi_build()
 	fi
 	kpi_say "building for $("$PG_CONFIG" --version)"
 	make -s -C "$KPI_ROOT" -j"$(nproc)" all PG_CONFIG="$PG_CONFIG"
-	if [ -w "$("$PG_CONFIG" --pkglibdir)" ]; then
-		as_root=
-	fi
-	$as_root make -s -C "$KPI_ROOT" install PG_CONFIG="$PG_CONFIG" >/dev/null
+}
+
+# kpi_private_server DIR: copies the programs of PG_CONFIG's server below a
+# directory, installs what was built into the copy, and from here on uses that:
+# the machine's own PostgreSQL is not touched.  PostgreSQL finds its files
+# from where its programs are, so the copy keeps their places to each other;
+# headers are only linked to.
+kpi_private_server()
+{
+	local root=$1/server kind path
+
+	for kind in bindir pkglibdir sharedir pkgincludedir; do
+		path=$("$PG_CONFIG" --$kind)
+		[ ! -e "$root$path" ] || continue
+		mkdir -p "$root$(dirname "$path")"
+		if [ $kind = pkgincludedir ]; then
+			ln -s "$path" "$root$path"
+		else
+			cp -a "$path" "$root$path"
+		fi
+	done
+	PG_CONFIG=$root$("$PG_CONFIG" --bindir)/pg_config
+	export PG_CONFIG
+	KPI_BINDIR=$("$PG_CONFIG" --bindir)
+	export PATH="$KPI_BINDIR:$PATH"
+	make -s -C "$KPI_ROOT" install PG_CONFIG="$PG_CONFIG" >/dev/null
 }
 
 # Can the server's user enter this directory?

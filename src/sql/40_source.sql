@@ -11,7 +11,7 @@ CREATE TABLE kpi.source (
     filter      text,
     grain       text NOT NULL DEFAULT 'day',
     calendar_id integer NOT NULL REFERENCES kpi.calendar,
-    author      text NOT NULL,
+    definer      text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     refresh_mode text NOT NULL DEFAULT 'continuous' CHECK (refresh_mode IN ('continuous','interval','manual')),
     refresh_seconds integer CHECK (refresh_seconds > 0),
@@ -108,7 +108,7 @@ COMMENT ON COLUMN kpi.source.at IS 'Expression for when a fact happened: timesta
 COMMENT ON COLUMN kpi.source.filter IS 'Condition that facts meet; NULL: every row is a fact';
 COMMENT ON COLUMN kpi.source.grain IS 'Finest grain that the facts mean anything at: day, week, month, quarter or year';
 COMMENT ON COLUMN kpi.source.calendar_id IS 'Calendar whose time zone says on which day a fact counts (kpi.calendar.id)';
-COMMENT ON COLUMN kpi.source.author IS 'Role that created the source; its expressions run as this role';
+COMMENT ON COLUMN kpi.source.definer IS 'Role that created the source; its expressions run as this role';
 COMMENT ON COLUMN kpi.source.created_at IS 'When it was created';
 COMMENT ON COLUMN kpi.source.refresh_mode IS 'When the background worker refreshes it: continuous (as soon as a change commits), interval (every refresh_seconds) or manual (never: CALL kpi.refresh() or a schedule does). Written by kpi.set_refresh() and kpi.schedule()';
 COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds from one refresh to the next with refresh_mode interval; else NULL';
@@ -143,7 +143,7 @@ CREATE FUNCTION kpi.create_source(name text, relation text, key text DEFAULT NUL
                                   calendar text DEFAULT 'default')
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_source';
 COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text) IS
-'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run as the caller, the source''s author; functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, belongs to another role (and SELECT and TRIGGER are not both granted) or has row security for the author; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
+'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run as the caller, the source''s definer; functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, belongs to another role (and SELECT and TRIGGER are not both granted) or has row security for the definer; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
                                  owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,
@@ -151,12 +151,12 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  grain text DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; the caller is not the author, a member of that role or a superuser';
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_source';
 COMMENT ON FUNCTION kpi.drop_source(text, boolean) IS
-'Drops a source, its rollups and its triggers on the table; the table stays. Errors: KPIs use it, unless cascade drops them too (with formulas and goals over them); the caller is not the author, a member of that role or a superuser';
+'Drops a source, its rollups and its triggers on the table; the table stays. Errors: KPIs use it, unless cascade drops them too (with formulas and goals over them); the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text DEFAULT NULL,
                                filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
@@ -165,7 +165,7 @@ CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text
                                description text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_kpi';
 COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s author, for a formula, neither that of all its sources nor an editor';
+'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
 
 CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure text DEFAULT NULL,
                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,

@@ -7,8 +7,8 @@ CREATE TABLE kpi_internal.source_state (
     reason           text,
     hint             text,
     relid            oid,
-    author_oid       oid,                    -- who has the author's name
-    author_login     boolean,                -- and whether it can log in
+    definer_oid       oid,                    -- who has the definer's name
+    definer_login     boolean,                -- and whether it can log in
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
     columns          jsonb,                  -- how each is stored

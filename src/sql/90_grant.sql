@@ -71,7 +71,7 @@ COMMENT ON FUNCTION kpi.revoke_editor(text) IS
 'Takes from a role what kpi.grant_editor() gave it beyond reading: it stays a reader. Errors: as kpi.grant_reader()';
 
 -- The algebra of cells stays open to all who can name it: it only computes,
--- and the facts query runs it with the rights of a source's author.  So do the
+-- and the facts query runs it with the rights of a source's definer.  So do the
 -- triggers of facts tables, for whoever attaches a partition.
 DO $$
 DECLARE

@@ -72,7 +72,7 @@ $holder->quit;
 count_is($node, 'postgres', 3, 'when it is let go, it follows');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kpi_internal.source_state WHERE failures > 0'), 0, 'no failure was recorded');
 
-# ---- an author without rights ----
+# ---- a definer without rights ----
 
 $node->safe_psql('postgres', q{
 	CREATE ROLE rep NOLOGIN; CREATE TABLE visits (id bigserial PRIMARY KEY, at date DEFAULT '2026-03-04');
@@ -80,7 +80,7 @@ $node->safe_psql('postgres', q{
 	SET ROLE rep;
 	SELECT kpi.create_source('visits', relation => 'public.visits', key => 'id', at => 'at');
 	SELECT kpi.create_kpi('visits', source => 'visits', measure => 'count(*)')});
-wait_for($node, 'postgres', q{SELECT status = 'active' FROM kpi.source_status WHERE source = 'visits'}, 'a role that cannot log in is an author');
+wait_for($node, 'postgres', q{SELECT status = 'active' FROM kpi.source_status WHERE source = 'visits'}, 'a role that cannot log in is a definer');
 $node->safe_psql('postgres', 'REVOKE SELECT ON visits FROM rep; INSERT INTO visits DEFAULT VALUES');
 wait_for($node, 'postgres', q{SELECT status = 'suspended' AND reason LIKE '%no longer has SELECT and TRIGGER on table%' FROM kpi.source_status WHERE source = 'visits'},
 	'one who lost rights suspends the source');
