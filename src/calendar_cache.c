@@ -23,9 +23,9 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "calendar.h"
+#include "inval.h"
 #include "security.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -58,10 +58,9 @@ typedef struct CalendarCache
 
 static CalendarCache *cache = NULL;
 static uint64 generation = 0;
-static bool callback_registered = false;
 
 static void
-cache_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	if (cache == NULL || relid == InvalidOid ||
 		relid == cache->calendar_relid || relid == cache->holiday_relid)
@@ -203,11 +202,7 @@ cache_load(void)
 static void
 cache_ensure(void)
 {
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(cache_callback, (Datum) 0);
-		callback_registered = true;
-	}
+	kpi_on_relcache_change(table_changed);
 	if (cache == NULL || cache->generation != generation)
 		cache_load();
 }

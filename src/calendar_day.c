@@ -25,6 +25,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "inval.h"
 #include "miscadmin.h"
 #include "security.h"
 #include "spi.h"
@@ -49,10 +50,9 @@ PG_FUNCTION_INFO_V1(kpi_calendar_changed);
 /* Years known to be filled in this backend; valid while from <= to. */
 static int	filled_from = 1;
 static int	filled_to = 0;
-static bool callback_registered = false;
 
 static void
-filled_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	/* Whatever changed: asking the table again is cheap. */
 	filled_from = 1;
@@ -210,12 +210,7 @@ kpi_calendar_day_extend(DateADT since, DateADT until)
 	if (from > to || (filled_from <= from && filled_to >= to))
 		return;
 
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(filled_callback, (Datum) 0);
-		callback_registered = true;
-	}
-
+	kpi_on_relcache_change(table_changed);
 	kpi_spi_begin(&spi);
 	if (filled_range(&first, &last) && first <= FIRST_DAY(from) && last >= LAST_DAY(to))
 	{
@@ -236,7 +231,7 @@ kpi_calendar_day_extend(DateADT since, DateADT until)
 		}
 		else
 			fill_days(0, FIRST_DAY(from), LAST_DAY(to));
-		/* Should this be rolled back, filled_callback() hears of it. */
+		/* Should this be rolled back, table_changed() hears of it. */
 		CacheInvalidateRelcacheByRelid(kpi_relation_oid("kpi", "calendar_day"));
 	}
 	kpi_spi_end(&spi);

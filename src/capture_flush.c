@@ -31,9 +31,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "inval.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -82,7 +82,7 @@ bool		kpi_capture_write_through = false;
 static Oid	queue_relid = InvalidOid;
 
 static void
-queue_relcache_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	if (!OidIsValid(relid) || relid == queue_relid)
 		queue_relid = InvalidOid;
@@ -441,6 +441,6 @@ kpi_capture_init(void)
 		return;
 	RegisterXactCallback(transaction_callback, NULL);
 	RegisterSubXactCallback(kpi_subtransaction_callback, NULL);
-	CacheRegisterRelcacheCallback(queue_relcache_callback, (Datum) 0);
+	kpi_on_relcache_change(table_changed);
 	done = true;
 }

@@ -17,7 +17,7 @@
  * fresh snapshot: the transaction's own may be older than the source.  They
  * cannot change under a statement that is writing, because defining takes a
  * SHARE ROW EXCLUSIVE lock on the table and sends a relcache invalidation for
- * it.  Invalidation callbacks only mark entries; a stale projection is set
+ * it.  Invalidation only marks entries; a stale projection is set
  * aside at the next use and freed at the end of the transaction, when no
  * evaluation can be under way in it.
  *
@@ -32,6 +32,7 @@
 #include "commands/trigger.h"
 #include "engine.h"
 #include "fmgr.h"
+#include "inval.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -98,7 +99,7 @@ entry_concerns(Entry *entry, Oid relid)
 }
 
 static void
-relcache_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
@@ -113,14 +114,14 @@ relcache_callback(Datum arg, Oid relid)
 
 /* A schema or a role changed: names may mean something else now. */
 static void
-names_callback(Datum arg, int cacheid, uint32 hashvalue)
+names_changed(int cacheid)
 {
-	relcache_callback((Datum) 0, InvalidOid);
+	table_changed(InvalidOid);
 }
 
 /* A function or a type changed. */
 static void
-code_callback(Datum arg, int cacheid, uint32 hashvalue)
+code_changed(int cacheid)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
@@ -147,11 +148,11 @@ init_cache(void)
 	ctl.hcxt = cache_context;
 	entries = hash_create("pg_kpi capture", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, names_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, names_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, code_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(TYPEOID, code_callback, (Datum) 0);
+	kpi_on_relcache_change(table_changed);
+	kpi_on_syscache_change(NAMESPACEOID, names_changed);
+	kpi_on_syscache_change(AUTHOID, names_changed);
+	kpi_on_syscache_change(PROCOID, code_changed);
+	kpi_on_syscache_change(TYPEOID, code_changed);
 }
 
 /* Drops what an entry holds, as soon as nobody can be using it. */

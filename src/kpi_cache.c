@@ -21,11 +21,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "calendar.h"
+#include "inval.h"
 #include "kpi_cache.h"
 #include "miscadmin.h"
 #include "security.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -53,10 +53,9 @@ typedef struct KpiCache
 
 static KpiCache *cache = NULL;
 static uint64 generation = 0;
-static bool callback_registered = false;
 
 static void
-cache_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	bool		ours = cache == NULL || relid == InvalidOid;
 
@@ -254,11 +253,7 @@ cache_load(void)
 const KpiEntry *
 kpi_entry_find(int32 id)
 {
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(cache_callback, (Datum) 0);
-		callback_registered = true;
-	}
+	kpi_on_relcache_change(table_changed);
 	if (cache == NULL || cache->generation != generation)
 		cache_load();
 	return find_entry(cache, id);

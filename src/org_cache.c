@@ -22,6 +22,7 @@
 #include "calendar.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "inval.h"
 #include "org.h"
 #include "org_cache.h"
 #include "security.h"
@@ -61,10 +62,9 @@ typedef struct TeamCache
 
 static TeamCache *cache = NULL;
 static uint64 generation = 0;
-static bool callback_registered = false;
 
 static void
-cache_callback(Datum arg, Oid relid)
+table_changed(Oid relid)
 {
 	if (cache == NULL || relid == InvalidOid ||
 		relid == cache->team_relid || relid == cache->parent_relid)
@@ -198,11 +198,7 @@ cache_load(void)
 const KpiTeam *
 kpi_team_find(int32 id)
 {
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(cache_callback, (Datum) 0);
-		callback_registered = true;
-	}
+	kpi_on_relcache_change(table_changed);
 	if (cache == NULL || cache->generation != generation)
 		cache_load();
 	return find_team(cache, id);
