@@ -17,18 +17,17 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/xact.h"
 #include "apply.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
+#include "trap.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 typedef struct FactScan
 {
@@ -156,15 +155,16 @@ scan_reset(FactScan *scan)
 
 /* The grouped statement, as the definer, with memory for the whole hash. */
 static void
-scan_grouped(FactScan *scan, Oid definer)
+scan_grouped(void *arg)
 {
+	FactScan   *scan = arg;
 	SPIExecuteOptions options = {0};
 	KpiUser		user;
 	char		mem[32];
 	char	   *sql = kpi_cells_query(scan->run->source, scan->stream, NULL);
 	int			rc;
 
-	kpi_user_switch(&user, definer);
+	kpi_user_switch(&user, kpi_source_definer(scan->run->source));
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -181,38 +181,9 @@ scan_grouped(FactScan *scan, Oid definer)
 
 /* Tries scan_grouped(); false when some fact does not let it through. */
 static bool
-try_grouped(FactScan *scan, Oid definer)
+try_grouped(FactScan *scan)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		scan_grouped(scan, definer);
-		ReleaseCurrentSubTransaction();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (kpi_error_is_fatal(error))
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return done;
+	return kpi_try(KPI_ERROR_TRAPPED, scan_grouped, scan) == NULL;
 }
 
 static Datum
@@ -299,12 +270,12 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
  * others, but a superuser's expressions run only as they were just checked.
  */
 static bool
-may_group(KpiRun *run, Oid definer)
+may_group(KpiRun *run)
 {
 	KpiProjection *proj;
 	bool		may;
 
-	if (!superuser_arg(definer))
+	if (!superuser_arg(kpi_source_definer(run->source)))
 		return true;
 	proj = kpi_projection_create(run->source, run->relid, run->mcxt, NULL);
 	may = !kpi_projection_has_user_code(proj);
@@ -326,11 +297,10 @@ kpi_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
-	Oid			definer = kpi_source_definer(run->source);
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
-	if (may_group(run, definer) && try_grouped(&scan, definer))
+	if (may_group(run) && try_grouped(&scan))
 	{
 		kpi_dict_resolve(scan.dict, run->source);
 		for (int i = 0; i < scan.list->nitems; i++)

@@ -17,7 +17,6 @@
 #include "compat.h"
 
 #include "access/transam.h"
-#include "access/xact.h"
 #include "apply_state.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -28,6 +27,7 @@
 #include "security.h"
 #include "source_table.h"
 #include "spi.h"
+#include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -35,7 +35,6 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -226,6 +225,24 @@ kpi_state_attach(int32 source_id, const char *relation)
 	kpi_user_restore(&user);
 }
 
+typedef struct ExpressionCheck
+{
+	KpiRun	   *run;
+	KpiPrints  *prints;
+} ExpressionCheck;
+
+static void
+compile_expressions(void *arg)
+{
+	ExpressionCheck *check = arg;
+	KpiRun	   *run = check->run;
+	KpiLockWait wait;
+
+	kpi_lock_wait_begin(&wait, run->source->relation);
+	kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt, check->prints));
+	kpi_lock_wait_end(&wait);
+}
+
 /*
  * Expressions must still fit the table: a column may have been dropped or
  * changed its type without any row being written since.
@@ -233,44 +250,14 @@ kpi_state_attach(int32 source_id, const char *relation)
 static void
 check_expressions(KpiRun *run, KpiState *state)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	KpiPrints  *prints = kpi_prints_create();
-	char	   *volatile problem = NULL;
+	ExpressionCheck check = {.run = run,.prints = kpi_prints_create()};
+	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED, compile_expressions, &check);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		KpiLockWait wait;
-
-		kpi_lock_wait_begin(&wait, run->source->relation);
-		kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt, prints));
-		kpi_lock_wait_end(&wait);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (kpi_error_is_fatal(error))
-			ReThrowError(error);
-		problem = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (problem)
-		set_suspend(state, problem,
+	if (error != NULL)
+		set_suspend(state, error->message,
 					"Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
-		state->prints = kpi_prints_jsonb(prints);
+		state->prints = kpi_prints_jsonb(check.prints);
 }
 
 /*

@@ -25,7 +25,6 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "capture.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
@@ -34,6 +33,7 @@
 #include "fmgr.h"
 #include "inval.h"
 #include "miscadmin.h"
+#include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -41,7 +41,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
@@ -217,8 +216,9 @@ is_table_of(const Entry *entry, Oid relid)
 
 /* Everything of load_entry() that may fail because of the definition. */
 static void
-load_definition(Entry *entry)
+load_definition(void *arg)
 {
+	Entry	   *entry = arg;
 	Oid			relid;
 
 	entry->state = ENTRY_SKIP;
@@ -252,8 +252,8 @@ load_definition(Entry *entry)
 static void
 load_entry(Entry *entry, Relation rel)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
+	MemoryContext oldcontext;
+	ErrorData  *error;
 	List	   *ancestors;
 	ListCell   *lc;
 
@@ -261,41 +261,25 @@ load_entry(Entry *entry, Relation rel)
 	entry->context = AllocSetContextCreate(cache_context, "pg_kpi capture of a table",
 										   ALLOCSET_SMALL_SIZES);
 	ancestors = rel->rd_rel->relispartition ? get_partition_ancestors(entry->key.relid) : NIL;
-	MemoryContextSwitchTo(entry->context);
+	oldcontext = MemoryContextSwitchTo(entry->context);
 	entry->ancestors = palloc(sizeof(Oid) * Max(list_length(ancestors), 1));
 	foreach(lc, ancestors)
 		entry->ancestors[entry->nancestors++] = lfirst_oid(lc);
 	entry->stale = false;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(entry->context);
-	PG_TRY();
+	error = kpi_try(KPI_ERROR_STOP, load_definition, entry);
+	if (error != NULL && kpi_error_class(error) != KPI_ERROR_TRAPPED)
 	{
-		load_definition(entry);
-		ReleaseCurrentSubTransaction();
+		entry->stale = true;
+		ReThrowError(error);
 	}
-	PG_CATCH();
+	if (error != NULL)
 	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(entry->context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		if (kpi_error_is_fatal(edata))
-		{
-			entry->stale = true;
-			ReThrowError(edata);
-		}
 		entry->state = ENTRY_BROKEN;
-		entry->problem = edata->message;
-		entry->stack_is_short = edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
+		entry->problem = error->message;
+		entry->stack_is_short = error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 	}
-	PG_END_TRY();
 	MemoryContextSwitchTo(oldcontext);
-	CurrentResourceOwner = oldowner;
 }
 
 /* What dropped tables have left behind. */

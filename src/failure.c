@@ -15,7 +15,6 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "apply_run.h"
 #include "catalog/pg_type.h"
 #include "due.h"
@@ -23,16 +22,9 @@
 #include "guc.h"
 #include "log.h"
 #include "spi.h"
+#include "trap.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
-
-bool
-kpi_failure_is_conflict(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
-}
 
 bool
 kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
@@ -80,41 +72,21 @@ kpi_failure_count_give_way(int32 source_id)
 	kpi_spi_end(&spi);
 }
 
-/* Cancelled, or the session is to end. */
-static bool
-must_stop(const ErrorData *error)
+static void
+refresh_source(void *arg)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+	/* What a failed one leaves is in the subtransaction's memory, and goes with it. */
+	MemoryContextSwitchTo(CurTransactionContext);
+	(void) kpi_run_source(*(int32 *) arg, KPI_RUN_REFRESH, NULL);
 }
 
 ErrorData *
 kpi_refresh_caught(int32 source_id)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz started = GetCurrentTimestamp();
-	ErrorData  *volatile failure = NULL;
+	ErrorData  *failure = kpi_try(KPI_ERROR_SERVER, refresh_source, &source_id);
 
-	/* What a failed one leaves is in the subtransaction's memory, and goes with it. */
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		(void) kpi_run_source(source_id, KPI_RUN_REFRESH, NULL);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		failure = CopyErrorData();
-		if (must_stop(failure))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (failure != NULL && !kpi_failure_is_conflict(failure))
+	if (failure != NULL && kpi_error_class(failure) != KPI_ERROR_CONFLICT)
 		(void) kpi_failure_note(source_id, started, failure);
 	return failure;
 }

@@ -12,9 +12,6 @@
 
 #include "datatype/timestamp.h"
 
-/* Somebody held what was needed; nothing is wrong with the source. */
-extern bool kpi_failure_is_conflict(const ErrorData *error);
-
 /*
  * Notes the error in the source's state, with when to try again, and in
  * kpi.refresh_log.  The refresh, begun then, has been rolled back.  True: the

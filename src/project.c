@@ -22,7 +22,6 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "expr.h"
@@ -32,12 +31,12 @@
 #include "project_guard.h"
 #include "project_share.h"
 #include "security.h"
+#include "trap.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 /* One value of a row: a plain column needs no expression. */
 typedef struct ProjectedValue
@@ -406,27 +405,6 @@ kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
 	return true;
 }
 
-/*
- * Errors that say nothing about the expression, but that the statement, the
- * transaction or the server cannot go on.  A function that RAISEs one of their
- * codes fails like any other.
- */
-bool
-kpi_error_is_fatal(const ErrorData *edata)
-{
-	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-
-	if (edata->funcname != NULL && strcmp(edata->funcname, "exec_stmt_raise") == 0)
-		return false;
-	return category == MAKE_SQLSTATE('5', '7', '0', '0', '0') ||	/* cancel, shutdown */
-		category == MAKE_SQLSTATE('5', '3', '0', '0', '0') ||	/* memory, disk */
-		category == MAKE_SQLSTATE('5', '8', '0', '0', '0') ||	/* I/O */
-		category == MAKE_SQLSTATE('4', '0', '0', '0', '0') ||	/* deadlock, serialization */
-		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		edata->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
-		edata->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
-}
-
 static inline Datum
 value_of(const ProjectedValue *value, ExprContext *econtext, bool *isnull)
 {
@@ -528,63 +506,65 @@ project_measure(KpiProjection *proj, StreamProjection *sp, int m)
 #define PROJECT_ALL		(-1)
 #define PROJECT_FACT	(-2)
 
+typedef struct ProjectCall
+{
+	KpiProjection *proj;
+	StreamProjection *sp;
+	int			what;
+	KpiFact    *fact;
+} ProjectCall;
+
+static void
+project_part(void *arg)
+{
+	ProjectCall *call = arg;
+	KpiFact    *fact = call->fact;
+
+	if (call->what < 0)
+		project_fact(call->proj, call->sp, fact);
+	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
+		project_inputs(call->proj, call->sp, fact);
+	if (call->what >= 0)
+		project_measure(call->proj, call->sp, call->what);
+}
+
+static void
+project_part_as_definer(void *arg)
+{
+	KpiProjection *proj = ((ProjectCall *) arg)->proj;
+	KpiUser		user;
+
+	kpi_user_switch(&user, proj->definer);
+	proj->is_busy = true;
+	PG_TRY();
+	{
+		project_part(arg);
+	}
+	PG_FINALLY();
+	{
+		proj->is_busy = false;
+	}
+	PG_END_TRY();
+	kpi_user_restore(&user);
+}
+
 /*
  * In a subtransaction.  False, with fact->error set, if an expression failed.
+ * An error that is not the expression's reaches whoever writes or refreshes.
  */
 static bool
 project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fact)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool ok = true;
+	ProjectCall call = {proj, sp, what, fact};
+	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED,
+								sp->risk == KPI_EXPR_USER ? project_part_as_definer : project_part,
+								&call);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		KpiUser		user;
-
-		if (sp->risk == KPI_EXPR_USER)
-		{
-			kpi_user_switch(&user, proj->definer);
-			proj->is_busy = true;
-		}
-		if (what < 0)
-			project_fact(proj, sp, fact);
-		if (what == PROJECT_ALL && fact->is_event && !fact->failed)
-			project_inputs(proj, sp, fact);
-		if (what >= 0)
-			project_measure(proj, sp, what);
-		if (sp->risk == KPI_EXPR_USER)
-		{
-			proj->is_busy = false;
-			kpi_user_restore(&user);
-		}
-
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		proj->is_busy = false;
-		if (kpi_error_is_fatal(edata))
-			ReThrowError(edata);
-		fact->error = edata->message ? edata->message : "";
-		fact->undecided |= edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
-		ok = false;
-	}
-	PG_END_TRY();
-
-	return ok;
+	if (error == NULL)
+		return true;
+	fact->error = error->message ? error->message : "";
+	fact->undecided |= error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
+	return false;
 }
 
 /* Something failed: finds out what, and keeps the rest. */

@@ -63,9 +63,6 @@ extern bool kpi_projection_has_user_code(KpiProjection *proj);
  */
 extern bool kpi_projection_is_busy(KpiProjection *proj);
 
-/* An error that must reach the user's statement, whatever raised it. */
-extern bool kpi_error_is_fatal(const ErrorData *edata);
-
 /* A whole fact that failed counts here: owner NULL, this day, no dims. */
 #define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
 

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "policy.h"
 #include "spi.h"
+#include "trap.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -87,7 +88,7 @@ call_pg_cron(const char *source, const char *sql, int nargs, Oid *types, Datum *
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (kpi_error_class(error) != KPI_ERROR_TRAPPED)
 			PG_RE_THROW();
 		FlushErrorState();
 		ereport(ERROR,

@@ -42,6 +42,7 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
+#include "trap.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
@@ -308,7 +309,7 @@ begin_day(void)
 static void
 begin_day_failed(void)
 {
-	if (!kpi_failure_is_conflict(worker.error) && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+	if (kpi_error_class(worker.error) != KPI_ERROR_CONFLICT && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		ereport(LOG,
 				(errcode(worker.error->sqlerrcode),
 				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
@@ -418,7 +419,7 @@ source_failed(void)
 		worker.leaving = true;
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
 		give_way(waiter);
-	else if (kpi_failure_is_conflict(worker.failure) || !run_transaction(note_failure))
+	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !run_transaction(note_failure))
 		wait_for_lock();
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
@@ -559,7 +560,8 @@ work(TimestampTz turn_started)
 		begin_day_failed();
 	if (!run_transaction(look))
 	{
-		if (kpi_failure_is_conflict(worker.error) || worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (kpi_error_class(worker.error) == KPI_ERROR_CONFLICT ||
+			worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			return true;
 		ReThrowError(worker.error);
 	}
