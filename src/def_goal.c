@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "def_org.h"
 #include "fmgr.h"
-#include "kpi_cache.h"
 #include "notify.h"
 #include "security.h"
 #include "spi.h"
@@ -203,7 +202,7 @@ static void
 resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *member,
 			  const char *period)
 {
-	const KpiCalendar *cal;
+	const KpiCalendar *cal = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 
 	if (team && member)
 		ereport(ERROR,
@@ -222,7 +221,6 @@ resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *me
 		goal->team_id = kpi_team_id(team ? team : "company");
 	check_dimension(goal, kpi);
 
-	cal = kpi_calendar_get(kpi_entry_find(goal->kpi_id)->calendar_id);
 	kpi_period_parse(period, cal, &goal->grain, &goal->start);
 	goal->end = kpi_period_end(goal->grain, goal->start, cal);
 	kpi_period_name(goal->grain, goal->start, cal, goal->period);

@@ -5,11 +5,11 @@
 -- stands in lateral subqueries behind OFFSET 0, which are computed once for a
 -- row and not at all when nobody asks for their columns.
 
-CREATE FUNCTION kpi_internal.period_start(day date, grain text, calendar_id integer) RETURNS date
+-- Periods are those of the organisation's calendar, whatever calendar cuts the
+-- days of a source.
+CREATE FUNCTION kpi_internal.period_start(day date, grain text) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_start';
-CREATE FUNCTION kpi_internal.period_end(day date, grain text, calendar_id integer) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_end';
-CREATE FUNCTION kpi_internal.period_name(period_start date, grain text, calendar_id integer) RETURNS text
+CREATE FUNCTION kpi_internal.period_name(period_start date, grain text) RETURNS text
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_name';
 CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_day_of';
@@ -80,11 +80,10 @@ CREATE VIEW kpi_internal.team_day_cell AS
      WHERE r.scope_kind = 1 AND r.grain = 0 AND r.dim_id = 0;
 
 CREATE VIEW kpi_internal.member_cell AS
-    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, s.calendar_id, c.day, c.cell
+    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, c.day, c.cell
       FROM kpi_internal.measure m
       JOIN kpi_internal.measure_built b ON b.measure_id = m.id
       JOIN kpi_internal.stream x ON x.id = m.stream_id AND x.owner_kind = 'member'
-      JOIN kpi.source s ON s.id = x.source_id
       JOIN kpi_internal.day_cell c ON c.stream_id = m.stream_id
       JOIN kpi_internal.owner o ON o.id = c.owner_id
       JOIN kpi.member p ON p.key COLLATE "C" = o.key
@@ -97,10 +96,9 @@ CREATE VIEW kpi_internal.member_day_cell AS
 
 CREATE VIEW kpi_internal.member_week_cell AS
     SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id,
-           kpi_internal.period_start(c.day, 'week', c.calendar_id) AS period_start, kpi.merge(c.cell) AS cell
+           kpi_internal.period_start(c.day, 'week') AS period_start, kpi.merge(c.cell) AS cell
       FROM kpi_internal.member_cell c
-     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id,
-              kpi_internal.period_start(c.day, 'week', c.calendar_id);
+     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id, kpi_internal.period_start(c.day, 'week');
 
 -- The views of one level and grain, all from two templates: over the stored
 -- values, and over cells that are finalized here.
@@ -225,7 +223,7 @@ BEGIN
             g.level || '_' || g.suffix,
             CASE g.level WHEN 'team' THEN team_columns ELSE member_columns END,
             CASE WHEN g.is_stored THEN 'v.period'
-                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L, s.calendar_id)', g.grain) END,
+                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L)', g.grain) END,
             period_end,
             CASE WHEN g.is_stored THEN 'v.changed_at' ELSE 's.refreshed_at' END,
             CASE WHEN g.is_stored THEN
