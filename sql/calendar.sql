@@ -312,6 +312,7 @@ SELECT t.epoch - :before_epoch AS raised FROM kpi_internal.stream t JOIN kpi.sou
 SELECT mode FROM pg_locks WHERE relation = 'public.calendar_deals'::regclass AND pid = pg_backend_pid() AND mode = 'ShareRowExclusiveLock';
 COMMIT;
 -- the default calendar cannot take a goal's period away
+SET kpi.now = '2026-07-15 12:00:00+00';
 SELECT kpi.create_goal('by calendar', kpi => 'calendar_deals', team => 'company', period => '2026-07', target => '1') IS NOT NULL AS created;
 BEGIN;
 SELECT kpi.alter_calendar('default', fiscal_year_start => 2);
@@ -322,6 +323,7 @@ SELECT kpi.alter_calendar('default', fiscal_year_start => 2);
 SELECT kpi.alter_calendar('default', fiscal_year_start => 4);
 SELECT kpi.alter_calendar('default', fiscal_year_start => 1, week_start => 'mon');
 SELECT kpi.drop_goal('by quarter'), kpi.drop_goal('by calendar');
+SET kpi.now = '';
 SELECT kpi.drop_source('calendar_deals', cascade => true);
 DROP TABLE public.calendar_deals;
 CREATE ROLE regress_calendar;

@@ -109,21 +109,32 @@ kpi_day_text(DateADT day)
 }
 
 char *
+kpi_list_join(List *texts)
+{
+	int			n = list_length(texts);
+	int			shown = n > 6 ? 5 : n;
+	StringInfoData list;
+
+	if (n == 0)
+		return NULL;
+
+	initStringInfo(&list);
+	for (int i = 0; i < shown; i++)
+		appendStringInfo(&list, "%s%s",
+						 i == 0 ? "" : (i == n - 1) ? " and " : ", ",
+						 (char *) list_nth(texts, i));
+	if (shown < n)
+		appendStringInfo(&list, " and %d others", n - shown);
+	return list.data;
+}
+
+char *
 kpi_list_some(const char *sql, int32 id)
 {
 	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(id));
-	uint64		shown = rows > 6 ? 5 : rows;
-	StringInfoData text;
+	List	   *texts = NIL;
 
-	if (rows == 0)
-		return NULL;
-
-	initStringInfo(&text);
-	for (uint64 r = 0; r < shown; r++)
-		appendStringInfo(&text, "%s%s",
-						 r == 0 ? "" : (r == rows - 1) ? " and " : ", ",
-						 kpi_spi_text(r, 1));
-	if (shown < rows)
-		appendStringInfo(&text, " and " UINT64_FORMAT " others", rows - shown);
-	return text.data;
+	for (uint64 r = 0; r < rows; r++)
+		texts = lappend(texts, kpi_spi_text(r, 1));
+	return kpi_list_join(texts);
 }

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/date.h"
 
 /*
@@ -31,9 +32,12 @@ extern DateADT kpi_arg_day(FunctionCallInfo fcinfo, int n, const char *name, Dat
 /* '2026-10-05', whatever DateStyle says; 'always' and 'open' for open ends. */
 extern char *kpi_day_text(DateADT day);
 
+/* The first few of some texts as 'a, b and 3 others'; NULL for none. */
+extern char *kpi_list_join(List *texts);
+
 /*
- * Runs a query of one text column, parameter $1 an id, and returns the first
- * few values as 'a, b and 3 others'; NULL without rows.  Within kpi_spi_begin().
+ * The same of what a query of one text column yields, parameter $1 an id.
+ * Within kpi_spi_begin().
  */
 extern char *kpi_list_some(const char *sql, int32 id);
 

@@ -4,7 +4,8 @@
  *	  SQL functions that define goals.
  *
  * A goal is only ever read by the view kpi.goal_progress, so nobody has to be
- * told of a change and no lock is taken but that of its row.
+ * told of a change.  Locks: that of the goal's row, and those that keep what it
+ * stands on (def_ground.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -13,9 +14,9 @@
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
+#include "def_ground.h"
 #include "def_org.h"
 #include "fmgr.h"
-#include "kpi_cache.h"
 #include "notify.h"
 #include "security.h"
 #include "spi.h"
@@ -117,63 +118,19 @@ check_grain(const GoalScope *goal, const char *period)
 			 errhint("Give a longer period, e.g. period => '2026-10' or '2026-Q4'.")));
 }
 
-/* Facts of months say nothing about a week. */
 static void
-check_source_grain(const GoalScope *goal, const char *kpi)
+check_dimension(const GoalScope *goal)
 {
-	uint64		rows = kpi_spi_exec("SELECT DISTINCT s.name, s.grain FROM kpi.kpi k"
-									"  JOIN kpi.source s ON s.id = k.source_id"
-									" WHERE k.id = ANY (kpi_internal.leaf_kpis($1)) ORDER BY 1",
-									1, KPI_INT4(goal->kpi_id));
-
-	for (uint64 r = 0; r < rows; r++)
-	{
-		KpiGrain	grain;
-
-		if (!kpi_grain_parse(kpi_spi_text(r, 2), &grain) || goal->grain >= grain)
-			continue;
+	if (goal->dimension == NULL && goal->dimension_value != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("KPI \"%s\" has no values for a %s", kpi, kpi_grain_name(goal->grain)),
-				 errdetail("The facts of source \"%s\" are for a %s each.",
-						   kpi_spi_text(r, 1), kpi_grain_name(grain)),
-				 errhint("Give a period at least as long.")));
-	}
-}
-
-static void
-check_dimension(const GoalScope *goal, const char *kpi)
-{
-	char	   *known;
-
-	if (goal->dimension == NULL)
-	{
-		if (goal->dimension_value)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"dimension_value\" needs a dimension"),
-					 errhint("Say of which: dimension => ...")));
-		return;
-	}
-	if (goal->member_id != 0)
+				 errmsg("\"dimension_value\" needs a dimension"),
+				 errhint("Say of which: dimension => ...")));
+	if (goal->dimension != NULL && goal->member_id != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a goal of a member for a dimension's value is not supported"),
 				 errhint("Set it for a team.")));
-
-	if (kpi_spi_exec("SELECT FROM kpi.dimension d JOIN kpi.kpi k ON k.source_id = d.source_id"
-					 " WHERE k.id = $1 AND d.name = $2", 2,
-					 KPI_INT4(goal->kpi_id), KPI_TEXT(goal->dimension)) > 0)
-		return;
-	known = kpi_list_some("SELECT d.name FROM kpi.dimension d"
-						  "  JOIN kpi.kpi k ON k.source_id = d.source_id"
-						  " WHERE k.id = $1 ORDER BY d.position", goal->kpi_id);
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("KPI \"%s\" has no dimension \"%s\"", kpi, goal->dimension),
-			 known ?
-			 errdetail("Its dimensions are %s.", known) :
-			 errdetail("It has no dimensions: they belong to the source of a measure.")));
 }
 
 static void
@@ -203,7 +160,7 @@ static void
 resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *member,
 			  const char *period)
 {
-	const KpiCalendar *cal;
+	const KpiCalendar *cal = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 
 	if (team && member)
 		ereport(ERROR,
@@ -216,18 +173,17 @@ resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *me
 				 errmsg("KPI \"%s\" does not exist", kpi),
 				 errhint("The KPIs are in kpi.kpi; kpi.create_kpi() makes one.")));
 	goal->kpi_id = kpi_spi_int4(0, 1);
+	kpi_ground_lock(goal->kpi_id);
 	if (member)
 		goal->member_id = kpi_member_id(member);
 	else
 		goal->team_id = kpi_team_id(team ? team : "company");
-	check_dimension(goal, kpi);
+	check_dimension(goal);
 
-	cal = kpi_calendar_get(kpi_entry_find(goal->kpi_id)->calendar_id);
 	kpi_period_parse(period, cal, &goal->grain, &goal->start);
 	goal->end = kpi_period_end(goal->grain, goal->start, cal);
 	kpi_period_name(goal->grain, goal->start, cal, goal->period);
 	check_grain(goal, period);
-	check_source_grain(goal, kpi);
 }
 
 /*
@@ -268,6 +224,7 @@ kpi_create_goal(PG_FUNCTION_ARGS)
 				 KPI_VALUE(DATEOID, DateADTGetDatum(goal.end)),
 				 KPI_VALUE(NUMERICOID, target));
 	id = kpi_spi_int8(0, 1);
+	kpi_ground_check_goal(id);
 	kpi_spi_end(&spi);
 	kpi_progress_notify_goal(id);
 	PG_RETURN_INT64(id);
@@ -330,9 +287,13 @@ kpi_alter_goal(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	id = goal_argument(fcinfo);
+	kpi_spi_exec("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
+	kpi_ground_lock(kpi_spi_int4(0, 1));
 	kpi_spi_exec("UPDATE kpi.goal SET target = coalesce($2, target), name = coalesce($3, name)"
 				 " WHERE id = $1", 3,
 				 KPI_INT8(id), number, KPI_TEXT(name));
+	if (target)
+		kpi_ground_check_goal(id);
 	kpi_spi_end(&spi);
 	kpi_progress_notify_goal(id);
 	PG_RETURN_VOID();

@@ -16,6 +16,7 @@
 #include "apply_lock.h"
 #include "args.h"
 #include "catalog/pg_type.h"
+#include "def_ground.h"
 #include "def_source.h"
 #include "fmgr.h"
 #include "formula.h"
@@ -506,6 +507,8 @@ kpi_alter_kpi(PG_FUNCTION_ARGS)
 		write_formula(kpi);
 		require_formula_rights(kpi->id);
 	}
+	if (redefined)
+		kpi_ground_check_kpi(kpi->id, old_name);
 	if (strcmp(old_name, kpi->name) != 0)
 		rename_in_formulas(kpi->id, old_name, kpi->name);
 	PG_RETURN_VOID();

@@ -5,8 +5,8 @@
  *
  * The definer of a source is the role that creates it; its expressions are
  * checked and evaluated as that role.  Whoever has the definer's privileges
- * may change it.  Locks: the source's table first (source_table.c), then rows
- * of our own tables.
+ * may change it.  Locks: the source's row, the source's table (source_table.c),
+ * then other rows of our own tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,7 @@
 #include "args.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "def_ground.h"
 #include "def_source.h"
 #include "engine.h"
 #include "facts.h"
@@ -156,12 +157,28 @@ lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
 	return true;
 }
 
+/*
+ * Before the table's lock: whoever holds the row's, for a goal or another
+ * definition, may be idle in a transaction, and who waits for that must not
+ * keep writers out of the table meanwhile.
+ */
+static void
+lock_row(const KpiSourceRow *row)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("SELECT FROM kpi.source WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT4(row->id));
+	kpi_spi_end(&spi);
+}
+
 KpiSourceRow *
 kpi_source_row_open(const char *name, bool need_table)
 {
 	KpiSourceRow *row = read_row(name);
 
 	require_definer(row);
+	lock_row(row);
 	if (lock_table(row, ShareRowExclusiveLock))
 	{
 		/* What the source says may have changed while we waited. */
@@ -540,6 +557,7 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 		kpi_recheck_measures(row);
 		kpi_source_redefined(row->id);
 	}
+	kpi_ground_check_source(row->id, row->name);
 	PG_RETURN_VOID();
 }
 
@@ -571,6 +589,7 @@ kpi_drop_source(PG_FUNCTION_ARGS)
 	/* The engine's lock before the table's: writers must not wait for a refresh. */
 	require_definer(row);
 	kpi_lock_source(row->id);
+	lock_row(row);
 	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
 	(void) lock_table(row, AccessExclusiveLock);
 	row = kpi_source_row_open(row->name, false);

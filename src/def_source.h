@@ -30,8 +30,8 @@ typedef struct KpiSourceRow
 } KpiSourceRow;
 
 /*
- * Finds a source that the current user may change and locks its table (see
- * source_table.h).  With need_table, error if there is no such table, or the
+ * Finds a source that the current user may change, and locks its row and then
+ * its table (see source_table.h).  With need_table, error if there is no such table, or the
  * definer has no rights on it any more.
  */
 extern KpiSourceRow *kpi_source_row_open(const char *name, bool need_table);

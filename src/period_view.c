@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * period_view.c
- *	  Periods for the views of schema kpi, by the calendar's id.
+ *	  Periods and days for the views of schema kpi.
  *
- * Called on every row of views; reads calendars through calendar_cache.c only.
+ * Cheap enough for every row of a view: calendars come from the cache of the
+ * backend.  Periods are those of the organisation's calendar, the default one;
+ * a source's own only says when its days begin.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +19,6 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(kpi_view_period_start);
-PG_FUNCTION_INFO_V1(kpi_view_period_end);
 PG_FUNCTION_INFO_V1(kpi_view_period_name);
 PG_FUNCTION_INFO_V1(kpi_view_day_of);
 
@@ -32,30 +33,22 @@ view_grain(FunctionCallInfo fcinfo, int n)
 	return grain;
 }
 
-/* kpi_internal.period_start(day, grain, calendar_id) */
+/* kpi_internal.period_start(day, grain) */
 Datum
 kpi_view_period_start(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATEADT(kpi_period_start(view_grain(fcinfo, 1), PG_GETARG_DATEADT(0),
-									   kpi_calendar_get(PG_GETARG_INT32(2))));
+									   kpi_calendar_get(KPI_DEFAULT_CALENDAR)));
 }
 
-/* kpi_internal.period_end(day, grain, calendar_id) */
-Datum
-kpi_view_period_end(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_DATEADT(kpi_period_end(view_grain(fcinfo, 1), PG_GETARG_DATEADT(0),
-									 kpi_calendar_get(PG_GETARG_INT32(2))));
-}
-
-/* kpi_internal.period_name(period_start, grain, calendar_id) */
+/* kpi_internal.period_name(period_start, grain) */
 Datum
 kpi_view_period_name(PG_FUNCTION_ARGS)
 {
 	char		name[KPI_PERIOD_NAME_LEN];
 
 	kpi_period_name(view_grain(fcinfo, 1), PG_GETARG_DATEADT(0),
-					kpi_calendar_get(PG_GETARG_INT32(2)), name);
+					kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 

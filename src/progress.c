@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(kpi_goal_status_reason);
 
 /* Worst first: an index here plus 1 is the status_rank. */
 static const char *const statuses[] = {
-	"missed", "exceeded", "behind", "at_risk", "incomplete", "no_data",
+	"missed", "over_limit", "behind", "at_risk", "incomplete", "no_data",
 	"on_track", "achieved", "not_started"
 };
 
@@ -112,9 +112,9 @@ status_of(const Goal *goal)
 	to_target = sign * compare(goal->actual, goal->target);
 	if (over)
 		return to_target >= 0 ? "achieved" :
-			(goal->down && goal->additive) ? "exceeded" : "missed";
+			(goal->down && goal->additive) ? "over_limit" : "missed";
 	if (goal->additive && goal->down && to_target < 0)
-		return "exceeded";
+		return "over_limit";
 	if (goal->additive && !goal->down && to_target >= 0)
 		return "achieved";
 
@@ -282,7 +282,7 @@ reason_of(const Goal *goal, const char *status, const char *unit)
 	actual = words(goal->actual, unit);
 	if (strcmp(status, "achieved") == 0)
 		return psprintf("It is %s, the goal is %s %s.", actual, bound, target);
-	if (strcmp(status, "missed") == 0 || strcmp(status, "exceeded") == 0)
+	if (strcmp(status, "missed") == 0 || strcmp(status, "over_limit") == 0)
 		return psprintf("It is %s, the goal is %s %s: %s %s.", actual, bound, target,
 						distance(goal->actual, goal->target, unit), off);
 	if (!goal->additive && strcmp(status, "on_track") == 0)

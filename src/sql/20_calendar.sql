@@ -8,7 +8,7 @@ CREATE TABLE kpi.calendar (
     fiscal_year_start smallint NOT NULL DEFAULT 1 CHECK (fiscal_year_start BETWEEN 1 AND 12),
     working_days      text NOT NULL DEFAULT 'mon,tue,wed,thu,fri'
 );
-COMMENT ON TABLE kpi.calendar IS 'Calendars: where days, weeks and years begin and which days are worked. Calendar 1, "default", always exists. Changed by kpi.create_calendar(), kpi.alter_calendar() and kpi.drop_calendar().';
+COMMENT ON TABLE kpi.calendar IS 'Calendars: where days, weeks and years begin and which days are worked. Calendar 1, "default", always exists: it is the organisation''s, and its weeks and years are those of all numbers and goals. The calendar of a source says when its days begin, that of a team which days it works. Changed by kpi.create_calendar(), kpi.alter_calendar() and kpi.drop_calendar().';
 COMMENT ON COLUMN kpi.calendar.id IS 'The calendar''s number; 1 is the default calendar';
 COMMENT ON COLUMN kpi.calendar.name IS 'The name by which functions take it';
 COMMENT ON COLUMN kpi.calendar.time_zone IS 'Time zone in which days begin and end, a name of pg_timezone_names';

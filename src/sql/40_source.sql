@@ -151,7 +151,7 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  grain text DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; the caller is not the definer, a member of that role or a superuser';
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_source';
@@ -174,7 +174,7 @@ CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure tex
                               description text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_kpi';
 COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse';
+'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_kpi';

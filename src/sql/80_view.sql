@@ -5,11 +5,11 @@
 -- stands in lateral subqueries behind OFFSET 0, which are computed once for a
 -- row and not at all when nobody asks for their columns.
 
-CREATE FUNCTION kpi_internal.period_start(day date, grain text, calendar_id integer) RETURNS date
+-- Periods are those of the organisation's calendar, whatever calendar cuts the
+-- days of a source.
+CREATE FUNCTION kpi_internal.period_start(day date, grain text) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_start';
-CREATE FUNCTION kpi_internal.period_end(day date, grain text, calendar_id integer) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_end';
-CREATE FUNCTION kpi_internal.period_name(period_start date, grain text, calendar_id integer) RETURNS text
+CREATE FUNCTION kpi_internal.period_name(period_start date, grain text) RETURNS text
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_name';
 CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_day_of';
@@ -80,11 +80,10 @@ CREATE VIEW kpi_internal.team_day_cell AS
      WHERE r.scope_kind = 1 AND r.grain = 0 AND r.dim_id = 0;
 
 CREATE VIEW kpi_internal.member_cell AS
-    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, s.calendar_id, c.day, c.cell
+    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, c.day, c.cell
       FROM kpi_internal.measure m
       JOIN kpi_internal.measure_built b ON b.measure_id = m.id
       JOIN kpi_internal.stream x ON x.id = m.stream_id AND x.owner_kind = 'member'
-      JOIN kpi.source s ON s.id = x.source_id
       JOIN kpi_internal.day_cell c ON c.stream_id = m.stream_id
       JOIN kpi_internal.owner o ON o.id = c.owner_id
       JOIN kpi.member p ON p.key COLLATE "C" = o.key
@@ -97,10 +96,9 @@ CREATE VIEW kpi_internal.member_day_cell AS
 
 CREATE VIEW kpi_internal.member_week_cell AS
     SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id,
-           kpi_internal.period_start(c.day, 'week', c.calendar_id) AS period_start, kpi.merge(c.cell) AS cell
+           kpi_internal.period_start(c.day, 'week') AS period_start, kpi.merge(c.cell) AS cell
       FROM kpi_internal.member_cell c
-     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id,
-              kpi_internal.period_start(c.day, 'week', c.calendar_id);
+     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id, kpi_internal.period_start(c.day, 'week');
 
 -- The views of one level and grain, all from two templates: over the stored
 -- values, and over cells that are finalized here.
@@ -225,7 +223,7 @@ BEGIN
             g.level || '_' || g.suffix,
             CASE g.level WHEN 'team' THEN team_columns ELSE member_columns END,
             CASE WHEN g.is_stored THEN 'v.period'
-                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L, s.calendar_id)', g.grain) END,
+                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L)', g.grain) END,
             period_end,
             CASE WHEN g.is_stored THEN 'v.changed_at' ELSE 's.refreshed_at' END,
             CASE WHEN g.is_stored THEN
@@ -449,8 +447,8 @@ DECLARE
         "pace_ratio": "actual / expected_today, as a fraction; NULL: nothing is expected yet",
         "required_per_workday": "What is missing (with direction down: what is left) for each working day left; only of a KPI that accumulates, in a period that is not over",
         "workdays_left": "Working days of the period from today on, today included",
-        "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); exceeded: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
-        "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 exceeded, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started",
+        "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); over_limit: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
+        "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 over_limit, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started",
         "status_reason": "Why the status is what it is, in one sentence",
         "is_stale": "True when the numbers are of an earlier day than today, though the period was not over on it",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",

@@ -65,10 +65,11 @@ sub pick { return $_[ rand @_ ]; }
 sub chance { return rand() < $_[0]; }
 
 # A move into an own subteam, a team dropped with members, a second goal of the
-# same kind: refused, as the stream does not know what is there.
+# same kind: refused, as the stream does not know what is there.  Goals for
+# what is past, and of rates above 1, are warned of.
 sub expected_error
 {
-	return $_[0] =~ /ERROR:  (?:member|team) "/ || $_[0] =~ /ERROR:  there is already a goal/;
+	return $_[0] =~ /ERROR:  (?:member|team) "|ERROR:  there is already a goal|WARNING:  (?:period|target) /;
 }
 
 sub quoted
