@@ -51,9 +51,18 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	$node->safe_psql($name, "$write; DELETE FROM crm.deals WHERE id % 5 = 0; CALL kpi.refresh()");
 	is_exact($node, $name, "$name: written to");
 	is($node->safe_psql($name, q{SELECT goal, target FROM kpi.goal_progress}), 'q1|2000', "$name: the goal is there");
-	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new')});
-	$node->safe_psql($name, q{SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)')});
-	pass("$name: definitions go on with ids of their own");
+	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new');
+		SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)');
+		INSERT INTO crm.deals (owner_id, created_at, closed_at) VALUES ('new', '2026-05-01', '2026-05-02');
+		CALL kpi.refresh()});
+	is($node->safe_psql($name, q{SELECT
+			(SELECT id = (SELECT max(id) FROM kpi.team) FROM kpi.team WHERE key = 'new'),
+			(SELECT id = (SELECT max(id) FROM kpi.member) FROM kpi.member WHERE key = 'new'),
+			(SELECT id = (SELECT max(id) FROM kpi.kpi) FROM kpi.kpi WHERE name = 'late'),
+			(SELECT value FROM kpi.team_yearly WHERE kpi = 'late' AND team = 'new'),
+			(SELECT sum(value) FROM kpi.team_yearly WHERE kpi = 'late' AND team = 'company')
+				= (SELECT count(closed_at) FROM crm.deals)}),
+		't|t|t|1|t', "$name: definitions go on with ids of their own, and count");
 }
 
 # a restore that leaves triggers in the state of plain ones, and a dump of the
@@ -63,7 +72,23 @@ $node->command_ok([ 'pg_dump', '--file', "$dump/schema", '--schema-only', '--dbn
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('data_only'), '-f', "$dump/schema" ],
 	'restore a schema without its data');
 $node->safe_psql('data_only', 'CALL kpi.refresh()');
-pass('and refresh it');
+is($node->safe_psql('data_only', q{SELECT (SELECT count(*) FROM kpi.source), (SELECT count(*) FROM kpi.kpi), (SELECT count(*) FROM kpi.goal),
+		(SELECT count(*) FROM kpi.kpi_value), (SELECT string_agg(key, ' ' ORDER BY key) FROM kpi.team)}),
+	'0|0|0|0|(unassigned) company', 'and it has what CREATE EXTENSION makes, and nothing else');
+
+# The triggers are those of a source that is not there: they are in nobody's
+# way, and not in that of a source that gets its number.
+$node->safe_psql('data_only', "$write; DELETE FROM crm.deals WHERE id % 5 = 0");
+is($node->safe_psql('data_only', 'SELECT count(*) FROM kpi_internal.delta'), '0', 'what they see is nothing to do');
+$node->safe_psql('data_only', qq{
+	SELECT kpi.create_source('deals', relation => 'crm.deals', owner => 'owner_id', at => 'created_at');
+	SELECT kpi.create_kpi('all', source => 'deals', measure => 'count(*)');
+	CALL kpi.refresh();
+	$write; DELETE FROM crm.deals WHERE id % 7 = 0;
+	CALL kpi.refresh()});
+is($node->safe_psql('data_only', q{SELECT period, value FROM kpi.team_monthly WHERE team = 'company' ORDER BY period}),
+	$node->safe_psql('data_only', q{SELECT to_char(created_at, 'YYYY-MM'), count(*) FROM crm.deals GROUP BY 1 ORDER BY 1}),
+	'a source on these tables counts each fact once');
 
 $node->stop;
 done_testing();

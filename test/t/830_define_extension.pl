@@ -29,7 +29,7 @@ $writer->query_safe("$write; UPDATE crm.deals SET amount = 11; DELETE FROM crm.d
 $writer->query_safe('BEGIN; TRUNCATE crm.costs; ' . $write . '; SAVEPOINT a; ' . $write . '; ROLLBACK TO a; COMMIT');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM crm.deals'), '4', 'the tables are written as before');
 
-create_tables_anew('again');
+create_tables_anew('kept');
 $writer->query_safe($write);
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is_exact($node, 'postgres', 'created again');
@@ -46,27 +46,36 @@ $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is_exact($node, 'postgres', 'a drop rolled back');
 
 # a damaged one can be dropped, too, in a session that has the library
-$node->safe_psql('postgres', q{CALL kpi.refresh(); BEGIN; ALTER EXTENSION pg_kpi DROP FUNCTION kpi.capture_truncate();
-	DROP FUNCTION kpi.capture_truncate() CASCADE; DROP EXTENSION pg_kpi; ROLLBACK});
-pass('a damaged extension is dropped');
+is($node->safe_psql('postgres', q{CALL kpi.refresh(); BEGIN; ALTER EXTENSION pg_kpi DROP FUNCTION kpi.capture_truncate();
+		DROP FUNCTION kpi.capture_truncate() CASCADE; DROP EXTENSION pg_kpi;
+		SELECT (SELECT count(*) FROM pg_extension WHERE extname = 'pg_kpi'),
+			   (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'kpi%'),
+			   (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal);
+		ROLLBACK}),
+	'0|0|0', 'a damaged extension is dropped');
 
 # a schema of that name that somebody planted makes it fail
 $node->safe_psql('postgres', 'DROP EXTENSION pg_kpi; CREATE SCHEMA kpi');
 my ($ret, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION pg_kpi');
 like($err, qr/schema "kpi" already exists/, 'a planted schema is refused');
 $node->safe_psql('postgres', 'DROP SCHEMA kpi; CREATE EXTENSION pg_kpi');
-pass('and without it all is well');
+create_tables_anew('anew');
+$node->safe_psql('postgres', 'CALL kpi.refresh()');
+is_exact($node, 'postgres', 'without it all is well');
 
 $_->quit for $writer, $reader;
 $node->stop;
 done_testing();
 
-# The same company on the tables that are there.
+# The same company on the facts that are there, whose tables go to another
+# schema.
 sub create_tables_anew
 {
-	$node->safe_psql('postgres', 'ALTER SCHEMA crm RENAME TO kept');
+	my ($schema) = @_;
+
+	$node->safe_psql('postgres', "ALTER SCHEMA crm RENAME TO $schema");
 	create_company($node, 'postgres');
-	$node->safe_psql('postgres', q{INSERT INTO crm.deals OVERRIDING SYSTEM VALUE SELECT * FROM kept.deals;
+	$node->safe_psql('postgres', qq{INSERT INTO crm.deals OVERRIDING SYSTEM VALUE SELECT * FROM $schema.deals;
 		SELECT setval(pg_get_serial_sequence('crm.deals', 'id'), max(id)) FROM crm.deals});
 	return;
 }
