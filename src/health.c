@@ -99,9 +99,9 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" FROM pg_catalog.pg_publication p" \
 	" WHERE p.puballtables" \
 	" OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n" \
-	" WHERE n.pnpubid = p.oid AND n.pnnspid = 'kpi_internal'::regnamespace)" \
+	" WHERE n.pnpubid = p.oid AND n.pnnspid = 'kpi_internal'::regnamespace::oid)" \
 	" OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid" \
-	" WHERE r.prpubid = p.oid AND c.relnamespace = 'kpi_internal'::regnamespace)" \
+	" WHERE r.prpubid = p.oid AND c.relnamespace = 'kpi_internal'::regnamespace::oid)" \
 	" ORDER BY p.pubname"
 
 #define OLD_SNAPSHOTS \

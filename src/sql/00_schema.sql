@@ -1,6 +1,14 @@
 -- 00_schema: the two schemas.  A schema of that name that is already there
 -- makes the script fail, so nobody can plant objects for it to use.
 
+-- CREATE EXTENSION runs this as a superuser and looks names up in the schema
+-- it is given as well, public if none: an operator planted there that fits
+-- better than that of pg_catalog would run.  In every script of the extension
+-- this is the first statement; it holds to the end of the script, and not for
+-- whoever called it.  Not "schema = pg_catalog" in the control file: dumps say
+-- WITH SCHEMA public.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE SCHEMA kpi;
 COMMENT ON SCHEMA kpi IS 'pg_kpi: the API and the tables and views people read';
 

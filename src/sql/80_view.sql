@@ -499,7 +499,7 @@ BEGIN
         SELECT c.relname AS view, a.attname AS "column"
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-         WHERE c.relnamespace = 'kpi'::regnamespace AND c.relkind = 'v' AND c.relname <> 'team_ancestor'
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relkind = 'v' AND c.relname <> 'team_ancestor'
     LOOP
         suffix := pg_catalog.split_part(v.view, '_', 2);
         of_view := common || CASE

@@ -27,19 +27,19 @@ BEGIN
         -- readable tables and views
         SELECT format('SELECT ON TABLE %s', c.oid::regclass)
           FROM pg_depend d
-          JOIN pg_class c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass
-         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND NOT for_editor
+          JOIN pg_class c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass::oid
+         WHERE d.refclassid = 'pg_extension'::regclass::oid AND d.deptype = 'e' AND NOT for_editor
            AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_kpi')
-           AND c.relnamespace = 'kpi'::regnamespace AND c.relkind IN ('r', 'v')
+           AND c.relnamespace = 'kpi'::regnamespace::oid AND c.relkind IN ('r', 'v')
         UNION ALL
         SELECT format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
           FROM pg_depend d
-          JOIN pg_proc p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
-         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+          JOIN pg_proc p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass::oid
+         WHERE d.refclassid = 'pg_extension'::regclass::oid AND d.deptype = 'e'
            AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_kpi')
-           AND p.prorettype <> 'trigger'::regtype
+           AND p.prorettype <> 'trigger'::regtype::oid
            AND CASE WHEN for_editor
-                    THEN p.provolatile = 'v' AND p.pronamespace = 'kpi'::regnamespace
+                    THEN p.provolatile = 'v' AND p.pronamespace = 'kpi'::regnamespace::oid
                          AND p.proname NOT LIKE 'grant%' AND p.proname NOT LIKE 'revoke%'
                     ELSE p.provolatile <> 'v' END
         UNION ALL
@@ -80,11 +80,11 @@ BEGIN
     FOR item IN
         SELECT p.oid
           FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace IN ('kpi'::regnamespace, 'kpi_internal'::regnamespace)
+         WHERE p.pronamespace IN ('kpi'::regnamespace::oid, 'kpi_internal'::regnamespace::oid)
            AND p.prokind <> 'a'
-           AND NOT (p.prorettype = 'trigger'::regtype AND p.pronamespace = 'kpi'::regnamespace)
-           AND p.prorettype <> 'kpi.cell'::regtype
-           AND NOT ('kpi.cell'::regtype = ANY (p.proargtypes::oid[]))
+           AND NOT (p.prorettype = 'trigger'::regtype::oid AND p.pronamespace = 'kpi'::regnamespace::oid)
+           AND p.prorettype <> 'kpi.cell'::regtype::oid
+           AND NOT ('kpi.cell'::regtype::oid = ANY (p.proargtypes::oid[]))
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', item);
     END LOOP;
@@ -100,12 +100,12 @@ BEGIN
     FOR item IN
         SELECT pg_catalog.format('SELECT ON TABLE %s', c.oid::regclass)
           FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = 'kpi'::regnamespace AND c.relname IN ('source_status', 'refresh_log', 'worker_status')
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relname IN ('source_status', 'refresh_log', 'worker_status')
         UNION ALL
         SELECT pg_catalog.format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
           FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace = 'kpi'::regnamespace AND p.proname = 'health'
-            OR p.pronamespace = 'kpi_internal'::regnamespace
+         WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname = 'health'
+            OR p.pronamespace = 'kpi_internal'::regnamespace::oid
                AND p.proname IN ('capture_state', 'commit_time', 'worker_status')
     LOOP
         EXECUTE pg_catalog.format('GRANT %s TO pg_monitor', item);
