@@ -3,10 +3,9 @@
  * apply_scan.c
  *	  The day cells of a stream as its facts say.
  *
- * Called by a build, a verification and a repair, with ACCESS SHARE held on
- * the table and its leaves and the run's snapshot active.  First the facts
- * query is run as one grouped statement, which the planner can spread over
- * parallel workers.  If an expression raises an error for some fact, or a
+ * Read with ACCESS SHARE held on the table and its leaves and the run's snapshot
+ * active.  First the facts query is run as one grouped statement
+ * (cells_query.c), which the planner can spread over parallel workers.  If an expression raises an error for some fact, or a
  * fact's day is out of range, that attempt is rolled back and the rows are
  * read one by one through the same projection that capture uses, which
  * ignores and counts just those facts.  Both run as the source's definer.
@@ -18,8 +17,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "apply.h"
+#include "cells_query.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
@@ -41,7 +40,7 @@ typedef struct FactScan
 	MemoryContext row_cxt;
 } FactScan;
 
-/* Columns of kpi_cells_query(). */
+/* Columns of kpi_cells_run(). */
 enum
 {
 	CELLS_OWNER,
@@ -158,24 +157,14 @@ static void
 scan_grouped(void *arg)
 {
 	FactScan   *scan = arg;
-	SPIExecuteOptions options = {0};
 	KpiUser		user;
 	char		mem[32];
-	char	   *sql = kpi_cells_query(scan->run->source, scan->stream, NULL);
-	int			rc;
 
 	kpi_user_switch(&user, kpi_source_definer(scan->run->source));
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	options.read_only = true;	/* under the active snapshot */
-	options.dest = &scan->receiver;
-	rc = SPI_execute_extended(sql, &options);
-	if (rc < 0)
-		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
-	SPI_finish();
+	kpi_cells_run(scan->run->source, scan->stream, scan->run->relid, scan->run->leaves, &scan->receiver);
 	kpi_user_restore(&user);
 }
 
@@ -265,22 +254,13 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 }
 
 /*
- * The grouped statement looks names up anew, and what it finds could be
- * another's by now.  No harm in that for a role that has no more rights than
- * others, but a superuser's expressions run only as they were just checked.
+ * The planner reads whatever partitions there are.  One that has come since the
+ * others were locked and looked at is left to the next refresh.
  */
 static bool
 may_group(KpiRun *run)
 {
-	KpiProjection *proj;
-	bool		may;
-
-	if (!superuser_arg(kpi_source_definer(run->source)))
-		return true;
-	proj = kpi_projection_create(run->source, run->relid, run->mcxt, NULL);
-	may = !kpi_projection_has_user_code(proj);
-	kpi_projection_free(proj);
-	return may;
+	return list_difference_oid(kpi_leaf_relids(run->relid), run->leaves) == NIL;
 }
 
 KpiCellList *

@@ -68,7 +68,9 @@
 #include "access/tableam.h"
 #include "catalog/dependency.h"
 #include "executor/executor.h"
+#include "executor/execdesc.h"
 #include "nodes/execnodes.h"
+#include "parser/parse_node.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -145,6 +147,27 @@ kpi_compat_expand_virtual(Node *node, Relation rel)
 	return expand_generated_columns_in_expr(node, rel, 1);
 #else
 	return node;
+#endif
+}
+
+/* The relations of a parse state become those of a query. */
+static inline void
+kpi_compat_set_relations(Query *query, ParseState *pstate)
+{
+	query->rtable = pstate->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	query->rteperminfos = pstate->p_rteperminfos;
+#endif
+}
+
+/* Runs a query to its end, once: so it may use parallel workers. */
+static inline void
+kpi_compat_run_once(QueryDesc *desc)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(desc, ForwardScanDirection, 0);
+#else
+	ExecutorRun(desc, ForwardScanDirection, 0, true);
 #endif
 }
 

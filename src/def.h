@@ -109,19 +109,10 @@ extern void kpi_source_redefined(int32 source_id);
 /* ---- facts.c ---- */
 
 /*
- * The facts query of one stream over one relation (NULL: the source's own):
- * columns owner, at, day, the dimensions by name, then the inputs m<id>_1,
- * m<id>_2 of the given measures (NULL: all).
+ * The facts query of one stream as people read it, with the inputs of the given
+ * measures (NULL: all).  It names the table: what reads facts is cells_query.c.
  */
-extern char *kpi_facts_query(const KpiSource *source, const KpiStream *stream,
-							 const Bitmapset *which, const char *relation);
-
-/*
- * The same, grouped: columns owner text, day date, dims text[] (NULL without
- * dimensions), cell kpi.cell.
- */
-extern char *kpi_cells_query(const KpiSource *source, const KpiStream *stream,
-							 const Bitmapset *which);
+extern char *kpi_facts_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
 
 /*
  * Owner keys and dimension values longer than this are cut and given a hash

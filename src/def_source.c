@@ -683,5 +683,5 @@ kpi_facts_query_sql(PG_FUNCTION_ARGS)
 
 	require_table(row);
 	stream = kpi != NULL ? stream_of_kpi(source, kpi) : own_stream(source, row);
-	PG_RETURN_TEXT_P(cstring_to_text(kpi_facts_query(source, stream, NULL, NULL)));
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_facts_query(source, stream, NULL)));
 }

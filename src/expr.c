@@ -186,22 +186,27 @@ kpi_expr_transform(ParseState *pstate, Node *raw)
 	return node;
 }
 
-/*
- * Parses a stored expression into one over stored columns; pinning search_path is the caller's.  Its names
- * may mean something else than when it was checked: the table's owner can
- * change the types of columns, and others what they own.
- */
+/* Names may mean something else than when it was checked: others change what they own. */
+Node *
+kpi_expr_stored(ParseState *pstate, const char *text)
+{
+	Node	   *raw = kpi_expr_raw(text);
+	Node	   *node;
+
+	pstate->p_sourcetext = text;
+	kpi_expr_check_names(pstate, raw);
+	node = kpi_expr_transform(pstate, raw);
+	kpi_expr_check_rights(pstate, node);
+	return node;
+}
+
+/* Over stored columns; pinning search_path is the caller's. */
 static Node *
 parse_stored(Oid relid, const char *text)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	ParseState *pstate = kpi_expr_pstate(rel, text);
-	Node	   *raw = kpi_expr_raw(text);
-	Node	   *node;
+	Node	   *node = kpi_expr_stored(kpi_expr_pstate(rel, text), text);
 
-	kpi_expr_check_names(pstate, raw);
-	node = kpi_expr_transform(pstate, raw);
-	kpi_expr_check_rights(pstate, node);
 	node = kpi_compat_expand_virtual(node, rel);
 	table_close(rel, AccessShareLock);
 	return node;

@@ -49,6 +49,12 @@ extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
 
+/*
+ * A stored expression, parsed and checked again.  Call it as the definer, with
+ * search_path pinned (kpi_user_switch()).
+ */
+extern Node *kpi_expr_stored(ParseState *pstate, const char *text);
+
 /* The type of a checked expression.  Call it as the definer. */
 extern Oid	kpi_expr_type(Oid relid, const char *text);
 
@@ -73,6 +79,9 @@ extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what
  */
 extern void kpi_expr_check_names(ParseState *pstate, Node *raw);
 extern void kpi_expr_check_rights(ParseState *pstate, Node *node);
+
+/* The part of it about who may run what, for any expression (pstate: or NULL). */
+extern void kpi_expr_check_access(ParseState *pstate, Node *node);
 
 /* ---- expr_risk.c ---- */
 

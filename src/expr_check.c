@@ -383,9 +383,15 @@ kpi_expr_check_names(ParseState *pstate, Node *raw)
 }
 
 void
-kpi_expr_check_rights(ParseState *pstate, Node *node)
+kpi_expr_check_access(ParseState *pstate, Node *node)
 {
 	(void) access_walker(node, pstate);
+}
+
+void
+kpi_expr_check_rights(ParseState *pstate, Node *node)
+{
+	kpi_expr_check_access(pstate, node);
 	check_immutable(pstate, node);
 }
 

@@ -3,11 +3,12 @@
  * facts.c
  *	  The facts query: one definition of what a row means, as SQL.
  *
- * Backfill, recompute and verify run the text made here; capture compiles the
- * same expressions (project.c).  Called by the engine and by
- * kpi.facts_query().  All texts in a KpiSource are deparsed already, so they
- * only need to be put together; the type of "at" is looked up anew, because
- * the wrong conversion to a day would be silently wrong.
+ * Its columns and its condition are texts over one table, made here; people
+ * see them as a SELECT, scans analyse them over the relation that they locked
+ * (cells_query.c), and capture compiles the same expressions (project.c).  All
+ * texts in a KpiSource are deparsed already, so they only need to be put
+ * together; the type of "at" is looked up anew, because the wrong conversion to
+ * a day would be silently wrong.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,9 +24,6 @@
 #include "security.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-
-/* Of one call of kpi.cell_agg(), whose state is an argument as well. */
-#define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)
 
 /* Hexadecimal digits of the hash of a key that was cut. */
 #define KEY_HASH_LEN 32
@@ -66,28 +64,53 @@ time_type(const KpiSource *source, Oid relid, const char *at)
 	return type;
 }
 
-static void
-append_measures(StringInfo sql, const KpiStream *stream, const Bitmapset *which)
+static List *
+add_column(List *columns, const char *name, char *text)
 {
+	KpiFactColumn *column = palloc(sizeof(KpiFactColumn));
+
+	column->name = name;
+	column->text = text;
+	return lappend(columns, column);
+}
+
+List *
+kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
+{
+	List	   *columns;
+
+	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
+	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
+	columns = add_column(columns, "day", day_expression(at_type, stream->at, source->time_zone));
+	for (int i = 0; i < source->ndims; i++)
+		columns = add_column(columns, source->dim_names[i], psprintf("(%s)", source->dim_exprs[i]));
 	for (int i = 0; i < stream->nmeasures; i++)
 	{
 		const KpiMeasure *m = &stream->measures[i];
 
 		if (which != NULL && !bms_is_member(i, which))
 			continue;
-		appendStringInfo(sql, ",\n       (%s) AS m%d_1", m->input1, m->id);
+		columns = add_column(columns, psprintf("m%d_1", m->id), psprintf("(%s)", m->input1));
 		if (m->input2 != NULL)
-			appendStringInfo(sql, ",\n       (%s) AS m%d_2", m->input2, m->id);
+			columns = add_column(columns, psprintf("m%d_2", m->id), psprintf("(%s)", m->input2));
 	}
+	return columns;
 }
 
 char *
-kpi_facts_query(const KpiSource *source, const KpiStream *stream,
-				const Bitmapset *which, const char *relation)
+kpi_fact_condition(const KpiSource *source, const KpiStream *stream)
+{
+	char	   *finite = psprintf("pg_catalog.isfinite(%s)", stream->at);
+
+	return source->filter == NULL ? finite : psprintf("(%s) AND %s", source->filter, finite);
+}
+
+char *
+kpi_facts_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which)
 {
 	Oid			relid = kpi_source_relid(source);
 	StringInfoData sql;
-	bool		partitioned;
+	ListCell   *lc;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -95,91 +118,23 @@ kpi_facts_query(const KpiSource *source, const KpiStream *stream,
 				 errmsg("table %s of source \"%s\" does not exist",
 						source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
-	partitioned = relation == NULL && get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s AS owner,\n       (%s) AS at,\n       %s AS day",
-					 stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner),
-					 stream->at,
-					 day_expression(time_type(source, relid, stream->at), stream->at,
-									source->time_zone));
-	for (int i = 0; i < source->ndims; i++)
-		appendStringInfo(&sql, ",\n       (%s) AS %s", source->dim_exprs[i],
-						 quote_identifier(source->dim_names[i]));
-	append_measures(&sql, stream, which);
+	foreach(lc, kpi_fact_columns(source, stream, which, time_type(source, relid, stream->at)))
+	{
+		KpiFactColumn *column = lfirst(lc);
+
+		appendStringInfo(&sql, "%s%s AS %s", sql.len == 0 ? "SELECT " : ",\n       ",
+						 column->text, quote_identifier(column->name));
+	}
 
 	/*
 	 * A plain table that gets children later has no triggers on them: ONLY
 	 * keeps scans and capture to the same rows.
 	 */
-	appendStringInfo(&sql, "\n  FROM %s%s\n WHERE ", partitioned ? "" : "ONLY ",
-					 relation != NULL ? relation : source->relation);
-	if (source->filter != NULL)
-		appendStringInfo(&sql, "(%s) AND ", source->filter);
-	appendStringInfo(&sql, "pg_catalog.isfinite(%s)", stream->at);
-	return sql.data;
-}
-
-/*
- * The cell of a group.  A function takes FUNC_MAX_ARGS arguments at most, so
- * that many measures need several aggregates, whose cells are merged.
- */
-static void
-append_cell(StringInfo sql, const KpiLayout *layout)
-{
-	int			first = 0;
-
-	while (first < layout->nmeasures)
-	{
-		StringInfoData spec;
-		StringInfoData inputs;
-		int			nargs = 1;
-		int			i;
-
-		initStringInfo(&spec);
-		initStringInfo(&inputs);
-		for (i = first; i < layout->nmeasures; i++)
-		{
-			const KpiLayoutMeasure *m = &layout->measures[i];
-
-			if (nargs + m->ninputs > MAX_AGGREGATE_ARGS)
-				break;
-			nargs += m->ninputs;
-			appendStringInfo(&spec, "%s%d:%s", i > first ? "," : "", m->id, kpi_kind_name(m->kind));
-			for (int j = 1; j <= m->ninputs; j++)
-				appendStringInfo(&inputs, ", f.m%d_%d", m->id, j);
-		}
-		appendStringInfo(sql, "%skpi.cell_agg(%s%s)",
-						 first > 0 ? " OPERATOR(kpi.+) " : "",
-						 quote_literal_cstr(spec.data), inputs.data);
-		first = i;
-	}
-}
-
-char *
-kpi_cells_query(const KpiSource *source, const KpiStream *stream,
-				const Bitmapset *which)
-{
-	KpiLayout  *layout = kpi_stream_layout(stream, which);
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT (f.owner)::text AS owner, f.day, ");
-	if (source->ndims == 0)
-		appendStringInfoString(&sql, "NULL::text[] AS dims, ");
-	else
-	{
-		for (int i = 0; i < source->ndims; i++)
-			appendStringInfo(&sql, "%sf.%s", i == 0 ? "ARRAY[" : ", ",
-							 quote_identifier(source->dim_names[i]));
-		appendStringInfoString(&sql, "]::text[] AS dims, ");
-	}
-
-	append_cell(&sql, layout);
-	appendStringInfo(&sql, " AS cell\n  FROM (%s) f\n GROUP BY f.owner, f.day",
-					 kpi_facts_query(source, stream, which, NULL));
-	for (int i = 0; i < source->ndims; i++)
-		appendStringInfo(&sql, ", f.%s", quote_identifier(source->dim_names[i]));
+	appendStringInfo(&sql, "\n  FROM %s%s\n WHERE %s",
+					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					 source->relation, kpi_fact_condition(source, stream));
 	return sql.data;
 }
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * facts.h
- *	  Which expressions may be a key or a time of the facts query.
+ *	  What the facts query is made of, and which expressions may be its keys
+ *	  and its time.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +10,21 @@
 #define KPI_FACTS_H
 
 #include "expr.h"
+
+/* A column: an expression over the columns of the table, in parentheses. */
+typedef struct KpiFactColumn
+{
+	const char *name;
+	char	   *text;
+} KpiFactColumn;
+
+/*
+ * The columns owner, at, day, the dimensions by name, then the inputs m<id>_1,
+ * m<id>_2 of the given measures (NULL: all); and the condition that rows meet.
+ */
+extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
+							  const Bitmapset *which, Oid at_type);
+extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream);
 
 /*
  * SQL text of a checked expression as a dimension (text) and as an owner
