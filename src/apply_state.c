@@ -27,6 +27,7 @@
 #include "security.h"
 #include "source_table.h"
 #include "spi.h"
+#include "storage.h"
 #include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -92,6 +93,17 @@ table_name(Oid relid)
 	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }
 
+/* A table may be distributed, or stored otherwise, after it became a source's. */
+static void
+check_storage(KpiState *state, Oid relid)
+{
+	char	   *problem = kpi_storage_problem(relid);
+
+	if (problem != NULL)
+		set_suspend(state, problem,
+					"Bring the rows back into the table, with undistribute_table() or ALTER TABLE ... SET ACCESS METHOD heap, then call kpi.resume().");
+}
+
 /* The leaves as they are against the leaves as last seen. */
 static void
 compare_leaves(KpiRun *run, KpiState *state)
@@ -117,6 +129,7 @@ compare_leaves(KpiRun *run, KpiState *state)
 
 	foreach(lc, run->leaves)
 	{
+		check_storage(state, lfirst_oid(lc));
 		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
 		{
 			if (rows == 0)
@@ -335,6 +348,7 @@ kpi_state_examine(KpiRun *run)
 	{
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
+		check_storage(state, run->relid);
 		compare_leaves(run, state);
 		compare_columns(run, state, columns, caller);
 		if (state->recompute)
