@@ -160,12 +160,12 @@ refuse_being_written(KpiRun *run, bool must)
 }
 
 static void
-suspend(const KpiSource *source, const KpiState *state)
+suspend(const KpiRun *run, const KpiState *state)
 {
 	if (!state->suspended)
-		kpi_state_suspend(source->id, state->suspend_reason, state->suspend_hint);
+		kpi_state_suspend(run->source->id, run->relid, state->suspend_reason, state->suspend_hint);
 	ereport(WARNING,
-			(errmsg("source \"%s\" is suspended: %s", source->name, state->suspend_reason),
+			(errmsg("source \"%s\" is suspended: %s", run->source->name, state->suspend_reason),
 			 errhint("%s", state->suspend_hint)));
 }
 
@@ -186,7 +186,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 	*state = kpi_state_examine(run);
 	if ((*state)->suspend_reason)
 	{
-		suspend(run->source, *state);
+		suspend(run, *state);
 		return KPI_RUN_SUSPENDED;
 	}
 	if (mode == KPI_RUN_LOOK)

@@ -3,12 +3,15 @@
  * apply_scan.c
  *	  The day cells of a stream as its facts say.
  *
- * Read with ACCESS SHARE held on the table and its leaves and the run's snapshot
+ * ACCESS SHARE is held on the table and its leaves, and the run's snapshot is
  * active.  First the facts query is run as one grouped statement
- * (cells_query.c), which the planner can spread over parallel workers.  If an expression raises an error for some fact, or a
- * fact's day is out of range, that attempt is rolled back and the rows are
- * read one by one through the same projection that capture uses, which
- * ignores and counts just those facts.  Both run as the source's definer.
+ * (cells_query.c), which the planner can spread over parallel workers.  If an
+ * expression raises an error for some fact, or a fact's day is out of range, that attempt is rolled back
+ * and the rows are read one by one through the same projection that capture
+ * uses, which ignores and counts just those facts.  If it then meets no row on
+ * which an expression fails, the statement failed for another reason, which
+ * may be that the rows are not where they are read one by one: its error ends
+ * the run.  Both run as the source's definer.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,6 +41,8 @@ typedef struct FactScan
 	KpiCellMap *cells;			/* of facts read one by one */
 	KpiDict    *dict;
 	MemoryContext row_cxt;
+	bool		unexplained;	/* the grouped statement failed, and no row
+								 * yet shows why */
 } FactScan;
 
 /* Columns of kpi_cells_run(). */
@@ -168,13 +173,6 @@ scan_grouped(void *arg)
 	kpi_user_restore(&user);
 }
 
-/* Tries scan_grouped(); false when some fact does not let it through. */
-static bool
-try_grouped(FactScan *scan)
-{
-	return kpi_try(KPI_ERROR_TRAPPED, scan_grouped, scan) == NULL;
-}
-
 static Datum
 dims_array(const KpiSource *source, char **dims)
 {
@@ -200,6 +198,8 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	KpiCell    *cell = kpi_cell_for_layout(layout);
 
 	key.part[0] = scan->stream->id;
+	if (fact->failed || fact->failed_measures != NULL)
+		scan->unexplained = false;
 	if (fact->error)
 		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
 	if (fact->failed)
@@ -244,6 +244,8 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 		kpi_project(proj, s, slot, &fact);
 		if (fact.is_event || fact.failed)
 			add_fact(scan, layout, &fact);
+		else if (scan->unexplained)
+			scan->unexplained = !kpi_project_hides_error(proj, s, slot);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scan->row_cxt);
 	}
@@ -277,10 +279,14 @@ kpi_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
+	bool		grouped = may_group(run);
+	ErrorData  *error = NULL;
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
-	if (may_group(run) && try_grouped(&scan))
+	if (grouped)
+		error = kpi_try(KPI_ERROR_TRAPPED, scan_grouped, &scan);
+	if (grouped && error == NULL)
 	{
 		kpi_dict_resolve(scan.dict, run->source);
 		for (int i = 0; i < scan.list->nitems; i++)
@@ -292,8 +298,11 @@ kpi_scan_facts(KpiRun *run, int s)
 		ListCell   *lc;
 
 		scan_reset(&scan);
+		scan.unexplained = error != NULL;
 		foreach(lc, run->leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
+		if (scan.unexplained)
+			ReThrowError(error);
 		kpi_dict_resolve(scan.dict, run->source);
 		scan.list = kpi_cellmap_list(scan.cells, kpi_dict_rekey, scan.dict);
 	}

@@ -9,8 +9,8 @@
  * comparison was read before the snapshot, so whatever came later differs.
  *
  * A situation the engine does not follow suspends the source: its rollups
- * stay as they are, its deltas stay in the queue, and kpi.resume() rebuilds
- * it from the facts.
+ * stay as they are, what is in the queue stays there, and kpi.resume() has it
+ * rebuilt from the facts.  So its writers are told to capture nothing more.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +27,7 @@
 #include "security.h"
 #include "source_table.h"
 #include "spi.h"
+#include "storage.h"
 #include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -37,6 +38,7 @@
 #include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 #include "virtual_column.h"
@@ -92,6 +94,17 @@ table_name(Oid relid)
 	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }
 
+/* A table may be distributed, or stored otherwise, after it became a source's. */
+static void
+check_storage(KpiState *state, Oid relid)
+{
+	char	   *problem = kpi_storage_problem(relid);
+
+	if (problem != NULL)
+		set_suspend(state, problem,
+					"Bring the rows back into the table, with undistribute_table() or ALTER TABLE ... SET ACCESS METHOD heap, then call kpi.resume().");
+}
+
 /* The leaves as they are against the leaves as last seen. */
 static void
 compare_leaves(KpiRun *run, KpiState *state)
@@ -117,6 +130,7 @@ compare_leaves(KpiRun *run, KpiState *state)
 
 	foreach(lc, run->leaves)
 	{
+		check_storage(state, lfirst_oid(lc));
 		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
 		{
 			if (rows == 0)
@@ -213,6 +227,22 @@ kpi_attached_relid(int32 source_id)
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 	return relid;
+}
+
+bool
+kpi_source_is_suspended(int32 source_id)
+{
+	bool		suspended;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	suspended = kpi_spi_read("SELECT FROM kpi_internal.source_state s"
+							 " WHERE s.source_id = $1 AND s.status = 'suspended'",
+							 1, KPI_INT4(source_id)) == 1;
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return suspended;
 }
 
 void
@@ -335,6 +365,7 @@ kpi_state_examine(KpiRun *run)
 	{
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
+		check_storage(state, run->relid);
 		compare_leaves(run, state);
 		compare_columns(run, state, columns, caller);
 		if (state->recompute)
@@ -355,11 +386,28 @@ kpi_state_examine(KpiRun *run)
 	return state;
 }
 
+/*
+ * Writers of a table, or of a partition of it, look at its sources anew.  No
+ * lock: it may be gone, and then nobody writes to it.
+ */
+static void
+tell_writers(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	CacheInvalidateRelcacheByTuple(tuple);
+	ReleaseSysCache(tuple);
+}
+
 void
-kpi_state_suspend(int32 source_id, const char *reason, const char *hint)
+kpi_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint)
 {
 	KpiSpi		spi;
 
+	tell_writers(relid);
+	tell_writers(kpi_attached_relid(source_id));
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
 				 " VALUES ($1, 'suspended', $2, $3)"

@@ -40,7 +40,8 @@ extern KpiState *kpi_state_examine(KpiRun *run);
  */
 extern void kpi_state_look(KpiRun *run);
 
-extern void kpi_state_suspend(int32 source_id, const char *reason, const char *hint);
+/* Notes it, and tells the writers of the table that the source names. */
+extern void kpi_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
 
 /*
  * Attaches the capture of a source whose definer's rights were checked, also

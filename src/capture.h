@@ -135,6 +135,9 @@ extern bool kpi_capture_write_through;
 
 /* ---- capture_trigger.c ---- */
 
+/* A marker that asks to suspend the source has committed: one is enough. */
+extern void kpi_capture_reported(int32 source_id);
+
 /* Frees, at the end of the transaction, projections that became stale in it. */
 extern void kpi_capture_release(void);
 

@@ -410,6 +410,23 @@ kpi_capture_flush_now(void)
 	CommandCounterIncrement();
 }
 
+/* In the commit callback: nothing here can fail. */
+static void
+note_committed_markers(void)
+{
+	ListCell   *lc;
+
+	if (kpi_level_top == NULL)
+		return;
+	foreach(lc, kpi_level_top->markers)
+	{
+		KpiMarker  *marker = lfirst(lc);
+
+		if (marker->kind == KPI_DELTA_SUSPEND)
+			kpi_capture_reported(marker->source_id);
+	}
+}
+
 static void
 transaction_callback(XactEvent event, void *arg)
 {
@@ -421,6 +438,8 @@ transaction_callback(XactEvent event, void *arg)
 			kpi_capture_write_through = true;
 			break;
 		case XACT_EVENT_COMMIT:
+			note_committed_markers();
+			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			kpi_buffer_forget();

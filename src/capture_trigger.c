@@ -6,11 +6,12 @@
  * kpi.capture(source id) fires after every row that is inserted, updated or
  * deleted in a leaf of a source; kpi.capture_truncate(source id) after its
  * TRUNCATE.  Whatever is wrong with the source, the user's statement goes on:
- * a source that is gone, or that the table no longer belongs to, is skipped; a
- * definition that no longer fits the table is reported by a marker in the
- * queue.  Where the writer's recursion leaves too little of the stack to
- * evaluate, a marker has the facts read again.  Only errors that say that the statement, the transaction or the
- * server cannot go on reach the user.
+ * a source that is gone or suspended, or that the table no longer belongs to,
+ * is skipped; a definition that no longer fits the table is reported by a marker
+ * in the queue, once in a session until the source is resumed.  Where the
+ * writer's recursion leaves too little of the stack to evaluate, a marker has the
+ * facts read again.  Only errors that say that the statement, the transaction or
+ * the server cannot go on reach the user.
  *
  * Each backend keeps one entry for each (table, source) with the definitions
  * it read and the projection compiled from them.  Definitions are read with a
@@ -50,7 +51,8 @@ PG_FUNCTION_INFO_V1(kpi_capture_truncate);
 typedef enum EntryState
 {
 	ENTRY_READY,
-	ENTRY_SKIP,					/* no such source, or not a table of it */
+	ENTRY_SKIP,					/* no such source, or not a table of it, or
+								 * the source is suspended */
 	ENTRY_BROKEN				/* the definition does not fit the table */
 } EntryState;
 
@@ -73,6 +75,7 @@ typedef struct Entry
 	bool		has_user_code;
 	bool		is_new_leaf;	/* no refresh has seen it yet */
 	char	   *problem;		/* ENTRY_BROKEN */
+	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
 } Entry;
 
@@ -168,6 +171,7 @@ retire_entry(Entry *entry)
 	entry->has_user_code = false;
 	entry->is_new_leaf = false;
 	entry->problem = NULL;
+	entry->is_reported = false;
 	entry->stack_is_short = false;
 }
 
@@ -176,6 +180,24 @@ kpi_capture_release(void)
 {
 	if (retired_context != NULL)
 		MemoryContextDeleteChildren(retired_context);
+}
+
+/*
+ * The marker stays in the queue until the source has been resumed, which has
+ * this entry loaded anew.
+ */
+void
+kpi_capture_reported(int32 source_id)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->key.source_id == source_id)
+			entry->is_reported = true;
+	}
 }
 
 /* ---------------- loading ---------------- */
@@ -222,6 +244,8 @@ load_definition(void *arg)
 	Oid			relid;
 
 	entry->state = ENTRY_SKIP;
+	if (kpi_source_is_suspended(entry->key.source_id))
+		return;
 	entry->source = kpi_source_load(entry->key.source_id, false);
 	if (entry->source == NULL)
 		return;
@@ -389,7 +413,7 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		load_entry(entry, trigdata->tg_relation);
 	if (entry->stack_is_short)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
-	else if (entry->state == ENTRY_BROKEN)
+	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
 	if (entry->is_new_leaf)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);

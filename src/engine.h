@@ -55,6 +55,13 @@ extern void kpi_capture_lock_tables(void);
 extern Oid	kpi_attached_relid(int32 source_id);
 
 /*
+ * Whether the source is suspended, as of now.  Its writers have nothing to
+ * capture: kpi.resume(), which locks them out and tells them, has all facts
+ * read again (apply_state.c).
+ */
+extern bool kpi_source_is_suspended(int32 source_id);
+
+/*
  * False for a leaf that no refresh has seen yet: were it dropped before one
  * does, nothing but a marker would tell that its facts are gone
  * (apply_state.c).

@@ -252,6 +252,8 @@ reattach(int32 source_id)
 	/* Before any lock: the name may be another table's by now. */
 	definer = kpi_definer_role(source->name, source->definer, InvalidOid);
 	kpi_source_table_check_role(kpi_source_relid(source), definer);
+	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+	kpi_source_table_lock(kpi_source_relid(source), AccessExclusiveLock);
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);

@@ -25,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "expr.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "project.h"
 #include "project_day.h"
@@ -67,6 +68,7 @@ struct KpiProjection
 	bool		has_user_code;
 	bool		is_busy;		/* a user's function is running in it */
 	ExprState  *filter;			/* or NULL */
+	List	   *conditions;		/* ExprState: what the filter is the AND of */
 	int			ndims;
 	ProjectedValue *dims;
 	int			nstreams;
@@ -294,7 +296,14 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *p
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
-		proj->filter = ExecInitQual(list_make1(compile_expr(&cs, source->filter)), NULL);
+	{
+		Node	   *filter = compile_expr(&cs, source->filter);
+		ListCell   *lc;
+
+		proj->filter = ExecInitQual(list_make1(filter), NULL);
+		foreach(lc, make_ands_implicit((Expr *) filter))
+			proj->conditions = lappend(proj->conditions, ExecInitExpr(lfirst(lc), NULL));
+	}
 
 	proj->ndims = source->ndims;
 	proj->dims = palloc0(sizeof(ProjectedValue) * Max(source->ndims, 1));
@@ -502,9 +511,23 @@ project_measure(KpiProjection *proj, StreamProjection *sp, int m)
 											&proj->fact_isnull[i]);
 }
 
-/* What project_trapped() evaluates: everything, the fact, or one measure. */
-#define PROJECT_ALL		(-1)
-#define PROJECT_FACT	(-2)
+/* What decides whether the row is an event, the time included. */
+static void
+project_conditions(KpiProjection *proj, StreamProjection *sp)
+{
+	bool		isnull;
+	DateADT		day;
+	ListCell   *lc;
+
+	foreach(lc, proj->conditions)
+		(void) ExecEvalExpr(lfirst(lc), proj->econtext, &isnull);
+	(void) day_of(proj, &sp->at, &day);
+}
+
+/* What project_trapped() evaluates: one measure (its number) or one of these. */
+#define PROJECT_ALL			(-1)
+#define PROJECT_FACT		(-2)
+#define PROJECT_CONDITIONS	(-3)
 
 typedef struct ProjectCall
 {
@@ -520,7 +543,9 @@ project_part(void *arg)
 	ProjectCall *call = arg;
 	KpiFact    *fact = call->fact;
 
-	if (call->what < 0)
+	if (call->what == PROJECT_CONDITIONS)
+		project_conditions(call->proj, call->sp);
+	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)
 		project_fact(call->proj, call->sp, fact);
 	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
 		project_inputs(call->proj, call->sp, fact);
@@ -606,18 +631,24 @@ guards_hold(KpiProjection *proj, TupleTableSlot *slot)
 	return true;
 }
 
+/* What evaluates the row next finds it in the projection. */
+static void
+set_row(KpiProjection *proj, TupleTableSlot *slot, KpiFact *fact)
+{
+	ResetExprContext(proj->econtext);
+	proj->econtext->ecxt_scantuple = slot;
+	memset(fact, 0, sizeof(KpiFact));
+	fact->is_event = true;
+	fact->dims = proj->fact_dims;
+}
+
 void
 kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
 {
 	StreamProjection *sp = &proj->streams[s];
 	MemoryContext oldcontext;
 
-	ResetExprContext(proj->econtext);
-	proj->econtext->ecxt_scantuple = slot;
-	memset(fact, 0, sizeof(KpiFact));
-	fact->is_event = true;
-	fact->dims = proj->fact_dims;
-
+	set_row(proj, slot, fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
 	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && guards_hold(proj, slot)))
 	{
@@ -628,4 +659,18 @@ kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
 	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
 		project_piecewise(proj, sp, fact);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+bool
+kpi_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
+{
+	MemoryContext oldcontext;
+	KpiFact		fact;
+	bool		fails;
+
+	set_row(proj, slot, &fact);
+	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
+	fails = !project_trapped(proj, &proj->streams[s], PROJECT_CONDITIONS, &fact);
+	MemoryContextSwitchTo(oldcontext);
+	return fails;
 }

@@ -51,6 +51,13 @@ extern bool kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_sl
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
 
+/*
+ * Whether an expression fails on a row that is no event, though that is none of
+ * the row's facts: kpi_project() does not evaluate what comes after a condition
+ * that is not met, where a planner evaluates what is cheap first.
+ */
+extern bool kpi_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot);
+
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_projection_layout(KpiProjection *proj, int s);
 

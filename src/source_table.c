@@ -21,6 +21,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "source_table.h"
+#include "storage.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -128,6 +129,19 @@ check_inheritance(Oid relid, Form_pg_class form)
 }
 
 static void
+check_storage(Oid relid)
+{
+	char	   *problem = kpi_storage_problem(relid);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s", problem),
+				 errdetail(KPI_STORAGE_DETAIL),
+				 errhint("Use a table that has its rows itself: undistribute_table() and ALTER TABLE ... SET ACCESS METHOD heap make it one, or copy the rows into one.")));
+}
+
+static void
 check_one(Oid relid, bool is_target)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
@@ -142,6 +156,7 @@ check_one(Oid relid, bool is_target)
 	check_schema(relid, form->relnamespace);
 	if (is_target)
 		check_inheritance(relid, form);
+	check_storage(relid);
 	ReleaseSysCache(tuple);
 }
 

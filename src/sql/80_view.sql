@@ -342,7 +342,8 @@ CREATE VIEW kpi.source_status AS
            a.capture_tables, a.capture_problem,
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
-           coalesce(q.pending_deltas, 0) AS pending_deltas,
+           -- of a suspended source nothing more is queued: all its facts wait
+           greatest(coalesce(q.pending_deltas, 0), CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
            CASE WHEN q.oldest_pending IS NOT NULL
                 THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
            END AS oldest_pending_seconds,
@@ -355,7 +356,6 @@ CREATE VIEW kpi.source_status AS
            SELECT d.source_id, pg_catalog.count(*) AS pending_deltas,
                   pg_catalog.min(kpi_internal.commit_time(d.xmin)) AS oldest_pending
              FROM kpi_internal.delta d
-            WHERE d.kind = 'd'
             GROUP BY d.source_id) q ON q.source_id = s.id
      CROSS JOIN LATERAL (
            SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem
@@ -477,7 +477,7 @@ DECLARE
         "facts_ignored": "Facts left out because an expression failed on them",
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite",
-        "pending_deltas": "Changes of facts that wait for the next refresh",
+        "pending_deltas": "Changes of facts that wait for the next refresh; of a suspended source at least 1: its facts wait to be read again",
         "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",
         "refreshed_at": "When it was last refreshed",
