@@ -15,31 +15,31 @@ DECLARE
 BEGIN
     FOR stream IN
         SELECT s.id, s.epoch, min(k.name) AS kpi,
-               string_agg(m.id || ':' || m.kind, ',' ORDER BY m.id) AS spec,
-               string_agg('f.m' || m.id || '_1' || CASE WHEN m.input2 IS NULL THEN '' ELSE ', f.m' || m.id || '_2' END,
-                          ', ' ORDER BY m.id) AS inputs,
-               (SELECT 'ARRAY[' || string_agg(format('f.%I', d.name), ', ' ORDER BY d.position) || ']'
-                  FROM kpi.dimension d WHERE d.source_id = s.source_id) AS dims
+               string_agg(format('SELECT f.owner::text, f.day, %s::text[] AS dims, kpi.cell_agg(%L, %s) AS cell
+                                    FROM (%s) f GROUP BY 1, 2, 3',
+                                 coalesce(d.list, 'NULL'), m.id || ':' || m.kind,
+                                 format('f.m%s_1', m.id) || CASE WHEN m.input2 IS NULL THEN '' ELSE format(', f.m%s_2', m.id) END,
+                                 kpi.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
           FROM kpi_internal.stream s
           JOIN kpi_internal.measure m ON m.stream_id = s.id
           JOIN kpi.kpi k ON k.id = m.kpi_id
           JOIN kpi.source o ON o.id = s.source_id
+         CROSS JOIN LATERAL (SELECT 'ARRAY[' || string_agg(format('f.%I', d.name), ', ' ORDER BY d.position) || ']'
+                               FROM kpi.dimension d WHERE d.source_id = o.id) d (list)
          WHERE o.name = source_name
          GROUP BY s.id
     LOOP
         RETURN QUERY EXECUTE format(
             'WITH q AS (SELECT owner, day, dims, kpi.merge(cell) AS cell FROM kpi_internal.delta
                          WHERE stream_id = %s AND epoch = %s AND kind = ''d'' GROUP BY owner, day, dims),
-                  f AS (SELECT f.owner::text, f.day, %s::text[] AS dims, kpi.cell_agg(%L, %s) AS cell
-                          FROM (%s) f GROUP BY 1, 2, 3)
+                  f AS (SELECT u.owner, u.day, u.dims, kpi.merge(u.cell) AS cell FROM (%s) u GROUP BY 1, 2, 3)
              SELECT %L, coalesce(q.owner, f.owner), coalesce(q.day, f.day), coalesce(q.dims, f.dims),
                     q.cell::text, f.cell::text
                FROM q FULL JOIN f
                  ON q.day = f.day AND coalesce(q.owner, ''(null)'') = coalesce(f.owner, ''(null)'')
                     AND coalesce(q.dims::text, '''') = coalesce(f.dims::text, '''')
               WHERE coalesce(q.cell, ''v1{}'') OPERATOR(kpi.<>) coalesce(f.cell, ''v1{}'') ORDER BY 2, 3, 4',
-            stream.id, stream.epoch, coalesce(stream.dims, 'NULL'), stream.spec, stream.inputs,
-            kpi.facts_query(source_name, stream.kpi), stream.kpi);
+            stream.id, stream.epoch, stream.facts, stream.kpi);
     END LOOP;
 END $$;
 

@@ -77,6 +77,11 @@ SELECT * FROM kpi_test.facts('deals') ORDER BY owner, at;
 SELECT * FROM kpi_test.facts('deals', 'created') ORDER BY owner, at, product;
 SELECT * FROM kpi_test.facts('deals', 'sourced') ORDER BY owner, at;
 SELECT * FROM kpi_test.facts('deals', 'by_product') ORDER BY owner, at;
+-- Of a KPI there is what counts for it: its inputs, and the facts its filter lets through.
+SELECT kpi.create_kpi('big', source => 'deals', measure => 'rate(stage = ''won'', stage <> ''open'')', filter => 'amount > 40') > 0 AS created;
+SELECT regexp_replace(kpi.facts_query('deals', 'big'), 'm[0-9]+_', 'm#_', 'g');
+SELECT * FROM kpi_test.facts('deals', 'big') ORDER BY owner, at;
+SELECT kpi.drop_kpi('big');
 -- The day is that of the calendar's zone, with clocks that change.
 SELECT kpi.create_calendar('Berlin', 'Europe/Berlin') > 0 AS created;
 SELECT kpi.alter_source('deals', calendar => 'Berlin');

@@ -380,6 +380,8 @@ refresh_locked(KpiRun *run, KpiState *state)
 	discard_deltas_of(run->source, build);
 	touched = apply_deltas(run);
 	reconcile_cells(run, build, true, NULL);
+	if (build != NULL)
+		kpi_dim_sweep(run->source);
 	all = build != NULL || state->revalue || pending;
 	update_values(run, touched, all, true, NULL);
 	if (all)

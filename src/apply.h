@@ -90,6 +90,13 @@ extern int32 kpi_dim_single(const KpiSource *source, int32 dim_id, int k);
 /* Starts with an empty cache of kpi_dim_single(). */
 extern void kpi_dim_forget(void);
 
+/*
+ * After all cells were made anew: removes the rows of dimensions that the source
+ * has not any more.  While cells name them they stay, as a refresh that began
+ * before the definition changed may still be writing such cells.
+ */
+extern void kpi_dim_sweep(const KpiSource *source);
+
 /* ---- differences (refresh.c) ---- */
 
 /* One difference between what is stored and what should be. */

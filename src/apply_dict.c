@@ -274,6 +274,19 @@ kpi_dim_forget(void)
 	singles = NULL;
 }
 
+void
+kpi_dim_sweep(const KpiSource *source)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.dim d WHERE d.source_id = $1"
+				 " AND (d.position > $2 OR d.position = 0 AND pg_catalog.cardinality(d.vals) <> $2)",
+				 2, KPI_INT4(source->id), KPI_INT4(source->ndims));
+	kpi_spi_end(&spi);
+	kpi_dim_forget();
+}
+
 int32
 kpi_dim_single(const KpiSource *source, int32 dim_id, int k)
 {

@@ -6,12 +6,12 @@
  * ACCESS SHARE is held on the table and its leaves, and the run's snapshot is
  * active.  First the facts query is run as one grouped statement
  * (cells_query.c), which the planner can spread over parallel workers.  If an
- * expression raises an error for some fact, or a fact's day is out of range, that attempt is rolled back
- * and the rows are read one by one through the same projection that capture
- * uses, which ignores and counts just those facts.  If it then meets no row on
- * which an expression fails, the statement failed for another reason, which
- * may be that the rows are not where they are read one by one: its error ends
- * the run.  Both run as the source's definer.
+ * expression raises an error for some fact, or a fact's day is out of range,
+ * that attempt is rolled back and the rows are read one by one through the same
+ * projection that capture uses, which ignores and counts just those facts.  If
+ * it then meets no row on which an expression fails, the statement failed for
+ * another reason, which may be that the rows are not where they are read one by
+ * one: its error ends the run.  Both run as the source's definer.
  *
  *-------------------------------------------------------------------------
  */

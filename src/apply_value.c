@@ -73,8 +73,8 @@ load_dims(KpiValues *values)
 		return dims;
 	kpi_spi_begin(&spi);
 	rows = kpi_spi_exec("SELECT d.id, d.position::integer, d.vals[1] FROM kpi_internal.dim d"
-						" WHERE d.source_id = $1 AND d.position > 0",
-						1, KPI_INT4(values->run->source->id));
+						" WHERE d.source_id = $1 AND d.position BETWEEN 1 AND $2",
+						2, KPI_INT4(values->run->source->id), KPI_INT4(values->run->source->ndims));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		int32		id = kpi_spi_int4(r, 1);

@@ -653,15 +653,18 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 	return stream;
 }
 
+/* The stream of a KPI of the source, and which of its measures that is. */
 static KpiStream *
-stream_of_kpi(KpiSource *source, const char *kpi)
+stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
 {
 	for (int i = 0; i < source->nstreams; i++)
 	{
 		for (int j = 0; j < source->streams[i].nmeasures; j++)
 		{
-			if (strcmp(source->streams[i].measures[j].kpi_name, kpi) == 0)
-				return &source->streams[i];
+			if (strcmp(source->streams[i].measures[j].kpi_name, kpi) != 0)
+				continue;
+			*measure = bms_make_singleton(j);
+			return &source->streams[i];
 		}
 	}
 	ereport(ERROR,
@@ -671,7 +674,26 @@ stream_of_kpi(KpiSource *source, const char *kpi)
 	return NULL;
 }
 
-/* kpi.facts_query(source, kpi) */
+/* A KPI's own filter, or NULL. */
+static char *
+filter_of_kpi(const char *kpi)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *filter = NULL;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)) > 0)
+		filter = kpi_spi_text_in(context, 0, 1);
+	kpi_spi_end(&spi);
+	return filter;
+}
+
+/*
+ * kpi.facts_query(source, kpi): of a KPI, what is there for it alone.  Its
+ * inputs have the filter in them already, so that they are not evaluated on
+ * rows that it leaves out; as a condition it says which rows are facts of it.
+ */
 Datum
 kpi_facts_query_sql(PG_FUNCTION_ARGS)
 {
@@ -680,8 +702,20 @@ kpi_facts_query_sql(PG_FUNCTION_ARGS)
 	KpiSourceRow *row = read_row(name);
 	KpiSource  *source = kpi_source_load(row->id, false);
 	KpiStream  *stream;
+	Bitmapset  *measure = NULL;
+	char	   *filter = NULL;
+	char	   *query;
 
 	require_table(row);
-	stream = kpi != NULL ? stream_of_kpi(source, kpi) : own_stream(source, row);
-	PG_RETURN_TEXT_P(cstring_to_text(kpi_facts_query(source, stream, NULL)));
+	if (kpi != NULL)
+	{
+		stream = stream_of_kpi(source, kpi, &measure);
+		filter = filter_of_kpi(kpi);
+	}
+	else
+		stream = own_stream(source, row);
+	query = kpi_facts_query(source, stream, measure);
+	if (filter != NULL)
+		query = psprintf("%s\n   AND (%s)", query, filter);
+	PG_RETURN_TEXT_P(cstring_to_text(query));
 }

@@ -6,8 +6,11 @@
  * Called by the worker (worker_main.c).  A continuous source is due when the
  * queue has rows of it, or when what it was last refreshed with is not what
  * the definitions say now: measures or formulas that are not built, a changed
- * organisation, another shape of the calendar, goals in doubt (notify.c).  One with an interval is due
- * when the interval has passed.  All moments are by kpi_now().
+ * organisation, another shape of the calendar, goals in doubt (notify.c).  One
+ * with an interval is due when the interval has passed, and also as soon as the
+ * queue has rows of it if the last refresh had none: else a change that comes
+ * just after such a refresh would wait for as long as one in a busy time, and by
+ * a clock that stands still (kpi.now) for ever.  All moments are by kpi_now().
  *
  * A source that has no state at all came with a dump.  It waits until the
  * restore has brought its triggers: before that its table is not filled, and
@@ -57,7 +60,7 @@
 	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ")" \
 	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
 	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
-	" coalesce(t.give_ways, 0) " \
+	" coalesce(t.give_ways, 0), coalesce(t.last_deltas, 0) > 0 " \
 	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
 	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
 	" AND (t.source_id IS NOT NULL OR (" RESTORED_TRIGGERS ")) " \
@@ -106,6 +109,7 @@ load_source(uint64 row, MemoryContext context)
 		source->at = DT_NOBEGIN;
 	else
 		source->at = DT_NOEND;
+	source->queue_at = source->interval > 0 && kpi_spi_bool(row, 9) ? source->at : DT_NOBEGIN;
 	return source;
 }
 
@@ -172,9 +176,11 @@ kpi_due_queued(void)
 TimestampTz
 kpi_due_when(const KpiDueSource *source, Bitmapset *queued)
 {
-	bool		now = source->follows_queue && bms_is_member(source->id, queued);
+	TimestampTz at = source->at;
 
-	return Max(now ? DT_NOBEGIN : source->at, source->not_before);
+	if (bms_is_member(source->id, queued))
+		at = Min(at, source->queue_at);
+	return Max(at, source->not_before);
 }
 
 bool
@@ -184,10 +190,11 @@ kpi_due_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now)
 }
 
 void
-kpi_due_done(KpiDueSource *source)
+kpi_due_done(KpiDueSource *source, bool had_changes)
 {
 	source->not_before = DT_NOBEGIN;
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
+	source->queue_at = source->interval > 0 && had_changes ? source->at : DT_NOBEGIN;
 }
 
 /*

@@ -22,6 +22,7 @@ typedef struct KpiDueSource
 	bool		follows_queue;	/* also due as soon as there are deltas */
 	int			interval;		/* seconds, or 0 */
 	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
+	TimestampTz queue_at;		/* with rows in the queue from then on */
 	int			give_ways;		/* refreshes cancelled for waiters since one
 								 * was done */
 	TimestampTz not_before;		/* after a failure; else DT_NOBEGIN */
@@ -52,8 +53,11 @@ extern TimestampTz kpi_due_when(const KpiDueSource *source, Bitmapset *queued);
 /* Continuous sources are due, once: something they stand on may have changed. */
 extern void kpi_due_look(KpiDue *due);
 
-/* A source was refreshed just now. */
-extern void kpi_due_done(KpiDueSource *source);
+/*
+ * A source was refreshed just now, and had changes or not.  An interval that
+ * passes without any is not repeated: the next change is refreshed at once.
+ */
+extern void kpi_due_done(KpiDueSource *source, bool had_changes);
 
 /* The first moment after now that begins a day in some calendar. */
 extern TimestampTz kpi_due_next_day(TimestampTz now);

@@ -60,6 +60,7 @@ typedef struct Attendance
 {
 	BackgroundWorkerHandle *handle; /* until the postmaster has seen its end */
 	bool		probing;		/* to find out whether the extension is there */
+	bool		outdated;		/* runs by settings that have changed since */
 	int			failures;		/* workers that failed, in a row */
 	TimestampTz not_before;		/* of the next start */
 	TimestampTz waiting_since;	/* 0: nothing to do */
@@ -321,6 +322,9 @@ worker_ended(int i, TimestampTz now)
 
 	att->probing = false;
 	att->left_at = now;
+	if (att->outdated)
+		pg_atomic_exchange_u64(&slot->next_due, now);
+	att->outdated = false;
 	switch ((KpiWorkerOutcome) pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT))
 	{
 		case KPI_WORKER_NO_EXTENSION:
@@ -524,6 +528,8 @@ start_workers(TimestampTz now)
 /*
  * Moments that were noted mean nothing any more, as the clock was set back or
  * settings have changed (kpi.now is one): each database's worker looks anew.
+ * One that is running may leave before it has heard of that, and note another
+ * such moment: whatever it notes, the next one looks, too.
  */
 static void
 forget_moments(TimestampTz now)
@@ -533,6 +539,7 @@ forget_moments(TimestampTz now)
 	{
 		if (!OidIsValid(slot_database(i)))
 			continue;
+		attendances[i].outdated = is_running(i);
 		attendances[i].not_before = 0;
 		attendances[i].left_at = Min(attendances[i].left_at, now);
 		attendances[i].waiting_since = Min(attendances[i].waiting_since, now);

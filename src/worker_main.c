@@ -454,7 +454,7 @@ work_on(KpiDueSource *source)
 	say(source->name);
 	if (run_transaction(refresh_source))
 	{
-		kpi_due_done(source);
+		kpi_due_done(source, bms_is_member(source->id, worker.queued));
 		release(source->id);
 	}
 	else

@@ -184,7 +184,7 @@ COMMENT ON FUNCTION kpi.drop_kpi(text, boolean) IS
 CREATE FUNCTION kpi.facts_query(source text, kpi text DEFAULT NULL)
     RETURNS text STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_facts_query_sql';
 COMMENT ON FUNCTION kpi.facts_query(text, text) IS
-'The query that says what the rows of a source mean: one row per fact with owner, at, day, the dimensions and the inputs of the measures (m<id>_<number>). Everything pg_kpi shows is this query, grouped. KPIs with an owner or time of their own have their own query: name the KPI to see it. Errors: unknown source; the KPI is not a measure of it; the table is gone';
+'The query that says what the rows of a source mean: one row per fact with owner, at, day, the dimensions and the inputs of the measures (m<id>_<number>). Everything pg_kpi shows is this query, grouped. Of a KPI: the facts that its filter lets through, with its own inputs, owner and time. Errors: unknown source; the KPI is not a measure of it; the table is gone';
 
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
     RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_formula_value';

@@ -192,6 +192,12 @@ wait_for($node, 'one', qq{SELECT refreshed_at > '$refreshed' FROM kpi.source_sta
 $node->safe_psql('one', q{SELECT kpi.set_refresh('deals', every => '1 hour')});
 wait_for($node, 'one', q{SELECT next_due > now() + interval '1 min' AND state = 'asleep' FROM kpi.worker_status WHERE database = 'one'},
 	'when it is due is known');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'one', 8, 'a change after an interval without one does not wait');
+$node->safe_psql('one', 'INSERT INTO deals DEFAULT VALUES');
+asleep('the interval has begun anew');
+is($node->safe_psql('one', 'SELECT count(*) FROM kpi_internal.delta'), 1, 'the next change does wait');
+$node->safe_psql('one', 'DELETE FROM deals WHERE id IN (SELECT id FROM deals ORDER BY id DESC LIMIT 2)');
 $node->safe_psql('one', q{SELECT kpi.set_refresh('deals', 'continuous')});
 $node->safe_psql('one', q{SELECT kpi.pause()});
 asleep('paused');
