@@ -31,6 +31,7 @@
 #include "apply_run.h"
 #include "apply_state.h"
 #include "engine.h"
+#include "error_text.h"
 #include "log.h"
 #include "miscadmin.h"
 #include "notify.h"
@@ -165,7 +166,8 @@ suspend(const KpiSource *source, const KpiState *state)
 	if (!state->suspended)
 		kpi_state_suspend(source->id, state->suspend_reason, state->suspend_hint);
 	ereport(WARNING,
-			(errmsg("source \"%s\" is suspended: %s", source->name, state->suspend_reason),
+			(errmsg("source \"%s\" is suspended: %s", source->name,
+					kpi_note_shown(state->suspend_reason, GetUserId(), source->definer, source->definer_oid)),
 			 errhint("%s", state->suspend_hint)));
 }
 

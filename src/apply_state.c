@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "engine.h"
+#include "error_text.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "project.h"
@@ -43,12 +44,19 @@
 #include "virtual_column.h"
 
 static void
-set_suspend(KpiState *state, char *reason, const char *hint)
+set_suspend_note(KpiState *state, char *note, const char *hint)
 {
 	if (state->suspend_reason)
 		return;
-	state->suspend_reason = reason;
+	state->suspend_reason = note;
 	state->suspend_hint = pstrdup(hint);
+}
+
+/* In our own words. */
+static void
+set_suspend(KpiState *state, const char *reason, const char *hint)
+{
+	set_suspend_note(state, psprintf(KPI_NOTE_OWN "%s", reason), hint);
 }
 
 /* The definer must still have the rights that creating the source needed. */
@@ -261,13 +269,13 @@ check_expressions(KpiRun *run, KpiState *state)
 		CurrentResourceOwner = owner;
 		if (kpi_error_is_fatal(error))
 			ReThrowError(error);
-		problem = error->message;
+		problem = kpi_error_note(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	if (problem)
-		set_suspend(state, problem,
+		set_suspend_note(state, problem,
 					"Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
 		state->prints = kpi_prints_jsonb(prints);
@@ -320,7 +328,7 @@ kpi_state_examine(KpiRun *run)
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
 		if (state->suspended)
-			set_suspend(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
+			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
@@ -364,7 +372,7 @@ kpi_state_examine(KpiRun *run)
 				   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
-		set_suspend(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
 	return state;
 }
 

@@ -31,6 +31,7 @@
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "engine.h"
+#include "error_text.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -72,7 +73,7 @@ typedef struct Entry
 	KpiProjection *proj;
 	bool		has_user_code;
 	bool		is_new_leaf;	/* no refresh has seen it yet */
-	char	   *problem;		/* ENTRY_BROKEN */
+	char	   *problem;		/* ENTRY_BROKEN: a note */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
 } Entry;
 
@@ -289,7 +290,7 @@ load_entry(Entry *entry, Relation rel)
 			ReThrowError(edata);
 		}
 		entry->state = ENTRY_BROKEN;
-		entry->problem = edata->message;
+		entry->problem = kpi_error_note(edata);
 		entry->stack_is_short = edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 	}
 	PG_END_TRY();

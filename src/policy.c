@@ -25,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "def_source.h"
 #include "engine.h"
+#include "failure.h"
 #include "fmgr.h"
 #include "policy.h"
 #include "security.h"
@@ -284,7 +285,7 @@ static void
 resume_paused(const KpiPolicy *policy)
 {
 	set_paused(policy->source_id, false);
-	(void) kpi_run_source(policy->source_id, KPI_RUN_REFRESH, NULL);
+	(void) kpi_run_for_user(policy->source_id, KPI_RUN_REFRESH, NULL);
 }
 
 /*

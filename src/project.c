@@ -24,6 +24,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "error_text.h"
 #include "executor/executor.h"
 #include "expr.h"
 #include "nodes/nodeFuncs.h"
@@ -493,7 +494,7 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 	if (!kpi_day_in_range(fact->day))
 	{
 		fact->failed = true;
-		fact->error = "the time of the fact is outside the years 1 to 9999";
+		fact->error = KPI_NOTE_OWN "the time of the fact is outside the years 1 to 9999";
 		return;
 	}
 
@@ -578,7 +579,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 		proj->is_busy = false;
 		if (kpi_error_is_fatal(edata))
 			ReThrowError(edata);
-		fact->error = edata->message ? edata->message : "";
+		fact->error = kpi_fact_error_note(edata);
 		fact->undecided |= edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 		ok = false;
 	}

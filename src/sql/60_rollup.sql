@@ -4,7 +4,7 @@
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
     status           text NOT NULL,          -- active, building, suspended
-    reason           text,
+    reason           text,                   -- a note (error_text.h), as the other texts of errors
     hint             text,
     relid            oid,
     definer_oid       oid,                    -- who has the definer's name
