@@ -185,13 +185,16 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 	run->source = kpi_source_load(source_id, true);
 	if (run->source == NULL)
 		return KPI_RUN_GONE;
+	run->source->code->accept = mode == KPI_RUN_ACCEPT;
 	*state = kpi_state_examine(run);
 	if ((*state)->suspend_reason)
 	{
 		suspend(run->source, *state);
 		return KPI_RUN_SUSPENDED;
 	}
-	if (mode == KPI_RUN_LOOK)
+	if (mode == KPI_RUN_ACCEPT)
+		kpi_code_save(run->source);
+	if (mode == KPI_RUN_LOOK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_LOOKED;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
 	{

@@ -510,4 +510,6 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->prints),
 				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
+	if (!run->source->code->is_known)
+		kpi_code_save(run->source);
 }

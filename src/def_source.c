@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "def_source.h"
 #include "engine.h"
+#include "expr.h"
 #include "facts.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -405,6 +406,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
+	kpi_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relation);
 	kpi_source_table_lock(row.relid, ShareRowExclusiveLock);
 	PG_RETURN_INT32(row.id);
@@ -538,6 +540,7 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 	if (redefined)
 	{
 		kpi_recheck_measures(row);
+		kpi_code_accept(row->id, 0);
 		kpi_source_redefined(row->id);
 	}
 	PG_RETURN_VOID();
@@ -615,7 +618,11 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 	KpiStreamKey key;
 	KpiStream  *stream;
 
+	/* For whoever asks: nothing may run that the definer has not accepted. */
 	kpi_definer_switch(&user, row);
+	kpi_expr_reach(row->relid, row->at, source->code);
+	if (row->owner != NULL || row->team != NULL)
+		kpi_expr_reach(row->relid, row->owner ? row->owner : row->team, source->code);
 	key = kpi_stream_key(row, NULL, NULL, NULL, NULL);
 	kpi_user_restore(&user);
 

@@ -49,8 +49,14 @@ extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
 
-/* The type of a checked expression.  Call it as the definer. */
-extern Oid	kpi_expr_type(Oid relid, const char *text);
+/*
+ * Notes the code of others that a stored expression reaches, and checks it; runs
+ * none of it.  Like the next it is for the definer.
+ */
+extern void kpi_expr_reach(Oid relid, const char *text, KpiCode *code);
+
+/* The type of a checked expression. */
+extern Oid	kpi_expr_type(Oid relid, const char *text, KpiCode *code);
 
 /* ---- expr_check.c ---- */
 
@@ -69,10 +75,11 @@ extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what
 
 /*
  * What may have changed since a stored expression was checked: before its
- * names are looked up, and after that.
+ * names are looked up, and after that.  code is NULL for what its definer has
+ * just written.
  */
-extern void kpi_expr_check_names(ParseState *pstate, Node *raw);
-extern void kpi_expr_check_rights(ParseState *pstate, Node *node);
+extern void kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code);
+extern void kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code);
 
 /* ---- expr_risk.c ---- */
 

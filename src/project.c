@@ -107,6 +107,7 @@ typedef struct CompileState
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
 	bool		user_code;		/* of the expression compiled last */
+	KpiCode    *code;
 	KpiPrints  *prints;			/* or NULL */
 } CompileState;
 
@@ -129,7 +130,7 @@ compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->prints);
+									&cs->user_code, cs->code, cs->prints);
 
 	note_risk(cs, node);
 	return node;
@@ -179,13 +180,13 @@ compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->prints);
+									&cs->user_code, cs->code, cs->prints);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
-								&cs->attrs, &risk, &cs->user_code, cs->prints);
+								&cs->attrs, &risk, &cs->user_code, cs->code, cs->prints);
 
 	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
@@ -290,7 +291,8 @@ collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 static void
 compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
 {
-	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,.prints = prints};
+	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,
+		.code = source->code,.prints = prints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	int			max_inputs = 1;
