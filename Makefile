@@ -22,7 +22,7 @@ ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isol
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --load-extension=pg_kpi
 # TAP tests start servers of their own, which root may not: test/run runs them.
 
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql output_iso
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/condition_names.h output_iso
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -36,6 +36,15 @@ all install installcheck clean:
 endif
 
 $(OBJS): $(wildcard src/*.h)
+
+# The names of conditions, as PL/pgSQL has them, from the names of their macros.
+src/error_text.o src/error_text.bc: src/condition_names.h
+src/condition_names.h: $(shell $(PG_CONFIG) --includedir-server)/utils/errcodes.h
+	awk -F "'" 'BEGIN { print "static const struct { const char *sqlstate, *name; } condition_names[] = {" } \
+		/^#define ERRCODE_[A-Z0-9_]* MAKE_SQLSTATE/ && !seen[$$2 $$4 $$6 $$8 $$10]++ { \
+			split($$1, word, " "); name = tolower(substr(word[2], 9)); sub(/^([a-z]_)+/, "", name); \
+			printf "\t{\"%s\", \"%s\"},\n", $$2 $$4 $$6 $$8 $$10, name } \
+		END { print "};" }' $< > $@
 
 # Each part opens with a header comment; the guard keeps psql from running the script directly.
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) META.json

@@ -49,7 +49,7 @@ CALL kpi.refresh('deals');
 SELECT * FROM health_test.health;
 
 -- The worker met an error.
-UPDATE kpi_internal.source_state SET last_error = 'division by zero', last_sqlstate = '22012', failing_since = now(), failures = 3, next_try = now();
+UPDATE kpi_internal.source_state SET last_error = '22012 division by zero', last_sqlstate = '22012', failing_since = now(), failures = 3, next_try = now();
 SELECT * FROM health_test.health;
 SELECT last_error, last_sqlstate, failing_since IS NOT NULL AS failing, failures, next_try IS NOT NULL AS next_try FROM kpi.source_status;
 UPDATE kpi_internal.source_state SET last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0, next_try = NULL;

@@ -127,7 +127,7 @@ SELECT kpi.resume('visits');
 -- Rebuilding is for the definer.
 SELECT kpi.resume('visits');
 RESET ROLE;
-UPDATE kpi_internal.source_state SET status = 'suspended', reason = 'this is a test';
+UPDATE kpi_internal.source_state SET status = 'suspended', reason = '00000 this is a test';
 SET ROLE regress_kpi_editor;
 SELECT kpi.resume();
 RESET ROLE;

@@ -31,6 +31,7 @@
 #include "apply_run.h"
 #include "apply_state.h"
 #include "engine.h"
+#include "error_text.h"
 #include "log.h"
 #include "miscadmin.h"
 #include "notify.h"
@@ -165,7 +166,9 @@ suspend(const KpiRun *run, const KpiState *state)
 	if (!state->suspended)
 		kpi_state_suspend(run->source->id, run->relid, state->suspend_reason, state->suspend_hint);
 	ereport(WARNING,
-			(errmsg("source \"%s\" is suspended: %s", run->source->name, state->suspend_reason),
+			(errmsg("source \"%s\" is suspended: %s", run->source->name,
+					kpi_note_shown(state->suspend_reason, GetUserId(), run->source->definer,
+								   run->source->definer_oid)),
 			 errhint("%s", state->suspend_hint)));
 }
 
@@ -183,13 +186,16 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 	run->source = kpi_source_load(source_id, true);
 	if (run->source == NULL)
 		return KPI_RUN_GONE;
+	run->source->code->accept = mode == KPI_RUN_ACCEPT;
 	*state = kpi_state_examine(run);
 	if ((*state)->suspend_reason)
 	{
 		suspend(run, *state);
 		return KPI_RUN_SUSPENDED;
 	}
-	if (mode == KPI_RUN_LOOK)
+	if (mode == KPI_RUN_ACCEPT)
+		kpi_code_save(run->source);
+	if (mode == KPI_RUN_LOOK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_LOOKED;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
 	{

@@ -143,7 +143,7 @@ typedef struct KpiRun
 	int64		org_stamp;		/* as of S */
 	int64		applied_org_stamp;
 	bool		first_time;		/* no state yet */
-	char	   *fact_error;		/* the last one met */
+	char	   *fact_error;		/* note of the last one met */
 	bool		built;			/* something was computed from the facts */
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */

@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "apply.h"
 #include "engine.h"
+#include "error_text.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
@@ -109,7 +110,7 @@ read_marker(TupleTableSlot *slot, bool *recompute, char **suspend)
 	if (kind == KPI_DELTA_RECOMPUTE)
 		*recompute = true;
 	else if (kind == KPI_DELTA_SUSPEND && *suspend == NULL)
-		*suspend = slot->tts_isnull[DELTA_NOTE] ? pstrdup("a change could not be captured") :
+		*suspend = slot->tts_isnull[DELTA_NOTE] ? pstrdup(KPI_NOTE_OWN "a change could not be captured") :
 			TextDatumGetCString(slot->tts_values[DELTA_NOTE]);
 }
 

@@ -14,6 +14,8 @@ typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
 	KPI_RUN_LOOK,				/* see whether the source can be refreshed */
+	KPI_RUN_ACCEPT,				/* the same, and from now on the code of others
+								 * that it reaches is known */
 	KPI_RUN_VERIFY,				/* refresh, then report differences */
 	KPI_RUN_REPAIR				/* refresh, then mend and count them */
 } KpiRunMode;

@@ -21,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "engine.h"
+#include "error_text.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "project.h"
@@ -44,12 +45,19 @@
 #include "virtual_column.h"
 
 static void
-set_suspend(KpiState *state, char *reason, const char *hint)
+set_suspend_note(KpiState *state, char *note, const char *hint)
 {
 	if (state->suspend_reason)
 		return;
-	state->suspend_reason = reason;
+	state->suspend_reason = note;
 	state->suspend_hint = pstrdup(hint);
+}
+
+/* In our own words. */
+static void
+set_suspend(KpiState *state, const char *reason, const char *hint)
+{
+	set_suspend_note(state, psprintf(KPI_NOTE_OWN "%s", reason), hint);
 }
 
 /* The definer must still have the rights that creating the source needed. */
@@ -284,7 +292,7 @@ check_expressions(KpiRun *run, KpiState *state)
 	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED, compile_expressions, &check);
 
 	if (error != NULL)
-		set_suspend(state, error->message,
+		set_suspend_note(state, kpi_error_note(error),
 					"Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
 		state->prints = kpi_prints_jsonb(check.prints);
@@ -337,7 +345,7 @@ kpi_state_examine(KpiRun *run)
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
 		if (state->suspended)
-			set_suspend(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
+			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
@@ -382,7 +390,7 @@ kpi_state_examine(KpiRun *run)
 				   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
-		set_suspend(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
 	return state;
 }
 
@@ -537,4 +545,6 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->prints),
 				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
+	if (!run->source->code->is_known)
+		kpi_code_save(run->source);
 }

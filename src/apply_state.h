@@ -18,7 +18,7 @@ typedef struct KpiState
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		revalue;		/* all values, from the rollups */
-	char	   *suspend_reason; /* must be suspended: why */
+	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	char	   *calendar_shape;
 	Datum		columns;		/* jsonb: how each column is stored */

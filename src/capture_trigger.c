@@ -31,6 +31,7 @@
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "engine.h"
+#include "error_text.h"
 #include "fmgr.h"
 #include "inval.h"
 #include "miscadmin.h"
@@ -74,7 +75,7 @@ typedef struct Entry
 	KpiProjection *proj;
 	bool		has_user_code;
 	bool		is_new_leaf;	/* no refresh has seen it yet */
-	char	   *problem;		/* ENTRY_BROKEN */
+	char	   *problem;		/* ENTRY_BROKEN: a note */
 	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
 } Entry;
@@ -300,7 +301,7 @@ load_entry(Entry *entry, Relation rel)
 	if (error != NULL)
 	{
 		entry->state = ENTRY_BROKEN;
-		entry->problem = error->message;
+		entry->problem = kpi_error_note(error);
 		entry->stack_is_short = error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 	}
 	MemoryContextSwitchTo(oldcontext);

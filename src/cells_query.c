@@ -46,13 +46,13 @@
 /* ---- the facts, as the definer ---- */
 
 static Node *
-analyse_text(ParseState *pstate, Oid relid, const char *text)
+analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
 {
 	KpiExprSite site;
 	Node	   *node;
 
 	kpi_expr_site_push(&site, text, "expression of a source", relid);
-	node = kpi_expr_stored(pstate, text);
+	node = kpi_expr_stored(pstate, text, code);
 	kpi_expr_site_pop(&site);
 	return node;
 }
@@ -65,7 +65,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 	Oid			relid = RelationGetRelid(rel);
 	Query	   *query = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	Oid			at_type = exprType(analyse_text(pstate, relid, stream->at));
+	Oid			at_type = exprType(analyse_text(pstate, relid, stream->at, source->code));
 	ListCell   *lc;
 
 	query->commandType = CMD_SELECT;
@@ -73,7 +73,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 	foreach(lc, kpi_fact_columns(source, stream, NULL, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
-		Node	   *node = analyse_text(pstate, relid, column->text);
+		Node	   *node = analyse_text(pstate, relid, column->text, source->code);
 
 		query->targetList = lappend(query->targetList,
 									makeTargetEntry((Expr *) node, list_length(query->targetList) + 1,
@@ -81,7 +81,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 	}
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref),
-								   analyse_text(pstate, relid, kpi_fact_condition(source, stream)));
+								   analyse_text(pstate, relid, kpi_fact_condition(source, stream), source->code));
 	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	kpi_compat_set_relations(query, pstate);
 	return query;

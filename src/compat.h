@@ -12,6 +12,10 @@
 
 #include "postgres.h"
 
+/* Tells our own errors from others' (error_text.c). */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN "pg_kpi"
+
 #if PG_VERSION_NUM < 150000
 #error "pg_kpi needs PostgreSQL 15 or later"
 #endif

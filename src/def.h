@@ -13,6 +13,7 @@
 #include "calendar.h"
 #include "cell.h"
 #include "fingerprint.h"
+#include "foreign_code.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
@@ -65,6 +66,7 @@ typedef struct KpiSource
 	Oid			definer_oid;		/* the role that had the name when the source
 								 * was first looked at; or InvalidOid */
 	bool		definer_login;	/* which could log in then */
+	KpiCode    *code;			/* of others, that its expressions reach */
 	int			ndims;
 	char	  **dim_names;
 	char	  **dim_exprs;		/* already cast to text */
@@ -137,10 +139,12 @@ typedef enum KpiExprRisk
  * have varno 1.  Column attribute numbers are added to *attrs (offset by
  * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
  * function or type of a user, which compiling may have replaced by what it
- * does.  Runs as the current user, who must be the source's definer.  Adds to
- * prints (fingerprint.h) unless it is NULL.
+ * does.  Runs as the current user, who must be the source's definer.  Error if
+ * it reaches code of others that is not known.  Adds to prints (fingerprint.h)
+ * unless it is NULL.
  */
 extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
-							  KpiExprRisk *risk, bool *user_code, KpiPrints *prints);
+							  KpiExprRisk *risk, bool *user_code, KpiCode *code,
+							  KpiPrints *prints);
 
 #endif							/* KPI_DEF_H */

@@ -28,10 +28,12 @@
 static bool
 load_source(KpiSource *source, MemoryContext context)
 {
+	MemoryContext old;
+	Datum		code;
 	bool		isnull;
 
 	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
-					 "t.definer_oid, t.definer_login "
+					 "t.definer_oid, t.definer_login, t.code "
 					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
@@ -47,6 +49,13 @@ load_source(KpiSource *source, MemoryContext context)
 	source->definer = kpi_spi_text_in(context, 0, 7);
 	source->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
 	source->definer_login = kpi_spi_bool(0, 9);
+	code = kpi_spi_datum(0, 10, &isnull);
+	old = MemoryContextSwitchTo(context);
+	source->code = palloc0(sizeof(KpiCode));
+	source->code->is_known = !isnull;
+	if (!isnull)
+		source->code->known = kpi_code_list(code);
+	MemoryContextSwitchTo(old);
 	return true;
 }
 

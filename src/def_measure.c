@@ -132,6 +132,7 @@ kpi_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 		kpi_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);
+	kpi_code_accept(source_id, kpi_id);
 }
 
 void

@@ -20,6 +20,7 @@
 #include "def_ground.h"
 #include "def_source.h"
 #include "engine.h"
+#include "expr.h"
 #include "facts.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -422,6 +423,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
+	kpi_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relation);
 	kpi_source_table_lock(row.relid, ShareRowExclusiveLock);
 	PG_RETURN_INT32(row.id);
@@ -555,6 +557,7 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 	if (redefined)
 	{
 		kpi_recheck_measures(row);
+		kpi_code_accept(row->id, 0);
 		kpi_source_redefined(row->id);
 	}
 	kpi_ground_check_source(row->id, row->name);
@@ -634,7 +637,11 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 	KpiStreamKey key;
 	KpiStream  *stream;
 
+	/* For whoever asks: nothing may run that the definer has not accepted. */
 	kpi_definer_switch(&user, row);
+	kpi_expr_reach(row->relid, row->at, source->code);
+	if (row->owner != NULL || row->team != NULL)
+		kpi_expr_reach(row->relid, row->owner ? row->owner : row->team, source->code);
 	key = kpi_stream_key(row, NULL, NULL, NULL, NULL);
 	kpi_user_restore(&user);
 

@@ -188,24 +188,24 @@ kpi_expr_transform(ParseState *pstate, Node *raw)
 
 /* Names may mean something else than when it was checked: others change what they own. */
 Node *
-kpi_expr_stored(ParseState *pstate, const char *text)
+kpi_expr_stored(ParseState *pstate, const char *text, KpiCode *code)
 {
 	Node	   *raw = kpi_expr_raw(text);
 	Node	   *node;
 
 	pstate->p_sourcetext = text;
-	kpi_expr_check_names(pstate, raw);
+	kpi_expr_check_names(pstate, raw, code);
 	node = kpi_expr_transform(pstate, raw);
-	kpi_expr_check_rights(pstate, node);
+	kpi_expr_check_rights(pstate, node, code);
 	return node;
 }
 
 /* Over stored columns; pinning search_path is the caller's. */
 static Node *
-parse_stored(Oid relid, const char *text)
+parse_stored(Oid relid, const char *text, KpiCode *code)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	Node	   *node = kpi_expr_stored(kpi_expr_pstate(rel, text), text);
+	Node	   *node = kpi_expr_stored(kpi_expr_pstate(rel, text), text, code);
 
 	node = kpi_compat_expand_virtual(node, rel);
 	table_close(rel, AccessShareLock);
@@ -223,15 +223,29 @@ pin_search_path(void)
 	return nest_level;
 }
 
+void
+kpi_expr_reach(Oid relid, const char *text, KpiCode *code)
+{
+	int			nest_level = pin_search_path();
+	Relation	rel = table_open(relid, AccessShareLock);
+	ParseState *pstate = kpi_expr_pstate(rel, text);
+	Node	   *raw = kpi_expr_raw(text);
+
+	kpi_expr_check_names(pstate, raw, code);
+	kpi_code_check(code, kpi_expr_transform(pstate, raw));
+	table_close(rel, AccessShareLock);
+	AtEOXact_GUC(true, nest_level);
+}
+
 Oid
-kpi_expr_type(Oid relid, const char *text)
+kpi_expr_type(Oid relid, const char *text, KpiCode *code)
 {
 	int			nest_level = pin_search_path();
 	KpiExprSite site;
 	Oid			type;
 
 	kpi_expr_site_push(&site, text, "expression of a source", relid);
-	type = exprType(parse_stored(relid, text));
+	type = exprType(parse_stored(relid, text, code));
 	kpi_expr_site_pop(&site);
 	AtEOXact_GUC(true, nest_level);
 	return type;
@@ -239,7 +253,8 @@ kpi_expr_type(Oid relid, const char *text)
 
 Node *
 kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
-				 KpiExprRisk *risk, bool *user_code, KpiPrints *prints)
+				 KpiExprRisk *risk, bool *user_code, KpiCode *code,
+				 KpiPrints *prints)
 {
 	int			nest_level = pin_search_path();
 	KpiExprSite site;
@@ -247,7 +262,7 @@ kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 	Node	   *node;
 
 	kpi_expr_site_push(&site, text, "expression of a source", relid);
-	parsed = parse_stored(relid, text);
+	parsed = parse_stored(relid, text, code);
 	*user_code = (kpi_expr_risk(parsed) == KPI_EXPR_USER);
 	node = (Node *) expression_planner((Expr *) parsed);
 	convert_saop_to_hashed_saop(node);

@@ -53,10 +53,16 @@ extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
  * A stored expression, parsed and checked again.  Call it as the definer, with
  * search_path pinned (kpi_user_switch()).
  */
-extern Node *kpi_expr_stored(ParseState *pstate, const char *text);
+extern Node *kpi_expr_stored(ParseState *pstate, const char *text, KpiCode *code);
 
-/* The type of a checked expression.  Call it as the definer. */
-extern Oid	kpi_expr_type(Oid relid, const char *text);
+/*
+ * Notes the code of others that a stored expression reaches, and checks it; runs
+ * none of it.  Like the next it is for the definer.
+ */
+extern void kpi_expr_reach(Oid relid, const char *text, KpiCode *code);
+
+/* The type of a checked expression. */
+extern Oid	kpi_expr_type(Oid relid, const char *text, KpiCode *code);
 
 /* ---- expr_check.c ---- */
 
@@ -75,10 +81,11 @@ extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what
 
 /*
  * What may have changed since a stored expression was checked: before its
- * names are looked up, and after that.
+ * names are looked up, and after that.  code is NULL for what its definer has
+ * just written.
  */
-extern void kpi_expr_check_names(ParseState *pstate, Node *raw);
-extern void kpi_expr_check_rights(ParseState *pstate, Node *node);
+extern void kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code);
+extern void kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code);
 
 /* The part of it about who may run what, for any expression (pstate: or NULL). */
 extern void kpi_expr_check_access(ParseState *pstate, Node *node);

@@ -193,21 +193,30 @@ check_type_owner(Oid type)
 		refuse_superuser("type", format_type_be_qualified(type), owner);
 }
 
+typedef struct NameCheck
+{
+	ParseState *pstate;
+	KpiCode    *code;
+} NameCheck;
+
 /* Literals are read, and so their types' code is run, while parsing. */
 static bool
-type_name_walker(Node *node, ParseState *pstate)
+type_name_walker(Node *node, NameCheck *check)
 {
 	if (node == NULL)
 		return false;
 
 	if (IsA(node, TypeCast))
 	{
-		Oid			type = LookupTypeNameOid(pstate, ((TypeCast *) node)->typeName, true);
+		Oid			type = LookupTypeNameOid(check->pstate, ((TypeCast *) node)->typeName, true);
 
 		if (OidIsValid(type))
+		{
 			check_type_owner(type);
+			kpi_code_check_type(check->code, type);
+		}
 	}
-	return raw_expression_tree_walker(node, type_name_walker, pstate);
+	return raw_expression_tree_walker(node, type_name_walker, check);
 }
 
 static bool
@@ -377,21 +386,27 @@ check_immutable(ParseState *pstate, Node *node)
 /* ---- what does not stay as it was checked ---- */
 
 void
-kpi_expr_check_names(ParseState *pstate, Node *raw)
+kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code)
 {
-	(void) type_name_walker(raw, pstate);
+	NameCheck	check = {pstate, code};
+
+	(void) type_name_walker(raw, &check);
 }
 
+/* Nothing may run before it is known whether it may: folding constants comes last. */
+void
 void
 kpi_expr_check_access(ParseState *pstate, Node *node)
 {
 	(void) access_walker(node, pstate);
 }
 
+/* Nothing may run before it is known whether it may: folding constants comes last. */
 void
-kpi_expr_check_rights(ParseState *pstate, Node *node)
+kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code)
 {
 	kpi_expr_check_access(pstate, node);
+	kpi_code_check(code, node);
 	check_immutable(pstate, node);
 }
 
@@ -433,10 +448,10 @@ kpi_expr_check_raw(KpiExprSite *site, Node *raw)
 	Node	   *node;
 
 	(void) raw_walker(raw, &check);
-	kpi_expr_check_names(pstate, raw);
+	kpi_expr_check_names(pstate, raw, NULL);
 	node = kpi_expr_transform(pstate, raw);
 	(void) row_walker(node, pstate);
-	kpi_expr_check_rights(pstate, node);
+	kpi_expr_check_rights(pstate, node, NULL);
 
 	expr.text = deparse(node, rel);
 	expr.type = exprType(node);

@@ -59,7 +59,7 @@ time_type(const KpiSource *source, Oid relid, const char *at)
 	Oid			type;
 
 	kpi_user_switch(&user, kpi_source_definer(source));
-	type = kpi_expr_type(relid, at);
+	type = kpi_expr_type(relid, at, source->code);
 	kpi_user_restore(&user);
 	return type;
 }

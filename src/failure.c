@@ -18,6 +18,7 @@
 #include "apply_run.h"
 #include "catalog/pg_type.h"
 #include "due.h"
+#include "error_text.h"
 #include "failure.h"
 #include "guc.h"
 #include "log.h"
@@ -30,6 +31,7 @@ bool
 kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
 {
 	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	char	   *note = kpi_error_note(error);
 	TimestampTz now = kpi_now();
 	int			failures = 1;
 	bool		known = false;
@@ -38,7 +40,7 @@ kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
 	kpi_spi_begin(&spi);
 	if (kpi_spi_exec("SELECT failures, last_sqlstate = $2 AND last_error = $3"
 					 " FROM kpi_internal.source_state WHERE source_id = $1",
-					 3, KPI_INT4(source_id), KPI_TEXT(sqlstate), KPI_TEXT(error->message)) > 0)
+					 3, KPI_INT4(source_id), KPI_TEXT(sqlstate), KPI_TEXT(note)) > 0)
 	{
 		failures += kpi_spi_int4(0, 1);
 		known = kpi_spi_bool(0, 2);
@@ -50,12 +52,12 @@ kpi_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
 				 " last_sqlstate = EXCLUDED.last_sqlstate, failures = EXCLUDED.failures,"
 				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),"
 				 " next_try = EXCLUDED.next_try",
-				 6, KPI_INT4(source_id), KPI_TEXT(error->message), KPI_TEXT(sqlstate),
+				 6, KPI_INT4(source_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_due_retry(now, failures))));
 	kpi_spi_end(&spi);
 	kpi_log_failure(source_id, started, (GetCurrentTimestamp() - started) / 1000.0,
-					sqlstate, error->message);
+					sqlstate, note);
 	return known;
 }
 
@@ -89,4 +91,32 @@ kpi_refresh_caught(int32 source_id)
 	if (failure != NULL && kpi_error_class(failure) != KPI_ERROR_CONFLICT)
 		(void) kpi_failure_note(source_id, started, failure);
 	return failure;
+}
+
+KpiRunResult
+kpi_run_for_user(int32 source_id, KpiRunMode mode, KpiReport *report)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *hidden = kpi_hidden_source(source_id);
+	KpiRunResult result = KPI_RUN_GONE;
+
+	PG_TRY();
+	{
+		result = kpi_run_source(source_id, mode, report);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		if (hidden == NULL)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (kpi_error_conceal(error, hidden))
+			error->message = psprintf("refresh of source \"%s\" failed: %s", hidden, error->message);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return result;
 }

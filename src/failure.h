@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "apply_run.h"
 #include "datatype/timestamp.h"
 
 /*
@@ -27,5 +28,11 @@ extern void kpi_failure_count_give_way(int32 source_id);
  * stop what it does, is noted and returned; else NULL.
  */
 extern ErrorData *kpi_refresh_caught(int32 source_id);
+
+/*
+ * kpi_run_source() for whoever has called a function of ours: an error says no
+ * more than is for the current user (error_text.h).
+ */
+extern KpiRunResult kpi_run_for_user(int32 source_id, KpiRunMode mode, KpiReport *report);
 
 #endif							/* KPI_FAILURE_H */

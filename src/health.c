@@ -33,18 +33,29 @@ PG_FUNCTION_INFO_V1(kpi_health);
 
 /*
  * What is wrong with sources.  $1: workers run, so an old as_of alone
- * means nothing, as an idle source is not refreshed.
+ * means nothing, as an idle source is not refreshed.  $3: who asks, as the
+ * view would show texts of errors to us.
  */
 #define SOURCE_PROBLEMS \
 	"SELECT p.severity, p.problem, pg_catalog.format('source \"%s\"', s.source), p.detail, p.remedy" \
 	" FROM (SELECT z.*, greatest(2 * z.refresh_seconds, 60) AS patience," \
 	"              pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas," \
-	"                                coalesce(z.as_of::text, 'never')) AS backlog" \
-	"         FROM kpi.source_status z) s" \
+	"                                coalesce(z.as_of::text, 'never')) AS backlog," \
+	"              kpi_internal.error_shown($3, d.definer, t.definer_oid, t.reason) AS reason," \
+	"              kpi_internal.error_shown($3, d.definer, t.definer_oid, t.last_error) AS last_error," \
+	"              kpi_internal.error_shown($3, d.definer, t.definer_oid, t.last_fact_error) AS last_fact_error" \
+	"         FROM (SELECT y.source_id, y.source, y.status, y.hint, y.failing_since, y.last_sqlstate, y.failures, y.capture_problem," \
+	"                      y.refresh_mode, y.refresh_seconds, y.pending_deltas, y.oldest_pending_seconds, y.as_of," \
+	"                      y.facts_ignored" \
+	"                 FROM kpi.source_status y) z" \
+	"         JOIN kpi.source d ON d.id = z.source_id" \
+	"         LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s" \
 	" CROSS JOIN LATERAL (VALUES" \
 	" (s.status = 'suspended', 'error', 'suspended', s.reason, s.hint)," \
 	" (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing'," \
-	"  pg_catalog.format('%s (SQLSTATE %s), %s times since %s', s.last_error, s.last_sqlstate, s.failures, s.failing_since)," \
+	"  pg_catalog.format('%s (SQLSTATE %s), %s times since %s'," \
+	"                    pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), '')," \
+	"                    s.last_sqlstate, s.failures, s.failing_since)," \
 	"  pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source))," \
 	" (s.capture_problem IS NOT NULL AND s.status IN ('active', 'paused'), 'error', 'capture', s.capture_problem," \
 	"  pg_catalog.format('Run SELECT kpi.resume(%L): it creates the trigger again and rebuilds the source.', s.source))," \
@@ -143,12 +154,13 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname::text = c.database)" \
 	" ORDER BY 3"
 
-/* Adds the rows of a query.  $1: workers run, $2: the present moment. */
+/* Adds the rows of a query.  $1: workers run, $2: the present moment, $3: who asks. */
 static void
-check(ReturnSetInfo *rsinfo, const char *sql)
+check(ReturnSetInfo *rsinfo, const char *sql, Name viewer)
 {
-	uint64		rows = kpi_spi_read(sql, 2, KPI_BOOL(RecoveryInProgress() ? kpi_preloaded : kpi_workers_run()),
-									KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_now())));
+	uint64		rows = kpi_spi_read(sql, 3, KPI_BOOL(RecoveryInProgress() ? kpi_preloaded : kpi_workers_run()),
+									KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_now())),
+									KPI_VALUE(NAMEOID, NameGetDatum(viewer)));
 
 	for (uint64 r = 0; r < rows; r++)
 	{
@@ -177,25 +189,27 @@ Datum
 kpi_health(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	NameData	viewer;
 	KpiSpi		spi;
 
+	namestrcpy(&viewer, GetUserNameFromId(GetUserId(), false));
 	InitMaterializedSRF(fcinfo, 0);
 	kpi_spi_begin(&spi);
-	check(rsinfo, SOURCE_PROBLEMS);
+	check(rsinfo, SOURCE_PROBLEMS, &viewer);
 	if (!RecoveryInProgress())
 	{
 		if (!kpi_preloaded)
-			check(rsinfo, NOT_PRELOADED);
+			check(rsinfo, NOT_PRELOADED, &viewer);
 		else if (has_worker_status())
-			check(rsinfo, NO_WORKER);
+			check(rsinfo, NO_WORKER, &viewer);
 	}
 	if (kpi_preloaded && GetConfigOption("kpi.max_workers", true, false) != NULL)
-		check(rsinfo, TOO_FEW_PROCESSES);
-	check(rsinfo, PUBLICATIONS);
-	check(rsinfo, OLD_SNAPSHOTS);
-	check(rsinfo, NO_AUTOVACUUM);
+		check(rsinfo, TOO_FEW_PROCESSES, &viewer);
+	check(rsinfo, PUBLICATIONS, &viewer);
+	check(rsinfo, OLD_SNAPSHOTS, &viewer);
+	check(rsinfo, NO_AUTOVACUUM, &viewer);
 	if (OidIsValid(get_extension_oid("pg_cron", true)))
-		check(rsinfo, LOST_SCHEDULES);
+		check(rsinfo, LOST_SCHEDULES, &viewer);
 	kpi_spi_end(&spi);
 	return (Datum) 0;
 }

@@ -25,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "def_source.h"
 #include "engine.h"
+#include "failure.h"
 #include "fmgr.h"
 #include "policy.h"
 #include "security.h"
@@ -286,12 +287,14 @@ static void
 resume_paused(const KpiPolicy *policy)
 {
 	set_paused(policy->source_id, false);
-	(void) kpi_run_source(policy->source_id, KPI_RUN_REFRESH, NULL);
+	(void) kpi_run_for_user(policy->source_id, KPI_RUN_REFRESH, NULL);
 }
 
 /*
  * Only looks at the source: it cannot be built before writers, locked out by
- * attaching it, can go on.
+ * attaching it, can go on.  Whoever names it accepts the code of others that it
+ * reaches now (foreign_code.c); of many at once, those that reach anything new
+ * stay suspended.
  */
 static void
 resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
@@ -306,7 +309,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	kpi_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
 	kpi_state_reset(policy->source_id, reattach(policy->source_id));
-	(void) kpi_run_source(policy->source_id, KPI_RUN_LOOK, NULL);
+	(void) kpi_run_source(policy->source_id, one_of_many ? KPI_RUN_LOOK : KPI_RUN_ACCEPT, NULL);
 }
 
 /* kpi.resume(source text DEFAULT NULL) */

@@ -23,6 +23,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "error_text.h"
 #include "executor/executor.h"
 #include "expr.h"
 #include "nodes/makefuncs.h"
@@ -107,6 +108,7 @@ typedef struct CompileState
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
 	bool		user_code;		/* of the expression compiled last */
+	KpiCode    *code;
 	KpiPrints  *prints;			/* or NULL */
 } CompileState;
 
@@ -129,7 +131,7 @@ compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->prints);
+									&cs->user_code, cs->code, cs->prints);
 
 	note_risk(cs, node);
 	return node;
@@ -179,13 +181,13 @@ compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->prints);
+									&cs->user_code, cs->code, cs->prints);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
-								&cs->attrs, &risk, &cs->user_code, cs->prints);
+								&cs->attrs, &risk, &cs->user_code, cs->code, cs->prints);
 
 	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
@@ -290,7 +292,8 @@ collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 static void
 compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
 {
-	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,.prints = prints};
+	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,
+		.code = source->code,.prints = prints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	int			max_inputs = 1;
@@ -480,7 +483,7 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 	if (!kpi_day_in_range(fact->day))
 	{
 		fact->failed = true;
-		fact->error = "the time of the fact is outside the years 1 to 9999";
+		fact->error = KPI_NOTE_OWN "the time of the fact is outside the years 1 to 9999";
 		return;
 	}
 
@@ -587,7 +590,7 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 
 	if (error == NULL)
 		return true;
-	fact->error = error->message ? error->message : "";
+	fact->error = kpi_fact_error_note(error);
 	fact->undecided |= error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
 	return false;
 }

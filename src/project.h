@@ -27,7 +27,7 @@ typedef struct KpiFact
 	Datum	   *inputs;			/* by the layout */
 	bool	   *isnull;
 	Bitmapset  *failed_measures;	/* indexes whose expression failed */
-	const char *error;			/* of the last failure, or NULL */
+	const char *error;			/* note of the last failure, or NULL */
 	bool		undecided;		/* it failed for want of stack, of which the
 								 * caller had used much: it may not elsewhere */
 } KpiFact;

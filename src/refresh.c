@@ -15,6 +15,7 @@
 #include "apply_run.h"
 #include "apply_state.h"
 #include "engine.h"
+#include "error_text.h"
 #include "failure.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -59,9 +60,13 @@ static void
 refresh_one_of_many(int32 source_id)
 {
 	ErrorData  *error = kpi_refresh_caught(source_id);
+	char	   *hidden;
 
 	if (error == NULL)
 		return;
+	hidden = kpi_hidden_source(source_id);
+	if (hidden != NULL)
+		(void) kpi_error_conceal(error, hidden);
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("refresh of source \"%s\" failed: %s",
@@ -81,7 +86,7 @@ kpi_refresh(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0))
 	{
 		kpi_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
-		(void) kpi_run_source(linitial_int(sources), KPI_RUN_REFRESH, NULL);
+		(void) kpi_run_for_user(linitial_int(sources), KPI_RUN_REFRESH, NULL);
 		PG_RETURN_VOID();
 	}
 	foreach(lc, sources)
@@ -146,15 +151,24 @@ report_stopped(KpiReport *report, int32 source_id, const char *stored)
 	kpi_report(report, &diff);
 }
 
+/* Why a source is suspended, as far as it is for this role. */
+static char *
+reason_for(int32 source_id, Oid viewer)
+{
+	KpiSource  *source = kpi_source_load(source_id, false);
+	char	   *note = name_of("SELECT s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1", source_id);
+
+	return psprintf("suspended: %s",
+					kpi_note_shown(note, viewer, source->definer, source->definer_oid));
+}
+
 static void
 verify_source(KpiReport *report, int32 source_id)
 {
 	if (kpi_source_is_paused(source_id))
 		report_stopped(report, source_id, "paused");
-	else if (kpi_run_source(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
-		report_stopped(report, source_id,
-					   name_of("SELECT 'suspended: ' || s.reason FROM kpi_internal.source_state s"
-							   " WHERE s.source_id = $1", source_id));
+	else if (kpi_run_for_user(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
+		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
 }
 
 /* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
@@ -184,7 +198,7 @@ kpi_repair(PG_FUNCTION_ARGS)
 
 	(void) kpi_lock_sources(source_id);
 	kpi_require_not_paused(source_id, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (kpi_run_source(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
+	if (kpi_run_for_user(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),

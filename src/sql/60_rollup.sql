@@ -4,7 +4,7 @@
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
     status           text NOT NULL,          -- active, building, suspended
-    reason           text,
+    reason           text,                   -- a note (error_text.h), as the other texts of errors
     hint             text,
     relid            oid,
     definer_oid       oid,                    -- who has the definer's name
@@ -13,6 +13,7 @@ CREATE TABLE kpi_internal.source_state (
     calendar_shape   text,
     columns          jsonb,                  -- how each is stored
     prints           jsonb,                  -- of what expressions reach
+    code             text[],                 -- of others, accepted by the definer (foreign_code.h)
     doubt            xid8,                   -- transactions before it may have captured by other prints
     as_of            timestamptz,
     refreshed_at     timestamptz,

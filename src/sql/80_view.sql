@@ -327,6 +327,9 @@ CREATE VIEW kpi.unassigned AS
      WHERE CASE x.owner_kind WHEN 'team' THEN o.no_team ELSE o.no_member END
      GROUP BY s.id, s.name, x.owner_kind, o.key;
 
+-- An error's text may hold facts: it is shown to who may see those.
+CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid oid, note text) RETURNS text
+    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_error_shown';
 CREATE FUNCTION kpi_internal.capture_state(source_id integer, OUT tables integer, OUT problem text)
     STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_state';
 CREATE FUNCTION kpi_internal.commit_time(transaction xid) RETURNS timestamptz
@@ -337,11 +340,13 @@ CREATE VIEW kpi.source_status AS
            CASE WHEN t.status = 'suspended' THEN t.status
                 WHEN s.is_paused THEN 'paused'
                 ELSE coalesce(t.status, 'building') END AS status,
-           t.reason, t.hint,
+           kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.reason) AS reason, t.hint,
            s.refresh_mode, s.refresh_seconds, s.is_paused,
            a.capture_tables, a.capture_problem,
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
-           c.facts_ignored, t.last_fact_error, c.nonfinite_inputs,
+           c.facts_ignored,
+           kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_fact_error) AS last_fact_error,
+           c.nonfinite_inputs,
            -- of a suspended source nothing more is queued: all its facts wait
            greatest(coalesce(q.pending_deltas, 0), CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
            CASE WHEN q.oldest_pending IS NOT NULL
@@ -349,7 +354,8 @@ CREATE VIEW kpi.source_status AS
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
-           t.last_error, t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
+           kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
+           t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
       LEFT JOIN (
@@ -466,7 +472,7 @@ DECLARE
         "source": "Name of the source",
         "relation": "The table its facts are in",
         "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, reason says why and hint what to do",
-        "reason": "Why it is suspended",
+        "reason": "Why it is suspended. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
         "hint": "What to do about it",
         "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
         "refresh_seconds": "Seconds from one refresh to the next with refresh_mode interval; else NULL",

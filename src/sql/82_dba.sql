@@ -2,9 +2,11 @@
 
 CREATE VIEW kpi.refresh_log AS
     SELECT l.id, l.source_id, s.name AS source, l.kind, l.started_at, l.runs, l.duration_ms, l.max_duration_ms,
-           l.deltas, l.cells, l.values_written, l.is_worker, l.role, l.sqlstate, l.error
+           l.deltas, l.cells, l.values_written, l.is_worker, l.role, l.sqlstate,
+           kpi_internal.error_shown(current_user, s.definer, t.definer_oid, l.error) AS error
       FROM kpi_internal.refresh_log l
-      JOIN kpi.source s ON s.id = l.source_id;
+      JOIN kpi.source s ON s.id = l.source_id
+      LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id;
 COMMENT ON VIEW kpi.refresh_log IS 'Refreshes that had something to do, for kpi.log_retention days. Refreshes of the worker that begin within a minute share a row';
 COMMENT ON COLUMN kpi.refresh_log.id IS 'Key of the row';
 COMMENT ON COLUMN kpi.refresh_log.source_id IS 'The source (kpi.source.id)';
@@ -20,7 +22,7 @@ COMMENT ON COLUMN kpi.refresh_log.values_written IS 'Rows of values (kpi.kpi_val
 COMMENT ON COLUMN kpi.refresh_log.is_worker IS 'True: the background worker did it';
 COMMENT ON COLUMN kpi.refresh_log.role IS 'The role that did it';
 COMMENT ON COLUMN kpi.refresh_log.sqlstate IS 'SQLSTATE of the error the worker met; NULL: it succeeded';
-COMMENT ON COLUMN kpi.refresh_log.error IS 'Message of that error';
+COMMENT ON COLUMN kpi.refresh_log.error IS 'Message of that error; its condition for those who are neither superusers nor members of the source''s definer';
 
 CREATE FUNCTION kpi.health(OUT severity text, OUT problem text, OUT object text, OUT detail text, OUT remedy text)
 RETURNS SETOF record

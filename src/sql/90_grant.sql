@@ -106,7 +106,7 @@ BEGIN
           FROM pg_catalog.pg_proc p
          WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname = 'health'
             OR p.pronamespace = 'kpi_internal'::regnamespace::oid
-               AND p.proname IN ('capture_state', 'commit_time', 'worker_status')
+               AND p.proname IN ('capture_state', 'commit_time', 'worker_status', 'error_shown')
     LOOP
         EXECUTE pg_catalog.format('GRANT %s TO pg_monitor', item);
     END LOOP;
