@@ -393,8 +393,6 @@ kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code)
 	(void) type_name_walker(raw, &check);
 }
 
-/* Nothing may run before it is known whether it may: folding constants comes last. */
-void
 void
 kpi_expr_check_access(ParseState *pstate, Node *node)
 {

@@ -3,10 +3,12 @@
 # members and teams that move, KPIs and goals that come and go.  After each
 # round every number must be that of plain SQL.
 #
-# KPI_SEED repeats a run, KPI_ROUNDS sets its length.
+# KPI_SEED repeats a run, KPI_ROUNDS sets its length, KPI_WITHOUT leaves out
+# some of what is in %with.
 use strict;
 use warnings FATAL => 'all';
 
+use JSON::PP;
 use KpiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -14,12 +16,70 @@ use Test::More;
 
 my $seed = srand($ENV{KPI_SEED} || time);
 my $rounds = $ENV{KPI_ROUNDS} || 30;
+
+# Besides facts and people that come and go:
+my %with = map { $_ => 1 } (
+	'cancel',       # refreshes that a timeout ends, outside of transactions
+	'day',          # days that mean "never", or are not in any calendar
+	'dimension',    # dimensions added, altered and dropped
+	'fiscal',       # years that begin in another month
+	'float',        # real and double precision
+	'goal',         # goals of members and dimension values, on whatever is altered
+	'owner',        # facts that count for another column, or for the company
+	'role',         # tables that belong to another role, which writes to them
+	'setting');     # writers whose settings change how values are written
+delete @with{ split ' ', $ENV{KPI_WITHOUT} // '' };
+
 my $node = new_node('random');
 my %active = map { $_ => 1 } qw(revenue won win_rate size created spend per_won);
 my @teams = qw(emea dach uk apac);
 my @members = qw(alice bob carol dave erin);
+my @columns = qw(owner_id sdr_id stage amount quantity product created_at closed_at);
+# Dimensions that deals may have: their names, and expressions they may have.
+my %dimension = (
+	product => [ 'product', 'upper(product)' ],
+	stage => ['stage'],
+	size => [ q{CASE WHEN quantity > 4 THEN 'many' WHEN quantity < 2 THEN 'few' END}, q{CASE WHEN amount < 0 THEN 'less' END} ],
+	quantity => [ 'quantity', 'quantity / 3' ]);
+# Days that stand for none at all, and those at the ends of what counts.
+my @never = ('0001-01-01 00:00:00', '9999-12-31 23:59:59', '1899-12-31 23:59:59', '1900-01-01 00:00:00',
+	'2200-12-31 23:59:59', '2201-01-01 00:00:00');
+# What the session of a writer may say.
+my %setting = (
+	extra_float_digits => [ -15, -1, 0, 1, 3 ],
+	bytea_output => [qw(hex escape)],
+	DateStyle => [ 'ISO, MDY', 'SQL, DMY', 'German', 'Postgres, YMD' ],
+	IntervalStyle => [qw(postgres sql_standard postgres_verbose iso_8601)],
+	TimeZone => [qw(UTC Asia/Kathmandu America/St_Johns Pacific/Kiritimati)],
+	xmlbinary => [qw(base64 hex)],
+	quote_all_identifiers => [qw(on off)],
+	lc_monetary => [qw(C C.UTF-8)]);
+
+if ($with{float})
+{
+	for my $measure ([ 'score', 'sum', 'NULL' ], [ 'weight', 'avg', "(weight NOT IN ('NaN', 'Infinity', '-Infinity'))::int" ])
+	{
+		my ($column, $aggregate, $denominator) = @$measure;
+
+		# their exact value is what they are written as
+		$KPI{$column} = {
+			create => "source => 'deals', measure => '$aggregate($column)'",
+			facts => "SELECT {owner}, closed_at, {dimensions}, CASE WHEN $column NOT IN ('NaN', 'Infinity', '-Infinity')
+				THEN ${column}::text::numeric WHEN '$aggregate' = 'avg' THEN 0 END, $denominator
+				FROM {deals} WHERE $column IS NOT NULL"
+		};
+		$active{$column} = 1;
+		push @columns, $column;
+	}
+}
+if ($with{setting})
+{
+	$dimension{$_} = ["${_}::text"] for qw(exact took code);
+	push @columns, qw(exact took code);
+}
+
 # What KPIs may be altered to, and the facts that count then.
-my $of_deals = 'SELECT owner_id, closed_at, product, 1, NULL FROM crm.deals';
+my $of_deals = 'SELECT {owner}, closed_at, {dimensions}, 1, NULL FROM {deals}';
 my %original = map { $_ => $KPI{$_}{facts} } keys %KPI;
 my @alterations = (
 	[ 'won', q{filter => $$stage = 'lost'$$}, "$of_deals WHERE stage = 'lost'" ],
@@ -30,46 +90,85 @@ my @alterations = (
 	[ 'sourced', q{owner => 'owner_id'}, $original{sourced} =~ s/sdr_id/owner_id/r ],
 	[ 'sourced', q{owner => 'sdr_id'}, $original{sourced} ],
 	[ 'size', q{measure => 'avg(quantity)'},
-		'SELECT owner_id, closed_at, product, quantity, 1 FROM crm.deals WHERE quantity IS NOT NULL' ],
+		'SELECT {owner}, closed_at, {dimensions}, quantity, 1 FROM {deals} WHERE quantity IS NOT NULL' ],
 	[ 'size', q{measure => 'avg(amount)'}, $original{size} ]);
 my $team_number = 0;
 my $goal_number = 0;
 
 note "seed $seed";
-create_company($node, 'postgres', kpis => [ keys %active ]);
+create_company(
+	$node, 'postgres',
+	kpis => [ keys %active ],
+	sql => q{ALTER TABLE crm.deals ADD score real, ADD weight double precision, ADD exact double precision, ADD took interval,
+			ADD code bytea;
+		CREATE ROLE regress_crm;} . ($with{role} ? q{
+		GRANT USAGE ON SCHEMA crm TO regress_crm;
+		ALTER TABLE crm.deals OWNER TO regress_crm;
+		ALTER TABLE crm.costs OWNER TO regress_crm;} : ''));
+is($node->safe_psql('postgres', 'SELECT DISTINCT definer FROM kpi.source'), 'regress_crm', 'read with the rights of the tables\' owner')
+  if $with{role};
+# A dimension whose text no setting can be trusted with may be refused, too.
+for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
+{
+	my %dimensions = (%{ $MEANING{dimensions} }, $name => $dimension{$name}[0]);
+
+	if ($node->psql('postgres', alter_dimensions(\%dimensions)) == 0)
+	{
+		$MEANING{dimensions} = \%dimensions;
+	}
+	else
+	{
+		delete $dimension{$name};
+	}
+}
 
 for my $round (1 .. $rounds)
 {
+	my $before = $node->safe_psql('postgres', definitions());
 	my $script = round();
-	my ($out, $err);
+	my ($ok, $errors) = eval { play($round, $script) };
 
-	$node->psql('postgres', $script, stdout => \$out, stderr => \$err, on_error_stop => 0, on_error_die => 0);
-	my @unexpected = grep { /ERROR|FATAL|PANIC|WARNING/ && !expected_error($_) } split /\n/, $err;
-	my $ok = is("@unexpected", '', "round $round: only errors that were asked for");
-	$node->safe_psql('postgres', 'CALL kpi.refresh()');
-	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
-	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
-	if (!$ok)
-	{
-		diag "KPI_SEED=$seed repeats it; the script of round $round:\n$script";
-		diag $node->safe_psql('postgres', q{SELECT source, status, reason FROM kpi.source_status;
-			SELECT name, kind FROM kpi.kpi ORDER BY id});
-		last;
-	}
+	next if $ok;
+	fail("round $round: $@") if $@;
+	diag "KPI_SEED=$seed repeats it.  The script of round $round, after definitions $before:\n$script";
+	diag "Its errors:\n$errors" if defined $errors;
+	last;
 }
 
 $node->stop;
 done_testing();
 
+# Runs a round's script and looks at what is left.
+sub play
+{
+	my ($round, $script) = @_;
+	my ($out, $errors);
+
+	$node->psql('postgres', $script, stdout => \$out, stderr => \$errors, on_error_stop => 0, on_error_die => 0);
+	my @unexpected = grep { /ERROR|FATAL|PANIC|WARNING|error:/ && !expected_error($_) } split /\n/, $errors;
+	my $ok = is("@unexpected", '', "round $round: only errors that were asked for");
+	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension)\b/) && $ok;
+	$node->safe_psql('postgres', 'CALL kpi.refresh()');
+	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
+	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
+	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
+	return ($ok, $errors);
+}
+
 sub pick { return $_[ rand @_ ]; }
 sub chance { return rand() < $_[0]; }
 
 # A move into an own subteam, a team dropped with members, a second goal of the
-# same kind: refused, as the stream does not know what is there.  Goals for
-# what is past, and of rates above 1, are warned of.
+# same kind, what a goal stands on taken away: refused, as the stream does not
+# know what is there.  Goals for what is past, and of rates above 1, are warned of.
 sub expected_error
 {
-	return $_[0] =~ /ERROR:  (?:member|team) "|ERROR:  there is already a goal|WARNING:  (?:period|target) /;
+	return $_[0] =~ /ERROR:  (?:member|team) "/
+	  || $_[0] =~ /ERROR:  .*\bgoals?\b/
+	  || $_[0] =~ /WARNING:  (?:period|target) /
+	  || $_[0] =~ /WARNING:  .*\bgoal\b/
+	  || $_[0] =~ /ERROR:  KPI ".*" has no dimension/
+	  || $_[0] =~ /ERROR:  canceling statement due to statement timeout/;
 }
 
 sub quoted
@@ -86,6 +185,7 @@ sub random_time
 {
 	return 'NULL' if chance(0.1);
 	return q{'infinity'} if chance(0.01);
+	return quoted(pick(@never) . '+00') if $with{day} && chance(0.05);
 	return sprintf q{'%s %s+00'}, random_day(), pick('00:00:00', '23:59:59.999999', '12:34:56', '00:00:00.000001');
 }
 
@@ -106,13 +206,17 @@ sub random_value
 	return random_amount() if $column eq 'amount';
 	return chance(0.1) ? 'NULL' : int rand 10 if $column eq 'quantity';
 	return quoted(pick('p1', 'p2', 'a longer name, with a comma', '', undef)) if $column eq 'product';
+	return pick(qw(0.1 0.3 7654321 16777217 1e-20 3e38 NULL 'NaN' '-Infinity')) if $column =~ /^(score|weight)$/;
+	return pick(qw(0.1 0.3 1e22 1234567.125), '1 / 3.0', 'NULL') if $column eq 'exact';
+	return pick(q{'1 day'}, q{'3 hours'}, q{'1 mon -2 days'}, 'NULL') if $column eq 'took';
+	return pick(q{'\x00ff5c'}, q{'\x61'}, 'NULL') if $column eq 'code';
 	return random_time() if $column eq 'closed_at';
+	return quoted(pick(@never) . '+00') if $with{day} && chance(0.05);
 	return sprintf q{'%s 10:00+00'}, random_day();    # created_at
 }
 
 sub write_facts
 {
-	my @columns = qw(owner_id sdr_id stage amount quantity product created_at closed_at);
 	my $modulus = pick(2, 3, 7, 50);
 	my $some = sprintf 'id %% %d = %d', $modulus, rand $modulus;
 	my $what = rand;
@@ -132,7 +236,8 @@ sub write_facts
 	return "DELETE FROM crm.deals WHERE $some;" if $what < 0.83;
 	return 'TRUNCATE crm.deals;' if $what < 0.835;
 	return sprintf(q{INSERT INTO crm.costs (team, day, cost) VALUES (%s, %s, %s);},
-		quoted(pick(@teams, 'company', 'no such team', undef)), quoted(random_day()), random_amount())
+		quoted(pick(@teams, 'company', 'no such team', undef)),
+		quoted($with{day} && chance(0.05) ? substr(pick(@never), 0, 10) : random_day()), random_amount())
 	  if $what < 0.95;
 	return "UPDATE crm.costs SET cost = cost * 2 WHERE $some;" if $what < 0.98;
 	return "DELETE FROM crm.costs WHERE $some;";
@@ -189,37 +294,133 @@ sub change_meaning
 {
 	my $what = rand;
 
-	if ($what < 0.6)
+	if ($what < 0.25)
 	{
 		my ($kpi, $argument, $facts) = @{ pick(@alterations) };
 		return '' if !$active{$kpi};
 		$KPI{$kpi}{facts} = $facts;
 		return "SELECT kpi.alter_kpi('$kpi', $argument);";
 	}
-	if ($what < 0.8)
+	if ($what < 0.35)
 	{
 		my $filter = pick('', q{quantity > 3}, q{product IS DISTINCT FROM 'p2'});
-		$deals = $filter ? "(SELECT * FROM crm.deals WHERE $filter) AS deals" : 'crm.deals';
+		$MEANING{deals} = $filter ? "(SELECT * FROM crm.deals WHERE $filter) AS deals" : 'crm.deals';
 		return "SELECT kpi.alter_source('deals', filter => \$\$$filter\$\$);";
 	}
-	if ($what < 0.9)
+	return change_dimensions() if $what < 0.65;
+	if ($what < 0.78)
 	{
-		$time_zone = pick('UTC', 'America/New_York', 'Asia/Tokyo');
-		return "SELECT kpi.alter_calendar('default', time_zone => '$time_zone');";
+		return '' if !$with{owner};
+		$MEANING{owner} = pick('owner_id', 'sdr_id', undef);
+		return sprintf q{SELECT kpi.alter_source('deals', owner => '%s');}, $MEANING{owner} // '';
 	}
-	$week_start = pick(0, 5, 6);
-	return "SELECT kpi.alter_calendar('default', week_start => '" . (qw(monday . . . . saturday sunday))[$week_start] . "');";
+	if ($what < 0.85)
+	{
+		$MEANING{time_zone} = pick('UTC', 'America/New_York', 'Asia/Tokyo');
+		return "SELECT kpi.alter_calendar('default', time_zone => '$MEANING{time_zone}');";
+	}
+	if ($what < 0.93)
+	{
+		$MEANING{week_start} = pick(0, 5, 6);
+		return sprintf q{SELECT kpi.alter_calendar('default', week_start => '%s');},
+		  (qw(monday . . . . saturday sunday))[ $MEANING{week_start} ];
+	}
+	return '' if !$with{fiscal};
+	$MEANING{year_start} = pick(0, 0, 3, 9);
+	return sprintf q{SELECT kpi.alter_calendar('default', fiscal_year_start => %d);}, $MEANING{year_start} + 1;
+}
+
+# One dimension comes, goes, or has another expression.
+sub change_dimensions
+{
+	return '' if !$with{dimension};
+	my $name = pick(sort keys %dimension);
+	my $expression = pick(@{ $dimension{$name} }, undef);
+	my %dimensions = %{ $MEANING{dimensions} };
+
+	delete $dimensions{$name};
+	$dimensions{$name} = $expression if defined $expression;
+	$MEANING{dimensions} = \%dimensions;
+	return alter_dimensions(\%dimensions);
+}
+
+sub alter_dimensions
+{
+	my ($dimensions) = @_;
+
+	return q{SELECT kpi.alter_source('deals', dimensions => jsonb_build_object(}
+	  . join(', ', map { "'$_', \$\$$dimensions->{$_}\$\$" } sort keys %$dimensions) . '));';
+}
+
+# What the definitions are.
+sub definitions
+{
+	return q{SELECT jsonb_build_object('owner', s.owner, 'time_zone', c.time_zone, 'week_start', c.week_start - 1,
+			'year_start', c.fiscal_year_start - 1,
+			'dimensions', (SELECT coalesce(jsonb_object_agg(d.name, d.expression), '{}') FROM kpi.dimension d WHERE d.source_id = s.id))
+		FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id WHERE s.name = 'deals'};
+}
+
+# What was asked for is what there is, unless a goal stands on it: then what
+# there is holds.
+sub take_over
+{
+	my ($round, $refused) = @_;
+	my $is = decode_json($node->safe_psql('postgres', definitions()));
+
+	if ($refused)
+	{
+		@MEANING{ keys %$is } = values %$is;
+		return 1;
+	}
+	my %asked = %MEANING{ grep { $_ ne 'dimensions' } keys %$is };
+
+	return is_deeply([ \%asked, [ sort keys %{ $MEANING{dimensions} } ] ],
+		[ { %$is{ keys %asked } }, [ sort keys %{ $is->{dimensions} } ] ], "round $round: the definitions are as they were made");
 }
 
 sub change_goals
 {
 	my @kpis = grep { $active{$_} } sort keys %active;
+	my $kpi = pick(@kpis);
+	my $scope = sprintf q{team => '%s'}, pick('company', 'emea', 'dach', 'uk', 'apac');
 
 	return 'SELECT kpi.drop_goal(id) FROM kpi.goal ORDER BY id LIMIT 1;' if chance(0.2);
+	# what counts for nobody has goals of the company only
+	$scope = q{team => 'company'} if !defined $MEANING{owner};
+	if ($with{goal} && chance(0.6))
+	{
+		my ($dimension) = pick(sort keys %{ $MEANING{dimensions} });
+
+		if (defined $dimension && $KPI{$kpi}{facts} && !$KPI{$kpi}{team} && chance(0.6))
+		{
+			$scope .= ", dimension => '$dimension', dimension_value => " . quoted(pick('p1', 'P1', 'won', 'many', '1', ''));
+		}
+		elsif (defined $MEANING{owner} && !$KPI{$kpi}{team} && $KPI{$kpi}{facts})
+		{
+			$scope = sprintf q{member => '%s'}, pick(@members);
+		}
+	}
 	$goal_number++;
-	return sprintf q{SELECT kpi.create_goal('goal %d', kpi => '%s', team => '%s', period => '%s', target => '%d');},
-	  $goal_number, pick(@kpis), pick('company', 'emea', 'dach', 'uk', 'apac'),
-	  pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
+	return sprintf q{SELECT kpi.create_goal('goal %d', kpi => '%s', %s, period => '%s', target => '%d');},
+	  $goal_number, $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
+}
+
+# Who writes, and how it writes values.
+sub change_session
+{
+	return 'SET ROLE regress_crm;' if $with{role} && chance(0.4);
+	return 'RESET ROLE;' if !$with{setting} || chance(0.2);
+	my $name = pick(sort keys %setting);
+
+	return "SET $name = " . quoted(pick(@{ $setting{$name} })) . ';';
+}
+
+# A refresh that ends anywhere; in case a slow machine ends its end, too, that
+# comes more than once.
+sub cancelled_refresh
+{
+	return sprintf("SET statement_timeout = %d;\nCALL kpi.refresh();\n", 2 + rand 30) . "RESET statement_timeout;\n" x 3;
 }
 
 sub transaction
@@ -241,11 +442,11 @@ sub transaction
 		}
 		elsif (chance(0.08))
 		{
-			push @script, 'CALL kpi.refresh();';
+			push @script, 'RESET ROLE; CALL kpi.refresh();';
 		}
 		elsif (chance(0.08))
 		{
-			push @script, change_organisation();
+			push @script, 'RESET ROLE; ' . change_organisation();
 		}
 		else
 		{
@@ -264,25 +465,47 @@ sub round
 	{
 		my $what = rand;
 
-		push @script, transaction() if $what < 0.3;
-		push @script, write_facts() if $what >= 0.3 && $what < 0.65;
-		push @script, 'CALL kpi.refresh();' if $what >= 0.65 && $what < 0.73;
-		push @script, change_organisation() if $what >= 0.73 && $what < 0.85;
-		push @script, change_kpis() if $what >= 0.85 && $what < 0.93;
-		push @script, change_meaning() if $what >= 0.93 && $what < 0.96;
-		push @script, change_goals() if $what >= 0.96;
+		push @script, change_session(), write_facts() if $with{role} || $with{setting};
+		push @script, 'RESET ROLE;' if $what >= 0.5;
+		push @script, cancelled_refresh() if $with{cancel} && chance(0.05);
+		push @script, transaction() if $what < 0.25;
+		push @script, write_facts() if $what >= 0.25 && $what < 0.5;
+		push @script, 'CALL kpi.refresh();' if $what >= 0.5 && $what < 0.6;
+		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
+		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
+		push @script, change_meaning() if $what >= 0.8 && $what < 0.92;
+		push @script, change_goals() if $what >= 0.92;
 	}
 	return join "\n", @script;
 }
 
-# Goals of a team and a period, against the values of the same KPI there.
+# Goals of a period, against the values of the same KPI there.
 sub goal_difference
 {
 	return q{
 	SELECT g.goal, g.actual, v.value FROM kpi.goal_progress g
-		 LEFT JOIN (SELECT kpi, team, grain, period_start, value FROM kpi.team_monthly
-					UNION ALL SELECT kpi, team, grain, period_start, value FROM kpi.team_quarterly
-					UNION ALL SELECT kpi, team, grain, period_start, value FROM kpi.team_yearly) v
-		 USING (kpi, team, grain, period_start)
+		 LEFT JOIN (SELECT kpi, team, NULL AS member, grain, period_start, value, NULL AS dimension, NULL AS dimension_value
+					  FROM kpi.team_monthly
+					UNION ALL SELECT kpi, team, NULL, grain, period_start, value, NULL, NULL FROM kpi.team_quarterly
+					UNION ALL SELECT kpi, team, NULL, grain, period_start, value, NULL, NULL FROM kpi.team_yearly
+					UNION ALL SELECT kpi, NULL, member, grain, period_start, value, NULL, NULL FROM kpi.member_monthly
+					UNION ALL SELECT kpi, NULL, member, grain, period_start, value, NULL, NULL FROM kpi.member_quarterly
+					UNION ALL SELECT kpi, NULL, member, grain, period_start, value, NULL, NULL FROM kpi.member_yearly
+					UNION ALL SELECT k.name, t.key, NULL, b.grain, b.period_start, b.value, b.dimension, b.dimension_value
+					  FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id JOIN kpi.team t ON t.id = b.team_id) v
+		   ON v.kpi = g.kpi AND v.team IS NOT DISTINCT FROM CASE g.scope WHEN 'team' THEN g.team END AND v.member IS NOT DISTINCT FROM g.member
+		  AND v.grain = g.grain AND v.period_start = g.period_start
+		  AND v.dimension IS NOT DISTINCT FROM g.dimension AND v.dimension_value IS NOT DISTINCT FROM g.dimension_value
 	WHERE g.actual IS DISTINCT FROM v.value AND NOT (v.value IS NULL AND g.actual = 0)};
+}
+
+# Goals of a dimension that its KPI has not, or of a part of the company where
+# its facts count for the company alone.
+sub goals_without_ground
+{
+	return q{
+	SELECT g.name, g.dimension, g.team_id, g.member_id
+	FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id JOIN kpi.source s ON s.id = k.source_id
+	WHERE (g.dimension IS NOT NULL AND NOT EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = s.id AND d.name = g.dimension))
+	   OR ((g.member_id IS NOT NULL OR g.team_id <> 1) AND coalesce(k.owner, k.team, s.owner, s.team) IS NULL)};
 }

@@ -11,57 +11,64 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql is_exact %KPI $deals $time_zone $week_start);
+our @EXPORT = qw(new_node create_company difference_sql is_exact %KPI %MEANING);
 
-# What the definitions say besides the KPIs: which rows of crm.deals count, and
-# how the calendar cuts days and weeks (days that a week begins after Monday).
-our $deals = 'crm.deals';
-our $time_zone = 'UTC';
-our $week_start = 0;
+# What the definitions say besides the KPIs: which rows of crm.deals count, for
+# whom (NULL: for the company) and by which dimensions, and how the calendar
+# cuts days, weeks (days that one begins after Monday) and years (months that
+# one begins after January).
+our %MEANING = (
+	deals => 'crm.deals',
+	owner => 'owner_id',
+	dimensions => { product => 'product' },
+	time_zone => 'UTC',
+	week_start => 0,
+	year_start => 0);
 
 # The KPIs of the company: how they are created, and for the oracle a SELECT of
-# one row per fact: owner, time, product, and the fact's share of the numerator
-# and the denominator (NULL: the value is the numerator alone).
+# one row per fact: owner, time, dimensions, and the fact's share of the
+# numerator and the denominator (NULL: the value is the numerator alone).
+# Words in braces stand for what %MEANING says.
 # NaN and infinity count as facts, but are left out of the sums.
 my $finite = q{amount NOT IN ('NaN', 'Infinity', '-Infinity')};
 our %KPI = (
 	revenue => {
 		create => q{source => 'deals', measure => 'sum(amount)', filter => $$stage = 'won'$$},
-		facts => qq{SELECT owner_id, closed_at, product, CASE WHEN $finite THEN amount END, NULL FROM crm.deals
+		facts => qq{SELECT {owner}, closed_at, {dimensions}, CASE WHEN $finite THEN amount END, NULL FROM {deals}
 			WHERE stage = 'won' AND amount IS NOT NULL},
 	},
 	won => {
 		create => q{source => 'deals', measure => 'count(*)', filter => $$stage = 'won'$$},
-		facts => q{SELECT owner_id, closed_at, product, 1, NULL FROM crm.deals WHERE stage = 'won'},
+		facts => q{SELECT {owner}, closed_at, {dimensions}, 1, NULL FROM {deals} WHERE stage = 'won'},
 	},
 	win_rate => {
 		create => q{source => 'deals', measure => $$rate(stage = 'won', stage IN ('won', 'lost'))$$},
-		facts => q{SELECT owner_id, closed_at, product, (stage = 'won')::int, 1 FROM crm.deals
+		facts => q{SELECT {owner}, closed_at, {dimensions}, (stage = 'won')::int, 1 FROM {deals}
 			WHERE stage IN ('won', 'lost')},
 	},
 	size => {
 		create => q{source => 'deals', measure => 'avg(amount)'},
-		facts => qq{SELECT owner_id, closed_at, product, CASE WHEN $finite THEN amount ELSE 0 END, ($finite)::int
-			FROM crm.deals WHERE amount IS NOT NULL},
+		facts => qq{SELECT {owner}, closed_at, {dimensions}, CASE WHEN $finite THEN amount ELSE 0 END, ($finite)::int
+			FROM {deals} WHERE amount IS NOT NULL},
 	},
 	margin => {
 		create => q{source => 'deals', measure => 'ratio(amount, quantity)'},
-		facts => qq{SELECT owner_id, closed_at, product, CASE WHEN $finite THEN amount ELSE 0 END,
+		facts => qq{SELECT {owner}, closed_at, {dimensions}, CASE WHEN $finite THEN amount ELSE 0 END,
 				CASE WHEN amount IS NULL OR $finite THEN coalesce(quantity, 0) ELSE 0 END
-			FROM crm.deals WHERE amount IS NOT NULL OR quantity IS NOT NULL},
+			FROM {deals} WHERE amount IS NOT NULL OR quantity IS NOT NULL},
 	},
 	created => {
 		create => q{source => 'deals', measure => 'count(*)', at => 'created_at'},
-		facts => q{SELECT owner_id, created_at, product, 1, NULL FROM crm.deals},
+		facts => q{SELECT {owner}, created_at, {dimensions}, 1, NULL FROM {deals}},
 	},
 	sourced => {
 		create => q{source => 'deals', measure => 'sum(quantity)', owner => 'sdr_id', at => 'created_at'},
-		facts => q{SELECT sdr_id, created_at, product, quantity, NULL FROM crm.deals WHERE quantity IS NOT NULL},
+		facts => q{SELECT sdr_id, created_at, {dimensions}, quantity, NULL FROM {deals} WHERE quantity IS NOT NULL},
 	},
 	spend => {
 		create => q{source => 'costs', measure => 'sum(cost)', direction => 'down'},
 		team => 1,
-		facts => q{SELECT team, day::timestamp AT TIME ZONE 'ZONE', NULL, CASE WHEN cost NOT IN ('NaN', 'Infinity', '-Infinity') THEN cost END, NULL
+		facts => q{SELECT team, day::timestamp AT TIME ZONE '{time_zone}', '{}'::jsonb, CASE WHEN cost NOT IN ('NaN', 'Infinity', '-Infinity') THEN cost END, NULL
 			FROM crm.costs WHERE cost IS NOT NULL},
 	},
 	per_won => {
@@ -130,13 +137,29 @@ sub sort_kpis
 	return sort { !!$KPI{$a}{quotient} <=> !!$KPI{$b}{quotient} || $a cmp $b } @_;
 }
 
+# A KPI's facts with the meaning of today.
+sub meant
+{
+	my ($facts) = @_;
+	my %dimension = %{ $MEANING{dimensions} };
+	my %word = (
+		%MEANING,
+		owner => $MEANING{owner} // 'NULL::text',
+		dimensions => 'jsonb_build_object(' . join(', ', map { "'$_', ($dimension{$_})::text" } sort keys %dimension) . ')');
+
+	return $facts =~ s/\{(\w+)\}/$word{$1}/gr;
+}
+
 # A query with a row for each number that is missing, wrong or too many.
 sub difference_sql
 {
 	my @kpis = @_ ? sort_kpis(@_) : sort_kpis(keys %KPI);
+	my $months = "interval '$MEANING{year_start} months'";
 	my $facts = join "\nUNION ALL\n", map {
-		sprintf "SELECT %s, %s, owner, at, b, num::numeric, den::numeric FROM (%s) AS f (owner, at, b, num, den) WHERE isfinite(at)",
-		  "'$_'", $KPI{$_}{team} ? 'true' : 'false', $KPI{$_}{facts}
+		sprintf q{SELECT '%s', %s, %s, owner, at, b, num::numeric, den::numeric
+			FROM (%s) AS f (owner, at, b, num, den) WHERE isfinite(at)},
+		  $_, $KPI{$_}{team} ? 'true' : 'false', defined $MEANING{owner} || $KPI{$_}{facts} !~ /\{owner\}/ ? 'true' : 'false',
+		  meant($KPI{$_}{facts})
 	} grep { $KPI{$_}{facts} } @kpis;
 	# A sum or count without facts is 0 in a formula; a formula over one source
 	# has breakdowns as well.
@@ -154,8 +177,6 @@ sub difference_sql
 						FROM number WHERE kpi = '$two' AND $dims) y
 			 USING (scope, key, grain, start, d, v)) j"
 	} grep { $KPI{$_}{quotient} } @kpis;
-	$facts =~ s/crm\.deals/$deals/g;
-	$facts =~ s/'ZONE'/'$time_zone'/g;
 	my $actual = join "\nUNION ALL\n", map {
 		my ($grain, $scope) = @$_;
 		"SELECT kpi, '$scope', $scope, grain, period_start, NULL, NULL, value, numerator, denominator, facts
@@ -163,17 +184,18 @@ sub difference_sql
 	} map { [ $_, 'team' ], [ $_, 'member' ] } qw(daily weekly monthly quarterly yearly);
 
 	return qq{
-	WITH RECURSIVE fact (kpi, of_team, owner, at, b, num, den) AS ($facts),
+	WITH RECURSIVE fact (kpi, of_team, is_owned, owner, at, b, num, den) AS ($facts),
 	-- each fact with its day and the team it counts for: (unassigned) if none
 	placed AS (
 		SELECT f.*, d.day,
-			   coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) AS team_id
+			   CASE WHEN f.is_owned THEN coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) ELSE 1 END AS team_id
 		FROM fact f
-			 CROSS JOIN LATERAL (SELECT (f.at AT TIME ZONE '$time_zone')::date AS day) d
+			 CROSS JOIN LATERAL (SELECT (f.at AT TIME ZONE '$MEANING{time_zone}')::date AS day) d
 			 LEFT JOIN kpi.team t ON f.of_team AND t.key = f.owner
 			 LEFT JOIN kpi.member p ON NOT f.of_team AND p.key = f.owner
 			 LEFT JOIN kpi.membership m ON m.member_id = p.id
-				 AND d.day <@ daterange(m.since, m.until)),
+				 AND d.day <@ daterange(m.since, m.until)
+		WHERE d.day BETWEEN '1900-01-01' AND '2200-12-31'),
 	up (day, team_id, ancestor_id) AS (
 		SELECT DISTINCT day, team_id, team_id FROM placed
 		UNION
@@ -187,15 +209,16 @@ sub difference_sql
 		SELECT p.*, 'member', p.owner FROM placed p JOIN kpi.member m ON m.key = p.owner WHERE NOT p.of_team),
 	number (kpi, scope, key, grain, start, dim, dim_value, value, num, den, facts) AS (
 		SELECT kpi, scope, key, g,
-			   CASE g WHEN 'week' THEN date_trunc(g, (day - $week_start)::timestamp)::date + $week_start
-					  ELSE date_trunc(g, day::timestamp)::date END, d.dim, d.dim_value,
+			   CASE WHEN g = 'week' THEN date_trunc(g, (day - $MEANING{week_start})::timestamp)::date + $MEANING{week_start}
+					WHEN g IN ('quarter', 'year') THEN (date_trunc(g, day - $months) + $months)::date
+					ELSE date_trunc(g, day::timestamp)::date END, d.dim, d.dim_value,
 			   CASE WHEN sum(den) IS NULL THEN sum(num) ELSE sum(num) / nullif(sum(den), 0) END,
 			   CASE WHEN sum(den) IS NOT NULL THEN sum(num) END, sum(den), count(*)
 		FROM scoped, unnest('{day,week,month,quarter,year}'::text[]) AS g,
 			 LATERAL (SELECT NULL AS dim, NULL AS dim_value
 					  UNION ALL
-					  SELECT 'product', b WHERE scope = 'team' AND NOT of_team
-							 AND g IN ('month', 'quarter', 'year')) AS d
+					  SELECT j.key, j.value FROM jsonb_each_text(b) j
+					   WHERE scope = 'team' AND g IN ('month', 'quarter', 'year')) AS d
 		GROUP BY 1, 2, 3, 4, 5, 6, 7),
 	expected AS (
 		SELECT * FROM number
@@ -219,14 +242,19 @@ sub difference_sql
 	ORDER BY kpi, scope, key, grain, start, dim_value, side LIMIT 20};
 }
 
-# Two tests: pg_kpi finds itself right, and the oracle agrees.
+# Three tests: pg_kpi finds itself right, the oracle agrees, and the status of
+# each goal is the one that was announced.
 sub is_exact
 {
 	my ($node, $db, $name, @kpis) = @_;
 	my $ok = is($node->safe_psql($db, q{SELECT v.* FROM kpi.source s, kpi.verify(s.name) v}),
 		'', "$name: kpi.verify() finds nothing");
 
-	return is($node->safe_psql($db, difference_sql(@kpis)), '', "$name: the numbers are those of plain SQL") && $ok;
+	$ok = is($node->safe_psql($db, difference_sql(@kpis)), '', "$name: the numbers are those of plain SQL") && $ok;
+	return is($node->safe_psql($db, q{SELECT p.goal_id, p.status, s.status FROM kpi.goal_progress p
+			LEFT JOIN kpi_internal.goal_status s USING (goal_id)
+			WHERE s.status IS DISTINCT FROM p.status AND NOT (s.status IS NULL AND p.status = 'incomplete')}),
+		'', "$name: each status was noted") && $ok;
 }
 
 1;
