@@ -120,7 +120,7 @@ add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
 	add_decimal_slowly(buf, offset, ops, index, operand, sign);
 }
 
-/* False for what is not finite. */
+/* False for what is not finite, or has too many digits. */
 static inline bool
 read_number(KpiInputType type, Datum input, KpiDecimal *result)
 {
@@ -139,6 +139,10 @@ read_number(KpiInputType type, Datum input, KpiDecimal *result)
 			return true;
 		case KPI_INPUT_NUMERIC:
 			return kpi_decimal_read(input, KPI_MAX_INPUT_DIGITS, result) != KPI_DECIMAL_NONFINITE;
+		case KPI_INPUT_FLOAT4:
+			return kpi_decimal_from_float4(DatumGetFloat4(input), result);
+		case KPI_INPUT_FLOAT8:
+			return kpi_decimal_from_float8(DatumGetFloat8(input), result);
 		case KPI_INPUT_BOOL:
 			break;
 	}
