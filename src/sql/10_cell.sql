@@ -127,4 +127,4 @@ COMMENT ON FUNCTION kpi_internal.cell_errors(kpi.cell) IS 'Facts ignored because
 
 CREATE FUNCTION kpi_internal.cell_nonfinite(cell kpi.cell) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kpi_cell_nonfinite' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is not finite, over all measures';
+COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is NaN, infinite or has more than 1000 digits before the decimal point, over all measures';

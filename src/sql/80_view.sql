@@ -478,7 +478,7 @@ DECLARE
         "kpis": "How many KPIs are measured on it",
         "facts_ignored": "Facts left out because an expression failed on them",
         "last_fact_error": "The last such error",
-        "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite",
+        "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite, or have more than 1,000 digits before the decimal point",
         "pending_deltas": "Changes of facts that wait for the next refresh",
         "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",
