@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "apply.h"
 #include "catalog/pg_type.h"
+#include "expr_settings.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "project.h"
@@ -186,6 +187,7 @@ try_grouped(FactScan *scan, Oid definer)
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool done = false;
+	kpi_settings_pin(KPI_SETTINGS_ALL);
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);

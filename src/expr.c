@@ -10,7 +10,8 @@
  * facts.c.
  *
  * Invariant: names are looked up with search_path pinned to pg_catalog, both
- * when an expression is checked and when it is compiled, so what it means
+ * when an expression is checked and when it is compiled, and stored texts are
+ * written and read under pinned settings (expr_settings.c), so what one means
  * depends on no session.
  *
  *-------------------------------------------------------------------------
@@ -20,6 +21,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "expr.h"
+#include "expr_settings.h"
 #include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
@@ -187,7 +189,7 @@ kpi_expr_transform(ParseState *pstate, Node *raw)
 }
 
 /*
- * Parses a stored expression into one over stored columns; pinning search_path is the caller's.  Its names
+ * Parses a stored expression into one over stored columns; pinning settings is the caller's.  Its names
  * may mean something else than when it was checked: the table's owner can
  * change the types of columns, and others what they own.
  */
@@ -208,20 +210,21 @@ parse_stored(Oid relid, const char *text)
 }
 
 static int
-pin_search_path(void)
+pin_settings(void)
 {
 	int			nest_level = NewGUCNestLevel();
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
 	return nest_level;
 }
 
 Oid
 kpi_expr_type(Oid relid, const char *text)
 {
-	int			nest_level = pin_search_path();
+	int			nest_level = pin_settings();
 	KpiExprSite site;
 	Oid			type;
 
@@ -236,7 +239,7 @@ Node *
 kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 				 KpiExprRisk *risk, bool *user_code, KpiPrints *prints)
 {
-	int			nest_level = pin_search_path();
+	int			nest_level = pin_settings();
 	KpiExprSite site;
 	Node	   *parsed;
 	Node	   *node;

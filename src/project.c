@@ -14,7 +14,8 @@
  * row; only if that fails, the fact's own parts (filter, time, owner,
  * dimensions) and then each measure are evaluated in subtransactions of their
  * own, so that one measure's error costs the others nothing.  What may reach a
- * user's function runs as the source's definer.
+ * user's function runs as the source's definer.  Only what is evaluated in a
+ * subtransaction can depend on settings, which are pinned there.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "expr.h"
+#include "expr_settings.h"
 #include "nodes/nodeFuncs.h"
 #include "project.h"
 #include "project_day.h"
@@ -57,6 +59,7 @@ typedef struct StreamProjection
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
 	KpiExprRisk risk;			/* the highest of all expressions used */
+	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
 } StreamProjection;
 
@@ -105,6 +108,7 @@ typedef struct CompileState
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
+	int			settings;
 	bool		user_code;		/* of the expression compiled last */
 	KpiPrints  *prints;			/* or NULL */
 } CompileState;
@@ -118,6 +122,8 @@ note_risk(CompileState *cs, Node *node)
 
 	cs->proj->has_user_code |= cs->user_code;
 	cs->risk = Max(cs->risk, risk);
+	if (risk != KPI_EXPR_SAFE)
+		cs->settings |= kpi_settings_of(node);
 	if (risk == KPI_EXPR_BUILTIN)
 		risk = kpi_guarded_risk(node, &cs->guards);
 	cs->guarded_risk = Max(cs->guarded_risk, risk);
@@ -230,6 +236,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 	Assert(list_length(nodes) == sp->layout->ninputs);
 
 	sp->risk = cs->risk;
+	sp->settings = cs->settings;
 	sp->guarded = (cs->guarded_risk == KPI_EXPR_SAFE);
 	if (sp->risk != KPI_EXPR_SAFE)
 		sp->input_states = palloc(sizeof(ExprState *) * Max(list_length(nodes), 1));
@@ -310,6 +317,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *p
 		StreamProjection *sp = &proj->streams[s];
 
 		cs.risk = common.risk;
+		cs.settings = common.settings;
 		cs.guarded_risk = common.guarded_risk;
 		compile_stream(&cs, &source->streams[s], sp);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
@@ -549,6 +557,8 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 			kpi_user_switch(&user, proj->definer);
 			proj->is_busy = true;
 		}
+		/* The end of the subtransaction restores them, if no switch does. */
+		kpi_settings_pin(sp->settings);
 		if (what < 0)
 			project_fact(proj, sp, fact);
 		if (what == PROJECT_ALL && fact->is_event && !fact->failed)
