@@ -5,8 +5,9 @@ SET search_path = capture_test;
 SET client_min_messages = warning;
 SET datestyle = 'ISO';
 
--- The oracle: the deltas of a source, merged, against a recomputation.  All
--- tables here start empty, so the queue alone must say what they hold.
+-- The oracle: the deltas of a source, merged, against a recomputation, days
+-- that no fact can have counted apart.  All tables here start empty, so the
+-- queue alone must say what they hold.
 CREATE FUNCTION differences(source_name text)
 RETURNS TABLE (kpi text, owner text, day date, dims text[], queue text, facts text)
 LANGUAGE plpgsql AS $$
@@ -30,8 +31,13 @@ BEGIN
         RETURN QUERY EXECUTE format(
             'WITH q AS (SELECT owner, day, dims, kpi.merge(cell) AS cell FROM kpi_internal.delta
                          WHERE stream_id = %s AND epoch = %s AND kind = ''d'' GROUP BY owner, day, dims),
-                  f AS (SELECT f.owner::text, f.day, %s::text[] AS dims, kpi.cell_agg(%L, %s) AS cell
-                          FROM (%s) f GROUP BY 1, 2, 3)
+                  f AS (SELECT CASE WHEN o.ok THEN f.owner::text END AS owner,
+                               CASE WHEN o.ok THEN f.day ELSE ''-infinity'' END AS day,
+                               CASE WHEN o.ok THEN %s::text[] END AS dims,
+                               CASE WHEN bool_and(o.ok) THEN kpi.cell_agg(%L, %s)
+                                    ELSE format(''v1{0:errors n=%%s}'', count(*))::kpi.cell END AS cell
+                          FROM (%s) f, LATERAL (SELECT f.day BETWEEN ''1900-01-01'' AND ''2200-12-31'' AS ok) o
+                         GROUP BY 1, 2, 3)
              SELECT %L, coalesce(q.owner, f.owner), coalesce(q.day, f.day), coalesce(q.dims, f.dims),
                     q.cell::text, f.cell::text
                FROM q FULL JOIN f

@@ -223,13 +223,6 @@ ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 	}
 }
 
-static void
-errors_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
-		   const Datum *inputs, const bool *isnull, int sign)
-{
-	kpi_state_counts(kpi_state_at(buf->cell, offset))[0] += sign;
-}
-
 /* ---- the group ---- */
 
 static void
@@ -443,7 +436,10 @@ ratio_final(const KpiState *state, int32 divisor, KpiFinal *result)
 	final_quotient(state_sum(state, 0), state_sum(state, 1), divisor, result);
 }
 
-/* kpi_cell_final() counts errors itself: they accompany another state. */
+/*
+ * Errors have no inputs: kpi_cell_add_error() adds them.  kpi_cell_final()
+ * counts them itself, as they accompany another state.
+ */
 static void
 errors_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
@@ -560,5 +556,5 @@ const KpiKindOps kpi_ratio_ops = {
 const KpiKindOps kpi_errors_ops = {
 	.name = "errors", .ninputs = 0, .boolean_inputs = true,
 	.fresh_length = BASIC_LENGTH(1, 0), .ncounts = 1, .fields = {"n"},
-	.add = errors_add, .final = errors_final, BASIC_OPS
+	.final = errors_final, BASIC_OPS
 };

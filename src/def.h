@@ -118,7 +118,7 @@ extern char *kpi_facts_query(const KpiSource *source, const KpiStream *stream,
 
 /*
  * The same, grouped: columns owner text, day date, dims text[] (NULL without
- * dimensions), cell kpi.cell.
+ * dimensions), cell kpi.cell, and facts, how many there are in the group.
  */
 extern char *kpi_cells_query(const KpiSource *source, const KpiStream *stream,
 							 const Bitmapset *which);

@@ -498,10 +498,10 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 		fact->is_event = false;
 		return;
 	}
-	if (!kpi_day_in_range(fact->day))
+	if (!kpi_fact_day_in_range(fact->day))
 	{
 		fact->failed = true;
-		fact->error = "the time of the fact is outside the years 1 to 9999";
+		fact->error = KPI_DAY_ERROR;
 		return;
 	}
 

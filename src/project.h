@@ -69,4 +69,7 @@ extern bool kpi_error_is_fatal(const ErrorData *edata);
 /* A whole fact that failed counts here: owner NULL, this day, no dims. */
 #define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
 
+/* What is wrong with a fact whose day is none that facts may have. */
+#define KPI_DAY_ERROR "the day of the fact is outside the years 1900 to 2200"
+
 #endif							/* KPI_PROJECT_H */

@@ -476,7 +476,7 @@ DECLARE
         "capture_tables": "Tables (the partitions of a partitioned one) whose changes are to be captured; 0: the table does not exist",
         "capture_problem": "What keeps changes from being captured now, in words; NULL: all triggers are in place",
         "kpis": "How many KPIs are measured on it",
-        "facts_ignored": "Facts left out because an expression failed on them",
+        "facts_ignored": "Facts left out because an expression failed on them, or because their day is outside of 1900 to 2200",
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite, or have more than 1,000 digits before the decimal point",
         "pending_deltas": "Changes of facts that wait for the next refresh",
