@@ -5,8 +5,9 @@ SET search_path = capture_test;
 SET client_min_messages = warning;
 SET datestyle = 'ISO';
 
--- The oracle: the deltas of a source, merged, against a recomputation.  All
--- tables here start empty, so the queue alone must say what they hold.
+-- The oracle: the deltas of a source, merged, against a recomputation, days
+-- that no fact can have counted apart.  All tables here start empty, so the
+-- queue alone must say what they hold.
 CREATE FUNCTION differences(source_name text)
 RETURNS TABLE (kpi text, owner text, day date, dims text[], queue text, facts text)
 LANGUAGE plpgsql AS $$
@@ -15,8 +16,12 @@ DECLARE
 BEGIN
     FOR stream IN
         SELECT s.id, s.epoch, min(k.name) AS kpi,
-               string_agg(format('SELECT f.owner::text, f.day, %s::text[] AS dims, kpi.cell_agg(%L, %s) AS cell
-                                    FROM (%s) f GROUP BY 1, 2, 3',
+               string_agg(format('SELECT CASE WHEN o.ok THEN f.owner::text END AS owner,
+                                        CASE WHEN o.ok THEN f.day ELSE ''-infinity'' END AS day,
+                                        CASE WHEN o.ok THEN %s::text[] END AS dims,
+                                        kpi.cell_agg(%L, %s) AS cell, count(*) AS facts
+                                   FROM (%s) f, LATERAL (SELECT f.day BETWEEN ''1900-01-01'' AND ''2200-12-31'' AS ok) o
+                                  GROUP BY 1, 2, 3',
                                  coalesce(d.list, 'NULL'), m.id || ':' || m.kind,
                                  format('f.m%s_1', m.id) || CASE WHEN m.input2 IS NULL THEN '' ELSE format(', f.m%s_2', m.id) END,
                                  kpi.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
@@ -32,7 +37,10 @@ BEGIN
         RETURN QUERY EXECUTE format(
             'WITH q AS (SELECT owner, day, dims, kpi.merge(cell) AS cell FROM kpi_internal.delta
                          WHERE stream_id = %s AND epoch = %s AND kind = ''d'' GROUP BY owner, day, dims),
-                  f AS (SELECT u.owner, u.day, u.dims, kpi.merge(u.cell) AS cell FROM (%s) u GROUP BY 1, 2, 3)
+                  f AS (SELECT u.owner, u.day, u.dims,
+                               CASE WHEN u.day = ''-infinity'' THEN format(''v1{0:errors n=%%s}'', max(u.facts))::kpi.cell
+                                    ELSE kpi.merge(u.cell) END AS cell
+                          FROM (%s) u GROUP BY 1, 2, 3)
              SELECT %L, coalesce(q.owner, f.owner), coalesce(q.day, f.day), coalesce(q.dims, f.dims),
                     q.cell::text, f.cell::text
                FROM q FULL JOIN f

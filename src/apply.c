@@ -30,14 +30,17 @@
 #include "apply_lock.h"
 #include "apply_run.h"
 #include "apply_state.h"
+#include "args.h"
 #include "engine.h"
 #include "error_text.h"
 #include "log.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "project.h"
 #include "source_table.h"
 #include "spi.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -252,7 +255,7 @@ note_days(KpiRun *run, const KpiCellList *days)
 	{
 		DateADT		day = days->items[i].key.part[2];
 
-		if (!kpi_day_in_range(day))
+		if (day == KPI_ERROR_DAY)
 			continue;
 		run->first_day = Min(run->first_day, day);
 		run->last_day = Max(run->last_day, day);
@@ -268,14 +271,14 @@ apply_deltas(KpiRun *run)
 	KpiCellList *days;
 	KpiCellList *touched;
 
-	kpi_dict_resolve(queue->dict, run->source);
-	days = kpi_cellmap_list(queue->cells, kpi_dict_rekey, queue->dict);
+	days = kpi_cellmap_items(queue->cells);
+	kpi_dict_resolve(queue->dict, run->source, days);
 	note_days(run, days);
 
 	kpi_routes_follow(run, rollups);
 	kpi_fanout(run, days, rollups);
 	kpi_table_apply(run, "day_cell", 4, days);
-	touched = kpi_cellmap_list(rollups, NULL, NULL);
+	touched = kpi_cellmap_list(rollups);
 	kpi_table_apply(run, "rollup_cell", KPI_CELL_KEYS, touched);
 	CommandCounterIncrement();
 	return touched;
@@ -297,7 +300,7 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 		kpi_fanout(run, days, rollups);
 		kpi_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
 		kpi_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
-					   kpi_cellmap_list(rollups, NULL, NULL), mend, report);
+					   kpi_cellmap_list(rollups), mend, report);
 		CommandCounterIncrement();
 	}
 }
@@ -356,11 +359,20 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 
 /* ---- one source ---- */
 
+/*
+ * What the run was at.  Keys are data: a refresh can be called by roles that
+ * may not read the facts.
+ */
 static void
 run_error_context(void *arg)
 {
 	KpiRun	   *run = arg;
+	KpiFactsAt *at = &run->at;
 
+	if (at->is_known && at->owner != NULL && run->shows_keys)
+		errcontext("facts of owner \"%.*s\" on %s", at->owner_len, at->owner, kpi_day_text(at->day));
+	else if (at->is_known && at->day != KPI_ERROR_DAY)
+		errcontext("facts of %s", kpi_day_text(at->day));
 	if (run->source)
 		errcontext("refresh of source \"%s\"", run->source->name);
 }
@@ -438,6 +450,7 @@ kpi_run_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	result = begin_run(run, source_id, mode, &state);
 	if (result == KPI_RUN_DONE)
 	{
+		run->shows_keys = has_privs_of_role(GetUserId(), kpi_source_definer(run->source));
 		run->routes = kpi_routes_create(run);
 		refresh_locked(run, state);
 		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)

@@ -53,12 +53,9 @@ extern KpiCellMap *kpi_cellmap_create(MemoryContext parent);
 extern void kpi_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
 extern void kpi_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
 
-/*
- * The non-empty cells.  Keys may be rewritten on the way (rekey, or NULL),
- * one to one.  The cells stay the map's.
- */
-extern KpiCellList *kpi_cellmap_list(KpiCellMap *map,
-									 void (*rekey) (KpiCellKey *key, void *arg), void *arg);
+/* The non-empty cells, which stay the map's; items are in no order. */
+extern KpiCellList *kpi_cellmap_list(KpiCellMap *map);
+extern KpiCellList *kpi_cellmap_items(KpiCellMap *map);
 
 /*
  * Sorts items whose keys may repeat and sums the cells of each key.  The
@@ -70,8 +67,7 @@ extern int	kpi_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b);
 /* ---- interning (apply_dict.c) ---- */
 
 /*
- * Texts met while cells are collected get a local number; kpi_dict_resolve()
- * then gives each its row in kpi_internal.owner or kpi_internal.dim.
+ * Texts met while cells are collected get a local number.
  */
 typedef struct KpiDict KpiDict;
 
@@ -79,10 +75,13 @@ extern KpiDict *kpi_dict_create(MemoryContext parent);
 extern int	kpi_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no
 																		 * owner */
 extern int	kpi_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
-extern void kpi_dict_resolve(KpiDict *dict, const KpiSource *source);
 
-/* A day cell's key with local numbers (arg: the dictionary) gets its rows. */
-extern void kpi_dict_rekey(KpiCellKey *key, void *arg);
+/*
+ * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the
+ * local numbers in the keys of day cells, and sorts the list.  Texts that no
+ * cell of the list has get no row.
+ */
+extern void kpi_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
 
 /* The row of dimension number k's value alone, for an interned combination. */
 extern int32 kpi_dim_single(const KpiSource *source, int32 dim_id, int k);
@@ -130,6 +129,15 @@ extern void kpi_report(KpiReport *report, const KpiDifference *diff);
 
 /* ---- one run ---- */
 
+/* Facts of which owner and day are being worked on, for errors. */
+typedef struct KpiFactsAt
+{
+	bool		is_known;
+	DateADT		day;
+	const char *owner;			/* or NULL */
+	int			owner_len;
+} KpiFactsAt;
+
 typedef struct KpiRun
 {
 	KpiSource  *source;
@@ -154,6 +162,8 @@ typedef struct KpiRun
 	struct KpiValueKey *changed;
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
+	KpiFactsAt	at;
+	bool		shows_keys;		/* to whom this session's errors go */
 	struct KpiRoutes *routes;
 	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
 								 * before users */

@@ -141,7 +141,7 @@ kpi_celllist_sort(KpiCellList *list)
 }
 
 KpiCellList *
-kpi_cellmap_list(KpiCellMap *map, void (*rekey) (KpiCellKey *key, void *arg), void *arg)
+kpi_cellmap_items(KpiCellMap *map)
 {
 	KpiCellList *list = MemoryContextAllocZero(map->mcxt, sizeof(KpiCellList));
 	cellhash_iterator iterator;
@@ -159,10 +159,15 @@ kpi_cellmap_list(KpiCellMap *map, void (*rekey) (KpiCellKey *key, void *arg), vo
 		item = &list->items[list->nitems++];
 		item->key = entry->key;
 		item->cell = entry->cell;
-		if (rekey)
-			rekey(&item->key, arg);
 	}
-	kpi_celllist_sort(list);
+	return list;
+}
 
+KpiCellList *
+kpi_cellmap_list(KpiCellMap *map)
+{
+	KpiCellList *list = kpi_cellmap_items(map);
+
+	kpi_celllist_sort(list);
 	return list;
 }

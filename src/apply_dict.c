@@ -3,9 +3,10 @@
  * apply_dict.c
  *	  Owner keys and dimension values become small numbers.
  *
- * Used while cells are collected (from the queue or from the facts), where no
- * statement can be run for each new text: texts get local numbers first, and
- * kpi_dict_resolve() finds or makes their rows afterwards.
+ * While cells are collected (from the queue or from the facts), no statement
+ * can be run for each new text: texts get local numbers first, and rows are
+ * found or made afterwards for those that a cell still has when all deltas are
+ * summed up.  What came and went in between leaves nothing behind.
  *
  * Rows of kpi_internal.owner are shared by all sources.  They are inserted
  * in the order of their keys, in one statement per run, so that two runs of
@@ -31,6 +32,7 @@ typedef struct DictText
 	int			len;
 	char	   *data;			/* not terminated by a zero byte */
 	Datum		dims;			/* of a combination: the array */
+	bool		used;			/* by a cell that is to be stored */
 	int32		id;
 } DictText;
 
@@ -119,6 +121,7 @@ table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *i
 	text->data = palloc(len + 1);
 	memcpy(text->data, data, len);
 	text->dims = (Datum) 0;
+	text->used = false;
 	text->id = 0;
 	table->slots[slot] = ++table->ntexts;
 	if (table->ntexts * 2 > table->nslots)
@@ -165,16 +168,19 @@ kpi_dict_dims(KpiDict *dict, Datum dims, bool isnull)
 	return number;
 }
 
-/* Within kpi_spi_begin(): sets the ids of the owners that have rows; how many. */
+/*
+ * Within kpi_spi_begin(): sets the ids of the owners that have rows, which are
+ * the texts with these numbers; how many.
+ */
 static uint64
-find_owners(DictTable *table, Datum keys)
+find_owners(DictTable *table, Datum keys, const int *numbers)
 {
 	uint64		rows = kpi_spi_exec("SELECT u.n, o.id FROM pg_catalog.unnest($1) WITH ORDINALITY u(key, n)"
 									" JOIN kpi_internal.owner o ON o.key = u.key COLLATE \"C\"",
 									1, KPI_VALUE(TEXTARRAYOID, keys));
 
 	for (uint64 r = 0; r < rows; r++)
-		table->texts[kpi_spi_int8(r, 1)].id = kpi_spi_int4(r, 2);
+		table->texts[numbers[kpi_spi_int8(r, 1) - 1]].id = kpi_spi_int4(r, 2);
 	return rows;
 }
 
@@ -183,41 +189,53 @@ static void
 resolve_owners(KpiDict *dict)
 {
 	DictTable  *table = &dict->owners;
-	int			n = table->ntexts - 1;
-	Datum	   *keys;
+	int			n = 0;
+	int		   *numbers = palloc(table->ntexts * sizeof(int));
+	Datum	   *keys = palloc(table->ntexts * sizeof(Datum));
 	Datum		array;
 	KpiSpi		spi;
 
+	for (int i = 1; i < table->ntexts; i++)
+	{
+		if (!table->texts[i].used)
+			continue;
+		numbers[n] = i;
+		keys[n++] = PointerGetDatum(cstring_to_text_with_len(table->texts[i].data,
+															 table->texts[i].len));
+	}
 	if (n == 0)
 		return;
 	kpi_spi_begin(&spi);
-	keys = palloc(n * sizeof(Datum));
-	for (int i = 0; i < n; i++)
-		keys[i] = PointerGetDatum(cstring_to_text_with_len(table->texts[i + 1].data,
-														   table->texts[i + 1].len));
 	array = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
 
-	if (find_owners(table, array) < n)
+	if (find_owners(table, array, numbers) < n)
 	{
 		kpi_spi_exec("INSERT INTO kpi_internal.owner (key)"
 					 " SELECT u.key FROM pg_catalog.unnest($1) u(key)"
 					 " WHERE NOT EXISTS (SELECT FROM kpi_internal.owner o WHERE o.key = u.key COLLATE \"C\")"
 					 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
 					 1, KPI_VALUE(TEXTARRAYOID, array));
-		if (find_owners(table, array) != n)
+		if (find_owners(table, array, numbers) != n)
 			elog(ERROR, "some of %d owner keys have no row", n);
 	}
 	kpi_spi_end(&spi);
 }
 
-/* The row of these values at this position, made if it is not there. */
+/*
+ * The row of these values at this position, made if it is not there.  The
+ * index is on their hash, as they can be longer than an entry of an index; it
+ * is not unique, as two can have the same hash.  That each row comes once
+ * follows from the source's lock.
+ */
 static int32
 dim_row(int32 source_id, int position, Datum vals)
 {
 	int32		id;
 
 	if (kpi_spi_exec("SELECT d.id FROM kpi_internal.dim d"
-					 " WHERE d.source_id = $1 AND d.position = $2 AND d.vals = $3",
+					 " WHERE d.source_id = $1 AND d.position = $2 AND d.vals = $3"
+					 " AND pg_catalog.hash_array_extended(d.vals, 0)"
+					 " = pg_catalog.hash_array_extended($3 COLLATE \"C\", 0)",
 					 3, KPI_INT4(source_id), KPI_INT4(position),
 					 KPI_VALUE(TEXTARRAYOID, vals)) == 0)
 		kpi_spi_exec("INSERT INTO kpi_internal.dim (source_id, position, vals)"
@@ -229,27 +247,42 @@ dim_row(int32 source_id, int position, Datum vals)
 	return id;
 }
 
-void
-kpi_dict_resolve(KpiDict *dict, const KpiSource *source)
+static void
+resolve_dims(KpiDict *dict, const KpiSource *source)
 {
 	KpiSpi		spi;
 
-	resolve_owners(dict);
 	if (dict->dims.ntexts == 1)
 		return;
 	kpi_spi_begin(&spi);
 	for (int n = 1; n < dict->dims.ntexts; n++)
-		dict->dims.texts[n].id = dim_row(source->id, 0, dict->dims.texts[n].dims);
+	{
+		DictText   *text = &dict->dims.texts[n];
+
+		if (text->used)
+			text->id = dim_row(source->id, 0, text->dims);
+	}
 	kpi_spi_end(&spi);
 }
 
 void
-kpi_dict_rekey(KpiCellKey *key, void *arg)
+kpi_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days)
 {
-	KpiDict    *dict = arg;
+	for (int i = 0; i < days->nitems; i++)
+	{
+		dict->owners.texts[days->items[i].key.part[1]].used = true;
+		dict->dims.texts[days->items[i].key.part[3]].used = true;
+	}
+	resolve_owners(dict);
+	resolve_dims(dict, source);
+	for (int i = 0; i < days->nitems; i++)
+	{
+		KpiCellKey *key = &days->items[i].key;
 
-	key->part[1] = dict->owners.texts[key->part[1]].id;
-	key->part[3] = dict->dims.texts[key->part[3]].id;
+		key->part[1] = dict->owners.texts[key->part[1]].id;
+		key->part[3] = dict->dims.texts[key->part[3]].id;
+	}
+	kpi_celllist_sort(days);
 }
 
 typedef struct SingleKey

@@ -143,10 +143,12 @@ kpi_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 		CHECK_FOR_INTERRUPTS();
 		while (run->source->streams[s].id < item->key.part[0])
 			s++;
+		run->at = (KpiFactsAt) {true, item->key.part[2], NULL, 0};
 		if (item->key.part[2] != KPI_ERROR_DAY)
 			sum_per_path(run, &run->source->streams[s], item, paths, rollups);
 	}
-	sums = kpi_cellmap_list(paths, NULL, NULL);
+	run->at.is_known = false;
+	sums = kpi_cellmap_list(paths);
 	for (int i = 0; i < sums->nitems; i++)
 		expand_path(run, &sums->items[i], rollups);
 }

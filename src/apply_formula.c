@@ -25,7 +25,8 @@
 typedef struct FormulaInput
 {
 	int32		kpi_id;
-	bool		is_additive;	/* nothing there means 0 */
+	bool		is_additive;	/* nothing there means 0, and so does nothing
+								 * but facts that are left out */
 	bool		is_ours;		/* this run puts its values */
 } FormulaInput;
 
@@ -195,7 +196,7 @@ put_formula(KpiValues *values, const FormulaKpi *kpi, const KpiValueKey *key)
 			result.facts += input.facts;
 			exists = true;
 		}
-		else if (kpi->inputs[i].is_additive)
+		if (numbers[i] == NULL && kpi->inputs[i].is_additive)
 			numbers[i] = int64_to_numeric(0);
 	}
 	if (exists)

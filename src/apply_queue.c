@@ -90,13 +90,16 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 
 	if (!nulls[DELTA_OWNER])
 		owner = DatumGetTextPP(values[DELTA_OWNER]);
+	run->at.is_known = true;
+	run->at.day = DatumGetDateADT(values[DELTA_DAY]);
+	run->at.owner = owner ? VARDATA_ANY(owner) : NULL;
+	run->at.owner_len = owner ? VARSIZE_ANY_EXHDR(owner) : 0;
 	key.part[0] = stream->id;
-	key.part[1] = kpi_dict_owner(queue->dict,
-								 owner ? VARDATA_ANY(owner) : NULL,
-								 owner ? VARSIZE_ANY_EXHDR(owner) : 0);
-	key.part[2] = DatumGetDateADT(values[DELTA_DAY]);
+	key.part[1] = kpi_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
+	key.part[2] = run->at.day;
 	key.part[3] = kpi_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
 	kpi_cellmap_add(queue->cells, &key, cell);
+	run->at.is_known = false;
 
 	if (!nulls[DELTA_NOTE])
 		run->fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_NOTE]));

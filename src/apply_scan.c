@@ -6,12 +6,12 @@
  * ACCESS SHARE is held on the table and its leaves, and the run's snapshot is
  * active.  First the facts query is run as one grouped statement
  * (cells_query.c), which the planner can spread over parallel workers.  If an
- * expression raises an error for some fact, or a fact's day is out of range,
- * that attempt is rolled back and the rows are read one by one through the same
- * projection that capture uses, which ignores and counts just those facts.  If
- * it then meets no row on which an expression fails, the statement failed for
- * another reason, which may be that the rows are not where they are read one by
- * one: its error ends the run.  Both run as the source's definer.
+ * expression raises an error for some fact, that attempt is rolled back and the
+ * rows are read one by one through the same projection that capture uses, which
+ * ignores and counts just those facts.  If it then meets no row on which an
+ * expression fails, the statement failed for another reason, which may be that
+ * the rows are not where they are read one by one: its error ends the run.  Both
+ * run as the source's definer.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +22,7 @@
 #include "apply.h"
 #include "cells_query.h"
 #include "catalog/pg_type.h"
+#include "expr_settings.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
@@ -51,7 +52,8 @@ enum
 	CELLS_OWNER,
 	CELLS_DAY,
 	CELLS_DIMS,
-	CELLS_CELL
+	CELLS_CELL,
+	CELLS_FACTS
 };
 
 /* The array with every element bounded as capture bounds it. */
@@ -106,23 +108,16 @@ append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
 	list->items[list->nitems++].cell = cell;
 }
 
-static bool
-receive_cell(TupleTableSlot *slot, DestReceiver *self)
+static void
+add_group(FactScan *scan, TupleTableSlot *slot)
 {
-	FactScan   *scan = (FactScan *) self;
-	MemoryContext old = MemoryContextSwitchTo(scan->row_cxt);
 	KpiCellKey	key = {{0}};
 	KpiCell    *cell;
 
-	slot_getallattrs(slot);
 	key.part[0] = scan->stream->id;
-	key.part[2] = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
-	if (!kpi_day_in_range(key.part[2]))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
-				 errmsg("a fact's day is out of range")));
 	if (!slot->tts_isnull[CELLS_OWNER])
 		key.part[1] = owner_number(scan, slot->tts_values[CELLS_OWNER]);
+	key.part[2] = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
 	if (!slot->tts_isnull[CELLS_DIMS])
 		key.part[3] = kpi_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]), false);
 
@@ -131,7 +126,32 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 	cell = DatumGetKpiCellPCopy(slot->tts_values[CELLS_CELL]);
 	if (!kpi_cell_is_empty(cell))
 		append_item(scan, &key, cell);
+}
 
+/* Facts of a day that facts cannot have, left out as capture leaves them out. */
+static void
+add_left_out(FactScan *scan, int64 facts)
+{
+	KpiCellKey	key = {{0}};
+
+	key.part[0] = scan->stream->id;
+	key.part[2] = KPI_ERROR_DAY;
+	MemoryContextSwitchTo(scan->run->mcxt);
+	append_item(scan, &key, kpi_cell_add_error(kpi_cell_empty(), 0, facts));
+	scan->run->fact_error = KPI_DAY_ERROR;
+}
+
+static bool
+receive_cell(TupleTableSlot *slot, DestReceiver *self)
+{
+	FactScan   *scan = (FactScan *) self;
+	MemoryContext old = MemoryContextSwitchTo(scan->row_cxt);
+
+	slot_getallattrs(slot);
+	if (kpi_fact_day_in_range(DatumGetDateADT(slot->tts_values[CELLS_DAY])))
+		add_group(scan, slot);
+	else
+		add_left_out(scan, DatumGetInt64(slot->tts_values[CELLS_FACTS]));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_cxt);
 	return true;
@@ -169,6 +189,7 @@ scan_grouped(void *arg)
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
 	kpi_cells_run(scan->run->source, scan->stream, scan->run->relid, scan->run->leaves, &scan->receiver);
 	kpi_user_restore(&user);
 }
@@ -198,7 +219,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	KpiCell    *cell = kpi_cell_for_layout(layout);
 
 	key.part[0] = scan->stream->id;
-	if (fact->failed || fact->failed_measures != NULL)
+	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
 		scan->unexplained = false;
 	if (fact->error)
 		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
@@ -209,6 +230,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		return;
 	}
 
+	scan->run->at = (KpiFactsAt) {true, fact->day, fact->owner, fact->owner ? strlen(fact->owner) : 0};
 	if (fact->owner)
 		key.part[1] = kpi_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
 	key.part[2] = fact->day;
@@ -224,6 +246,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 			cell = kpi_cell_add_measure(cell, layout, m, fact->inputs + first, fact->isnull + first, 1);
 	}
 	kpi_cellmap_add(scan->cells, &key, cell);
+	scan->run->at.is_known = false;
 }
 
 static void
@@ -286,14 +309,7 @@ kpi_scan_facts(KpiRun *run, int s)
 	scan_reset(&scan);
 	if (grouped)
 		error = kpi_try(KPI_ERROR_TRAPPED, scan_grouped, &scan);
-	if (grouped && error == NULL)
-	{
-		kpi_dict_resolve(scan.dict, run->source);
-		for (int i = 0; i < scan.list->nitems; i++)
-			kpi_dict_rekey(&scan.list->items[i].key, scan.dict);
-		kpi_celllist_sort(scan.list);
-	}
-	else
+	if (!grouped || error != NULL)
 	{
 		ListCell   *lc;
 
@@ -303,9 +319,9 @@ kpi_scan_facts(KpiRun *run, int s)
 			scan_leaf(&scan, lfirst_oid(lc), s);
 		if (scan.unexplained)
 			ReThrowError(error);
-		kpi_dict_resolve(scan.dict, run->source);
-		scan.list = kpi_cellmap_list(scan.cells, kpi_dict_rekey, scan.dict);
+		scan.list = kpi_cellmap_items(scan.cells);
 	}
+	kpi_dict_resolve(scan.dict, run->source, scan.list);
 	MemoryContextDelete(scan.row_cxt);
 	return scan.list;
 }

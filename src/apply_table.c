@@ -126,6 +126,7 @@ kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *de
 		Datum		keys[KPI_CELL_KEYS];
 
 		CHECK_FOR_INTERRUPTS();
+		run->at = (KpiFactsAt) {true, item->key.part[nkeys < KPI_CELL_KEYS ? 2 : 5], NULL, 0};
 		key_values(&item->key, nkeys, keys);
 		if (kpi_store_seek(store, nprefix, keys, NULL))
 			update_found(store, &item->key,
@@ -135,6 +136,7 @@ kpi_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *de
 		MemoryContextReset(row_cxt);
 	}
 
+	run->at.is_known = false;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
 	run->ncells += store->nwritten;

@@ -12,27 +12,52 @@
 #include "args.h"
 #include "catalog/pg_type.h"
 #include "def.h"
+#include "expr_settings.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "spi.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+
+/* As facts write a key of this type (kpi_key_as_text()), in any session. */
+static char *
+value_text(Oid type, Datum value)
+{
+	int			nest_level;
+	Oid			output;
+	bool		is_varlena;
+	char	   *text;
+
+	if (type == BOOLOID)
+		return pstrdup(DatumGetBool(value) ? "true" : "false");
+	if (type == NUMERICOID)
+		value = DirectFunctionCall1(numeric_trim_scale, value);
+	if (type == BPCHAROID)
+	{
+		value = DirectFunctionCall1(rtrim1, value);
+		type = TEXTOID;
+	}
+	nest_level = NewGUCNestLevel();
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	getTypeOutputInfo(type, &output, &is_varlena);
+	text = OidOutputFunctionCall(output, value);
+	AtEOXact_GUC(false, nest_level);
+	return text;
+}
 
 char *
 kpi_arg_text(FunctionCallInfo fcinfo, int n)
 {
 	Oid			type;
-	Oid			output;
-	bool		is_varlena;
 
 	if (PG_ARGISNULL(n))
 		return NULL;
 	type = get_fn_expr_argtype(fcinfo->flinfo, n);
 	if (type == TEXTOID || !OidIsValid(type))
 		return text_to_cstring(PG_GETARG_TEXT_PP(n));
-	getTypeOutputInfo(type, &output, &is_varlena);
-	return OidOutputFunctionCall(output, PG_GETARG_DATUM(n));
+	return value_text(getBaseType(type), PG_GETARG_DATUM(n));
 }
 
 static void

@@ -46,6 +46,12 @@ kpi_day_in_range(DateADT day)
 	return day >= day_of(MIN_YEAR, 1, 1) && day <= day_of(MAX_YEAR, 12, 31);
 }
 
+bool
+kpi_fact_day_in_range(DateADT day)
+{
+	return day >= day_of(KPI_MIN_FACT_YEAR, 1, 1) && day <= day_of(KPI_MAX_FACT_YEAR, 12, 31);
+}
+
 DateADT
 kpi_day_clamp(DateADT day)
 {

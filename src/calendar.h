@@ -27,11 +27,20 @@ typedef enum KpiGrain
 #define KPI_DEFAULT_CALENDAR 1
 
 /*
- * Days the engine handles: years 1 to 9999.  A fact outside is ignored and
- * counted, so period arithmetic never overflows.
+ * Days that periods are computed of: years 1 to 9999.
  */
 extern bool kpi_day_in_range(DateADT day);
 extern DateADT kpi_day_clamp(DateADT day);	/* the nearest of them */
+
+/*
+ * Days that facts may have, and kpi.calendar_day.  Others stand for no day
+ * ("9999-12-31", "0001-01-01"): such a fact is left out and counted.  That is
+ * far within what periods are computed of, so no calendar's arithmetic
+ * overflows on a fact.
+ */
+#define KPI_MIN_FACT_YEAR 1900
+#define KPI_MAX_FACT_YEAR 2200
+extern bool kpi_fact_day_in_range(DateADT day);
 
 typedef struct KpiCalendar
 {

@@ -38,11 +38,9 @@ PG_FUNCTION_INFO_V1(kpi_calendar_days);
 PG_FUNCTION_INFO_V1(kpi_calendar_day_extend_sql);
 PG_FUNCTION_INFO_V1(kpi_calendar_changed);
 
-/* What a new installation holds, and what extending never goes beyond. */
+/* What a new installation holds. */
 #define FIRST_YEAR 2000
 #define YEARS_AHEAD 10
-#define MIN_FILL_YEAR 1900
-#define MAX_FILL_YEAR 2200
 
 #define FIRST_DAY(year) (date2j(year, 1, 1) - POSTGRES_EPOCH_JDATE)
 #define LAST_DAY(year) (date2j(year, 12, 31) - POSTGRES_EPOCH_JDATE)
@@ -80,8 +78,8 @@ Datum
 kpi_calendar_days(PG_FUNCTION_ARGS)
 {
 	int32		id = PG_GETARG_INT32(0);
-	DateADT		since = Max(PG_GETARG_DATEADT(1), FIRST_DAY(MIN_FILL_YEAR));
-	DateADT		until = Min(PG_GETARG_DATEADT(2), LAST_DAY(MAX_FILL_YEAR));
+	DateADT		since = Max(PG_GETARG_DATEADT(1), FIRST_DAY(KPI_MIN_FACT_YEAR));
+	DateADT		until = Min(PG_GETARG_DATEADT(2), LAST_DAY(KPI_MAX_FACT_YEAR));
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const KpiCalendar *cal;
 
@@ -201,8 +199,8 @@ invalidate_calendars(void)
 void
 kpi_calendar_day_extend(DateADT since, DateADT until)
 {
-	int			from = Max(year_of(Max(since, FIRST_DAY(MIN_FILL_YEAR))), MIN_FILL_YEAR);
-	int			to = Min(year_of(Min(until, LAST_DAY(MAX_FILL_YEAR))), MAX_FILL_YEAR);
+	int			from = Max(year_of(Max(since, FIRST_DAY(KPI_MIN_FACT_YEAR))), KPI_MIN_FACT_YEAR);
+	int			to = Min(year_of(Min(until, LAST_DAY(KPI_MAX_FACT_YEAR))), KPI_MAX_FACT_YEAR);
 	DateADT		first,
 				last;
 	KpiSpi		spi;

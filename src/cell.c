@@ -263,13 +263,15 @@ kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout, int index,
 }
 
 KpiCell *
-kpi_cell_add_error(KpiCell *cell, int32 measure_id, int sign)
+kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts)
 {
 	KpiCellBuf	buf = {cell, cell};
 	uint32		offset = sizeof(KpiCell);
+	int64	   *count;
 
 	find_or_insert(&buf, &offset, measure_id, KPI_ERRORS);
-	kpi_errors_ops.add(&buf, offset, NULL, NULL, NULL, sign);
+	count = kpi_state_counts(kpi_state_at(buf.cell, offset));
+	*count = kpi_count_add(*count, facts, 1);
 	return buf.cell;
 }
 

@@ -72,7 +72,9 @@ typedef enum KpiInputType
 	KPI_INPUT_INT2,
 	KPI_INPUT_INT4,
 	KPI_INPUT_INT8,
-	KPI_INPUT_NUMERIC
+	KPI_INPUT_NUMERIC,
+	KPI_INPUT_FLOAT4,
+	KPI_INPUT_FLOAT8
 } KpiInputType;
 
 /*
@@ -138,8 +140,8 @@ extern KpiCell *kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout,
 									 int index, const Datum *inputs,
 									 const bool *isnull, int sign);
 
-/* Counts a fact whose expression failed (measure id 0: the whole fact). */
-extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int sign);
+/* Counts facts whose expression failed (measure id 0: the whole fact). */
+extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts);
 
 /* cell := cell + other (or - other): in place or reallocated, as above. */
 extern KpiCell *kpi_cell_merge(KpiCell *cell, const KpiCell *other);

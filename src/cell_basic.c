@@ -120,7 +120,7 @@ add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
 	add_decimal_slowly(buf, offset, ops, index, operand, sign);
 }
 
-/* False for what is not finite. */
+/* False for what is not finite, or has too many digits. */
 static inline bool
 read_number(KpiInputType type, Datum input, KpiDecimal *result)
 {
@@ -139,6 +139,10 @@ read_number(KpiInputType type, Datum input, KpiDecimal *result)
 			return true;
 		case KPI_INPUT_NUMERIC:
 			return kpi_decimal_read(input, KPI_MAX_INPUT_DIGITS, result) != KPI_DECIMAL_NONFINITE;
+		case KPI_INPUT_FLOAT4:
+			return kpi_decimal_from_float4(DatumGetFloat4(input), result);
+		case KPI_INPUT_FLOAT8:
+			return kpi_decimal_from_float8(DatumGetFloat8(input), result);
 		case KPI_INPUT_BOOL:
 			break;
 	}
@@ -217,13 +221,6 @@ ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 		if (numbers[i].wide != NULL)
 			pfree(numbers[i].wide);
 	}
-}
-
-static void
-errors_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
-		   const Datum *inputs, const bool *isnull, int sign)
-{
-	kpi_state_counts(kpi_state_at(buf->cell, offset))[0] += sign;
 }
 
 /* ---- the group ---- */
@@ -439,7 +436,10 @@ ratio_final(const KpiState *state, int32 divisor, KpiFinal *result)
 	final_quotient(state_sum(state, 0), state_sum(state, 1), divisor, result);
 }
 
-/* kpi_cell_final() counts errors itself: they accompany another state. */
+/*
+ * Errors have no inputs: kpi_cell_add_error() adds them.  kpi_cell_final()
+ * counts them itself, as they accompany another state.
+ */
 static void
 errors_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
@@ -556,5 +556,5 @@ const KpiKindOps kpi_ratio_ops = {
 const KpiKindOps kpi_errors_ops = {
 	.name = "errors", .ninputs = 0, .boolean_inputs = true,
 	.fresh_length = BASIC_LENGTH(1, 0), .ncounts = 1, .fields = {"n"},
-	.add = errors_add, .final = errors_final, BASIC_OPS
+	.final = errors_final, BASIC_OPS
 };

@@ -19,7 +19,10 @@
  */
 #include "compat.h"
 
+#include <math.h>
+
 #include "cell_decimal.h"
+#include "common/shortest_dec.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -241,6 +244,71 @@ kpi_decimal_read(Datum datum, int max_digits, KpiDecimal *result)
 	if (flat != given)
 		pfree(flat);
 	return class;
+}
+
+/*
+ * Reads what the shortest-decimal functions print: digits with or without a
+ * point, and an exponent or none.  Of at most 17 digits, none of them a zero
+ * at the end of a fraction, so what fits is narrow as it stands.
+ */
+static void
+read_shortest(const char *text, KpiDecimal *result)
+{
+	const char *next = text + (text[0] == '-');
+	int64		digits = 0;
+	int			scale = 0;
+	bool		in_fraction = false;
+
+	for (; *next != '\0' && *next != 'e'; next++)
+	{
+		if (*next == '.')
+		{
+			in_fraction = true;
+			continue;
+		}
+		digits = digits * 10 + (*next - '0');
+		scale += in_fraction;
+	}
+	if (*next == 'e')
+		scale -= atoi(next + 1);
+
+	result->wide = NULL;
+	result->value = text[0] == '-' ? -digits : digits;
+	result->scale = Max(scale, 0);
+	if (result->scale <= KPI_MAX_SCALE &&
+		multiply_by_power(&result->value, Max(-scale, 0)) && kpi_decimal_fits(result->value))
+		return;
+	result->value = 0;
+	result->scale = 0;
+	result->wide = DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+													   DirectFunctionCall3(numeric_in,
+																		   CStringGetDatum(text),
+																		   ObjectIdGetDatum(InvalidOid),
+																		   Int32GetDatum(-1))));
+}
+
+bool
+kpi_decimal_from_float4(float4 number, KpiDecimal *result)
+{
+	char		text[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	if (isnan(number) || isinf(number))
+		return false;
+	float_to_shortest_decimal_buf(number, text);
+	read_shortest(text, result);
+	return true;
+}
+
+bool
+kpi_decimal_from_float8(float8 number, KpiDecimal *result)
+{
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	if (isnan(number) || isinf(number))
+		return false;
+	double_to_shortest_decimal_buf(number, text);
+	read_shortest(text, result);
+	return true;
 }
 
 bool

@@ -89,6 +89,15 @@ kpi_slot_add(int128 *slot, int128 value, int scale)
  */
 extern KpiDecimalClass kpi_decimal_read(Datum datum, int max_digits, KpiDecimal *result);
 
+/*
+ * The shortest decimal that is read back as the same binary number, which is
+ * the one people see: 7654321 is 7654321 and 0.1 is 0.1, also as real.  The
+ * conversions of real and double precision to numeric keep 6 and 15 digits
+ * only.  False for NaN and infinities.
+ */
+extern bool kpi_decimal_from_float4(float4 number, KpiDecimal *result);
+extern bool kpi_decimal_from_float8(float8 number, KpiDecimal *result);
+
 /* a := a + sign * b; errors beyond KPI_MAX_SUM_DIGITS. */
 extern void kpi_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign);
 extern void kpi_decimal_negate(KpiDecimal *a);

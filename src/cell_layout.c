@@ -60,11 +60,15 @@ kpi_input_type(Oid type)
 			return KPI_INPUT_INT8;
 		case NUMERICOID:
 			return KPI_INPUT_NUMERIC;
+		case FLOAT4OID:
+			return KPI_INPUT_FLOAT4;
+		case FLOAT8OID:
+			return KPI_INPUT_FLOAT8;
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("a measure cannot take a value of type %s", format_type_be(type)),
-					 errhint("Cast it to boolean, smallint, integer, bigint or numeric.")));
+					 errhint("Cast it to boolean, smallint, integer, bigint, numeric, real or double precision.")));
 	}
 	return KPI_INPUT_BOOL;		/* keep compiler quiet */
 }
@@ -171,7 +175,7 @@ kpi_layout_input_types(KpiLayout *layout, const Oid *types)
 								measure->id, kpi_kind_name(measure->kind),
 								format_type_be(given)),
 						 boolean ? errhint("It takes boolean values.") :
-						 errhint("It takes smallint, integer, bigint or numeric values.")));
+						 errhint("It takes smallint, integer, bigint, numeric, real or double precision values.")));
 			layout->input_types[measure->first_input + j] = type;
 		}
 	}

@@ -143,7 +143,7 @@ cells_text(const KpiSource *source, const KpiStream *stream, List *columns)
 		appendStringInfoString(&sql, "]::text[] AS dims, ");
 	}
 	append_cell(&sql, kpi_stream_layout(stream, NULL));
-	appendStringInfoString(&sql, " AS cell\n  FROM (");
+	appendStringInfoString(&sql, " AS cell, pg_catalog.count(*) AS facts\n  FROM (");
 	for (int i = 0; i < list_length(columns); i++)
 		appendStringInfo(&sql, "%s$%d AS %s", i == 0 ? "SELECT " : ", ", i + 1,
 						 quote_identifier(list_nth_node(TargetEntry, columns, i)->resname));

@@ -16,7 +16,7 @@
 /*
  * Runs the facts query of one stream over a table known by its OID, grouped,
  * under the active snapshot: columns owner text, day date, dims text[] (NULL
- * without dimensions), cell kpi.cell.  The current user is the source's definer
+ * without dimensions), cell kpi.cell, facts bigint (how many the group has).  The current user is the source's definer
  * (kpi_user_switch()).  The table and its leaves, all that may be read, are
  * locked.
  */

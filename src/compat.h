@@ -135,6 +135,13 @@ kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
 #endif
 }
 
+/* Abbreviations of time zones are looked up in the session's zone first since 18. */
+#if PG_VERSION_NUM >= 180000
+#define KPI_ABBREVIATIONS_OF_SESSION true
+#else
+#define KPI_ABBREVIATIONS_OF_SESSION false
+#endif
+
 /* Generated columns need not be stored since 18. */
 #if PG_VERSION_NUM >= 180000
 #define KPI_HAVE_VIRTUAL_COLUMNS true

@@ -10,7 +10,8 @@
  * facts.c.
  *
  * Invariant: names are looked up with search_path pinned to pg_catalog, both
- * when an expression is checked and when it is compiled, so what it means
+ * when an expression is checked and when it is compiled, and stored texts are
+ * written and read under pinned settings (expr_settings.c), so what one means
  * depends on no session.
  *
  *-------------------------------------------------------------------------
@@ -20,6 +21,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "expr.h"
+#include "expr_settings.h"
 #include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
@@ -213,20 +215,21 @@ parse_stored(Oid relid, const char *text, KpiCode *code)
 }
 
 static int
-pin_search_path(void)
+pin_settings(void)
 {
 	int			nest_level = NewGUCNestLevel();
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
 	return nest_level;
 }
 
 void
 kpi_expr_reach(Oid relid, const char *text, KpiCode *code)
 {
-	int			nest_level = pin_search_path();
+	int			nest_level = pin_settings();
 	Relation	rel = table_open(relid, AccessShareLock);
 	ParseState *pstate = kpi_expr_pstate(rel, text);
 	Node	   *raw = kpi_expr_raw(text);
@@ -240,7 +243,7 @@ kpi_expr_reach(Oid relid, const char *text, KpiCode *code)
 Oid
 kpi_expr_type(Oid relid, const char *text, KpiCode *code)
 {
-	int			nest_level = pin_search_path();
+	int			nest_level = pin_settings();
 	KpiExprSite site;
 	Oid			type;
 
@@ -256,7 +259,7 @@ kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 				 KpiExprRisk *risk, bool *user_code, KpiCode *code,
 				 KpiPrints *prints)
 {
-	int			nest_level = pin_search_path();
+	int			nest_level = pin_settings();
 	KpiExprSite site;
 	Node	   *parsed;
 	Node	   *node;

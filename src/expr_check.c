@@ -20,6 +20,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "expr.h"
+#include "expr_settings.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -410,24 +411,14 @@ kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code)
 
 /* ---- the whole ---- */
 
-/* Constants are printed so that they read the same in every session. */
+/* Under the settings that it will be read under. */
 static char *
 deparse(Node *node, Relation rel)
 {
-	static const char *const settings[][2] = {
-		{"DateStyle", "ISO, YMD"},
-		{"TimeZone", "UTC"},
-		{"IntervalStyle", "postgres"},
-		{"extra_float_digits", "1"},
-		{"quote_all_identifiers", "off"}
-	};
 	int			nest_level = NewGUCNestLevel();
 	char	   *text;
 
-	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1],
-								 PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
 	text = deparse_expression(node,
 							  deparse_context_for(RelationGetRelationName(rel),
 												  RelationGetRelid(rel)),

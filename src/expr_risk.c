@@ -157,6 +157,7 @@ is_total_function(Oid funcid)
 		case F_TEXT_BPCHAR:
 		case F_TEXT_NAME:
 		case F_DATE_TIMESTAMP:
+		case F_TRIM_SCALE:
 
 			/* lengths and case */
 		case F_TEXTLEN:

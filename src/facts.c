@@ -23,7 +23,9 @@
 #include "mb/pg_wchar.h"
 #include "security.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 /* Hexadecimal digits of the hash of a key that was cut. */
 #define KEY_HASH_LEN 32
@@ -165,6 +167,37 @@ date_as_text(const char *date)
 					"lpad(EXTRACT(day FROM %s)::text, 2, '0')", date, date, date);
 }
 
+/* Error for a string whose equal values can have different texts. */
+static void
+check_string_equality(const KpiExpr *expr, Oid base, const char *what)
+{
+	TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_EQ_OPR);
+
+	switch (OidIsValid(entry->eq_opr) ? get_opcode(entry->eq_opr) : InvalidOid)
+	{
+		case F_TEXTEQ:
+		case F_NAMEEQ:
+		case F_BPCHAREQ:		/* a cast to text drops the blanks it ignores */
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("%s cannot be of type %s: %s", what,
+							format_type_be(expr->type), expr->text),
+					 errdetail("Facts are grouped by the text of a key, and values of this type can be equal that have different texts."),
+					 errhint("Write a text that is the same for equal values, like lower((%s)::text).",
+							 expr->text)));
+	}
+	if (OidIsValid(expr->collation) && !get_collation_isdeterministic(expr->collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s cannot have collation \"%s\": %s", what,
+						get_collation_name(expr->collation), expr->text),
+				 errdetail("Facts are grouped by the text of a key, and under this collation values can be equal that have different texts."),
+				 errhint("Write a text that is the same for equal values, like lower(%s) COLLATE \"C\".",
+						 expr->text)));
+}
+
 /*
  * The text of a key: what people see, what is stored, and what groups facts,
  * so its equality must be that of bytes.
@@ -176,10 +209,6 @@ kpi_key_as_text(const KpiExpr *expr, const char *what)
 	char		category;
 	bool		preferred;
 
-	if (OidIsValid(expr->collation) && get_collation_isdeterministic(expr->collation) &&
-		expr->type == TEXTOID)
-		return expr->text;
-
 	switch (base)
 	{
 		case DATEOID:
@@ -188,9 +217,10 @@ kpi_key_as_text(const KpiExpr *expr, const char *what)
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
-		case NUMERICOID:
 		case UUIDOID:
 			return psprintf("(%s)::text", expr->text);
+		case NUMERICOID:		/* 1, 1.0 and 1.00 are one key */
+			return psprintf("trim_scale(%s)::text", expr->text);
 		default:
 			break;
 	}
@@ -205,9 +235,11 @@ kpi_key_as_text(const KpiExpr *expr, const char *what)
 						format_type_be(expr->type), expr->text),
 				 errhint("A key is of type text, integer, numeric, uuid, enum, boolean or date: convert it, for example to text.")));
 
-	if (OidIsValid(expr->collation) && get_collation_isdeterministic(expr->collation))
-		return psprintf("(%s)::text", expr->text);
-	return psprintf("((%s)::text COLLATE \"C\")", expr->text);
+	check_string_equality(expr, base, what);
+	/* Without one, as where two meet, it could not be compared at all. */
+	if (!OidIsValid(expr->collation))
+		return psprintf("((%s)::text COLLATE \"C\")", expr->text);
+	return expr->type == TEXTOID ? expr->text : psprintf("(%s)::text", expr->text);
 }
 
 /*
@@ -227,8 +259,7 @@ kpi_owner_key(const KpiExpr *expr, const char *what)
 		case UUIDOID:
 			return expr->text;
 		case VARCHAROID:
-			return OidIsValid(expr->collation) &&
-				get_collation_isdeterministic(expr->collation) ? expr->text : text;
+			return OidIsValid(expr->collation) ? expr->text : text;
 		default:
 			return type_is_enum(expr->type) ? expr->text : text;
 	}

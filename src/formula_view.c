@@ -100,7 +100,8 @@ evaluate(const KpiEntry *kpi, const ViewInputs *inputs, ViewValue *result)
 			numbers[i] = input.value;
 			result->facts += input.facts;
 		}
-		else if (kpi->inputs[i]->additive)
+		/* Nothing there, or nothing but facts that are left out. */
+		if (numbers[i] == NULL && kpi->inputs[i]->additive)
 			numbers[i] = int64_to_numeric(0);
 	}
 	if (result->facts == 0)

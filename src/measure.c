@@ -113,8 +113,9 @@ is_interval(const KpiExpr *expr)
 }
 
 /*
- * The text of a number as cells take it (kpi_input_type()): integers and
- * numeric as they are, floats as numeric, durations in seconds.
+ * The text of a number as cells take it (kpi_input_type()): numbers as they
+ * are, durations in seconds.  A float is not cast to numeric, which would
+ * round it: the cell reads it exactly.
  */
 static char *
 number_input(const KpiExpr *expr, const char *text, int location)
@@ -127,12 +128,11 @@ number_input(const KpiExpr *expr, const char *text, int location)
 		case INT4OID:
 		case INT8OID:
 		case NUMERICOID:
+		case FLOAT4OID:
+		case FLOAT8OID:
 			if (expr->type == base)
 				return expr->text;
 			return psprintf("(%s)::%s", expr->text, format_type_be(base));
-		case FLOAT4OID:
-		case FLOAT8OID:
-			return psprintf("(%s)::numeric", expr->text);
 		case INTERVALOID:
 			return psprintf("EXTRACT(epoch FROM %s)", expr->text);
 		case CASHOID:

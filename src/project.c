@@ -14,7 +14,8 @@
  * row; only if that fails, the fact's own parts (filter, time, owner,
  * dimensions) and then each measure are evaluated in subtransactions of their
  * own, so that one measure's error costs the others nothing.  What may reach a
- * user's function runs as the source's definer.
+ * user's function runs as the source's definer.  Only what is evaluated in a
+ * subtransaction can depend on settings, which are pinned there.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,7 @@
 #include "error_text.h"
 #include "executor/executor.h"
 #include "expr.h"
+#include "expr_settings.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "project.h"
@@ -58,6 +60,7 @@ typedef struct StreamProjection
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
 	KpiExprRisk risk;			/* the highest of all expressions used */
+	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
 } StreamProjection;
 
@@ -107,6 +110,7 @@ typedef struct CompileState
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
+	int			settings;
 	bool		user_code;		/* of the expression compiled last */
 	KpiCode    *code;
 	KpiPrints  *prints;			/* or NULL */
@@ -121,6 +125,8 @@ note_risk(CompileState *cs, Node *node)
 
 	cs->proj->has_user_code |= cs->user_code;
 	cs->risk = Max(cs->risk, risk);
+	if (risk != KPI_EXPR_SAFE)
+		cs->settings |= kpi_settings_of(node);
 	if (risk == KPI_EXPR_BUILTIN)
 		risk = kpi_guarded_risk(node, &cs->guards);
 	cs->guarded_risk = Max(cs->guarded_risk, risk);
@@ -233,6 +239,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 	Assert(list_length(nodes) == sp->layout->ninputs);
 
 	sp->risk = cs->risk;
+	sp->settings = cs->settings;
 	sp->guarded = (cs->guarded_risk == KPI_EXPR_SAFE);
 	if (sp->risk != KPI_EXPR_SAFE)
 		sp->input_states = palloc(sizeof(ExprState *) * Max(list_length(nodes), 1));
@@ -321,6 +328,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *p
 		StreamProjection *sp = &proj->streams[s];
 
 		cs.risk = common.risk;
+		cs.settings = common.settings;
 		cs.guarded_risk = common.guarded_risk;
 		compile_stream(&cs, &source->streams[s], sp);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
@@ -480,10 +488,11 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 		fact->is_event = false;
 		return;
 	}
-	if (!kpi_day_in_range(fact->day))
+	if (!kpi_fact_day_in_range(fact->day))
 	{
 		fact->failed = true;
-		fact->error = KPI_NOTE_OWN "the time of the fact is outside the years 1 to 9999";
+		fact->out_of_range = true;
+		fact->error = KPI_DAY_ERROR;
 		return;
 	}
 
@@ -546,6 +555,8 @@ project_part(void *arg)
 	ProjectCall *call = arg;
 	KpiFact    *fact = call->fact;
 
+	/* The end of the subtransaction restores them, if no switch does. */
+	kpi_settings_pin(call->sp->settings);
 	if (call->what == PROJECT_CONDITIONS)
 		project_conditions(call->proj, call->sp);
 	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)

@@ -14,13 +14,15 @@
 #include "postgres.h"
 
 #include "def.h"
+#include "error_text.h"
 #include "executor/tuptable.h"
 
 /* One fact of one stream, valid until the projection's next use. */
 typedef struct KpiFact
 {
 	bool		is_event;		/* false: filtered out, or has no time */
-	bool		failed;			/* an expression of the whole fact failed */
+	bool		failed;			/* as a whole: an expression did, or */
+	bool		out_of_range;	/* its day is none that facts may have */
 	char	   *owner;			/* bounded key or NULL */
 	DateADT		day;
 	char	  **dims;			/* [ndims] bounded values, each may be NULL */
@@ -72,5 +74,8 @@ extern bool kpi_projection_is_busy(KpiProjection *proj);
 
 /* A whole fact that failed counts here: owner NULL, this day, no dims. */
 #define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
+
+/* What is wrong with a fact whose day is none that facts may have. */
+#define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
 
 #endif							/* KPI_PROJECT_H */

@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
+#include "expr_settings.h"
 #include "miscadmin.h"
 #include "security.h"
 #include "utils/acl.h"
@@ -81,6 +82,7 @@ kpi_user_switch(KpiUser *state, Oid role)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	kpi_settings_pin(KPI_SETTINGS_READ);
 }
 
 void

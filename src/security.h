@@ -26,8 +26,9 @@ extern Oid	kpi_definer_role(const char *source, const char *definer, Oid expecte
 
 /*
  * A switch of the current user in a security-restricted operation with
- * search_path pinned to "pg_catalog, pg_temp".  Used with the definer of a
- * source before its expressions are compiled or evaluated.
+ * search_path pinned to "pg_catalog, pg_temp" and SQL read as the standard
+ * says (expr_settings.h).  Used with the definer of a source before its
+ * expressions are compiled or evaluated.
  */
 typedef struct KpiUser
 {

@@ -103,7 +103,7 @@ CREATE AGGREGATE kpi.cell_agg(spec text, VARIADIC "any") (
     FINALFUNC = kpi_internal.cell_pack,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number; rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums)';
+COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums)';
 
 -- What a cell amounts to.
 
@@ -127,4 +127,4 @@ COMMENT ON FUNCTION kpi_internal.cell_errors(kpi.cell) IS 'Facts ignored because
 
 CREATE FUNCTION kpi_internal.cell_nonfinite(cell kpi.cell) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kpi_cell_nonfinite' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is not finite, over all measures';
+COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is NaN, infinite or has more than 1000 digits before the decimal point, over all measures';
