@@ -3,10 +3,10 @@
  * formula.c
  *	  Formulas over KPIs: parsing and evaluation.
  *
- * Called by def_kpi.c, which stores the text and what it depends on, and by
- * the engine and the views, which evaluate it on values of the same team or
- * member and period.  Formulas are data, not SQL: evaluating one runs nothing
- * but numeric arithmetic, with no rights at all.
+ * A formula is evaluated on values of the same team or member and period.  It is
+ * data, not SQL: evaluating one runs nothing but numeric arithmetic, with no
+ * rights at all, is bounded by the number of its nodes and can be cancelled at
+ * each of them.
  *
  * Grammar:
  *	sum      := product (('+' | '-') product)*
@@ -96,7 +96,14 @@ typedef struct Parser
 	TokenKind	kind;
 	char	   *value;			/* name or number */
 	List	   *names;
+	int			nnodes;
 } Parser;
+
+/* A refresh evaluates formulas of all roles: none may take it much time. */
+#define MAX_NODES 1000
+
+/* Bytes of a formula that is too long, in the error. */
+#define SHOWN_LENGTH 100
 
 #define FORMULA_HINT "A formula is made of KPI names (in double quotes where they have other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round."
 
@@ -225,10 +232,16 @@ expect(Parser *p, char sign, const char *problem)
 static FormulaNode *parse_sum(Parser *p);
 
 static FormulaNode *
-make_node(Op op, FormulaNode *left, FormulaNode *right)
+make_node(Parser *p, Op op, FormulaNode *left, FormulaNode *right)
 {
 	FormulaNode *node = palloc0(sizeof(FormulaNode));
 
+	if (++p->nnodes > MAX_NODES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("formula of more than %d numbers, KPIs and operations: %.*s...", MAX_NODES,
+						pg_mbcliplen(p->text, strlen(p->text), SHOWN_LENGTH), p->text),
+				 errhint("Make KPIs of parts of it: a formula can be over other formulas.")));
 	node->op = op;
 	if (left != NULL)
 		node->args = lappend(node->args, left);
@@ -240,7 +253,7 @@ make_node(Op op, FormulaNode *left, FormulaNode *right)
 static FormulaNode *
 make_kpi(Parser *p, char *name)
 {
-	FormulaNode *node = make_node(OP_KPI, NULL, NULL);
+	FormulaNode *node = make_node(p, OP_KPI, NULL, NULL);
 	ListCell   *lc;
 
 	foreach(lc, p->names)
@@ -270,7 +283,7 @@ parse_function(Parser *p, Parser *name)
 	if (f == lengthof(functions))
 		syntax_error(name, "unknown function");
 
-	node = make_node(functions[f].op, NULL, NULL);
+	node = make_node(p, functions[f].op, NULL, NULL);
 	advance(p);
 	node->args = list_make1(parse_sum(p));
 	while (at_sign(p, ','))
@@ -294,7 +307,7 @@ parse_primary(Parser *p)
 	switch (p->kind)
 	{
 		case TOKEN_NUMBER:
-			node = make_node(OP_NUMBER, NULL, NULL);
+			node = make_node(p, OP_NUMBER, NULL, NULL);
 			node->number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(p->value),
 															   ObjectIdGetDatum(InvalidOid),
 															   Int32GetDatum(-1)));
@@ -328,7 +341,7 @@ parse_unary(Parser *p)
 	if (!at_sign(p, '-'))
 		return parse_primary(p);
 	advance(p);
-	return make_node(OP_NEGATE, parse_unary(p), NULL);
+	return make_node(p, OP_NEGATE, parse_unary(p), NULL);
 }
 
 static FormulaNode *
@@ -341,7 +354,7 @@ parse_product(Parser *p)
 		Op			op = *p->start == '*' ? OP_MULTIPLY : OP_DIVIDE;
 
 		advance(p);
-		node = make_node(op, node, parse_unary(p));
+		node = make_node(p, op, node, parse_unary(p));
 	}
 	return node;
 }
@@ -356,7 +369,7 @@ parse_sum(Parser *p)
 		Op			op = *p->start == '+' ? OP_ADD : OP_SUBTRACT;
 
 		advance(p);
-		node = make_node(op, node, parse_product(p));
+		node = make_node(p, op, node, parse_product(p));
 	}
 	return node;
 }
@@ -521,6 +534,7 @@ eval_node(FormulaNode *node, Numeric *values)
 	Numeric		a;
 	Numeric		b;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	switch (node->op)
 	{

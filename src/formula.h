@@ -16,8 +16,8 @@
 typedef struct KpiFormula KpiFormula;
 
 /*
- * Parses a formula into the current memory context.  Error, with the
- * position, if it is malformed.
+ * Parses a formula into the current memory context.  Error if it is malformed,
+ * with the position, or too long.
  */
 extern KpiFormula *kpi_formula_parse(const char *text);
 
