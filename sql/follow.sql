@@ -93,6 +93,8 @@ ALTER TABLE fo.deals RENAME COLUMN amount TO was;
 ALTER TABLE fo.deals RENAME COLUMN other TO amount;
 COMMIT;
 CALL kpi.refresh('fo_deals');
+SELECT kpi.resume('fo_deals');
+CALL kpi.refresh('fo_deals');
 :exact
 
 -- A type that is stored alike: the day is another one in another zone.

@@ -26,9 +26,9 @@
 #include "notify.h"
 #include "project.h"
 #include "security.h"
+#include "source_look.h"
 #include "source_table.h"
 #include "spi.h"
-#include "storage.h"
 #include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -102,17 +102,6 @@ table_name(Oid relid)
 	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }
 
-/* A table may be distributed, or stored otherwise, after it became a source's. */
-static void
-check_storage(KpiState *state, Oid relid)
-{
-	char	   *problem = kpi_storage_problem(relid);
-
-	if (problem != NULL)
-		set_suspend(state, problem,
-					"Bring the rows back into the table, with undistribute_table() or ALTER TABLE ... SET ACCESS METHOD heap, then call kpi.resume().");
-}
-
 /* The leaves as they are against the leaves as last seen. */
 static void
 compare_leaves(KpiRun *run, KpiState *state)
@@ -138,7 +127,6 @@ compare_leaves(KpiRun *run, KpiState *state)
 
 	foreach(lc, run->leaves)
 	{
-		check_storage(state, lfirst_oid(lc));
 		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
 		{
 			if (rows == 0)
@@ -267,6 +255,7 @@ typedef struct ExpressionCheck
 {
 	KpiRun	   *run;
 	KpiPrints  *prints;
+	Bitmapset  *used_columns;
 } ExpressionCheck;
 
 static void
@@ -275,9 +264,12 @@ compile_expressions(void *arg)
 	ExpressionCheck *check = arg;
 	KpiRun	   *run = check->run;
 	KpiLockWait wait;
+	KpiProjection *projection;
 
 	kpi_lock_wait_begin(&wait, run->source->relation);
-	kpi_projection_free(kpi_projection_create(run->source, run->relid, run->mcxt, check->prints));
+	projection = kpi_projection_create(run->source, run->relid, run->mcxt, check->prints);
+	check->used_columns = kpi_projection_columns(projection);
+	kpi_projection_free(projection);
 	kpi_lock_wait_end(&wait);
 }
 
@@ -295,7 +287,38 @@ check_expressions(KpiRun *run, KpiState *state)
 		set_suspend_note(state, kpi_error_note(error),
 					"Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
+	{
 		state->prints = kpi_prints_jsonb(check.prints);
+		state->used_columns = check.used_columns;
+	}
+}
+
+/*
+ * A column that was renamed is still there, and the definition meant it: one
+ * that has come under its name since is another.  Where the old one was
+ * dropped, the new one takes its place.
+ */
+static void
+check_names(KpiRun *run, KpiState *state)
+{
+	int			attno = -1;
+
+	while ((attno = bms_next_member(state->used_columns, attno)) >= 0)
+	{
+		char	   *name = get_attname(run->relid, attno, true);
+
+		if (name == NULL ||
+			kpi_spi_exec("SELECT a.attname FROM kpi_internal.source_state s"
+						 " JOIN pg_catalog.pg_attribute a ON a.attrelid = $2 AND NOT a.attisdropped"
+						 " AND a.attnum::text = pg_catalog.split_part(s.columns ->> $3, ' ', 1)"
+						 " WHERE s.source_id = $1 AND a.attnum <> $4",
+						 4, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+						 KPI_TEXT(name), KPI_INT4(attno)) == 0)
+			continue;
+		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
+									name, run->source->relation, kpi_spi_text(0, 1)),
+					"Call kpi.resume() if the new column is meant; else rename them, or change the source with kpi.alter_source() and kpi.alter_kpi() first.");
+	}
 }
 
 /*
@@ -325,6 +348,7 @@ kpi_state_examine(KpiRun *run)
 	Jsonb	   *columns = NULL;
 	char	   *marker;
 	bool		recompute;
+	KpiProblem	problem;
 	KpiSpi		spi;
 
 	run->relid = kpi_source_relid(run->source);
@@ -362,24 +386,20 @@ kpi_state_examine(KpiRun *run)
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
 	run->org_stamp = kpi_spi_int8(0, 1);
 
-	if (!OidIsValid(run->relid))
-		set_suspend(state, psprintf("table %s does not exist", run->source->relation),
-					"Create the table again, then call kpi.resume().");
-
-	if (OidIsValid(run->relid) && OidIsValid(known_relid) && run->relid != known_relid)
-		set_suspend(state, psprintf("table %s was dropped and created again", run->source->relation),
-					"Call kpi.resume() to attach the new table and rebuild the source.");
+	if (kpi_table_look(run->source->relation, run->relid, known_relid, &problem))
+		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
 		run->leaves = kpi_leaf_relids(run->relid);
 		check_rights(run, state);
-		check_storage(state, run->relid);
 		compare_leaves(run, state);
 		compare_columns(run, state, columns, caller);
 		if (state->recompute)
 			check_virtual_columns(run, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(run, state);
+		if (state->suspend_reason == NULL)
+			check_names(run, state);
 		if (state->suspend_reason == NULL)
 			compare_prints(state, prints);
 	}
@@ -433,7 +453,7 @@ kpi_state_reset(int32 source_id, Oid definer)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, prints = NULL, doubt = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3, prints = NULL, doubt = NULL, columns = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
 				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),

@@ -21,6 +21,7 @@ typedef struct KpiState
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	char	   *calendar_shape;
+	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
 	Datum		prints;			/* jsonb: what expressions reach */
 	FullTransactionId doubt;	/* transactions before it may have captured

@@ -84,6 +84,7 @@ typedef struct KpiSource
 extern KpiSource *kpi_source_load(int32 source_id, bool use_active);
 
 extern int32 kpi_source_id(const char *name);	/* error if unknown */
+extern Oid	kpi_relid_by_name(const char *relation);	/* as kpi.source has it */
 extern Oid	kpi_source_relid(const KpiSource *source);	/* by name; InvalidOid
 														 * if it is gone */
 

@@ -202,6 +202,16 @@ kpi_source_id(const char *name)
 }
 
 Oid
+kpi_relid_by_name(const char *relation)
+{
+	KpiSource	source = {0};
+
+	DeconstructQualifiedName(kpi_qualified_names(relation),
+							 &source.schema_name, &source.relation_name);
+	return kpi_source_relid(&source);
+}
+
+Oid
 kpi_source_relid(const KpiSource *source)
 {
 	Oid			namespace = get_namespace_oid(source->schema_name, true);

@@ -76,16 +76,6 @@ require_table(const KpiSourceRow *source)
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 }
 
-static Oid
-relid_by_name(const char *relation)
-{
-	KpiSource	source = {0};
-
-	DeconstructQualifiedName(kpi_qualified_names(relation),
-							 &source.schema_name, &source.relation_name);
-	return kpi_source_relid(&source);
-}
-
 /*
  * Under a snapshot of its own: after waiting for a lock, a transaction's may
  * be too old to see what was committed meanwhile.
@@ -120,7 +110,7 @@ read_row(const char *name)
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 
-	row->relid = relid_by_name(row->relation);
+	row->relid = kpi_relid_by_name(row->relation);
 	return row;
 }
 
@@ -572,7 +562,7 @@ kpi_source_redefined(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	if (kpi_spi_exec("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id)) > 0)
-		relid = relid_by_name(kpi_spi_text(0, 1));
+		relid = kpi_relid_by_name(kpi_spi_text(0, 1));
 	if (OidIsValid(relid))
 		kpi_source_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET epoch = epoch + 1 WHERE source_id = $1",

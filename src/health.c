@@ -51,14 +51,14 @@ PG_FUNCTION_INFO_V1(kpi_health);
 	"         JOIN kpi.source d ON d.id = z.source_id" \
 	"         LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s" \
 	" CROSS JOIN LATERAL (VALUES" \
-	" (s.status = 'suspended', 'error', 'suspended', s.reason, s.hint)," \
+	" (s.reason IS NOT NULL, 'error', 'suspended', s.reason, s.hint)," \
 	" (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing'," \
 	"  pg_catalog.format('%s (SQLSTATE %s), %s times since %s'," \
 	"                    pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), '')," \
 	"                    s.last_sqlstate, s.failures, s.failing_since)," \
 	"  pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source))," \
-	" (s.capture_problem IS NOT NULL AND s.status IN ('active', 'paused'), 'error', 'capture', s.capture_problem," \
-	"  pg_catalog.format('Run SELECT kpi.resume(%L): it creates the trigger again and rebuilds the source.', s.source))," \
+	" (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status <> 'building', 'error', 'capture'," \
+	"  s.capture_problem, s.hint)," \
 	" (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0" \
 	"  AND (s.oldest_pending_seconds > s.patience" \
 	"       OR NOT $1 AND s.as_of < pg_catalog.statement_timestamp() - s.patience * interval '1 second'), 'error', 'behind', s.backlog," \

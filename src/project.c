@@ -386,6 +386,16 @@ kpi_projection_layout(KpiProjection *proj, int s)
 	return proj->streams[s].layout;
 }
 
+Bitmapset *
+kpi_projection_columns(KpiProjection *proj)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < proj->nattrs; i++)
+		columns = bms_add_member(columns, proj->attrs[i].attno);
+	return columns;
+}
+
 bool
 kpi_projection_has_user_code(KpiProjection *proj)
 {

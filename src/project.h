@@ -50,6 +50,9 @@ extern void kpi_projection_free(KpiProjection *proj);
 extern bool kpi_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
 									 TupleTableSlot *new_slot);
 
+/* The numbers of the columns that expressions use, in the current memory context. */
+extern Bitmapset *kpi_projection_columns(KpiProjection *proj);
+
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
 

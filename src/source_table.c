@@ -81,13 +81,6 @@ check_persistence(Oid relid, char persistence)
 {
 	if (persistence == RELPERSISTENCE_TEMP)
 		refuse_kind(relid, "temporary table");
-	if (persistence == RELPERSISTENCE_UNLOGGED)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("unlogged table \"%s\" cannot be the relation of a source",
-						get_rel_name(relid)),
-				 errdetail("It would be empty after a crash, and its rollups would not."),
-				 errhint("Run ALTER TABLE %s SET LOGGED.", kpi_source_table_name(relid))));
 }
 
 static void
@@ -107,38 +100,63 @@ check_schema(Oid relid, Oid namespace)
 }
 
 static void
-check_inheritance(Oid relid, Form_pg_class form)
+find_problem(Oid relid, bool is_target, Form_pg_class form, KpiTableProblem *problem)
 {
-	if (form->relispartition)
+	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
+	{
+		problem->message = psprintf("unlogged table \"%s\" cannot be the relation of a source", NameStr(form->relname));
+		problem->detail = "It would be empty after a crash, and its rollups would not.";
+		problem->hint = psprintf("Run ALTER TABLE %s SET LOGGED.", kpi_source_table_name(relid));
+		problem->mend = problem->hint;
+	}
+	else if (is_target && form->relispartition)
 	{
 		Oid			root = llast_oid(get_partition_ancestors(relid));
 
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("partition \"%s\" cannot be the relation of a source", get_rel_name(relid)),
-				 errhint("Use the partitioned table %s; a filter can leave out what does not belong.",
-						 kpi_source_table_name(root))));
+		problem->message = psprintf("partition \"%s\" cannot be the relation of a source", NameStr(form->relname));
+		problem->hint = psprintf("Use the partitioned table %s; a filter can leave out what does not belong.",
+								 kpi_source_table_name(root));
+		problem->mend = "Detach it from the partitioned table.";
 	}
-	if (form->relkind == RELKIND_RELATION &&
-		(has_superclass(relid) || find_inheritance_children(relid, NoLock) != NIL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" with inheritance cannot be the relation of a source",
-						get_rel_name(relid)),
-				 errhint("Use a partitioned table, or a table without parents and children.")));
+	else if (is_target && form->relkind == RELKIND_RELATION &&
+			 (has_superclass(relid) || find_inheritance_children(relid, NoLock) != NIL))
+	{
+		problem->message = psprintf("table \"%s\" with inheritance cannot be the relation of a source", NameStr(form->relname));
+		problem->hint = "Use a partitioned table, or a table without parents and children.";
+		problem->mend = "Run ALTER TABLE ... NO INHERIT for its parents and children.";
+	}
+	else if ((problem->message = kpi_storage_problem(relid)) != NULL)
+	{
+		problem->detail = "A source follows a table through its row triggers and reads it row by row.";
+		problem->hint = "Use a table that has its rows itself: undistribute_table() and ALTER TABLE ... SET ACCESS METHOD heap make it one, or copy the rows into one.";
+		problem->mend = "Bring the rows back into the table, with undistribute_table() or ALTER TABLE ... SET ACCESS METHOD heap.";
+	}
+}
+
+bool
+kpi_source_table_problem(Oid relid, bool is_target, KpiTableProblem *problem)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+
+	memset(problem, 0, sizeof(KpiTableProblem));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	find_problem(relid, is_target, (Form_pg_class) GETSTRUCT(tuple), problem);
+	ReleaseSysCache(tuple);
+	return problem->message != NULL;
 }
 
 static void
-check_storage(Oid relid)
+check_problem(Oid relid, bool is_target)
 {
-	char	   *problem = kpi_storage_problem(relid);
+	KpiTableProblem problem;
 
-	if (problem != NULL)
+	if (kpi_source_table_problem(relid, is_target, &problem))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s", problem),
-				 errdetail(KPI_STORAGE_DETAIL),
-				 errhint("Use a table that has its rows itself: undistribute_table() and ALTER TABLE ... SET ACCESS METHOD heap make it one, or copy the rows into one.")));
+				 errmsg("%s", problem.message),
+				 problem.detail ? errdetail("%s", problem.detail) : 0,
+				 errhint("%s", problem.hint)));
 }
 
 static void
@@ -154,9 +172,7 @@ check_one(Oid relid, bool is_target)
 	check_relkind(relid, form->relkind);
 	check_persistence(relid, form->relpersistence);
 	check_schema(relid, form->relnamespace);
-	if (is_target)
-		check_inheritance(relid, form);
-	check_storage(relid);
+	check_problem(relid, is_target);
 	ReleaseSysCache(tuple);
 }
 

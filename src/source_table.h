@@ -33,6 +33,21 @@ extern void kpi_lock_wait_end(KpiLockWait *wait);
  */
 extern Oid	kpi_source_table_open(const char *name);
 
+/* Why a table cannot be the relation of a source, or a partition of it. */
+typedef struct KpiTableProblem
+{
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* before there is a source */
+	const char *mend;			/* when there is one */
+} KpiTableProblem;
+
+/*
+ * What kpi.create_source() refuses and may come later, too; false if there is
+ * nothing of it.  Waits for no lock.
+ */
+extern bool kpi_source_table_problem(Oid relid, bool is_target, KpiTableProblem *problem);
+
 /* "schema.table", quoted. */
 extern char *kpi_source_table_name(Oid relid);
 

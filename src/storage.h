@@ -16,6 +16,4 @@
  */
 extern char *kpi_storage_problem(Oid relid);
 
-#define KPI_STORAGE_DETAIL "A source follows a table through its row triggers and reads it row by row."
-
 #endif							/* KPI_STORAGE_H */

@@ -45,13 +45,19 @@ CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive bool
                                                 unit text) RETURNS text
     IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_reason';
 
+-- Whether the catalogs say nothing against a source going on (source_look.c).
+CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_works';
+
 -- How far the numbers of a KPI are. A formula is as complete and as old as the
 -- worst of what is below it.
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND b.epoch IS NOT DISTINCT FROM x.epoch AS is_complete
+           st.status = 'active' AND b.epoch IS NOT DISTINCT FROM x.epoch
+           AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_complete
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
+      JOIN kpi.source s ON s.id = x.source_id
       JOIN kpi_internal.source_state st ON st.source_id = x.source_id
       LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id;
 
@@ -330,8 +336,9 @@ CREATE VIEW kpi.unassigned AS
 -- An error's text may hold facts: it is shown to who may see those.
 CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid oid, note text) RETURNS text
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_error_shown';
-CREATE FUNCTION kpi_internal.capture_state(source_id integer, OUT tables integer, OUT problem text)
-    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_state';
+CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid,
+                                           OUT tables integer, OUT problem text, OUT hint text)
+    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_state';
 CREATE FUNCTION kpi_internal.commit_time(transaction xid) RETURNS timestamptz
     STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_commit_time';
 
@@ -339,8 +346,12 @@ CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
            CASE WHEN t.status = 'suspended' THEN t.status
                 WHEN s.is_paused THEN 'paused'
+                WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'
                 ELSE coalesce(t.status, 'building') END AS status,
-           kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.reason) AS reason, t.hint,
+           kpi_internal.error_shown(current_user, s.definer, t.definer_oid,
+                                    coalesce(t.reason, CASE WHEN t.status = 'active' AND NOT s.is_paused
+                                                            THEN '00000 ' || a.capture_problem END)) AS reason,
+           coalesce(t.hint, a.capture_hint) AS hint,
            s.refresh_mode, s.refresh_seconds, s.is_paused,
            a.capture_tables, a.capture_problem,
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
@@ -364,8 +375,8 @@ CREATE VIEW kpi.source_status AS
              FROM kpi_internal.delta d
             GROUP BY d.source_id) q ON q.source_id = s.id
      CROSS JOIN LATERAL (
-           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem
-             FROM (SELECT kpi_internal.capture_state(s.id) AS f OFFSET 0) z OFFSET 0) a
+           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
+             FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid) AS f OFFSET 0) z OFFSET 0) a
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs
@@ -400,7 +411,7 @@ DECLARE
         "period_start": "First day of the period",
         "period_end": "Last day of the period",
         "is_current": "Whether today lies in the period",
-        "is_complete": "False while the numbers are not all there: the KPI is not built yet or its source is suspended (kpi.source_status)",
+        "is_complete": "False while the numbers are not all there: the KPI is not built yet, or its source is suspended or about to be (kpi.source_status)",
         "as_of": "The numbers hold all changes committed up to this moment; of a formula the earliest of its sources",
         "refreshed_at": "When the source was last refreshed; of a formula the earliest of its sources",
         "team_path": "Names of the teams from the company down to this one, as the tree stands today",
@@ -471,7 +482,7 @@ DECLARE
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
         "relation": "The table its facts are in",
-        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, reason says why and hint what to do",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
         "reason": "Why it is suspended. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
         "hint": "What to do about it",
         "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
