@@ -30,6 +30,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
+#include "definer.h"
 #include "engine.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -74,6 +75,7 @@ typedef struct Entry
 	bool		is_new_leaf;	/* no refresh has seen it yet */
 	char	   *problem;		/* ENTRY_BROKEN */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
+	bool		is_refused;		/* the problem: a refresh has to decide */
 } Entry;
 
 static HTAB *entries = NULL;
@@ -150,6 +152,7 @@ init_cache(void)
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, names_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, names_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, names_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, code_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, code_callback, (Datum) 0);
 }
@@ -169,6 +172,7 @@ retire_entry(Entry *entry)
 	entry->is_new_leaf = false;
 	entry->problem = NULL;
 	entry->stack_is_short = false;
+	entry->is_refused = false;
 }
 
 void
@@ -199,6 +203,20 @@ check_definer(const KpiSource *source, Oid relid)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("row security hides rows of table \"%s\" from role \"%s\", the definer of source \"%s\"",
 						source->relation, source->definer, source->name)));
+}
+
+/*
+ * Whether nothing may run as the definer until a refresh has looked: that gives
+ * the source another definer, or suspends it.
+ */
+static bool
+is_refused(const KpiSource *source, Oid relid)
+{
+	Oid			definer = kpi_source_definer(source);
+	Oid			owner = kpi_table_owner(relid);
+
+	return (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer) ||
+		OidIsValid(kpi_definer_untrusted(relid, definer));
 }
 
 static bool
@@ -240,6 +258,12 @@ load_definition(Entry *entry)
 		return;
 	}
 
+	if (is_refused(entry->source, relid))
+	{
+		entry->state = ENTRY_BROKEN;
+		entry->is_refused = true;
+		return;
+	}
 	check_definer(entry->source, relid);
 	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context, NULL);
 	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
@@ -402,7 +426,7 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	if (entry->stale || entry->stack_is_short ||
 		(entry->proj != NULL && kpi_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
-	if (entry->stack_is_short)
+	if (entry->stack_is_short || entry->is_refused)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);

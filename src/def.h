@@ -65,6 +65,7 @@ typedef struct KpiSource
 	Oid			definer_oid;		/* the role that had the name when the source
 								 * was first looked at; or InvalidOid */
 	bool		definer_login;	/* which could log in then */
+	Oid			table_owner;	/* the table's owner then, or InvalidOid */
 	int			ndims;
 	char	  **dim_names;
 	char	  **dim_exprs;		/* already cast to text */

@@ -31,7 +31,7 @@ load_source(KpiSource *source, MemoryContext context)
 	bool		isnull;
 
 	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
-					 "t.definer_oid, t.definer_login "
+					 "t.definer_oid, t.definer_login, t.table_owner "
 					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
@@ -47,6 +47,7 @@ load_source(KpiSource *source, MemoryContext context)
 	source->definer = kpi_spi_text_in(context, 0, 7);
 	source->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
 	source->definer_login = kpi_spi_bool(0, 9);
+	source->table_owner = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
 	return true;
 }
 

@@ -19,10 +19,12 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "definer.h"
 #include "expr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -125,16 +127,19 @@ row_walker(Node *node, ParseState *pstate)
 }
 
 static void
-refuse_superuser(const char *kind, const char *name, Oid owner)
+check_trust(const char *kind, const char *name, Oid owner)
 {
+	if (kpi_role_trusts(GetUserId(), owner))
+		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("%s %s would run with the rights of a superuser", kind, name),
-			 errdetail("The source's definer is superuser \"%s\", the %s belongs to role \"%s\".",
-					   GetUserNameFromId(GetUserId(), false), kind,
+			 errmsg("%s %s would run with the rights of role \"%s\"", kind, name,
+					GetUserNameFromId(GetUserId(), false)),
+			 errdetail("The source's definer \"%s\" is %s, and the %s belongs to role \"%s\".",
+					   GetUserNameFromId(GetUserId(), false), kpi_role_privilege(GetUserId()), kind,
 					   GetUserNameFromId(owner, false)),
-			 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
-					 GetUserNameFromId(owner, false))));
+			 errhint("Give the source a definer without such rights: definer => %s.",
+					 quote_literal_cstr(GetUserNameFromId(owner, false)))));
 }
 
 /*
@@ -167,8 +172,7 @@ function_checker(Oid funcid, void *context)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("function %s() is temporary", get_func_name(funcid)),
 				 errhint("Create the function in a schema that stays.")));
-	if (superuser() && !superuser_arg(owner))
-		refuse_superuser("function", format_procedure_qualified(funcid), owner);
+	check_trust("function", format_procedure_qualified(funcid), owner);
 	return false;
 }
 
@@ -182,20 +186,34 @@ check_type_owner(Oid type)
 	HeapTuple	tuple;
 	Oid			owner;
 
-	if (type < FirstNormalObjectId || !superuser() || type_is_enum(type))
+	if (type < FirstNormalObjectId || type_is_enum(type))
 		return;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", type);
 	owner = ((Form_pg_type) GETSTRUCT(tuple))->typowner;
 	ReleaseSysCache(tuple);
-	if (!superuser_arg(owner))
-		refuse_superuser("type", format_type_be_qualified(type), owner);
+	check_trust("type", format_type_be_qualified(type), owner);
 }
 
-/* Literals are read, and so their types' code is run, while parsing. */
+/* Any of the overloaded: which one is meant turns out while literals are read. */
+static void
+check_argument_types(FuncCandidateList candidates)
+{
+	for (; candidates != NULL; candidates = candidates->next)
+	{
+		for (int i = 0; i < candidates->nargs; i++)
+			check_type_owner(candidates->args[i]);
+	}
+}
+
+/*
+ * Literals are read, and so their types' code is run, while parsing.  A literal
+ * becomes what it is cast to, or what the column, function or operator beside
+ * it takes.
+ */
 static bool
-type_name_walker(Node *node, ParseState *pstate)
+literal_type_walker(Node *node, ParseState *pstate)
 {
 	if (node == NULL)
 		return false;
@@ -207,7 +225,19 @@ type_name_walker(Node *node, ParseState *pstate)
 		if (OidIsValid(type))
 			check_type_owner(type);
 	}
-	return raw_expression_tree_walker(node, type_name_walker, pstate);
+	else if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
+	{
+		Node	   *column = colNameToVar(pstate, strVal(llast(((ColumnRef *) node)->fields)), false, -1);
+
+		if (column != NULL)
+			check_type_owner(exprType(column));
+	}
+	else if (IsA(node, FuncCall) && list_length(((FuncCall *) node)->funcname) > 1)
+		check_argument_types(FuncnameGetCandidates(((FuncCall *) node)->funcname, -1, NIL,
+												   false, false, false, true));
+	else if (IsA(node, A_Expr) && list_length(((A_Expr *) node)->name) > 1)
+		check_argument_types(OpernameGetCandidates(((A_Expr *) node)->name, '\0', true));
+	return raw_expression_tree_walker(node, literal_type_walker, pstate);
 }
 
 static bool
@@ -379,7 +409,8 @@ check_immutable(ParseState *pstate, Node *node)
 void
 kpi_expr_check_names(ParseState *pstate, Node *raw)
 {
-	(void) type_name_walker(raw, pstate);
+	if (kpi_role_privilege(GetUserId()) != NULL)
+		(void) literal_type_walker(raw, pstate);
 }
 
 void
