@@ -3,7 +3,7 @@
 -- definer last defined or resumed, is not run but suspends the source.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
-CREATE ROLE regress_code_definer IN ROLE pg_execute_server_program;
+CREATE ROLE regress_code_definer;
 CREATE ROLE regress_code_owner;
 CREATE ROLE regress_code_third;
 SELECT kpi.grant_editor('regress_code_definer'), kpi.grant_editor('regress_code_third');

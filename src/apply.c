@@ -79,6 +79,7 @@ lock_relations(KpiRun *run)
 		LockRelationOid(lfirst_oid(lc), AccessShareLock);
 	kpi_lock_wait_end(&wait);
 	run->locked = run->leaves;
+	run->locked_relid = run->relid;
 }
 
 /*
@@ -216,8 +217,6 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 static KpiRunResult
 begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 {
-	bool		locked = false;
-
 	for (;;)
 	{
 		KpiRunResult result;
@@ -232,17 +231,17 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiState **state)
 		}
 		if (result == KPI_RUN_DONE &&
 			(!facts_are_needed(run, *state, mode) ||
-			 (locked && list_difference_oid(run->leaves, run->locked) == NIL)))
+			 (run->relid == run->locked_relid &&
+			  list_difference_oid(run->leaves, run->locked) == NIL)))
 			return KPI_RUN_DONE;
 		drop_snapshot(run);
 		if (result != KPI_RUN_DONE)
 			return result;
 
 		if ((*state)->unattached)
-			kpi_state_attach(source_id, run->source->relation);
+			kpi_capture_attach(source_id, run->relid, kpi_source_definer(run->source));
 		lock_relations(run);
 		kpi_state_look(run);
-		locked = true;
 	}
 }
 

@@ -146,7 +146,8 @@ typedef struct KpiRun
 	TimestampTz as_of;
 	Oid			relid;
 	List	   *leaves;
-	List	   *locked;			/* leaves with ACCESS SHARE, before S */
+	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
+	List	   *locked;			/* and its leaves */
 	List	   *looks;			/* kpi_capture_trigger_state() of each, before S */
 	int64		org_stamp;		/* as of S */
 	int64		applied_org_stamp;

@@ -20,6 +20,7 @@
 #include "apply_state.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "definer.h"
 #include "engine.h"
 #include "error_text.h"
 #include "miscadmin.h"
@@ -60,6 +61,76 @@ set_suspend(KpiState *state, const char *reason, const char *hint)
 	set_suspend_note(state, psprintf(KPI_NOTE_OWN "%s", reason), hint);
 }
 
+/*
+ * A table that was given to another role has its code run, and its columns
+ * retyped, by that role: somebody has to say who the definer is from now on.
+ */
+static void
+suspend_given_away(KpiRun *run, KpiState *state, Oid owner, Oid definer)
+{
+	char	   *name = quote_literal_cstr(run->source->name);
+
+	set_suspend(state, psprintf("table %s belongs to role \"%s\" now", run->source->relation,
+								GetUserNameFromId(owner, false)),
+				psprintf("If role \"%s\" may go on as the definer of the source, call kpi.resume(%s); else first kpi.alter_source(%s, definer => %s).",
+						 run->source->definer, name, name,
+						 quote_literal_cstr(GetUserNameFromId(owner, false))));
+}
+
+/*
+ * A definer that must not read what belongs to others gives way to the table's
+ * owner: sources from before there was this rule have one, or one that has
+ * got more rights since.
+ */
+static Oid
+replace_untrusting(KpiRun *run, KpiState *state, Oid definer)
+{
+	Oid			untrusted = kpi_definer_untrusted(run->relid, definer);
+	Oid			owner;
+
+	if (!OidIsValid(untrusted))
+		return definer;
+	owner = kpi_definer_give_to_owner(run->source->id, run->source->name, run->relid, definer);
+	if (!OidIsValid(owner))
+	{
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, is %s and must not read table %s of role \"%s\"",
+									run->source->definer, kpi_role_privilege(definer), kpi_source_table_name(untrusted),
+									GetUserNameFromId(kpi_table_owner(untrusted), false)),
+					psprintf("%s Then call kpi.resume().", kpi_definer_untrusted_hint(run->relid, untrusted)));
+		return definer;
+	}
+	run->source->definer = GetUserNameFromId(owner, false);
+	run->source->definer_oid = owner;
+	run->source->definer_login = kpi_role_can_login(owner);
+	return owner;
+}
+
+static void
+check_table_rights(KpiRun *run, KpiState *state, Oid definer)
+{
+	Oid			owner = kpi_table_owner(run->relid);
+	char	   *grants;
+
+	/* Dropped since: the next look sees it. */
+	if (!OidIsValid(owner))
+		return;
+	if (OidIsValid(run->source->table_owner) && owner != run->source->table_owner && owner != definer)
+	{
+		suspend_given_away(run, state, owner, definer);
+		return;
+	}
+	definer = replace_untrusting(run, state, definer);
+	grants = kpi_definer_missing_grants(run->relid, definer);
+	if (grants != NULL)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
+									run->source->definer, run->source->relation),
+					psprintf("Run: %s SELECT kpi.resume(%s);", grants, quote_literal_cstr(run->source->name)));
+	else if (check_enable_rls(run->relid, definer, true) == RLS_ENABLED)
+		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the definer of the source",
+									run->source->relation, run->source->definer),
+					"Exempt the role from row security, then call kpi.resume().");
+}
+
 /* The definer must still have the rights that creating the source needed. */
 static void
 check_rights(KpiRun *run, KpiState *state)
@@ -82,14 +153,8 @@ check_rights(KpiRun *run, KpiState *state)
 	else if (run->source->definer_login && !kpi_role_can_login(definer))
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
 					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
-	else if (!kpi_source_table_has_rights(run->relid, definer))
-		set_suspend(state, psprintf("role \"%s\", the definer of the source, no longer has SELECT and TRIGGER on table %s",
-									run->source->definer, run->source->relation),
-					"Grant it SELECT and TRIGGER on the table, then call kpi.resume().");
-	else if (check_enable_rls(run->relid, definer, true) == RLS_ENABLED)
-		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the definer of the source",
-									run->source->relation, run->source->definer),
-					"Exempt the role from row security, then call kpi.resume().");
+	else
+		check_table_rights(run, state, definer);
 }
 
 static char *
@@ -239,16 +304,6 @@ kpi_source_is_suspended(int32 source_id)
 	kpi_spi_end(&spi);
 	PopActiveSnapshot();
 	return suspended;
-}
-
-void
-kpi_state_attach(int32 source_id, const char *relation)
-{
-	KpiUser		user;
-
-	kpi_user_switch(&user, kpi_extension_owner());
-	kpi_capture_attach(source_id, relation);
-	kpi_user_restore(&user);
 }
 
 typedef struct ExpressionCheck
@@ -447,17 +502,18 @@ kpi_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hi
 }
 
 void
-kpi_state_reset(int32 source_id, Oid definer)
+kpi_state_reset(int32 source_id, Oid definer, Oid table_owner)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, prints = NULL, doubt = NULL, columns = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, prints = NULL, doubt = NULL,"
+				 " columns = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
-				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
-				 KPI_BOOL(kpi_role_can_login(definer)));
+				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_queue_forget(source_id, true);
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
@@ -539,11 +595,12 @@ kpi_state_save(KpiRun *run, const KpiState *state, double duration_ms)
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
-				 " prints, doubt)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16)"
+				 " prints, doubt, table_owner)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
-				 " definer_login = EXCLUDED.definer_login,"
+				 " definer_login = EXCLUDED.definer_login, table_owner = EXCLUDED.table_owner,"
 				 " prints = EXCLUDED.prints, doubt = EXCLUDED.doubt, org_stamp = EXCLUDED.org_stamp,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"

@@ -44,14 +44,8 @@ extern void kpi_state_look(KpiRun *run);
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
 
-/*
- * Attaches the capture of a source whose definer's rights were checked, also
- * to partitions that others made: so as the extension's owner.
- */
-extern void kpi_state_attach(int32 source_id, const char *relation);
-
 /* Forgets what was built and seen of a source: the next refresh starts anew. */
-extern void kpi_state_reset(int32 source_id, Oid definer);
+extern void kpi_state_reset(int32 source_id, Oid definer, Oid table_owner);
 
 /* What values depend on besides the cells, as text: how periods are cut. */
 extern char *kpi_calendar_shape(void);

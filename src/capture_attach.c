@@ -12,9 +12,10 @@
  *
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start
- * even where the definer has the TRIGGER privilege only.  The rights that CREATE
- * TRIGGER asks for are checked all the same, for the current user; whoever
- * switched to the extension's owner has checked the definer's rights before.
+ * even where the definer has the TRIGGER privilege only.  They are
+ * made as the extension's owner, as partitions may belong to others than the
+ * table; but the keys of partitions are code of the table's owner, so those are
+ * read as the definer first.
  * Each depends on the extension, so that DROP EXTENSION drops it without
  * CASCADE.  A trigger counts as ours only if it has our name and does exactly
  * what ours do: the table's owner may have made another.
@@ -36,23 +37,24 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
-#include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "security.h"
 #include "source_table.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 #include "virtual_column.h"
 
 /* The two kinds of triggers. */
@@ -200,11 +202,51 @@ ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerFor
 		create_trigger(relid, source_id, form);
 }
 
-static Oid
-relation_by_name(const char *relation, LOCKMODE lockmode, bool missing_ok)
+/*
+ * Opens the partitioned tables among these as the definer and reads their
+ * keys, which a relation keeps while it is open.
+ */
+static List *
+open_partitioned(List *relids, Oid definer)
 {
-	return RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(relation))),
-							lockmode, missing_ok);
+	List	   *rels = NIL;
+	KpiUser		user;
+	ListCell   *lc;
+
+	kpi_user_switch(&user, definer);
+	foreach(lc, relids)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		{
+			(void) RelationGetPartitionKey(rel);
+			rels = lappend(rels, rel);
+		}
+		else
+			table_close(rel, NoLock);
+	}
+	kpi_user_restore(&user);
+	return rels;
+}
+
+static void
+attach_triggers(int32 source_id, Oid relid, List *relids)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
+	KpiUser		user;
+	ListCell   *lc;
+
+	kpi_user_switch(&user, kpi_extension_owner());
+	ensure_trigger(pg_trigger, relid, source_id, &row_form, true);
+	foreach(lc, relids)
+	{
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &row_form, false);
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &truncate_form, true);
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
+	kpi_user_restore(&user);
+	table_close(pg_trigger, RowExclusiveLock);
 }
 
 /*
@@ -212,30 +254,27 @@ relation_by_name(const char *relation, LOCKMODE lockmode, bool missing_ok)
  * all there, so that writers read the definitions again.
  */
 void
-kpi_capture_attach(int32 source_id, const char *relation)
+kpi_capture_attach(int32 source_id, Oid relid, Oid definer)
 {
 	KpiLockWait wait;
-	Oid			root;
 	List	   *relids;
-	Relation	pg_trigger;
+	List	   *partitioned;
 	ListCell   *lc;
 
-	kpi_lock_wait_begin(&wait, relation);
-	root = relation_by_name(relation, ShareRowExclusiveLock, false);
-	relids = find_all_inheritors(root, ShareRowExclusiveLock, NULL);
+	kpi_lock_wait_begin(&wait, kpi_source_table_name(relid));
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 	kpi_lock_wait_end(&wait);
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table of source %d was dropped before it was locked", source_id),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 
-	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
-	ensure_trigger(pg_trigger, root, source_id, &row_form, true);
-	foreach(lc, relids)
-	{
-		Oid			relid = lfirst_oid(lc);
-
-		ensure_trigger(pg_trigger, relid, source_id, &row_form, false);
-		ensure_trigger(pg_trigger, relid, source_id, &truncate_form, true);
-		CacheInvalidateRelcacheByRelid(relid);
-	}
-	table_close(pg_trigger, RowExclusiveLock);
+	partitioned = open_partitioned(relids, definer);
+	attach_triggers(source_id, relid, relids);
+	foreach(lc, partitioned)
+		table_close(lfirst(lc), NoLock);
 }
 
 /*

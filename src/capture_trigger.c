@@ -30,6 +30,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
+#include "definer.h"
 #include "engine.h"
 #include "error_text.h"
 #include "fmgr.h"
@@ -78,6 +79,7 @@ typedef struct Entry
 	char	   *problem;		/* ENTRY_BROKEN: a note */
 	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
+	bool		is_refused;		/* the problem: a refresh has to decide */
 } Entry;
 
 static HTAB *entries = NULL;
@@ -154,6 +156,7 @@ init_cache(void)
 	kpi_on_relcache_change(table_changed);
 	kpi_on_syscache_change(NAMESPACEOID, names_changed);
 	kpi_on_syscache_change(AUTHOID, names_changed);
+	kpi_on_syscache_change(AUTHMEMMEMROLE, names_changed);
 	kpi_on_syscache_change(PROCOID, code_changed);
 	kpi_on_syscache_change(TYPEOID, code_changed);
 }
@@ -174,6 +177,7 @@ retire_entry(Entry *entry)
 	entry->problem = NULL;
 	entry->is_reported = false;
 	entry->stack_is_short = false;
+	entry->is_refused = false;
 }
 
 void
@@ -224,6 +228,20 @@ check_definer(const KpiSource *source, Oid relid)
 						source->relation, source->definer, source->name)));
 }
 
+/*
+ * Whether nothing may run as the definer until a refresh has looked: that gives
+ * the source another definer, or suspends it.
+ */
+static bool
+is_refused(const KpiSource *source, Oid relid)
+{
+	Oid			definer = kpi_source_definer(source);
+	Oid			owner = kpi_table_owner(relid);
+
+	return (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer) ||
+		OidIsValid(kpi_definer_untrusted(relid, definer));
+}
+
 static bool
 is_table_of(const Entry *entry, Oid relid)
 {
@@ -266,6 +284,12 @@ load_definition(void *arg)
 		return;
 	}
 
+	if (is_refused(entry->source, relid))
+	{
+		entry->state = ENTRY_BROKEN;
+		entry->is_refused = true;
+		return;
+	}
 	check_definer(entry->source, relid);
 	entry->proj = kpi_projection_create(entry->source, entry->key.relid, entry->context, NULL);
 	entry->has_user_code = kpi_projection_has_user_code(entry->proj);
@@ -412,7 +436,7 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	if (entry->stale || entry->stack_is_short ||
 		(entry->proj != NULL && kpi_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
-	if (entry->stack_is_short)
+	if (entry->stack_is_short || entry->is_refused)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
 		kpi_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);

@@ -218,6 +218,7 @@ kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List 
 	Relation	rel = table_open(relid, AccessShareLock);
 	Query	   *facts;
 	Query	   *cells;
+	Node	   *owner;
 	char	   *sql;
 	PlannedStmt *plan;
 	QueryDesc  *desc;
@@ -232,7 +233,9 @@ kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List 
 	cells = analyse_cells(sql, facts->targetList);
 
 	/* The cast of an owner may be a user's; all else in it is ours. */
-	kpi_expr_check_access(NULL, (Node *) linitial_node(TargetEntry, cells->targetList)->expr);
+	owner = (Node *) linitial_node(TargetEntry, cells->targetList)->expr;
+	kpi_expr_check_access(NULL, owner);
+	kpi_code_check(source->code, owner);
 	linitial_node(RangeTblEntry, cells->rtable)->subquery = facts;
 	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), sql,
 						 CURSOR_OPT_PARALLEL_OK, NULL);

@@ -37,10 +37,19 @@
 #define kpi_class_ownercheck(relid, role) pg_class_ownercheck(relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) pg_proc_aclcheck(funcid, role, mode)
 #define kpi_database_ownercheck(dbid, role) pg_database_ownercheck(dbid, role)
+#define kpi_namespace_aclcheck(nspid, role, mode) pg_namespace_aclcheck(nspid, role, mode)
 #else
 #define kpi_class_ownercheck(relid, role) object_ownercheck(RelationRelationId, relid, role)
 #define kpi_proc_aclcheck(funcid, role, mode) object_aclcheck(ProcedureRelationId, funcid, role, mode)
 #define kpi_database_ownercheck(dbid, role) object_ownercheck(DatabaseRelationId, dbid, role)
+#define kpi_namespace_aclcheck(nspid, role, mode) object_aclcheck(NamespaceRelationId, nspid, role, mode)
+#endif
+
+/* Membership came to say whether SET ROLE may use it in 16. */
+#if PG_VERSION_NUM < 160000
+#define kpi_can_set_role(member, role) is_member_of_role(member, role)
+#else
+#define kpi_can_set_role(member, role) member_can_set_role(member, role)
 #endif
 
 /* A process's number became a variable of its own in 17. */

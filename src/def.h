@@ -67,6 +67,7 @@ typedef struct KpiSource
 								 * was first looked at; or InvalidOid */
 	bool		definer_login;	/* which could log in then */
 	KpiCode    *code;			/* of others, that its expressions reach */
+	Oid			table_owner;	/* the table's owner then, or InvalidOid */
 	int			ndims;
 	char	  **dim_names;
 	char	  **dim_exprs;		/* already cast to text */

@@ -33,7 +33,7 @@ load_source(KpiSource *source, MemoryContext context)
 	bool		isnull;
 
 	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
-					 "t.definer_oid, t.definer_login, t.code "
+					 "t.definer_oid, t.definer_login, t.code, t.table_owner "
 					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
@@ -56,6 +56,7 @@ load_source(KpiSource *source, MemoryContext context)
 	if (!isnull)
 		source->code->known = kpi_code_list(code);
 	MemoryContextSwitchTo(old);
+	source->table_owner = DatumGetObjectId(kpi_spi_datum(0, 11, &isnull));
 	return true;
 }
 

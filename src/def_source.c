@@ -3,10 +3,10 @@
  * def_source.c
  *	  SQL functions that define sources.
  *
- * The definer of a source is the role that creates it; its expressions are
- * checked and evaluated as that role.  Whoever has the definer's privileges
- * may change it.  Locks: the source's row, the source's table (source_table.c),
- * then other rows of our own tables.
+ * The expressions of a source are checked and evaluated as its definer
+ * (definer.c).  Whoever has the definer's privileges may change it.  Locks: the
+ * source's row, the source's table (source_table.c), then other rows of our own
+ * tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "def_ground.h"
 #include "def_source.h"
+#include "definer.h"
 #include "engine.h"
 #include "expr.h"
 #include "facts.h"
@@ -142,7 +143,7 @@ lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
 
 	if (!OidIsValid(row->relid) ||
 		(row->relid != kpi_attached_relid(row->id) &&
-		 !(OidIsValid(definer) && kpi_source_table_has_rights(row->relid, definer))))
+		 !(OidIsValid(definer) && kpi_definer_missing_grants(row->relid, definer) == NULL)))
 		return false;
 	kpi_source_table_lock(row->relid, lockmode);
 	return true;
@@ -163,8 +164,30 @@ lock_row(const KpiSourceRow *row)
 	kpi_spi_end(&spi);
 }
 
-KpiSourceRow *
-kpi_source_row_open(const char *name, bool need_table)
+Oid
+kpi_source_definer_for(int32 source_id, const char *source, Oid relid, Oid definer)
+{
+	if (OidIsValid(kpi_definer_untrusted(relid, definer)))
+	{
+		Oid			owner = kpi_definer_give_to_owner(source_id, source, relid, definer);
+
+		if (OidIsValid(owner))
+			return owner;
+	}
+	kpi_definer_check(relid, definer);
+	return definer;
+}
+
+static void
+set_definer(KpiSourceRow *row, Oid definer)
+{
+	row->definer = GetUserNameFromId(definer, false);
+	row->definer_oid = definer;
+}
+
+/* The row of a source, locked; its definer is the named one if that is given. */
+static KpiSourceRow *
+open_row(const char *name, bool need_table, Oid named_definer)
 {
 	KpiSourceRow *row = read_row(name);
 
@@ -174,13 +197,25 @@ kpi_source_row_open(const char *name, bool need_table)
 	{
 		/* What the source says may have changed while we waited. */
 		row = read_row(name);
+		require_definer(row);
 	}
-	if (need_table)
+	if (!need_table)
+		return row;
+	require_table(row);
+	if (OidIsValid(named_definer))
 	{
-		require_table(row);
-		kpi_source_table_check_role(row->relid, definer_oid(row));
+		kpi_definer_check(row->relid, named_definer);
+		set_definer(row, named_definer);
 	}
+	else
+		set_definer(row, kpi_source_definer_for(row->id, row->name, row->relid, definer_oid(row)));
 	return row;
+}
+
+KpiSourceRow *
+kpi_source_row_open(const char *name, bool need_table)
+{
+	return open_row(name, need_table, InvalidOid);
 }
 
 /* ---- dimensions ---- */
@@ -358,7 +393,30 @@ kpi_arg_given(FunctionCallInfo fcinfo, int n)
 	return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
-/* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar) */
+/* The role named by an argument of ours; InvalidOid: none is. */
+static Oid
+arg_definer(FunctionCallInfo fcinfo, int n)
+{
+	char	   *name = kpi_arg_optional_name(fcinfo, n, "definer");
+
+	return name == NULL ? InvalidOid : kpi_definer_named(name);
+}
+
+/* In a superuser's call it is the table's owner, which nobody has asked for. */
+static void
+tell_definer(const KpiSourceRow *row, Oid named_definer)
+{
+	if (OidIsValid(named_definer) || row->definer_oid == GetUserId())
+		return;
+	ereport(NOTICE,
+			(errmsg("the definer of source \"%s\" is role \"%s\", the owner of table %s",
+					row->name, row->definer, row->relation),
+			 errdetail("Its expressions run with the rights of that role, as role \"%s\" is %s.",
+					   GetUserNameFromId(GetUserId(), false), kpi_role_privilege(GetUserId())),
+			 errhint("Name another role, if it should not be, with definer => ....")));
+}
+
+/* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
 Datum
 kpi_create_source(PG_FUNCTION_ARGS)
 {
@@ -366,7 +424,7 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	char	   *table = kpi_arg_text(fcinfo, 1);
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
-	Oid			definer = GetUserId();
+	Oid			named_definer = arg_definer(fcinfo, 10);
 	int32		calendar_id;
 	List	   *dimensions;
 	KpiSpi		spi;
@@ -391,9 +449,9 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	check_grain(grain);
 	calendar_id = kpi_calendar_id(calendar);
 
-	row.relid = kpi_source_table_open(table);
+	row.relid = kpi_source_table_open(table, named_definer);
 	row.relation = kpi_source_table_name(row.relid);
-	row.definer = GetUserNameFromId(definer, false);
+	set_definer(&row, kpi_definer_choose(row.relid, named_definer));
 	check_expressions(&row, dimensions);
 
 	kpi_spi_begin(&spi);
@@ -406,16 +464,18 @@ kpi_create_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row.definer));
 	row.id = kpi_spi_int4(0, 1);
 	/* State is not dumped, so this tells it from one that a restore brings. */
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login)"
-				 " VALUES ($1, 'building', $2, $3)",
-				 3, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
-				 KPI_BOOL(kpi_role_can_login(definer)));
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner)"
+				 " VALUES ($1, 'building', $2, $3, $4)",
+				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
+				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_table_owner(row.relid))));
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
 	kpi_code_accept(row.id, 0);
-	kpi_capture_attach(row.id, row.relation);
+	kpi_capture_attach(row.id, row.relid, row.definer_oid);
 	kpi_source_table_lock(row.relid, ShareRowExclusiveLock);
+	tell_definer(&row, named_definer);
 	PG_RETURN_INT32(row.id);
 }
 
@@ -499,11 +559,12 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
-/* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar) */
+/* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
 Datum
 kpi_alter_source(PG_FUNCTION_ARGS)
 {
-	KpiSourceRow *row = kpi_source_row_open(kpi_arg_name(fcinfo, 0, "name of the source"), true);
+	Oid			named_definer = arg_definer(fcinfo, 10);
+	KpiSourceRow *row = open_row(kpi_arg_name(fcinfo, 0, "name of the source"), true, named_definer);
 	KpiSource  *old = kpi_source_load(row->id, false);
 	KpiSourceRow old_row = *row;
 	int32		calendar_id = 0;
@@ -529,6 +590,11 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 		calendar_id = kpi_calendar_id(calendar);
 	check_changes(fcinfo, old, &old_row, row, &dimensions);
 	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
+	if (OidIsValid(named_definer))
+	{
+		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
+		kpi_definer_store(row->id, row->relid, named_definer);
+	}
 
 	kpi_spi_begin(&spi);
 	if (new_name != NULL && strcmp(new_name, row->name) != 0)
@@ -704,6 +770,7 @@ kpi_facts_query_sql(PG_FUNCTION_ARGS)
 	char	   *query;
 
 	require_table(row);
+	kpi_definer_check(row->relid, definer_oid(row));
 	if (kpi != NULL)
 	{
 		stream = stream_of_kpi(source, kpi, &measure);

@@ -33,10 +33,10 @@ extern void kpi_capture_flush_now(void);
 
 /*
  * Makes sure every leaf of a source's table has its TRUNCATE trigger and the
- * row triggers are there (capture_attach.c).  Called by kpi.create_source()
- * and kpi.resume(), and by the first refresh after a restore.
+ * row triggers are there (capture_attach.c).  The definer's rights on the table
+ * were checked.
  */
-extern void kpi_capture_attach(int32 source_id, const char *relation);
+extern void kpi_capture_attach(int32 source_id, Oid relid, Oid definer);
 
 /* The name of the row trigger, or of the TRUNCATE trigger, of a source. */
 extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);

@@ -19,11 +19,13 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "definer.h"
 #include "expr.h"
 #include "expr_settings.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -126,16 +128,19 @@ row_walker(Node *node, ParseState *pstate)
 }
 
 static void
-refuse_superuser(const char *kind, const char *name, Oid owner)
+check_trust(const char *kind, const char *name, Oid owner)
 {
+	if (kpi_role_trusts(GetUserId(), owner))
+		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("%s %s would run with the rights of a superuser", kind, name),
-			 errdetail("The source's definer is superuser \"%s\", the %s belongs to role \"%s\".",
-					   GetUserNameFromId(GetUserId(), false), kind,
+			 errmsg("%s %s would run with the rights of role \"%s\"", kind, name,
+					GetUserNameFromId(GetUserId(), false)),
+			 errdetail("The source's definer \"%s\" is %s, and the %s belongs to role \"%s\".",
+					   GetUserNameFromId(GetUserId(), false), kpi_role_privilege(GetUserId()), kind,
 					   GetUserNameFromId(owner, false)),
-			 errhint("Create the source as a role that is not a superuser, for example after SET ROLE \"%s\".",
-					 GetUserNameFromId(owner, false))));
+			 errhint("Give the source a definer without such rights: definer => %s.",
+					 quote_literal_cstr(GetUserNameFromId(owner, false)))));
 }
 
 /*
@@ -168,8 +173,7 @@ function_checker(Oid funcid, void *context)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("function %s() is temporary", get_func_name(funcid)),
 				 errhint("Create the function in a schema that stays.")));
-	if (superuser() && !superuser_arg(owner))
-		refuse_superuser("function", format_procedure_qualified(funcid), owner);
+	check_trust("function", format_procedure_qualified(funcid), owner);
 	return false;
 }
 
@@ -183,15 +187,25 @@ check_type_owner(Oid type)
 	HeapTuple	tuple;
 	Oid			owner;
 
-	if (type < FirstNormalObjectId || !superuser() || type_is_enum(type))
+	if (type < FirstNormalObjectId || type_is_enum(type))
 		return;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", type);
 	owner = ((Form_pg_type) GETSTRUCT(tuple))->typowner;
 	ReleaseSysCache(tuple);
-	if (!superuser_arg(owner))
-		refuse_superuser("type", format_type_be_qualified(type), owner);
+	check_trust("type", format_type_be_qualified(type), owner);
+}
+
+/* Any of the overloaded: which one is meant turns out while literals are read. */
+static void
+check_argument_types(FuncCandidateList candidates)
+{
+	for (; candidates != NULL; candidates = candidates->next)
+	{
+		for (int i = 0; i < candidates->nargs; i++)
+			check_type_owner(candidates->args[i]);
+	}
 }
 
 typedef struct NameCheck
@@ -200,24 +214,41 @@ typedef struct NameCheck
 	KpiCode    *code;
 } NameCheck;
 
-/* Literals are read, and so their types' code is run, while parsing. */
+static void
+check_literal_type(NameCheck *check, Oid type, bool named)
+{
+	if (!OidIsValid(type))
+		return;
+	check_type_owner(type);
+	kpi_code_check_type(check->code, type, named);
+}
+
+/*
+ * Literals are read, and so their types' code is run, while parsing.  A literal
+ * becomes what it is cast to, or what the column, function or operator beside
+ * it takes.
+ */
 static bool
-type_name_walker(Node *node, NameCheck *check)
+literal_type_walker(Node *node, NameCheck *check)
 {
 	if (node == NULL)
 		return false;
 
 	if (IsA(node, TypeCast))
+		check_literal_type(check, LookupTypeNameOid(check->pstate, ((TypeCast *) node)->typeName, true), true);
+	else if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
 	{
-		Oid			type = LookupTypeNameOid(check->pstate, ((TypeCast *) node)->typeName, true);
+		Node	   *column = colNameToVar(check->pstate, strVal(llast(((ColumnRef *) node)->fields)), false, -1);
 
-		if (OidIsValid(type))
-		{
-			check_type_owner(type);
-			kpi_code_check_type(check->code, type);
-		}
+		if (column != NULL)
+			check_literal_type(check, exprType(column), false);
 	}
-	return raw_expression_tree_walker(node, type_name_walker, check);
+	else if (IsA(node, FuncCall) && list_length(((FuncCall *) node)->funcname) > 1)
+		check_argument_types(FuncnameGetCandidates(((FuncCall *) node)->funcname, -1, NIL,
+												   false, false, false, true));
+	else if (IsA(node, A_Expr) && list_length(((A_Expr *) node)->name) > 1)
+		check_argument_types(OpernameGetCandidates(((A_Expr *) node)->name, '\0', true));
+	return raw_expression_tree_walker(node, literal_type_walker, check);
 }
 
 static bool
@@ -391,7 +422,7 @@ kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code)
 {
 	NameCheck	check = {pstate, code};
 
-	(void) type_name_walker(raw, &check);
+	(void) literal_type_walker(raw, &check);
 }
 
 void

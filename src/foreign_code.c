@@ -375,13 +375,13 @@ check_items(KpiCode *code, const CodeWalk *walk)
 }
 
 void
-kpi_code_check_type(KpiCode *code, Oid type)
+kpi_code_check_type(KpiCode *code, Oid type, bool named)
 {
 	CodeWalk	walk = {0};
 
 	if (code == NULL)
 		return;
-	walk_type(&walk, type, true);
+	walk_type(&walk, type, named);
 	check_items(code, &walk);
 }
 

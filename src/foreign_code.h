@@ -29,11 +29,11 @@ typedef struct KpiCode
 } KpiCode;
 
 /*
- * Error if reading a value of the type, which an expression names, would run
- * code that is not known.  Runs as the source's definer; code may be NULL, for
+ * Error if reading a value of the type, which an expression names or which a
+ * column in it has, would run code that is not known.  Runs as the source's definer; code may be NULL, for
  * an expression that its definer has just written.
  */
-extern void kpi_code_check_type(KpiCode *code, Oid type);
+extern void kpi_code_check_type(KpiCode *code, Oid type, bool named);
 
 /* The same of an expression that was parsed, and nothing of it run yet. */
 extern void kpi_code_check(KpiCode *code, Node *node);

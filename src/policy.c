@@ -24,6 +24,7 @@
 #include "args.h"
 #include "catalog/pg_type.h"
 #include "def_source.h"
+#include "definer.h"
 #include "engine.h"
 #include "failure.h"
 #include "fmgr.h"
@@ -236,31 +237,31 @@ kpi_pause(PG_FUNCTION_ARGS)
 /*
  * Brings capture back on the table that now has the declared name.  The lock
  * waits for writers that still used the old definitions; their deltas carry
- * the old epoch, and the rebuild reads their facts.  The definer, as that role
- * is now, is returned.
+ * the old epoch, and the rebuild reads their facts.
  */
-static Oid
+static void
 reattach(int32 source_id)
 {
 	KpiSource  *source = kpi_source_load(source_id, false);
+	Oid			relid = kpi_source_relid(source);
 	Oid			definer;
 
-	if (!OidIsValid(kpi_source_relid(source)))
+	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
-	definer = kpi_definer_role(source->name, source->definer, InvalidOid);
-	kpi_source_table_check_role(kpi_source_relid(source), definer);
+	definer = kpi_source_definer_for(source_id, source->name, relid,
+									 kpi_definer_role(source->name, source->definer, InvalidOid));
 	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
-	kpi_source_table_lock(kpi_source_relid(source), AccessExclusiveLock);
+	kpi_source_table_lock(relid, AccessExclusiveLock);
 	kpi_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
-	kpi_state_attach(source_id, source->relation);
-	return definer;
+	kpi_capture_attach(source_id, relid, definer);
+	kpi_state_reset(source_id, definer, kpi_table_owner(relid));
 }
 
 /* Why one of many suspended sources is passed over; NULL: it is not. */
@@ -308,7 +309,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	}
 	kpi_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
-	kpi_state_reset(policy->source_id, reattach(policy->source_id));
+	reattach(policy->source_id);
 	(void) kpi_run_source(policy->source_id, one_of_many ? KPI_RUN_LOOK : KPI_RUN_ACCEPT, NULL);
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_table.c
- *	  The table under a source: what it may be, who may use it, its locks.
+ *	  The table under a source: what it may be, and its locks.
  *
  * Called by the functions that define sources and KPIs.  A definition changes
  * only under SHARE ROW EXCLUSIVE on the table and each of its partitions (a
@@ -18,18 +18,16 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/partition.h"
+#include "definer.h"
 #include "guc.h"
-#include "miscadmin.h"
 #include "source_table.h"
 #include "storage.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 #include "virtual_column.h"
@@ -37,8 +35,11 @@
 char *
 kpi_source_table_name(Oid relid)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return pstrdup("(dropped)");
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
 
 static void
@@ -189,36 +190,6 @@ check_virtual_columns(Oid root, Oid leaf)
 				 errhint(KPI_VIRTUAL_COLUMNS_HINT)));
 }
 
-bool
-kpi_source_table_has_rights(Oid relid, Oid role)
-{
-	return kpi_class_ownercheck(relid, role) ||
-		(pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK &&
-		 pg_class_aclcheck(relid, role, ACL_TRIGGER) == ACLCHECK_OK);
-}
-
-void
-kpi_source_table_check_role(Oid relid, Oid role)
-{
-	if (!kpi_source_table_has_rights(relid, role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for table \"%s\"", get_rel_name(relid)),
-				 errdetail("Role \"%s\" does not own it, and has not both SELECT and TRIGGER on it.",
-						   GetUserNameFromId(role, false)),
-				 errhint("Create the source as the table's owner, or run GRANT SELECT, TRIGGER ON %s TO %s.",
-						 kpi_source_table_name(relid),
-						 quote_identifier(GetUserNameFromId(role, false)))));
-
-	if (check_enable_rls(relid, role, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row security of table \"%s\" applies to role \"%s\"",
-						get_rel_name(relid), GetUserNameFromId(role, false)),
-				 errdetail("Rollups would count rows that the role may not see."),
-				 errhint("Create the source as the table's owner, or as a role with BYPASSRLS.")));
-}
-
 /* ---- locks ---- */
 
 static void
@@ -260,16 +231,16 @@ kpi_lock_wait_end(KpiLockWait *wait)
 
 /* Rights come first: who has none must not make others wait for a lock. */
 static void
-lookup_callback(const RangeVar *rv, Oid relid, Oid old_relid, void *arg)
+lookup_callback(const RangeVar *rv, Oid relid, Oid old_relid, void *named_definer)
 {
 	if (!OidIsValid(relid))
 		return;
 	check_one(relid, true);
-	kpi_source_table_check_role(relid, GetUserId());
+	kpi_definer_check(relid, kpi_definer_choose(relid, *(Oid *) named_definer));
 }
 
 Oid
-kpi_source_table_open(const char *name)
+kpi_source_table_open(const char *name, Oid named_definer)
 {
 	List	   *names = textToQualifiedNameList(cstring_to_text(name));
 	KpiLockWait wait;
@@ -278,7 +249,7 @@ kpi_source_table_open(const char *name)
 
 	kpi_lock_wait_begin(&wait, name);
 	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), ShareRowExclusiveLock,
-									 RVR_MISSING_OK, lookup_callback, NULL);
+									 RVR_MISSING_OK, lookup_callback, &named_definer);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -287,7 +258,7 @@ kpi_source_table_open(const char *name)
 
 	/* Both again: it may have changed before the lock was there. */
 	check_one(relid, true);
-	kpi_source_table_check_role(relid, GetUserId());
+	kpi_definer_check(relid, kpi_definer_choose(relid, named_definer));
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
 	{
 		check_one(lfirst_oid(lc), false);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_table.h
- *	  The table under a source: what it may be, who may use it, its locks.
+ *	  The table under a source: what it may be, and its locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,9 +29,10 @@ extern void kpi_lock_wait_end(KpiLockWait *wait);
 
 /*
  * Looks the table up as the current user would, locks it and its partitions
- * against writers and checks that it can be a source of the current user's.
+ * against writers and checks that it can be a source of this definer, or, if
+ * none was named, of the one that kpi_definer_choose() takes.
  */
-extern Oid	kpi_source_table_open(const char *name);
+extern Oid	kpi_source_table_open(const char *name, Oid named_definer);
 
 /* Why a table cannot be the relation of a source, or a partition of it. */
 typedef struct KpiTableProblem
@@ -50,12 +51,6 @@ extern bool kpi_source_table_problem(Oid relid, bool is_target, KpiTableProblem 
 
 /* "schema.table", quoted. */
 extern char *kpi_source_table_name(Oid relid);
-
-/* Whether the role owns the table, or has SELECT and TRIGGER on it. */
-extern bool kpi_source_table_has_rights(Oid relid, Oid role);
-
-/* Error unless the role may have a source on the table. */
-extern void kpi_source_table_check_role(Oid relid, Oid role);
 
 /*
  * Waits for all writers and keeps them out until the transaction ends, and

@@ -58,7 +58,8 @@ spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	MemoryContext old = CurrentMemoryContext;
 	int			rc;
 
-	Assert(nargs <= KPI_SPI_MAX_PARAMS);
+	if (nargs > KPI_SPI_MAX_PARAMS)
+		elog(ERROR, "statement of pg_kpi with %d parameters", nargs);
 	for (int i = 0; i < nargs; i++)
 	{
 		KpiParam	param = va_arg(args, KpiParam);

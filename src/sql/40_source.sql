@@ -108,7 +108,7 @@ COMMENT ON COLUMN kpi.source.at IS 'Expression for when a fact happened: timesta
 COMMENT ON COLUMN kpi.source.filter IS 'Condition that facts meet; NULL: every row is a fact';
 COMMENT ON COLUMN kpi.source.grain IS 'Finest grain that the facts mean anything at: day, week, month, quarter or year';
 COMMENT ON COLUMN kpi.source.calendar_id IS 'Calendar whose time zone says on which day a fact counts (kpi.calendar.id)';
-COMMENT ON COLUMN kpi.source.definer IS 'Role that created the source; its expressions run as this role';
+COMMENT ON COLUMN kpi.source.definer IS 'Role whose rights its expressions have: who created it, or the owner of the table where that has more rights than those on tables';
 COMMENT ON COLUMN kpi.source.created_at IS 'When it was created';
 COMMENT ON COLUMN kpi.source.refresh_mode IS 'When the background worker refreshes it: continuous (as soon as a change commits), interval (every refresh_seconds) or manual (never: CALL kpi.refresh() or a schedule does). Written by kpi.set_refresh() and kpi.schedule()';
 COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds from one refresh to the next with refresh_mode interval; else NULL';
@@ -140,18 +140,19 @@ COMMENT ON COLUMN kpi.kpi.created_at IS 'When it was created';
 CREATE FUNCTION kpi.create_source(name text, relation text, key text DEFAULT NULL, owner text DEFAULT NULL,
                                   team text DEFAULT NULL, at text DEFAULT NULL, filter text DEFAULT NULL,
                                   dimensions jsonb DEFAULT NULL, grain text DEFAULT 'day',
-                                  calendar text DEFAULT 'default')
+                                  calendar text DEFAULT 'default', definer text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_source';
-COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text) IS
-'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run as the caller, the source''s definer; functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, belongs to another role (and SELECT and TRIGGER are not both granted) or has row security for the definer; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
+COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
+'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
                                  owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,
                                  filter text DEFAULT NULL, dimensions jsonb DEFAULT NULL,
-                                 grain text DEFAULT NULL, calendar text DEFAULT NULL)
+                                 grain text DEFAULT NULL, calendar text DEFAULT NULL,
+                                 definer text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_source';
-COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
+COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_source';

@@ -9,6 +9,7 @@ CREATE TABLE kpi_internal.source_state (
     relid            oid,
     definer_oid       oid,                    -- who has the definer's name
     definer_login     boolean,                -- and whether it can log in
+    table_owner      oid,                    -- and who owned the table
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
     columns          jsonb,                  -- how each is stored

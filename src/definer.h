@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * definer.h
+ *	  Which role may be the definer of a source over which table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_DEFINER_H
+#define KPI_DEFINER_H
+
+#include "postgres.h"
+
+/*
+ * What a role is, or may become, that gives it more rights than tables: "a
+ * superuser", "a member of pg_read_server_files", ...; NULL: nothing.
+ */
+extern const char *kpi_role_privilege(Oid role);
+
+/*
+ * Whether what belongs to the owner may run with the rights of the role: any
+ * owner of a role without such a privilege, else only itself and superusers.
+ */
+extern bool kpi_role_trusts(Oid role, Oid owner);
+
+/* InvalidOid if the table is gone. */
+extern Oid	kpi_table_owner(Oid relid);
+
+/* A role that was named, which the current user may be; else an error. */
+extern Oid	kpi_definer_named(const char *name);
+
+/*
+ * The definer of a source that the current user makes: the named role; else the
+ * user, or, of one with a privilege, the owner of the table.
+ */
+extern Oid	kpi_definer_choose(Oid relid, Oid named);
+
+/* The GRANT statements for what the role lacks to read the table; or NULL. */
+extern char *kpi_definer_missing_grants(Oid relid, Oid role);
+
+/*
+ * The table or one of its partitions whose owner's code must not run with the
+ * rights of the role; InvalidOid: there is none.
+ */
+extern Oid	kpi_definer_untrusted(Oid relid, Oid role);
+
+/* Why, and what to do about it, for an untrusted table. */
+extern char *kpi_definer_untrusted_detail(Oid untrusted, Oid role);
+extern char *kpi_definer_untrusted_hint(Oid relid, Oid untrusted);
+
+/* Error unless the role may be the definer of a source over the table. */
+extern void kpi_definer_check(Oid relid, Oid role);
+
+/*
+ * Makes the table's owner the definer of a source whose own must not read the
+ * table, with a warning, and returns it; InvalidOid if the owner cannot be.
+ */
+extern Oid	kpi_definer_give_to_owner(int32 source_id, const char *source, Oid relid, Oid definer);
+
+/* Stores the definer of a source, and makes every backend read it anew. */
+extern void kpi_definer_store(int32 source_id, Oid relid, Oid definer);
+
+#endif							/* KPI_DEFINER_H */
