@@ -280,7 +280,7 @@ check_expressions(KpiRun *run, KpiState *state)
 	CurrentResourceOwner = owner;
 	if (problem)
 		set_suspend_note(state, problem,
-					"Mend the table, or the source and its KPIs, then call kpi.resume().");
+						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
 		state->prints = kpi_prints_jsonb(prints);
 }
@@ -309,7 +309,7 @@ check_names(KpiRun *run, KpiState *state)
 			continue;
 		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
 									name, run->source->relation, kpi_spi_text(0, 1)),
-					"Call kpi.resume() if the new column is meant; else rename them, or change the source with kpi.alter_source() and kpi.alter_kpi() first.");
+					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
 	}
 }
 
@@ -428,7 +428,8 @@ kpi_state_reset(int32 source_id, Oid definer)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, prints = NULL, doubt = NULL, columns = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3,"
+				 " prints = NULL, doubt = NULL, columns = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
 				 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
