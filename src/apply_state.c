@@ -340,7 +340,7 @@ check_expressions(KpiRun *run, KpiState *state)
 
 	if (error != NULL)
 		set_suspend_note(state, kpi_error_note(error),
-					"Mend the table, or the source and its KPIs, then call kpi.resume().");
+						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
 	{
 		state->prints = kpi_prints_jsonb(check.prints);
@@ -372,7 +372,7 @@ check_names(KpiRun *run, KpiState *state)
 			continue;
 		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
 									name, run->source->relation, kpi_spi_text(0, 1)),
-					"Call kpi.resume() if the new column is meant; else rename them, or change the source with kpi.alter_source() and kpi.alter_kpi() first.");
+					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
 	}
 }
 

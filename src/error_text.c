@@ -125,7 +125,8 @@ kpi_error_conceal(ErrorData *error, const char *source)
 	error->detail_log = psprintf("%s%s%s", error->message ? error->message : "",
 								 error->detail ? "; " : "", error->detail ? error->detail : "");
 	error->message = condition_text(unpack_sql_state(error->sqlerrcode));
-	error->detail = psprintf("What went wrong in source \"%s\" is shown to its definer and to superusers.", source);
+	error->detail = psprintf("What went wrong in source \"%s\" is shown to its definer and to superusers.",
+							 source);
 	error->hint = NULL;
 	error->context = NULL;
 	error->internalquery = NULL;
@@ -143,6 +144,6 @@ kpi_error_shown(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	viewer = get_role_oid(NameStr(*PG_GETARG_NAME(0)), false);
 	PG_RETURN_TEXT_P(cstring_to_text(kpi_note_shown(text_to_cstring(PG_GETARG_TEXT_PP(3)), viewer,
-													 text_to_cstring(PG_GETARG_TEXT_PP(1)),
-													 PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2))));
+													text_to_cstring(PG_GETARG_TEXT_PP(1)),
+													PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2))));
 }

@@ -232,10 +232,14 @@ kpi_expr_reach(Oid relid, const char *text, KpiCode *code)
 	int			nest_level = pin_settings();
 	Relation	rel = table_open(relid, AccessShareLock);
 	ParseState *pstate = kpi_expr_pstate(rel, text);
-	Node	   *raw = kpi_expr_raw(text);
+	KpiExprSite site;
+	Node	   *raw;
 
+	kpi_expr_site_push(&site, text, "expression of a source", relid);
+	raw = kpi_expr_raw(text);
 	kpi_expr_check_names(pstate, raw, code);
 	kpi_code_check(code, kpi_expr_transform(pstate, raw));
+	kpi_expr_site_pop(&site);
 	table_close(rel, AccessShareLock);
 	AtEOXact_GUC(true, nest_level);
 }

@@ -360,10 +360,10 @@ check_items(KpiCode *code, const CodeWalk *walk)
 			!(code->is_known ? is_in(code->known, entry) : item->named))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("%s of role \"%s\" has come anew and would run with the rights of role \"%s\"",
+					 errmsg("%s of role \"%s\" is new and would run with the rights of role \"%s\"",
 							item->object, GetUserNameFromId(item->owner, false),
 							GetUserNameFromId(GetUserId(), false)),
-					 errhint("If it may, call kpi.resume() as the source's definer; else mend the table or the definition.")));
+					 errhint("If it may, name the source to kpi.resume(); else mend the table or the definition.")));
 		if (!is_in(code->reached, entry))
 		{
 			MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(code));

@@ -205,9 +205,10 @@ kpi_capture_works(PG_FUNCTION_ARGS)
 		char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
 		KpiProblem	problem;
 
-		/* An invalidation that arrives while looking leaves the answer out of date. */
+		/* An invalidation that arrives meanwhile leaves the answer out of date. */
 		now = generation;
-		works = !kpi_source_look(key.source_id, relation, kpi_relid_by_name(relation), key.attached, &problem);
+		works = !kpi_source_look(key.source_id, relation, kpi_relid_by_name(relation), key.attached,
+								 &problem);
 		look = hash_search(looks, &key, HASH_ENTER, &found);
 		look->generation = now;
 		look->works = works;

@@ -105,7 +105,8 @@ find_problem(Oid relid, bool is_target, Form_pg_class form, KpiTableProblem *pro
 {
 	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
 	{
-		problem->message = psprintf("unlogged table \"%s\" cannot be the relation of a source", NameStr(form->relname));
+		problem->message = psprintf("unlogged table \"%s\" cannot be the relation of a source",
+									NameStr(form->relname));
 		problem->detail = "It would be empty after a crash, and its rollups would not.";
 		problem->hint = psprintf("Run ALTER TABLE %s SET LOGGED.", kpi_source_table_name(relid));
 		problem->mend = problem->hint;
@@ -114,7 +115,8 @@ find_problem(Oid relid, bool is_target, Form_pg_class form, KpiTableProblem *pro
 	{
 		Oid			root = llast_oid(get_partition_ancestors(relid));
 
-		problem->message = psprintf("partition \"%s\" cannot be the relation of a source", NameStr(form->relname));
+		problem->message = psprintf("partition \"%s\" cannot be the relation of a source",
+									NameStr(form->relname));
 		problem->hint = psprintf("Use the partitioned table %s; a filter can leave out what does not belong.",
 								 kpi_source_table_name(root));
 		problem->mend = "Detach it from the partitioned table.";
@@ -122,7 +124,8 @@ find_problem(Oid relid, bool is_target, Form_pg_class form, KpiTableProblem *pro
 	else if (is_target && form->relkind == RELKIND_RELATION &&
 			 (has_superclass(relid) || find_inheritance_children(relid, NoLock) != NIL))
 	{
-		problem->message = psprintf("table \"%s\" with inheritance cannot be the relation of a source", NameStr(form->relname));
+		problem->message = psprintf("table \"%s\" with inheritance cannot be the relation of a source",
+									NameStr(form->relname));
 		problem->hint = "Use a partitioned table, or a table without parents and children.";
 		problem->mend = "Run ALTER TABLE ... NO INHERIT for its parents and children.";
 	}
