@@ -127,9 +127,6 @@ extern void kpi_buffer_fact(const KpiSource *source, KpiProjection *proj, int s,
 /* Writes a level's deltas to the queue; keeps them. */
 extern void kpi_level_write(KpiLevel *level);
 
-/* Registers the callbacks that make all this work, once in a backend. */
-extern void kpi_capture_init(void);
-
 /* From pre-commit on: nothing may stay in the buffer. */
 extern bool kpi_capture_write_through;
 

@@ -87,7 +87,6 @@ kpi_level_current(void)
 	if (level != NULL && level->nest_level == nest_level)
 		return level;
 
-	kpi_capture_init();
 	level = MemoryContextAllocZero(TopTransactionContext, sizeof(KpiLevel));
 	level->nest_level = nest_level;
 	level->context = AllocSetContextCreate(TopTransactionContext, "pg_kpi deltas",

@@ -3,9 +3,9 @@
  * capture_flush.c
  *	  From the buffer to the queue.
  *
- * Called when the transaction commits or is prepared, when a level is
- * spilled, and by a refresh that must see what its own transaction did.  Rows
- * go to kpi_internal.delta by direct heap insert: that needs no rights of the
+ * When the transaction commits or is prepared, when a level is spilled, and
+ * when a refresh must see what its own transaction did, rows go to
+ * kpi_internal.delta by direct heap insert: that needs no rights of the
  * writer, runs no user's code, and keeps the rows out of logical decoding.
  * The table has no index, no trigger and no constraint but NOT NULL, which
  * these rows keep.
@@ -14,7 +14,9 @@
  * transaction; nobody waits for it but DDL on that table.
  *
  * After the flush at pre-commit another extension's callback may still write
- * facts, so from then on each change is written at once.
+ * facts, so from then on each change is written at once.  The callbacks are
+ * there from when the library is loaded: preloaded, they are among the last to
+ * be called, and what others write at pre-commit is in the buffer.
  *
  * When kpi_internal.delta is gone, the transaction itself has dropped the
  * extension, and there is nobody to write for.
@@ -32,6 +34,9 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "inval.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "tcop/pquery.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -91,11 +96,11 @@ table_changed(Oid relid)
 static Relation
 open_queue(void)
 {
-	kpi_capture_init();
 	if (!OidIsValid(queue_relid))
 	{
 		Oid			namespace = get_namespace_oid("kpi_internal", true);
 
+		kpi_on_relcache_change(table_changed);
 		if (OidIsValid(namespace))
 			queue_relid = get_relname_relid("delta", namespace);
 	}
@@ -451,15 +456,22 @@ transaction_callback(XactEvent event, void *arg)
 	}
 }
 
+/*
+ * A library that is loaded by the callback of another is not called any more at
+ * this pre-commit.  Where no statement is running that may be so; a logical
+ * worker runs none, either, but loads it when it writes.
+ */
+static bool
+may_be_too_late(void)
+{
+	return !process_shared_preload_libraries_in_progress && IsTransactionState() &&
+		ActivePortal == NULL && !IsLogicalWorker();
+}
+
 void
 kpi_capture_init(void)
 {
-	static bool done = false;
-
-	if (done)
-		return;
 	RegisterXactCallback(transaction_callback, NULL);
 	RegisterSubXactCallback(kpi_subtransaction_callback, NULL);
-	kpi_on_relcache_change(table_changed);
-	done = true;
+	kpi_capture_write_through = may_be_too_late();
 }

@@ -356,7 +356,6 @@ get_entry(Relation rel, int32 source_id)
 
 	if (entries == NULL)
 		init_cache();
-	kpi_capture_init();
 
 	entry = hash_search(entries, &key, HASH_ENTER, &found);
 	if (!found)

@@ -28,6 +28,12 @@ extern void kpi_queue_marker(int32 source_id, char kind, const char *note);
  */
 extern void kpi_queue_forget(int32 source_id, bool markers_only);
 
+/*
+ * Has the ends of transactions write what they captured; to be called when the
+ * library is loaded (capture_flush.c).
+ */
+extern void kpi_capture_init(void);
+
 /* Writes this transaction's buffered deltas to the queue now (capture_flush.c). */
 extern void kpi_capture_flush_now(void);
 

@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "engine.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -26,6 +27,7 @@ _PG_init(void)
 {
 	kpi_guc_init();
 	kpi_utility_init();
+	kpi_capture_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		kpi_shmem_init();
