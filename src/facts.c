@@ -172,9 +172,9 @@ kpi_cells_query(const KpiSource *source, const KpiStream *stream,
 	else
 	{
 		for (int i = 0; i < source->ndims; i++)
-			appendStringInfo(&sql, "%sf.%s", i == 0 ? "ARRAY[" : ", ",
+			appendStringInfo(&sql, "%s(f.%s)::text", i == 0 ? "ARRAY[" : ", ",
 							 quote_identifier(source->dim_names[i]));
-		appendStringInfoString(&sql, "]::text[] AS dims, ");
+		appendStringInfoString(&sql, "] AS dims, ");
 	}
 
 	append_cell(&sql, layout);
