@@ -93,7 +93,18 @@ CALL kpi.refresh('k_fold');
 SELECT * FROM fact_key.fold_status;
 SELECT owner, facts FROM kpi.unassigned WHERE source = 'k_fold' ORDER BY 1;
 SELECT * FROM kpi.verify('k_fold');
--- so too where the writer meets it first
+-- a type whose equality the text shows is followed
+ALTER TABLE fact_key.fold ADD size text, ADD shade text;
+SELECT kpi.alter_source('k_fold', dimensions => '{"size": "size", "shade": "shade", "who": "lower((who)::text)"}');
+INSERT INTO fact_key.fold (d, size, shade) VALUES ('2026-01-01', '7', 'red'), ('2026-01-01', '07', 'red');
+CALL kpi.refresh('k_fold');
+ALTER TABLE fact_key.fold ALTER size TYPE integer USING size::integer, ALTER shade TYPE varchar(10);
+INSERT INTO fact_key.fold (d, size, shade) VALUES ('2026-01-01', 7, 'blue');
+CALL kpi.refresh('k_fold');
+SELECT * FROM fact_key.fold_status;
+SELECT dimension, dimension_value, value FROM fact_key.parts WHERE kpi = 'k_fold' AND dimension IN ('size', 'shade') ORDER BY 1, 2;
+SELECT * FROM kpi.verify('k_fold');
+-- where the writer meets a key that cannot be
 ALTER TABLE fact_key.fold ADD name text;
 SELECT kpi.alter_source('k_fold', owner => 'name');
 CALL kpi.refresh('k_fold');
