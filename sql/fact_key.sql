@@ -78,6 +78,40 @@ CALL kpi.refresh('k_fold');
 SELECT owner, facts FROM kpi.unassigned WHERE source = 'k_fold' ORDER BY 1;
 SELECT dimension, '"' || dimension_value || '"' AS dimension_value, value FROM fact_key.parts WHERE kpi = 'k_fold' ORDER BY 1, 2;
 SELECT * FROM kpi.verify('k_fold');
+-- A column may get such a type later: the source is suspended until its key is given anew.
+CREATE VIEW fact_key.fold_status AS SELECT status, reason FROM kpi.source_status WHERE source = 'k_fold';
+ALTER TABLE fact_key.fold ADD code text;
+SELECT kpi.alter_source('k_fold', owner => 'code');
+INSERT INTO fact_key.fold (d, code) VALUES ('2026-01-01', '1.0'), ('2026-01-01', '1.00');
+CALL kpi.refresh('k_fold');
+ALTER TABLE fact_key.fold ALTER code TYPE numeric USING code::numeric;
+CALL kpi.refresh('k_fold');
+SELECT * FROM fact_key.fold_status;
+SELECT kpi.alter_source('k_fold', owner => 'code');
+SELECT kpi.resume('k_fold');
+CALL kpi.refresh('k_fold');
+SELECT * FROM fact_key.fold_status;
+SELECT owner, facts FROM kpi.unassigned WHERE source = 'k_fold' ORDER BY 1;
+SELECT * FROM kpi.verify('k_fold');
+-- a type whose equality the text shows is followed
+ALTER TABLE fact_key.fold ADD size text, ADD shade text;
+SELECT kpi.alter_source('k_fold', dimensions => '{"size": "size", "shade": "shade", "who": "lower((who)::text)"}');
+INSERT INTO fact_key.fold (d, size, shade) VALUES ('2026-01-01', '7', 'red'), ('2026-01-01', '07', 'red');
+CALL kpi.refresh('k_fold');
+ALTER TABLE fact_key.fold ALTER size TYPE integer USING size::integer, ALTER shade TYPE varchar(10);
+INSERT INTO fact_key.fold (d, size, shade) VALUES ('2026-01-01', 7, 'blue');
+CALL kpi.refresh('k_fold');
+SELECT * FROM fact_key.fold_status;
+SELECT dimension, dimension_value, value FROM fact_key.parts WHERE kpi = 'k_fold' AND dimension IN ('size', 'shade') ORDER BY 1, 2;
+SELECT * FROM kpi.verify('k_fold');
+-- where the writer meets a key that cannot be
+ALTER TABLE fact_key.fold ADD name text;
+SELECT kpi.alter_source('k_fold', owner => 'name');
+CALL kpi.refresh('k_fold');
+ALTER TABLE fact_key.fold ALTER name TYPE fact_key.ci USING name::fact_key.ci;
+INSERT INTO fact_key.fold (d, name) VALUES ('2026-01-01', 'AL'), ('2026-01-01', 'al');
+CALL kpi.refresh('k_fold');
+SELECT * FROM fact_key.fold_status;
 SELECT kpi.drop_source('k_fold', cascade => true);
 
 -- Keys of any size: whoever may INSERT stops no refresh.

@@ -138,9 +138,9 @@ cells_text(const KpiSource *source, const KpiStream *stream, List *columns)
 	else
 	{
 		for (int i = 0; i < source->ndims; i++)
-			appendStringInfo(&sql, "%sf.%s", i == 0 ? "ARRAY[" : ", ",
+			appendStringInfo(&sql, "%s(f.%s)::text", i == 0 ? "ARRAY[" : ", ",
 							 quote_identifier(source->dim_names[i]));
-		appendStringInfoString(&sql, "]::text[] AS dims, ");
+		appendStringInfoString(&sql, "] AS dims, ");
 	}
 	append_cell(&sql, kpi_stream_layout(stream, NULL));
 	appendStringInfoString(&sql, " AS cell, pg_catalog.count(*) AS facts\n  FROM (");
@@ -211,6 +211,23 @@ check_relations(const PlannedStmt *plan, Oid relid, List *leaves)
 	}
 }
 
+/* The casts of keys to text may be users'; all else of the grouping is ours. */
+static void
+check_key_casts(const KpiSource *source, const Query *cells)
+{
+	ListCell   *lc;
+
+	foreach(lc, cells->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		if (strcmp(entry->resname, "owner") != 0 && strcmp(entry->resname, "dims") != 0)
+			continue;
+		kpi_expr_check_access(NULL, (Node *) entry->expr);
+		kpi_code_check(source->code, (Node *) entry->expr);
+	}
+}
+
 void
 kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
 			  DestReceiver *dest)
@@ -218,7 +235,6 @@ kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List 
 	Relation	rel = table_open(relid, AccessShareLock);
 	Query	   *facts;
 	Query	   *cells;
-	Node	   *owner;
 	char	   *sql;
 	PlannedStmt *plan;
 	QueryDesc  *desc;
@@ -232,10 +248,7 @@ kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List 
 	sql = cells_text(source, stream, facts->targetList);
 	cells = analyse_cells(sql, facts->targetList);
 
-	/* The cast of an owner may be a user's; all else in it is ours. */
-	owner = (Node *) linitial_node(TargetEntry, cells->targetList)->expr;
-	kpi_expr_check_access(NULL, owner);
-	kpi_code_check(source->code, owner);
+	check_key_casts(source, cells);
 	linitial_node(RangeTblEntry, cells->rtable)->subquery = facts;
 	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), sql,
 						 CURSOR_OPT_PARALLEL_OK, NULL);

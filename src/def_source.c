@@ -610,9 +610,11 @@ kpi_alter_source(PG_FUNCTION_ARGS)
 		write_dimensions(row->id, dimensions);
 	kpi_spi_end(&spi);
 
+	/* The same owner is another key after its column got another type. */
+	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
+		kpi_recheck_measures(row);
 	if (redefined)
 	{
-		kpi_recheck_measures(row);
 		kpi_code_accept(row->id, 0);
 		kpi_source_redefined(row->id);
 	}

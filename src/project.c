@@ -28,6 +28,7 @@
 #include "executor/executor.h"
 #include "expr.h"
 #include "expr_settings.h"
+#include "facts.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "project.h"
@@ -179,6 +180,26 @@ key_type(Oid type)
 }
 
 /*
+ * The column of a key may have got another type or collation since the key was
+ * defined: then its equality need not be that of this text any more.
+ */
+static void
+check_key(Node *node, const char *text)
+{
+	KpiExpr		expr = {
+		.text = unconstify(char *, text),
+		.type = exprType(node),
+		.collation = exprCollation(node)
+	};
+
+	if (strcmp(kpi_owner_key(&expr, "a key"), text) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a key is of type %s now: %s", format_type_be(expr.type), text),
+				 errhint("Give it to the source or to the KPI anew, with kpi.alter_source() or kpi.alter_kpi().")));
+}
+
+/*
  * A text key.  What key_of() knows is taken before its cast to text: writing
  * it out ourselves cannot fail and costs a fraction.
  */
@@ -191,6 +212,7 @@ compile_key(CompileState *cs, const char *text)
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
+	check_key(node, text);
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
 								&cs->attrs, &risk, &cs->user_code, cs->code, cs->prints);

@@ -161,7 +161,7 @@ sub difference_sql
 		  $_, $KPI{$_}{team} ? 'true' : 'false', defined $MEANING{owner} || $KPI{$_}{facts} !~ /\{owner\}/ ? 'true' : 'false',
 		  meant($KPI{$_}{facts})
 	} grep { $KPI{$_}{facts} } @kpis;
-	# A sum or count without facts is 0 in a formula; a formula over one source
+	# A sum or count without facts, or of none but NaN, is 0 in a formula; a formula over one source
 	# has breakdowns as well.
 	my $formulas = join "\n", map {
 		my ($one, $two) = @{ $KPI{$_}{quotient} };
@@ -169,8 +169,8 @@ sub difference_sql
 		"UNION ALL
 		SELECT '$_', scope, key, grain, start, nullif(d, ''), nullif(v, chr(1)),
 			   n1 / nullif(n2, 0), n1, n2, f1 + f2
-		FROM (SELECT scope, key, grain, start, d, v, CASE WHEN f1 IS NULL THEN 0 ELSE n1 END AS n1,
-					 CASE WHEN f2 IS NULL THEN 0 ELSE n2 END AS n2, coalesce(f1, 0) AS f1, coalesce(f2, 0) AS f2
+		FROM (SELECT scope, key, grain, start, d, v, coalesce(n1, 0) AS n1,
+					 coalesce(n2, 0) AS n2, coalesce(f1, 0) AS f1, coalesce(f2, 0) AS f2
 			  FROM (SELECT scope, key, grain, start, coalesce(dim, '') AS d, coalesce(dim_value, chr(1)) AS v, value AS n1, facts AS f1
 			  FROM number WHERE kpi = '$one' AND $dims) x
 			 FULL JOIN (SELECT scope, key, grain, start, coalesce(dim, '') AS d, coalesce(dim_value, chr(1)) AS v, value AS n2, facts AS f2
