@@ -11,6 +11,7 @@ CREATE TABLE kpi_internal.source_state (
     definer_login     boolean,                -- and whether it can log in
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
+    goals_calendar   bigint,                 -- stamp of the calendars by which its goals were looked at
     columns          jsonb,                  -- how each is stored
     prints           jsonb,                  -- of what expressions reach
     doubt            xid8,                   -- transactions before it may have captured by other prints
