@@ -18,6 +18,7 @@
 #include "calendar.h"
 #include "catalog/pg_type.h"
 #include "def.h"
+#include "def_org.h"
 #include "fmgr.h"
 #include "security.h"
 #include "spi.h"
@@ -143,8 +144,8 @@ check_time_zone(const char *name)
 	return kpi_spi_text(0, 1);
 }
 
-static void
-raise_stamp(void)
+void
+kpi_calendars_touch(void)
 {
 	kpi_spi_exec("UPDATE kpi_internal.stamp SET calendar = calendar + 1 WHERE id = 1", 0);
 }
@@ -176,7 +177,7 @@ kpi_create_calendar(PG_FUNCTION_ARGS)
 	kpi_arg_name(fcinfo, 1, "time zone");
 
 	kpi_spi_begin(&spi);
-	raise_stamp();
+	kpi_calendars_touch();
 	if (kpi_spi_exec("SELECT FROM kpi.calendar WHERE name = $1", 1, KPI_TEXT(args.name)) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -254,7 +255,7 @@ kpi_alter_calendar(PG_FUNCTION_ARGS)
 	read_args(fcinfo, &args);
 
 	kpi_spi_begin(&spi);
-	raise_stamp();
+	kpi_calendars_touch();
 	id = lock_calendar(args.name, &old_zone);
 	if (args.time_zone != NULL)
 		args.time_zone = check_time_zone(args.time_zone);
@@ -301,7 +302,7 @@ kpi_drop_calendar(PG_FUNCTION_ARGS)
 	name = kpi_arg_name(fcinfo, 0, "calendar");
 
 	kpi_spi_begin(&spi);
-	raise_stamp();
+	kpi_calendars_touch();
 	id = lock_calendar(name, NULL);
 	if (id == KPI_DEFAULT_CALENDAR)
 		ereport(ERROR,
@@ -333,7 +334,7 @@ kpi_add_holiday(PG_FUNCTION_ARGS)
 	calendar = kpi_arg_name(fcinfo, 2, "calendar");
 
 	kpi_spi_begin(&spi);
-	raise_stamp();
+	kpi_calendars_touch();
 	id = lock_calendar(calendar, NULL);
 	if (kpi_spi_exec("SELECT name FROM kpi.holiday WHERE calendar_id = $1 AND day = $2",
 					 2, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day))) > 0)
@@ -362,7 +363,7 @@ kpi_drop_holiday(PG_FUNCTION_ARGS)
 	calendar = kpi_arg_name(fcinfo, 1, "calendar");
 
 	kpi_spi_begin(&spi);
-	raise_stamp();
+	kpi_calendars_touch();
 	id = lock_calendar(calendar, NULL);
 	if (kpi_spi_exec("DELETE FROM kpi.holiday WHERE calendar_id = $1 AND day = $2",
 					 2, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day))) == 0)

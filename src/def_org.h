@@ -17,6 +17,12 @@
  */
 extern void kpi_org_touch(void);
 
+/*
+ * The same for calendars: their periods, their working days, and which of them
+ * a team has.
+ */
+extern void kpi_calendars_touch(void);
+
 /* Ids by key; error if unknown. */
 extern int32 kpi_team_id(const char *key);
 extern int32 kpi_member_id(const char *key);

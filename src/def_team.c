@@ -176,6 +176,8 @@ kpi_alter_team(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	if (new_key)
 		kpi_org_touch();
+	if (calendar)
+		kpi_calendars_touch();
 	id = kpi_team_id(key);
 	check_not_unassigned(id, "be altered");
 	calendar_id = calendar_argument(calendar);

@@ -6,8 +6,8 @@
  * Called by the worker (worker_main.c).  A continuous source is due when the
  * queue has rows of it, or when what it was last refreshed with is not what
  * the definitions say now: measures or formulas that are not built, a changed
- * organisation, another shape of the calendar, goals in doubt (notify.c).  One
- * with an interval is due when the interval has passed, and also as soon as the
+ * organisation, changed calendars, goals in doubt (notify.c).  One with an
+ * interval is due when the interval has passed, and also as soon as the
  * queue has rows of it if the last refresh had none: else a change that comes
  * just after such a refresh would wait for as long as one in a busy time, and by
  * a clock that stands still (kpi.now) for ever.  All moments are by kpi_now().
@@ -54,6 +54,7 @@
 	" t.refreshed_at, t.next_try," \
 	" t.org_stamp IS DISTINCT FROM (SELECT p.org FROM kpi_internal.stamp p)" \
 	" OR t.calendar_shape IS DISTINCT FROM $1" \
+	" OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.stamp p)" \
 	" OR EXISTS (SELECT FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  WHERE x.source_id = s.id AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b" \
 	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.epoch = x.epoch))" \

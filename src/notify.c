@@ -10,7 +10,8 @@
  * notification, so each change is announced once, and only if it commits.
  *
  * A refresh looks at those goals only whose KPI, scope and period it wrote
- * values of; what depends on the date alone waits for the beginning of a day.
+ * values of, or at all of its source when working days may have changed; what
+ * depends on the date alone waits for the beginning of a day.
  * The first status of a goal is noted and not announced; "incomplete" is not
  * noted as a first one, as nobody has seen a number yet.
  *
@@ -257,16 +258,38 @@ notify_doubtful(int32 source_id)
 	notify_found();
 }
 
+/*
+ * Within kpi_spi_begin(): whether the working days of goals may be others than
+ * those by which the source's goals were looked at last, because a calendar has
+ * changed or a team or member is below a team of another calendar now.  Noted
+ * before anybody looks, so what comes meanwhile is seen by the next refresh.
+ */
+static bool
+workdays_moved(const KpiRun *run)
+{
+	bool		moved;
+
+	moved = kpi_spi_exec("UPDATE kpi_internal.source_state t SET goals_calendar = p.calendar"
+						 " FROM kpi_internal.stamp p"
+						 " WHERE t.source_id = $1 AND t.goals_calendar IS DISTINCT FROM p.calendar",
+						 1, KPI_INT4(run->source->id)) > 0;
+	if (!moved && run->org_stamp != run->applied_org_stamp)
+		moved = kpi_spi_exec("SELECT FROM kpi.team WHERE calendar_id IS NOT NULL LIMIT 1", 0) > 0;
+	return moved;
+}
+
 void
 kpi_progress_notify_run(const KpiRun *run)
 {
 	KpiSpi		spi;
 	uint64		ngoals;
+	bool		all;
 
 	kpi_spi_begin(&spi);
 	notify_doubtful(run->source->id);
+	all = workdays_moved(run) || run->all_changed;
 	kpi_spi_end(&spi);
-	if (run->all_changed)
+	if (all)
 		kpi_progress_notify_source(run->source->id);
 	else if (run->nchanged > 0)
 	{

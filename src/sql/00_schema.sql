@@ -26,6 +26,6 @@ CREATE TABLE kpi_internal.stamp (
 COMMENT ON TABLE kpi_internal.stamp IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
 COMMENT ON COLUMN kpi_internal.stamp.id IS 'Always 1';
 COMMENT ON COLUMN kpi_internal.stamp.org IS 'Raised by every change of teams, members and memberships';
-COMMENT ON COLUMN kpi_internal.stamp.calendar IS 'Raised by every change of a calendar''s periods or holidays';
+COMMENT ON COLUMN kpi_internal.stamp.calendar IS 'Raised by every change of a calendar''s periods or working days, and of the calendars of teams';
 
 INSERT INTO kpi_internal.stamp VALUES (1, 1, 1);

@@ -12,6 +12,7 @@ CREATE TABLE kpi_internal.source_state (
     table_owner      oid,                    -- and who owned the table
     org_stamp        bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
+    goals_calendar   bigint,                 -- stamp of the calendars by which its goals were looked at
     columns          jsonb,                  -- how each is stored
     prints           jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (foreign_code.h)
