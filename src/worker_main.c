@@ -85,6 +85,9 @@
 #define GIVE_WAY_PAUSE_MS 1000
 #define MAX_PAUSE_DOUBLED 6
 
+/* Definitions that follow each other hold a build up so many times as long as one. */
+#define MAX_BUILD_DELAYS 10
+
 /* A source somebody else holds. */
 typedef struct HeldSource
 {
@@ -99,6 +102,7 @@ typedef struct KpiWorker
 	Oid			extension;		/* InvalidOid: not looked for yet */
 	bool		no_extension;	/* gone, or never there */
 	bool		leaving;
+	bool		crashed;		/* the last ones have, since work was done */
 	MemoryContext context;		/* of what follows, and of errors */
 	MemoryContext due_context;	/* of due, reset when it is loaded */
 	KpiDue	   *due;			/* NULL: to be loaded */
@@ -120,8 +124,23 @@ static KpiWorker worker;
 
 /* ---- beginning and end ---- */
 
-/* The slot is ours only if the launcher still means this start. */
-static KpiSlot *
+/*
+ * Another process has crashed, and that is no fault of ours.  The slot says so,
+ * as the postmaster takes who dies without a word for the one (worker_crash.c).
+ */
+static void
+quit(SIGNAL_ARGS)
+{
+	if (worker.slot != NULL)
+		pg_atomic_write_u32(&worker.slot->told_to_quit, 1);
+	SignalHandlerForCrashExit(postgres_signal_arg);
+}
+
+/*
+ * The slot is ours only if the launcher still means this start.  worker.slot is
+ * set before anybody can see that.
+ */
+static bool
 take_slot(const KpiWorkerOrder *order)
 {
 	KpiSlot    *slot = &kpi_shared->slots[order->slot];
@@ -129,12 +148,13 @@ take_slot(const KpiWorkerOrder *order)
 
 	if (pg_atomic_read_u32(&slot->dbid) != order->dbid ||
 		pg_atomic_read_u32(&slot->ticket) != order->ticket)
-		return NULL;
+		return false;
+	worker.slot = slot;
 	pg_atomic_exchange_u32(&slot->procno, kpi_my_procno());
 	if (!pg_atomic_compare_exchange_u32(&slot->state, &starting, KPI_WORKER_AWAKE))
-		return NULL;
+		return false;
 	kpi_slot_report(slot, MyProcPid, "");
-	return slot;
+	return true;
 }
 
 static void
@@ -451,6 +471,7 @@ work_on(KpiDueSource *source)
 	set_lock_timeout(held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS);
 	kpi_waiters_begin(worker.slot, source->give_ways);
 	say(source->name);
+	pg_atomic_write_u32(&worker.slot->source_id, source->id);
 	if (run_transaction(refresh_source))
 	{
 		kpi_due_done(source, bms_is_member(source->id, worker.queued));
@@ -458,6 +479,7 @@ work_on(KpiDueSource *source)
 	}
 	else
 		source_failed();
+	pg_atomic_write_u32(&worker.slot->source_id, 0);
 	worker.source = NULL;
 }
 
@@ -509,12 +531,31 @@ must_leave(void)
 	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_kept_out(MyDatabaseId);
 }
 
-static bool
-is_held_now(const KpiDueSource *source)
+/*
+ * When sources with new measures or formulas may be built: those that are
+ * defined one after the other are built together.  Somebody who never stops
+ * defining does not hold that up for ever, nor does a clock that was set back.
+ */
+static TimestampTz
+build_at(TimestampTz now)
+{
+	TimestampTz last = (TimestampTz) pg_atomic_read_u64(&worker.slot->defined_at);
+	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&worker.slot->defining_since);
+
+	if (last > now)
+		return now;
+	return Min(TimestampTzPlusMilliseconds(last, kpi_build_delay),
+			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
+}
+
+/* By the real clock: when a source that is due may be worked on. */
+static TimestampTz
+not_before(const KpiDueSource *source, TimestampTz now)
 {
 	HeldSource *held = find_held(source->id);
+	TimestampTz moment = held ? held->until : DT_NOBEGIN;
 
-	return held != NULL && held->until > GetCurrentTimestamp();
+	return source->must_build ? Max(moment, build_at(now)) : moment;
 }
 
 /* Commands after which the sources were not looked at yet, and may be now. */
@@ -544,6 +585,8 @@ static bool
 work(TimestampTz turn_started)
 {
 	bool		worked = false;
+	bool		complete = true;	/* no source was left for the next pass */
+	bool		all = true;		/* none that was due was left for later */
 	bool		looking;
 	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
 	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
@@ -576,21 +619,29 @@ work(TimestampTz turn_started)
 		KpiDueSource *source = lfirst(lc);
 
 		absorb_interrupts();
-		if (must_leave() || (worked && turn_is_over(turn_started)))
-		{
-			looking = false;
+		complete = !must_leave() && !(worked && turn_is_over(turn_started));
+		if (!complete)
 			break;
-		}
 		SetCurrentStatementStartTimestamp();
-		if (is_held_now(source) || !kpi_due_is(source, worker.queued, kpi_now()))
+		if (!kpi_due_is(source, worker.queued, kpi_now()))
 			continue;
+		if (not_before(source, GetCurrentTimestamp()) > GetCurrentTimestamp())
+		{
+			all = false;
+			continue;
+		}
 		work_on(source);
 		worked = true;
 	}
-	if (looking)
+	if (looking && complete)
 	{
 		pg_atomic_exchange_u64(&worker.slot->looked, commands);
 		worker.next_look = after_look(look_started);
+	}
+	if (worker.crashed && complete && all && worker.held == NIL)
+	{
+		kpi_crash_forget(MyDatabaseId);
+		worker.crashed = false;
 	}
 	if (worked)
 		say(NULL);
@@ -616,14 +667,13 @@ next_due(void)
 	foreach(lc, worker.due->sources)
 	{
 		KpiDueSource *source = lfirst(lc);
-		HeldSource *held = find_held(source->id);
 
 		moment = kpi_due_when(source, worker.queued);
 		if (moment == DT_NOEND)
 			continue;
 		SetCurrentStatementStartTimestamp();
 		moment = now + (Max(moment, kpi_now()) - kpi_now());
-		next = Min(next, held ? Max(moment, held->until) : moment);
+		next = Min(next, Max(moment, not_before(source, now)));
 	}
 	return Min(next, now + (worker.next_day - kpi_now()));
 }
@@ -682,6 +732,7 @@ work_and_wait(void)
 		}
 		if (worker.no_extension)
 		{
+			kpi_crash_forget(MyDatabaseId);
 			pg_atomic_exchange_u64(&worker.slot->drained, seen);
 			leave(KPI_WORKER_NO_EXTENSION);
 		}
@@ -715,19 +766,20 @@ void
 kpi_worker_main(Datum arg)
 {
 	KpiWorkerOrder order;
+	KpiCrash	crash;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	kpi_am_worker = true;
 	/* A cancellation would be an error here; whoever wants us gone repeats it. */
 	pqsignal(SIGINT, SIG_IGN);
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGQUIT, quit);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	/* The signal of a reload while this process was coming up is lost. */
 	ConfigReloadPending = true;
 
-	worker.slot = take_slot(&order);
-	if (worker.slot == NULL)
+	if (!take_slot(&order))
 		proc_exit(0);
 	before_shmem_exit(worker_exit, PointerGetDatum(worker.slot));
 	if (kpi_is_kept_out(order.dbid))
@@ -755,6 +807,7 @@ kpi_worker_main(Datum arg)
 	worker.last_now = GetCurrentTimestamp();
 	worker.last_kpi_now = kpi_now();
 	worker.changes = 0;
+	worker.crashed = kpi_crash_find(MyDatabaseId, &crash);
 	MemoryContextSwitchTo(worker.context);
 	work_and_wait();
 }
