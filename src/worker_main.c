@@ -47,6 +47,7 @@
 #include "utils/ps_status.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker_held.h"
 #include "worker_shmem.h"
 
 /* How long it works on while other databases wait for a worker. */
@@ -69,32 +70,11 @@
 #define REST_FACTOR 2
 #define MAX_REST_MS 5
 
-/*
- * Waiting for locks: at most this long at first, then longer, and between two
- * tries always so many times as long, so that a source somebody holds takes
- * little of the others' time.
- */
-#define MIN_LOCK_TIMEOUT_MS 50
-#define MAX_LOCK_TIMEOUT_MS 1600
-#define LOCK_RETRY_FACTOR 5
-
 /* When to follow the beginning of a day again after that failed. */
 #define NEXT_DAY_RETRY_MS 60000
 
-/* After giving way to who waited for a table; doubled each time in a row. */
-#define GIVE_WAY_PAUSE_MS 1000
-#define MAX_PAUSE_DOUBLED 6
-
 /* Definitions that follow each other hold a build up so many times as long as one. */
 #define MAX_BUILD_DELAYS 10
-
-/* A source somebody else holds. */
-typedef struct HeldSource
-{
-	int32		id;
-	int			timeout_ms;		/* of the next try */
-	TimestampTz until;			/* by the real clock */
-} HeldSource;
 
 typedef struct KpiWorker
 {
@@ -113,7 +93,6 @@ typedef struct KpiWorker
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
-	List	   *held;			/* HeldSource */
 	KpiDueSource *source;		/* in hand */
 	TimestampTz started;		/* its refresh, by the real clock */
 	ErrorData  *error;			/* what ended the last transaction */
@@ -163,7 +142,7 @@ worker_exit(int code, Datum arg)
 	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
 
 	/* Why it was due may have been a look, and nobody else knows that. */
-	if (worker.held != NIL)
+	if (kpi_held_any())
 		pg_atomic_fetch_add_u64(&slot->commands, 1);
 	kpi_slot_report(slot, 0, "");
 	pg_atomic_exchange_u32(&slot->procno, KPI_NO_PROC);
@@ -265,21 +244,6 @@ run_transaction(void (*body) (void))
 
 /* ---- what is due ---- */
 
-static HeldSource *
-find_held(int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, worker.held)
-	{
-		HeldSource *held = lfirst(lc);
-
-		if (held->id == id)
-			return held;
-	}
-	return NULL;
-}
-
 /* They were due when they met a lock, though it may have been for a look. */
 static void
 held_are_due(void)
@@ -290,7 +254,7 @@ held_are_due(void)
 	{
 		KpiDueSource *source = lfirst(lc);
 
-		if (find_held(source->id) != NULL)
+		if (kpi_is_held(source->id))
 			source->at = DT_NOBEGIN;
 	}
 }
@@ -336,66 +300,6 @@ begin_day_failed(void)
 	worker.next_day = TimestampTzPlusMilliseconds(kpi_now(), NEXT_DAY_RETRY_MS);
 }
 
-/* ---- sources that somebody else holds ---- */
-
-static HeldSource *
-hold(int32 id)
-{
-	HeldSource *held = find_held(id);
-
-	if (held == NULL)
-	{
-		held = palloc0(sizeof(HeldSource));
-		held->id = id;
-		held->timeout_ms = MIN_LOCK_TIMEOUT_MS;
-		worker.held = lappend(worker.held, held);
-	}
-	return held;
-}
-
-/* The source in hand met a lock. */
-static void
-wait_for_lock(void)
-{
-	HeldSource *held = hold(worker.source->id);
-
-	held->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), held->timeout_ms * LOCK_RETRY_FACTOR);
-	held->timeout_ms = Min(held->timeout_ms * 2, MAX_LOCK_TIMEOUT_MS);
-}
-
-static void
-count_give_way(void)
-{
-	kpi_failure_count_give_way(worker.source->id);
-}
-
-/* The source in hand was in somebody's way, who may have more to do. */
-static void
-give_way(int waiter)
-{
-	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(worker.source->give_ways, MAX_PAUSE_DOUBLED);
-
-	(void) run_transaction(count_give_way);
-
-	hold(worker.source->id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
-	ereport(LOG,
-			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
-					worker.source->name, waiter),
-			 errdetail("It begins again after %d ms.", pause_ms)));
-}
-
-static void
-release(int32 id)
-{
-	HeldSource *held = find_held(id);
-
-	if (held != NULL)
-	{
-		worker.held = list_delete_ptr(worker.held, held);
-		pfree(held);
-	}
-}
-
 /* ---- sources ---- */
 
 static void
@@ -408,6 +312,26 @@ refresh_source(void)
 
 	if (kpi_run_source(linitial_int(ids), KPI_RUN_REFRESH, NULL) != KPI_RUN_DONE)
 		worker.due = NULL;
+}
+
+static void
+count_give_way(void)
+{
+	kpi_failure_count_give_way(worker.source->id);
+}
+
+/* The source in hand was in somebody's way, who may have more to do. */
+static void
+give_way(int waiter)
+{
+	int			pause_ms;
+
+	(void) run_transaction(count_give_way);
+	pause_ms = kpi_held_to_give_way(worker.source->id, worker.source->give_ways);
+	ereport(LOG,
+			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
+					worker.source->name, waiter),
+			 errdetail("It begins again after %d ms.", pause_ms)));
 }
 
 /* Into the state of the source; into the log only if it is another error. */
@@ -439,7 +363,7 @@ source_failed(void)
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
 		give_way(waiter);
 	else if (kpi_failure_is_conflict(worker.failure) || !run_transaction(note_failure))
-		wait_for_lock();
+		kpi_held_by_lock(worker.source->id);
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
 }
@@ -465,17 +389,15 @@ say(const char *source)
 static void
 work_on(KpiDueSource *source)
 {
-	HeldSource *held = find_held(source->id);
-
 	worker.source = source;
-	set_lock_timeout(held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS);
+	set_lock_timeout(kpi_held_lock_timeout(source->id));
 	kpi_waiters_begin(worker.slot, source->give_ways);
 	say(source->name);
 	pg_atomic_write_u32(&worker.slot->source_id, source->id);
 	if (run_transaction(refresh_source))
 	{
 		kpi_due_done(source, bms_is_member(source->id, worker.queued));
-		release(source->id);
+		kpi_held_release(source->id);
 	}
 	else
 		source_failed();
@@ -552,8 +474,7 @@ build_at(TimestampTz now)
 static TimestampTz
 not_before(const KpiDueSource *source, TimestampTz now)
 {
-	HeldSource *held = find_held(source->id);
-	TimestampTz moment = held ? held->until : DT_NOBEGIN;
+	TimestampTz moment = kpi_held_until(source->id);
 
 	return source->must_build ? Max(moment, build_at(now)) : moment;
 }
@@ -597,7 +518,7 @@ work(TimestampTz turn_started)
 	if (changes != worker.changes)
 		worker.due = NULL;
 	worker.changes = changes;
-	set_lock_timeout(MAX_LOCK_TIMEOUT_MS);
+	set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
 	if (kpi_now() >= worker.next_day && !run_transaction(begin_day))
 		begin_day_failed();
 	if (!run_transaction(look))
@@ -638,7 +559,7 @@ work(TimestampTz turn_started)
 		pg_atomic_exchange_u64(&worker.slot->looked, commands);
 		worker.next_look = after_look(look_started);
 	}
-	if (worker.crashed && complete && all && worker.held == NIL)
+	if (worker.crashed && complete && all && !kpi_held_any())
 	{
 		kpi_crash_forget(MyDatabaseId);
 		worker.crashed = false;
