@@ -55,13 +55,14 @@
 	" t.org_stamp IS DISTINCT FROM (SELECT p.org FROM kpi_internal.stamp p)" \
 	" OR t.calendar_shape IS DISTINCT FROM $1" \
 	" OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.stamp p)" \
+	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
+	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
+	" coalesce(t.give_ways, 0), coalesce(t.last_deltas, 0) > 0," \
+	" t.refreshed_at IS NULL" \
 	" OR EXISTS (SELECT FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  WHERE x.source_id = s.id AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b" \
 	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.epoch = x.epoch))" \
-	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ")" \
-	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
-	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
-	" coalesce(t.give_ways, 0), coalesce(t.last_deltas, 0) > 0 " \
+	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ") " \
 	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
 	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
 	" AND (t.source_id IS NOT NULL OR (" RESTORED_TRIGGERS ")) " \
@@ -97,6 +98,7 @@ load_source(uint64 row, MemoryContext context)
 	source->interval = kpi_spi_int4(row, 4);
 	source->not_before = timestamp_or(row, 6, DT_NOBEGIN);
 	source->give_ways = kpi_spi_int4(row, 8);
+	source->must_build = kpi_spi_bool(row, 10);
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
@@ -106,7 +108,8 @@ load_source(uint64 row, MemoryContext context)
 
 	if (source->interval > 0 && refreshed != DT_NOBEGIN)
 		source->at = refreshed + source->interval * USECS_PER_SEC;
-	else if (source->interval > 0 || kpi_spi_bool(row, 7) || source->not_before != DT_NOBEGIN)
+	else if (source->interval > 0 || source->must_build || kpi_spi_bool(row, 7) ||
+			 source->not_before != DT_NOBEGIN)
 		source->at = DT_NOBEGIN;
 	else
 		source->at = DT_NOEND;

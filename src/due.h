@@ -20,6 +20,7 @@ typedef struct KpiDueSource
 	int32		id;
 	char	   *name;
 	bool		follows_queue;	/* also due as soon as there are deltas */
+	bool		must_build;		/* it, a measure or a formula is new */
 	int			interval;		/* seconds, or 0 */
 	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
 	TimestampTz queue_at;		/* with rows in the queue from then on */

@@ -30,6 +30,7 @@ bool		kpi_enabled = true;
 int			kpi_max_workers = 2;
 int			kpi_max_databases = 64;
 int			kpi_worker_idle_timeout = 5000;
+int			kpi_build_delay = 2000;
 int			kpi_naptime = 60;
 
 static char *kpi_now_string = NULL;
@@ -130,6 +131,14 @@ worker_guc_init(void)
 							NULL,
 							&kpi_worker_idle_timeout,
 							5000, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.build_delay",
+							"Time that a worker waits after a definition for the next one before it reads the facts.",
+							"Definitions that follow each other are built together; 0 builds after each.",
+							&kpi_build_delay,
+							2000, 0, 3600 * 1000,
 							PGC_SIGHUP,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -40,6 +40,9 @@ extern int	kpi_max_databases;
 /* How long a worker waits for more work before it leaves, in ms. */
 extern int	kpi_worker_idle_timeout;
 
+/* How long a build waits for another definition after the last one, in ms. */
+extern int	kpi_build_delay;
+
 /* How often databases beyond kpi.max_databases have their turn, in s. */
 extern int	kpi_naptime;
 

@@ -178,6 +178,36 @@ check(ReturnSetInfo *rsinfo, const char *sql, Name viewer)
 	}
 }
 
+/* Workers of this database crashed, and took all sessions with them. */
+static void
+check_crashes(ReturnSetInfo *rsinfo)
+{
+	KpiCrash	crash;
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {false};
+	char	   *source = NULL;
+	char	   *last;
+	TimestampTz retry_at;
+
+	if (!kpi_crash_find(MyDatabaseId, &crash))
+		return;
+	if (kpi_spi_read("SELECT s.name FROM kpi.source s WHERE s.id = $1", 1, KPI_INT4(crash.source_id)) > 0)
+		source = kpi_spi_text(0, 1);
+	last = pstrdup(timestamptz_to_str(crash.last));
+	retry_at = Max(kpi_crash_retry_at(MyDatabaseId, GetCurrentTimestamp()), crash.last);
+	values[0] = CStringGetTextDatum("error");
+	values[1] = CStringGetTextDatum("worker_crash");
+	values[2] = CStringGetTextDatum(source ? psprintf("source \"%s\"", source) : "worker of pg_kpi");
+	values[3] = CStringGetTextDatum(psprintf("Crashes of this database's worker in a row: %d, the last at %s;"
+											 " it is not started again before %s",
+											 crash.crashes, last, timestamptz_to_str(retry_at)));
+	values[4] = CStringGetTextDatum(source ? psprintf("Run SELECT kpi.pause(%s), or drop the source;"
+													  " the log of the server says why.",
+													  quote_literal_cstr(source)) :
+									"The log of the server says why.");
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
 static bool
 has_worker_status(void)
 {
@@ -202,6 +232,7 @@ kpi_health(PG_FUNCTION_ARGS)
 			check(rsinfo, NOT_PRELOADED, &viewer);
 		else if (has_worker_status())
 			check(rsinfo, NO_WORKER, &viewer);
+		check_crashes(rsinfo);
 	}
 	if (kpi_preloaded && GetConfigOption("kpi.max_workers", true, false) != NULL)
 		check(rsinfo, TOO_FEW_PROCESSES, &viewer);

@@ -12,7 +12,8 @@
  *
  * It alone gives slots to databases and takes them away.  When there are more
  * databases than slots, one whose worker has left long ago loses its slot; it
- * gets one again by its next commit, or when its turn comes.
+ * gets one again by its next commit, or when its turn comes.  A database whose
+ * worker crashed gets none until it may be tried again (worker_crash.c).
  *
  * What it knows besides shared memory is in "attendances", and can be lost:
  * when the launcher restarts, the slots are still there.
@@ -207,6 +208,8 @@ give_slot(int i, Oid dbid)
 	pg_atomic_exchange_u32(&slot->confirmed, 0);
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
 	pg_atomic_exchange_u64(&slot->next_due, DT_NOEND);
+	pg_atomic_exchange_u64(&slot->defined_at, 0);
+	pg_atomic_exchange_u64(&slot->defining_since, 0);
 	/* Commands that came while it had none were counted nowhere. */
 	pg_atomic_exchange_u64(&slot->looked, pg_atomic_read_u64(&slot->commands) - 1);
 	pg_atomic_exchange_u64(&slot->drained, pg_atomic_read_u64(&slot->wakes));
@@ -275,6 +278,20 @@ take_announcements(void)
 		search_all();
 }
 
+/* The first of those to be asked; one whose worker crashed waits its time. */
+static Oid
+database_to_ask(TimestampTz now)
+{
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		if (kpi_crash_retry_at(lfirst_oid(lc), now) <= now)
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
 /* Asks one database after the other, and gives those without slot a turn. */
 static void
 next_probe(TimestampTz now)
@@ -288,9 +305,8 @@ next_probe(TimestampTz now)
 		slotless = list_delete_first(slotless);
 		next_turn = TimestampTzPlusMilliseconds(now, (int64) kpi_naptime * 1000);
 	}
-	while (probes != NIL && !is_probing())
+	while (!is_probing() && OidIsValid(dbid = database_to_ask(now)))
 	{
-		dbid = linitial_oid(probes);
 		if (kpi_slot_find(dbid) == NULL)
 		{
 			slot = find_slot();
@@ -551,7 +567,15 @@ static long
 time_to_wait(TimestampTz now)
 {
 	TimestampTz until = kpi_waiters_next_look(now);
+	ListCell   *lc;
 
+	foreach(lc, probes)
+	{
+		TimestampTz retry_at = kpi_crash_retry_at(lfirst_oid(lc), now);
+
+		if (retry_at > now)
+			until = Min(until, retry_at);
+	}
 	if (slotless != NIL)
 		until = Min(until, next_turn);
 	if (has_no_worker())

@@ -48,6 +48,7 @@
 #include "utils/ps_status.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker_held.h"
 #include "worker_shmem.h"
 
 /* How long it works on while other databases wait for a worker. */
@@ -70,29 +71,11 @@
 #define REST_FACTOR 2
 #define MAX_REST_MS 5
 
-/*
- * Waiting for locks: at most this long at first, then longer, and between two
- * tries always so many times as long, so that a source somebody holds takes
- * little of the others' time.
- */
-#define MIN_LOCK_TIMEOUT_MS 50
-#define MAX_LOCK_TIMEOUT_MS 1600
-#define LOCK_RETRY_FACTOR 5
-
 /* When to follow the beginning of a day again after that failed. */
 #define NEXT_DAY_RETRY_MS 60000
 
-/* After giving way to who waited for a table; doubled each time in a row. */
-#define GIVE_WAY_PAUSE_MS 1000
-#define MAX_PAUSE_DOUBLED 6
-
-/* A source somebody else holds. */
-typedef struct HeldSource
-{
-	int32		id;
-	int			timeout_ms;		/* of the next try */
-	TimestampTz until;			/* by the real clock */
-} HeldSource;
+/* Definitions that follow each other hold a build up so many times as long as one. */
+#define MAX_BUILD_DELAYS 10
 
 typedef struct KpiWorker
 {
@@ -100,6 +83,7 @@ typedef struct KpiWorker
 	Oid			extension;		/* InvalidOid: not looked for yet */
 	bool		no_extension;	/* gone, or never there */
 	bool		leaving;
+	bool		crashed;		/* the last ones have, since work was done */
 	MemoryContext context;		/* of what follows, and of errors */
 	MemoryContext due_context;	/* of due, reset when it is loaded */
 	KpiDue	   *due;			/* NULL: to be loaded */
@@ -110,7 +94,6 @@ typedef struct KpiWorker
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
-	List	   *held;			/* HeldSource */
 	KpiDueSource *source;		/* in hand */
 	TimestampTz started;		/* its refresh, by the real clock */
 	ErrorData  *error;			/* what ended the last transaction */
@@ -121,8 +104,23 @@ static KpiWorker worker;
 
 /* ---- beginning and end ---- */
 
-/* The slot is ours only if the launcher still means this start. */
-static KpiSlot *
+/*
+ * Another process has crashed, and that is no fault of ours.  The slot says so,
+ * as the postmaster takes who dies without a word for the one (worker_crash.c).
+ */
+static void
+quit(SIGNAL_ARGS)
+{
+	if (worker.slot != NULL)
+		pg_atomic_write_u32(&worker.slot->told_to_quit, 1);
+	SignalHandlerForCrashExit(postgres_signal_arg);
+}
+
+/*
+ * The slot is ours only if the launcher still means this start.  worker.slot is
+ * set before anybody can see that.
+ */
+static bool
 take_slot(const KpiWorkerOrder *order)
 {
 	KpiSlot    *slot = &kpi_shared->slots[order->slot];
@@ -130,12 +128,13 @@ take_slot(const KpiWorkerOrder *order)
 
 	if (pg_atomic_read_u32(&slot->dbid) != order->dbid ||
 		pg_atomic_read_u32(&slot->ticket) != order->ticket)
-		return NULL;
+		return false;
+	worker.slot = slot;
 	pg_atomic_exchange_u32(&slot->procno, kpi_my_procno());
 	if (!pg_atomic_compare_exchange_u32(&slot->state, &starting, KPI_WORKER_AWAKE))
-		return NULL;
+		return false;
 	kpi_slot_report(slot, MyProcPid, "");
-	return slot;
+	return true;
 }
 
 static void
@@ -144,7 +143,7 @@ worker_exit(int code, Datum arg)
 	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
 
 	/* Why it was due may have been a look, and nobody else knows that. */
-	if (worker.held != NIL)
+	if (kpi_held_any())
 		pg_atomic_fetch_add_u64(&slot->commands, 1);
 	kpi_slot_report(slot, 0, "");
 	pg_atomic_exchange_u32(&slot->procno, KPI_NO_PROC);
@@ -246,21 +245,6 @@ run_transaction(void (*body) (void))
 
 /* ---- what is due ---- */
 
-static HeldSource *
-find_held(int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, worker.held)
-	{
-		HeldSource *held = lfirst(lc);
-
-		if (held->id == id)
-			return held;
-	}
-	return NULL;
-}
-
 /* They were due when they met a lock, though it may have been for a look. */
 static void
 held_are_due(void)
@@ -271,7 +255,7 @@ held_are_due(void)
 	{
 		KpiDueSource *source = lfirst(lc);
 
-		if (find_held(source->id) != NULL)
+		if (kpi_is_held(source->id))
 			source->at = DT_NOBEGIN;
 	}
 }
@@ -317,66 +301,6 @@ begin_day_failed(void)
 	worker.next_day = TimestampTzPlusMilliseconds(kpi_now(), NEXT_DAY_RETRY_MS);
 }
 
-/* ---- sources that somebody else holds ---- */
-
-static HeldSource *
-hold(int32 id)
-{
-	HeldSource *held = find_held(id);
-
-	if (held == NULL)
-	{
-		held = palloc0(sizeof(HeldSource));
-		held->id = id;
-		held->timeout_ms = MIN_LOCK_TIMEOUT_MS;
-		worker.held = lappend(worker.held, held);
-	}
-	return held;
-}
-
-/* The source in hand met a lock. */
-static void
-wait_for_lock(void)
-{
-	HeldSource *held = hold(worker.source->id);
-
-	held->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), held->timeout_ms * LOCK_RETRY_FACTOR);
-	held->timeout_ms = Min(held->timeout_ms * 2, MAX_LOCK_TIMEOUT_MS);
-}
-
-static void
-count_give_way(void)
-{
-	kpi_failure_count_give_way(worker.source->id);
-}
-
-/* The source in hand was in somebody's way, who may have more to do. */
-static void
-give_way(int waiter)
-{
-	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(worker.source->give_ways, MAX_PAUSE_DOUBLED);
-
-	(void) run_transaction(count_give_way);
-
-	hold(worker.source->id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
-	ereport(LOG,
-			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
-					worker.source->name, waiter),
-			 errdetail("It begins again after %d ms.", pause_ms)));
-}
-
-static void
-release(int32 id)
-{
-	HeldSource *held = find_held(id);
-
-	if (held != NULL)
-	{
-		worker.held = list_delete_ptr(worker.held, held);
-		pfree(held);
-	}
-}
-
 /* ---- sources ---- */
 
 static void
@@ -389,6 +313,26 @@ refresh_source(void)
 
 	if (kpi_run_source(linitial_int(ids), KPI_RUN_REFRESH, NULL) != KPI_RUN_DONE)
 		worker.due = NULL;
+}
+
+static void
+count_give_way(void)
+{
+	kpi_failure_count_give_way(worker.source->id);
+}
+
+/* The source in hand was in somebody's way, who may have more to do. */
+static void
+give_way(int waiter)
+{
+	int			pause_ms;
+
+	(void) run_transaction(count_give_way);
+	pause_ms = kpi_held_to_give_way(worker.source->id, worker.source->give_ways);
+	ereport(LOG,
+			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
+					worker.source->name, waiter),
+			 errdetail("It begins again after %d ms.", pause_ms)));
 }
 
 /* Into the state of the source; into the log only if it is another error. */
@@ -420,7 +364,7 @@ source_failed(void)
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
 		give_way(waiter);
 	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !run_transaction(note_failure))
-		wait_for_lock();
+		kpi_held_by_lock(worker.source->id);
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
 }
@@ -446,19 +390,19 @@ say(const char *source)
 static void
 work_on(KpiDueSource *source)
 {
-	HeldSource *held = find_held(source->id);
-
 	worker.source = source;
-	set_lock_timeout(held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS);
+	set_lock_timeout(kpi_held_lock_timeout(source->id));
 	kpi_waiters_begin(worker.slot, source->give_ways);
 	say(source->name);
+	pg_atomic_write_u32(&worker.slot->source_id, source->id);
 	if (run_transaction(refresh_source))
 	{
 		kpi_due_done(source, bms_is_member(source->id, worker.queued));
-		release(source->id);
+		kpi_held_release(source->id);
 	}
 	else
 		source_failed();
+	pg_atomic_write_u32(&worker.slot->source_id, 0);
 	worker.source = NULL;
 }
 
@@ -510,12 +454,30 @@ must_leave(void)
 	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_kept_out(MyDatabaseId);
 }
 
-static bool
-is_held_now(const KpiDueSource *source)
+/*
+ * When sources with new measures or formulas may be built: those that are
+ * defined one after the other are built together.  Somebody who never stops
+ * defining does not hold that up for ever, nor does a clock that was set back.
+ */
+static TimestampTz
+build_at(TimestampTz now)
 {
-	HeldSource *held = find_held(source->id);
+	TimestampTz last = (TimestampTz) pg_atomic_read_u64(&worker.slot->defined_at);
+	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&worker.slot->defining_since);
 
-	return held != NULL && held->until > GetCurrentTimestamp();
+	if (last > now)
+		return now;
+	return Min(TimestampTzPlusMilliseconds(last, kpi_build_delay),
+			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
+}
+
+/* By the real clock: when a source that is due may be worked on. */
+static TimestampTz
+not_before(const KpiDueSource *source, TimestampTz now)
+{
+	TimestampTz moment = kpi_held_until(source->id);
+
+	return source->must_build ? Max(moment, build_at(now)) : moment;
 }
 
 /* Commands after which the sources were not looked at yet, and may be now. */
@@ -545,6 +507,8 @@ static bool
 work(TimestampTz turn_started)
 {
 	bool		worked = false;
+	bool		complete = true;	/* no source was left for the next pass */
+	bool		all = true;		/* none that was due was left for later */
 	bool		looking;
 	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
 	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
@@ -555,7 +519,7 @@ work(TimestampTz turn_started)
 	if (changes != worker.changes)
 		worker.due = NULL;
 	worker.changes = changes;
-	set_lock_timeout(MAX_LOCK_TIMEOUT_MS);
+	set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
 	if (kpi_now() >= worker.next_day && !run_transaction(begin_day))
 		begin_day_failed();
 	if (!run_transaction(look))
@@ -578,21 +542,29 @@ work(TimestampTz turn_started)
 		KpiDueSource *source = lfirst(lc);
 
 		absorb_interrupts();
-		if (must_leave() || (worked && turn_is_over(turn_started)))
-		{
-			looking = false;
+		complete = !must_leave() && !(worked && turn_is_over(turn_started));
+		if (!complete)
 			break;
-		}
 		SetCurrentStatementStartTimestamp();
-		if (is_held_now(source) || !kpi_due_is(source, worker.queued, kpi_now()))
+		if (!kpi_due_is(source, worker.queued, kpi_now()))
 			continue;
+		if (not_before(source, GetCurrentTimestamp()) > GetCurrentTimestamp())
+		{
+			all = false;
+			continue;
+		}
 		work_on(source);
 		worked = true;
 	}
-	if (looking)
+	if (looking && complete)
 	{
 		pg_atomic_exchange_u64(&worker.slot->looked, commands);
 		worker.next_look = after_look(look_started);
+	}
+	if (worker.crashed && complete && all && !kpi_held_any())
+	{
+		kpi_crash_forget(MyDatabaseId);
+		worker.crashed = false;
 	}
 	if (worked)
 		say(NULL);
@@ -618,14 +590,13 @@ next_due(void)
 	foreach(lc, worker.due->sources)
 	{
 		KpiDueSource *source = lfirst(lc);
-		HeldSource *held = find_held(source->id);
 
 		moment = kpi_due_when(source, worker.queued);
 		if (moment == DT_NOEND)
 			continue;
 		SetCurrentStatementStartTimestamp();
 		moment = now + (Max(moment, kpi_now()) - kpi_now());
-		next = Min(next, held ? Max(moment, held->until) : moment);
+		next = Min(next, Max(moment, not_before(source, now)));
 	}
 	return Min(next, now + (worker.next_day - kpi_now()));
 }
@@ -684,6 +655,7 @@ work_and_wait(void)
 		}
 		if (worker.no_extension)
 		{
+			kpi_crash_forget(MyDatabaseId);
 			pg_atomic_exchange_u64(&worker.slot->drained, seen);
 			leave(KPI_WORKER_NO_EXTENSION);
 		}
@@ -717,19 +689,20 @@ void
 kpi_worker_main(Datum arg)
 {
 	KpiWorkerOrder order;
+	KpiCrash	crash;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	kpi_am_worker = true;
 	/* A cancellation would be an error here; whoever wants us gone repeats it. */
 	pqsignal(SIGINT, SIG_IGN);
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGQUIT, quit);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	/* The signal of a reload while this process was coming up is lost. */
 	ConfigReloadPending = true;
 
-	worker.slot = take_slot(&order);
-	if (worker.slot == NULL)
+	if (!take_slot(&order))
 		proc_exit(0);
 	before_shmem_exit(worker_exit, PointerGetDatum(worker.slot));
 	if (kpi_is_kept_out(order.dbid))
@@ -757,6 +730,7 @@ kpi_worker_main(Datum arg)
 	worker.last_now = GetCurrentTimestamp();
 	worker.last_kpi_now = kpi_now();
 	worker.changes = 0;
+	worker.crashed = kpi_crash_find(MyDatabaseId, &crash);
 	MemoryContextSwitchTo(worker.context);
 	work_and_wait();
 }

@@ -79,12 +79,16 @@ init_slot(KpiSlot *slot)
 	pg_atomic_init_u32(&slot->confirmed, 0);
 	pg_atomic_init_u64(&slot->wakes, 0);
 	pg_atomic_init_u64(&slot->changes, 0);
+	pg_atomic_init_u64(&slot->defined_at, 0);
+	pg_atomic_init_u64(&slot->defining_since, 0);
 	pg_atomic_init_u64(&slot->commands, 0);
 	pg_atomic_init_u64(&slot->looked, 0);
 	pg_atomic_init_u64(&slot->drained, 0);
 	pg_atomic_init_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_init_u32(&slot->waiter, 0);
 	pg_atomic_init_u32(&slot->insists, 0);
+	pg_atomic_init_u32(&slot->told_to_quit, 0);
+	pg_atomic_init_u32(&slot->source_id, 0);
 	SpinLockInit(&slot->mutex);
 }
 
@@ -114,6 +118,7 @@ startup_shmem(void)
 			pg_atomic_init_u64(&kpi_shared->keep_out[i], 0);
 		for (int i = 0; i < kpi_shared->nslots; i++)
 			init_slot(&kpi_shared->slots[i]);
+		kpi_crash_shmem_init();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -189,15 +194,41 @@ wake_slot(KpiSlot *slot, Oid dbid)
 	return true;
 }
 
+/* The slot of a database, or NULL; this backend's is found at once. */
+static KpiSlot *
+slot_of(Oid dbid)
+{
+	if (my_slot != NULL && pg_atomic_read_u32(&my_slot->dbid) == dbid)
+		return my_slot;
+	return kpi_slot_find(dbid);
+}
+
+/*
+ * For the worker, which does not build in the middle of definitions.  What the
+ * launcher wakes it for, as nobody knows what has changed, is none.
+ */
+static void
+note_definition(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	KpiSlot    *slot = slot_of(MyDatabaseId);
+	TimestampTz last;
+
+	if (slot == NULL)
+		return;
+	last = (TimestampTz) pg_atomic_exchange_u64(&slot->defined_at, now);
+	if (TimestampDifferenceExceeds(last, now, kpi_build_delay))
+		pg_atomic_exchange_u64(&slot->defining_since, now);
+}
+
 void
 kpi_wake(Oid dbid, bool definitions)
 {
-	KpiSlot    *slot = my_slot;
+	KpiSlot    *slot;
 
 	if (kpi_shared == NULL)
 		return;
-	if (slot == NULL || pg_atomic_read_u32(&slot->dbid) != dbid)
-		slot = kpi_slot_find(dbid);
+	slot = slot_of(dbid);
 	if (slot == NULL)
 	{
 		announce(dbid);
@@ -249,6 +280,8 @@ wake_at_commit(XactEvent event, void *arg)
 		release_keep_outs();
 	if (event == XACT_EVENT_COMMIT)
 	{
+		if (wake_definitions)
+			note_definition();
 		if (wake_wanted)
 			kpi_wake(MyDatabaseId, wake_definitions);
 		if (OidIsValid(wake_database))

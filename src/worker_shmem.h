@@ -54,6 +54,8 @@ typedef struct KpiSlot
 	pg_atomic_uint64 wakes;		/* commits that ask for work */
 	pg_atomic_uint64 changes;	/* those that may have changed definitions;
 								 * raised before wakes */
+	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
+	pg_atomic_uint64 defining_since;	/* since then they follow each other */
 	pg_atomic_uint64 commands;	/* those that may have changed what sources
 								 * stand on; raised before wakes */
 	pg_atomic_uint64 looked;	/* commands after which sources were looked at */
@@ -61,6 +63,8 @@ typedef struct KpiSlot
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
 	pg_atomic_uint32 insists;	/* its refresh is not to be cancelled for one */
+	pg_atomic_uint32 told_to_quit;	/* by the postmaster: another has crashed */
+	pg_atomic_uint32 source_id; /* in hand, or 0 */
 
 	slock_t		mutex;			/* of what follows, for kpi.worker_status */
 	int			pid;			/* of the worker, 0: none */
@@ -75,6 +79,20 @@ typedef struct KpiSlot
 /* Databases that a command wants for itself. */
 #define KPI_KEEP_OUTS 16
 
+/*
+ * A database whose worker crashed, and in which none has done all that was due
+ * since then.
+ */
+typedef struct KpiCrash
+{
+	Oid			dbid;			/* InvalidOid: free */
+	int			crashes;		/* in a row */
+	TimestampTz last;
+	int32		source_id;		/* in hand then, or 0 */
+} KpiCrash;
+
+#define KPI_CRASHES 64
+
 typedef struct KpiShared
 {
 	pg_atomic_uint32 launcher_procno;
@@ -86,6 +104,8 @@ typedef struct KpiShared
 	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
 	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
 	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */
+	slock_t		crash_mutex;
+	KpiCrash	crashes[KPI_CRASHES];
 	int			nslots;
 	KpiSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } KpiShared;
@@ -136,6 +156,19 @@ extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
  */
 extern bool kpi_keep_out(Oid dbid);
 extern bool kpi_is_kept_out(Oid dbid);
+
+/* ---- worker_crash.c ---- */
+
+/* For the postmaster, when it has made shared memory. */
+extern void kpi_crash_shmem_init(void);
+
+/* Whether the database's worker crashed, and has not made up for it yet. */
+extern bool kpi_crash_find(Oid dbid, KpiCrash *crash);
+
+/* No worker is to be started before; DT_NOBEGIN: nothing is in the way. */
+extern TimestampTz kpi_crash_retry_at(Oid dbid, TimestampTz now);
+
+extern void kpi_crash_forget(Oid dbid);
 
 /* ---- worker_waiters.c ---- */
 

@@ -249,8 +249,9 @@ my $documented = join "\n", sort map { join '|', @$_ } map { [ /^\| `(kpi\.\w+)`
   grep { /^\| `kpi\.\w+` \|.*(everybody|superusers|server)/ } split /\n/, slurp_file("$FindBin::Bin/../../README.md");
 my $defined = join "\n", sort map { my ($name, $context, $default) = split /\|/, $_, 3; "$name|$default|$who{$context}" }
   split /\n/, $node->safe_psql('template1', q{SELECT s.name, s.context, CASE WHEN s.unit IS NOT NULL THEN current_setting(s.name) ELSE coalesce(nullif(s.boot_val, ''), 'empty') END
-	FROM pg_settings s WHERE s.name LIKE 'kpi.%' AND s.name <> 'kpi.worker_idle_timeout'
-	UNION ALL SELECT name, context, '5s' FROM pg_settings WHERE name = 'kpi.worker_idle_timeout' AND boot_val = '5000'});
+	FROM pg_settings s WHERE s.name LIKE 'kpi.%' AND s.name NOT IN ('kpi.worker_idle_timeout', 'kpi.build_delay')
+	UNION ALL SELECT name, context, '5s' FROM pg_settings WHERE name = 'kpi.worker_idle_timeout' AND boot_val = '5000'
+	UNION ALL SELECT name, context, '2s' FROM pg_settings WHERE name = 'kpi.build_delay' AND boot_val = '2000'});
 is($documented, $defined, 'the table of settings in README');
 
 # ---- the extension goes and comes ----

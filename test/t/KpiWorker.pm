@@ -22,6 +22,7 @@ sub new_server
 
 	%setting = (
 		'kpi.worker_idle_timeout' => '200ms',
+		'kpi.build_delay' => '50ms',
 		'max_prepared_transactions' => 5,
 		'restart_after_crash' => 'on',
 		'autovacuum' => 'off',
