@@ -3,9 +3,9 @@
  * apply_dict.c
  *	  Owner keys and dimension values become small numbers.
  *
- * Used while cells are collected (from the queue or from the facts), where no
- * statement can be run for each new text: texts get local numbers first, and
- * kpi_dict_resolve() finds or makes their rows afterwards.
+ * While cells are collected no statement can be run for each new text: texts
+ * get local numbers first, and kpi_dict_resolve() finds or makes their rows
+ * afterwards.
  *
  * Rows of kpi_internal.owner are shared by all sources.  They are inserted
  * in the order of their keys, in one statement per run, so that two runs of

@@ -3,13 +3,13 @@
  * apply_scan.c
  *	  The day cells of a stream as its facts say.
  *
- * Called by a build, a verification and a repair, with ACCESS SHARE held on
- * the table and its leaves and the run's snapshot active.  First the facts
- * query is run as one grouped statement, which the planner can spread over
- * parallel workers.  If an expression raises an error for some fact, or a
- * fact's day is out of range, that attempt is rolled back and the rows are
- * read one by one through the same projection that capture uses, which
- * ignores and counts just those facts.  Both run as the source's definer.
+ * ACCESS SHARE is held on the table and its leaves, and the run's snapshot is
+ * active.  First the facts query is run as one grouped statement, which the
+ * planner can spread over parallel workers.  If an expression raises an error
+ * for some fact, or a fact's day is out of range, that attempt is rolled back
+ * and the rows are read one by one through the same projection that capture
+ * uses, which ignores and counts just those facts.  Both run as the source's
+ * definer.
  *
  *-------------------------------------------------------------------------
  */

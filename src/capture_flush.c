@@ -3,12 +3,12 @@
  * capture_flush.c
  *	  From the buffer to the queue.
  *
- * Called when the transaction commits or is prepared, when a level is
- * spilled, and by a refresh that must see what its own transaction did.  Rows
- * go to kpi_internal.delta by direct heap insert: that needs no rights of the
- * writer, runs no user's code, and keeps the rows out of logical decoding.
- * The table has no index, no trigger and no constraint but NOT NULL, which
- * these rows keep.
+ * The buffer is flushed before the transaction commits or is prepared, when a
+ * level is spilled, and for a refresh that must see what its own transaction
+ * did.  Rows go to kpi_internal.delta by direct heap insert: that needs no
+ * rights of the writer, runs no user's code, and keeps the rows out of
+ * logical decoding.  The table has no index, no trigger and no constraint but
+ * NOT NULL, which these rows keep.
  *
  * Locks: ROW EXCLUSIVE on kpi_internal.delta until the end of the
  * transaction; nobody waits for it but DDL on that table.

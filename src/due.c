@@ -3,11 +3,11 @@
  * due.c
  *	  Which sources are due, and when something becomes due.
  *
- * Called by the worker (worker_main.c).  A continuous source is due when the
- * queue has rows of it, or when what it was last refreshed with is not what
- * the definitions say now: measures or formulas that are not built, a changed
- * organisation, another shape of the calendar, goals in doubt (notify.c).  One with an interval is due
- * when the interval has passed.  All moments are by kpi_now().
+ * A continuous source is due when the queue has rows of it, or when what it
+ * was last refreshed with is not what the definitions say now: measures or
+ * formulas that are not built, a changed organisation, another shape of the
+ * calendar, goals in doubt (notify.c).  One with an interval is due when the
+ * interval has passed.  All moments are by kpi_now().
  *
  * A source that has no state at all came with a dump.  It waits until the
  * restore has brought its triggers: before that its table is not filled, and

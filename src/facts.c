@@ -4,10 +4,9 @@
  *	  The facts query: one definition of what a row means, as SQL.
  *
  * Backfill, recompute and verify run the text made here; capture compiles the
- * same expressions (project.c).  Called by the engine and by
- * kpi.facts_query().  All texts in a KpiSource are deparsed already, so they
- * only need to be put together; the type of "at" is looked up anew, because
- * the wrong conversion to a day would be silently wrong.
+ * same expressions (project.c).  All texts in a KpiSource are deparsed
+ * already, so they only need to be put together; the type of "at" is looked
+ * up anew, because the wrong conversion to a day would be silently wrong.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,10 +3,9 @@
  * formula.c
  *	  Formulas over KPIs: parsing and evaluation.
  *
- * Called by def_kpi.c, which stores the text and what it depends on, and by
- * the engine and the views, which evaluate it on values of the same team or
- * member and period.  Formulas are data, not SQL: evaluating one runs nothing
- * but numeric arithmetic, with no rights at all.
+ * A formula is evaluated on values of the same team or member and period.
+ * Formulas are data, not SQL: evaluating one runs nothing but numeric
+ * arithmetic, with no rights at all.
  *
  * Grammar:
  *	sum      := product (('+' | '-') product)*

@@ -3,7 +3,8 @@
  * period_view.c
  *	  Periods for the views of schema kpi, by the calendar's id.
  *
- * Called on every row of views; reads calendars through calendar_cache.c only.
+ * Views ask on every row, so calendars are read through calendar_cache.c
+ * only.
  *
  *-------------------------------------------------------------------------
  */

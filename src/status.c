@@ -3,9 +3,9 @@
  * status.c
  *	  What kpi.source_status shows that only C can see.
  *
- * Called from the view, by whoever reads it: catalogs are read without asking
- * for rights, and only names of a source's own tables leave here.  Nothing is
- * locked, so a table may go while it is looked at.
+ * Whoever reads the view is asked for no rights on the catalogs, and only
+ * names of a source's own tables leave here.  Nothing is locked, so a table
+ * may go while it is looked at.
  *
  *-------------------------------------------------------------------------
  */
