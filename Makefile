@@ -80,7 +80,7 @@ help:
 	@echo 'make               build for the PostgreSQL of PG_CONFIG (default: pg_config)'
 	@echo 'make install       install into it'
 	@echo 'make installcheck  regression and isolation tests on a running server'
-	@echo 'make test          set up this machine, build, install, run every test on a private server'
+	@echo 'make test          set up this machine, build, run every test on a private copy of the server'
 	@echo 'make demo          the same set-up, then a made-up CRM to look at; make demo-stop removes it'
 	@echo 'make bench         figures on a private server; BENCH="--quick" for a smaller size'
 	@echo 'make soak          ten minutes of writers, kills and crashes; SOAK="--seconds 60" for less'

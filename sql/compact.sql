@@ -15,6 +15,21 @@ DELETE FROM compact_facts WHERE id % 3 = 0;
 UPDATE compact_facts SET amount = -amount WHERE id % 7 = 0;
 CALL kpi.refresh('compact');
 SELECT * FROM kpi.verify('compact');
+-- The months of the company in plain SQL; what only one side has.
+CREATE VIEW compact_expected AS
+SELECT k.kpi, to_char(f.day, 'YYYY-MM') AS period, k.value
+FROM (SELECT date_trunc('month', day) AS day, count(*) AS n1, sum(amount) FILTER (WHERE amount <> 'NaN') AS n2, avg(n) AS n3,
+             avg((n > 0)::int) AS n4,
+             sum(amount) FILTER (WHERE amount <> 'NaN') / sum(n) FILTER (WHERE amount IS DISTINCT FROM 'NaN') AS n5,
+             sum(n) AS n6, sum(1 / (n - 7)) AS n7
+      FROM compact_facts GROUP BY 1) f,
+     LATERAL (VALUES ('compact_1', n1), ('compact_2', n2), ('compact_3', n3), ('compact_4', n4), ('compact_5', n5),
+                     ('compact_6', n6), ('compact_7', n7)) k (kpi, value);
+CREATE VIEW compact_actual AS
+SELECT kpi, period, value FROM kpi.team_monthly WHERE kpi LIKE 'compact%' AND team = 'company';
+SELECT count(*) FROM compact_actual;
+SELECT kpi, period, round(e.value, 10) AS expected, round(a.value, 10) AS actual
+FROM compact_expected e FULL JOIN compact_actual a USING (kpi, period) WHERE round(e.value, 10) IS DISTINCT FROM round(a.value, 10) ORDER BY 1, 2;
 
 -- Every stored cell survives text, binary and the group operations, and takes less room than in memory
 SELECT count(*) AS cells,
@@ -29,4 +44,5 @@ FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JO
 WHERE o.name = 'compact' GROUP BY c.stream_id;
 
 SELECT kpi.drop_source('compact', cascade => true);
+DROP VIEW compact_expected, compact_actual;
 DROP TABLE compact_facts;

@@ -37,6 +37,76 @@ SELECT kpi.create_kpi('rf_mean', formula => 'rf_revenue / rf_won') IS NOT NULL A
 CALL kpi.refresh('rf');
 SELECT * FROM kpi.verify('rf');
 
+-- What the facts amount to in plain SQL: the rows that only one side has.  The
+-- settings are what the definitions say at the moment.
+SET rf.won = 'won';
+SET rf.left_out = 'nothing';
+SET rf.time_zone = 'UTC';
+SET rf.week_start = 0;
+SET rf.year_start = 0;
+CREATE FUNCTION rf.difference() RETURNS TABLE (side text, kpi text, scope text, grain text, period_start date, value numeric, facts bigint)
+LANGUAGE sql AS $$
+WITH RECURSIVE fact AS (
+    SELECT k.kpi, d.owner, k.num, k.den, (k.at AT TIME ZONE current_setting('rf.time_zone'))::date AS day
+    FROM (SELECT *, nullif(amount, 'NaN') AS sum, (amount <> 'NaN')::int AS one FROM rf.deals) d,
+         LATERAL (VALUES ('rf_revenue', closed_at, stage = 'won', sum, NULL),
+                         ('rf_won', closed_at, stage = ANY (string_to_array(current_setting('rf.won'), ' ')), 1, NULL),
+                         ('rf_size', closed_at, stage = 'won', coalesce(sum, 0), one),
+                         ('rf_rate', closed_at, stage IN ('won', 'lost'), (stage = 'won')::int, 1),
+                         ('rf_ratio', closed_at, true, coalesce(sum, 0), 10 * one),
+                         ('rf_opened', created_at, true, 1, NULL)) k (kpi, at, counts, num, den)
+    WHERE k.counts AND isfinite(k.at) AND coalesce(d.product, '') <> current_setting('rf.left_out')
+), placed AS (
+    SELECT f.*, p.key AS member, coalesce(m.team_id, 2) AS team_id
+    FROM fact f LEFT JOIN kpi.member p ON p.key = f.owner
+         LEFT JOIN kpi.membership m ON m.member_id = p.id AND f.day <@ daterange(m.since, m.until)
+), up AS (
+    SELECT DISTINCT day, team_id, team_id AS ancestor_id FROM placed
+    UNION
+    SELECT u.day, u.team_id, t.parent_id FROM up u JOIN kpi.team_parent t ON t.team_id = u.ancestor_id AND u.day <@ daterange(t.since, t.until)
+), scoped AS (
+    SELECT p.*, 'team ' || t.key AS scope FROM placed p JOIN up USING (day, team_id) JOIN kpi.team t ON t.id = up.ancestor_id
+    UNION ALL
+    SELECT p.*, 'member ' || p.member FROM placed p WHERE p.member IS NOT NULL
+), number AS (
+    SELECT kpi, scope, grain,
+           CASE WHEN grain = 'week' THEN date_trunc('week', (day - w)::timestamp)::date + w
+                WHEN grain IN ('quarter', 'year') THEN (date_trunc(grain, day - y) + y)::date
+                ELSE date_trunc(grain, day::timestamp)::date END AS start,
+           CASE WHEN count(den) = 0 THEN sum(num) ELSE sum(num) / nullif(sum(den), 0) END AS value, count(*) AS facts
+    FROM scoped, unnest(ARRAY['day', 'week', 'month', 'quarter', 'year']) AS grain,
+         (SELECT current_setting('rf.week_start')::int AS w, make_interval(months => current_setting('rf.year_start')::int) AS y) s
+    GROUP BY 1, 2, 3, 4
+), expected AS (
+    SELECT kpi, scope, grain, start, round(value, 6) AS value, facts FROM number
+    UNION ALL
+    SELECT 'rf_mean', scope, grain, start, round(coalesce(r.value, 0) / nullif(coalesce(w.value, 0), 0), 6), coalesce(r.facts, 0) + coalesce(w.facts, 0)
+    FROM (SELECT * FROM number WHERE kpi = 'rf_revenue') r
+    FULL JOIN (SELECT * FROM number WHERE kpi = 'rf_won') w USING (scope, grain, start)
+), actual AS (
+    SELECT kpi, scope, grain, period_start, round(value, 6), facts
+    FROM (SELECT kpi, 'team ' || team, grain, period_start, value, facts FROM kpi.team_daily UNION ALL
+          SELECT kpi, 'team ' || team, grain, period_start, value, facts FROM kpi.team_weekly UNION ALL
+          SELECT kpi, 'team ' || team, grain, period_start, value, facts FROM kpi.team_monthly UNION ALL
+          SELECT kpi, 'team ' || team, grain, period_start, value, facts FROM kpi.team_quarterly UNION ALL
+          SELECT kpi, 'team ' || team, grain, period_start, value, facts FROM kpi.team_yearly UNION ALL
+          SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_daily UNION ALL
+          SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_weekly UNION ALL
+          SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_monthly UNION ALL
+          SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_quarterly UNION ALL
+          SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_yearly) v (kpi, scope, grain, period_start, value, facts)
+    WHERE kpi IN ('rf_revenue', 'rf_won', 'rf_size', 'rf_rate', 'rf_ratio', 'rf_opened', 'rf_mean')
+)
+SELECT * FROM (
+    (SELECT 'facts', * FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM actual) x)
+    UNION ALL
+    (SELECT 'views', * FROM (SELECT * FROM actual EXCEPT ALL SELECT * FROM expected) x)) d
+-- what a formula of nothing but NaN is: see formula.sql
+WHERE kpi <> 'rf_mean' OR value <> 0
+ORDER BY 2, 3, 4, 5, 1 LIMIT 20
+$$;
+SELECT * FROM rf.difference();
+
 -- The whole company, from the facts and as stored
 CREATE VIEW rf.company AS
 SELECT k.name AS kpi, v.grain, v.period, round(v.value, 6) AS value, v.facts
@@ -57,6 +127,7 @@ SELECT count(*) > 0 AS captured FROM kpi_internal.delta;
 CALL kpi.refresh();
 SELECT count(*) AS left_in_queue FROM kpi_internal.delta;
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 -- Inside a transaction: what if; then as if nothing had happened
 SELECT value FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
@@ -70,10 +141,12 @@ ROLLBACK TO a;
 CALL kpi.refresh();
 SELECT value = (SELECT count(*) FROM rf.deals WHERE closed_at IS NOT NULL) AS sees_all FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 CALL kpi.refresh();
 ROLLBACK;
 SELECT value FROM rf.company WHERE kpi = 'rf_won' AND period = '2026';
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 CALL kpi.refresh();
 ROLLBACK;
@@ -86,6 +159,7 @@ SELECT kpi.move_member('ann', team => 'alps', since => '2026-04-01');
 SELECT kpi.add_member('eve', team => 'north') IS NOT NULL AS member;
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT t.key, v.period, v.value FROM kpi.kpi_value v JOIN kpi.kpi k ON k.id = v.kpi_id JOIN kpi.team t ON t.id = v.team_id
 WHERE k.name = 'rf_won' AND v.grain = 'quarter' ORDER BY 1, 2;
 SELECT CASE WHEN owner = 'bob' OR owner = 'ann' AND closed_at >= '2026-04-01' THEN 'alps'
@@ -95,27 +169,34 @@ FROM rf.deals WHERE stage = 'won' AND closed_at IS NOT NULL GROUP BY 1, 2 ORDER 
 SELECT kpi.move_team('alps', parent => 'company', since => '2026-06-01');
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi.drop_member('eve');
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 -- New and changed KPIs are built by the next refresh; dropped ones go at once
 SELECT kpi.create_kpi('rf_lost', source => 'rf', measure => 'count(*)', filter => $$stage = 'lost'$$) IS NOT NULL AS kpi;
 SELECT kpi.alter_kpi('rf_won', filter => $$stage IN ('won', 'lost')$$);
+SET rf.won = 'won lost';
 INSERT INTO rf.deals VALUES (2002, 'bob', 'lost', 5, NULL, '2026-03-01', '2026-03-02');
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi, value FROM rf.company WHERE grain = 'year' ORDER BY kpi;
 SELECT count(*) FILTER (WHERE stage = 'lost') AS lost, count(*) FILTER (WHERE stage IN ('won', 'lost')) AS won FROM rf.deals WHERE closed_at IS NOT NULL;
 SELECT kpi.drop_kpi('rf_lost');
 SELECT count(*) FROM rf.company WHERE kpi = 'rf_lost';
 SELECT kpi.alter_source('rf', filter => $$coalesce(product, '') <> 'q'$$);
+SET rf.left_out = 'q';
 UPDATE rf.deals SET product = 'q' WHERE id < 50;
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi.alter_source('rf', dimensions => '{"size": "CASE WHEN amount > 50 THEN ''large'' ELSE ''small'' END", "stage": "stage"}');
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT b.dimension, b.dimension_value, b.value FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id
 WHERE k.name = 'rf_opened' AND b.grain = 'year' AND b.team_id = 1 ORDER BY 1, 2;
 SELECT 'size' AS dimension, CASE WHEN amount > 50 THEN 'large' ELSE 'small' END AS dimension_value, count(*) FROM rf.deals WHERE coalesce(product, '') <> 'q' GROUP BY 2
@@ -123,8 +204,11 @@ UNION ALL SELECT 'stage', stage, count(*) FROM rf.deals WHERE coalesce(product, 
 
 -- The calendar: other weeks, other years, other days
 SELECT kpi.alter_calendar('default', week_start => 'sunday', fiscal_year_start => 4);
+SET rf.week_start = -1;
+SET rf.year_start = 3;
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi, period, value FROM rf.company WHERE kpi = 'rf_won' AND grain = 'year' ORDER BY period;
 -- a quarter that begins on the same day has another name
 SELECT DISTINCT v.period, d.quarter, v.period_start FROM kpi.kpi_value v
@@ -132,11 +216,17 @@ SELECT DISTINCT v.period, d.quarter, v.period_start FROM kpi.kpi_value v
 SELECT count(*) FROM kpi.kpi_breakdown v
   JOIN kpi.calendar_day d ON d.calendar_id = 1 AND d.day = v.period_start WHERE v.grain = 'quarter' AND v.period <> d.quarter;
 SELECT kpi.alter_calendar('default', week_start => 'monday', fiscal_year_start => 1, time_zone => 'Pacific/Kiritimati');
+SET rf.week_start = 0;
+SET rf.year_start = 0;
+SET rf.time_zone = 'Pacific/Kiritimati';
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi.alter_calendar('default', time_zone => 'UTC');
+SET rf.time_zone = 'UTC';
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 -- Facts that no KPI can take: ignored and counted, in scans as in capture
 SELECT kpi.create_kpi('rf_inverse', source => 'rf', measure => 'sum(1 / (amount - 5))') IS NOT NULL AS kpi;
@@ -146,11 +236,13 @@ SELECT count(*) FROM rf.deals WHERE amount = 5 AND closed_at IS NOT NULL AND coa
 UPDATE rf.deals SET amount = 5 WHERE id IN (100, 101);
 CALL kpi.refresh();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 UPDATE rf.deals SET amount = 6 WHERE amount = 5;
 INSERT INTO rf.deals VALUES (2003, 'bob', 'won', 'NaN', NULL, '2026-03-01', '2026-03-02'), (2004, 'bob', 'won', 1, NULL, '2026-03-01', 'infinity');
 CALL kpi.refresh();
 SELECT facts_ignored, nonfinite_inputs FROM kpi.source_status WHERE source = 'rf';
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi.drop_kpi('rf_inverse');
 
 -- Damage is found and mended
@@ -161,6 +253,7 @@ SELECT level, count(*) > 0 AS found FROM kpi.verify('rf') GROUP BY level ORDER B
 SELECT level, kpi, scope, grain, period_start, expected FROM kpi.verify('rf') WHERE level = 'value' AND kpi = 'rf_won' AND grain = 'year' AND scope = 'team company';
 SELECT kpi.repair('rf') > 0 AS mended;
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SELECT kpi.repair('rf');
 
 -- TRUNCATE, and DDL that is followed
@@ -168,12 +261,14 @@ TRUNCATE rf.deals;
 CALL kpi.refresh();
 SELECT count(*) FROM rf.company;
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 INSERT INTO rf.deals SELECT i, 'ann', 'won', i + 0.55, 'p', '2026-02-01', '2026-02-02' FROM generate_series(1, 10) i;
 CALL kpi.refresh();
 ALTER TABLE rf.deals ALTER amount TYPE numeric(12, 1);
 CALL kpi.refresh();
 SELECT value FROM rf.company WHERE kpi = 'rf_revenue' AND grain = 'year';
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 SET client_min_messages = error;
 
 -- DDL that suspends: the numbers stay, the status says why, resume mends
@@ -215,6 +310,7 @@ INSERT INTO rf.deals VALUES (14, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02
 CALL kpi.refresh('rf');
 SELECT revenue = (SELECT sum(amount) FROM rf.deals) AS right FROM rf.show();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 ALTER TABLE rf.deals RENAME COLUMN amount TO sum;
 INSERT INTO rf.deals VALUES (15, 'ann', 'won', 1, 'p', '2026-02-01', '2026-02-02');
@@ -253,6 +349,7 @@ UPDATE rf.deals SET closed_at = '2026-06-01', amount = 5 WHERE id = 2;
 CALL kpi.refresh('rf');
 SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 TRUNCATE rf.deals_q2;
 CALL kpi.refresh('rf');
 SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
@@ -266,6 +363,7 @@ SELECT kpi.resume('rf');
 CALL kpi.refresh('rf');
 SELECT status, revenue, (SELECT sum(amount) FROM rf.deals) AS facts FROM rf.show();
 SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 -- A definer who is gone or has lost the rights
 CREATE ROLE rf_definer;

@@ -3,8 +3,8 @@
  * apply.c
  *	  One engine transaction on a source: refresh, verification, repair.
  *
- * Called by CALL kpi.refresh(), kpi.verify(), kpi.repair() and kpi.resume().
- * The order of steps is what makes every number exact:
+ * A run brings one source's cells and values up to date, or says in what they
+ * differ.  The order of steps is what makes every number exact:
  *
  *	1. the locks of the source and of all sources a formula joins it with, in
  *	   ascending order (apply_lock.c);

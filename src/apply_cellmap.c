@@ -3,10 +3,9 @@
  * apply_cellmap.c
  *	  Sums of cells per key, collected in a hash and read in key order.
  *
- * Used by every step of the engine.  A map lives in a memory context of its
- * own and goes with it; lists point into their map.  The order of a list is
- * the order of the table's primary key, so rows are found and written in the
- * order of the index.
+ * A map lives in a memory context of its own and goes with it; lists point
+ * into their map.  The order of a list is the order of the table's primary
+ * key, so rows are found and written in the order of the index.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,10 +3,10 @@
  * apply_finalize.c
  *	  From rollups to the values of the periods they feed.
  *
- * Called by apply.c once the rollups are written.  The months of a scope give
- * its months, quarters and years; a team's days give its weeks.  For each
- * period touched, the few cells it consists of are read in one range scan,
- * merged and finalized; only measures that the deltas changed are put.
+ * The rollups are written before.  The months of a scope give its months,
+ * quarters and years; a team's days give its weeks.  For each period touched,
+ * the few cells it consists of are read in one range scan, merged and
+ * finalized; only measures that the deltas changed are put.
  *
  * All of a scope's values are collected first and put in the order of the
  * index of kpi.kpi_value, so that their rows are found in one pass each.

@@ -3,10 +3,10 @@
  * apply_formula.c
  *	  Formula KPIs: values made of values.
  *
- * Called at the end of a refresh, under the locks of every source the formula
- * is made of (apply.c takes them together), so the values of the other
- * sources stand still while a formula is computed from them.  A formula is
- * computed for each scope and period in which one of its inputs changed.
+ * The locks of every source that a formula is made of are held together, so
+ * the values of the other sources stand still while a formula is computed
+ * from them.  A formula is computed for each scope and period in which one of
+ * its inputs changed.
  *
  * Breakdowns exist for formulas whose inputs all come from one source: only
  * there do dimension values of the inputs mean the same.

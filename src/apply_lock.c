@@ -3,7 +3,7 @@
  * apply_lock.c
  *	  Locks of sources: one engine transaction at a time on each.
  *
- * Called first by everything that runs the engine.  A source's lock is an
+ * Nothing of a source is refreshed without its lock.  A source's lock is an
  * advisory lock in a key space of its own, held until the end of the
  * transaction; several are always taken in ascending order of source id,
  * before any row is written, so engine transactions cannot deadlock over

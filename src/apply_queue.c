@@ -3,11 +3,11 @@
  * apply_queue.c
  *	  The engine's side of the queue: deltas are read once and deleted.
  *
- * Called with the source's lock held and the run's snapshot taken after it.
- * Every row of the source the snapshot shows is consumed: merged when its
- * epoch is the stream's and its measures are built, discarded otherwise.
- * Rows are deleted by heap_delete, not by a statement, so that a publication
- * FOR ALL TABLES does not demand a replica identity of the queue.
+ * The source's lock is held and the run's snapshot was taken after it.  Every
+ * row of the source the snapshot shows is consumed: merged when its epoch is
+ * the stream's and its measures are built, discarded otherwise.  Rows are
+ * deleted by heap_delete, not by a statement, so that a publication FOR ALL
+ * TABLES does not demand a replica identity of the queue.
  *
  *-------------------------------------------------------------------------
  */

@@ -11,8 +11,8 @@
  * taken from the scopes it no longer counts for and given to the new ones.
  * So a transfer costs the cells of the people it touches.
  *
- * Called under the source's lock.  Lists of teams are kept once each and
- * known by their number ("path"), as many owners share them.
+ * The source's lock is held.  Lists of teams are kept once each and known by
+ * their number ("path"), as many owners share them.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,10 +3,10 @@
  * apply_state.c
  *	  What a refresh finds when it looks at a source, and what it leaves.
  *
- * Called by apply.c under the source's lock.  The catalogs are not read under
- * the run's snapshot but as they are now, after it was taken, so whatever was
- * committed before the snapshot is seen.  What is stored for the next
- * comparison was read before the snapshot, so whatever came later differs.
+ * The source's lock is held.  The catalogs are not read under the run's
+ * snapshot but as they are now, after it was taken, so whatever was committed
+ * before the snapshot is seen.  What is stored for the next comparison was
+ * read before the snapshot, so whatever came later differs.
  *
  * A situation the engine does not follow suspends the source: its rollups
  * stay as they are, what is in the queue stays there, and kpi.resume() has it

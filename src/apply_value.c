@@ -3,8 +3,8 @@
  * apply_value.c
  *	  The stored values: kpi.kpi_value and kpi.kpi_breakdown.
  *
- * Used by apply_finalize.c and apply_formula.c, which say what each value
- * should be; a row is written only if it says something else.
+ * A row is written only if it says something else than what the value should
+ * be.
  *
  * Two snapshots: rows to be changed are found under one taken when the values
  * are opened (each row is put at most once), kpi_values_get() reads under one

@@ -3,7 +3,7 @@
  * args.c
  *	  Arguments of the defining functions, and the words of their errors.
  *
- * Called by def_team.c, def_member.c and def_goal.c.  Takes no locks.
+ * Nothing here takes a lock; an error names the argument.
  *
  *-------------------------------------------------------------------------
  */

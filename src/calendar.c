@@ -3,8 +3,7 @@
  * calendar.c
  *	  Grains and periods: pure date arithmetic.
  *
- * Called by everything that assigns days to periods: capture, engine, goals
- * and the SQL functions of calendar_sql.c.  Nothing here reads a table or the
+ * The one place where days become periods.  Nothing here reads a table or the
  * clock (but for kpi_today()); the calendar comes from calendar_cache.c.
  *
  * Invariants, for days of years 1 to 9999: start <= day <= end; the periods of

@@ -3,10 +3,9 @@
  * calendar_cache.c
  *	  The calendars and their holidays, kept in this backend's memory.
  *
- * Called by everything that needs a KpiCalendar.  All calendars are loaded at
- * once into a memory context of their own, which lives until the first call
- * after a relcache invalidation of kpi.calendar or kpi.holiday.  The triggers
- * of both tables send one (calendar_day.c).
+ * All calendars are loaded at once into a memory context of their own, which
+ * lives until the first call after a relcache invalidation of kpi.calendar or
+ * kpi.holiday.  The triggers of both tables send one (calendar_day.c).
  *
  * The tables are read with a snapshot taken at that moment, not with the
  * transaction's: a cached answer must not depend on which transaction loaded

@@ -4,10 +4,10 @@
  *	  kpi.calendar_day, the readable table of days, and the triggers that keep
  *	  it as the calendars say.
  *
- * Called by the triggers on kpi.calendar and kpi.holiday, in the transaction
- * that changes them, and by the engine at a refresh
- * (kpi_calendar_day_extend()).  The triggers also serve a restored dump, whose
- * rows arrive by COPY, so that nothing here needs to be dumped.
+ * Rows follow in the transaction that changes kpi.calendar or kpi.holiday, by
+ * triggers; a refresh adds the years that its facts need
+ * (kpi_calendar_day_extend()).  The triggers also serve a restored dump,
+ * whose rows arrive by COPY, so that nothing here needs to be dumped.
  *
  * Invariants: all calendars have the same days, whole calendar years without
  * gap, from FIRST_YEAR or earlier on; each row is what its calendar says.

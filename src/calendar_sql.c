@@ -3,8 +3,8 @@
  * calendar_sql.c
  *	  SQL functions about periods: kpi.period_start() and its kin.
  *
- * Called by users, BI tools and our views.  They read calendars through
- * calendar_cache.c only, write nothing and take no lock beyond its own.
+ * These functions read calendars through calendar_cache.c only, write nothing
+ * and take no lock beyond its own.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,7 +3,8 @@
  * capture.h
  *	  What the parts of the writers' side know of each other.
  *
- * For the capture_* files only; engine.h is for the others.
+ * Inside of the capture_* files; what others may know of capture is in
+ * engine.h.
  *
  *-------------------------------------------------------------------------
  */

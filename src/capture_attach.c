@@ -3,12 +3,13 @@
  * capture_attach.c
  *	  Triggers on the tables of sources: created, looked at, dropped.
  *
- * Called when a source is created, resumed or dropped, and by the first
- * refresh after a restore.  A partitioned table has the row trigger on its
- * root; PostgreSQL clones it to every partition.  TRUNCATE triggers are not
- * cloned, so each table of the tree has its own.  Partitions that come later
- * have none: a refresh sees by their file that they were truncated, and to
- * give them one it would have to lock writers out.
+ * A table has the triggers from when its source is created or resumed until
+ * it is dropped; a restored one from its first refresh.  A partitioned table
+ * has the row trigger on its root; PostgreSQL clones it to every partition.
+ * TRUNCATE triggers are not cloned, so each table of the tree has its own.
+ * Partitions that come later have none: a refresh sees by their file that
+ * they were truncated, and to give them one it would have to lock writers
+ * out.
  *
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start

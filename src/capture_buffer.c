@@ -3,9 +3,8 @@
  * capture_buffer.c
  *	  Deltas of the running transaction, in memory.
  *
- * Called by the row trigger for every fact (kpi_buffer_fact) and by
- * capture_flush.c.  All memory is below TopTransactionContext, so the end of
- * the transaction frees it.
+ * A fact costs a look-up and an addition, and no statement.  All memory is
+ * below TopTransactionContext, so the end of the transaction frees it.
  *
  * Each (sub)transaction that captured something has a level: abort of the
  * subtransaction drops it, commit merges it into its parent's.  When a level

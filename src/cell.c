@@ -3,12 +3,12 @@
  * cell.c
  *	  The cell: format and group operations.
  *
- * Called by capture (adds facts), the engine (merges, finalizes) and the SQL
- * functions of cell_agg.c.  A cell is a KpiCell followed by nstates states
- * (cell_internal.h), in ascending (measure id, kind), each 8-byte aligned; no
- * two have the same (measure id, kind).  Measure id 0 has errors only.
- * VARSIZE covers the spare room behind "used", so that a datumCopy() keeps
- * it.  What a state holds is known to its kind alone (KpiKindOps).
+ * Adding facts, merging, subtracting, finalizing.  A cell is a KpiCell
+ * followed by nstates states (cell_internal.h), in ascending (measure id,
+ * kind), each 8-byte aligned; no two have the same (measure id, kind).
+ * Measure id 0 has errors only.  VARSIZE covers the spare room behind "used",
+ * so that a datumCopy() keeps it.  What a state holds is known to its kind
+ * alone (KpiKindOps).
  *
  *-------------------------------------------------------------------------
  */

@@ -194,6 +194,8 @@ expand(struct varlena *compact)
 	if (offset != size || reader.next != reader.end)
 		corrupt();
 	cell->used = size;
+	/* a word may say how long a sum is */
+	kpi_cell_check(cell);
 	return cell;
 }
 

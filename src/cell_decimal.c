@@ -3,9 +3,8 @@
  * cell_decimal.c
  *	  Exact decimals for sums: 128-bit integers where they suffice.
  *
- * Called by the kinds of states that keep sums (cell_basic.c).  Invariants:
- * see cell_decimal.h.  Numerics are read from their on-disk format, which
- * pg_upgrade has frozen: behind the varlena header
+ * Invariants: see cell_decimal.h.  Numerics are read from their on-disk
+ * format, which pg_upgrade has frozen: behind the varlena header
  *
  *	uint16 header	bits 15-14 = 11: special (NaN, infinities), no digits
  *					bits 15-14 = 10, short form: bit 13 sign, bits 12-7

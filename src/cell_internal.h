@@ -3,7 +3,7 @@
  * cell_internal.h
  *	  States, and what every kind of state must be able to do.
  *
- * For the cell* files only.
+ * Inside of the cell* files: what others may know of a cell is in cell.h.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,8 +3,8 @@
  * cell_io.c
  *	  Text and binary input and output of cells.
  *
- * Called by the type's I/O functions.  Both forms are lossless and carry a
- * version; input trusts nothing and drops empty states.
+ * Both forms are lossless and carry a version; input trusts nothing and drops
+ * empty states.
  *
  *	text	v1{7:count n=3; 8:sum n=2 nonfinite=0 sum=12.5}
  *	binary	version int8, states int32, and for each: measure id int32, kind

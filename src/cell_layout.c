@@ -3,9 +3,8 @@
  * cell_layout.c
  *	  Layouts: which inputs make which states of a cell.
  *
- * Called by capture and the engine through def_cache.c, and by the aggregate
- * kpi.cell_agg().  Invariant: measures are in ascending id, no id twice, and
- * take the inputs in the same order.
+ * Invariant: measures are in ascending id, no id twice, and take the inputs
+ * in the same order.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,8 +3,7 @@
  * def_cache.c
  *	  Loading definitions of sources, streams and measures.
  *
- * Called by capture (once per backend and invalidation), by the engine (once
- * per refresh) and by the functions that define.  Nothing is kept here: who
+ * A definition is read as it is committed now.  Nothing is kept here: who
  * needs a definition for longer keeps it in a memory context of its own and
  * drops it on relation cache invalidation of the source's table, which every
  * change of a definition sends (kpi_source_redefined()).

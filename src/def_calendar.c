@@ -3,10 +3,10 @@
  * def_calendar.c
  *	  SQL functions that define calendars and holidays.
  *
- * Called by editors (kpi_require_editor()).  Each raises
+ * These functions are for editors (kpi_require_editor()).  Each raises
  * kpi_internal.stamp.calendar before anything else, whose row lock makes such
- * changes wait for each other; then it checks and writes.  What follows from a
- * change (kpi.calendar_day, caches) is done by the triggers of the tables
+ * changes wait for each other; then it checks and writes.  What follows from
+ * a change (kpi.calendar_day, caches) is done by the triggers of the tables
  * (calendar_day.c).  Another time zone starts a new epoch in the calendar's
  * sources, under SHARE ROW EXCLUSIVE on their tables.
  *

@@ -3,9 +3,8 @@
  * def_measure.c
  *	  Streams and measures: what sources and KPIs are compiled to.
  *
- * Called by def_source.c and def_kpi.c, with the source's table locked (see
- * source_table.c), which also makes changes of one source wait for each
- * other.
+ * The source's table is locked (see source_table.c), which also makes changes
+ * of one source wait for each other.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,14 +3,14 @@
  * due.c
  *	  Which sources are due, and when something becomes due.
  *
- * Called by the worker (worker_main.c).  A continuous source is due when the
- * queue has rows of it, or when what it was last refreshed with is not what
- * the definitions say now: measures or formulas that are not built, a changed
- * organisation, changed calendars, goals in doubt (notify.c).  One with an
- * interval is due when the interval has passed, and also as soon as the
- * queue has rows of it if the last refresh had none: else a change that comes
- * just after such a refresh would wait for as long as one in a busy time, and by
- * a clock that stands still (kpi.now) for ever.  All moments are by kpi_now().
+ * A continuous source is due when the queue has rows of it, or when what it
+ * was last refreshed with is not what the definitions say now: measures or
+ * formulas that are not built, a changed organisation, changed calendars, goals
+ * in doubt (notify.c).  One with an interval is due when the interval has
+ * passed, and also as soon as the queue has rows of it if the last refresh had
+ * none: else a change that comes just after such a refresh would wait for as
+ * long as one in a busy time, and by a clock that stands still (kpi.now) for
+ * ever.  All moments are by kpi_now().
  *
  * A source that has no state at all came with a dump.  It waits until the
  * restore has brought its triggers: before that its table is not filled, and

@@ -5,9 +5,7 @@
  *
  * Stored expressions are text.  They are parsed anew, by column name, against
  * whatever table they are evaluated on: attribute numbers differ between
- * partitions, and a recreated table has another OID.  Called by the functions
- * that define (through expr_check.c), by capture's projections and by
- * facts.c.
+ * partitions, and a recreated table has another OID.
  *
  * Invariant: names are looked up with search_path pinned to pg_catalog, both
  * when an expression is checked and when it is compiled, and stored texts are

@@ -3,11 +3,11 @@
  * expr_check.c
  *	  Checks of expressions that users write.
  *
- * Called by the functions that define sources and KPIs, as the source's
- * definer (kpi_user_switch()): folding constants runs functions.  What may
- * change later, as others change what they own (kpi_expr_check_names() and
- * kpi_expr_check_rights()), is checked again at every compilation; the rest
- * cannot, as what is stored is the checked expression's deparsed text.
+ * Expressions are checked as the source's definer (kpi_user_switch()):
+ * folding constants runs functions.  What may change later, as others change
+ * what they own (kpi_expr_check_names() and kpi_expr_check_rights()), is
+ * checked again at every compilation; the rest cannot, as what is stored is
+ * the checked expression's deparsed text.
  *
  *-------------------------------------------------------------------------
  */

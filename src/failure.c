@@ -3,11 +3,11 @@
  * failure.c
  *	  Errors that end a refresh: caught, and noted in the source's state.
  *
- * Called by the worker, which refreshes each source in a transaction of its
- * own, and by CALL kpi.refresh() of all sources, which has only one: there
- * each source has a subtransaction.  Either way one source's error holds no
- * other source back, and kpi.source_status and kpi.health() show it until the
- * source is refreshed.
+ * The worker refreshes each source in a transaction of its own; CALL
+ * kpi.refresh() of all sources has only one, and there each source has a
+ * subtransaction.  Either way one source's error holds no other source back,
+ * and kpi.source_status and kpi.health() show it until the source is
+ * refreshed.
  *
  * Locks: the caller holds the source's, for the second.
  *

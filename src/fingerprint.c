@@ -3,13 +3,12 @@
  * fingerprint.c
  *	  Fingerprints of what expressions reach: immutable is not constant.
  *
- * Called while the expressions of a source are compiled for a refresh
- * (apply_state.c, through project.c and expr.c), which compares them with
- * those of the refresh before: what a row means may have changed, though
- * neither row nor definition has.  CREATE OR REPLACE of a user's function,
- * ALTER DOMAIN, ALTER TYPE ... RENAME VALUE, a collation of another version
- * and another edition of the time zones do that.  So does a restore, whose rows
- * come by none of our functions: time zone and dimensions are looked at, too.
+ * A refresh compares the fingerprints of a source's expressions with those of
+ * the refresh before: what a row means may have changed, though neither row
+ * nor definition has.  CREATE OR REPLACE of a user's function, ALTER DOMAIN,
+ * ALTER TYPE ... RENAME VALUE, a collation of another version and another
+ * edition of the time zones do that.  So does a restore, whose rows come by
+ * none of our functions: time zone and dimensions are looked at, too.
  *
  * A fingerprint is of the contents, not of the catalog's row, so that GRANT or
  * the same definition again change nothing.  It covers the functions that are

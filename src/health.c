@@ -3,10 +3,10 @@
  * health.c
  *	  kpi.health(): one row per problem, and its remedy.
  *
- * Called by whoever watches the database, perhaps every minute, also on a
- * standby: it reads, waits for nothing, and what it reads is small.  A check is
- * a query for rows (severity, problem, object, detail, remedy); one that some
- * circumstance makes pointless is left out here.
+ * It may be asked every minute, also on a standby: it reads, waits for
+ * nothing, and what it reads is small.  A check is a query for rows
+ * (severity, problem, object, detail, remedy); one that some circumstance
+ * makes pointless is left out here.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,7 +3,7 @@
  * init.c
  *	  Library entry point: settings and callbacks.
  *
- * Called once in every backend that loads the library.  Nothing here may
+ * This runs once in every backend that loads the library.  Nothing here may
  * touch the catalogs: the library can be loaded before a database is chosen.
  * Loaded with shared_preload_libraries, by the postmaster, it also brings the
  * background workers; else everything works but needs kpi.refresh().

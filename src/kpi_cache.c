@@ -3,11 +3,10 @@
  * kpi_cache.c
  *	  KPIs and the measures below them, kept in this backend's memory.
  *
- * Called by the functions that views use on every row (formula_view.c).  Lives
- * and is read as the cache of teams (org_cache.c): all at once, until the
- * first call after a relcache invalidation of one of the tables, which their
- * triggers send; by scans that need no SPI and no rights and work in parallel
- * workers.
+ * Views ask on every row.  The cache lives and is read as the one of teams
+ * (org_cache.c): all at once, until the first call after a relcache
+ * invalidation of one of the tables, which their triggers send; by scans that
+ * need no SPI and no rights and work in parallel workers.
  *
  * Invariant: formulas have no cycle (def_kpi.c refuses them).
  *

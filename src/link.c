@@ -3,10 +3,9 @@
  * link.c
  *	  Dated links: which team a member belongs to, which parent a team has.
  *
- * Called by def_team.c and def_member.c, which hold the row lock on
- * kpi_internal.stamp, so nobody else changes links meanwhile.  Invariants of
- * what is stored: the links of one owner do not overlap, and two that touch
- * differ in their target.
+ * Whoever changes links holds the row lock on kpi_internal.stamp, so nobody
+ * else does meanwhile.  Invariants of what is stored: the links of one owner
+ * do not overlap, and two that touch differ in their target.
  *
  *-------------------------------------------------------------------------
  */

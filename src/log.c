@@ -3,8 +3,8 @@
  * log.c
  *	  What refreshes did: kpi.refresh_log, the server's log, NOTIFY.
  *
- * Called at the end of each engine transaction, under the source's lock, so
- * nobody else writes rows of this source meanwhile.
+ * Rows are written at the end of an engine transaction, under the source's
+ * lock, so nobody else writes rows of this source meanwhile.
  *
  * The table is bounded.  The worker may refresh a source many times a second:
  * its refreshes that begin within a minute share a row.  Rows older than

@@ -3,8 +3,7 @@
  * measure.c
  *	  Parsing of measures: sum(amount), rate(won, closed), ...
  *
- * Called by def_kpi.c when a KPI or its source is defined or changed.  A
- * measure is written as the SQL aggregate itself; what is stored are the
+ * A measure is written as the SQL aggregate itself; what is stored are the
  * expressions of its inputs, one row each, with the KPI's filter and the
  * casts already in them.
  *

@@ -3,11 +3,11 @@
  * notify.c
  *	  NOTIFY kpi_progress when the status of a goal changes.
  *
- * Called wherever a status may change: by the engine when values have changed
- * or a source is suspended, when a goal is altered, and for the goals of a
- * calendar when a day begins in it.  What was announced last is in
- * kpi_internal.goal_status, written in the same transaction as the
- * notification, so each change is announced once, and only if it commits.
+ * A status may change when values change or a source is suspended, when a
+ * goal is altered, and when a day begins in its calendar; each of them looks
+ * here.  What was announced last is in kpi_internal.goal_status, written in
+ * the same transaction as the notification, so each change is announced once,
+ * and only if it commits.
  *
  * A refresh looks at those goals only whose KPI, scope and period it wrote
  * values of, or at all of its source when working days may have changed; what

@@ -3,10 +3,8 @@
  * org.c
  *	  The organisation in memory: which teams a day of an owner counts for.
  *
- * Used by the engine to route facts to teams, by kpi.team_ancestor, and by
- * the functions that change the tree to refuse cycles.  A team's spans are
- * flattened from the dated tree the first time they are asked for, a member's
- * from the spans of the teams it belonged to.
+ * A team's spans are flattened from the dated tree the first time they are
+ * asked for, a member's from the spans of the teams it belonged to.
  *
  * Invariants: no team is its own ancestor on any day (kpi_org_cycle(), asked
  * by whoever changes the tree), but two teams may be above each other on

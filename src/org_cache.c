@@ -3,12 +3,12 @@
  * org_cache.c
  *	  The teams as they stand today, kept in this backend's memory.
  *
- * Called by the functions that views use on every row (org_view.c).  All
- * teams are loaded at once into a memory context of their own, which lives
- * until the first call after a relcache invalidation of kpi.team or
- * kpi.team_parent; triggers of both tables send one.  As in calendar_cache.c
- * the tables are read with a snapshot taken at that moment, by a scan that
- * needs no SPI and no rights and works in parallel workers.
+ * Views ask on every row.  All teams are loaded at once into a memory context
+ * of their own, which lives until the first call after a relcache
+ * invalidation of kpi.team or kpi.team_parent; triggers of both tables send
+ * one.  As in calendar_cache.c the tables are read with a snapshot taken at
+ * that moment, by a scan that needs no SPI and no rights and works in
+ * parallel workers.
  *
  * Lock: ACCESS SHARE on both tables while loading.
  *

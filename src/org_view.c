@@ -3,8 +3,7 @@
  * org_view.c
  *	  What views show of the organisation.
  *
- * Called from the views of schema kpi only; runs under the snapshot of the
- * query that reads the view.
+ * Everything here runs under the snapshot of the query that reads the view.
  *
  *-------------------------------------------------------------------------
  */

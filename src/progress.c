@@ -3,8 +3,8 @@
  * progress.c
  *	  Where a goal stands: its status and the sentence that explains it.
  *
- * Called from the view kpi.goal_progress, on every row, so nothing here reads
- * a table: the team's calendar comes from the caches of this backend.
+ * A view asks on every row, so nothing here reads a table: the team's
+ * calendar comes from the caches of this backend.
  *
  * A goal is reached at least (the KPI's direction is up) or kept at most
  * (down).  While its period runs, the actual number is compared with what is

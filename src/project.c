@@ -3,10 +3,9 @@
  * project.c
  *	  The facts query, compiled for one table: rows in, facts out.
  *
- * Called by capture (capture_trigger.c) for every row written and by the
- * engine's careful scan.  A projection holds no lock and no reference into
- * the caches: whoever keeps one drops it when its table or a definition
- * changes.
+ * A row that is written and one that is scanned are projected by the same
+ * code.  A projection holds no lock and no reference into the caches: whoever
+ * keeps one drops it when its table or a definition changes.
  *
  * Expressions that cannot raise an error, at all or with the values at hand
  * (project_guard.c), are evaluated as they are.  When any expression of a

@@ -3,8 +3,8 @@
  * project.h
  *	  The facts query, compiled for one table: rows in, facts out.
  *
- * Used by capture on OLD and NEW, and by the engine's careful scan when a
- * facts query raises an error in SQL.
+ * The same for OLD and NEW of a write as for a row that is scanned one by
+ * one, when a facts query raises an error in SQL.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,9 +3,9 @@
  * project_day.c
  *	  The day of a fact's time, in the time zone of its source's calendar.
  *
- * Called by project.c for every row.  Looking up the offset of a time zone
- * costs more than all the rest of a fact's projection, so the stretches of
- * time met last, in which it is the same, are kept.
+ * Looking up the offset of a time zone costs more than all the rest of a
+ * fact's projection, so the stretches of time met last, in which it is the
+ * same, are kept.
  *
  *-------------------------------------------------------------------------
  */

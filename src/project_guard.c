@@ -3,11 +3,12 @@
  * project_guard.c
  *	  Expressions that cannot fail as long as the columns hold usual values.
  *
- * Called by project.c when it compiles.  closed_at - created_at raises an
- * error only if one of the two is infinite, price * quantity only if a number
- * has tens of thousands of digits.  A test of the columns for each row is far
- * cheaper than a subtransaction, so such expressions get guards: columns to
- * test.  While all guards hold, the expression may be evaluated unprotected.
+ * An expression that cannot fail needs no protection.  closed_at - created_at
+ * raises an error only if one of the two is infinite, price * quantity only
+ * if a number has tens of thousands of digits.  A test of the columns for
+ * each row is far cheaper than a subtransaction, so such expressions get
+ * guards: columns to test.  While all guards hold, the expression may be
+ * evaluated unprotected.
  *
  * Only operators whose arguments are columns, constants and other guarded
  * operators are taken; anything else keeps the risk that expr_risk.c says.

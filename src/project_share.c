@@ -3,11 +3,11 @@
  * project_share.c
  *	  Conditions that several measures test are evaluated once for a row.
  *
- * Called by project.c when it compiles a stream.  KPIs of one source test the
- * same few conditions (stage = 'won') again and again; a comparison of texts
- * costs more than all the rest of a measure.  Each condition that occurs more
- * than once becomes a column of a slot of its own, computed before the
- * inputs, which then refer to it as a column of the inner tuple.
+ * KPIs of one source test the same few conditions (stage = 'won') again and
+ * again; a comparison of texts costs more than all the rest of a measure.
+ * Each condition that occurs more than once becomes a column of a slot of its
+ * own, computed before the inputs, which then refer to it as a column of the
+ * inner tuple.
  *
  * Only what cannot raise an error is shared: it is now evaluated even where
  * a CASE would have left it out.

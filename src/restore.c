@@ -3,9 +3,9 @@
  * restore.c
  *	  Triggers that let a dump of the definitions be restored in any order.
  *
- * Called for rows of the tables that pg_dump dumps (85_restore.sql names
- * them), which arrive after CREATE EXTENSION has made its own rows, and with
- * pg_restore -j before the rows they refer to.
+ * Rows of the tables that pg_dump dumps (85_restore.sql names them) arrive
+ * after CREATE EXTENSION has made its own rows, and with pg_restore -j before
+ * the rows they refer to.
  *
  * Locks: KEY SHARE on a row that is referred to, as a foreign key takes it.
  *

@@ -3,10 +3,10 @@
  * source_table.c
  *	  The table under a source: what it may be, and its locks.
  *
- * Called by the functions that define sources and KPIs.  A definition changes
- * only under SHARE ROW EXCLUSIVE on the table and each of its partitions (a
- * lock on the root alone would not stop writers of a partition), held to the
- * end of the transaction: so no writer is in flight that knows the old one.
+ * A definition changes only under SHARE ROW EXCLUSIVE on the table and each
+ * of its partitions (a lock on the root alone would not stop writers of a
+ * partition), held to the end of the transaction: so no writer is in flight
+ * that knows the old one.
  *
  *-------------------------------------------------------------------------
  */

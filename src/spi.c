@@ -3,10 +3,10 @@
  * spi.c
  *	  Statements of our own over SPI, run as the extension's owner.
  *
- * Called by everything that reads or writes pg_kpi's tables with SQL; the hot
- * paths (capture, merge, flush) do not.  Invariant: between kpi_spi_begin()
- * and kpi_spi_end() the current user is the extension's owner and search_path
- * is pinned, so no statement here can be led astray by its caller.
+ * Reads and writes of pg_kpi's tables with SQL; the hot paths (capture,
+ * merge, flush) do without.  Invariant: between kpi_spi_begin() and
+ * kpi_spi_end() the current user is the extension's owner and search_path is
+ * pinned, so no statement here can be led astray by its caller.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,9 +3,9 @@
  * spi_plan.c
  *	  Plans of our own statements, kept for the session.
  *
- * Called by spi.c for every statement, within kpi_spi_begin().  A refresh
- * runs a dozen small statements, and planning one takes several times as long
- * as running it.
+ * A plan is of the user and search_path of kpi_spi_begin().  A refresh runs a
+ * dozen small statements, and planning one takes several times as long as
+ * running it.
  *
  * A statement is known by its text and is kept when it comes a second time:
  * many sessions run most of them once.  There are only so many texts, as each

@@ -3,9 +3,9 @@
  * store.c
  *	  Rows of one of our own tables, found and changed by its unique key.
  *
- * Used by the engine only, for cells and values: a refresh touches a hundred
- * thousand of these rows, and a statement through the executor costs several
- * times as much as a descent of the index and a heap update.
+ * Cells and values by their index: a refresh touches a hundred thousand of
+ * these rows, and a statement through the executor costs several times as
+ * much as a descent of the index and a heap update.
  *
  * Invariants: the caller holds the source's lock, so nobody else changes the
  * rows it asks for, and an update or delete never meets a concurrent one.

@@ -4,10 +4,9 @@
  *	  Generated columns that are computed when they are read.
  *
  * Triggers see no value of such a column, so a compiled expression has the
- * column's own expression in its place (kpi_compat_expand_virtual(), called by
- * expr.c).  Called here by capture_attach.c and apply_state.c, to notice that
- * a table has got another one, which writes no row and rewrites no table, and
- * by whatever accepts a table.
+ * column's own expression in its place (kpi_compat_expand_virtual()).  That a
+ * table has got another one writes no row and rewrites no table, so it is
+ * noticed here by comparing; partitions must agree with their root.
  *
  * A query on a partitioned table computes the column of all rows as the root
  * says, whatever the partitions say, but a writer of a partition knows only

@@ -3,8 +3,7 @@
  * worker_shmem.c
  *	  Shared memory of writers, launcher and workers; waking.
  *
- * Called by capture_flush.c and spi.c when a transaction writes what a worker
- * must follow, by worker_utility.c, and by the launcher and the workers.
+ * A writer's commit leaves here that its database has work for a worker.
  *
  * Invariants: a slot's database is set and cleared by the launcher only.  What
  * a committing transaction does (kpi_wake) is a few atomic operations and

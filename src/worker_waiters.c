@@ -3,13 +3,13 @@
  * worker_waiters.c
  *	  Long refreshes give way to whoever waits for a table.
  *
- * Called by the launcher.  A refresh holds weak locks on our tables and on the
- * facts until its end, and the first one of a large table lasts; VACUUM FULL,
- * REINDEX or ALTER TABLE would wait for it, and behind them all writers.  So
- * while a worker has had a source in hand for a while, the launcher looks at
- * the lock table every now and then, and cancels a refresh that somebody waits
- * for.  The worker tries again after a pause that grows with each time; once
- * it has given way too often in a row it goes on to the end, as it never would
+ * A refresh holds weak locks on our tables and on the facts until its end,
+ * and the first one of a large table lasts; VACUUM FULL, REINDEX or ALTER
+ * TABLE would wait for it, and behind them all writers.  So while a worker
+ * has had a source in hand for a while, the launcher looks at the lock table
+ * every now and then, and cancels a refresh that somebody waits for.  The
+ * worker tries again after a pause that grows with each time; once it has
+ * given way too often in a row it goes on to the end, as it never would
  * otherwise.
  *
  * Locks that are not on relations do not count: waiting for a source's own

@@ -80,6 +80,7 @@ sub exact
 
 	wait_for($node, $database, 'SELECT count(*) = 0 FROM kpi_internal.delta', "$name: the queue is empty");
 	is($node->safe_psql($database, 'SELECT * FROM kpi.verify()'), '', "$name: exact");
+	is($node->safe_psql($database, current()), 't', "$name: as many as there are");
 	return;
 }
 
