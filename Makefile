@@ -22,7 +22,8 @@ ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isol
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --load-extension=pg_kpi
 # TAP tests start servers of their own, which root may not: test/run runs them.
 
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/condition_names.h output_iso
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/condition_names.h output_iso \
+	$(addprefix test/module/kpi_test,.o .so .bc)
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))

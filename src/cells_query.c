@@ -221,7 +221,8 @@ check_key_casts(const KpiSource *source, const Query *cells)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
-		if (strcmp(entry->resname, "owner") != 0 && strcmp(entry->resname, "dims") != 0)
+		if (entry->resjunk ||
+			(strcmp(entry->resname, "owner") != 0 && strcmp(entry->resname, "dims") != 0))
 			continue;
 		kpi_expr_check_access(NULL, (Node *) entry->expr);
 		kpi_code_check(source->code, (Node *) entry->expr);
