@@ -227,7 +227,8 @@ literal_type_walker(Node *node, ParseState *pstate)
 	}
 	else if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
 	{
-		Node	   *column = colNameToVar(pstate, strVal(llast(((ColumnRef *) node)->fields)), false, -1);
+		const char *name = strVal(llast(((ColumnRef *) node)->fields));
+		Node	   *column = colNameToVar(pstate, name, false, -1);
 
 		if (column != NULL)
 			check_type_owner(exprType(column));
