@@ -5,10 +5,11 @@
  *
  * Read with ACCESS SHARE held on the table and its leaves and the run's snapshot
  * active.  First the facts query is run as one grouped statement
- * (cells_query.c), which the planner can spread over parallel workers.  If an expression raises an error for some fact, or a
- * fact's day is out of range, that attempt is rolled back and the rows are
- * read one by one through the same projection that capture uses, which
- * ignores and counts just those facts.  Both run as the source's definer.
+ * (cells_query.c), which the planner can spread over parallel workers.  If an
+ * expression raises an error for some fact, or a fact's day is out of range,
+ * that attempt is rolled back and the rows are read one by one through the same
+ * projection that capture uses, which ignores and counts just those facts.  Both
+ * run as the source's definer.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +19,8 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "apply.h"
-#include "cells_query.h"
 #include "catalog/pg_type.h"
+#include "cells_query.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"
