@@ -20,8 +20,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "apply.h"
-#include "cells_query.h"
 #include "catalog/pg_type.h"
+#include "cells_query.h"
 #include "expr_settings.h"
 #include "miscadmin.h"
 #include "project.h"
@@ -188,6 +188,9 @@ scan_grouped(void *arg)
 	kpi_user_switch(&user, kpi_source_definer(scan->run->source));
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	/* A role that lost its exemption meanwhile must fail, not count some rows. */
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
 	kpi_cells_run(scan->run->source, scan->stream, scan->run->relid, scan->run->leaves, &scan->receiver);

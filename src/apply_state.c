@@ -94,7 +94,8 @@ replace_untrusting(KpiRun *run, KpiState *state, Oid definer)
 	if (!OidIsValid(owner))
 	{
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, is %s and must not read table %s of role \"%s\"",
-									run->source->definer, kpi_role_privilege(definer), kpi_source_table_name(untrusted),
+									run->source->definer, kpi_role_privilege(definer),
+									kpi_source_table_name(untrusted),
 									GetUserNameFromId(kpi_table_owner(untrusted), false)),
 					psprintf("%s Then call kpi.resume().", kpi_definer_untrusted_hint(run->relid, untrusted)));
 		return definer;

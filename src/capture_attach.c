@@ -13,13 +13,12 @@
  *
  * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
  * no names through a search_path, and makes them ENABLE ALWAYS from the start
- * even where the definer has the TRIGGER privilege only.  They are
- * made as the extension's owner, as partitions may belong to others than the
- * table; but the keys of partitions are code of the table's owner, so those are
- * read as the definer first.
- * Each depends on the extension, so that DROP EXTENSION drops it without
- * CASCADE.  A trigger counts as ours only if it has our name and does exactly
- * what ours do: the table's owner may have made another.
+ * even where the definer has the TRIGGER privilege only.  They are made as the
+ * extension's owner, as partitions may belong to others than the table; but the
+ * keys of partitions are code of the table's owner, so those are read as the
+ * definer first.  Each trigger depends on the extension, so that DROP EXTENSION
+ * drops it without CASCADE.  One counts as ours only if it has our name and does
+ * exactly what ours do: the table's owner may have made another.
  *
  * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
  * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes.
@@ -37,8 +36,8 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"

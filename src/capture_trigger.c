@@ -230,16 +230,18 @@ check_definer(const KpiSource *source, Oid relid)
 
 /*
  * Whether nothing may run as the definer until a refresh has looked: that gives
- * the source another definer, or suspends it.
+ * the source another definer, or suspends it.  Of the table and this leaf:
+ * others are not read here.
  */
 static bool
-is_refused(const KpiSource *source, Oid relid)
+is_refused(const KpiSource *source, Oid relid, Oid leaf)
 {
 	Oid			definer = kpi_source_definer(source);
 	Oid			owner = kpi_table_owner(relid);
 
 	return (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer) ||
-		OidIsValid(kpi_definer_untrusted(relid, definer));
+		!kpi_role_trusts(definer, owner) ||
+		!kpi_role_trusts(definer, kpi_table_owner(leaf));
 }
 
 static bool
@@ -272,19 +274,21 @@ load_definition(void *arg)
 	relid = kpi_source_relid(entry->source);
 	if (!is_table_of(entry, relid))
 	{
+		Oid			attached = kpi_attached_relid(entry->key.source_id);
+
 		/*
 		 * The attached table under another name: it may get its name back,
 		 * so what is written meanwhile must not be forgotten.
 		 */
-		if (is_table_of(entry, kpi_attached_relid(entry->key.source_id)))
+		if (is_table_of(entry, attached))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("table %s was renamed to \"%s\"", entry->source->relation,
-							get_rel_name(entry->key.relid))));
+							get_rel_name(attached))));
 		return;
 	}
 
-	if (is_refused(entry->source, relid))
+	if (is_refused(entry->source, relid, entry->key.relid))
 	{
 		entry->state = ENTRY_BROKEN;
 		entry->is_refused = true;

@@ -39,6 +39,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 /* Of one call of kpi.cell_agg(), whose state is an argument as well. */
 #define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)
@@ -233,6 +234,9 @@ void
 kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
 			  DestReceiver *dest)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "kpi cells query",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	Relation	rel = table_open(relid, AccessShareLock);
 	Query	   *facts;
 	Query	   *cells;
@@ -262,4 +266,6 @@ kpi_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List 
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	table_close(rel, NoLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }

@@ -164,20 +164,6 @@ lock_row(const KpiSourceRow *row)
 	kpi_spi_end(&spi);
 }
 
-Oid
-kpi_source_definer_for(int32 source_id, const char *source, Oid relid, Oid definer)
-{
-	if (OidIsValid(kpi_definer_untrusted(relid, definer)))
-	{
-		Oid			owner = kpi_definer_give_to_owner(source_id, source, relid, definer);
-
-		if (OidIsValid(owner))
-			return owner;
-	}
-	kpi_definer_check(relid, definer);
-	return definer;
-}
-
 static void
 set_definer(KpiSourceRow *row, Oid definer)
 {
@@ -208,7 +194,7 @@ open_row(const char *name, bool need_table, Oid named_definer)
 		set_definer(row, named_definer);
 	}
 	else
-		set_definer(row, kpi_source_definer_for(row->id, row->name, row->relid, definer_oid(row)));
+		set_definer(row, kpi_definer_settle(row->id, row->name, row->relid, definer_oid(row)));
 	return row;
 }
 
@@ -402,20 +388,6 @@ arg_definer(FunctionCallInfo fcinfo, int n)
 	return name == NULL ? InvalidOid : kpi_definer_named(name);
 }
 
-/* In a superuser's call it is the table's owner, which nobody has asked for. */
-static void
-tell_definer(const KpiSourceRow *row, Oid named_definer)
-{
-	if (OidIsValid(named_definer) || row->definer_oid == GetUserId())
-		return;
-	ereport(NOTICE,
-			(errmsg("the definer of source \"%s\" is role \"%s\", the owner of table %s",
-					row->name, row->definer, row->relation),
-			 errdetail("Its expressions run with the rights of that role, as role \"%s\" is %s.",
-					   GetUserNameFromId(GetUserId(), false), kpi_role_privilege(GetUserId())),
-			 errhint("Name another role, if it should not be, with definer => ....")));
-}
-
 /* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
 Datum
 kpi_create_source(PG_FUNCTION_ARGS)
@@ -475,7 +447,8 @@ kpi_create_source(PG_FUNCTION_ARGS)
 	kpi_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relid, row.definer_oid);
 	kpi_source_table_lock(row.relid, ShareRowExclusiveLock);
-	tell_definer(&row, named_definer);
+	if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
+		kpi_definer_tell_owner(row.name, row.relid);
 	PG_RETURN_INT32(row.id);
 }
 

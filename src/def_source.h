@@ -36,13 +36,6 @@ typedef struct KpiSourceRow
  */
 extern KpiSourceRow *kpi_source_row_open(const char *name, bool need_table);
 
-/*
- * The role that is to be the definer of a source over a table: the stored one,
- * or the table's owner, who takes the place of one that must not read it.  Error
- * if there is none.
- */
-extern Oid	kpi_source_definer_for(int32 source_id, const char *source, Oid relid, Oid definer);
-
 /* Error unless the current user may change the source and its KPIs. */
 extern void kpi_require_source_rights(const char *name);
 

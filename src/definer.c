@@ -129,7 +129,7 @@ kpi_definer_named(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist", name),
-				 errhint("The definer is the role whose rights the expressions of a source have: name an existing one.")));
+				 errhint("The definer is the role whose rights the expressions of a source have: name one that exists.")));
 	if (!kpi_can_set_role(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -150,6 +150,17 @@ kpi_definer_choose(Oid relid, Oid named)
 	if (kpi_role_privilege(user) != NULL && OidIsValid(owner) && kpi_can_set_role(user, owner))
 		return owner;
 	return user;
+}
+
+void
+kpi_definer_tell_owner(const char *source, Oid relid)
+{
+	ereport(NOTICE,
+			(errmsg("the definer of source \"%s\" is role \"%s\", the owner of table %s", source,
+					GetUserNameFromId(kpi_table_owner(relid), false), kpi_source_table_name(relid)),
+			 errdetail("Its expressions run with the rights of that role, as role \"%s\" is %s.",
+					   GetUserNameFromId(GetUserId(), false), kpi_role_privilege(GetUserId())),
+			 errhint("If another role should be, name it: definer => 'role'.")));
 }
 
 /* ---- checking ---- */
@@ -213,7 +224,8 @@ kpi_definer_untrusted_hint(Oid relid, Oid untrusted)
 	char	   *grants = kpi_definer_missing_grants(relid, kpi_table_owner(relid));
 
 	if (untrusted == relid && grants != NULL)
-		return psprintf("Make its owner the definer: run %s and give definer => %s.", grants, quote_literal_cstr(owner));
+		return psprintf("Make its owner the definer: run %s and give definer => %s.", grants,
+						quote_literal_cstr(owner));
 	if (untrusted == relid)
 		return psprintf("Make its owner the definer: definer => %s.", quote_literal_cstr(owner));
 	return psprintf("Run ALTER TABLE %s OWNER TO %s, or name a definer that has rights on these tables only.",
@@ -246,7 +258,8 @@ kpi_definer_check(Oid relid, Oid role)
 	if (OidIsValid(untrusted))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" cannot be the definer of a source over table \"%s\"", name, get_rel_name(relid)),
+				 errmsg("role \"%s\" cannot be the definer of a source over table \"%s\"", name,
+						get_rel_name(relid)),
 				 errdetail("%s", kpi_definer_untrusted_detail(untrusted, role)),
 				 errhint("%s", kpi_definer_untrusted_hint(relid, untrusted))));
 }
@@ -291,4 +304,18 @@ kpi_definer_give_to_owner(int32 source_id, const char *source, Oid relid, Oid de
 			 errhint("Name another role with kpi.alter_source(%s, definer => ...) if it should not be.",
 					 quote_literal_cstr(source))));
 	return owner;
+}
+
+Oid
+kpi_definer_settle(int32 source_id, const char *source, Oid relid, Oid definer)
+{
+	if (OidIsValid(kpi_definer_untrusted(relid, definer)))
+	{
+		Oid			owner = kpi_definer_give_to_owner(source_id, source, relid, definer);
+
+		if (OidIsValid(owner))
+			return owner;
+	}
+	kpi_definer_check(relid, definer);
+	return definer;
 }

@@ -50,11 +50,20 @@ extern char *kpi_definer_untrusted_hint(Oid relid, Oid untrusted);
 /* Error unless the role may be the definer of a source over the table. */
 extern void kpi_definer_check(Oid relid, Oid role);
 
+/* Tells whose source it is that the table's owner became its definer unasked. */
+extern void kpi_definer_tell_owner(const char *source, Oid relid);
+
 /*
  * Makes the table's owner the definer of a source whose own must not read the
  * table, with a warning, and returns it; InvalidOid if the owner cannot be.
  */
 extern Oid	kpi_definer_give_to_owner(int32 source_id, const char *source, Oid relid, Oid definer);
+
+/*
+ * The definer that a source is to have: its own, or the table's owner, who takes
+ * the place of one that must not read it.  Error if neither can be.
+ */
+extern Oid	kpi_definer_settle(int32 source_id, const char *source, Oid relid, Oid definer);
 
 /* Stores the definer of a source, and makes every backend read it anew. */
 extern void kpi_definer_store(int32 source_id, Oid relid, Oid definer);

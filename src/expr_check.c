@@ -238,7 +238,8 @@ literal_type_walker(Node *node, NameCheck *check)
 		check_literal_type(check, LookupTypeNameOid(check->pstate, ((TypeCast *) node)->typeName, true), true);
 	else if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
 	{
-		Node	   *column = colNameToVar(check->pstate, strVal(llast(((ColumnRef *) node)->fields)), false, -1);
+		const char *name = strVal(llast(((ColumnRef *) node)->fields));
+		Node	   *column = colNameToVar(check->pstate, name, false, -1);
 
 		if (column != NULL)
 			check_literal_type(check, exprType(column), false);

@@ -252,8 +252,8 @@ reattach(int32 source_id)
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
-	definer = kpi_source_definer_for(source_id, source->name, relid,
-									 kpi_definer_role(source->name, source->definer, InvalidOid));
+	definer = kpi_definer_settle(source_id, source->name, relid,
+								 kpi_definer_role(source->name, source->definer, InvalidOid));
 	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
 	kpi_source_table_lock(relid, AccessExclusiveLock);
 	kpi_source_redefined(source_id);

@@ -110,7 +110,7 @@ $node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true);
 	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)')});
 calls_are(4, 'a source of another role');
 $node->safe_psql('one', 'ALTER TABLE calls OWNER TO postgres');
-calls_are_suspended('no longer has SELECT', 'lost rights');
+calls_are_suspended('belongs to role "postgres" now', 'a table that was given away');
 $node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls; SELECT kpi.revoke_reader('rep'); DROP ROLE rep});
 
 sub won_is

@@ -82,7 +82,7 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.create_kpi('visits', source => 'visits', measure => 'count(*)')});
 wait_for($node, 'postgres', q{SELECT status = 'active' FROM kpi.source_status WHERE source = 'visits'}, 'a role that cannot log in is a definer');
 $node->safe_psql('postgres', 'REVOKE SELECT ON visits FROM rep; INSERT INTO visits DEFAULT VALUES');
-wait_for($node, 'postgres', q{SELECT status = 'suspended' AND reason LIKE '%no longer has SELECT and TRIGGER on table%' FROM kpi.source_status WHERE source = 'visits'},
+wait_for($node, 'postgres', q{SELECT status = 'suspended' AND reason LIKE '%lacks rights on table%' FROM kpi.source_status WHERE source = 'visits'},
 	'one who lost rights suspends the source');
 $node->safe_psql('postgres', q{GRANT SELECT ON visits TO rep; SELECT kpi.resume('visits')});
 wait_for($node, 'postgres', q{SELECT value = 1 FROM kpi.team_yearly WHERE kpi = 'visits' AND team = 'company'}, 'and gets it back');
