@@ -135,7 +135,7 @@ worker_guc_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.build_delay",
-							"Time that a worker waits after a definition for the next one before it reads the facts.",
+							"Time that a worker waits after a definition for the next one before it builds.",
 							"Definitions that follow each other are built together; 0 builds after each.",
 							&kpi_build_delay,
 							2000, 0, 3600 * 1000,

@@ -136,7 +136,8 @@ save_crashes(int code, Datum arg)
 
 		if ((state == KPI_WORKER_AWAKE || state == KPI_WORKER_LEAVING) &&
 			pg_atomic_read_u32(&slot->told_to_quit) == 0)
-			note_crash(crashes, pg_atomic_read_u32(&slot->dbid), (int32) pg_atomic_read_u32(&slot->source_id));
+			note_crash(crashes, pg_atomic_read_u32(&slot->dbid),
+					   (int32) pg_atomic_read_u32(&slot->source_id));
 	}
 	for (int i = 0; i < KPI_CRASHES; i++)
 		any |= OidIsValid(crashes[i].dbid);

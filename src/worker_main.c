@@ -465,7 +465,7 @@ build_at(TimestampTz now)
 	TimestampTz last = (TimestampTz) pg_atomic_read_u64(&worker.slot->defined_at);
 	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&worker.slot->defining_since);
 
-	if (last > now)
+	if (TimestampDifferenceExceeds(now, last, KPI_CLOCK_TOLERANCE_MS))
 		return now;
 	return Min(TimestampTzPlusMilliseconds(last, kpi_build_delay),
 			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
