@@ -61,6 +61,12 @@ SELECT kpi.create_goal('rate 4', kpi => 'gr_rate', team => 'gr_emea', period => 
 SELECT kpi.alter_goal('rate 3', target => 1.5);
 SELECT kpi.alter_goal('past', target => 2);
 SELECT kpi.alter_goal('past', name => 'gone');
+-- it is over when its last day is
+SET kpi.now = '2026-11-22 23:59+00';
+SELECT kpi.alter_goal('week 47', target => 2);
+SET kpi.now = '2026-11-23 00:00+00';
+SELECT kpi.alter_goal('week 47', target => 3);
+SET kpi.now = '2026-11-20 12:00+00';
 
 -- what goals stand on stays: a dimension removed, renamed, given another meaning
 SELECT kpi.alter_source('gr_deals', dimensions => '{"stage": "stage"}');

@@ -17,6 +17,10 @@ SELECT d.direction, v.value, pg_temp.status(d.direction, true, -200, v.value, '2
 SELECT t.today, pg_temp.status('up', true, 200, NULL, t.today) AS up, pg_temp.status('down', true, 200, 201, t.today) AS cap, pg_temp.status('down', true, 200, 200, t.today) AS kept,
        pg_temp.status('down', false, 200, 201, t.today) AS rate, pg_temp.status('up', false, 200, NULL, t.today) AS no_data
   FROM (VALUES (date '2026-11-01'), ('2026-11-02'), ('2026-11-28'), ('2026-11-29'), ('2026-11-30')) t (today);
+-- one statement, many days, periods and teams
+SELECT t.today, p.workdays, p.workdays_elapsed, p.workdays_left
+  FROM (VALUES (date '2026-11-13', date '2026-11-02'), ('2026-11-16', '2026-11-02'), ('2026-11-16', '2026-11-09'), ('2026-11-13', '2026-11-09')) t (today, start)
+ CROSS JOIN LATERAL kpi_internal.goal_pace('up', true, true, 200, 0, 1, t.start, '2026-11-29', t.today) p;
 -- each status and its rank; a word that is none has none
 SELECT s, kpi_internal.goal_status_rank(s) FROM unnest('{missed,over_limit,behind,at_risk,incomplete,no_data,on_track,achieved,not_started,exceeded}'::text[]) s;
 -- a period without a working day runs by all its days

@@ -83,7 +83,8 @@ enum
 	"   pg_catalog.array_agg(s.grain ORDER BY r.rank DESC, s.name) AS grains" \
 	"  FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  JOIN kpi.source s ON s.id = x.source_id" \
-	"  CROSS JOIN LATERAL (SELECT pg_catalog.array_position('{day,week,month,quarter,year}', s.grain) AS rank) r" \
+	"  CROSS JOIN LATERAL (" \
+	"   SELECT pg_catalog.array_position('{day,week,month,quarter,year}', s.grain) AS rank) r" \
 	"  WHERE m.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) l " \
 	"WHERE " condition " ORDER BY g.id"
 
@@ -168,7 +169,8 @@ refuse_scope(uint64 r)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 member ?
 			 errmsg("KPI \"%s\" has no values of members, as of member \"%s\"", kpi, member) :
-			 errmsg("KPI \"%s\" has no values of teams, as of team \"%s\"", kpi, kpi_spi_text(r, GOAL_TEAM)),
+			 errmsg("KPI \"%s\" has no values of teams, as of team \"%s\"",
+					kpi, kpi_spi_text(r, GOAL_TEAM)),
 			 kpi_spi_bool(r, GOAL_FOR_TEAMS) ?
 			 errdetail("Its facts count for teams.") :
 			 errdetail("Its facts count for the company: neither the KPI nor its source has an owner or a team."),
@@ -217,7 +219,8 @@ warn_above_one(uint64 r)
 
 	if (kpi_spi_bool(r, GOAL_IS_ABOVE_ONE) && is_kind(r, "rate"))
 		ereport(WARNING,
-				(errmsg("target %s of %s is above 1", kpi_spi_text(r, GOAL_TARGET), kpi_spi_text(r, GOAL_LABEL)),
+				(errmsg("target %s of %s is above 1",
+						kpi_spi_text(r, GOAL_TARGET), kpi_spi_text(r, GOAL_LABEL)),
 				 errdetail("KPI \"%s\" is a rate: a fraction of 1.", kpi_spi_text(r, GOAL_KPI)),
 				 percent ?
 				 errhint("For %s percent the target is %s.", kpi_spi_text(r, GOAL_TARGET), percent) : 0));
@@ -232,7 +235,8 @@ warn_over(uint64 r)
 
 	if (end < today)
 		ereport(WARNING,
-				(errmsg("period \"%s\" of %s is over", kpi_spi_text(r, GOAL_PERIOD), kpi_spi_text(r, GOAL_LABEL)),
+				(errmsg("period \"%s\" of %s is over",
+						kpi_spi_text(r, GOAL_PERIOD), kpi_spi_text(r, GOAL_LABEL)),
 				 errdetail("It ended on %s, and today is %s.", kpi_day_text(end), kpi_day_text(today))));
 }
 
@@ -319,7 +323,8 @@ kpi_ground_check_source(int32 source_id, const char *name)
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	refuse_all(kpi_spi_exec(GOALS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id)), "source", name);
+	refuse_all(kpi_spi_exec(GOALS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id)),
+			   "source", name);
 	kpi_spi_end(&spi);
 }
 

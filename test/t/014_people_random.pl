@@ -19,7 +19,7 @@ my $node = new_node('people', 'jit = off');
 
 # Days are numbers from 2025-01-01 on; the first stands for all before it, too.
 my $ndays = 820;
-my @marks = map { 20 + int rand($ndays - 40) } 1 .. 8;
+my @marks = map { 20 + int rand($ndays - 40) } 1 .. 5;
 # Per team its parent on each day, per member its team on each day or undef.
 my %parent;
 my %team_of;
@@ -30,7 +30,7 @@ my %calendar = (
 my %team_calendar;
 my %has_goal;    # "team x", "member y"
 my $today = 400;
-my $number = 0;
+my $number = 10;    # of keys given here; those of set_up() are below
 my @weekday = (undef, qw(monday tuesday wednesday thursday friday saturday sunday));
 
 note "seed $seed";
@@ -46,6 +46,9 @@ done_testing();
 
 sub pick { return $_[ rand @_ ]; }
 sub chance { return rand() < $_[0]; }
+# In an order that the seed alone decides.
+sub teams { return sort keys %parent; }
+sub members { return sort keys %team_of; }
 sub day { return $_[0] <= 0 ? '-infinity' : $_[0] >= $ndays ? 'infinity' : date($_[0]); }
 
 sub date
@@ -106,7 +109,7 @@ sub set_up
 			WHERE c.name = calendar AND extract(isodow FROM d)::int = ANY (c.working)
 				  AND NOT EXISTS (SELECT FROM o.holiday h WHERE h.calendar = c.name AND h.day = d::date) $$});
 	$parent{company} = [];
-	my @script = map { create_team() } 1 .. 5;
+	my @script = map { create_team("t$_") } 1 .. 5;
 	push @script, map { add_member("m$_") } 1 .. 6;
 	$node->safe_psql('postgres', join '', map { "$_->[0];\n" } grep { !$_->[1] } @script);
 	return;
@@ -140,7 +143,7 @@ sub is_cyclic
 {
 	for my $d (0 .. $ndays - 1)
 	{
-		for my $team (keys %parent)
+		for my $team (teams())
 		{
 			my ($at, $steps) = ($team, 0);
 
@@ -156,8 +159,8 @@ sub is_cyclic
 
 sub create_team
 {
-	my $key = 't' . ++$number;
-	my $under = pick(keys %parent);
+	my $key = shift // 't' . ++$number;
+	my $under = pick(teams());
 	my $since = chance(0.5) ? 0 : random_day();
 
 	$parent{$key} = [ ('company') x $ndays ];
@@ -167,7 +170,7 @@ sub create_team
 
 sub move_team
 {
-	my ($key, $under) = (pick(grep { $_ ne 'company' } keys %parent), pick(keys %parent));
+	my ($key, $under) = (pick(grep { $_ ne 'company' } teams()), pick(teams()));
 	my $always = chance(0.1);
 	my $since = $always ? 0 : random_day();
 	my @before = @{ $parent{$key} };
@@ -180,10 +183,10 @@ sub move_team
 
 sub drop_team
 {
-	my $key = pick(grep { $_ ne 'company' } keys %parent);
+	my $key = pick(grep { $_ ne 'company' } teams());
 	my $refused = $has_goal{"team $key"} ? 1 : 0;
 
-	for my $line (map { @$_ } [ map { $parent{$_} } grep { $_ ne $key } keys %parent ], [ values %team_of ])
+	for my $line (map { @$_ } [ map { $parent{$_} } grep { $_ ne $key } teams() ], [ values %team_of ])
 	{
 		$refused = 1 if grep { defined $_ && $_ eq $key } @$line;
 	}
@@ -198,7 +201,7 @@ sub drop_team
 sub add_member
 {
 	my ($key) = @_;
-	my $team = pick(keys %parent);
+	my $team = pick(teams());
 	my ($since, $until) = sort { $a <=> $b } random_day(), random_day();
 	my $refused = exists $team_of{$key} || $since == $until ? 1 : 0;
 
@@ -214,7 +217,7 @@ sub add_member
 
 sub move_member
 {
-	my ($key, $team) = (pick(keys %team_of), pick(keys %parent));
+	my ($key, $team) = (pick(members()), pick(teams()));
 	my $since = chance(0.1) ? 0 : random_day();
 	my $until = chance(0.4) ? random_day() : undef;
 	my $next = next_start($team_of{$key}, $since);
@@ -227,7 +230,7 @@ sub move_member
 
 sub end_membership
 {
-	my $key = pick(keys %team_of);
+	my $key = pick(members());
 	my $until = random_day();
 	my $line = $team_of{$key};
 	my $team = $line->[ $until - 1 ];
@@ -244,7 +247,7 @@ sub end_membership
 
 sub drop_member
 {
-	my $key = pick(keys %team_of);
+	my $key = pick(members());
 	my $refused = $has_goal{"member $key"} ? 1 : 0;
 
 	delete $team_of{$key} if !$refused;
@@ -254,7 +257,7 @@ sub drop_member
 sub rename_one
 {
 	my ($what, $of) = chance(0.5) ? ('member', \%team_of) : ('team', \%parent);
-	my $key = pick(grep { $_ ne 'company' } keys %$of);
+	my $key = pick(grep { $_ ne 'company' } sort keys %$of);
 	my $new = ($what eq 'team' ? 't' : 'm') . ++$number;
 
 	$of->{$new} = delete $of->{$key};
@@ -274,7 +277,7 @@ sub rename_one
 
 sub change_calendar
 {
-	my $name = pick(keys %calendar);
+	my $name = pick(sort keys %calendar);
 	my $calendar = $calendar{$name};
 	my $what = rand;
 
@@ -288,8 +291,8 @@ sub change_calendar
 	}
 	if ($what < 0.7)
 	{
-		my $team = pick(keys %parent);
-		my $own = pick(undef, keys %calendar);
+		my $team = pick(teams());
+		my $own = pick(undef, sort keys %calendar);
 
 		$team_calendar{$team} = $own;
 		return [ sprintf(q{SELECT kpi.alter_team('%s', calendar => '%s')}, $team, $own // ''), 0 ];
@@ -316,7 +319,7 @@ sub change_goal
 		return [ 'SELECT kpi.drop_goal(id) FROM kpi.goal', 0 ];
 	}
 	my $scope = pick('team', 'team', 'member');
-	my $key = pick($scope eq 'team' ? keys %parent : keys %team_of);
+	my $key = pick($scope eq 'team' ? teams() : members());
 	my $kpi = pick(qw(gain cost mean net), $scope eq 'team' ? 'budget' : ());
 	my $grain = pick($scope eq 'team' ? 'week' : (), qw(month quarter year));
 
@@ -331,11 +334,11 @@ sub write_facts
 	my $what = rand;
 
 	return [ sprintf('DELETE FROM o.facts WHERE id %% 3 = %d', rand 3), 0 ] if $what < 0.15;
-	return [ sprintf(q{UPDATE o.facts SET owner = '%s' WHERE id %% 7 = %d}, pick(keys %team_of), rand 7), 0 ] if $what < 0.2;
+	return [ sprintf(q{UPDATE o.facts SET owner = '%s' WHERE id %% 7 = %d}, pick(members()), rand 7), 0 ] if $what < 0.2;
 	return [ 'INSERT INTO o.budget (team, day, amount) VALUES ' . join(', ', map {
-			sprintf q{('%s', '%s', %d)}, pick(keys %parent, 'nowhere'), date(random_day()), rand 100 } 1 .. 4), 0 ] if $what < 0.4;
+			sprintf q{('%s', '%s', %d)}, pick(teams(), 'nowhere'), date(random_day()), rand 100 } 1 .. 4), 0 ] if $what < 0.4;
 	return [ 'INSERT INTO o.facts (owner, at, amount, kind) VALUES ' . join(', ', map {
-			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(keys %team_of, "m$number", 'ghost') . "'",
+			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(members(), "m$number", 'ghost') . "'",
 			  date(random_day()), pick('00:00', '12:00', '21:59', '22:30', '23:59:59'), rand(1000) - 100, pick(qw(a b c)) } 1 .. 8), 0 ];
 }
 
@@ -351,7 +354,7 @@ sub change
 	return change_goal() if $what < 0.85;
 	return create_team() if $what < 0.88 && keys %parent < 9;
 	return drop_team() if $what < 0.91 && keys %parent > 4;
-	return add_member(pick("m" . ++$number, keys %team_of, 'ghost')) if $what < 0.95 && keys %team_of < 10;
+	return add_member(pick("m" . ++$number, members(), 'ghost')) if $what < 0.95 && keys %team_of < 10;
 	return drop_member() if $what < 0.97 && keys %team_of > 3;
 	return rename_one();
 }
@@ -418,9 +421,9 @@ sub model_sql
 	my %rows = (
 		membership => [ line_rows(%team_of) ],
 		parent => [ line_rows(%parent) ],
-		team_calendar => [ map { "('$_', '$team_calendar{$_}')" } grep { defined $team_calendar{$_} } keys %team_calendar ],
-		calendar => [ map { sprintf "('%s', %d, %d, '{%s}')", $_, @{ $calendar{$_} }{qw(week_start year_start)}, join ',', @{ $calendar{$_}{working} } } keys %calendar ],
-		holiday => [ map { my $c = $_; map { "('$c', '$_')" } keys %{ $calendar{$c}{holidays} } } keys %calendar ]);
+		team_calendar => [ map { "('$_', '$team_calendar{$_}')" } grep { defined $team_calendar{$_} } sort keys %team_calendar ],
+		calendar => [ map { sprintf "('%s', %d, %d, '{%s}')", $_, @{ $calendar{$_} }{qw(week_start year_start)}, join ',', @{ $calendar{$_}{working} } } sort keys %calendar ],
+		holiday => [ map { my $c = $_; map { "('$c', '$_')" } sort keys %{ $calendar{$c}{holidays} } } sort keys %calendar ]);
 
 	return join '', map { "TRUNCATE o.$_;\n" . (@{ $rows{$_} } ? "INSERT INTO o.$_ VALUES " . join(', ', @{ $rows{$_} }) . ";\n" : '') } sort keys %rows;
 }
