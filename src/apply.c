@@ -29,6 +29,7 @@
 #include "apply.h"
 #include "apply_lock.h"
 #include "apply_run.h"
+#include "known_code.h"
 #include "apply_state.h"
 #include "args.h"
 #include "engine.h"
@@ -327,12 +328,12 @@ note_changes(KpiRun *run, KpiValues *values, bool all)
 	KpiValueKey *keys;
 	int			n = kpi_values_touched(values, &keys);
 
-	run->all_changed |= all;
-	if (run->all_changed || n == 0)
+	run->changes.all |= all;
+	if (run->changes.all || n == 0)
 		return;
-	run->changed = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
-	memcpy(run->changed, keys, n * sizeof(KpiValueKey));
-	run->nchanged = n;
+	run->changes.keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
+	memcpy(run->changes.keys, keys, n * sizeof(KpiValueKey));
+	run->changes.nkeys = n;
 }
 
 /* What is gone is swept before a formula can read it. */
@@ -417,6 +418,24 @@ check_locked(KpiRun *run, bool mend, KpiReport *report)
 	update_values(run, NULL, true, mend, report);
 }
 
+static void
+log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration_ms)
+{
+	KpiLogEntry entry = {
+		.source_id = run->source->id,
+		.source = run->source->name,
+		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
+			run->built ? "build" : "refresh",
+		.started = started,
+		.duration_ms = duration_ms,
+		.ndeltas = run->ndeltas,
+		.ncells = run->ncells,
+		.nvalues = run->nvalues
+	};
+
+	kpi_log_run(&entry);
+}
+
 /* All is written: the state, what listeners wait for, the log. */
 static void
 end_run(KpiRun *run, const KpiState *state, KpiRunMode mode, TimestampTz started)
@@ -425,9 +444,10 @@ end_run(KpiRun *run, const KpiState *state, KpiRunMode mode, TimestampTz started
 	double		duration_ms = (ended - started) / 1000.0;
 
 	kpi_state_save(run, state, duration_ms);
-	kpi_progress_notify_run(run);
-	kpi_log_run(run, mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-				run->built ? "build" : "refresh", started, duration_ms);
+	run->changes.source_id = run->source->id;
+	run->changes.people_moved = run->org_stamp != run->applied_org_stamp;
+	kpi_progress_notify_changes(&run->changes);
+	log_run(run, mode, started, duration_ms);
 }
 
 KpiRunResult

@@ -15,6 +15,7 @@
 
 #include "cell.h"
 #include "def.h"
+#include "notify.h"
 #include "org.h"
 #include "store.h"
 #include "utils/tuplestore.h"
@@ -96,7 +97,7 @@ extern void kpi_dim_forget(void);
  */
 extern void kpi_dim_sweep(const KpiSource *source);
 
-/* ---- differences (refresh.c) ---- */
+/* ---- differences (apply_report.c) ---- */
 
 /* One difference between what is stored and what should be. */
 typedef struct KpiDifference
@@ -126,6 +127,9 @@ typedef struct KpiReport
 } KpiReport;
 
 extern void kpi_report(KpiReport *report, const KpiDifference *diff);
+
+/* The one text that a query for id $1 finds, or the id itself where the row is gone. */
+extern char *kpi_name_of(const char *sql, int32 id);
 
 /* ---- one run ---- */
 
@@ -157,10 +161,7 @@ typedef struct KpiRun
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
 	int64		nvalues;		/* rows of values written */
-	bool		all_changed;	/* any value of the source's KPIs may have
-								 * changed; else these have */
-	int			nchanged;
-	struct KpiValueKey *changed;
+	KpiValueChanges changes;	/* for the goals that follow from them */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	KpiFactsAt	at;
@@ -262,17 +263,6 @@ extern void kpi_table_sync(KpiRun *run, const char *table, int nkeys, int32 stre
 extern KpiCellList *kpi_table_rollup_keys(KpiRun *run);
 
 /* ---- values (apply_value.c, apply_formula.c) ---- */
-
-/* Where a value is stored. */
-typedef struct KpiValueKey
-{
-	int32		kpi_id;
-	int32		team_id;		/* or 0 */
-	int32		member_id;		/* or 0 */
-	int32		dim_id;			/* 0: kpi_value; else kpi_breakdown */
-	int32		grain;
-	DateADT		start;
-} KpiValueKey;
 
 /* A stored value; facts is 0 and nothing else set where there is none. */
 typedef struct KpiValue

@@ -22,7 +22,7 @@
 #include "apply.h"
 #include "catalog/pg_type.h"
 #include "cells_query.h"
-#include "expr_settings.h"
+#include "pinned.h"
 #include "miscadmin.h"
 #include "project.h"
 #include "security.h"

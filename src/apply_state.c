@@ -24,9 +24,11 @@
 #include "engine.h"
 #include "error_text.h"
 #include "miscadmin.h"
+#include "known_code.h"
 #include "notify.h"
 #include "project.h"
 #include "security.h"
+#include "source_state.h"
 #include "source_look.h"
 #include "source_table.h"
 #include "spi.h"
@@ -270,43 +272,6 @@ kpi_calendar_shape(void)
 	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
 }
 
-Oid
-kpi_attached_relid(int32 source_id)
-{
-	Oid			relid = InvalidOid;
-	bool		isnull;
-	KpiSpi		spi;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
-					 1, KPI_INT4(source_id)) == 1)
-	{
-		relid = DatumGetObjectId(kpi_spi_datum(0, 1, &isnull));
-		if (isnull)
-			relid = InvalidOid;
-	}
-	kpi_spi_end(&spi);
-	PopActiveSnapshot();
-	return relid;
-}
-
-bool
-kpi_source_is_suspended(int32 source_id)
-{
-	bool		suspended;
-	KpiSpi		spi;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	suspended = kpi_spi_read("SELECT FROM kpi_internal.source_state s"
-							 " WHERE s.source_id = $1 AND s.status = 'suspended'",
-							 1, KPI_INT4(source_id)) == 1;
-	kpi_spi_end(&spi);
-	PopActiveSnapshot();
-	return suspended;
-}
-
 typedef struct ExpressionCheck
 {
 	KpiRun	   *run;
@@ -531,21 +496,6 @@ kpi_state_look(KpiRun *run)
 	run->looks = NIL;
 	foreach(lc, run->locked)
 		run->looks = lappend(run->looks, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
-}
-
-bool
-kpi_leaf_is_known(int32 source_id, Oid leaf)
-{
-	bool		known;
-	KpiSpi		spi;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	known = kpi_spi_read("SELECT FROM kpi_internal.leaf l WHERE l.source_id = $1 AND l.relid = $2",
-						 2, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(leaf))) == 1;
-	kpi_spi_end(&spi);
-	PopActiveSnapshot();
-	return known;
 }
 
 /* Writers learn which leaves are known now. */

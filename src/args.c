@@ -12,7 +12,7 @@
 #include "args.h"
 #include "catalog/pg_type.h"
 #include "def.h"
-#include "expr_settings.h"
+#include "pinned.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "spi.h"

@@ -36,6 +36,8 @@
 #include "fmgr.h"
 #include "inval.h"
 #include "miscadmin.h"
+#include "security.h"
+#include "source_state.h"
 #include "trap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"

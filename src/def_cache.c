@@ -17,6 +17,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "def.h"
+#include "known_code.h"
 #include "lib/stringinfo.h"
 #include "security.h"
 #include "spi.h"

@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "def_source.h"
+#include "known_code.h"
 #include "facts.h"
 #include "spi.h"
 #include "utils/builtins.h"

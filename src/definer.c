@@ -19,8 +19,6 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_auth_members.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
@@ -32,78 +30,12 @@
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
 /* ---- roles ---- */
-
-static const char *
-own_privilege(Oid role)
-{
-	HeapTuple	tuple;
-	Form_pg_authid form;
-	const char *privilege = NULL;
-
-	switch (role)
-	{
-		case ROLE_PG_EXECUTE_SERVER_PROGRAM:
-			return "a member of pg_execute_server_program";
-		case ROLE_PG_READ_SERVER_FILES:
-			return "a member of pg_read_server_files";
-		case ROLE_PG_WRITE_SERVER_FILES:
-			return "a member of pg_write_server_files";
-		default:
-			break;
-	}
-
-	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	form = (Form_pg_authid) GETSTRUCT(tuple);
-	if (form->rolsuper)
-		privilege = "a superuser";
-	else if (form->rolcreaterole)
-		privilege = "a role with CREATEROLE";
-	else if (form->rolbypassrls)
-		privilege = "a role with BYPASSRLS";
-	ReleaseSysCache(tuple);
-	return privilege;
-}
-
-const char *
-kpi_role_privilege(Oid role)
-{
-	List	   *roles = list_make1_oid(role);
-	ListCell   *lc;
-
-	/* The list grows while it is walked. */
-	foreach(lc, roles)
-	{
-		const char *privilege = own_privilege(lfirst_oid(lc));
-		CatCList   *members;
-
-		if (privilege != NULL)
-			return privilege;
-		members = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(lfirst_oid(lc)));
-		for (int i = 0; i < members->n_members; i++)
-		{
-			HeapTuple	tuple = &members->members[i]->tuple;
-
-			roles = list_append_unique_oid(roles, ((Form_pg_auth_members) GETSTRUCT(tuple))->roleid);
-		}
-		ReleaseSysCacheList(members);
-	}
-	return NULL;
-}
-
-bool
-kpi_role_trusts(Oid role, Oid owner)
-{
-	return owner == role || superuser_arg(owner) || kpi_role_privilege(role) == NULL;
-}
 
 Oid
 kpi_table_owner(Oid relid)

@@ -10,18 +10,6 @@
 
 #include "postgres.h"
 
-/*
- * What a role is, or may become, that gives it more rights than tables: "a
- * superuser", "a member of pg_read_server_files", ...; NULL: nothing.
- */
-extern const char *kpi_role_privilege(Oid role);
-
-/*
- * Whether what belongs to the owner may run with the rights of the role: any
- * owner of a role without such a privilege, else only itself and superusers.
- */
-extern bool kpi_role_trusts(Oid role, Oid owner);
-
 /* InvalidOid if the table is gone. */
 extern Oid	kpi_table_owner(Oid relid);
 

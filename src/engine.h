@@ -55,26 +55,6 @@ extern void kpi_capture_detach(int32 source_id, const char *relation);
 extern void kpi_capture_lock_tables(void);
 
 /*
- * The table that the last refresh found under the source's name, or
- * InvalidOid (apply_state.c).
- */
-extern Oid	kpi_attached_relid(int32 source_id);
-
-/*
- * Whether the source is suspended, as of now.  Its writers have nothing to
- * capture: kpi.resume(), which locks them out and tells them, has all facts
- * read again (apply_state.c).
- */
-extern bool kpi_source_is_suspended(int32 source_id);
-
-/*
- * False for a leaf that no refresh has seen yet: were it dropped before one
- * does, nothing but a marker would tell that its facts are gone
- * (apply_state.c).
- */
-extern bool kpi_leaf_is_known(int32 source_id, Oid leaf);
-
-/*
  * What is to be known of a leaf and its triggers, as text: changes whenever a
  * trigger was dropped, disabled or re-enabled, or the table rewritten or
  * truncated.  "" when the row trigger is missing or not ALWAYS.

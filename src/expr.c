@@ -19,7 +19,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "expr.h"
-#include "expr_settings.h"
+#include "pinned.h"
 #include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"

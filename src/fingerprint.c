@@ -30,7 +30,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "def.h"
 #include "fingerprint.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -359,19 +358,19 @@ reach_zone(FuncExpr *call, Reached *reached)
  * several jobs brings it when the source may have been built already.
  */
 void
-kpi_prints_source(KpiPrints *prints, const KpiSource *source)
+kpi_prints_source(KpiPrints *prints, const char *time_zone, int ndims, char **names, char **exprs)
 {
-	pg_tz	   *zone = pg_tzset(source->time_zone);
+	pg_tz	   *zone = pg_tzset(time_zone);
 	StringInfoData dimensions;
 
 	if (zone != NULL)
 		add_entry(prints, SOURCE_KEY, "time zone",
-				  psprintf("%s " UINT64_FORMAT, source->time_zone, zone_hash(zone)));
+				  psprintf("%s " UINT64_FORMAT, time_zone, zone_hash(zone)));
 	initStringInfo(&dimensions);
-	for (int i = 0; i < source->ndims; i++)
+	for (int i = 0; i < ndims; i++)
 	{
-		append_text(&dimensions, source->dim_names[i]);
-		append_text(&dimensions, source->dim_exprs[i]);
+		append_text(&dimensions, names[i]);
+		append_text(&dimensions, exprs[i]);
 	}
 	add_hash(prints, SOURCE_KEY, "dimensions", hash_of(&dimensions));
 }

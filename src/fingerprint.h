@@ -12,8 +12,6 @@
 
 #include "nodes/nodes.h"
 
-struct KpiSource;
-
 /* The fingerprints of a source, collected while its expressions compile. */
 typedef struct KpiPrints KpiPrints;
 
@@ -23,8 +21,8 @@ extern KpiPrints *kpi_prints_create(void);
 /* Adds what an expression reaches, as it was parsed and as it was compiled. */
 extern void kpi_prints_expression(KpiPrints *prints, const char *text, Node *parsed, Node *compiled);
 
-/* Adds what all expressions of a source share. */
-extern void kpi_prints_source(KpiPrints *prints, const struct KpiSource *source);
+/* Adds what all expressions of a source share: its time zone and its dimensions. */
+extern void kpi_prints_source(KpiPrints *prints, const char *time_zone, int ndims, char **names, char **exprs);
 
 /* One text value per key (jsonb), in the current memory context. */
 extern Datum kpi_prints_jsonb(KpiPrints *prints);

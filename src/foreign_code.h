@@ -13,8 +13,6 @@
 #include "nodes/nodes.h"
 #include "nodes/pg_list.h"
 
-struct KpiSource;
-
 /*
  * Entries are texts: kind, qualified name, owner.  By name, so that a function
  * that its owner drops and creates again is the same.
@@ -37,17 +35,5 @@ extern void kpi_code_check_type(KpiCode *code, Oid type, bool named);
 
 /* The same of an expression that was parsed, and nothing of it run yet. */
 extern void kpi_code_check(KpiCode *code, Node *node);
-
-/*
- * Accepts what the source's expressions reach, or with a kpi_id what that
- * KPI's reach besides.  The caller acts for the definer.
- */
-extern void kpi_code_accept(int32 source_id, int32 kpi_id);
-
-/* Stores what was met as what is known. */
-extern void kpi_code_save(const struct KpiSource *source);
-
-/* The entries that a text[] holds, in the current memory context. */
-extern List *kpi_code_list(Datum array);
 
 #endif							/* KPI_FOREIGN_CODE_H */

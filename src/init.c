@@ -30,7 +30,7 @@ _PG_init(void)
 	kpi_capture_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
-		kpi_shmem_init();
+		kpi_shmem_init(kpi_crash_shmem_init);
 		kpi_launcher_register();
 	}
 }

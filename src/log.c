@@ -29,20 +29,6 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-/* One row's columns besides those that follow from where we are. */
-typedef struct LogEntry
-{
-	int32		source_id;
-	const char *kind;
-	TimestampTz started;
-	double		duration_ms;
-	int64		ndeltas;
-	int64		ncells;
-	int64		nvalues;
-	const char *sqlstate;		/* NULL: it succeeded */
-	const char *error;
-} LogEntry;
-
 static bool
 is_worker(void)
 {
@@ -69,7 +55,7 @@ prune(void)
 
 /* Adds to the last row of the source if that is one of the same minute. */
 static bool
-extend_row(const LogEntry *entry)
+extend_row(const KpiLogEntry *entry)
 {
 	return kpi_spi_exec("UPDATE kpi_internal.refresh_log l SET runs = l.runs + 1,"
 						" duration_ms = l.duration_ms + $3, max_duration_ms = greatest(l.max_duration_ms, $3),"
@@ -85,7 +71,7 @@ extend_row(const LogEntry *entry)
 }
 
 static void
-write_row(const LogEntry *entry)
+write_row(const KpiLogEntry *entry)
 {
 	char	   *role = GetUserNameFromId(GetUserId(), true);
 	bool		worker = is_worker();
@@ -111,42 +97,32 @@ write_row(const LogEntry *entry)
 }
 
 static void
-notify_refresh(const KpiRun *run)
+notify_refresh(const KpiLogEntry *entry)
 {
 	StringInfoData payload;
-	char	   *name = pnstrdup(run->source->name, pg_mbcliplen(run->source->name, strlen(run->source->name),
+	char	   *name = pnstrdup(entry->source, pg_mbcliplen(entry->source, strlen(entry->source),
 																 KPI_NOTIFY_TEXT));
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"source\":");
 	escape_json(&payload, name);
-	appendStringInfo(&payload, ",\"deltas\":" INT64_FORMAT "}", run->ndeltas);
+	appendStringInfo(&payload, ",\"deltas\":" INT64_FORMAT "}", entry->ndeltas);
 	Async_Notify("kpi_refresh", payload.data);
 }
 
 void
-kpi_log_run(const KpiRun *run, const char *kind, TimestampTz started, double duration_ms)
+kpi_log_run(const KpiLogEntry *entry)
 {
-	LogEntry	entry = {
-		.source_id = run->source->id,
-		.kind = kind,
-		.started = started,
-		.duration_ms = duration_ms,
-		.ndeltas = run->ndeltas,
-		.ncells = run->ncells,
-		.nvalues = run->nvalues
-	};
-
-	if (strcmp(kind, "refresh") == 0 && run->ndeltas == 0 && run->ncells == 0 && run->nvalues == 0)
+	if (strcmp(entry->kind, "refresh") == 0 && entry->ndeltas == 0 && entry->ncells == 0 && entry->nvalues == 0)
 		return;
-	write_row(&entry);
+	write_row(entry);
 	if (kpi_notify_refresh)
-		notify_refresh(run);
-	if (kpi_log_min_duration >= 0 && duration_ms >= kpi_log_min_duration)
+		notify_refresh(entry);
+	if (kpi_log_min_duration >= 0 && entry->duration_ms >= kpi_log_min_duration)
 		ereport(LOG,
 				(errmsg("%s of source \"%s\": " INT64_FORMAT " deltas, " INT64_FORMAT " cells written, "
-						INT64_FORMAT " values written, %.3f ms",
-						kind, run->source->name, run->ndeltas, run->ncells, run->nvalues, duration_ms),
+						INT64_FORMAT " values written, %.3f ms", entry->kind, entry->source,
+						entry->ndeltas, entry->ncells, entry->nvalues, entry->duration_ms),
 				 errhidestmt(true), errhidecontext(true)));
 }
 
@@ -154,7 +130,7 @@ void
 kpi_log_failure(int32 source_id, TimestampTz started, double duration_ms,
 				const char *sqlstate, const char *message)
 {
-	LogEntry	entry = {
+	KpiLogEntry entry = {
 		.source_id = source_id,
 		.kind = "refresh",
 		.started = started,

@@ -27,7 +27,6 @@
 #include "compat.h"
 
 #include "access/xact.h"
-#include "apply.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
@@ -183,18 +182,18 @@ int4_array(Bitmapset *members)
 
 /* Goals of the KPIs and the years that the run has changed: more than needed. */
 static uint64
-find_goals(const KpiRun *run)
+find_goals(const KpiValueChanges *changes)
 {
 	Bitmapset  *kpi_ids = NULL;
 	DateADT		first = DATEVAL_NOEND;
 	DateADT		last = DATEVAL_NOBEGIN;
 
-	for (int i = 0; i < run->nchanged; i++)
+	for (int i = 0; i < changes->nkeys; i++)
 	{
-		if (i == 0 || run->changed[i].kpi_id != run->changed[i - 1].kpi_id)
-			kpi_ids = bms_add_member(kpi_ids, run->changed[i].kpi_id);
-		first = Min(first, run->changed[i].start);
-		last = Max(last, run->changed[i].start);
+		if (i == 0 || changes->keys[i].kpi_id != changes->keys[i - 1].kpi_id)
+			kpi_ids = bms_add_member(kpi_ids, changes->keys[i].kpi_id);
+		first = Min(first, changes->keys[i].start);
+		last = Max(last, changes->keys[i].start);
 	}
 	return kpi_spi_exec("SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.period_start FROM kpi.goal g"
 						" WHERE g.kpi_id = ANY ($1) AND g.period_start BETWEEN $2 AND $3 ORDER BY g.id",
@@ -216,7 +215,7 @@ enter_goal(HTAB *places, uint64 r)
 
 /* Of the goals just found, those a value of which has changed. */
 static void
-notify_changed(const KpiRun *run, uint64 ngoals)
+notify_changed(const KpiValueChanges *changes, uint64 ngoals)
 {
 	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),.hcxt = CurrentMemoryContext};
 	HTAB	   *places = hash_create("kpi goals", ngoals, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -225,9 +224,9 @@ notify_changed(const KpiRun *run, uint64 ngoals)
 
 	for (uint64 r = 0; r < ngoals; r++)
 		(void) enter_goal(places, r);
-	for (int i = 0; i < run->nchanged; i++)
+	for (int i = 0; i < changes->nkeys; i++)
 	{
-		const KpiValueKey *key = &run->changed[i];
+		const KpiValueKey *key = &changes->keys[i];
 		GoalPlace	place = {key->kpi_id, key->team_id, key->member_id, key->start};
 		PlaceEntry *entry = hash_search(places, &place, HASH_FIND, NULL);
 
@@ -265,38 +264,38 @@ notify_doubtful(int32 source_id)
  * before anybody looks, so what comes meanwhile is seen by the next refresh.
  */
 static bool
-workdays_moved(const KpiRun *run)
+workdays_moved(const KpiValueChanges *changes)
 {
 	bool		moved;
 
 	moved = kpi_spi_exec("UPDATE kpi_internal.source_state t SET goals_calendar = p.calendar"
 						 " FROM kpi_internal.stamp p"
 						 " WHERE t.source_id = $1 AND t.goals_calendar IS DISTINCT FROM p.calendar",
-						 1, KPI_INT4(run->source->id)) > 0;
-	if (!moved && run->org_stamp != run->applied_org_stamp)
+						 1, KPI_INT4(changes->source_id)) > 0;
+	if (!moved && changes->people_moved)
 		moved = kpi_spi_exec("SELECT FROM kpi.team WHERE calendar_id IS NOT NULL LIMIT 1", 0) > 0;
 	return moved;
 }
 
 void
-kpi_progress_notify_run(const KpiRun *run)
+kpi_progress_notify_changes(const KpiValueChanges *changes)
 {
 	KpiSpi		spi;
 	uint64		ngoals;
 	bool		all;
 
 	kpi_spi_begin(&spi);
-	notify_doubtful(run->source->id);
-	all = workdays_moved(run) || run->all_changed;
+	notify_doubtful(changes->source_id);
+	all = workdays_moved(changes) || changes->all;
 	kpi_spi_end(&spi);
 	if (all)
-		kpi_progress_notify_source(run->source->id);
-	else if (run->nchanged > 0)
+		kpi_progress_notify_source(changes->source_id);
+	else if (changes->nkeys > 0)
 	{
 		kpi_spi_begin(&spi);
-		ngoals = find_goals(run);
+		ngoals = find_goals(changes);
 		if (ngoals > 0)
-			notify_changed(run, ngoals);
+			notify_changed(changes, ngoals);
 		kpi_spi_end(&spi);
 	}
 }

@@ -27,6 +27,7 @@
 #include "executor/executor.h"
 #include "expr.h"
 #include "expr_settings.h"
+#include "pinned.h"
 #include "facts.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -378,7 +379,7 @@ kpi_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, K
 		proj->econtext = CreateStandaloneExprContext();
 		kpi_zone_open(&proj->zone, source->time_zone);
 		if (prints != NULL)
-			kpi_prints_source(prints, source);
+			kpi_prints_source(prints, source->time_zone, source->ndims, source->dim_names, source->dim_exprs);
 		proj->definer = kpi_source_definer(source);
 		kpi_user_switch(&user, proj->definer);
 		compile_all(proj, source, leaf, prints);

@@ -37,24 +37,6 @@ source_argument(FunctionCallInfo fcinfo)
 	return kpi_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
-/* A name by id, or the id itself where the row is gone. */
-static char *
-name_of(const char *sql, int32 id)
-{
-	KpiSpi		spi;
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *name = NULL;
-
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec(sql, 1, KPI_INT4(id)) == 1)
-		name = kpi_spi_text(0, 1);
-	if (name)
-		name = MemoryContextStrdup(caller, name);
-	kpi_spi_end(&spi);
-	MemoryContextSwitchTo(caller);
-	return name ? name : psprintf("#%d", id);
-}
-
 /* One source's error holds no other source back. */
 static void
 refresh_one_of_many(int32 source_id)
@@ -70,7 +52,7 @@ refresh_one_of_many(int32 source_id)
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("refresh of source \"%s\" failed: %s",
-					name_of("SELECT name FROM kpi.source WHERE id = $1", source_id), error->message),
+					kpi_name_of("SELECT name FROM kpi.source WHERE id = $1", source_id), error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 	FreeErrorData(error);
@@ -98,56 +80,13 @@ kpi_refresh(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* 'team emea', 'member alice', 'owner 42', as people know them. */
-static char *
-scope_text(const KpiDifference *diff)
-{
-	if (diff->team_id != 0)
-		return psprintf("team %s", name_of("SELECT key FROM kpi.team WHERE id = $1", diff->team_id));
-	if (diff->member_id != 0)
-		return psprintf("member %s", name_of("SELECT key FROM kpi.member WHERE id = $1", diff->member_id));
-	if (diff->owner_id != 0)
-		return psprintf("owner %s", name_of("SELECT key FROM kpi_internal.owner WHERE id = $1", diff->owner_id));
-	return pstrdup("no owner");
-}
-
-static void
-set_text(Datum *values, bool *nulls, int column, const char *value)
-{
-	nulls[column] = value == NULL;
-	values[column] = value ? CStringGetTextDatum(value) : (Datum) 0;
-}
-
-void
-kpi_report(KpiReport *report, const KpiDifference *diff)
-{
-	Datum		values[10];
-	bool		nulls[10] = {false};
-
-	report->ndifferences++;
-	if (report->tupstore == NULL)
-		return;
-	set_text(values, nulls, 0, report->source_name);
-	set_text(values, nulls, 1, diff->level);
-	set_text(values, nulls, 2, diff->kpi_id ? name_of("SELECT name FROM kpi.kpi WHERE id = $1", diff->kpi_id) : NULL);
-	set_text(values, nulls, 3, diff->level_is_source ? NULL : scope_text(diff));
-	set_text(values, nulls, 4, diff->grain);
-	values[5] = DateADTGetDatum(diff->start);
-	nulls[5] = diff->level_is_source;
-	set_text(values, nulls, 6, diff->dimension);
-	set_text(values, nulls, 7, diff->dimension_value);
-	set_text(values, nulls, 8, diff->stored);
-	set_text(values, nulls, 9, diff->expected);
-	tuplestore_putvalues(report->tupstore, report->tupdesc, values, nulls);
-}
-
 /* A source that stands still is not exact: verification must not be silent about it. */
 static void
 report_stopped(KpiReport *report, int32 source_id, const char *stored)
 {
 	KpiDifference diff = {.level = "source",.level_is_source = true,.stored = stored,.expected = "active"};
 
-	report->source_name = name_of("SELECT name FROM kpi.source WHERE id = $1", source_id);
+	report->source_name = kpi_name_of("SELECT name FROM kpi.source WHERE id = $1", source_id);
 	kpi_report(report, &diff);
 }
 
@@ -156,7 +95,7 @@ static char *
 reason_for(int32 source_id, Oid viewer)
 {
 	KpiSource  *source = kpi_source_load(source_id, false);
-	char	   *note = name_of("SELECT s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1", source_id);
+	char	   *note = kpi_name_of("SELECT s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1", source_id);
 
 	return psprintf("suspended: %s",
 					kpi_note_shown(note, viewer, source->definer, source->definer_oid));

@@ -17,12 +17,14 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
-#include "expr_settings.h"
+#include "pinned.h"
 #include "miscadmin.h"
 #include "security.h"
 #include "utils/acl.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -141,4 +143,69 @@ kpi_require_editor(void)
 			 errdetail("Role \"%s\" is not an editor.",
 					   GetUserNameFromId(GetUserId(), false)),
 			 errhint("Ask the owner of the extension to run kpi.grant_editor().")));
+}
+
+static const char *
+own_privilege(Oid role)
+{
+	HeapTuple	tuple;
+	Form_pg_authid form;
+	const char *privilege = NULL;
+
+	switch (role)
+	{
+		case ROLE_PG_EXECUTE_SERVER_PROGRAM:
+			return "a member of pg_execute_server_program";
+		case ROLE_PG_READ_SERVER_FILES:
+			return "a member of pg_read_server_files";
+		case ROLE_PG_WRITE_SERVER_FILES:
+			return "a member of pg_write_server_files";
+		default:
+			break;
+	}
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_authid) GETSTRUCT(tuple);
+	if (form->rolsuper)
+		privilege = "a superuser";
+	else if (form->rolcreaterole)
+		privilege = "a role with CREATEROLE";
+	else if (form->rolbypassrls)
+		privilege = "a role with BYPASSRLS";
+	ReleaseSysCache(tuple);
+	return privilege;
+}
+
+const char *
+kpi_role_privilege(Oid role)
+{
+	List	   *roles = list_make1_oid(role);
+	ListCell   *lc;
+
+	/* The list grows while it is walked. */
+	foreach(lc, roles)
+	{
+		const char *privilege = own_privilege(lfirst_oid(lc));
+		CatCList   *members;
+
+		if (privilege != NULL)
+			return privilege;
+		members = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(lfirst_oid(lc)));
+		for (int i = 0; i < members->n_members; i++)
+		{
+			HeapTuple	tuple = &members->members[i]->tuple;
+
+			roles = list_append_unique_oid(roles, ((Form_pg_auth_members) GETSTRUCT(tuple))->roleid);
+		}
+		ReleaseSysCacheList(members);
+	}
+	return NULL;
+}
+
+bool
+kpi_role_trusts(Oid role, Oid owner)
+{
+	return owner == role || superuser_arg(owner) || kpi_role_privilege(role) == NULL;
 }

@@ -25,6 +25,18 @@ extern bool kpi_role_can_login(Oid role);
 extern Oid	kpi_definer_role(const char *source, const char *definer, Oid expected);
 
 /*
+ * What a role is, or may become, that gives it more rights than tables: "a
+ * superuser", "a member of pg_read_server_files", ...; NULL: nothing.
+ */
+extern const char *kpi_role_privilege(Oid role);
+
+/*
+ * Whether what belongs to the owner may run with the rights of the role: any
+ * owner of a role without such a privilege, else only itself and superusers.
+ */
+extern bool kpi_role_trusts(Oid role, Oid owner);
+
+/*
  * A switch of the current user in a security-restricted operation with
  * search_path pinned to "pg_catalog, pg_temp" and SQL read as the standard
  * says (expr_settings.h).  Used with the definer of a source before its

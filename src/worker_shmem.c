@@ -37,6 +37,7 @@ bool		kpi_am_worker = false;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
+static void (*on_new_memory) (void) = NULL;
 
 /* What the current transaction does when it commits. */
 static bool wake_wanted = false;
@@ -117,14 +118,15 @@ startup_shmem(void)
 			pg_atomic_init_u64(&kpi_shared->keep_out[i], 0);
 		for (int i = 0; i < kpi_shared->nslots; i++)
 			init_slot(&kpi_shared->slots[i]);
-		kpi_crash_shmem_init();
+		on_new_memory();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
 
 void
-kpi_shmem_init(void)
+kpi_shmem_init(void (*on_new) (void))
 {
+	on_new_memory = on_new;
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
 	previous_startup_hook = shmem_startup_hook;

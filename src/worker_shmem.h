@@ -115,8 +115,11 @@ extern KpiShared *kpi_shared;
 /* Set in workers: what they write themselves wakes nobody. */
 extern bool kpi_am_worker;
 
-/* Reserves the memory; called while shared_preload_libraries are loaded. */
-extern void kpi_shmem_init(void);
+/*
+ * Reserves the memory, while shared_preload_libraries are loaded; on_new
+ * is called by the postmaster when it has been made.
+ */
+extern void kpi_shmem_init(void (*on_new) (void));
 
 /*
  * The current transaction, if it commits, wakes its database's worker;
