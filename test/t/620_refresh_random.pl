@@ -167,6 +167,7 @@ sub expected_error
 	  || $_[0] =~ /ERROR:  .*\bgoals?\b/
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
+	  || $_[0] =~ /WARNING:  no fact of KPI /
 	  || $_[0] =~ /ERROR:  KPI ".*" has no dimension/
 	  || $_[0] =~ /ERROR:  canceling statement due to statement timeout/;
 }
@@ -420,7 +421,7 @@ sub change_session
 # comes more than once.
 sub cancelled_refresh
 {
-	return sprintf("SET statement_timeout = %d;\nCALL kpi.refresh();\n", 2 + rand 30) . "RESET statement_timeout;\n" x 3;
+	return sprintf("RESET ROLE;\nSET statement_timeout = %d;\nCALL kpi.refresh();\n", 2 + rand 30) . "RESET statement_timeout;\n" x 3;
 }
 
 sub transaction
