@@ -4,12 +4,14 @@ EXTENSION = pg_kpi
 MODULE_big = pg_kpi
 EXTVERSION = $(shell sed -n 's/^[[:space:]]*"version":[[:space:]]*"\([0-9.]*\)",.*/\1/p' META.json | head -n 1)
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+# Each folder of src/ but sql is a room (src/README).
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
+ROOM_HEADERS = $(wildcard src/*/*.h)
 SQL_PARTS = $(sort $(wildcard src/sql/[0-9][0-9]_*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 KPI_WARNINGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Werror
-PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -I$(CURDIR)/src
+PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
 PG_CFLAGS = $(KPI_WARNINGS)
 
 # The CRM export that the test "crm" loads is not part of the project.
@@ -22,7 +24,7 @@ ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isol
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --load-extension=pg_kpi
 # TAP tests start servers of their own, which root may not: test/run runs them.
 
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/condition_names.h output_iso \
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/base/condition_names.h output_iso \
 	$(addprefix test/module/kpi_test,.o .so .bc)
 
 PG_CONFIG ?= pg_config
@@ -36,11 +38,11 @@ all install installcheck clean:
 	@false
 endif
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(ROOM_HEADERS)
 
 # The names of conditions, as PL/pgSQL has them, from the names of their macros.
-src/error_text.o src/error_text.bc: src/condition_names.h
-src/condition_names.h: $(shell $(PG_CONFIG) --includedir-server)/utils/errcodes.h
+src/base/error_text.o src/base/error_text.bc: src/base/condition_names.h
+src/base/condition_names.h: $(shell $(PG_CONFIG) --includedir-server)/utils/errcodes.h
 	awk -F "'" 'BEGIN { print "static const struct { const char *sqlstate, *name; } condition_names[] = {" } \
 		/^#define ERRCODE_[A-Z0-9_]* MAKE_SQLSTATE/ && !seen[$$2 $$4 $$6 $$8 $$10]++ { \
 			split($$1, word, " "); name = tolower(substr(word[2], 9)); sub(/^([a-z]_)+/, "", name); \

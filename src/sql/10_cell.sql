@@ -3,13 +3,13 @@
 CREATE TYPE kpi.cell;
 
 CREATE FUNCTION kpi.cell_in(cstring) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_cell_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION kpi.cell_out(kpi.cell) RETURNS cstring
-    AS 'MODULE_PATHNAME', 'kpi_cell_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION kpi.cell_recv(internal) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_cell_recv' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_recv' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION kpi.cell_send(kpi.cell) RETURNS bytea
-    AS 'MODULE_PATHNAME', 'kpi_cell_send' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_send' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 CREATE TYPE kpi.cell (
     INPUT = kpi.cell_in,
@@ -29,27 +29,27 @@ COMMENT ON FUNCTION kpi.cell_send(kpi.cell) IS 'Binary output of kpi.cell, lossl
 -- Cells are a commutative group under merge.
 
 CREATE FUNCTION kpi.merge(kpi.cell, kpi.cell) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_merge' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_merge' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.merge(kpi.cell, kpi.cell) IS 'The cell of the facts of both: associative and commutative; error 22003 when a count leaves the range of bigint';
 
 CREATE FUNCTION kpi.subtract(kpi.cell, kpi.cell) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_subtract' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_subtract' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.subtract(kpi.cell, kpi.cell) IS 'What must be merged into the second cell to give the first';
 
 CREATE FUNCTION kpi.negate(kpi.cell) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_negate' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_negate' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.negate(kpi.cell) IS 'The inverse: merged with the cell it gives the empty cell';
 
 CREATE FUNCTION kpi.is_empty(kpi.cell) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'kpi_is_empty' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_is_empty' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.is_empty(kpi.cell) IS 'True when all numbers of all states are zero: the cell changes nothing it is merged into';
 
 CREATE FUNCTION kpi.cell_eq(kpi.cell, kpi.cell) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'kpi_cell_eq' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_eq' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.cell_eq(kpi.cell, kpi.cell) IS 'True when both have the same states; one that is empty is the same as none';
 
 CREATE FUNCTION kpi.cell_ne(kpi.cell, kpi.cell) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'kpi_cell_ne' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_ne' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.cell_ne(kpi.cell, kpi.cell) IS 'True when the cells differ in a state';
 
 CREATE OPERATOR kpi.= (
@@ -78,11 +78,11 @@ COMMENT ON OPERATOR kpi.- (NONE, kpi.cell) IS 'negate';
 -- Aggregates.
 
 CREATE FUNCTION kpi_internal.cell_pack(kpi.cell) RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_pack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_pack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_pack(kpi.cell) IS 'The cell without empty states and spare room';
 
 CREATE FUNCTION kpi_internal.cell_agg_trans(kpi.cell, spec text, VARIADIC "any") RETURNS kpi.cell
-    AS 'MODULE_PATHNAME', 'kpi_cell_agg_trans' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_agg_trans' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_agg_trans(kpi.cell, text, "any") IS 'Transition function of kpi.cell_agg';
 
 CREATE AGGREGATE kpi.merge(kpi.cell) (
@@ -110,21 +110,21 @@ COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggrega
 CREATE FUNCTION kpi.cell_final(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1,
                                OUT value numeric, OUT numerator numeric, OUT denominator numeric,
                                OUT facts bigint, OUT nonfinite bigint, OUT errors bigint)
-    AS 'MODULE_PATHNAME', 'kpi_cell_final_row' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_final_row' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.cell_final(kpi.cell, integer, integer) IS 'What one measure of a cell amounts to. value and numerator are divided by divisor (86400 turns seconds into days). value is NULL without facts or when the denominator is 0; numerator and denominator are NULL for count and sum. facts: facts that count for the measure; nonfinite: those of them left out of the sums because their input is NaN, infinite or has more than 1000 digits before the decimal point; errors: facts ignored because the measure''s expression failed. Error 22023 for a divisor below 1';
 
 CREATE FUNCTION kpi.cell_value(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1) RETURNS numeric
-    AS 'MODULE_PATHNAME', 'kpi_cell_value' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_value' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.cell_value(kpi.cell, integer, integer) IS 'The value of one measure of a cell, as in kpi.cell_final()';
 
 CREATE FUNCTION kpi.cell_facts(cell kpi.cell, measure_id integer) RETURNS bigint
-    AS 'MODULE_PATHNAME', 'kpi_cell_facts' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_facts' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.cell_facts(kpi.cell, integer) IS 'The number of facts that count for one measure of a cell';
 
 CREATE FUNCTION kpi_internal.cell_errors(cell kpi.cell) RETURNS bigint
-    AS 'MODULE_PATHNAME', 'kpi_cell_errors' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_errors' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_errors(kpi.cell) IS 'Facts ignored because an expression failed, over all measures';
 
 CREATE FUNCTION kpi_internal.cell_nonfinite(cell kpi.cell) RETURNS bigint
-    AS 'MODULE_PATHNAME', 'kpi_cell_nonfinite' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_nonfinite' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is NaN, infinite or has more than 1000 digits before the decimal point, over all measures';

@@ -50,7 +50,7 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.member_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership_id_seq', '');
 
-CREATE FUNCTION kpi_internal.definition_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_definition_changed';
+CREATE FUNCTION kpi_internal.definition_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_definition_changed';
 CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team
     FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
 CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team_parent
@@ -86,62 +86,62 @@ COMMENT ON COLUMN kpi.membership.until IS 'First day on which it does not hold a
 
 CREATE FUNCTION kpi.create_team(key text, parent text DEFAULT 'company', name text DEFAULT NULL,
                                 since date DEFAULT NULL, calendar text DEFAULT NULL)
-    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_team';
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_team';
 COMMENT ON FUNCTION kpi.create_team(text, text, text, date, text) IS
 'Makes a team and returns its id. It stands under its parent always, or, with since, from that day on and before it directly under the company. name defaults to the key; calendar to that of the team above. Errors: the team exists already; parent or calendar unknown';
 
 CREATE FUNCTION kpi.alter_team(key text, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_team';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_team';
 COMMENT ON FUNCTION kpi.alter_team(text, text, text, text) IS
 'Changes what is given: the key, the name, the calendar (an empty one: that of the team above again). Errors: team or calendar unknown; new_key taken; the key of company and anything of (unassigned)';
 
 CREATE FUNCTION kpi.move_team(key text, parent text, since date DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_move_team';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_team';
 COMMENT ON FUNCTION kpi.move_team(text, text, date) IS
 'Places a team, with all below it, under another parent: with since, from that day on up to the next move that is recorded; without, always, replacing all that was recorded. Facts then count for the ancestors of their day. Errors: team or parent unknown; a team would stand above itself on some day; company and (unassigned) stay where they are';
 
 CREATE FUNCTION kpi.drop_team(key text)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_team';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_team';
 COMMENT ON FUNCTION kpi.drop_team(text) IS
 'Drops a team and its values. Error while it has, or had on some days, members or teams under it, or has goals: they are listed';
 
 CREATE FUNCTION kpi.add_member(key anycompatible, team text DEFAULT NULL, name text DEFAULT NULL,
                                since date DEFAULT NULL, until date DEFAULT NULL)
-    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_add_member';
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_add_member';
 COMMENT ON FUNCTION kpi.add_member(anycompatible, text, text, date, date) IS
 'Makes a member and returns its id. key is what the owner column of facts holds, and may be of any type: its text is stored. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); team unknown';
 
 CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until date DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_move_member';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_member';
 COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
 'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
 CREATE FUNCTION kpi.end_membership(key anycompatible, until date)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_end_membership';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_end_membership';
 COMMENT ON FUNCTION kpi.end_membership(anycompatible, date) IS
 'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. Errors: member unknown; it belongs to no team on the day before until';
 
 CREATE FUNCTION kpi.alter_member(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_member';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_member';
 COMMENT ON FUNCTION kpi.alter_member(anycompatible, text, text) IS
 'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken';
 
 CREATE FUNCTION kpi.drop_member(key anycompatible)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_member';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_member';
 COMMENT ON FUNCTION kpi.drop_member(anycompatible) IS
 'Drops a member, its memberships and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
 
 CREATE FUNCTION kpi_internal.team_ancestors(OUT team_id integer, OUT ancestor_id integer, OUT depth integer,
                                             OUT since date, OUT until date)
-    RETURNS SETOF record STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_ancestors';
+    RETURNS SETOF record STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_team_ancestors';
 
 -- For views, on every row: the tree as it stands today.
 CREATE FUNCTION kpi_internal.team_path(team_id integer) RETURNS text
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_path';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_team_path';
 CREATE FUNCTION kpi_internal.team_level(team_id integer) RETURNS integer
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_level';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_team_level';
 CREATE FUNCTION kpi_internal.parent_team(team_id integer) RETURNS text
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_team_parent_key';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_team_parent_key';
 
 CREATE VIEW kpi.team_ancestor AS
     SELECT a.team_id, t.key AS team, a.ancestor_id, u.key AS ancestor, a.depth, a.since, a.until

@@ -141,7 +141,7 @@ CREATE FUNCTION kpi.create_source(name text, relation text, key text DEFAULT NUL
                                   team text DEFAULT NULL, at text DEFAULT NULL, filter text DEFAULT NULL,
                                   dimensions jsonb DEFAULT NULL, grain text DEFAULT 'day',
                                   calendar text DEFAULT 'default', definer text DEFAULT NULL)
-    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_source';
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
 COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
 'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
@@ -150,12 +150,12 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  filter text DEFAULT NULL, dimensions jsonb DEFAULT NULL,
                                  grain text DEFAULT NULL, calendar text DEFAULT NULL,
                                  definer text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_source';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
 'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_source';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_source';
 COMMENT ON FUNCTION kpi.drop_source(text, boolean) IS
 'Drops a source, its rollups and its triggers on the table; the table stays. Errors: KPIs use it, unless cascade drops them too (with formulas and goals over them); the caller is not the definer, a member of that role or a superuser';
 
@@ -164,7 +164,7 @@ CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text
                                at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                                direction text DEFAULT 'up', title text DEFAULT NULL,
                                description text DEFAULT NULL)
-    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_kpi';
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_kpi';
 COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
 'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
 
@@ -173,22 +173,22 @@ CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure tex
                               at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                               direction text DEFAULT NULL, title text DEFAULT NULL,
                               description text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_kpi';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
 COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
 'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_kpi';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_kpi';
 COMMENT ON FUNCTION kpi.drop_kpi(text, boolean) IS
 'Drops a KPI and its values. Errors: formulas or goals use it, unless cascade drops them too (goals need an editor); no rights on it (see kpi.create_kpi())';
 
 CREATE FUNCTION kpi.facts_query(source text, kpi text DEFAULT NULL)
-    RETURNS text STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_facts_query_sql';
+    RETURNS text STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_facts_query';
 COMMENT ON FUNCTION kpi.facts_query(text, text) IS
 'The query that says what the rows of a source mean: one row per fact with owner, at, day, the dimensions and the inputs of the measures (m<id>_<number>). Everything pg_kpi shows is this query, grouped. Of a KPI: the facts that its filter lets through, with its own inputs, owner and time. Errors: unknown source; the KPI is not a measure of it; the table is gone';
 
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
-    RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_formula_value';
+    RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_formula_value';
 
 COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner and time; epoch rises when what a delta means changes';
 COMMENT ON TABLE kpi_internal.measure IS 'What each measured KPI is compiled to: inputs of the facts query; ids are never reused';

@@ -24,12 +24,12 @@ ALTER TABLE kpi_internal.delta
 ALTER TABLE kpi_internal.delta REPLICA IDENTITY NOTHING;
 
 CREATE FUNCTION kpi.capture() RETURNS trigger
-    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_capture';
+    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_sql_capture';
 COMMENT ON FUNCTION kpi.capture() IS
     'Trigger of a source''s table: notes what each row written changes. kpi.create_source() attaches it; it never makes the statement fail because of a definition.';
 
 CREATE FUNCTION kpi.capture_truncate() RETURNS trigger
-    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_capture_truncate';
+    LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_sql_capture_truncate';
 COMMENT ON FUNCTION kpi.capture_truncate() IS
     'Trigger of a source''s table: asks for a recomputation after TRUNCATE. kpi.create_source() attaches it.';
 

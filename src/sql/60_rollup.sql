@@ -4,7 +4,7 @@
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
     status           text NOT NULL,          -- active, building, suspended
-    reason           text,                   -- a note (error_text.h), as the other texts of errors
+    reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
     relid            oid,
     definer_oid       oid,                    -- who has the definer's name
@@ -15,7 +15,7 @@ CREATE TABLE kpi_internal.source_state (
     goals_calendar   bigint,                 -- stamp of the calendars by which its goals were looked at
     columns          jsonb,                  -- how each is stored
     prints           jsonb,                  -- of what expressions reach
-    code             text[],                 -- of others, accepted by the definer (foreign_code.h)
+    code             text[],                 -- of others, accepted by the definer (expr/expr.h)
     doubt            xid8,                   -- transactions before it may have captured by other prints
     as_of            timestamptz,
     refreshed_at     timestamptz,
@@ -97,7 +97,7 @@ CREATE TABLE kpi_internal.day_cell (
 ) WITH (fillfactor = 90);
 ALTER TABLE kpi_internal.day_cell ALTER cell SET STORAGE MAIN;
 
--- scope_kind 1 team, 2 member; grain 0 day, 2 month (as in calendar.h).
+-- scope_kind 1 team, 2 member; grain 0 day, 2 month (as in calendar/calendar.h).
 CREATE TABLE kpi_internal.rollup_cell (
     stream_id  integer NOT NULL,
     scope_kind integer NOT NULL,

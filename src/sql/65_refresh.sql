@@ -2,7 +2,7 @@
 
 CREATE PROCEDURE kpi.refresh(source text DEFAULT NULL)
 LANGUAGE c
-AS 'MODULE_PATHNAME', 'kpi_refresh';
+AS 'MODULE_PATHNAME', 'kpi_sql_refresh';
 COMMENT ON PROCEDURE kpi.refresh(text) IS
 'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. Errors: source unknown or paused; another isolation level';
 
@@ -10,13 +10,13 @@ CREATE FUNCTION kpi.verify(source text DEFAULT NULL)
 RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, period_start date,
                dimension text, dimension_value text, stored text, expected text)
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_verify';
+AS 'MODULE_PATHNAME', 'kpi_sql_verify';
 COMMENT ON FUNCTION kpi.verify(text) IS
 'Refreshes a source, or every source, then recomputes everything from the facts and returns each cell and value that differs. No rows: exact. A suspended or paused source is left as it is and returns one row of level source. Error: source unknown';
 
 CREATE FUNCTION kpi.repair(source text)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
-AS 'MODULE_PATHNAME', 'kpi_repair';
+AS 'MODULE_PATHNAME', 'kpi_sql_repair';
 COMMENT ON FUNCTION kpi.repair(text) IS
 'Refreshes a source, recomputes everything from the facts, mends each cell and value that differs, and returns how many did. Errors: source unknown, suspended or paused';

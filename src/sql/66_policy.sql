@@ -3,35 +3,35 @@
 CREATE FUNCTION kpi.set_refresh(source text, mode text DEFAULT NULL, every interval DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_set_refresh';
+AS 'MODULE_PATHNAME', 'kpi_sql_set_refresh';
 COMMENT ON FUNCTION kpi.set_refresh(text, text, interval) IS
 'Says when the background worker refreshes a source: mode ''continuous'', as soon as a change commits (the default); every => interval ''5 minutes'', at most that often; mode ''manual'', never (CALL kpi.refresh() and kpi.schedule() do). every is taken to the second, a month as 30 days. Errors: source unknown; neither or both of mode and every given (mode ''interval'' goes with every); an unknown mode; an interval below one second; the caller is neither the definer of the source nor an editor';
 
 CREATE FUNCTION kpi.pause(source text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_pause';
+AS 'MODULE_PATHNAME', 'kpi_sql_pause';
 COMMENT ON FUNCTION kpi.pause(text) IS
 'Stops refreshes of a source, or of every source, until kpi.resume(): its changes are captured and wait in the queue, its numbers stay as they are; writers notice nothing. The worker and CALL kpi.refresh() pass it over; CALL kpi.refresh() of just this source and kpi.repair() raise an error, and kpi.verify() returns a row that says it is paused. A refresh that has begun still ends. Errors: source unknown; the caller is neither the definer of the source nor an editor';
 
 CREATE FUNCTION kpi.resume(source text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_resume';
+AS 'MODULE_PATHNAME', 'kpi_sql_resume';
 COMMENT ON FUNCTION kpi.resume(text) IS
 'Lets a source go on, or every source that is paused or suspended. A paused one is refreshed. A suspended one (and one that is neither, if it is named) has its capture attached again, for which writers of its table wait until the end of this transaction; the next refresh, by the worker or CALL kpi.refresh(), rebuilds it from the facts of the table that now has its name. Named, it accepts the code of other roles that its expressions reach now. If it still cannot be refreshed, a warning says why and it stays suspended. Of many, those that cannot be rebuilt stay suspended, with a warning. Errors: source unknown; there is no such table; the caller is neither the definer of the source nor an editor, or not its definer where it is to be rebuilt';
 
 CREATE FUNCTION kpi.schedule(source text, cron text)
 RETURNS bigint
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_schedule';
+AS 'MODULE_PATHNAME', 'kpi_sql_schedule';
 COMMENT ON FUNCTION kpi.schedule(text, text) IS
 'Has pg_cron refresh a source by a cron expression (''0 6 * * 1-5'': at six on working days), as the caller, and returns the number of the job in cron.job. The job is called ''pg_kpi: <database>: <source>'' and takes the place of one of that name. The refresh mode of the source becomes manual, so that nothing but the schedule (and you) refreshes it. Errors: source unknown; pg_cron is not installed, or is in another database (the hint has the statement to run there); a cron expression that pg_cron refuses; the caller is neither the definer of the source nor an editor';
 
 CREATE FUNCTION kpi.unschedule(source text)
 RETURNS void
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'kpi_unschedule';
+AS 'MODULE_PATHNAME', 'kpi_sql_unschedule';
 COMMENT ON FUNCTION kpi.unschedule(text) IS
 'Removes what kpi.schedule() made, also of a source that was dropped. The refresh mode stays manual: see kpi.set_refresh(). Errors: there is no such job, or not one of the caller''s; pg_cron is not installed, or is in another database';
 

@@ -47,22 +47,22 @@ CREATE FUNCTION kpi.create_goal(name text DEFAULT NULL, kpi text DEFAULT NULL, t
                                 member text DEFAULT NULL, period text DEFAULT NULL,
                                 target anycompatible DEFAULT NULL, plan text DEFAULT 'default',
                                 dimension text DEFAULT NULL, dimension_value text DEFAULT NULL)
-    RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_create_goal';
+    RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_goal';
 COMMENT ON FUNCTION kpi.create_goal(text, text, text, text, text, anycompatible, text, text, text) IS
 'Makes a goal and returns its id. It is for a team or a member, else for the company; for one period (2026, 2026-Q4, 2026-10, 2026-W41; members and dimension values from month up); target is a number in the KPI''s unit, to be reached at least, or at most where the KPI''s direction is down. Errors: KPI, team, member or dimension unknown; malformed period; a target that is no number, or below 0 for a count or rate; facts of the KPI count for no team or member; the same goal is already in the plan. Warnings: the period is over; no fact has the dimension''s value; a rate''s target is above 1';
 
 CREATE FUNCTION kpi.alter_goal(goal bigint, target anycompatible DEFAULT NULL, name text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_goal';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_goal';
 COMMENT ON FUNCTION kpi.alter_goal(bigint, anycompatible, text) IS
 'Changes the target or the name of a goal, known by its id. Errors: goal unknown; a target that is no number, or below 0 for a count or rate';
 CREATE FUNCTION kpi.alter_goal(goal text, target anycompatible DEFAULT NULL, name text DEFAULT NULL)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_alter_goal';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_goal';
 COMMENT ON FUNCTION kpi.alter_goal(text, anycompatible, text) IS
 'Changes the target or the name of a goal, known by its name. Errors: goal unknown; several goals of that name; a target that is no number, or below 0 for a count or rate';
 
 CREATE FUNCTION kpi.drop_goal(goal bigint)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_goal';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_goal';
 COMMENT ON FUNCTION kpi.drop_goal(bigint) IS 'Drops a goal, known by its id. Error: goal unknown';
 CREATE FUNCTION kpi.drop_goal(goal text)
-    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_drop_goal';
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_goal';
 COMMENT ON FUNCTION kpi.drop_goal(text) IS 'Drops a goal, known by its name. Errors: goal unknown; several goals of that name';

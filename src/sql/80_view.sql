@@ -8,11 +8,11 @@
 -- Periods are those of the organisation's calendar, whatever calendar cuts the
 -- days of a source.
 CREATE FUNCTION kpi_internal.period_start(day date, grain text) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_start';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_start';
 CREATE FUNCTION kpi_internal.period_name(period_start date, grain text) RETURNS text
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_period_name';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_name';
 CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_view_day_of';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_day_of';
 
 -- From the definitions each backend keeps in memory.
 CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.kpi
@@ -22,13 +22,13 @@ CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE O
 CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi_internal.formula_input
     FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
 CREATE FUNCTION kpi_internal.kpi_calendar(kpi_id integer) RETURNS integer
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_kpi_calendar';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_kpi_calendar';
 CREATE FUNCTION kpi_internal.leaf_kpis(kpi_id integer) RETURNS integer[]
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_leaf_kpis';
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_leaf_kpis';
 CREATE FUNCTION kpi_internal.combine(kpi_id integer, ids integer[], "values" numeric[], facts bigint[],
                                      OUT value numeric, OUT numerator numeric, OUT denominator numeric,
                                      OUT facts_below bigint)
-    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_combine';
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_combine';
 
 CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_complete boolean,
                                        target numeric, value numeric, team_id integer,
@@ -36,18 +36,18 @@ CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_c
                                        OUT actual numeric, OUT expected_today numeric,
                                        OUT workdays integer, OUT workdays_elapsed integer,
                                        OUT workdays_left integer, OUT status text)
-    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_pace';
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_pace';
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
-    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_rank';
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_rank';
 CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive boolean, is_complete boolean,
                                                 target numeric, actual numeric, expected numeric,
                                                 period_start date, period_end date, today date,
                                                 unit text) RETURNS text
-    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_goal_status_reason';
+    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_reason';
 
--- Whether the catalogs say nothing against a source going on (source_look.c).
+-- Whether the catalogs say nothing against a source going on (refresh/recheck.c).
 CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
-    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_works';
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_works';
 
 -- How far the numbers of a KPI are. A formula is as complete and as old as the
 -- worst of what is below it.
@@ -335,12 +335,12 @@ CREATE VIEW kpi.unassigned AS
 
 -- An error's text may hold facts: it is shown to who may see those.
 CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid oid, note text) RETURNS text
-    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_error_shown';
+    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_error_shown';
 CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid,
                                            OUT tables integer, OUT problem text, OUT hint text)
-    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_capture_state';
+    STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_state';
 CREATE FUNCTION kpi_internal.commit_time(transaction xid) RETURNS timestamptz
-    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_commit_time';
+    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_commit_time';
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,

@@ -27,6 +27,6 @@ COMMENT ON COLUMN kpi.refresh_log.error IS 'Message of that error; its condition
 CREATE FUNCTION kpi.health(OUT severity text, OUT problem text, OUT object text, OUT detail text, OUT remedy text)
 RETURNS SETOF record
 LANGUAGE c STABLE
-AS 'MODULE_PATHNAME', 'kpi_health';
+AS 'MODULE_PATHNAME', 'kpi_sql_health';
 COMMENT ON FUNCTION kpi.health() IS
 'One row for each thing that keeps numbers from being current or will do so, and what to do about it; none when all is well. severity: error, numbers are not current or not complete; warning, they may not stay so, or it costs more than it should; notice, it is as somebody wanted it, which may have been forgotten. problem is one word for programs, object says what has it';

@@ -8,7 +8,7 @@
 -- from being deleted.
 
 CREATE FUNCTION kpi_internal.check_reference() RETURNS trigger
-AS 'MODULE_PATHNAME', 'kpi_check_reference' LANGUAGE C;
+AS 'MODULE_PATHNAME', 'kpi_sql_check_reference' LANGUAGE C;
 
 DO $$
 DECLARE
@@ -41,7 +41,7 @@ $$;
 -- With several jobs, teams and people may come when a worker has already
 -- refreshed: the next refresh must see them.
 CREATE FUNCTION kpi_internal.restore_org() RETURNS trigger
-AS 'MODULE_PATHNAME', 'kpi_restore_org' LANGUAGE C;
+AS 'MODULE_PATHNAME', 'kpi_sql_restore_org' LANGUAGE C;
 
 CREATE TRIGGER restore_org AFTER INSERT ON kpi.team
     FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();

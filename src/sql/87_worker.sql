@@ -5,7 +5,7 @@ CREATE FUNCTION kpi_internal.worker_status(OUT kind text, OUT database_id oid, O
     OUT started_at timestamptz, OUT state_since timestamptz, OUT source text, OUT pending_commits bigint,
     OUT next_due timestamptz)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'kpi_worker_status' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
+AS 'MODULE_PATHNAME', 'kpi_sql_worker_status' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
 
 CREATE VIEW kpi.worker_status AS
     SELECT w.kind, d.datname::text AS database, w.state, w.pid, w.started_at, w.state_since, w.source,

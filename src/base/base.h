@@ -1,0 +1,510 @@
+/*-------------------------------------------------------------------------
+ *
+ * base.h
+ *	  The frame towards the server: settings, roles, statements, tables read and
+ *	  written by their keys, errors caught, waking.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_BASE_H
+#define KPI_BASE_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "nodes/bitmapset.h"
+#include "nodes/execnodes.h"
+#include "nodes/pg_list.h"
+#include "port/atomics.h"
+#include "storage/spin.h"
+#include "utils/date.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* ---- guc.c ---- */
+
+/* Size, in kB, at which a writer's buffer of deltas is spilled to the queue. */
+extern int	kpi_buffer_size;
+
+/* The library was loaded at server start: the background worker can run. */
+extern bool kpi_preloaded;
+
+/* How long, in ms, a lock on a user's table is waited for; 0: without end. */
+extern int	kpi_lock_timeout;
+
+/* Refreshes that take this many ms are logged: 0 all, -1 none. */
+extern int	kpi_log_min_duration;
+
+/* Days for which kpi.refresh_log keeps a row; 0: none is written. */
+extern int	kpi_log_retention;
+
+/* NOTIFY kpi_sql_refresh after each refresh that had something to do. */
+extern bool kpi_notify_refresh;
+
+/* Whether the launcher starts workers at all. */
+extern bool kpi_enabled;
+
+/* How many workers run at once, over all databases. */
+extern int	kpi_max_workers;
+
+/* How many databases the launcher keeps in mind. */
+extern int	kpi_max_databases;
+
+/* How long a worker waits for more work before it leaves, in ms. */
+extern int	kpi_worker_idle_timeout;
+
+/* How long a build waits for another definition after the last one, in ms. */
+extern int	kpi_build_delay;
+
+/* How often databases beyond kpi.max_databases have their turn, in s. */
+extern int	kpi_naptime;
+
+extern void kpi_guc_init(void);
+
+/*
+ * The present moment: the setting kpi.now where it is set (tests, what-if
+ * demonstrations), else the start of the current statement.
+ */
+extern TimestampTz kpi_now(void);
+
+/* ---- role.c ---- */
+
+/* The role that owns the extension; error if it is not installed. */
+extern Oid	kpi_extension_owner(void);
+
+/* OIDs of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
+extern Oid	kpi_relation_oid(const char *schema, const char *name);
+
+extern bool kpi_role_can_login(Oid role);
+
+/*
+ * The role that has the name of a source's definer.  Error if there is none, or
+ * if it is not the expected one (InvalidOid: any).
+ */
+extern Oid	kpi_definer_role(const char *source, const char *definer, Oid expected);
+
+/*
+ * What a role is, or may become, that gives it more rights than tables: "a
+ * superuser", "a member of pg_read_server_files", ...; NULL: nothing.
+ */
+extern const char *kpi_role_privilege(Oid role);
+
+/*
+ * Whether what belongs to the owner may run with the rights of the role: any
+ * owner of a role without such a privilege, else only itself and superusers.
+ */
+extern bool kpi_role_trusts(Oid role, Oid owner);
+
+/*
+ * A switch of the current user in a security-restricted operation with
+ * search_path pinned to "pg_catalog, pg_temp" and SQL read as the standard
+ * says (expr/expr.h).  Used with the definer of a source before its
+ * expressions are compiled or evaluated.
+ */
+typedef struct KpiUser
+{
+	Oid			save_user;
+	int			save_sec_context;
+	int			guc_nest_level;
+} KpiUser;
+
+extern void kpi_user_switch(KpiUser *state, Oid role);
+extern void kpi_user_restore(KpiUser *state);
+
+/*
+ * Error unless the current user may define organisation-wide things (teams,
+ * members, calendars, goals, formulas): a superuser, the extension's owner or
+ * a role that kpi.grant_editor() was called for.
+ */
+extern void kpi_require_editor(void);
+
+/* ---- spi.c ---- */
+
+/*
+ * While it is open, the extension's owner is the current user, search_path is
+ * "pg_catalog, pg_temp" and SPI is connected.  An error undoes all of it with
+ * the (sub)transaction.
+ */
+typedef struct KpiSpi
+{
+	Oid			save_user;
+	int			save_sec_context;
+	int			guc_nest_level;
+} KpiSpi;
+
+extern void kpi_spi_begin(KpiSpi *spi);
+extern void kpi_spi_end(KpiSpi *spi);
+
+/*
+ * Runs one statement with up to 16 parameters, given as pairs
+ * (Oid type, Datum value) after nargs; a NULL parameter is written as
+ * KPI_NULL(type).  Returns SPI_processed; rows are in SPI_tuptable.
+ *	kpi_spi_exec(): may write, sees everything committed before it.
+ *	kpi_spi_read(): reads under the active snapshot (which must be set).
+ */
+extern uint64 kpi_spi_exec(const char *sql, int nargs,...);
+extern uint64 kpi_spi_read(const char *sql, int nargs,...);
+
+/* For parameter lists: KPI_TEXT("x"), KPI_INT4(7); a NULL pointer is NULL. */
+typedef struct KpiParam
+{
+	Oid			type;
+	Datum		value;
+	bool		isnull;
+} KpiParam;
+
+extern KpiParam KPI_TEXT(const char *value);
+extern KpiParam KPI_INT4(int32 value);
+extern KpiParam KPI_INT8(int64 value);
+extern KpiParam KPI_BOOL(bool value);
+extern KpiParam KPI_VALUE(Oid type, Datum value);
+extern KpiParam KPI_NULL(Oid type);
+
+/* Column c (from 1) of row r (from 0) of SPI_tuptable. */
+extern char *kpi_spi_text(uint64 r, int c); /* palloc'd in the SPI context;
+											 * NULL if null */
+extern char *kpi_spi_text_in(MemoryContext context, uint64 r, int c);	/* outlives SPI */
+extern int32 kpi_spi_int4(uint64 r, int c); /* 0 if null */
+extern int64 kpi_spi_int8(uint64 r, int c);
+extern bool kpi_spi_bool(uint64 r, int c);
+extern Datum kpi_spi_datum(uint64 r, int c, bool *isnull);
+
+/* ---- keyed_table.c ---- */
+
+#define KPI_STORE_MAX_KEYS 8
+
+typedef struct KpiStore
+{
+	MemoryContext mcxt;			/* it and its scan live here */
+	Relation	rel;
+	Relation	index;			/* the unique index rows are found by */
+	int			nkeys;
+	AttrNumber	key_attrs[KPI_STORE_MAX_KEYS];	/* of the table */
+	FmgrInfo	key_eq[KPI_STORE_MAX_KEYS];
+	Oid			key_collation[KPI_STORE_MAX_KEYS];
+	EState	   *estate;
+	ResultRelInfo *rri;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	int			scan_nkeys;
+	bool		seeking;		/* the scan is kpi_keyed_table_seek()'s */
+	bool		seek_entry;		/* it stands on an entry not yet passed */
+	int			seek_nprefix;
+	Datum		seek_prefix[KPI_STORE_MAX_KEYS];
+	bool		seek_nulls[KPI_STORE_MAX_KEYS];
+	TupleTableSlot *found;		/* the row kpi_keyed_table_find()/next() returned */
+	TupleTableSlot *write;
+	TupleTableSlot **batch;		/* rows still to be inserted */
+	int			nbatch;
+	Oid			sequence;		/* of column "id", or InvalidOid */
+	int64		nwritten;		/* rows inserted, updated, deleted */
+} KpiStore;
+
+/*
+ * Opens a table for writing (ROW EXCLUSIVE) through the unique index with
+ * this many key columns whose first column is first_key.  Reads are made
+ * under the snapshot, which must stay registered until the store is closed.
+ */
+extern KpiStore *kpi_keyed_table_open(const char *schema, const char *table,
+								const char *first_key, int nkeys, Snapshot snapshot);
+extern void kpi_keyed_table_close(KpiStore *store);
+
+/* Finds the row with this key into store->found; nulls may be NULL. */
+extern bool kpi_keyed_table_find(KpiStore *store, const Datum *keys, const bool *nulls);
+
+/*
+ * The same for keys asked for in ascending order within each prefix of
+ * nprefix columns; the columns after the prefix are of type int4, date or text
+ * of collation "C", and not null.  Goes on from the last position when the
+ * row is near.  Nothing else may use the store's scan in between.
+ */
+extern bool kpi_keyed_table_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls);
+
+/*
+ * Rows whose first nprefix key columns equal prefix and whose next key column
+ * is within [low, high] (not tested when nprefix = nkeys or bounded is
+ * false), in the order of the index, one at a time into store->found.
+ */
+extern void kpi_keyed_table_scan(KpiStore *store, int nprefix, const Datum *prefix,
+						   bool bounded, Datum low, Datum high);
+extern bool kpi_keyed_table_next(KpiStore *store);
+
+/*
+ * Values are given for every column, in order.  Inserted rows are collected
+ * and written together: at the latest by kpi_keyed_table_flush() or _close().
+ */
+extern void kpi_keyed_table_flush(KpiStore *store);
+extern void kpi_keyed_table_insert(KpiStore *store, const Datum *values, const bool *nulls);
+extern void kpi_keyed_table_update_found(KpiStore *store, const Datum *values, const bool *nulls);
+extern void kpi_keyed_table_delete_found(KpiStore *store);
+
+/* The next value of the sequence behind column "id". */
+extern int64 kpi_keyed_table_next_id(KpiStore *store);
+
+/* ---- args.c ---- */
+
+/*
+ * NULL if null or not given.  A polymorphic parameter (anycompatible: a plain
+ * literal is text there) takes any type and yields its text.
+ */
+extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
+
+/* Error if null, empty, or with spaces around; "what" names it: "team". */
+extern char *kpi_arg_name(FunctionCallInfo fcinfo, int n, const char *what);
+
+/* The same, but NULL if null. */
+extern char *kpi_arg_optional_name(FunctionCallInfo fcinfo, int n, const char *what);
+
+/* A day; null, and the infinite of the same side, are if_null. */
+extern DateADT kpi_arg_day(FunctionCallInfo fcinfo, int n, const char *name, DateADT if_null);
+
+/* '2026-10-05', whatever DateStyle says; 'always' and 'open' for open ends. */
+extern char *kpi_day_text(DateADT day);
+
+/* The first few of some texts as 'a, b and 3 others'; NULL for none. */
+extern char *kpi_list_join(List *texts);
+
+/*
+ * The same of what a query of one text column yields, parameter $1 an id.
+ * Within kpi_spi_begin().
+ */
+extern char *kpi_list_some(const char *sql, int32 id);
+
+/* ---- wake.c ---- */
+
+/* A database's worker. */
+typedef enum KpiWorkerState
+{
+	KPI_WORKER_NONE,			/* there is none: the launcher starts one */
+	KPI_WORKER_STARTING,		/* asked for, by the launcher */
+	KPI_WORKER_AWAKE,			/* its latch wakes it */
+	KPI_WORKER_LEAVING			/* reads the counter a last time */
+} KpiWorkerState;
+
+/* How a worker ended, for the launcher. */
+typedef enum KpiWorkerOutcome
+{
+	KPI_WORKER_FAILED,			/* by an error */
+	KPI_WORKER_LEFT,			/* nothing to do, or others wait */
+	KPI_WORKER_NO_EXTENSION		/* the database does not have it */
+} KpiWorkerOutcome;
+
+#define KPI_NO_PROC PG_UINT32_MAX
+
+/* A clock that goes back by less harms nothing: moments come that much later. */
+#define KPI_CLOCK_TOLERANCE_MS 1000
+
+/*
+ * A database that has the extension, or is asked whether it has.  The
+ * launcher alone gives a slot to a database and takes it away.
+ */
+typedef struct KpiSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free */
+	pg_atomic_uint32 state;		/* KpiWorkerState */
+	pg_atomic_uint32 procno;	/* of the worker, while AWAKE */
+	pg_atomic_uint32 outcome;	/* KpiWorkerOutcome of the last worker */
+	pg_atomic_uint32 ticket;	/* of the last start: an old one must not work */
+	pg_atomic_uint32 confirmed; /* a worker has found the extension */
+	pg_atomic_uint64 wakes;		/* commits that ask for work */
+	pg_atomic_uint64 changes;	/* those that may have changed definitions;
+								 * raised before wakes */
+	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
+	pg_atomic_uint64 defining_since;	/* since then they follow each other */
+	pg_atomic_uint64 commands;	/* those that may have changed what sources
+								 * stand on; raised before wakes */
+	pg_atomic_uint64 looked;	/* commands after which sources were looked at */
+	pg_atomic_uint64 drained;	/* wakes that are worked off */
+	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
+	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
+	pg_atomic_uint32 insists;	/* its refresh is not to be cancelled for one */
+	pg_atomic_uint32 told_to_quit;	/* by the postmaster: another has crashed */
+	pg_atomic_uint32 source_id; /* in hand, or 0 */
+
+	slock_t		mutex;			/* of what follows, for kpi.worker_status */
+	int			pid;			/* of the worker, 0: none */
+	TimestampTz since;			/* when it came into its state */
+	TimestampTz started;		/* when it was asked for */
+	char		source[NAMEDATALEN];	/* in hand, or "" */
+} KpiSlot;
+
+/* Databases that have no slot and ask for one. */
+#define KPI_ANNOUNCEMENTS 64
+
+/* Databases that a command wants for itself. */
+#define KPI_KEEP_OUTS 16
+
+/*
+ * A database whose worker crashed, and in which none has done all that was due
+ * since then.
+ */
+typedef struct KpiCrash
+{
+	Oid			dbid;			/* InvalidOid: free */
+	int			crashes;		/* in a row */
+	TimestampTz last;
+	int32		source_id;		/* in hand then, or 0 */
+} KpiCrash;
+
+#define KPI_CRASHES 64
+
+typedef struct KpiShared
+{
+	pg_atomic_uint32 launcher_procno;
+	pg_atomic_uint32 launcher_pid;
+	pg_atomic_uint64 launcher_since;
+	pg_atomic_uint32 waiting;	/* databases that wait for another's worker */
+	pg_atomic_uint64 no_worker_since;	/* TimestampTz: the server has no place
+										 * for one; 0: it has */
+	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
+	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
+	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */
+	slock_t		crash_mutex;
+	KpiCrash	crashes[KPI_CRASHES];
+	int			nslots;
+	KpiSlot		slots[FLEXIBLE_ARRAY_MEMBER];
+} KpiShared;
+
+extern KpiShared *kpi_shared;
+
+/* Set in workers: what they write themselves wakes nobody. */
+extern bool kpi_am_worker;
+
+/*
+ * Reserves the memory, while shared_preload_libraries are loaded; on_new
+ * is called by the postmaster when it has been made.
+ */
+extern void kpi_shmem_init(void (*on_new) (void));
+
+/*
+ * The current transaction, if it commits, wakes its database's worker;
+ * definitions: it may have changed what sources there are and what they mean.
+ */
+extern void kpi_wake_request(bool definitions);
+
+/* The same for another database, which may not be known yet. */
+extern void kpi_wake_request_database(Oid dbid);
+
+/*
+ * The current transaction, if it commits, makes the worker look at its
+ * sources' tables, rights and functions; everywhere: every database's worker.
+ * Databases that are not known to have the extension are left alone.
+ */
+extern void kpi_wake_request_look(bool everywhere);
+
+/*
+ * Wakes at once.  Atomics only, no error is possible: usable in a commit
+ * callback.
+ */
+extern void kpi_wake(Oid dbid, bool definitions);
+
+extern void kpi_wake_launcher(void);
+
+extern KpiSlot *kpi_slot_find(Oid dbid);
+
+extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
+
+/*
+ * Makes the worker of a database leave, waits until it is gone, and keeps
+ * workers out of it until the transaction ends (worker/utility.c).  False:
+ * no place to note that, or none is preloaded.
+ */
+extern bool kpi_keep_out(Oid dbid);
+extern bool kpi_is_kept_out(Oid dbid);
+
+/* ---- trap.c ---- */
+
+/* What an error is about, in the order of how much it stops. */
+typedef enum KpiErrorClass
+{
+	KPI_ERROR_TRAPPED,			/* what was run: an expression, a definition */
+	KPI_ERROR_CONFLICT,			/* somebody else held what was needed */
+	KPI_ERROR_SERVER,			/* memory, disk, damaged data */
+	KPI_ERROR_STOP				/* cancelled, or the session is to end */
+} KpiErrorClass;
+
+extern KpiErrorClass kpi_error_class(const ErrorData *error);
+
+/*
+ * Runs a function in a subtransaction, in the caller's memory context.  NULL,
+ * or the error that rolled it back, in the caller's memory; an error of a class
+ * beyond "most" is thrown again, but not before the subtransaction is over.
+ */
+extern ErrorData *kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg);
+
+/* ---- invalidation.c ---- */
+
+/*
+ * Has a function called for each relcache invalidation, with the table's OID
+ * or InvalidOid for all tables.  It must neither fail nor read a catalog.
+ * Asking again for the same function is nothing.
+ */
+extern void kpi_on_relcache_change(void (*handler) (Oid relid));
+
+/* The same for invalidations of a system cache (syscache.h). */
+extern void kpi_on_syscache_change(int cacheid, void (*handler) (int cacheid));
+
+/* ---- pinned.c ---- */
+
+/* What settings change; to be combined. */
+#define KPI_SETTINGS_READ	0x01	/* how the text of an expression is read */
+#define KPI_SETTINGS_PRINT	0x02	/* how built-in functions print values */
+#define KPI_SETTINGS_ZONE	0x04	/* what abbreviations of time zones mean */
+#define KPI_SETTINGS_CODE	0x08	/* what only a user's code can depend on */
+#define KPI_SETTINGS_ALL	0x0F
+
+/*
+ * Gives every setting of these kinds that has another value the pinned one.
+ * The caller is in a nest level of settings of its own (NewGUCNestLevel(), or
+ * a subtransaction), whose end restores them.
+ */
+extern void kpi_settings_pin(int kinds);
+
+/* ---- error_text.c ---- */
+
+/*
+ * A note is an error as it is stored: SQLSTATE, a blank, the message.  Notes
+ * in our own words, which hold no data and are for everybody, have this.
+ */
+#define KPI_NOTE_OWN "00000 "
+
+/* The note of an error that ended what was done. */
+extern char *kpi_error_note(const ErrorData *error);
+
+/* The same of one that an expression raised for a fact: never our words. */
+extern char *kpi_fact_error_note(const ErrorData *error);
+
+/*
+ * What of a note is shown to a role, of a source that this definer made
+ * (definer_oid: the role that had the name then, or InvalidOid): the message,
+ * or the name of the condition and its SQLSTATE.
+ */
+extern char *kpi_note_shown(const char *note, Oid viewer, const char *definer, Oid definer_oid);
+
+/*
+ * The name of the source if texts of its errors are not for the current user;
+ * NULL if they are.  To be asked while no error is being handled.
+ */
+extern char *kpi_hidden_source(int32 source_id);
+
+/*
+ * Leaves in an error what is for everybody; true if that is not all.  The
+ * server's log has the rest as its detail.
+ */
+extern bool kpi_error_conceal(ErrorData *error, const char *source);
+
+/* ---- query.c ---- */
+
+/*
+ * Owner keys and dimension values longer than this are cut and given a hash
+ * of the whole, the same in capture and in scans.
+ */
+#define KPI_MAX_KEY 500
+extern char *kpi_fact_key_bounded(char *key);	/* returns key itself if short */
+
+#endif							/* KPI_BASE_H */

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * base_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_BASE_INTERNAL_H
+#define KPI_BASE_INTERNAL_H
+
+#include "base/base.h"
+
+#define KPI_SPI_MAX_PARAMS 16
+
+/* As SPI_execute_with_args(), with the same result. */
+extern int	kpi_plan_execute(const char *sql, bool read_only, int nargs, Oid *types,
+							 Datum *values, const char *nulls);
+
+#endif							/* KPI_BASE_INTERNAL_H */

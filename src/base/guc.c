@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Settings of pg_kpi (prefix "kpi.").
+ *
+ * Defined when the library is loaded (ops/init.c).  kpi.now is the injectable
+ * clock: everything that depends on today's date asks kpi_now().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include <limits.h>
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+bool		kpi_preloaded = false;
+int			kpi_buffer_size = 4096;
+int			kpi_lock_timeout = 10000;
+int			kpi_log_min_duration = -1;
+int			kpi_log_retention = 30;
+bool		kpi_notify_refresh = false;
+bool		kpi_enabled = true;
+int			kpi_max_workers = 2;
+int			kpi_max_databases = 64;
+int			kpi_worker_idle_timeout = 5000;
+int			kpi_build_delay = 2000;
+int			kpi_naptime = 60;
+
+static char *kpi_now_string = NULL;
+
+static TimestampTz
+parse_now(const char *string)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												   CStringGetDatum(string),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+}
+
+/* The value is parsed at use, as its meaning depends on TimeZone. */
+TimestampTz
+kpi_now(void)
+{
+	if (kpi_now_string == NULL || kpi_now_string[0] == '\0')
+		return GetCurrentStatementStartTimestamp();
+
+	return parse_now(kpi_now_string);
+}
+
+/* Parsing does nothing but compute, so catching its error leaves nothing behind. */
+static bool
+is_moment(const char *string)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile TimestampTz moment = DT_NOBEGIN;
+
+	PG_TRY();
+	{
+		moment = parse_now(string);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return !TIMESTAMP_NOT_FINITE(moment);
+}
+
+/* Whoever asks for the time must not meet an error. */
+static bool
+check_now(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || (*newval)[0] == '\0' || is_moment(*newval))
+		return true;
+	GUC_check_errdetail("It is not a moment.");
+	GUC_check_errhint("Give a date and a time, like '2026-11-16 12:00+00', or '' for the real clock.");
+	return false;
+}
+
+/* The launcher takes a place among max_worker_processes, too. */
+static bool
+check_max_workers(int *newval, void **extra, GucSource source)
+{
+	if (source == PGC_S_DEFAULT || *newval < max_worker_processes)
+		return true;
+	GUC_check_errdetail("Launcher and workers need %d of max_worker_processes, which is %d.",
+						*newval + 1, max_worker_processes);
+	GUC_check_errhint("Raise max_worker_processes and restart the server, or choose less.");
+	return false;
+}
+
+static void
+worker_guc_init(void)
+{
+	/* What sizes shared memory exists only where it can be set. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("kpi.max_databases",
+								"Databases with the extension that are woken by their commits.",
+								"Databases beyond that take turns, see kpi.naptime.",
+								&kpi_max_databases,
+								64, 1, 4096,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
+	DefineCustomBoolVariable("kpi.enabled",
+							 "Lets background workers keep the KPIs current.",
+							 "Changes of facts are captured all the same; kpi.refresh() works.",
+							 &kpi_enabled,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.max_workers",
+							"Background workers of pg_kpi at a time, over all databases.",
+							NULL,
+							&kpi_max_workers,
+							2, 1, 1024,
+							PGC_SIGHUP,
+							0,
+							check_max_workers, NULL, NULL);
+	DefineCustomIntVariable("kpi.worker_idle_timeout",
+							"Time that a worker waits for more work before it leaves the database.",
+							NULL,
+							&kpi_worker_idle_timeout,
+							5000, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.build_delay",
+							"Time that a worker waits after a definition for the next one before it builds.",
+							"Definitions that follow each other are built together; 0 builds after each.",
+							&kpi_build_delay,
+							2000, 0, 3600 * 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.naptime",
+							"Time between turns of databases beyond kpi.max_databases.",
+							NULL,
+							&kpi_naptime,
+							60, 1, INT_MAX / 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+void
+kpi_guc_init(void)
+{
+	kpi_preloaded = process_shared_preload_libraries_in_progress;
+
+	DefineCustomStringVariable("kpi.now",
+							   "Pretends that this is the present moment.",
+							   "For tests and demonstrations; empty means the real clock.",
+							   &kpi_now_string,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   check_now, NULL, NULL);
+	DefineCustomIntVariable("kpi.buffer_size",
+							"Memory for a transaction's changes before they are spilled to the queue.",
+							NULL,
+							&kpi_buffer_size,
+							4096, 64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kpi.lock_timeout",
+							"Time for which refreshes and definitions wait for a lock on a table of facts.",
+							"Writers queue up behind whoever waits for a table; 0 waits without end. lock_timeout holds too.",
+							&kpi_lock_timeout,
+							10000, 0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.log_min_duration",
+							"Logs refreshes that take at least this long.",
+							"0 logs all that had something to do, -1 none.",
+							&kpi_log_min_duration,
+							-1, -1, INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.log_retention",
+							"Days for which kpi.refresh_log keeps what refreshes did.",
+							"0 keeps no log.",
+							&kpi_log_retention,
+							30, 0, 36500,
+							PGC_SUSET,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomBoolVariable("kpi.notify_refresh",
+							 "Sends a notification on channel kpi_refresh after each refresh that had something to do.",
+							 NULL,
+							 &kpi_notify_refresh,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+	worker_guc_init();
+
+	MarkGUCPrefixReserved("kpi");
+}

@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * trap.c
+ *	  Work whose error does not end the transaction.
+ *
+ * The only place that begins subtransactions.  Whatever happens in one, it is
+ * over when kpi_try() is left, by an error as well: nobody further out would
+ * end it.  A procedure called in autocommit has no transaction block, and to
+ * the session its open subtransaction would be a block that failed, which no
+ * ROLLBACK can end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+/* A function that RAISEs an error of whatever code fails like any other. */
+KpiErrorClass
+kpi_error_class(const ErrorData *error)
+{
+	if (error->funcname != NULL && strcmp(error->funcname, "exec_stmt_raise") == 0)
+		return KPI_ERROR_TRAPPED;
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return KPI_ERROR_CONFLICT;
+	if (error->sqlerrcode == ERRCODE_DATA_CORRUPTED || error->sqlerrcode == ERRCODE_INDEX_CORRUPTED)
+		return KPI_ERROR_SERVER;
+
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+			return KPI_ERROR_STOP;
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return KPI_ERROR_CONFLICT;
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_SYSTEM_ERROR:
+			return KPI_ERROR_SERVER;
+		default:
+			return KPI_ERROR_TRAPPED;
+	}
+}
+
+ErrorData *
+kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		body(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	if (error != NULL && kpi_error_class(error) > most)
+		ReThrowError(error);
+	return error;
+}

@@ -1,0 +1,416 @@
+/*-------------------------------------------------------------------------
+ *
+ * attach.c
+ *	  Triggers on the tables of sources: created, looked at, dropped.
+ *
+ * A table has the triggers from when its source is created or resumed until
+ * it is dropped; a restored one from its first refresh.  A partitioned table
+ * has the row trigger on its root; PostgreSQL clones it to every partition.
+ * TRUNCATE triggers are not cloned, so each table of the tree has its own.
+ * Partitions that come later have none: a refresh sees by their file that
+ * they were truncated, and to give them one it would have to lock writers
+ * out.
+ *
+ * Triggers are made in C, not by SQL: that needs no USAGE on schema kpi, takes
+ * no names through a search_path, and makes them ENABLE ALWAYS from the start
+ * even where the definer has the TRIGGER privilege only.  They are made as the
+ * extension's owner, as partitions may belong to others than the table; but the
+ * keys of partitions are code of the table's owner, so those are read as the
+ * definer first.  Each trigger depends on the extension, so that DROP EXTENSION
+ * drops it without CASCADE.  One counts as ours only if it has our name and does
+ * exactly what ours do: the table's owner may have made another.
+ *
+ * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
+ * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/base.h"
+#include "capture/capture.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "expr/expr.h"
+#include "fact/fact.h"
+#include "nodes/value.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* The two kinds of triggers. */
+typedef struct TriggerForm
+{
+	const char *function;
+	const char *name_format;
+	bool		row;
+	int16		events;
+} TriggerForm;
+
+static const TriggerForm row_form = {
+	"capture", "kpi_capture_%d", true,
+	TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE
+};
+static const TriggerForm truncate_form = {
+	"capture_truncate", "kpi_truncate_%d", false,
+	TRIGGER_TYPE_TRUNCATE
+};
+
+char *
+kpi_capture_trigger_name(int32 source_id, bool for_row)
+{
+	return psprintf(for_row ? row_form.name_format : truncate_form.name_format, source_id);
+}
+
+/* Looked up without asking for USAGE on the schema; InvalidOid if it is gone. */
+static Oid
+find_trigger_function(const TriggerForm *form)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(form->function),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(get_namespace_oid("kpi", true)));
+}
+
+static Oid
+trigger_function(const TriggerForm *form)
+{
+	Oid			function = find_trigger_function(form);
+
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function kpi.%s() does not exist", form->function),
+				 errhint("Extension pg_kpi is damaged or of another version.")));
+	return function;
+}
+
+/* Whether a trigger of our name does what we would have it do. */
+static bool
+is_our_trigger(Relation pg_trigger, HeapTuple tuple, int32 source_id, const TriggerForm *form)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+	int16		type = form->events | (form->row ? TRIGGER_TYPE_ROW : 0);
+	char	   *argument = psprintf("%d", source_id);
+	Datum		args;
+	bool		isnull;
+
+	if (trigger->tgfoid != trigger_function(form) || trigger->tgtype != type ||
+		trigger->tgattr.dim1 != 0 || trigger->tgnargs != 1 ||
+		!heap_attisnull(tuple, Anum_pg_trigger_tgqual, NULL))
+		return false;
+	args = heap_getattr(tuple, Anum_pg_trigger_tgargs, RelationGetDescr(pg_trigger), &isnull);
+	return !isnull && strcmp(VARDATA_ANY(DatumGetByteaPP(args)), argument) == 0;
+}
+
+/* A copy of the trigger that has the name of ours on a table, or NULL. */
+static HeapTuple
+find_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm *form)
+{
+	char		name[NAMEDATALEN];
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	snprintf(name, sizeof(name), form->name_format, source_id);
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum(name));
+	scan = systable_beginscan(pg_trigger, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+static void
+create_trigger(Oid relid, int32 source_id, const TriggerForm *form)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	ObjectAddress trigger;
+	ObjectAddress extension;
+
+	stmt->trigname = psprintf(form->name_format, source_id);
+	stmt->funcname = list_make2(makeString("kpi"), makeString(pstrdup(form->function)));
+	stmt->args = list_make1(makeString(psprintf("%d", source_id)));
+	stmt->row = form->row;
+	stmt->timing = TRIGGER_TYPE_AFTER;
+	stmt->events = form->events;
+
+	trigger = CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+									trigger_function(form), InvalidOid, NULL, false, false,
+									TRIGGER_FIRES_ALWAYS);
+	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("pg_kpi", false));
+	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+	CommandCounterIncrement();
+}
+
+/* ENABLE ALWAYS for one trigger row, whoever owns the table. */
+static void
+enable_always(Relation pg_trigger, HeapTuple tuple)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+	if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS)
+		return;
+
+	trigger->tgenabled = TRIGGER_FIRES_ALWAYS;
+	CatalogTupleUpdate(pg_trigger, &tuple->t_self, tuple);
+	CacheInvalidateRelcacheByRelid(trigger->tgrelid);
+	CommandCounterIncrement();
+}
+
+/*
+ * The trigger of this form on this table, made if it is missing ("create":
+ * the table's own; else a clone that the root's trigger brings).
+ */
+static void
+ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm *form, bool create)
+{
+	HeapTuple	tuple = find_trigger(pg_trigger, relid, source_id, form);
+
+	if (HeapTupleIsValid(tuple) && !is_our_trigger(pg_trigger, tuple, source_id, form))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
+						kpi_capture_trigger_name(source_id, form->row), get_rel_name(relid)),
+				 errhint("Rename or drop it: pg_kpi needs the name.")));
+	if (HeapTupleIsValid(tuple))
+		enable_always(pg_trigger, tuple);
+	else if (create)
+		create_trigger(relid, source_id, form);
+}
+
+/*
+ * Opens the partitioned tables among these as the definer and reads their
+ * keys, which a relation keeps while it is open.
+ */
+static List *
+open_partitioned(List *relids, Oid definer)
+{
+	List	   *rels = NIL;
+	KpiUser		user;
+	ListCell   *lc;
+
+	kpi_user_switch(&user, definer);
+	foreach(lc, relids)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		{
+			(void) RelationGetPartitionKey(rel);
+			rels = lappend(rels, rel);
+		}
+		else
+			table_close(rel, NoLock);
+	}
+	kpi_user_restore(&user);
+	return rels;
+}
+
+static void
+attach_triggers(int32 source_id, Oid relid, List *relids)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
+	KpiUser		user;
+	ListCell   *lc;
+
+	kpi_user_switch(&user, kpi_extension_owner());
+	ensure_trigger(pg_trigger, relid, source_id, &row_form, true);
+	foreach(lc, relids)
+	{
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &row_form, false);
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &truncate_form, true);
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
+	kpi_user_restore(&user);
+	table_close(pg_trigger, RowExclusiveLock);
+}
+
+/*
+ * Every table of the tree is sent an invalidation even when its triggers were
+ * all there, so that writers read the definitions again.
+ */
+void
+kpi_capture_attach(int32 source_id, Oid relid, Oid definer)
+{
+	KpiLockWait wait;
+	List	   *relids;
+	List	   *partitioned;
+	ListCell   *lc;
+
+	kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(relid));
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
+	kpi_fact_lock_wait_end(&wait);
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table of source %d was dropped before it was locked", source_id),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+
+	partitioned = open_partitioned(relids, definer);
+	attach_triggers(source_id, relid, relids);
+	foreach(lc, partitioned)
+		table_close(lfirst(lc), NoLock);
+}
+
+/*
+ * Finds our triggers for a source wherever they are: a table that was renamed
+ * or detached still carries them.  A clone goes with the root's.
+ */
+static List *
+source_triggers(int32 source_id, const TriggerForm *form)
+{
+	Oid			function = trigger_function(form);
+	char		name[NAMEDATALEN];
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
+	List	   *triggers = NIL;
+	HeapTuple	tuple;
+
+	snprintf(name, sizeof(name), form->name_format, source_id);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgfoid == function && !OidIsValid(trigger->tgparentid) &&
+			strcmp(NameStr(trigger->tgname), name) == 0)
+			triggers = lappend_oid(triggers, trigger->oid);
+	}
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+	return triggers;
+}
+
+void
+kpi_capture_detach(int32 source_id, const char *relation)
+{
+	List	   *triggers = list_concat(source_triggers(source_id, &row_form),
+									   source_triggers(source_id, &truncate_form));
+	ObjectAddresses *objects = new_object_addresses();
+	KpiLockWait wait;
+	ListCell   *lc;
+
+	foreach(lc, triggers)
+	{
+		ObjectAddress trigger;
+
+		ObjectAddressSet(trigger, TriggerRelationId, lfirst_oid(lc));
+		add_exact_object_address(&trigger, objects);
+	}
+	kpi_fact_lock_wait_begin(&wait, relation);
+	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	kpi_fact_lock_wait_end(&wait);
+	free_object_addresses(objects);
+}
+
+/* An extension that is damaged can be dropped, too. */
+void
+kpi_capture_lock_tables(void)
+{
+	Oid			capture = find_trigger_function(&row_form);
+	Oid			truncate = find_trigger_function(&truncate_form);
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
+	List	   *relids = NIL;
+	ListCell   *lc;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgfoid == capture || trigger->tgfoid == truncate)
+			relids = list_append_unique_oid(relids, trigger->tgrelid);
+	}
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+
+	/* A partitioned table comes before its partitions, which may be older. */
+	list_sort(relids, list_oid_cmp);
+	foreach(lc, relids)
+	{
+		if (get_rel_relispartition(lfirst_oid(lc)))
+			continue;
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		(void) find_all_inheritors(lfirst_oid(lc), AccessExclusiveLock, NULL);
+	}
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+}
+
+/*
+ * One trigger's part of the state; false if it is missing or not ALWAYS.  The
+ * place of its row tells changes of one transaction apart.
+ */
+static bool
+append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, const TriggerForm *form)
+{
+	HeapTuple	tuple = find_trigger(pg_trigger, leaf, source_id, form);
+
+	if (!HeapTupleIsValid(tuple) || !is_our_trigger(pg_trigger, tuple, source_id, form) ||
+		((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled != TRIGGER_FIRES_ALWAYS)
+		return false;
+	appendStringInfo(state, "%s %u (%u,%u) ", form->function,
+					 HeapTupleHeaderGetRawXmin(tuple->t_data),
+					 ItemPointerGetBlockNumber(&tuple->t_self),
+					 ItemPointerGetOffsetNumber(&tuple->t_self));
+	return true;
+}
+
+/*
+ * Changes whenever the table is rewritten: ALTER COLUMN ... TYPE ... USING
+ * changes facts that no trigger sees.
+ */
+static Oid
+table_file(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			file;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	ReleaseSysCache(tuple);
+	return file;
+}
+
+char *
+kpi_capture_trigger_state(int32 source_id, Oid leaf)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	StringInfoData state;
+
+	initStringInfo(&state);
+	if (append_state(&state, pg_trigger, leaf, source_id, &row_form))
+	{
+		(void) append_state(&state, pg_trigger, leaf, source_id, &truncate_form);
+		appendStringInfo(&state, "file %u", table_file(leaf));
+		kpi_expr_virtual_columns_state(&state, leaf);
+	}
+	table_close(pg_trigger, AccessShareLock);
+	return state.data;
+}

@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_CAPTURE_INTERNAL_H
+#define KPI_CAPTURE_INTERNAL_H
+
+#include "access/xact.h"
+#include "capture/capture.h"
+#include "cell/cell.h"
+#include "fact/fact.h"
+#include "model/model.h"
+
+/* ---- buffer.c ---- */
+
+/* The last error of a fact, as the queue shows it, is cut to this. */
+#define KPI_NOTE_LEN 200
+
+/*
+ * Which cell a delta changes: one string of bytes, so that keys are hashed
+ * and compared as a whole.  The owner and then each dimension follow: '\0'
+ * for NULL, else '\1', the text and '\0'.
+ */
+typedef struct KpiDeltaKey
+{
+	int32		source_id;
+	int32		stream_id;
+	int32		epoch;
+	DateADT		day;
+	int32		ndims;
+	char		values[FLEXIBLE_ARRAY_MEMBER];
+} KpiDeltaKey;
+
+typedef struct KpiDelta
+{
+	uint32		hash;
+	uint32		key_len;		/* bytes of *key */
+	KpiDeltaKey *key;
+	KpiCell    *cell;
+	char	   *note;			/* or NULL */
+} KpiDelta;
+
+typedef struct KpiMarker
+{
+	int32		source_id;
+	char		kind;
+} KpiMarker;
+
+/*
+ * Deltas are many, small, and go all together, so they are cut from blocks
+ * without a header or rounding of their own; after a spill the blocks are
+ * filled again.
+ */
+typedef struct KpiArenaBlock
+{
+	struct KpiArenaBlock *next;
+	Size		size;
+	Size		used;
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} KpiArenaBlock;
+
+#define KPI_FEW_DELTAS 8
+
+/*
+ * What one (sub)transaction changed and has not written to the queue.  Levels
+ * form a stack; there is one only where something was captured, and always at
+ * most one for each nesting level.
+ */
+typedef struct KpiLevel
+{
+	struct KpiLevel *parent;
+	int			nest_level;
+	int			written_at;		/* nesting level whose rows in the queue hold
+								 * all deltas of this level; 0: not written */
+	MemoryContext context;		/* of the deltas */
+	Size		bytes;			/* what the deltas take */
+	KpiArenaBlock *first_block; /* chain of blocks that hold them */
+	KpiArenaBlock *block;		/* the one being filled */
+	int			ndeltas;
+	KpiDelta   *few[KPI_FEW_DELTAS];	/* while there are not more */
+	struct delta_hash *hash;	/* else this */
+	KpiDelta   *last;			/* the one found last */
+	List	   *markers;		/* KpiMarker: in the queue since this level */
+} KpiLevel;
+
+/* The stack's top, or NULL. */
+extern KpiLevel *kpi_capture_subxact_top;
+
+/* The current (sub)transaction's level, made if need be. */
+extern KpiLevel *kpi_capture_subxact_current(void);
+
+/*
+ * Merging two levels was cut short: what is written must be accompanied by a
+ * request to recompute.
+ */
+extern bool kpi_capture_merge_failed;
+
+extern void kpi_capture_subtransaction_callback(SubXactEvent event, SubTransactionId mySubid,
+										SubTransactionId parentSubid, void *arg);
+
+/* At the end of the transaction. */
+extern void kpi_capture_buffer_forget(void);
+
+/* Forgets all deltas of a level, but keeps its memory. */
+extern void kpi_capture_subxact_clear(KpiLevel *level);
+
+/* Calls a function for each delta of a level. */
+extern void kpi_capture_subxact_foreach(KpiLevel *level, void (*visit) (KpiDelta *delta, void *arg), void *arg);
+
+/*
+ * Adds a fact of stream number s to the current level, or takes it off; spills
+ * when the level has grown too large.
+ */
+extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
+							const KpiFact *fact, int sign);
+
+/* ---- flush.c ---- */
+
+/* Writes a level's deltas to the queue; keeps them. */
+extern void kpi_capture_subxact_write(KpiLevel *level);
+
+/*
+ * Appends a marker to the queue, in the current transaction: 'r' asks the
+ * next refresh to recompute the source, 's' to suspend it with this note.
+ * Takes no lock anyone waits for; usable in triggers (flush.c).
+ */
+extern void kpi_capture_queue_marker(int32 source_id, char kind, const char *note);
+
+/* ---- trigger.c ---- */
+
+/* From pre-commit on: nothing may stay in the buffer. */
+extern bool kpi_capture_write_through;
+
+/* A marker that asks to suspend the source has committed: one is enough. */
+extern void kpi_capture_reported(int32 source_id);
+
+/* Frees, at the end of the transaction, projections that became stale in it. */
+extern void kpi_capture_release(void);
+
+#endif							/* KPI_CAPTURE_INTERNAL_H */

@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * cell.h
+ *	  The algebra of states: a cell is what the facts of one place amount to, for
+ *	  all measures of a stream.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_CELL_H
+#define KPI_CELL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/numeric.h"
+
+/* ---- compact.c ---- */
+
+/* Kinds are stored: never renumber.  Later kinds get their own file. */
+typedef enum KpiKind
+{
+	KPI_COUNT = 1,				/* facts counted */
+	KPI_SUM = 2,				/* exact decimal sum */
+	KPI_AVG = 3,				/* stored like KPI_SUM, finalized as a mean */
+	KPI_RATE = 4,				/* count of cond over count of "of" */
+	KPI_RATIO = 5,				/* sum over sum */
+	KPI_ERRORS = 6				/* facts ignored because an expression failed;
+								 * measure id 0: the whole fact */
+} KpiKind;
+
+typedef struct KpiCell
+{
+	int32		vl_len_;		/* varlena header (do not touch directly) */
+	uint8		version;		/* KPI_CELL_VERSION */
+	uint8		flags;			/* none yet: 0 */
+	uint16		nstates;
+	uint32		used;			/* bytes in use, header included */
+	uint32		padding;
+	/* states follow, see cell.c */
+} KpiCell;
+
+/* The cell in memory form: the datum itself where it is, else a copy. */
+extern KpiCell *kpi_cell_from_datum(Datum datum);
+extern KpiCell *kpi_cell_copy_from_datum(Datum datum);
+
+/* A palloc'd value of kpi.cell to be stored, without empty states. */
+extern struct varlena *kpi_cell_compact(const KpiCell *cell);
+
+/* ---- layout.c ---- */
+
+#define DatumGetKpiCellP(X)		kpi_cell_from_datum(X)
+#define DatumGetKpiCellPCopy(X) kpi_cell_copy_from_datum(X)
+#define PG_GETARG_KPI_CELL_P(n) DatumGetKpiCellP(PG_GETARG_DATUM(n))
+#define PG_GETARG_KPI_CELL_P_COPY(n) DatumGetKpiCellPCopy(PG_GETARG_DATUM(n))
+#define PG_RETURN_KPI_CELL_P(x) PG_RETURN_POINTER(x)
+
+/* How the Datum of a measure's input is read. */
+typedef enum KpiInputType
+{
+	KPI_INPUT_BOOL,
+	KPI_INPUT_INT2,
+	KPI_INPUT_INT4,
+	KPI_INPUT_INT8,
+	KPI_INPUT_NUMERIC,
+	KPI_INPUT_FLOAT4,
+	KPI_INPUT_FLOAT8
+} KpiInputType;
+
+/*
+ * One measure of a layout.  It takes ninputs consecutive inputs:
+ *	count	1 boolean: does the fact count (NULL: no)
+ *	sum,avg 1 number (NULL: not a fact of this measure)
+ *	rate	2 booleans: cond, of (a fact when "of" is true; cond counts only
+ *			among those)
+ *	ratio	2 numbers (a fact when either is not NULL; left out of both sums
+ *			when either is not finite)
+ */
+typedef struct KpiLayoutMeasure
+{
+	int32		id;
+	KpiKind		kind;
+	int			first_input;
+	int			ninputs;
+	uint32		offset;			/* where its state is in a fresh cell */
+} KpiLayoutMeasure;
+
+/*
+ * The measures of a stream in ascending id: what turns inputs into states.
+ * Its text form is 'id:kind' joined by commas, e.g. '7:count,8:sum'.
+ */
+typedef struct KpiLayout
+{
+	int			nmeasures;
+	int			ninputs;
+	uint32		cell_size;		/* of a cell with all its states, narrow */
+	KpiInputType *input_types;	/* [ninputs]; boolean or numeric as the kind
+								 * needs, unless the caller or
+								 * kpi_cell_layout_input_types() changes it */
+	KpiLayoutMeasure measures[FLEXIBLE_ARRAY_MEMBER];
+} KpiLayout;
+
+/* layout.c */
+extern KpiLayout *kpi_cell_layout_parse(const char *spec);	/* in the current
+														 * context; errors on
+														 * malformed text */
+extern KpiInputType kpi_cell_input_type(Oid type);	/* error if not one of them */
+
+/* Sets the types of all inputs; error if a measure cannot take one. */
+extern void kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types);
+extern int	kpi_cell_kind_ninputs(KpiKind kind);
+extern const char *kpi_cell_kind_name(KpiKind kind);
+extern bool kpi_cell_kind_parse(const char *name, KpiKind *kind);
+
+/* ---- cell.c ---- */
+
+/* cell.c: the group */
+extern KpiCell *kpi_cell_empty(void);
+extern KpiCell *kpi_cell_for_layout(const KpiLayout *layout);	/* all states zero */
+
+/*
+ * Adds one fact's inputs, sign +1 or -1.  Changes the cell in place when it
+ * has room, else returns a larger one allocated in the current memory context
+ * (the old one is left to the caller).  Allocates nothing for narrow sums.
+ */
+extern KpiCell *kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
+								  const Datum *inputs, const bool *isnull,
+								  int sign);
+
+/* The same for the inputs of a single measure (layout->measures[index]). */
+extern KpiCell *kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout,
+									 int index, const Datum *inputs,
+									 const bool *isnull, int sign);
+
+/* Counts facts whose expression failed (measure id 0: the whole fact). */
+extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts);
+
+/* cell := cell + other (or - other): in place or reallocated, as above. */
+extern KpiCell *kpi_cell_merge(KpiCell *cell, const KpiCell *other);
+extern KpiCell *kpi_cell_subtract(KpiCell *cell, const KpiCell *other);
+extern void kpi_cell_negate(KpiCell *cell); /* in place, never grows */
+extern bool kpi_cell_is_empty(const KpiCell *cell);
+extern bool kpi_cell_equal(const KpiCell *a, const KpiCell *b);
+
+/* A palloc'd copy without empty states and spare room. */
+extern KpiCell *kpi_cell_pack(const KpiCell *cell);
+
+/*
+ * Drops, in place, the states of every measure for which keep() is false
+ * (errors of measure m are kept with m; id 0 is always kept).
+ */
+extern void kpi_cell_filter(KpiCell *cell, bool (*keep) (int32 measure_id, void *arg), void *arg);
+
+/* The ids of the measures that have a non-empty state; returns how many. */
+extern int	kpi_cell_measures(const KpiCell *cell, int32 *ids, int max);
+
+/* What one measure of a cell amounts to. */
+typedef struct KpiFinal
+{
+	int64		facts;			/* facts that count for the measure */
+	int64		nonfinite;		/* NaN and infinite inputs left out */
+	int64		errors;			/* facts ignored by this measure */
+	Numeric		value;			/* NULL: no value (no facts, denominator 0) */
+	Numeric		numerator;		/* avg, rate, ratio; else NULL */
+	Numeric		denominator;
+} KpiFinal;
+
+/*
+ * Finalizes measure id; divisor (1, or 86400 for a duration in days) divides
+ * value and numerator.  False when the cell has no state of that measure or
+ * all its numbers are zero; then *result is zeroed.
+ */
+extern bool kpi_cell_final(const KpiCell *cell, int32 measure_id,
+						   int32 divisor, KpiFinal *result);
+
+/* ---- io.c ---- */
+
+/* io.c: the type's output function, to show cells in reports */
+extern Datum kpi_sql_cell_out(PG_FUNCTION_ARGS);
+
+#endif							/* KPI_CELL_H */

@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * cell_internal.h
+ *	  What the kinds of states are made of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_CELL_INTERNAL_H
+#define KPI_CELL_INTERNAL_H
+
+#include "cell/cell.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/numeric.h"
+
+/* ---- cell.c ---- */
+
+#define KPI_CELL_VERSION 1
+
+/* Set in the version of a stored cell that is compact (compact.c). */
+#define KPI_CELL_COMPACT 0x80
+
+/* Error with ERRCODE_DATA_CORRUPTED unless every invariant of cell.c holds. */
+extern void kpi_cell_check(const KpiCell *cell);
+
+/*
+ * Header of a state.  length counts the header too and is a multiple of 8;
+ * what follows is the kind's own.
+ */
+typedef struct KpiState
+{
+	int32		measure_id;
+	uint8		kind;
+	uint8		flags;			/* none yet: 0 */
+	uint16		length;
+} KpiState;
+
+#define KPI_STATE_MAX_LENGTH 65528
+
+/*
+ * Counts stay within this, so that they can be negated and two of them added
+ * without a thought.
+ */
+#define KPI_MAX_COUNT (PG_INT64_MAX / 2)
+
+/*
+ * A cell being changed.  When it grows, a cell made on the way is freed, the
+ * one that was given never is.
+ */
+typedef struct KpiCellBuf
+{
+	KpiCell    *cell;
+	KpiCell    *given;
+} KpiCellBuf;
+
+static inline KpiState *
+kpi_cell_state_at(const KpiCell *cell, uint32 offset)
+{
+	return (KpiState *) ((char *) cell + offset);
+}
+
+/* Of a kind that begins with counts. */
+static inline int64 *
+kpi_cell_state_counts(const KpiState *state)
+{
+	return (int64 *) ((char *) state + sizeof(KpiState));
+}
+
+#define kpi_cell_foreach_state(state, offset, cell) \
+	for (uint32 offset = sizeof(KpiCell); \
+		 offset < (cell)->used && (state = kpi_cell_state_at(cell, offset), true); \
+		 offset += state->length)
+
+/* (measure id, kind) order */
+static inline int
+kpi_cell_state_compare(const KpiState *state, int32 measure_id, int kind)
+{
+	if (state->measure_id != measure_id)
+		return state->measure_id < measure_id ? -1 : 1;
+	return (int) state->kind - kind;
+}
+
+/* Makes room for that many bytes behind the last state. */
+extern void kpi_cell_buf_reserve(KpiCellBuf *buf, uint32 bytes);
+
+/*
+ * Gives bytes at position "at" of the state at offset another length (both
+ * multiples of 8), moving what is behind them.
+ */
+extern void kpi_cell_buf_resize(KpiCellBuf *buf, uint32 offset, uint32 at,
+						   uint32 old_length, uint32 new_length);
+
+/* Inserts an empty state at an offset; the caller knows that it belongs there. */
+extern void kpi_cell_buf_insert(KpiCellBuf *buf, uint32 offset, int32 measure_id, KpiKind kind);
+
+/* a + sign * b; errors beyond KPI_MAX_COUNT. */
+extern int64 kpi_cell_count_add(int64 a, int64 b, int sign);
+
+/* Text input: io.c. */
+typedef struct KpiTextInput
+{
+	const char *text;			/* whole, for errors */
+	const char *next;
+} KpiTextInput;
+
+/*
+ * What a kind can do.  A state of all zero bytes behind its header, of
+ * fresh_length, is the kind's empty state.  A kind that is not made of counts
+ * and decimals brings functions of its own.
+ */
+typedef struct KpiKindOps
+{
+	const char *name;
+	int			ninputs;
+	bool		boolean_inputs; /* else numbers */
+	uint16		fresh_length;
+	int			ncounts;		/* first in the state: int64 each */
+	int			ndecimals;		/* then these: a slot each */
+	int			nonfinite_count;	/* which count is of facts that are not
+									 * finite; 0: none */
+	const char *fields[4];		/* names of counts and decimals in text */
+
+	/* Adds one fact to the state at offset; may move the cell. */
+	void		(*add) (KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+						const Datum *inputs, const bool *isnull, int sign);
+	/* Adds sign * other, a state of the same kind; may move the cell. */
+	void		(*merge) (KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign);
+	void		(*negate) (KpiState *state);
+	bool		(*is_empty) (const KpiState *state);
+	bool		(*equal) (const KpiState *a, const KpiState *b);
+	/* NULL when it is sound, else what is wrong, as a sentence. */
+	const char *(*check) (const KpiState *state);
+	/* Fills in everything but errors. */
+	void		(*final) (const KpiState *state, int32 divisor, KpiFinal *result);
+
+	/* Lossless I/O; in and recv fill the empty state at offset. */
+	void		(*out) (StringInfo buf, const KpiState *state);
+	void		(*in) (KpiCellBuf *buf, uint32 offset, KpiTextInput *in);
+	void		(*send) (StringInfo buf, const KpiState *state);
+	void		(*recv) (KpiCellBuf *buf, uint32 offset, StringInfo message);
+} KpiKindOps;
+
+/* By KpiKind; NULL for a number that is no kind. */
+extern const KpiKindOps *const kpi_cell_kinds[];
+extern const int kpi_cell_nkinds;
+
+/* ---- decimal.c ---- */
+
+#define KPI_MAX_SCALE 20
+#define KPI_DECIMAL_LIMIT ((int128) 1 << 119)
+#define KPI_SLOT_WIDE 0xFF
+
+/*
+ * Inputs with more integer digits than the first count as not finite; no sum
+ * may have more than the second.  2^63 facts stay far below it, and it stays
+ * far below what a numeric holds, so sums cannot overflow.
+ */
+#define KPI_MAX_INPUT_DIGITS 1000
+#define KPI_MAX_SUM_DIGITS 1100
+
+typedef struct KpiDecimal
+{
+	int128		value;			/* when narrow */
+	int			scale;
+	Numeric		wide;			/* NULL: narrow */
+} KpiDecimal;
+
+/* What was read from a Datum. */
+typedef enum KpiDecimalClass
+{
+	KPI_DECIMAL_NONFINITE,		/* NaN, an infinity, or too many digits */
+	KPI_DECIMAL_NARROW,
+	KPI_DECIMAL_WIDE
+} KpiDecimalClass;
+
+static inline bool
+kpi_cell_decimal_fits(int128 value)
+{
+	return value > -KPI_DECIMAL_LIMIT && value < KPI_DECIMAL_LIMIT;
+}
+
+static inline bool
+kpi_cell_slot_is_wide(int128 slot)
+{
+	return (uint8) slot == KPI_SLOT_WIDE;
+}
+
+static inline int128
+kpi_cell_slot_make(int128 value, int scale)
+{
+	return value * 256 + scale;
+}
+
+/* Adds to a narrow slot; false, and nothing done, when the sum is not narrow. */
+extern bool kpi_cell_slot_add_aligned(int128 *slot, int128 value, int scale);
+
+static inline bool
+kpi_cell_slot_add(int128 *slot, int128 value, int scale)
+{
+	int128		sum;
+
+	if ((uint8) *slot != scale)
+		return kpi_cell_slot_add_aligned(slot, value, scale);
+	sum = (*slot >> 8) + value;
+	if (!kpi_cell_decimal_fits(sum))
+		return false;
+	*slot = kpi_cell_slot_make(sum, scale);
+	return true;
+}
+
+/*
+ * Reads a numeric Datum, which may be packed or toasted.  Allocates nothing
+ * unless the value is wide or toasted.
+ */
+extern KpiDecimalClass kpi_cell_decimal_read(Datum datum, int max_digits, KpiDecimal *result);
+
+/*
+ * The shortest decimal that is read back as the same binary number, which is
+ * the one people see: 7654321 is 7654321 and 0.1 is 0.1, also as real.  The
+ * conversions of real and double precision to numeric keep 6 and 15 digits
+ * only.  False for NaN and infinities.
+ */
+extern bool kpi_cell_decimal_from_float4(float4 number, KpiDecimal *result);
+extern bool kpi_cell_decimal_from_float8(float8 number, KpiDecimal *result);
+
+/* a := a + sign * b; errors beyond KPI_MAX_SUM_DIGITS. */
+extern void kpi_cell_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign);
+extern void kpi_cell_decimal_negate(KpiDecimal *a);
+extern bool kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b);
+
+/* As a palloc'd numeric without trailing zeros. */
+extern Numeric kpi_cell_decimal_numeric(const KpiDecimal *a);
+
+/* Is this numeric what a wide decimal must be? */
+extern bool kpi_cell_decimal_wide_is_valid(Numeric num);
+
+/* ---- io.c ---- */
+
+/* Reads " name=" and then a count or a decimal. */
+extern int64 kpi_cell_text_count(KpiTextInput *in, const char *name);
+extern Numeric kpi_cell_text_decimal(KpiTextInput *in, const char *name);
+
+/* Binary input; checked like text. */
+extern int64 kpi_cell_binary_count(StringInfo message);
+extern Numeric kpi_cell_binary_decimal(StringInfo message);
+
+/* ---- basic.c ---- */
+
+static inline const KpiKindOps *
+kpi_cell_kind_ops(int kind)
+{
+	return kind >= 0 && kind < kpi_cell_nkinds ? kpi_cell_kinds[kind] : NULL;
+}
+
+/* basic.c */
+extern const KpiKindOps kpi_cell_count_ops;
+extern const KpiKindOps kpi_cell_sum_ops;
+extern const KpiKindOps kpi_cell_avg_ops;
+extern const KpiKindOps kpi_cell_rate_ops;
+extern const KpiKindOps kpi_cell_ratio_ops;
+extern const KpiKindOps kpi_cell_errors_ops;
+
+#endif							/* KPI_CELL_INTERNAL_H */

@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.c
+ *	  Layouts: which inputs make which states of a cell.
+ *
+ * Invariant: measures are in ascending id, no id twice, and take the inputs
+ * in the same order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+#include "catalog/pg_type.h"
+#include "cell/cell_internal.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+int
+kpi_cell_kind_ninputs(KpiKind kind)
+{
+	return kpi_cell_kinds[kind]->ninputs;
+}
+
+const char *
+kpi_cell_kind_name(KpiKind kind)
+{
+	return kpi_cell_kinds[kind]->name;
+}
+
+bool
+kpi_cell_kind_parse(const char *name, KpiKind *kind)
+{
+	for (int i = 0; i < kpi_cell_nkinds; i++)
+	{
+		if (kpi_cell_kinds[i] != NULL && strcmp(kpi_cell_kinds[i]->name, name) == 0)
+		{
+			*kind = (KpiKind) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+KpiInputType
+kpi_cell_input_type(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+			return KPI_INPUT_BOOL;
+		case INT2OID:
+			return KPI_INPUT_INT2;
+		case INT4OID:
+			return KPI_INPUT_INT4;
+		case INT8OID:
+			return KPI_INPUT_INT8;
+		case NUMERICOID:
+			return KPI_INPUT_NUMERIC;
+		case FLOAT4OID:
+			return KPI_INPUT_FLOAT4;
+		case FLOAT8OID:
+			return KPI_INPUT_FLOAT8;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("a measure cannot take a value of type %s", format_type_be(type)),
+					 errhint("Cast it to boolean, smallint, integer, bigint, numeric, real or double precision.")));
+	}
+	return KPI_INPUT_BOOL;		/* keep compiler quiet */
+}
+
+static void
+malformed_layout(const char *spec, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("malformed layout: \"%s\"", spec),
+			 errdetail_internal("%s", detail),
+			 errhint("Write the measures as id:kind in ascending id, such as '7:count,8:sum'.")));
+}
+
+/* Reads 'id:kind' and returns what is behind it. */
+static const char *
+parse_measure(const char *spec, const char *next, KpiLayoutMeasure *measure)
+{
+	char		name[NAMEDATALEN];
+	char	   *end;
+	size_t		length;
+	long		id;
+
+	errno = 0;
+	id = strtol(next, &end, 10);
+	if (!isdigit((unsigned char) *next) || errno != 0 || id < 1 || id > PG_INT32_MAX)
+		malformed_layout(spec, "A measure id is missing or out of range.");
+	if (*end != ':')
+		malformed_layout(spec, "A colon is missing behind a measure id.");
+
+	next = end + 1;
+	length = strcspn(next, ",");
+	if (length >= sizeof(name))
+		malformed_layout(spec, "A kind is not known.");
+	memcpy(name, next, length);
+	name[length] = '\0';
+	if (!kpi_cell_kind_parse(name, &measure->kind) || measure->kind == KPI_ERRORS)
+		malformed_layout(spec, "A kind is not known.");
+
+	measure->id = (int32) id;
+	measure->ninputs = kpi_cell_kind_ninputs(measure->kind);
+	return next + length;
+}
+
+KpiLayout *
+kpi_cell_layout_parse(const char *spec)
+{
+	const char *next = spec;
+	KpiLayout  *layout;
+	int			nmeasures = 1;
+
+	for (const char *p = spec; *p != '\0'; p++)
+		if (*p == ',')
+			nmeasures++;
+	if (nmeasures > PG_UINT16_MAX)
+		malformed_layout(spec, "It has too many measures.");
+
+	layout = palloc0(offsetof(KpiLayout, measures) + nmeasures * sizeof(KpiLayoutMeasure));
+	layout->nmeasures = nmeasures;
+	layout->cell_size = sizeof(KpiCell);
+	for (int i = 0; i < nmeasures; i++)
+	{
+		KpiLayoutMeasure *measure = &layout->measures[i];
+
+		next = parse_measure(spec, next, measure);
+		if (i > 0 && measure->id <= measure[-1].id)
+			malformed_layout(spec, "The measure ids are not in ascending order.");
+		measure->first_input = layout->ninputs;
+		measure->offset = layout->cell_size;
+		layout->ninputs += measure->ninputs;
+		layout->cell_size += kpi_cell_kinds[measure->kind]->fresh_length;
+		if (i < nmeasures - 1)
+			next++;
+	}
+	layout->input_types = palloc(layout->ninputs * sizeof(KpiInputType));
+	for (int i = 0; i < nmeasures; i++)
+	{
+		const KpiLayoutMeasure *measure = &layout->measures[i];
+
+		for (int j = 0; j < measure->ninputs; j++)
+			layout->input_types[measure->first_input + j] =
+				kpi_cell_kinds[measure->kind]->boolean_inputs ? KPI_INPUT_BOOL : KPI_INPUT_NUMERIC;
+	}
+	return layout;
+}
+
+void
+kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types)
+{
+	for (int i = 0; i < layout->nmeasures; i++)
+	{
+		const KpiLayoutMeasure *measure = &layout->measures[i];
+		bool		boolean = kpi_cell_kinds[measure->kind]->boolean_inputs;
+
+		for (int j = 0; j < measure->ninputs; j++)
+		{
+			Oid			given = types[measure->first_input + j];
+			KpiInputType type = kpi_cell_input_type(given);
+
+			if ((type == KPI_INPUT_BOOL) != boolean)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATATYPE_MISMATCH),
+						 errmsg("measure %d of kind %s cannot take a value of type %s",
+								measure->id, kpi_cell_kind_name(measure->kind),
+								format_type_be(given)),
+						 boolean ? errhint("It takes boolean values.") :
+						 errhint("It takes smallint, integer, bigint, numeric, real or double precision values.")));
+			layout->input_types[measure->first_input + j] = type;
+		}
+	}
+}

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * define.h
+ *	  The functions that create, alter and drop.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_DEFINE_H
+#define KPI_DEFINE_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+
+/*
+ * What the rows of a source mean has changed: keeps writers out until the
+ * transaction ends, makes every backend read the definition anew and starts a
+ * new epoch in each of its streams.  Checks no rights.
+ */
+extern void kpi_define_source_redefined(int32 source_id);
+
+/* Error unless the current user may change the source and its KPIs. */
+extern void kpi_define_require_source_rights(const char *name);
+
+/* Whether the current user may change what this definer made. */
+extern bool kpi_define_is_definer(const char *definer);
+
+#endif							/* KPI_DEFINE_H */

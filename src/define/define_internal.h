@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * define_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_DEFINE_INTERNAL_H
+#define KPI_DEFINE_INTERNAL_H
+
+#include "base/base.h"
+#include "define/define.h"
+#include "fmgr.h"
+#include "model/model.h"
+
+/* ---- source.c ---- */
+
+/* A row of kpi.source, as its functions change it. */
+typedef struct KpiSourceRow
+{
+	int32		id;
+	char	   *name;
+	char	   *relation;
+	char	   *key;
+	char	   *owner;
+	char	   *team;
+	char	   *at;
+	char	   *filter;
+	char	   *definer;
+	Oid			definer_oid;		/* as in KpiSource */
+	Oid			relid;			/* InvalidOid: the table is gone */
+} KpiSourceRow;
+
+/*
+ * Finds a source that the current user may change, and locks its row and then
+ * its table (see fact/fact.h).  With need_table, error if there is no such table, or the
+ * definer has no rights on it any more.
+ */
+extern KpiSourceRow *kpi_define_source_row_open(const char *name, bool need_table);
+
+/* kpi_user_switch() to the definer of a source. */
+extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
+
+/* A text argument; empty means none. */
+extern char *kpi_define_arg_given(FunctionCallInfo fcinfo, int n);
+
+/*
+ * Arguments of kpi.alter_...(): NULL keeps the value, '' clears it; an owner
+ * given alone takes the place of a team, and the reverse.
+ */
+extern char *kpi_define_arg_changed(FunctionCallInfo fcinfo, int n, char *old);
+extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
+								 char **owner, char **team);
+
+/* ---- measure.c ---- */
+
+/* The stream that a KPI's own owner, team and time (each may be NULL) mean. */
+typedef struct KpiStreamKey
+{
+	const char *owner_kind;
+	char	   *owner;
+	char	   *at;
+} KpiStreamKey;
+
+/*
+ * Checks the expressions and fills in what comes from the source.  Like the
+ * next two it runs as the source's definer.
+ */
+extern KpiStreamKey kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
+								   const char *owner, const char *team, const char *at);
+
+/* A checked boolean expression, deparsed; NULL for NULL. */
+extern char *kpi_define_filter_check(Oid relid, const char *text, const char *what);
+
+/* A checked expression, deparsed; NULL for NULL. */
+extern char *kpi_define_text_check(Oid relid, const char *text, const char *what);
+
+/*
+ * Makes the measure of a KPI what def says, in the stream of this key.  A
+ * measure that is the same stays; any other is a new one, with a new id.
+ */
+extern void kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
+							  const KpiMeasureDef *def);
+extern void kpi_define_measure_drop(int32 kpi_id);
+
+/* Drops the streams of a source that have no measure (all of them: all). */
+extern void kpi_define_streams_drop(int32 source_id, bool all);
+
+/* ---- kpi.c ---- */
+
+/* Checks every KPI of a source again, after the source changed. */
+extern void kpi_define_recheck_measures(const KpiSourceRow *source);
+
+/* Drops a KPI; with cascade, also what uses it. */
+extern void kpi_define_drop(const char *name, bool cascade);
+
+/* Drops all KPIs of a source, and what uses them. */
+extern void kpi_define_drop_of_source(int32 source_id);
+
+/* ---- team.c ---- */
+
+/*
+ * Tells the engine that teams, members or memberships change in this
+ * transaction, and makes other such changes wait for its end.  To be called
+ * before anything is checked.  Within kpi_spi_begin(), as all of these.
+ */
+extern void kpi_define_touch(void);
+
+/* ---- calendar.c ---- */
+
+/*
+ * The same for calendars: their periods, their working days, and which of them
+ * a team has.
+ */
+extern void kpi_define_calendars_touch(void);
+
+/* ---- member.c ---- */
+
+/* Ids by key; error if unknown. */
+extern int32 kpi_define_team_id(const char *key);
+extern int32 kpi_define_member_id(const char *key);
+
+/* ---- ground.c ---- */
+
+/*
+ * Until the transaction ends nobody else changes what the KPI is measured by.
+ * To be called before a goal of it is written, within kpi_spi_begin().
+ */
+extern void kpi_define_ground_lock(int32 kpi_id);
+
+/*
+ * Error if the goal, as it is written, could never have a value or be reached;
+ * a warning if that is only unlikely.  Within kpi_spi_begin().
+ */
+extern void kpi_define_ground_check_goal(int64 goal_id);
+
+/*
+ * Error, naming them, if goals have lost what they stand on by a change of
+ * this source or KPI, which is written already.
+ */
+extern void kpi_define_ground_check_source(int32 source_id, const char *name);
+extern void kpi_define_ground_check_kpi(int32 kpi_id, const char *name);
+
+#endif							/* KPI_DEFINE_INTERNAL_H */

@@ -1,0 +1,637 @@
+/*-------------------------------------------------------------------------
+ *
+ * kpi.c
+ *	  SQL functions that define KPIs.
+ *
+ * A KPI is a measure of one source or a formula over KPIs.  Measures are
+ * changed by whoever may change their source, formulas by editors or by who
+ * may change every source they rest on.  Locks: a source's table first (see
+ * fact/table.c); for formulas, kpi_internal.formula_input against other
+ * changes of formulas, so that two of them cannot make a cycle together.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "define/define_internal.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_create_kpi);
+PG_FUNCTION_INFO_V1(kpi_sql_alter_kpi);
+PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
+
+/* A row of kpi.kpi with the name of its source. */
+typedef struct KpiRow
+{
+	int32		id;
+	char	   *name;
+	char	   *source;
+	char	   *measure;
+	char	   *filter;
+	char	   *owner;
+	char	   *team;
+	char	   *at;
+	char	   *formula;
+	char	   *unit;
+	char	   *direction;
+	char	   *title;
+	char	   *description;
+	bool		is_additive;
+} KpiRow;
+
+#define KPI_ROW_COLUMNS \
+	"k.id, k.name, s.name, k.measure, k.filter, k.owner, k.team, k.at, k.formula, " \
+	"k.unit, k.direction, k.title, k.description, k.is_additive " \
+	"FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id "
+
+static KpiRow *
+copy_row(MemoryContext context, uint64 row)
+{
+	KpiRow	   *kpi = MemoryContextAllocZero(context, sizeof(KpiRow));
+
+	kpi->id = kpi_spi_int4(row, 1);
+	kpi->name = kpi_spi_text_in(context, row, 2);
+	kpi->source = kpi_spi_text_in(context, row, 3);
+	kpi->measure = kpi_spi_text_in(context, row, 4);
+	kpi->filter = kpi_spi_text_in(context, row, 5);
+	kpi->owner = kpi_spi_text_in(context, row, 6);
+	kpi->team = kpi_spi_text_in(context, row, 7);
+	kpi->at = kpi_spi_text_in(context, row, 8);
+	kpi->formula = kpi_spi_text_in(context, row, 9);
+	kpi->unit = kpi_spi_text_in(context, row, 10);
+	kpi->direction = kpi_spi_text_in(context, row, 11);
+	kpi->title = kpi_spi_text_in(context, row, 12);
+	kpi->description = kpi_spi_text_in(context, row, 13);
+	kpi->is_additive = kpi_spi_bool(row, 14);
+	return kpi;
+}
+
+static KpiRow *
+read_row(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	KpiRow	   *kpi;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT " KPI_ROW_COLUMNS "WHERE k.name = $1", 1, KPI_TEXT(name)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("KPI \"%s\" does not exist", name),
+				 errhint("Table kpi.kpi lists the KPIs.")));
+	kpi = copy_row(context, 0);
+	kpi_spi_end(&spi);
+	return kpi;
+}
+
+static void
+check_new_name(const char *name)
+{
+	if (kpi_spi_exec("SELECT FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(name)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("KPI \"%s\" already exists", name),
+				 errhint("Change it with kpi.alter_kpi(), or choose another name.")));
+}
+
+static void
+check_direction(const char *direction, const char *name)
+{
+	if (direction == NULL ||
+		(strcmp(direction, "up") != 0 && strcmp(direction, "down") != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown direction \"%s\" of KPI \"%s\"", direction ? direction : "", name),
+				 errhint("It is 'up' when more is better, 'down' when less is.")));
+}
+
+/* ---- measures ---- */
+
+/*
+ * Checks a measure KPI against its source and leaves its expressions deparsed
+ * in the row.
+ */
+static KpiMeasureDef *
+check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
+{
+	KpiMeasureDef *def;
+	KpiUser		user;
+
+	if (kpi->owner != NULL && kpi->team != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has both an owner and a team", kpi->name),
+				 errhint("Facts count for members (owner) or for teams (team).")));
+
+	kpi_define_definer_switch(&user, source);
+	kpi->filter = kpi_define_filter_check(source->relid, kpi->filter, psprintf("filter of KPI \"%s\"", kpi->name));
+	*key = kpi_define_stream_key(source, kpi->name, kpi->owner, kpi->team, kpi->at);
+	kpi->owner = kpi_define_text_check(source->relid, kpi->owner, "owner");
+	kpi->team = kpi_define_text_check(source->relid, kpi->team, "team");
+	kpi->at = kpi_define_text_check(source->relid, kpi->at, "time (at)");
+	def = kpi_model_measure_parse(source->relid, kpi->measure, kpi->filter, kpi->unit, kpi->name);
+	kpi_user_restore(&user);
+
+	kpi->measure = def->text;
+	kpi->unit = def->unit;
+	kpi->is_additive = def->additive;
+	return def;
+}
+
+void
+kpi_define_recheck_measures(const KpiSourceRow *source)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *kpis = NIL;
+	uint64		rows;
+	KpiSpi		spi;
+	ListCell   *lc;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec("SELECT " KPI_ROW_COLUMNS "WHERE k.source_id = $1 ORDER BY k.id",
+						1, KPI_INT4(source->id));
+	for (uint64 i = 0; i < rows; i++)
+	{
+		KpiRow	   *kpi = copy_row(context, i);
+		MemoryContext spi_context = MemoryContextSwitchTo(context);
+
+		kpis = lappend(kpis, kpi);
+		MemoryContextSwitchTo(spi_context);
+	}
+	kpi_spi_end(&spi);
+
+	foreach(lc, kpis)
+	{
+		KpiRow	   *kpi = lfirst(lc);
+		KpiStreamKey key;
+		KpiMeasureDef *def = check_measure(kpi, source, &key);
+
+		kpi_define_measure_write(source->id, kpi->id, &key, def);
+	}
+}
+
+/* ---- formulas ---- */
+
+/*
+ * The KPIs a formula names, as ids; error if one does not exist.  Within
+ * kpi_spi_begin().
+ */
+static List *
+formula_inputs(const KpiRow *kpi, List *names)
+{
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	if (names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("formula of KPI \"%s\" uses no KPI: %s", kpi->name, kpi->formula),
+				 errhint("Name the KPIs it is computed from.")));
+	foreach(lc, names)
+	{
+		const char *name = lfirst(lc);
+
+		if (strcmp(name, kpi->name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula)));
+		if (kpi_spi_exec("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(name)) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("KPI \"%s\" in formula of KPI \"%s\" does not exist: %s",
+							name, kpi->name, kpi->formula),
+					 errhint("Table kpi.kpi lists the KPIs; names with other characters than letters, digits and _ stand in double quotes.")));
+		ids = lappend_int(ids, kpi_spi_int4(0, 1));
+	}
+	return ids;
+}
+
+/* KPI $1 and all it is computed from. */
+#define WITH_INPUTS \
+	"WITH RECURSIVE input (id) AS (" \
+	" SELECT $1 UNION" \
+	" SELECT f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id)"
+
+/* Whether the current user may change each source that the KPI rests on. */
+static bool
+is_definer_of_inputs(int32 kpi_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *definers = NIL;
+	uint64		rows;
+	KpiSpi		spi;
+	ListCell   *lc;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec(WITH_INPUTS
+						" SELECT DISTINCT s.definer FROM input i "
+						"JOIN kpi.kpi k ON k.id = i.id JOIN kpi.source s ON s.id = k.source_id",
+						1, KPI_INT4(kpi_id));
+	for (uint64 i = 0; i < rows; i++)
+	{
+		char	   *definer = kpi_spi_text_in(context, i, 1);
+		MemoryContext spi_context = MemoryContextSwitchTo(context);
+
+		definers = lappend(definers, definer);
+		MemoryContextSwitchTo(spi_context);
+	}
+	kpi_spi_end(&spi);
+
+	foreach(lc, definers)
+	{
+		if (!kpi_define_is_definer(lfirst(lc)))
+			return false;
+	}
+	return definers != NIL;
+}
+
+static void
+require_formula_rights(int32 kpi_id)
+{
+	if (!is_definer_of_inputs(kpi_id))
+		kpi_require_editor();
+}
+
+/*
+ * Records what a formula uses, and refuses a cycle.  Other changes of
+ * formulas wait, and what they committed is seen whatever the transaction's
+ * snapshot.
+ */
+static void
+write_formula(KpiRow *kpi)
+{
+	List	   *names = kpi_model_formula_names(kpi_model_formula_parse(kpi->formula));
+	List	   *ids;
+	ListCell   *name;
+	ListCell   *id;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("LOCK TABLE kpi_internal.formula_input IN SHARE ROW EXCLUSIVE MODE", 0);
+	ids = formula_inputs(kpi, names);
+	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
+	forboth(name, names, id, ids)
+		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id) VALUES ($1, $2, $3)",
+					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (kpi_spi_read("WITH RECURSIVE input (first, id) AS ("
+					 "SELECT input_kpi_id, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1 UNION "
+					 "SELECT i.first, f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
+					 "SELECT k.name FROM input i JOIN kpi.kpi k ON k.id = i.first WHERE i.id = $1 ORDER BY k.name",
+					 1, KPI_INT4(kpi->id)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula),
+				 errdetail("KPI \"%s\" is computed from it.", kpi_spi_text(0, 1)),
+				 errhint("Write the formula over KPIs that do not depend on it.")));
+	PopActiveSnapshot();
+	kpi_spi_end(&spi);
+}
+
+/* ---- the functions ---- */
+
+/* A measure has a source; a formula has nothing of what a measure has. */
+static void
+check_kind(const KpiRow *kpi)
+{
+	if (kpi->formula == NULL)
+	{
+		if (kpi->source == NULL || kpi->measure == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("KPI \"%s\" needs a source and a measure, or a formula", kpi->name),
+					 errhint("Write source => 'deals', measure => 'sum(amount)', or formula => 'a / b' over other KPIs.")));
+		return;
+	}
+	if (kpi->source != NULL || kpi->measure != NULL || kpi->filter != NULL ||
+		kpi->owner != NULL || kpi->team != NULL || kpi->at != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" with a formula cannot have a source, measure, filter, owner, team or time", kpi->name),
+				 errhint("Give these to the KPIs that the formula is over.")));
+}
+
+/* Writes the row; a new one when its id is 0. */
+static void
+write_row(KpiRow *kpi)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi->id == 0)
+	{
+		check_new_name(kpi->name);
+		kpi_spi_exec("INSERT INTO kpi.kpi (name, kind, source_id, measure, formula, title, is_additive) "
+					 "SELECT $1, CASE WHEN $4 IS NULL THEN 'measure' ELSE 'formula' END, "
+					 "(SELECT id FROM kpi.source WHERE name = $2), $3, $4, $1, false RETURNING id",
+					 4, KPI_TEXT(kpi->name), KPI_TEXT(kpi->source), KPI_TEXT(kpi->measure),
+					 KPI_TEXT(kpi->formula));
+		kpi->id = kpi_spi_int4(0, 1);
+	}
+	kpi_spi_exec("UPDATE kpi.kpi SET name = $2, measure = $3, filter = $4, owner = $5, team = $6, at = $7, "
+				 "formula = $8, unit = $9, direction = $10, title = $11, description = $12, is_additive = $13 "
+				 "WHERE id = $1",
+				 13, KPI_INT4(kpi->id), KPI_TEXT(kpi->name), KPI_TEXT(kpi->measure),
+				 KPI_TEXT(kpi->filter), KPI_TEXT(kpi->owner), KPI_TEXT(kpi->team),
+				 KPI_TEXT(kpi->at), KPI_TEXT(kpi->formula), KPI_TEXT(kpi->unit),
+				 KPI_TEXT(kpi->direction), KPI_TEXT(kpi->title),
+				 KPI_TEXT(kpi->description), KPI_BOOL(kpi->is_additive));
+	kpi_spi_end(&spi);
+}
+
+/*
+ * kpi.create_kpi(name, source, measure, filter, owner, team, at, formula,
+ * unit, direction, title, description)
+ */
+Datum
+kpi_sql_create_kpi(PG_FUNCTION_ARGS)
+{
+	KpiRow		kpi = {0};
+
+	kpi.name = kpi_arg_name(fcinfo, 0, "name of the KPI");
+	kpi.source = kpi_arg_optional_name(fcinfo, 1, "name of the source");
+	kpi.measure = kpi_define_arg_given(fcinfo, 2);
+	kpi.filter = kpi_define_arg_given(fcinfo, 3);
+	kpi.owner = kpi_define_arg_given(fcinfo, 4);
+	kpi.team = kpi_define_arg_given(fcinfo, 5);
+	kpi.at = kpi_define_arg_given(fcinfo, 6);
+	kpi.formula = kpi_define_arg_given(fcinfo, 7);
+	kpi.unit = kpi_define_arg_given(fcinfo, 8);
+	kpi.direction = kpi_arg_text(fcinfo, 9);
+	kpi.title = kpi_define_arg_given(fcinfo, 10);
+	kpi.description = kpi_define_arg_given(fcinfo, 11);
+	if (kpi.title == NULL)
+		kpi.title = kpi.name;
+	check_kind(&kpi);
+	check_direction(kpi.direction, kpi.name);
+
+	if (kpi.formula == NULL)
+	{
+		KpiSourceRow *source = kpi_define_source_row_open(kpi.source, true);
+		KpiStreamKey key;
+		KpiMeasureDef *def = check_measure(&kpi, source, &key);
+
+		write_row(&kpi);
+		kpi_define_measure_write(source->id, kpi.id, &key, def);
+	}
+	else
+	{
+		(void) kpi_model_formula_parse(kpi.formula);
+		write_row(&kpi);
+		write_formula(&kpi);
+		require_formula_rights(kpi.id);
+	}
+	PG_RETURN_INT32(kpi.id);
+}
+
+/* Formulas name their inputs: a new name goes into all that use it. */
+static void
+rename_in_formulas(int32 kpi_id, const char *old_name, const char *new_name)
+{
+	SPITupleTable *users;
+	uint64		rows;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec("SELECT k.id, k.formula FROM kpi_internal.formula_input f "
+						"JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY k.id",
+						1, KPI_INT4(kpi_id));
+	users = SPI_tuptable;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		int32		id;
+		char	   *formula;
+
+		SPI_tuptable = users;
+		id = kpi_spi_int4(i, 1);
+		formula = kpi_model_formula_rename(kpi_spi_text(i, 2), old_name, new_name);
+		kpi_spi_exec("UPDATE kpi.kpi SET formula = $2 WHERE id = $1",
+					 2, KPI_INT4(id), KPI_TEXT(formula));
+	}
+	kpi_spi_exec("UPDATE kpi_internal.formula_input SET name = $2 WHERE input_kpi_id = $1",
+				 2, KPI_INT4(kpi_id), KPI_TEXT(new_name));
+	kpi_spi_end(&spi);
+}
+
+/* Takes the arguments; true if one of them changes what the KPI measures. */
+static bool
+change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
+{
+	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the KPI");
+	bool		redefined = false;
+
+	for (int n = 2; n <= 8; n++)
+		redefined |= !PG_ARGISNULL(n);
+
+	kpi->measure = kpi_define_arg_changed(fcinfo, 2, kpi->measure);
+	kpi->filter = kpi_define_arg_changed(fcinfo, 3, kpi->filter);
+	kpi_define_arg_change_owner(fcinfo, 4, 5, &kpi->owner, &kpi->team);
+	kpi->at = kpi_define_arg_changed(fcinfo, 6, kpi->at);
+	kpi->formula = kpi_define_arg_changed(fcinfo, 7, kpi->formula);
+	kpi->unit = kpi_define_arg_changed(fcinfo, 8, kpi->unit);
+	if (!PG_ARGISNULL(9))
+		kpi->direction = kpi_arg_text(fcinfo, 9);
+	if (new_name != NULL && strcmp(kpi->title, kpi->name) == 0)
+		kpi->title = new_name;
+	if (!PG_ARGISNULL(10))
+		kpi->title = kpi_define_arg_given(fcinfo, 10);
+	kpi->description = kpi_define_arg_changed(fcinfo, 11, kpi->description);
+	if (new_name != NULL)
+		kpi->name = new_name;
+	if (kpi->title == NULL)
+		kpi->title = kpi->name;
+	return redefined;
+}
+
+/*
+ * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
+ * unit, direction, title, description)
+ */
+Datum
+kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
+{
+	char	   *old_name = kpi_arg_name(fcinfo, 0, "name of the KPI");
+	KpiRow	   *kpi = read_row(old_name);
+	bool		is_formula = kpi->formula != NULL;
+	bool		redefined;
+	KpiSourceRow *source = NULL;
+	KpiMeasureDef *def = NULL;
+	KpiStreamKey key;
+	KpiSpi		spi;
+
+	if (is_formula)
+		require_formula_rights(kpi->id);
+	else
+	{
+		/* Both may have changed while we waited for the lock. */
+		source = kpi_define_source_row_open(kpi->source, false);
+		kpi = read_row(old_name);
+	}
+
+	redefined = change_row(fcinfo, kpi);
+	if (is_formula != (kpi->formula != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 is_formula ?
+				 errmsg("KPI \"%s\" is a formula and cannot be without one", old_name) :
+				 errmsg("KPI \"%s\" is a measure and cannot get a formula", old_name),
+				 errhint("Drop it and create it anew.")));
+	check_kind(kpi);
+	check_direction(kpi->direction, kpi->name);
+	if (strcmp(old_name, kpi->name) != 0)
+	{
+		kpi_spi_begin(&spi);
+		check_new_name(kpi->name);
+		kpi_spi_end(&spi);
+	}
+
+	if (redefined && !is_formula)
+	{
+		source = kpi_define_source_row_open(kpi->source, true);
+		def = check_measure(kpi, source, &key);
+	}
+	write_row(kpi);
+	if (def != NULL)
+		kpi_define_measure_write(source->id, kpi->id, &key, def);
+	if (redefined && is_formula)
+	{
+		write_formula(kpi);
+		require_formula_rights(kpi->id);
+	}
+	if (redefined)
+		kpi_define_ground_check_kpi(kpi->id, old_name);
+	if (strcmp(old_name, kpi->name) != 0)
+		rename_in_formulas(kpi->id, old_name, kpi->name);
+	PG_RETURN_VOID();
+}
+
+/* The first value of a query about a KPI, or NULL. */
+static char *
+first_text(const char *sql, int32 kpi_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *value = NULL;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec(sql, 1, KPI_INT4(kpi_id)) > 0)
+		value = kpi_spi_text_in(context, 0, 1);
+	kpi_spi_end(&spi);
+	return value;
+}
+
+/* Error, naming them, if formulas or goals use the KPI. */
+static void
+check_unused(const KpiRow *kpi)
+{
+	KpiSpi		spi;
+	char	   *formulas;
+	char	   *goals;
+
+	kpi_spi_begin(&spi);
+	formulas = kpi_list_some("SELECT pg_catalog.quote_ident(k.name) FROM kpi_internal.formula_input f "
+							 "JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY 1", kpi->id);
+	goals = kpi_list_some("SELECT coalesce(pg_catalog.quote_literal(name), 'of ' || period) FROM kpi.goal "
+						  "WHERE kpi_id = $1 ORDER BY 1", kpi->id);
+	if (formulas != NULL || goals != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop KPI \"%s\" because other definitions use it", kpi->name),
+				 errdetail("%s%s%s%s%s.",
+						   formulas ? "Formulas of KPIs: " : "", formulas ? formulas : "",
+						   formulas && goals ? "; " : "",
+						   goals ? "Goals: " : "", goals ? goals : ""),
+				 errhint("Drop them first, or drop all with cascade => true.")));
+	kpi_spi_end(&spi);
+}
+
+/*
+ * Waits for the engine where it may be writing values of the KPI, before any
+ * table is locked: writers must not wait for a refresh.
+ */
+static void
+lock_sources_of(int32 kpi_id)
+{
+	KpiSpi		spi;
+	uint64		rows;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec(WITH_INPUTS
+						" SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
+						"WHERE k.source_id IS NOT NULL ORDER BY 1",
+						1, KPI_INT4(kpi_id));
+	for (uint64 i = 0; i < rows; i++)
+		kpi_refresh_lock_source(kpi_spi_int4(i, 1));
+	kpi_spi_end(&spi);
+}
+
+/* Error unless the current user may drop the KPI. */
+static void
+require_rights(const KpiRow *kpi)
+{
+	if (kpi->source != NULL)
+		kpi_define_require_source_rights(kpi->source);
+	else
+		require_formula_rights(kpi->id);
+}
+
+void
+kpi_define_drop(const char *name, bool cascade)
+{
+	KpiRow	   *kpi = read_row(name);
+	KpiSourceRow *source = NULL;
+	char	   *user;
+	KpiSpi		spi;
+
+	check_stack_depth();
+	require_rights(kpi);
+	if (!cascade)
+		check_unused(kpi);
+	lock_sources_of(kpi->id);
+	if (kpi->source != NULL)
+		source = kpi_define_source_row_open(kpi->source, false);
+
+	/* What uses it may have changed while we waited. */
+	if (!cascade)
+		check_unused(kpi);
+	while ((user = first_text("SELECT k.name FROM kpi_internal.formula_input f JOIN kpi.kpi k ON k.id = f.kpi_id "
+							  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1", kpi->id)) != NULL)
+		kpi_define_drop(user, true);
+	if (first_text("SELECT plan FROM kpi.goal WHERE kpi_id = $1 LIMIT 1", kpi->id) != NULL)
+		kpi_require_editor();
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi.goal WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
+	kpi_define_measure_drop(kpi->id);
+	kpi_spi_exec("DELETE FROM kpi.kpi WHERE id = $1", 1, KPI_INT4(kpi->id));
+	if (source != NULL)
+		kpi_define_streams_drop(source->id, false);
+	kpi_spi_end(&spi);
+}
+
+void
+kpi_define_drop_of_source(int32 source_id)
+{
+	char	   *name;
+
+	while ((name = first_text("SELECT name FROM kpi.kpi WHERE source_id = $1 ORDER BY id LIMIT 1",
+							  source_id)) != NULL)
+		kpi_define_drop(name, true);
+}
+
+/* kpi.drop_kpi(name, cascade) */
+Datum
+kpi_sql_drop_kpi(PG_FUNCTION_ARGS)
+{
+	kpi_define_drop(kpi_arg_name(fcinfo, 0, "name of the KPI"),
+			 !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * measure.c
+ *	  Streams and measures: what sources and KPIs are compiled to.
+ *
+ * The source's table is locked (see fact/table.c), which also makes changes
+ * of one source wait for each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "cell/cell.h"
+#include "define/define_internal.h"
+#include "expr/expr.h"
+#include "fact/fact.h"
+#include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+char *
+kpi_define_text_check(Oid relid, const char *text, const char *what)
+{
+	return text == NULL ? NULL : kpi_expr_check_full(relid, text, what).text;
+}
+
+char *
+kpi_define_filter_check(Oid relid, const char *text, const char *what)
+{
+	KpiExpr		expr;
+
+	if (text == NULL)
+		return NULL;
+	expr = kpi_expr_check_full(relid, text, what);
+	if (getBaseType(expr.type) != BOOLOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s is of type %s, not boolean: %s", what,
+						format_type_be(expr.type), text),
+				 errhint("Write a condition, like stage = 'won'.")));
+	return expr.type == BOOLOID ? expr.text : psprintf("(%s)::boolean", expr.text);
+}
+
+/* How errors call an expression that the KPI or else its source gives. */
+static char *
+site_name(const char *part, const char *kpi_name, bool is_own, const KpiSourceRow *source)
+{
+	if (is_own && kpi_name != NULL)
+		return psprintf("%s of KPI \"%s\"", part, kpi_name);
+	return psprintf("%s of source \"%s\"", part, source->name);
+}
+
+KpiStreamKey
+kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
+			   const char *owner, const char *team, const char *at)
+{
+	bool		own_owner = owner != NULL || team != NULL;
+	bool		own_at = at != NULL;
+	KpiStreamKey key = {"company", NULL, NULL};
+	char	   *what;
+	KpiExpr		expr;
+
+	if (!own_owner)
+	{
+		owner = source->owner;
+		team = source->team;
+	}
+	if (owner != NULL || team != NULL)
+	{
+		what = site_name(owner ? "owner" : "team", kpi_name, own_owner, source);
+		key.owner_kind = owner ? "member" : "team";
+		expr = kpi_expr_check_full(source->relid, owner ? owner : team, what);
+		key.owner = kpi_fact_owner_key(&expr, what);
+	}
+
+	what = site_name("time (at)", kpi_name, own_at, source);
+	expr = kpi_expr_check_full(source->relid, own_at ? at : source->at, what);
+	kpi_fact_check_time(&expr, what);
+	key.at = expr.text;
+	return key;
+}
+
+/*
+ * A stream that another transaction made meanwhile can only be met by a
+ * transaction whose snapshot is older: ON CONFLICT makes that the error it
+ * is, a failure to serialize.
+ */
+static int32
+find_or_create_stream(int32 source_id, const KpiStreamKey *key)
+{
+	if (kpi_spi_exec("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
+					 "AND owner IS NOT DISTINCT FROM $3 AND at = $4",
+					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+					 KPI_TEXT(key->owner), KPI_TEXT(key->at)) == 0)
+		kpi_spi_exec("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at) "
+					 "VALUES ($1, $2, $3, $4) "
+					 "ON CONFLICT (source_id, owner_kind, owner, at) DO UPDATE SET at = EXCLUDED.at "
+					 "RETURNING id",
+					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+					 KPI_TEXT(key->owner), KPI_TEXT(key->at));
+	return kpi_spi_int4(0, 1);
+}
+
+void
+kpi_define_measure_drop(int32 kpi_id)
+{
+	kpi_spi_exec("WITH gone AS (DELETE FROM kpi_internal.measure WHERE kpi_id = $1 RETURNING id) "
+				 "DELETE FROM kpi_internal.measure_built WHERE measure_id IN (SELECT id FROM gone)",
+				 1, KPI_INT4(kpi_id));
+}
+
+void
+kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
+				  const KpiMeasureDef *def)
+{
+	const char *kind = kpi_cell_kind_name(def->kind);
+	KpiSpi		spi;
+	int32		stream_id;
+
+	kpi_spi_begin(&spi);
+	stream_id = find_or_create_stream(source_id, key);
+	if (kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
+					 "AND input1 = $4 AND input2 IS NOT DISTINCT FROM $5 AND divisor = $6",
+					 6, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXT(def->input1), KPI_TEXT(def->input2), KPI_INT4(def->divisor)) == 0)
+	{
+		kpi_define_measure_drop(kpi_id);
+		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, input1, input2, divisor) "
+					 "VALUES ($1, $2, $3, $4, $5, $6)",
+					 6, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXT(def->input1), KPI_TEXT(def->input2), KPI_INT4(def->divisor));
+		kpi_define_streams_drop(source_id, false);
+	}
+	kpi_spi_end(&spi);
+	kpi_model_code_accept(source_id, kpi_id);
+}
+
+void
+kpi_define_streams_drop(int32 source_id, bool all)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("WITH gone AS (DELETE FROM kpi_internal.stream s WHERE s.source_id = $1 AND "
+				 "($2 OR NOT EXISTS (SELECT FROM kpi_internal.measure m WHERE m.stream_id = s.id)) "
+				 "RETURNING id), "
+				 "days AS (DELETE FROM kpi_internal.day_cell WHERE stream_id IN (SELECT id FROM gone)) "
+				 "DELETE FROM kpi_internal.rollup_cell WHERE stream_id IN (SELECT id FROM gone)",
+				 2, KPI_INT4(source_id), KPI_BOOL(all));
+	kpi_spi_end(&spi);
+}

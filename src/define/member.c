@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * member.c
+ *	  SQL functions that define members and their memberships.
+ *
+ * As in team.c, kpi_internal.stamp.org is raised first; its row lock
+ * makes overlaps of memberships impossible.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "define/define_internal.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "people/people.h"
+#include "refresh/refresh.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_add_member);
+PG_FUNCTION_INFO_V1(kpi_sql_move_member);
+PG_FUNCTION_INFO_V1(kpi_sql_end_membership);
+PG_FUNCTION_INFO_V1(kpi_sql_alter_member);
+PG_FUNCTION_INFO_V1(kpi_sql_drop_member);
+
+int32
+kpi_define_member_id(const char *key)
+{
+	if (kpi_spi_exec("SELECT id FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("member \"%s\" does not exist", key),
+				 errhint("The members are in kpi.member, known by their key; kpi.add_member() makes one.")));
+	return kpi_spi_int4(0, 1);
+}
+
+static void
+check_new_member_key(const char *key)
+{
+	if (kpi_spi_exec("SELECT FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("member \"%s\" already exists", key),
+				 errhint("Use kpi.move_member() to say when it belongs to which team.")));
+}
+
+static int32
+joinable_team_id(const char *key)
+{
+	int32		id = kpi_define_team_id(key);
+
+	if (id == KPI_TEAM_UNASSIGNED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("team \"(unassigned)\" cannot have members"),
+				 errdetail("Facts count for it on the days on which their owner belongs to no team."),
+				 errhint("Leave the team out, or use kpi.end_membership().")));
+	return id;
+}
+
+static void
+check_order(DateADT since, DateADT until)
+{
+	if (since >= until)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"until\" must be later than \"since\""),
+				 errdetail("since is %s and until is %s; until is the first day that is not part of it.",
+						   kpi_day_text(since), kpi_day_text(until))));
+}
+
+/* kpi.add_member(key, team, name, since, until) */
+Datum
+kpi_sql_add_member(PG_FUNCTION_ARGS)
+{
+	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *team = kpi_arg_optional_name(fcinfo, 1, "team");
+	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
+	DateADT		since = kpi_arg_day(fcinfo, 3, "since", DATEVAL_NOBEGIN);
+	DateADT		until = kpi_arg_day(fcinfo, 4, "until", DATEVAL_NOEND);
+	int32		team_id = 0;
+	int32		id;
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	if (team == NULL && (!PG_ARGISNULL(3) || !PG_ARGISNULL(4)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"since\" and \"until\" need a team"),
+				 errdetail("They say when the member belongs to it.")));
+	check_order(since, until);
+
+	kpi_spi_begin(&spi);
+	kpi_define_touch();
+	check_new_member_key(key);
+	if (team)
+		team_id = joinable_team_id(team);
+	kpi_spi_exec("INSERT INTO kpi.member (key, name) VALUES ($1, $2) RETURNING id", 2,
+				 KPI_TEXT(key), KPI_TEXT(name ? name : key));
+	id = kpi_spi_int4(0, 1);
+	if (team)
+	{
+		KpiLinks   *none = kpi_people_assignments_load(&kpi_people_membership_table, id);
+
+		kpi_people_assignments_store(none, kpi_people_assignments_set(none, since, until, team_id));
+	}
+	kpi_spi_end(&spi);
+	PG_RETURN_INT32(id);
+}
+
+/*
+ * A range with an end is exactly what the caller says, so it must not swallow
+ * memberships that begin in it.
+ */
+static void
+check_none_begins(const KpiLinks *links, const char *key, DateADT since, DateADT until)
+{
+	StringInfoData list;
+
+	if (kpi_people_assignments_next(links, since) >= until)
+		return;
+
+	initStringInfo(&list);
+	for (int i = 0; i < links->n; i++)
+	{
+		if (links->links[i].since <= since || links->links[i].since >= until)
+			continue;
+		kpi_spi_exec("SELECT key FROM kpi.team WHERE id = $1", 1,
+					 KPI_INT4(links->links[i].target));
+		appendStringInfo(&list, "%steam \"%s\" since %s", list.len ? ", " : "",
+						 kpi_spi_text(0, 1), kpi_day_text(links->links[i].since));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("memberships of member \"%s\" would overlap", key),
+			 errdetail("Between %s and %s it comes to %s.",
+					   kpi_day_text(since), kpi_day_text(until), list.data),
+			 errhint("Choose an earlier \"until\", or first move the member on those days.")));
+}
+
+/*
+ * kpi.move_member(key, team, since, until): without until, up to the next
+ * recorded membership.
+ */
+Datum
+kpi_sql_move_member(PG_FUNCTION_ARGS)
+{
+	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *team = kpi_arg_name(fcinfo, 1, "team");
+	DateADT		since = kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN);
+	DateADT		until = kpi_arg_day(fcinfo, 3, "until", DATEVAL_NOEND);
+	int32		id;
+	int32		team_id;
+	KpiLinks   *links;
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"since\" must not be null"),
+				 errhint("Give the first day in the new team, e.g. since => '2026-07-01', or '-infinity' for always.")));
+	check_order(since, until);
+
+	kpi_spi_begin(&spi);
+	kpi_define_touch();
+	id = kpi_define_member_id(key);
+	team_id = joinable_team_id(team);
+	links = kpi_people_assignments_load(&kpi_people_membership_table, id);
+	if (PG_ARGISNULL(3))
+		until = kpi_people_assignments_next(links, since);
+	else
+		check_none_begins(links, key, since, until);
+	kpi_people_assignments_store(links, kpi_people_assignments_set(links, since, until, team_id));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/*
+ * kpi.end_membership(key, until): the membership that covers the day before
+ * until ends there; those that begin later stay.
+ */
+Datum
+kpi_sql_end_membership(PG_FUNCTION_ARGS)
+{
+	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	DateADT		until;
+	const KpiLink *link;
+	KpiLinks   *links;
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	if (PG_ARGISNULL(1) || DATE_NOT_FINITE(PG_GETARG_DATEADT(1)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"until\" must be a day"),
+				 errhint("Give the first day on which the member is not in the team any more.")));
+	until = PG_GETARG_DATEADT(1);
+
+	kpi_spi_begin(&spi);
+	kpi_define_touch();
+	links = kpi_people_assignments_load(&kpi_people_membership_table, kpi_define_member_id(key));
+	link = kpi_people_assignments_at(links, until - 1);
+	if (link == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("member \"%s\" belongs to no team on %s", key,
+						kpi_day_text(until - 1)),
+				 errhint("Its memberships are in kpi.membership.")));
+	kpi_people_assignments_store(links, kpi_people_assignments_set(links, until, link->until, 0));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/* kpi.alter_member(key, new_key, name) */
+Datum
+kpi_sql_alter_member(PG_FUNCTION_ARGS)
+{
+	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *new_key = kpi_arg_optional_name(fcinfo, 1, "new key of the member");
+	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
+	int32		id;
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	kpi_spi_begin(&spi);
+	if (new_key)
+		kpi_define_touch();
+	id = kpi_define_member_id(key);
+	if (new_key && strcmp(new_key, key) != 0)
+		check_new_member_key(new_key);
+	kpi_spi_exec("UPDATE kpi.member SET key = coalesce($2, key), name = coalesce($3, name)"
+				 " WHERE id = $1", 3,
+				 KPI_INT4(id), KPI_TEXT(new_key), KPI_TEXT(name));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/* kpi.drop_member(key) */
+Datum
+kpi_sql_drop_member(PG_FUNCTION_ARGS)
+{
+	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	int32		id;
+	char	   *goals;
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	kpi_refresh_lock_all_sources();	/* its values go, too */
+	kpi_spi_begin(&spi);
+	kpi_define_touch();
+	id = kpi_define_member_id(key);
+	goals = kpi_list_some("SELECT coalesce(name, 'goal ' || id) FROM kpi.goal"
+						  " WHERE member_id = $1 ORDER BY 1", id);
+	if (goals)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("member \"%s\" cannot be dropped", key),
+				 errdetail("It has goals: %s.", goals),
+				 errhint("To say that the member left, use kpi.end_membership(): its past stays what it was.")));
+	kpi_spi_exec("DELETE FROM kpi.membership WHERE member_id = $1", 1, KPI_INT4(id));
+	kpi_spi_exec("DELETE FROM kpi.member WHERE id = $1", 1, KPI_INT4(id));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,757 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.c
+ *	  SQL functions that define sources.
+ *
+ * The expressions of a source are checked and evaluated as its definer
+ * (fact/definer.c).  Whoever has the definer's privileges may change it.  Locks: the
+ * source's row, the source's table (fact/table.c), then other rows of our own
+ * tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "capture/capture.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "define/define_internal.h"
+#include "expr/expr.h"
+#include "fact/fact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_create_source);
+PG_FUNCTION_INFO_V1(kpi_sql_alter_source);
+PG_FUNCTION_INFO_V1(kpi_sql_drop_source);
+PG_FUNCTION_INFO_V1(kpi_sql_facts_query);
+
+/* A named dimension, as written and then as checked. */
+typedef struct Dimension
+{
+	char	   *name;
+	char	   *expression;
+} Dimension;
+
+/* ---- whose source ---- */
+
+bool
+kpi_define_is_definer(const char *definer)
+{
+	Oid			role = get_role_oid(definer, true);
+
+	return superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role));
+}
+
+static Oid
+definer_oid(const KpiSourceRow *source)
+{
+	return kpi_definer_role(source->name, source->definer, source->definer_oid);
+}
+
+void
+kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source)
+{
+	kpi_user_switch(state, definer_oid(source));
+}
+
+static void
+require_table(const KpiSourceRow *source)
+{
+	if (!OidIsValid(source->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+}
+
+/*
+ * Under a snapshot of its own: after waiting for a lock, a transaction's may
+ * be too old to see what was committed meanwhile.
+ */
+static KpiSourceRow *
+read_row(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
+	bool		isnull;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	if (kpi_spi_read("SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, t.definer_oid "
+					 "FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
+					 "WHERE s.name = $1", 1, KPI_TEXT(name)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("source \"%s\" does not exist", name),
+				 errhint("Table kpi.source lists the sources.")));
+	row->id = kpi_spi_int4(0, 1);
+	row->name = kpi_spi_text_in(context, 0, 2);
+	row->relation = kpi_spi_text_in(context, 0, 3);
+	row->key = kpi_spi_text_in(context, 0, 4);
+	row->owner = kpi_spi_text_in(context, 0, 5);
+	row->team = kpi_spi_text_in(context, 0, 6);
+	row->at = kpi_spi_text_in(context, 0, 7);
+	row->filter = kpi_spi_text_in(context, 0, 8);
+	row->definer = kpi_spi_text_in(context, 0, 9);
+	row->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+
+	row->relid = kpi_model_relid_by_name(row->relation);
+	return row;
+}
+
+static void
+require_definer(const KpiSourceRow *source)
+{
+	if (!kpi_define_is_definer(source->definer))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for source \"%s\"", source->name),
+				 errdetail("Its definer is role \"%s\".", source->definer),
+				 errhint("Only its definer, members of that role and superusers may change a source and its KPIs.")));
+}
+
+void
+kpi_define_require_source_rights(const char *name)
+{
+	require_definer(read_row(name));
+}
+
+/*
+ * Locks the source's table, unless it is another that has come under its name,
+ * on which the definer has no rights: nobody must wait for such a lock.
+ */
+static bool
+lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
+{
+	Oid			definer = get_role_oid(row->definer, true);
+
+	if (!OidIsValid(row->relid) ||
+		(row->relid != kpi_model_attached_relid(row->id) &&
+		 !(OidIsValid(definer) && kpi_fact_definer_missing_grants(row->relid, definer) == NULL)))
+		return false;
+	kpi_fact_table_lock(row->relid, lockmode);
+	return true;
+}
+
+/*
+ * Before the table's lock: whoever holds the row's, for a goal or another
+ * definition, may be idle in a transaction, and who waits for that must not
+ * keep writers out of the table meanwhile.
+ */
+static void
+lock_row(const KpiSourceRow *row)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("SELECT FROM kpi.source WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT4(row->id));
+	kpi_spi_end(&spi);
+}
+
+static void
+set_definer(KpiSourceRow *row, Oid definer)
+{
+	row->definer = GetUserNameFromId(definer, false);
+	row->definer_oid = definer;
+}
+
+/* The row of a source, locked; its definer is the named one if that is given. */
+static KpiSourceRow *
+open_row(const char *name, bool need_table, Oid named_definer)
+{
+	KpiSourceRow *row = read_row(name);
+
+	require_definer(row);
+	lock_row(row);
+	if (lock_table(row, ShareRowExclusiveLock))
+	{
+		/* What the source says may have changed while we waited. */
+		row = read_row(name);
+		require_definer(row);
+	}
+	if (!need_table)
+		return row;
+	require_table(row);
+	if (OidIsValid(named_definer))
+	{
+		kpi_fact_definer_check(row->relid, named_definer);
+		set_definer(row, named_definer);
+	}
+	else
+		set_definer(row, kpi_fact_definer_settle(row->id, row->name, row->relid, definer_oid(row)));
+	return row;
+}
+
+KpiSourceRow *
+kpi_define_source_row_open(const char *name, bool need_table)
+{
+	return open_row(name, need_table, InvalidOid);
+}
+
+/* ---- dimensions ---- */
+
+/* Whether the facts query uses this name for an input of a measure: m7_1. */
+static bool
+is_input_name(const char *name)
+{
+	size_t		id = strspn(name + 1, "0123456789");
+
+	return name[0] == 'm' && id > 0 && name[id + 1] == '_' && name[id + 2] != '\0' &&
+		name[id + 2 + strspn(name + id + 2, "0123456789")] == '\0';
+}
+
+/* Names stand beside the other columns of the facts query. */
+static void
+check_dimension_name(const char *name, const char *source)
+{
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name \"%s\" of a dimension of source \"%s\" is empty or too long", name, source),
+				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
+	if (strcmp(name, "owner") == 0 || strcmp(name, "at") == 0 || strcmp(name, "day") == 0 ||
+		is_input_name(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("dimension \"%s\" of source \"%s\" has a reserved name", name, source),
+				 errhint("The facts query has columns owner, at, day, m1_1 and so on: choose another name.")));
+}
+
+/* An object of names and expressions. */
+static List *
+parse_dimensions(Jsonb *json, const char *source)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	List	   *dimensions = NIL;
+	Dimension  *dimension = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dimensions of source \"%s\" are not a JSON object", source),
+				 errhint("Write names and expressions, like '{\"product\": \"product\", \"region\": \"upper(region)\"}'.")));
+
+	it = JsonbIteratorInit(&json->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			dimension = palloc(sizeof(Dimension));
+			dimension->name = pnstrdup(value.val.string.val, value.val.string.len);
+			check_dimension_name(dimension->name, source);
+		}
+		else if (token == WJB_VALUE)
+		{
+			if (value.type != jbvString)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("dimension \"%s\" of source \"%s\" is not a string",
+								dimension->name, source),
+						 errhint("Write its expression as a string.")));
+			dimension->expression = pnstrdup(value.val.string.val, value.val.string.len);
+			dimensions = lappend(dimensions, dimension);
+		}
+	}
+	return dimensions;
+}
+
+/* As the source's definer. */
+static void
+check_dimensions(Oid relid, List *dimensions, const char *source)
+{
+	ListCell   *lc;
+
+	foreach(lc, dimensions)
+	{
+		Dimension  *dimension = lfirst(lc);
+		char	   *what = psprintf("dimension \"%s\" of source \"%s\"", dimension->name, source);
+		KpiExpr		expr = kpi_expr_check_full(relid, dimension->expression, what);
+
+		dimension->expression = kpi_fact_key_as_text(&expr, what);
+	}
+}
+
+static void
+write_dimensions(int32 source_id, List *dimensions)
+{
+	int			position = 0;
+	ListCell   *lc;
+
+	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(source_id));
+	foreach(lc, dimensions)
+	{
+		Dimension  *dimension = lfirst(lc);
+
+		kpi_spi_exec("INSERT INTO kpi.dimension (source_id, position, name, expression) "
+					 "VALUES ($1, $2::smallint, $3, $4)",
+					 4, KPI_INT4(source_id), KPI_INT4(++position),
+					 KPI_TEXT(dimension->name), KPI_TEXT(dimension->expression));
+	}
+}
+
+/* Dimensions that are stored already, to be checked again. */
+static List *
+stored_dimensions(const KpiSource *source)
+{
+	List	   *dimensions = NIL;
+
+	for (int i = 0; i < source->ndims; i++)
+	{
+		Dimension  *dimension = palloc(sizeof(Dimension));
+
+		dimension->name = source->dim_names[i];
+		dimension->expression = source->dim_exprs[i];
+		dimensions = lappend(dimensions, dimension);
+	}
+	return dimensions;
+}
+
+/* ---- the functions ---- */
+
+static void
+check_grain(const char *grain)
+{
+	KpiGrain	parsed;
+
+	if (!kpi_calendar_grain_parse(grain, &parsed))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown grain \"%s\"", grain),
+				 errhint("Grains are day, week, month, quarter and year.")));
+}
+
+static void
+check_new_name(const char *name)
+{
+	if (kpi_spi_exec("SELECT FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("source \"%s\" already exists", name),
+				 errhint("Change it with kpi.alter_source(), or choose another name.")));
+}
+
+/* Checks the expressions of a source and leaves them deparsed in the row. */
+static void
+check_expressions(KpiSourceRow *row, List *dimensions)
+{
+	KpiUser		user;
+
+	if (row->owner != NULL && row->team != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" has both an owner and a team", row->name),
+				 errhint("Facts count for members (owner), for teams (team), or, with neither, for the company.")));
+
+	kpi_define_definer_switch(&user, row);
+	(void) kpi_define_stream_key(row, NULL, NULL, NULL, NULL);
+	row->key = kpi_define_text_check(row->relid, row->key, psprintf("key of source \"%s\"", row->name));
+	row->owner = kpi_define_text_check(row->relid, row->owner, "owner");
+	row->team = kpi_define_text_check(row->relid, row->team, "team");
+	row->at = kpi_define_text_check(row->relid, row->at, "time (at)");
+	row->filter = kpi_define_filter_check(row->relid, row->filter, psprintf("filter of source \"%s\"", row->name));
+	check_dimensions(row->relid, dimensions, row->name);
+	kpi_user_restore(&user);
+}
+
+char *
+kpi_define_arg_given(FunctionCallInfo fcinfo, int n)
+{
+	char	   *value = kpi_arg_text(fcinfo, n);
+
+	return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+/* The role named by an argument of ours; InvalidOid: none is. */
+static Oid
+arg_definer(FunctionCallInfo fcinfo, int n)
+{
+	char	   *name = kpi_arg_optional_name(fcinfo, n, "definer");
+
+	return name == NULL ? InvalidOid : kpi_fact_definer_named(name);
+}
+
+/* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
+Datum
+kpi_sql_create_source(PG_FUNCTION_ARGS)
+{
+	KpiSourceRow row = {0};
+	char	   *table = kpi_arg_text(fcinfo, 1);
+	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
+	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
+	Oid			named_definer = arg_definer(fcinfo, 10);
+	int32		calendar_id;
+	List	   *dimensions;
+	KpiSpi		spi;
+
+	row.name = kpi_arg_name(fcinfo, 0, "name of the source");
+	row.key = kpi_define_arg_given(fcinfo, 2);
+	row.owner = kpi_define_arg_given(fcinfo, 3);
+	row.team = kpi_define_arg_given(fcinfo, 4);
+	row.at = kpi_define_arg_given(fcinfo, 5);
+	row.filter = kpi_define_arg_given(fcinfo, 6);
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a relation", row.name),
+				 errhint("Give the table that holds the facts: relation => 'crm.deals'.")));
+	if (row.at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a time", row.name),
+				 errhint("Say when a fact happened: at => 'closed_at'.")));
+	dimensions = PG_ARGISNULL(7) ? NIL : parse_dimensions(PG_GETARG_JSONB_P(7), row.name);
+	check_grain(grain);
+	calendar_id = kpi_calendar_id(calendar);
+
+	row.relid = kpi_fact_table_open(table, named_definer);
+	row.relation = kpi_fact_table_name(row.relid);
+	set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
+	check_expressions(&row, dimensions);
+
+	kpi_spi_begin(&spi);
+	check_new_name(row.name);
+	kpi_spi_exec("INSERT INTO kpi.source (name, relation, key, owner, team, at, filter, grain, calendar_id, definer) "
+				 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+				 10, KPI_TEXT(row.name), KPI_TEXT(row.relation), KPI_TEXT(row.key),
+				 KPI_TEXT(row.owner), KPI_TEXT(row.team), KPI_TEXT(row.at),
+				 KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
+				 KPI_TEXT(row.definer));
+	row.id = kpi_spi_int4(0, 1);
+	/* State is not dumped, so this tells it from one that a restore brings. */
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner)"
+				 " VALUES ($1, 'building', $2, $3, $4)",
+				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
+				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
+	write_dimensions(row.id, dimensions);
+	kpi_spi_end(&spi);
+
+	kpi_model_code_accept(row.id, 0);
+	kpi_capture_attach(row.id, row.relid, row.definer_oid);
+	kpi_fact_table_lock(row.relid, ShareRowExclusiveLock);
+	if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
+		kpi_fact_definer_tell_owner(row.name, row.relid);
+	PG_RETURN_INT32(row.id);
+}
+
+char *
+kpi_define_arg_changed(FunctionCallInfo fcinfo, int n, char *old)
+{
+	return PG_ARGISNULL(n) ? old : kpi_define_arg_given(fcinfo, n);
+}
+
+void
+kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
+					 char **owner, char **team)
+{
+	char	   *new_owner = kpi_define_arg_changed(fcinfo, owner_arg, *owner);
+	char	   *new_team = kpi_define_arg_changed(fcinfo, team_arg, *team);
+
+	if (new_owner != NULL && new_team != NULL)
+	{
+		if (PG_ARGISNULL(team_arg))
+			new_team = NULL;
+		else if (PG_ARGISNULL(owner_arg))
+			new_owner = NULL;
+	}
+	*owner = new_owner;
+	*team = new_team;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Whether the stored source means something else than the changed one. */
+static bool
+is_redefined(const KpiSource *old, const KpiSourceRow *old_row, const KpiSourceRow *row,
+			 List *dimensions, int32 calendar_id)
+{
+	if (!same_text(old_row->owner, row->owner) || !same_text(old_row->team, row->team) ||
+		!same_text(old_row->at, row->at) || !same_text(old_row->filter, row->filter) ||
+		(calendar_id != 0 && calendar_id != old->calendar_id) ||
+		old->ndims != list_length(dimensions))
+		return true;
+
+	for (int i = 0; i < old->ndims; i++)
+	{
+		Dimension  *dimension = list_nth(dimensions, i);
+
+		if (!same_text(old->dim_names[i], dimension->name) ||
+			!same_text(old->dim_exprs[i], dimension->expression))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Checks the changed source as a whole, and leaves in row and *dimensions the
+ * deparsed text of what was given and the stored text of what was not, which
+ * may differ in parentheses from its deparsed text.
+ */
+static void
+check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow *old_row,
+			  KpiSourceRow *row, List **dimensions)
+{
+	*dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
+		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
+	check_expressions(row, *dimensions);
+
+	if (PG_ARGISNULL(2))
+		row->key = old_row->key;
+	if (PG_ARGISNULL(3) && PG_ARGISNULL(4))
+	{
+		row->owner = old_row->owner;
+		row->team = old_row->team;
+	}
+	if (PG_ARGISNULL(5))
+		row->at = old_row->at;
+	if (PG_ARGISNULL(6))
+		row->filter = old_row->filter;
+	if (PG_ARGISNULL(7))
+		*dimensions = stored_dimensions(old);
+}
+
+/* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
+Datum
+kpi_sql_alter_source(PG_FUNCTION_ARGS)
+{
+	Oid			named_definer = arg_definer(fcinfo, 10);
+	KpiSourceRow *row = open_row(kpi_arg_name(fcinfo, 0, "name of the source"), true, named_definer);
+	KpiSource  *old = kpi_model_source_load(row->id, false);
+	KpiSourceRow old_row = *row;
+	int32		calendar_id = 0;
+	bool		redefined;
+	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the source");
+	char	   *grain = kpi_arg_optional_name(fcinfo, 8, "grain");
+	char	   *calendar = kpi_arg_optional_name(fcinfo, 9, "calendar");
+	List	   *dimensions;
+	KpiSpi		spi;
+
+	row->key = kpi_define_arg_changed(fcinfo, 2, row->key);
+	kpi_define_arg_change_owner(fcinfo, 3, 4, &row->owner, &row->team);
+	row->at = kpi_define_arg_changed(fcinfo, 5, row->at);
+	row->filter = kpi_define_arg_changed(fcinfo, 6, row->filter);
+	if (row->at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" needs a time", row->name),
+				 errhint("Say when a fact happened: at => 'closed_at'.")));
+	if (grain != NULL)
+		check_grain(grain);
+	if (calendar != NULL)
+		calendar_id = kpi_calendar_id(calendar);
+	check_changes(fcinfo, old, &old_row, row, &dimensions);
+	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
+	if (OidIsValid(named_definer))
+	{
+		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
+		kpi_fact_definer_store(row->id, row->relid, named_definer);
+	}
+
+	kpi_spi_begin(&spi);
+	if (new_name != NULL && strcmp(new_name, row->name) != 0)
+		check_new_name(new_name);
+	kpi_spi_exec("UPDATE kpi.source SET name = coalesce($2, name), key = $3, owner = $4, team = $5, at = $6, "
+				 "filter = $7, grain = coalesce($8, grain), calendar_id = coalesce($9, calendar_id) "
+				 "WHERE id = $1",
+				 9, KPI_INT4(row->id), KPI_TEXT(new_name), KPI_TEXT(row->key),
+				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
+				 KPI_TEXT(row->filter), KPI_TEXT(grain),
+				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
+	if (redefined)
+		write_dimensions(row->id, dimensions);
+	kpi_spi_end(&spi);
+
+	/* The same owner is another key after its column got another type. */
+	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
+		kpi_define_recheck_measures(row);
+	if (redefined)
+	{
+		kpi_model_code_accept(row->id, 0);
+		kpi_define_source_redefined(row->id);
+	}
+	kpi_define_ground_check_source(row->id, row->name);
+	PG_RETURN_VOID();
+}
+
+void
+kpi_define_source_redefined(int32 source_id)
+{
+	KpiSpi		spi;
+	Oid			relid = InvalidOid;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id)) > 0)
+		relid = kpi_model_relid_by_name(kpi_spi_text(0, 1));
+	if (OidIsValid(relid))
+		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
+	kpi_spi_exec("UPDATE kpi_internal.stream SET epoch = epoch + 1 WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}
+
+/* kpi.drop_source(name, cascade) */
+Datum
+kpi_sql_drop_source(PG_FUNCTION_ARGS)
+{
+	KpiSourceRow *row = read_row(kpi_arg_name(fcinfo, 0, "name of the source"));
+	bool		cascade = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	KpiSpi		spi;
+	char	   *users;
+
+	/* The engine's lock before the table's: writers must not wait for a refresh. */
+	require_definer(row);
+	kpi_refresh_lock_source(row->id);
+	lock_row(row);
+	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+	(void) lock_table(row, AccessExclusiveLock);
+	row = kpi_define_source_row_open(row->name, false);
+
+	kpi_spi_begin(&spi);
+	users = kpi_list_some("SELECT pg_catalog.quote_ident(name) FROM kpi.kpi WHERE source_id = $1 ORDER BY name",
+						  row->id);
+	if (users != NULL && !cascade)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop source \"%s\" because KPIs use it", row->name),
+				 errdetail("KPIs of the source: %s.", users),
+				 errhint("Drop them first with kpi.drop_kpi(), or drop all with cascade => true.")));
+	kpi_spi_end(&spi);
+
+	kpi_define_drop_of_source(row->id);
+	if (OidIsValid(row->relid))
+		kpi_capture_detach(row->id, row->relation);
+	kpi_define_streams_drop(row->id, true);
+	kpi_capture_flush_now();
+	kpi_refresh_queue_forget(row->id, false);
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.applied_route WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi.source WHERE id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/* ---- kpi.facts_query() ---- */
+
+/* The stream of a source's own owner and time, which may have no measure. */
+static KpiStream *
+own_stream(KpiSource *source, const KpiSourceRow *row)
+{
+	KpiUser		user;
+	KpiStreamKey key;
+	KpiStream  *stream;
+
+	/* For whoever asks: nothing may run that the definer has not accepted. */
+	kpi_define_definer_switch(&user, row);
+	kpi_expr_reach(row->relid, row->at, source->code);
+	if (row->owner != NULL || row->team != NULL)
+		kpi_expr_reach(row->relid, row->owner ? row->owner : row->team, source->code);
+	key = kpi_define_stream_key(row, NULL, NULL, NULL, NULL);
+	kpi_user_restore(&user);
+
+	for (int i = 0; i < source->nstreams; i++)
+	{
+		stream = &source->streams[i];
+		if (strcmp(stream->at, key.at) == 0 &&
+			(stream->owner == NULL) == (key.owner == NULL) &&
+			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
+			(stream->owner_kind == KPI_OWNER_TEAM) == (strcmp(key.owner_kind, "team") == 0))
+			return stream;
+	}
+	stream = palloc0(sizeof(KpiStream));
+	stream->owner = key.owner;
+	stream->at = key.at;
+	return stream;
+}
+
+/* The stream of a KPI of the source, and which of its measures that is. */
+static KpiStream *
+stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
+{
+	for (int i = 0; i < source->nstreams; i++)
+	{
+		for (int j = 0; j < source->streams[i].nmeasures; j++)
+		{
+			if (strcmp(source->streams[i].measures[j].kpi_name, kpi) != 0)
+				continue;
+			*measure = bms_make_singleton(j);
+			return &source->streams[i];
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("KPI \"%s\" is not a measure of source \"%s\"", kpi, source->name),
+			 errhint("Table kpi.kpi lists the KPIs and their sources.")));
+	return NULL;
+}
+
+/* A KPI's own filter, or NULL. */
+static char *
+filter_of_kpi(const char *kpi)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *filter = NULL;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)) > 0)
+		filter = kpi_spi_text_in(context, 0, 1);
+	kpi_spi_end(&spi);
+	return filter;
+}
+
+/*
+ * kpi.facts_query(source, kpi): of a KPI, what is there for it alone.  Its
+ * inputs have the filter in them already, so that they are not evaluated on
+ * rows that it leaves out; as a condition it says which rows are facts of it.
+ */
+Datum
+kpi_sql_facts_query(PG_FUNCTION_ARGS)
+{
+	char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
+	char	   *kpi = kpi_arg_optional_name(fcinfo, 1, "name of the KPI");
+	KpiSourceRow *row = read_row(name);
+	KpiSource  *source = kpi_model_source_load(row->id, false);
+	KpiStream  *stream;
+	Bitmapset  *measure = NULL;
+	char	   *filter = NULL;
+	char	   *query;
+
+	require_table(row);
+	kpi_fact_definer_check(row->relid, definer_oid(row));
+	if (kpi != NULL)
+	{
+		stream = stream_of_kpi(source, kpi, &measure);
+		filter = filter_of_kpi(kpi);
+	}
+	else
+		stream = own_stream(source, row);
+	query = kpi_fact_query(source, stream, measure);
+	if (filter != NULL)
+		query = psprintf("%s\n   AND (%s)", query, filter);
+	PG_RETURN_TEXT_P(cstring_to_text(query));
+}

@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * expr.h
+ *	  Expressions over the columns of one table: parsed, checked, their risk, what
+ *	  they reach.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_EXPR_H
+#define KPI_EXPR_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
+#include "nodes/nodes.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "parser/parse_node.h"
+
+/* ---- foreign_code.c ---- */
+
+/*
+ * Entries are texts: kind, qualified name, owner.  By name, so that a function
+ * that its owner drops and creates again is the same.
+ */
+typedef struct KpiCode
+{
+	bool		is_known;		/* false after a restore: known is not set */
+	List	   *known;			/* entries accepted when the definer last
+								 * defined or resumed */
+	bool		accept;			/* the definer is doing that now */
+	List	   *reached;		/* entries met since this was made */
+} KpiCode;
+
+/* The same of an expression that was parsed, and nothing of it run yet. */
+extern void kpi_expr_code_check(KpiCode *code, Node *node);
+
+/* ---- expr.c ---- */
+
+/*
+ * Where an expression stands, for errors: while one of these is on the error
+ * context stack, the error cursor points into text and the context names what.
+ */
+typedef struct KpiExprSite
+{
+	const char *text;
+	const char *what;			/* e.g. "filter of KPI \"revenue\"" */
+	Oid			relid;			/* InvalidOid: not known yet */
+	ErrorContextCallback callback;
+} KpiExprSite;
+
+extern void kpi_expr_site_push(KpiExprSite *site, const char *text, const char *what, Oid relid);
+extern void kpi_expr_site_pop(KpiExprSite *site);
+
+/* How careful the evaluation of an expression must be. */
+typedef enum KpiExprRisk
+{
+	KPI_EXPR_SAFE,				/* cannot raise an error */
+	KPI_EXPR_BUILTIN,			/* built-in functions only: may raise */
+	KPI_EXPR_USER				/* calls functions of users: runs as the
+								 * source's definer, search_path pinned */
+} KpiExprRisk;
+
+/* What a checked expression is. */
+typedef struct KpiExpr
+{
+	char	   *text;			/* deparsed */
+	Oid			type;
+	Oid			collation;
+	KpiExprRisk risk;
+} KpiExpr;
+
+/* The raw parse tree of the one expression a text holds. */
+extern Node *kpi_expr_raw(const char *text);
+
+/* A ParseState that sees the columns of one relation, with varno 1. */
+extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
+
+/*
+ * A stored expression, parsed and checked again.  Call it as the definer, with
+ * search_path pinned (kpi_user_switch()).
+ */
+extern Node *kpi_expr_stored(ParseState *pstate, const char *text, KpiCode *code);
+
+/*
+ * Notes the code of others that a stored expression reaches, and checks it; runs
+ * none of it.  Like the next it is for the definer.
+ */
+extern void kpi_expr_reach(Oid relid, const char *text, KpiCode *code);
+
+/* The type of a checked expression. */
+extern Oid	kpi_expr_type(Oid relid, const char *text, KpiCode *code);
+
+/* The fingerprints of a source, collected while its expressions compile. */
+typedef struct KpiPrints KpiPrints;
+
+/*
+ * Parses a checked expression against a relation: a planned Node whose Vars
+ * have varno 1.  Column attribute numbers are added to *attrs (offset by
+ * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
+ * function or type of a user, which compiling may have replaced by what it
+ * does.  Runs as the current user, who must be the source's definer.  Error if
+ * it reaches code of others that is not known.  Adds to prints (expr.h)
+ * unless it is NULL.
+ */
+extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
+							  KpiExprRisk *risk, bool *user_code, KpiCode *code,
+							  KpiPrints *prints);
+
+/* ---- check.c ---- */
+
+/* kpi_expr_check_full() for a raw parse tree cut out of site->text. */
+extern KpiExpr kpi_expr_check_raw(KpiExprSite *site, Node *raw);
+
+/*
+ * Checks an expression a user wrote over the columns of a relation and
+ * returns it deparsed, every name qualified.  "what" names
+ * the thing in errors, e.g. "filter of KPI \"revenue\"".  Runs as the current
+ * user.  Errors quote the text and say how to mend it: syntax, unknown
+ * column, subquery, aggregate, window or set-returning function, anything not
+ * immutable.
+ */
+extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what);
+
+/* The part of it about who may run what, for any expression (pstate: or NULL). */
+extern void kpi_expr_check_access(ParseState *pstate, Node *node);
+
+/* ---- risk.c ---- */
+
+extern KpiExprRisk kpi_expr_risk(Node *node);
+
+/* ---- fingerprint.c ---- */
+
+/* In the current memory context. */
+extern KpiPrints *kpi_expr_fingerprints_create(void);
+
+/* Adds what all expressions of a source share: its time zone and its dimensions. */
+extern void kpi_expr_fingerprints_source(KpiPrints *prints, const char *time_zone, int ndims, char **names, char **exprs);
+
+/* One text value per key (jsonb), in the current memory context. */
+extern Datum kpi_expr_fingerprints_jsonb(KpiPrints *prints);
+
+/*
+ * Compares fingerprints of now with those seen before (NULL: none).  True if
+ * what they have in common differs; *news says whether there is an expression
+ * that was not seen.
+ */
+extern bool kpi_expr_fingerprints_differ(Datum now, const char *seen, bool *news);
+
+/* ---- virtual_column.c ---- */
+
+/* Appends what changes whenever an expression of the table's does. */
+extern void kpi_expr_virtual_columns_state(StringInfo state, Oid relid);
+
+/*
+ * Why a partition's facts would differ from the same rows read through the
+ * root, or NULL.  Locks both with ACCESS SHARE while it looks.
+ */
+extern char *kpi_expr_virtual_columns_problem(Oid root, Oid leaf);
+
+#define KPI_VIRTUAL_COLUMNS_HINT "Give the column the same expression everywhere with ALTER TABLE ... ALTER COLUMN ... SET EXPRESSION."
+
+/* ---- settings.c ---- */
+
+/*
+ * The kinds of settings that the evaluation of a compiled expression may
+ * depend on.  One of risk KPI_EXPR_SAFE depends on none, whatever this says.
+ */
+extern int	kpi_expr_settings_of(Node *node);
+
+#endif							/* KPI_EXPR_H */

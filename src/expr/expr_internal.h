@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * expr_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_EXPR_INTERNAL_H
+#define KPI_EXPR_INTERNAL_H
+
+#include "expr/expr.h"
+#include "nodes/nodes.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "parser/parse_node.h"
+
+/* ---- foreign_code.c ---- */
+
+/*
+ * Error if reading a value of the type, which an expression names or which a
+ * column in it has, would run code that is not known.  Runs as the source's definer; code may be NULL, for
+ * an expression that its definer has just written.
+ */
+extern void kpi_expr_code_check_type(KpiCode *code, Oid type, bool named);
+
+/* ---- expr.c ---- */
+
+/* Parse analysis with collations; literals of unknown type become text. */
+extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
+
+/* ---- check.c ---- */
+
+/*
+ * What may have changed since a stored expression was checked: before its
+ * names are looked up, and after that.  code is NULL for what its definer has
+ * just written.
+ */
+extern void kpi_expr_check_names(ParseState *pstate, Node *raw, KpiCode *code);
+extern void kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code);
+
+/* ---- fingerprint.c ---- */
+
+/* Adds what an expression reaches, as it was parsed and as it was compiled. */
+extern void kpi_expr_fingerprints_expression(KpiPrints *prints, const char *text, Node *parsed, Node *compiled);
+
+#endif							/* KPI_EXPR_INTERNAL_H */

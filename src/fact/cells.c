@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * cells.c
+ *	  The facts query, grouped into cells.
+ *
+ * Reading a table runs code of its owner, already while the statement is
+ * planned: expressions and predicates of indexes, constraints, statistics.  So
+ * what is read must be the relation that was locked and checked, and no
+ * lock keeps a schema from being renamed.  Hence the statement is never looked
+ * up by name: the facts query is analysed expression by expression over the
+ * relation with the given OID, rewritten, planned and run from that one tree.
+ *
+ * Two roles take part.  The expressions over facts are analysed as the source's
+ * definer, as that may run code (constraints of domains in literals).  The
+ * grouping around them names the algebra of cells, in a schema on which the
+ * definer needs no rights: it is analysed as the extension's owner, over a stub
+ * whose columns are parameters with the types and collations of the facts
+ * query, and so names nothing of a user.  Then the facts query takes the
+ * stub's place, and all is planned and run as the definer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/table.h"
+#include "base/base.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "cell/cell.h"
+#include "expr/expr.h"
+#include "fact/fact_internal.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+/* Of one call of kpi.cell_agg(), whose state is an argument as well. */
+#define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)
+
+/* ---- the facts, as the definer ---- */
+
+static Node *
+analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
+{
+	KpiExprSite site;
+	Node	   *node;
+
+	kpi_expr_site_push(&site, text, "expression of a source", relid);
+	node = kpi_expr_stored(pstate, text, code);
+	kpi_expr_site_pop(&site);
+	return node;
+}
+
+/* ONLY the table unless it is partitioned, as kpi_fact_query() says. */
+static Query *
+analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
+{
+	ParseState *pstate = kpi_expr_pstate(rel, NULL);
+	Oid			relid = RelationGetRelid(rel);
+	Query	   *query = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Oid			at_type = exprType(analyse_text(pstate, relid, stream->at, source->code));
+	ListCell   *lc;
+
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	foreach(lc, kpi_fact_columns(source, stream, NULL, at_type))
+	{
+		KpiFactColumn *column = lfirst(lc);
+		Node	   *node = analyse_text(pstate, relid, column->text, source->code);
+
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) node, list_length(query->targetList) + 1,
+													pstrdup(column->name), false));
+	}
+	ref->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(ref),
+								   analyse_text(pstate, relid, kpi_fact_condition(source, stream), source->code));
+	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	kpi_compat_set_relations(query, pstate);
+	return query;
+}
+
+/* ---- the cells, as the extension's owner ---- */
+
+/*
+ * The cell of a group.  A function takes FUNC_MAX_ARGS arguments at most, so
+ * that many measures need several aggregates, whose cells are merged.
+ */
+static void
+append_cell(StringInfo sql, const KpiLayout *layout)
+{
+	int			first = 0;
+
+	while (first < layout->nmeasures)
+	{
+		StringInfoData spec;
+		StringInfoData inputs;
+		int			nargs = 1;
+		int			i;
+
+		initStringInfo(&spec);
+		initStringInfo(&inputs);
+		for (i = first; i < layout->nmeasures; i++)
+		{
+			const KpiLayoutMeasure *m = &layout->measures[i];
+
+			if (nargs + m->ninputs > MAX_AGGREGATE_ARGS)
+				break;
+			nargs += m->ninputs;
+			appendStringInfo(&spec, "%s%d:%s", i > first ? "," : "", m->id, kpi_cell_kind_name(m->kind));
+			for (int j = 1; j <= m->ninputs; j++)
+				appendStringInfo(&inputs, ", f.m%d_%d", m->id, j);
+		}
+		appendStringInfo(sql, "%skpi.cell_agg(%s%s)",
+						 first > 0 ? " OPERATOR(kpi.+) " : "",
+						 quote_literal_cstr(spec.data), inputs.data);
+		first = i;
+	}
+}
+
+/* The text, with $n for column n of the facts query. */
+static char *
+cells_text(const KpiSource *source, const KpiStream *stream, List *columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT (f.owner)::text AS owner, f.day, ");
+	if (source->ndims == 0)
+		appendStringInfoString(&sql, "NULL::text[] AS dims, ");
+	else
+	{
+		for (int i = 0; i < source->ndims; i++)
+			appendStringInfo(&sql, "%s(f.%s)::text", i == 0 ? "ARRAY[" : ", ",
+							 quote_identifier(source->dim_names[i]));
+		appendStringInfoString(&sql, "] AS dims, ");
+	}
+	append_cell(&sql, kpi_model_stream_layout(stream, NULL));
+	appendStringInfoString(&sql, " AS cell, pg_catalog.count(*) AS facts\n  FROM (");
+	for (int i = 0; i < list_length(columns); i++)
+		appendStringInfo(&sql, "%s$%d AS %s", i == 0 ? "SELECT " : ", ", i + 1,
+						 quote_identifier(list_nth_node(TargetEntry, columns, i)->resname));
+	appendStringInfoString(&sql, ") f\n GROUP BY f.owner, f.day");
+	for (int i = 0; i < source->ndims; i++)
+		appendStringInfo(&sql, ", f.%s", quote_identifier(source->dim_names[i]));
+	return sql.data;
+}
+
+static Node *
+column_hook(ParseState *pstate, ParamRef *ref)
+{
+	List	   *columns = pstate->p_ref_hook_state;
+	Node	   *expr = (Node *) list_nth_node(TargetEntry, columns, ref->number - 1)->expr;
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = ref->number;
+	param->paramtype = exprType(expr);
+	param->paramtypmod = exprTypmod(expr);
+	param->paramcollid = exprCollation(expr);
+	param->location = ref->location;
+	return (Node *) param;
+}
+
+static void
+setup_columns(ParseState *pstate, void *columns)
+{
+	pstate->p_paramref_hook = column_hook;
+	pstate->p_ref_hook_state = columns;
+}
+
+static Query *
+analyse_cells(const char *sql, List *columns)
+{
+	RawStmt    *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	KpiUser		user;
+	Query	   *query;
+
+	kpi_user_switch(&user, kpi_extension_owner());
+	query = parse_analyze_withcb(raw, sql, setup_columns, columns, NULL);
+	kpi_user_restore(&user);
+	return query;
+}
+
+/* ---- both ---- */
+
+/* A partition that has come since the others were locked and checked. */
+static void
+check_relations(const PlannedStmt *plan, Oid relid, List *leaves)
+{
+	List	   *others = list_difference_oid(plan->relationOids, leaves);
+	ListCell   *lc;
+
+	foreach(lc, others)
+	{
+		Oid			other = lfirst_oid(lc);
+
+		if (other != relid && get_rel_relkind(other) != RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table %s has come to table %s while its facts were read",
+							kpi_fact_table_name(other), kpi_fact_table_name(relid)),
+					 errhint("Refresh again.")));
+	}
+}
+
+/* The casts of keys to text may be users'; all else of the grouping is ours. */
+static void
+check_key_casts(const KpiSource *source, const Query *cells)
+{
+	ListCell   *lc;
+
+	foreach(lc, cells->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		if (entry->resjunk ||
+			(strcmp(entry->resname, "owner") != 0 && strcmp(entry->resname, "dims") != 0))
+			continue;
+		kpi_expr_check_access(NULL, (Node *) entry->expr);
+		kpi_expr_code_check(source->code, (Node *) entry->expr);
+	}
+}
+
+void
+kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
+			  DestReceiver *dest)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "kpi cells query",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel = table_open(relid, AccessShareLock);
+	Query	   *facts;
+	Query	   *cells;
+	char	   *sql;
+	PlannedStmt *plan;
+	QueryDesc  *desc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table any more", RelationGetRelationName(rel)),
+				 errhint("Create the table again.")));
+	facts = analyse_facts(source, stream, rel);
+	sql = cells_text(source, stream, facts->targetList);
+	cells = analyse_cells(sql, facts->targetList);
+
+	check_key_casts(source, cells);
+	linitial_node(RangeTblEntry, cells->rtable)->subquery = facts;
+	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), sql,
+						 CURSOR_OPT_PARALLEL_OK, NULL);
+	check_relations(plan, relid, leaves);
+
+	desc = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL, NULL, 0);
+	ExecutorStart(desc, 0);
+	kpi_compat_run_once(desc);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	table_close(rel, NoLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}

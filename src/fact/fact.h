@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * fact.h
+ *	  What a row means: as SQL, read as groups, and compiled.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_FACT_H
+#define KPI_FACT_H
+
+#include "postgres.h"
+
+#include "base/base.h"
+#include "cell/cell.h"
+#include "executor/tuptable.h"
+#include "expr/expr.h"
+#include "model/model.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+#include "tcop/dest.h"
+
+/* ---- query.c ---- */
+
+/*
+ * The facts query of one stream as people read it, with the inputs of the given
+ * measures (NULL: all).  It names the table: what reads facts is cells.c.
+ */
+extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
+
+/*
+ * SQL text of a checked expression as a dimension (text) and as an owner
+ * (text, or a type that groups as its text does).  Error if its type is no
+ * key; "what" names it.
+ */
+extern char *kpi_fact_key_as_text(const KpiExpr *expr, const char *what);
+extern char *kpi_fact_owner_key(const KpiExpr *expr, const char *what);
+
+/* Error unless the expression's type is a point in time or a date. */
+extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
+
+/* ---- projection.c ---- */
+
+/* One fact of one stream, valid until the projection's next use. */
+typedef struct KpiFact
+{
+	bool		is_event;		/* false: filtered out, or has no time */
+	bool		failed;			/* as a whole: an expression did, or */
+	bool		out_of_range;	/* its day is none that facts may have */
+	char	   *owner;			/* bounded key or NULL */
+	DateADT		day;
+	char	  **dims;			/* [ndims] bounded values, each may be NULL */
+	Datum	   *inputs;			/* by the layout */
+	bool	   *isnull;
+	Bitmapset  *failed_measures;	/* indexes whose expression failed */
+	const char *error;			/* note of the last failure, or NULL */
+	bool		undecided;		/* it failed for want of stack, of which the
+								 * caller had used much: it may not elsewhere */
+} KpiFact;
+
+typedef struct KpiProjection KpiProjection;
+
+/*
+ * Compiles all streams of the source for a leaf table, in a memory context of
+ * its own below the given parent.  Raises an error when the table no longer
+ * fits (dropped or retyped column).  Unless prints is NULL, what the
+ * expressions and the time zone depend on is added to it (expr/expr.h).
+ */
+extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid leaf,
+											MemoryContext parent, KpiPrints *prints);
+extern void kpi_fact_projection_free(KpiProjection *proj);
+
+/* True when no column that any expression uses differs between the two. */
+extern bool kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
+									 TupleTableSlot *new_slot);
+
+/* The numbers of the columns that expressions use, in the current memory context. */
+extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
+
+/* Evaluates stream number s (index into source->streams) on a row. */
+extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
+
+/*
+ * Whether an expression fails on a row that is no event, though that is none of
+ * the row's facts: kpi_fact_project() does not evaluate what comes after a condition
+ * that is not met, where a planner evaluates what is cheap first.
+ */
+extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot);
+
+/* The layout of stream number s, all measures. */
+extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
+
+/* Whether an expression may reach a function or a type of a user. */
+extern bool kpi_fact_projection_has_user_code(KpiProjection *proj);
+
+/*
+ * Whether kpi_fact_project() is under way in it: a function of the definer's writes
+ * to the same table.  Such a row needs a projection of its own.
+ */
+extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
+
+/* A whole fact that failed counts here: owner NULL, this day, no dims. */
+#define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
+
+/* What is wrong with a fact whose day is none that facts may have. */
+#define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
+
+/* ---- table.c ---- */
+
+/* While one of these is open, see kpi_fact_lock_wait_begin(). */
+typedef struct KpiLockWait
+{
+	const char *table;
+	int			guc_nest_level; /* 0: nothing was set */
+	ErrorContextCallback callback;
+} KpiLockWait;
+
+/*
+ * From here on a lock is waited for at most kpi.lock_timeout, and the error
+ * names the table.  An error in between needs no kpi_fact_lock_wait_end().
+ */
+extern void kpi_fact_lock_wait_begin(KpiLockWait *wait, const char *table);
+extern void kpi_fact_lock_wait_end(KpiLockWait *wait);
+
+/*
+ * Looks the table up as the current user would, locks it and its partitions
+ * against writers and checks that it can be a source of this definer, or, if
+ * none was named, of the one that kpi_fact_definer_choose() takes.
+ */
+extern Oid	kpi_fact_table_open(const char *name, Oid named_definer);
+
+/* Why a table cannot be the relation of a source, or a partition of it. */
+typedef struct KpiTableProblem
+{
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* before there is a source */
+	const char *mend;			/* when there is one */
+} KpiTableProblem;
+
+/*
+ * What kpi.create_source() refuses and may come later, too; false if there is
+ * nothing of it.  Waits for no lock.
+ */
+extern bool kpi_fact_table_problem(Oid relid, bool is_target, KpiTableProblem *problem);
+
+/* "schema.table", quoted. */
+extern char *kpi_fact_table_name(Oid relid);
+
+/*
+ * Waits for all writers and keeps them out until the transaction ends, and
+ * makes every backend read the source's definition anew.
+ */
+extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
+
+/* ---- cells.c ---- */
+
+/*
+ * Runs the facts query of one stream over a table known by its OID, grouped,
+ * under the active snapshot: columns owner text, day date, dims text[] (NULL
+ * without dimensions), cell kpi.cell, facts bigint (how many the group has).  The current user is the source's definer
+ * (kpi_user_switch()).  The table and its leaves, all that may be read, are
+ * locked.
+ */
+extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream,
+						  Oid relid, List *leaves, DestReceiver *dest);
+
+/* ---- definer.c ---- */
+
+/* InvalidOid if the table is gone. */
+extern Oid	kpi_fact_table_owner(Oid relid);
+
+/* A role that was named, which the current user may be; else an error. */
+extern Oid	kpi_fact_definer_named(const char *name);
+
+/*
+ * The definer of a source that the current user makes: the named role; else the
+ * user, or, of one with a privilege, the owner of the table.
+ */
+extern Oid	kpi_fact_definer_choose(Oid relid, Oid named);
+
+/* The GRANT statements for what the role lacks to read the table; or NULL. */
+extern char *kpi_fact_definer_missing_grants(Oid relid, Oid role);
+
+/*
+ * The table or one of its partitions whose owner's code must not run with the
+ * rights of the role; InvalidOid: there is none.
+ */
+extern Oid	kpi_fact_definer_untrusted(Oid relid, Oid role);
+
+/* Why, and what to do about it, for an untrusted table. */
+extern char *kpi_fact_definer_untrusted_detail(Oid untrusted, Oid role);
+extern char *kpi_fact_definer_untrusted_hint(Oid relid, Oid untrusted);
+
+/* Error unless the role may be the definer of a source over the table. */
+extern void kpi_fact_definer_check(Oid relid, Oid role);
+
+/* Tells whose source it is that the table's owner became its definer unasked. */
+extern void kpi_fact_definer_tell_owner(const char *source, Oid relid);
+
+/*
+ * Makes the table's owner the definer of a source whose own must not read the
+ * table, with a warning, and returns it; InvalidOid if the owner cannot be.
+ */
+extern Oid	kpi_fact_definer_give_to_owner(int32 source_id, const char *source, Oid relid, Oid definer);
+
+/*
+ * The definer that a source is to have: its own, or the table's owner, who takes
+ * the place of one that must not read it.  Error if neither can be.
+ */
+extern Oid	kpi_fact_definer_settle(int32 source_id, const char *source, Oid relid, Oid definer);
+
+/* Stores the definer of a source, and makes every backend read it anew. */
+extern void kpi_fact_definer_store(int32 source_id, Oid relid, Oid definer);
+
+#endif							/* KPI_FACT_H */

@@ -1,0 +1,717 @@
+/*-------------------------------------------------------------------------
+ *
+ * projection.c
+ *	  The facts query, compiled for one table: rows in, facts out.
+ *
+ * A row that is written and one that is scanned are projected by the same
+ * code.  A projection holds no lock and no reference into the caches: whoever
+ * keeps one drops it when its table or a definition changes.
+ *
+ * Expressions that cannot raise an error, at all or with the values at hand
+ * (guard.c), are evaluated as they are.  When any expression of a
+ * stream can, all of the stream's are evaluated in one subtransaction for each
+ * row; only if that fails, the fact's own parts (filter, time, owner,
+ * dimensions) and then each measure are evaluated in subtransactions of their
+ * own, so that one measure's error costs the others nothing.  What may reach a
+ * user's function runs as the source's definer.  Only what is evaluated in a
+ * subtransaction can depend on settings, which are pinned there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "catalog/pg_type.h"
+#include "cell/cell.h"
+#include "executor/executor.h"
+#include "expr/expr.h"
+#include "fact/fact_internal.h"
+#include "model/model.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* One value of a row: a plain column needs no expression. */
+typedef struct ProjectedValue
+{
+	AttrNumber	attno;			/* or 0: evaluate state */
+	ExprState  *state;
+	Oid			type;
+} ProjectedValue;
+
+typedef struct StreamProjection
+{
+	KpiOwnerKind owner_kind;
+	ProjectedValue owner;
+	ProjectedValue at;
+	ProjectionInfo *conditions; /* what inputs share, or NULL */
+	ProjectionInfo *inputs;		/* all inputs of all measures */
+	ExprState **input_states;	/* one by one; only if risk > SAFE */
+	KpiLayout  *layout;
+	KpiExprRisk risk;			/* the highest of all expressions used */
+	int			settings;		/* what they depend on, unless safe */
+	bool		guarded;		/* no risk while the guards hold */
+} StreamProjection;
+
+struct KpiProjection
+{
+	MemoryContext context;
+	ExprContext *econtext;
+	Oid			definer;
+	bool		has_user_code;
+	bool		is_busy;		/* a user's function is running in it */
+	ExprState  *filter;			/* or NULL */
+	List	   *conditions;		/* ExprState: what the filter is the AND of */
+	int			ndims;
+	ProjectedValue *dims;
+	int			nstreams;
+	StreamProjection *streams;
+
+	/* Columns whose values may make an expression fail. */
+	int			nguards;
+	ProjectedValue *guards;
+
+	/* Columns used, for kpi_fact_projection_unchanged(). */
+	bool		any_column;		/* uses whole rows or system columns */
+	int			nattrs;
+	struct ProjectedAttr
+	{
+		AttrNumber	attno;
+		int16		typlen;
+		bool		typbyval;
+	}		   *attrs;
+	AttrNumber	max_attno;
+
+	/* Where the fact last returned keeps its arrays. */
+	char	  **fact_dims;
+	Datum	   *fact_inputs;
+	bool	   *fact_isnull;
+
+	KpiZone		zone;
+};
+
+/* What compiling collects on its way. */
+typedef struct CompileState
+{
+	KpiProjection *proj;
+	Oid			leaf;
+	Bitmapset  *attrs;
+	Bitmapset  *guards;
+	KpiExprRisk risk;
+	KpiExprRisk guarded_risk;	/* while the guards hold */
+	int			settings;
+	bool		user_code;		/* of the expression compiled last */
+	KpiCode    *code;
+	KpiPrints  *prints;			/* or NULL */
+} CompileState;
+
+/* ---------------- compiling ---------------- */
+
+static void
+note_risk(CompileState *cs, Node *node)
+{
+	KpiExprRisk risk = kpi_expr_risk(node);
+
+	cs->proj->has_user_code |= cs->user_code;
+	cs->risk = Max(cs->risk, risk);
+	if (risk != KPI_EXPR_SAFE)
+		cs->settings |= kpi_expr_settings_of(node);
+	if (risk == KPI_EXPR_BUILTIN)
+		risk = kpi_fact_guarded_risk(node, &cs->guards);
+	cs->guarded_risk = Max(cs->guarded_risk, risk);
+}
+
+static Node *
+compile_expr(CompileState *cs, const char *text)
+{
+	KpiExprRisk risk;
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
+									&cs->user_code, cs->code, cs->prints);
+
+	note_risk(cs, node);
+	return node;
+}
+
+static ProjectedValue
+projected_value(Node *node)
+{
+	ProjectedValue value = {0};
+
+	value.type = exprType(node);
+	if (IsA(node, Var) && ((Var *) node)->varattno > 0)
+		value.attno = ((Var *) node)->varattno;
+	else
+		value.state = ExecInitExpr((Expr *) node, NULL);
+	return value;
+}
+
+/*
+ * Types that key_of() writes out itself, where enums are ANYENUM; InvalidOid
+ * for others.
+ */
+static Oid
+key_type(Oid type)
+{
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			return TEXTOID;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return type;
+		default:
+			return type_is_enum(type) ? ANYENUMOID : InvalidOid;
+	}
+}
+
+/*
+ * The column of a key may have got another type or collation since the key was
+ * defined: then its equality need not be that of this text any more.
+ */
+static void
+check_key(Node *node, const char *text)
+{
+	KpiExpr		expr = {
+		.text = unconstify(char *, text),
+		.type = exprType(node),
+		.collation = exprCollation(node)
+	};
+
+	if (strcmp(kpi_fact_owner_key(&expr, "a key"), text) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a key is of type %s now: %s", format_type_be(expr.type), text),
+				 errhint("Give it to the source or to the KPI anew, with kpi.alter_source() or kpi.alter_kpi().")));
+}
+
+/*
+ * A text key.  What key_of() knows is taken before its cast to text: writing
+ * it out ourselves cannot fail and costs a fraction.
+ */
+static ProjectedValue
+compile_key(CompileState *cs, const char *text)
+{
+	KpiExprRisk risk;
+	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
+									&cs->user_code, cs->code, cs->prints);
+	Node	   *inner = NULL;
+	ProjectedValue value;
+
+	check_key(node, text);
+	if (!OidIsValid(key_type(exprType(node))))
+		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
+								&cs->attrs, &risk, &cs->user_code, cs->code, cs->prints);
+
+	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
+		inner = (Node *) ((CoerceViaIO *) node)->arg;
+	else if (IsA(node, RelabelType) && ((RelabelType *) node)->resulttype == TEXTOID)
+		inner = (Node *) ((RelabelType *) node)->arg;
+	if (inner != NULL && OidIsValid(key_type(exprType(inner))))
+		node = inner;
+
+	note_risk(cs, node);
+	value = projected_value(node);
+	value.type = key_type(value.type);
+	return value;
+}
+
+static void
+compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
+{
+	List	   *nodes = NIL;
+	int			n = 0;
+	ListCell   *lc;
+
+	sp->layout = kpi_model_stream_layout(stream, NULL);
+	sp->layout->input_types = palloc(sizeof(KpiInputType) * Max(sp->layout->ninputs, 1));
+	sp->owner_kind = stream->owner_kind;
+	if (stream->owner_kind != KPI_OWNER_COMPANY)
+		sp->owner = compile_key(cs, stream->owner);
+
+	sp->at = projected_value(compile_expr(cs, stream->at));
+	sp->at.type = getBaseType(sp->at.type);
+	if (sp->at.type != TIMESTAMPTZOID && sp->at.type != TIMESTAMPOID && sp->at.type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the time of a fact is of type %s: %s",
+						format_type_be(sp->at.type), stream->at),
+				 errhint("Use a date, a timestamp or a timestamp with time zone.")));
+
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input1));
+		if (stream->measures[m].input2 != NULL)
+			nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input2));
+	}
+	Assert(list_length(nodes) == sp->layout->ninputs);
+
+	sp->risk = cs->risk;
+	sp->settings = cs->settings;
+	sp->guarded = (cs->guarded_risk == KPI_EXPR_SAFE);
+	if (sp->risk != KPI_EXPR_SAFE)
+		sp->input_states = palloc(sizeof(ExprState *) * Max(list_length(nodes), 1));
+	foreach(lc, nodes)
+	{
+		Node	   *node = lfirst(lc);
+
+		sp->layout->input_types[n] = kpi_cell_input_type(exprType(node));
+		if (sp->risk != KPI_EXPR_SAFE)
+			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
+		n++;
+	}
+	kpi_fact_build_inputs(nodes, cs->proj->econtext, &sp->conditions, &sp->inputs);
+}
+
+/* Which columns must be compared to see whether an update matters. */
+static void
+collect_attrs(KpiProjection *proj, TupleDesc desc, Bitmapset *attrs)
+{
+	int			member = -1;
+
+	proj->attrs = palloc(sizeof(*proj->attrs) * Max(bms_num_members(attrs), 1));
+	while ((member = bms_next_member(attrs, member)) >= 0)
+	{
+		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
+		Form_pg_attribute att;
+
+		if (attno <= 0)
+		{
+			proj->any_column = true;
+			continue;
+		}
+		att = TupleDescAttr(desc, attno - 1);
+		proj->attrs[proj->nattrs].attno = attno;
+		proj->attrs[proj->nattrs].typlen = att->attlen;
+		proj->attrs[proj->nattrs].typbyval = att->attbyval;
+		proj->nattrs++;
+		proj->max_attno = attno;
+	}
+}
+
+static void
+collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
+{
+	int			attno = -1;
+
+	proj->guards = palloc0(sizeof(ProjectedValue) * Max(bms_num_members(guards), 1));
+	while ((attno = bms_next_member(guards, attno)) >= 0)
+	{
+		proj->guards[proj->nguards].attno = attno;
+		proj->guards[proj->nguards].type = TupleDescAttr(desc, attno - 1)->atttypid;
+		proj->nguards++;
+	}
+}
+
+/* Everything of kpi_fact_projection_create() that runs as the definer. */
+static void
+compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
+{
+	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,
+		.code = source->code,.prints = prints};
+	Relation	rel = table_open(leaf, AccessShareLock);
+	CompileState common;
+	int			max_inputs = 1;
+
+	if (source->filter != NULL)
+	{
+		Node	   *filter = compile_expr(&cs, source->filter);
+		ListCell   *lc;
+
+		proj->filter = ExecInitQual(list_make1(filter), NULL);
+		foreach(lc, make_ands_implicit((Expr *) filter))
+			proj->conditions = lappend(proj->conditions, ExecInitExpr(lfirst(lc), NULL));
+	}
+
+	proj->ndims = source->ndims;
+	proj->dims = palloc0(sizeof(ProjectedValue) * Max(source->ndims, 1));
+	for (int d = 0; d < source->ndims; d++)
+		proj->dims[d] = compile_key(&cs, source->dim_exprs[d]);
+	common = cs;
+
+	proj->nstreams = source->nstreams;
+	proj->streams = palloc0(sizeof(StreamProjection) * Max(source->nstreams, 1));
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		StreamProjection *sp = &proj->streams[s];
+
+		cs.risk = common.risk;
+		cs.settings = common.settings;
+		cs.guarded_risk = common.guarded_risk;
+		compile_stream(&cs, &source->streams[s], sp);
+		max_inputs = Max(max_inputs, sp->layout->ninputs);
+	}
+
+	collect_attrs(proj, RelationGetDescr(rel), cs.attrs);
+	collect_guards(proj, RelationGetDescr(rel), cs.guards);
+	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
+	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
+	proj->fact_isnull = palloc0(sizeof(bool) * max_inputs);
+	table_close(rel, NoLock);
+}
+
+KpiProjection *
+kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, KpiPrints *prints)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "pg_kpi projection",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	KpiProjection *proj = palloc0(sizeof(KpiProjection));
+	KpiUser		user;
+
+	proj->context = context;
+	PG_TRY();
+	{
+		proj->econtext = CreateStandaloneExprContext();
+		kpi_fact_zone_open(&proj->zone, source->time_zone);
+		if (prints != NULL)
+			kpi_expr_fingerprints_source(prints, source->time_zone, source->ndims, source->dim_names, source->dim_exprs);
+		proj->definer = kpi_model_source_definer(source);
+		kpi_user_switch(&user, proj->definer);
+		compile_all(proj, source, leaf, prints);
+		kpi_user_restore(&user);
+	}
+	PG_CATCH();
+	{
+		MemoryContextDelete(context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(oldcontext);
+	return proj;
+}
+
+void
+kpi_fact_projection_free(KpiProjection *proj)
+{
+	MemoryContextDelete(proj->context);
+}
+
+const KpiLayout *
+kpi_fact_projection_layout(KpiProjection *proj, int s)
+{
+	return proj->streams[s].layout;
+}
+
+Bitmapset *
+kpi_fact_projection_columns(KpiProjection *proj)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < proj->nattrs; i++)
+		columns = bms_add_member(columns, proj->attrs[i].attno);
+	return columns;
+}
+
+bool
+kpi_fact_projection_has_user_code(KpiProjection *proj)
+{
+	return proj->has_user_code;
+}
+
+bool
+kpi_fact_projection_is_busy(KpiProjection *proj)
+{
+	return proj->is_busy;
+}
+
+/* ---------------- evaluating ---------------- */
+
+bool
+kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
+						 TupleTableSlot *new_slot)
+{
+	if (proj->any_column)
+		return false;
+
+	slot_getsomeattrs(old_slot, proj->max_attno);
+	slot_getsomeattrs(new_slot, proj->max_attno);
+	for (int i = 0; i < proj->nattrs; i++)
+	{
+		struct ProjectedAttr *attr = &proj->attrs[i];
+		int			a = attr->attno - 1;
+
+		if (old_slot->tts_isnull[a] != new_slot->tts_isnull[a])
+			return false;
+		/* As stored: a value merely packed otherwise counts as changed. */
+		if (!old_slot->tts_isnull[a] &&
+			!datumIsEqual(old_slot->tts_values[a], new_slot->tts_values[a],
+						  attr->typbyval, attr->typlen))
+			return false;
+	}
+	return true;
+}
+
+static inline Datum
+value_of(const ProjectedValue *value, ExprContext *econtext, bool *isnull)
+{
+	if (value->attno > 0)
+		return slot_getattr(econtext->ecxt_scantuple, value->attno, isnull);
+	return ExecEvalExpr(value->state, econtext, isnull);
+}
+
+static char *
+key_of(const ProjectedValue *value, ExprContext *econtext)
+{
+	bool		isnull;
+	Datum		datum = value_of(value, econtext, &isnull);
+	char	   *key;
+
+	if (isnull)
+		return NULL;
+
+	switch (value->type)
+	{
+		case INT2OID:
+			key = palloc(8);
+			pg_itoa(DatumGetInt16(datum), key);
+			return key;
+		case INT4OID:
+			key = palloc(16);
+			pg_ltoa(DatumGetInt32(datum), key);
+			return key;
+		case INT8OID:
+			key = palloc(MAXINT8LEN + 1);
+			pg_lltoa(DatumGetInt64(datum), key);
+			return key;
+		case UUIDOID:
+			return DatumGetCString(DirectFunctionCall1(uuid_out, datum));
+		case ANYENUMOID:
+			return DatumGetCString(DirectFunctionCall1(enum_out, datum));
+		default:
+			return kpi_fact_key_bounded(TextDatumGetCString(datum));
+	}
+}
+
+/* False when the row has no time, so that it is no event. */
+static bool
+day_of(KpiProjection *proj, const ProjectedValue *at, DateADT *day)
+{
+	bool		isnull;
+	Datum		datum = value_of(at, proj->econtext, &isnull);
+
+	return !isnull && kpi_fact_day_of_time(&proj->zone, at->type, datum, day);
+}
+
+/* The parts that make the row a fact.  Clears is_event when it is none. */
+static void
+project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+{
+	ExprContext *econtext = proj->econtext;
+
+	if ((proj->filter != NULL && !ExecQual(proj->filter, econtext)) ||
+		!day_of(proj, &sp->at, &fact->day))
+	{
+		fact->is_event = false;
+		return;
+	}
+	if (!kpi_calendar_fact_day_in_range(fact->day))
+	{
+		fact->failed = true;
+		fact->out_of_range = true;
+		fact->error = KPI_DAY_ERROR;
+		return;
+	}
+
+	fact->owner = sp->owner_kind == KPI_OWNER_COMPANY ? NULL : key_of(&sp->owner, econtext);
+	for (int d = 0; d < proj->ndims; d++)
+		fact->dims[d] = key_of(&proj->dims[d], econtext);
+}
+
+static void
+project_inputs(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+{
+	TupleTableSlot *slot;
+
+	if (sp->conditions != NULL)
+		proj->econtext->ecxt_innertuple = ExecProject(sp->conditions);
+	slot = ExecProject(sp->inputs);
+	fact->inputs = slot->tts_values;
+	fact->isnull = slot->tts_isnull;
+}
+
+static void
+project_measure(KpiProjection *proj, StreamProjection *sp, int m)
+{
+	KpiLayoutMeasure *measure = &sp->layout->measures[m];
+
+	for (int i = measure->first_input; i < measure->first_input + measure->ninputs; i++)
+		proj->fact_inputs[i] = ExecEvalExpr(sp->input_states[i], proj->econtext,
+											&proj->fact_isnull[i]);
+}
+
+/* What decides whether the row is an event, the time included. */
+static void
+project_conditions(KpiProjection *proj, StreamProjection *sp)
+{
+	bool		isnull;
+	DateADT		day;
+	ListCell   *lc;
+
+	foreach(lc, proj->conditions)
+		(void) ExecEvalExpr(lfirst(lc), proj->econtext, &isnull);
+	(void) day_of(proj, &sp->at, &day);
+}
+
+/* What project_trapped() evaluates: one measure (its number) or one of these. */
+#define PROJECT_ALL			(-1)
+#define PROJECT_FACT		(-2)
+#define PROJECT_CONDITIONS	(-3)
+
+typedef struct ProjectCall
+{
+	KpiProjection *proj;
+	StreamProjection *sp;
+	int			what;
+	KpiFact    *fact;
+} ProjectCall;
+
+static void
+project_part(void *arg)
+{
+	ProjectCall *call = arg;
+	KpiFact    *fact = call->fact;
+
+	/* The end of the subtransaction restores them, if no switch does. */
+	kpi_settings_pin(call->sp->settings);
+	if (call->what == PROJECT_CONDITIONS)
+		project_conditions(call->proj, call->sp);
+	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)
+		project_fact(call->proj, call->sp, fact);
+	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
+		project_inputs(call->proj, call->sp, fact);
+	if (call->what >= 0)
+		project_measure(call->proj, call->sp, call->what);
+}
+
+static void
+project_part_as_definer(void *arg)
+{
+	KpiProjection *proj = ((ProjectCall *) arg)->proj;
+	KpiUser		user;
+
+	kpi_user_switch(&user, proj->definer);
+	proj->is_busy = true;
+	PG_TRY();
+	{
+		project_part(arg);
+	}
+	PG_FINALLY();
+	{
+		proj->is_busy = false;
+	}
+	PG_END_TRY();
+	kpi_user_restore(&user);
+}
+
+/*
+ * In a subtransaction.  False, with fact->error set, if an expression failed.
+ * An error that is not the expression's reaches whoever writes or refreshes.
+ */
+static bool
+project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fact)
+{
+	ProjectCall call = {proj, sp, what, fact};
+	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED,
+								sp->risk == KPI_EXPR_USER ? project_part_as_definer : project_part,
+								&call);
+
+	if (error == NULL)
+		return true;
+	fact->error = kpi_fact_error_note(error);
+	fact->undecided |= error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX;
+	return false;
+}
+
+/* Something failed: finds out what, and keeps the rest. */
+static void
+project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+{
+	fact->is_event = true;
+	fact->failed = false;
+	fact->error = NULL;
+	fact->undecided = false;
+	if (!project_trapped(proj, sp, PROJECT_FACT, fact))
+	{
+		fact->is_event = true;
+		fact->failed = true;
+	}
+	if (!fact->is_event || fact->failed)
+		return;
+
+	fact->inputs = proj->fact_inputs;
+	fact->isnull = proj->fact_isnull;
+	for (int m = 0; m < sp->layout->nmeasures; m++)
+	{
+		if (!project_trapped(proj, sp, m, fact))
+			fact->failed_measures = bms_add_member(fact->failed_measures, m);
+	}
+}
+
+static bool
+guards_hold(KpiProjection *proj, TupleTableSlot *slot)
+{
+	for (int i = 0; i < proj->nguards; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, proj->guards[i].attno, &isnull);
+
+		if (!isnull && !kpi_fact_guard_holds(proj->guards[i].type, value))
+			return false;
+	}
+	return true;
+}
+
+/* What evaluates the row next finds it in the projection. */
+static void
+set_row(KpiProjection *proj, TupleTableSlot *slot, KpiFact *fact)
+{
+	ResetExprContext(proj->econtext);
+	proj->econtext->ecxt_scantuple = slot;
+	memset(fact, 0, sizeof(KpiFact));
+	fact->is_event = true;
+	fact->dims = proj->fact_dims;
+}
+
+void
+kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+{
+	StreamProjection *sp = &proj->streams[s];
+	MemoryContext oldcontext;
+
+	set_row(proj, slot, fact);
+	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
+	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && guards_hold(proj, slot)))
+	{
+		project_fact(proj, sp, fact);
+		if (fact->is_event && !fact->failed)
+			project_inputs(proj, sp, fact);
+	}
+	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
+		project_piecewise(proj, sp, fact);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+bool
+kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
+{
+	MemoryContext oldcontext;
+	KpiFact		fact;
+	bool		fails;
+
+	set_row(proj, slot, &fact);
+	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
+	fails = !project_trapped(proj, &proj->streams[s], PROJECT_CONDITIONS, &fact);
+	MemoryContextSwitchTo(oldcontext);
+	return fails;
+}

@@ -1,0 +1,285 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.c
+ *	  The facts query: one definition of what a row means, as SQL.
+ *
+ * Its columns and its condition are texts over one table, made here; people
+ * see them as a SELECT, scans analyse them over the relation that they locked
+ * (cells.c), and capture compiles the same expressions (projection.c).  All
+ * texts in a KpiSource are deparsed already, so they only need to be put
+ * together; the type of "at" is looked up anew, because the wrong conversion to
+ * a day would be silently wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "expr/expr.h"
+#include "fact/fact_internal.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+/* Hexadecimal digits of the hash of a key that was cut. */
+#define KEY_HASH_LEN 32
+
+/* The SQL of the day a fact counts on: dates are days, timestamps are local. */
+static char *
+day_expression(Oid at_type, const char *at, const char *time_zone)
+{
+	switch (getBaseType(at_type))
+	{
+		case TIMESTAMPTZOID:
+			return psprintf("((%s) AT TIME ZONE %s)::date", at,
+							quote_literal_cstr(time_zone));
+		case TIMESTAMPOID:
+			return psprintf("(%s)::date", at);
+		case DATEOID:
+			return at_type == DATEOID ? psprintf("(%s)", at) : psprintf("(%s)::date", at);
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the time of the facts is of type %s: %s",
+							format_type_be(at_type), at),
+					 errhint("Give the source a time of type timestamptz, timestamp or date with kpi.alter_source().")));
+	}
+	return NULL;
+}
+
+/* Parsing calls input functions of literals, and those the definer's domains. */
+static Oid
+time_type(const KpiSource *source, Oid relid, const char *at)
+{
+	KpiUser		user;
+	Oid			type;
+
+	kpi_user_switch(&user, kpi_model_source_definer(source));
+	type = kpi_expr_type(relid, at, source->code);
+	kpi_user_restore(&user);
+	return type;
+}
+
+static List *
+add_column(List *columns, const char *name, char *text)
+{
+	KpiFactColumn *column = palloc(sizeof(KpiFactColumn));
+
+	column->name = name;
+	column->text = text;
+	return lappend(columns, column);
+}
+
+List *
+kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
+{
+	List	   *columns;
+
+	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
+	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
+	columns = add_column(columns, "day", day_expression(at_type, stream->at, source->time_zone));
+	for (int i = 0; i < source->ndims; i++)
+		columns = add_column(columns, source->dim_names[i], psprintf("(%s)", source->dim_exprs[i]));
+	for (int i = 0; i < stream->nmeasures; i++)
+	{
+		const KpiMeasure *m = &stream->measures[i];
+
+		if (which != NULL && !bms_is_member(i, which))
+			continue;
+		columns = add_column(columns, psprintf("m%d_1", m->id), psprintf("(%s)", m->input1));
+		if (m->input2 != NULL)
+			columns = add_column(columns, psprintf("m%d_2", m->id), psprintf("(%s)", m->input2));
+	}
+	return columns;
+}
+
+char *
+kpi_fact_condition(const KpiSource *source, const KpiStream *stream)
+{
+	char	   *finite = psprintf("pg_catalog.isfinite(%s)", stream->at);
+
+	return source->filter == NULL ? finite : psprintf("(%s) AND %s", source->filter, finite);
+}
+
+char *
+kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which)
+{
+	Oid			relid = kpi_model_source_relid(source);
+	StringInfoData sql;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of source \"%s\" does not exist",
+						source->relation, source->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+
+	initStringInfo(&sql);
+	foreach(lc, kpi_fact_columns(source, stream, which, time_type(source, relid, stream->at)))
+	{
+		KpiFactColumn *column = lfirst(lc);
+
+		appendStringInfo(&sql, "%s%s AS %s", sql.len == 0 ? "SELECT " : ",\n       ",
+						 column->text, quote_identifier(column->name));
+	}
+
+	/*
+	 * A plain table that gets children later has no triggers on them: ONLY
+	 * keeps scans and capture to the same rows.
+	 */
+	appendStringInfo(&sql, "\n  FROM %s%s\n WHERE %s",
+					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					 source->relation, kpi_fact_condition(source, stream));
+	return sql.data;
+}
+
+/* Equal keys stay equal and, but for a collision of 128 bits, others do not. */
+char *
+kpi_fact_key_bounded(char *key)
+{
+	int			len = strlen(key);
+	int			cut;
+
+	if (len <= KPI_MAX_KEY)
+		return key;
+
+	cut = pg_mbcliplen(key, len, KPI_MAX_KEY - KEY_HASH_LEN - 1);
+	return psprintf("%.*s#%016llx%016llx", cut, key,
+					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 0)),
+					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 1)));
+}
+
+/* ---- owner keys and dimension values ---- */
+
+/* Dates have no immutable cast to text: it would follow DateStyle. */
+static char *
+date_as_text(const char *date)
+{
+	return psprintf("EXTRACT(year FROM %s)::text || '-' || "
+					"lpad(EXTRACT(month FROM %s)::text, 2, '0') || '-' || "
+					"lpad(EXTRACT(day FROM %s)::text, 2, '0')", date, date, date);
+}
+
+/* Error for a string whose equal values can have different texts. */
+static void
+check_string_equality(const KpiExpr *expr, Oid base, const char *what)
+{
+	TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_EQ_OPR);
+
+	switch (OidIsValid(entry->eq_opr) ? get_opcode(entry->eq_opr) : InvalidOid)
+	{
+		case F_TEXTEQ:
+		case F_NAMEEQ:
+		case F_BPCHAREQ:		/* a cast to text drops the blanks it ignores */
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("%s cannot be of type %s: %s", what,
+							format_type_be(expr->type), expr->text),
+					 errdetail("Facts are grouped by the text of a key, and values of this type can be equal that have different texts."),
+					 errhint("Write a text that is the same for equal values, like lower((%s)::text).",
+							 expr->text)));
+	}
+	if (OidIsValid(expr->collation) && !get_collation_isdeterministic(expr->collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s cannot have collation \"%s\": %s", what,
+						get_collation_name(expr->collation), expr->text),
+				 errdetail("Facts are grouped by the text of a key, and under this collation values can be equal that have different texts."),
+				 errhint("Write a text that is the same for equal values, like lower(%s) COLLATE \"C\".",
+						 expr->text)));
+}
+
+/*
+ * The text of a key: what people see, what is stored, and what groups facts,
+ * so its equality must be that of bytes.
+ */
+char *
+kpi_fact_key_as_text(const KpiExpr *expr, const char *what)
+{
+	Oid			base = getBaseType(expr->type);
+	char		category;
+	bool		preferred;
+
+	switch (base)
+	{
+		case DATEOID:
+			return date_as_text(psprintf("(%s)", expr->text));
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return psprintf("(%s)::text", expr->text);
+		case NUMERICOID:		/* 1, 1.0 and 1.00 are one key */
+			return psprintf("trim_scale(%s)::text", expr->text);
+		default:
+			break;
+	}
+	if (type_is_enum(base))
+		return psprintf("(%s)::text", expr->text);
+
+	get_type_category_preferred(base, &category, &preferred);
+	if (category != TYPCATEGORY_STRING)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s cannot be of type %s: %s", what,
+						format_type_be(expr->type), expr->text),
+				 errhint("A key is of type text, integer, numeric, uuid, enum, boolean or date: convert it, for example to text.")));
+
+	check_string_equality(expr, base, what);
+	/* Without one, as where two meet, it could not be compared at all. */
+	if (!OidIsValid(expr->collation))
+		return psprintf("((%s)::text COLLATE \"C\")", expr->text);
+	return expr->type == TEXTOID ? expr->text : psprintf("(%s)::text", expr->text);
+}
+
+/*
+ * Owners of these types group as they are: it is cheaper, and the planner
+ * knows their statistics.
+ */
+char *
+kpi_fact_owner_key(const KpiExpr *expr, const char *what)
+{
+	char	   *text = kpi_fact_key_as_text(expr, what);
+
+	switch (expr->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return expr->text;
+		case VARCHAROID:
+			return OidIsValid(expr->collation) ? expr->text : text;
+		default:
+			return type_is_enum(expr->type) ? expr->text : text;
+	}
+}
+
+void
+kpi_fact_check_time(const KpiExpr *expr, const char *what)
+{
+	switch (getBaseType(expr->type))
+	{
+		case TIMESTAMPTZOID:
+		case TIMESTAMPOID:
+		case DATEOID:
+			return;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("%s cannot be of type %s: %s", what,
+							format_type_be(expr->type), expr->text),
+					 errhint("A time is of type timestamptz, timestamp (local time) or date; to_timestamp() and make_date() convert numbers.")));
+	}
+}

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * known_code.c
+ *	  Code of others that the definer of a source has accepted.
+ *
+ * What its expressions may run (expr/foreign_code.c) is stored with the state of the
+ * source, which is not dumped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "expr/expr.h"
+#include "model/model_internal.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+static Datum
+text_array(List *entries)
+{
+	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(entries), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, entries)
+		texts[n++] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+List *
+kpi_model_code_list(Datum array)
+{
+	Datum	   *texts;
+	int			n;
+	List	   *entries = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
+	for (int i = 0; i < n; i++)
+		entries = lappend(entries, TextDatumGetCString(texts[i]));
+	return entries;
+}
+
+void
+kpi_model_code_save(const KpiSource *source)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET code = $2 WHERE source_id = $1",
+				 2, KPI_INT4(source->id),
+				 KPI_VALUE(TEXTARRAYOID, text_array(source->code->reached)));
+	kpi_spi_end(&spi);
+}
+
+static void
+reach(Oid relid, const char *text, KpiCode *code)
+{
+	if (text != NULL)
+		kpi_expr_reach(relid, text, code);
+}
+
+static void
+reach_stream(Oid relid, const KpiStream *stream, int32 kpi_id, KpiCode *code)
+{
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		if (kpi_id != 0 && stream->measures[m].kpi_id != kpi_id)
+			continue;
+		reach(relid, stream->owner, code);
+		reach(relid, stream->at, code);
+		reach(relid, stream->measures[m].input1, code);
+		reach(relid, stream->measures[m].input2, code);
+	}
+}
+
+void
+kpi_model_code_accept(int32 source_id, int32 kpi_id)
+{
+	KpiSource  *source;
+	Oid			relid;
+	KpiUser		user;
+
+	CommandCounterIncrement();
+	source = kpi_model_source_load(source_id, false);
+	relid = kpi_model_source_relid(source);
+	/* As long as nothing is known, what the text says is. */
+	if (kpi_id != 0 && !source->code->is_known)
+		return;
+	source->code->accept = true;
+	if (kpi_id != 0)
+		source->code->reached = source->code->known;
+
+	kpi_user_switch(&user, kpi_model_source_definer(source));
+	if (kpi_id == 0)
+	{
+		reach(relid, source->filter, source->code);
+		for (int d = 0; d < source->ndims; d++)
+			reach(relid, source->dim_exprs[d], source->code);
+	}
+	for (int s = 0; s < source->nstreams; s++)
+		reach_stream(relid, &source->streams[s], kpi_id, source->code);
+	kpi_user_restore(&user);
+	kpi_model_code_save(source);
+}

@@ -1,0 +1,258 @@
+/*-------------------------------------------------------------------------
+ *
+ * kpi.c
+ *	  KPIs and the measures below them, kept in this backend's memory.
+ *
+ * Views ask on every row.  The cache lives and is read as the one of teams
+ * (people/team_cache.c): all at once, until the first call after a relcache
+ * invalidation of one of the tables, which their triggers send; by scans that
+ * need no SPI and no rights and work in parallel workers.
+ *
+ * Invariant: formulas have no cycle (define/kpi.c refuses them).
+ *
+ * Lock: ACCESS SHARE on the tables while loading.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+enum
+{
+	TABLE_KPI,
+	TABLE_SOURCE,
+	TABLE_INPUT,
+	NTABLES
+};
+
+static const char *const table_names[NTABLES][2] = {
+	{"kpi", "kpi"}, {"kpi", "source"}, {"kpi_internal", "formula_input"}
+};
+
+typedef struct KpiCache
+{
+	MemoryContext context;
+	uint64		generation;		/* of invalidations, when loading began */
+	Oid			relids[NTABLES];
+	int			nkpis;
+	KpiEntry   *kpis;			/* ascending id */
+} KpiCache;
+
+static KpiCache *cache = NULL;
+static uint64 generation = 0;
+
+static void
+table_changed(Oid relid)
+{
+	bool		ours = cache == NULL || relid == InvalidOid;
+
+	for (int i = 0; !ours && i < NTABLES; i++)
+		ours = relid == cache->relids[i];
+	if (ours)
+		generation++;
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	int32		x = ((const KpiEntry *) a)->id;
+	int32		y = ((const KpiEntry *) b)->id;
+
+	return (x > y) - (x < y);
+}
+
+static KpiEntry *
+find_entry(const KpiCache *in, int32 id)
+{
+	KpiEntry	wanted = {.id = id};
+
+	return bsearch(&wanted, in->kpis, in->nkpis, sizeof(KpiEntry), compare_entries);
+}
+
+static Datum
+column(Relation rel, HeapTuple tuple, const char *name, bool *isnull)
+{
+	return heap_getattr(tuple, get_attnum(RelationGetRelid(rel), name),
+						RelationGetDescr(rel), isnull);
+}
+
+static int32
+int_column(Relation rel, HeapTuple tuple, const char *name)
+{
+	bool		isnull;
+	Datum		value = column(rel, tuple, name, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+/* Leaves the id of a measure's source in calendar_id, for read_sources(). */
+static void
+read_kpis(KpiCache *new, Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	int			room = 64;
+
+	new->kpis = palloc(room * sizeof(KpiEntry));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		KpiEntry   *kpi;
+		Datum		formula;
+		bool		isnull;
+
+		if (new->nkpis == room)
+		{
+			room *= 2;
+			new->kpis = repalloc(new->kpis, room * sizeof(KpiEntry));
+		}
+		kpi = &new->kpis[new->nkpis++];
+		memset(kpi, 0, sizeof(KpiEntry));
+		kpi->id = int_column(rel, tuple, "id");
+		kpi->calendar_id = int_column(rel, tuple, "source_id");
+		kpi->additive = DatumGetBool(column(rel, tuple, "is_additive", &isnull));
+		formula = column(rel, tuple, "formula", &isnull);
+		if (isnull)
+			continue;
+		kpi->formula = kpi_model_formula_parse(TextDatumGetCString(formula));
+		kpi->ninputs = list_length(kpi_model_formula_names(kpi->formula));
+		kpi->inputs = palloc0(Max(kpi->ninputs, 1) * sizeof(KpiEntry *));
+	}
+	systable_endscan(scan);
+	qsort(new->kpis, new->nkpis, sizeof(KpiEntry), compare_entries);
+}
+
+/* Puts the source's calendar in the place of its id. */
+static void
+read_sources(KpiCache *new, Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	int32	   *calendars = palloc0(Max(new->nkpis, 1) * sizeof(int32));
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		for (int i = 0; i < new->nkpis; i++)
+			if (new->kpis[i].calendar_id == int_column(rel, tuple, "id"))
+				calendars[i] = int_column(rel, tuple, "calendar_id");
+	}
+	systable_endscan(scan);
+	for (int i = 0; i < new->nkpis; i++)
+		new->kpis[i].calendar_id = calendars[i];
+}
+
+static void
+read_inputs(KpiCache *new, Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		KpiEntry   *kpi = find_entry(new, int_column(rel, tuple, "kpi_id"));
+		bool		isnull;
+		char	   *name = TextDatumGetCString(column(rel, tuple, "name", &isnull));
+		ListCell   *lc;
+
+		/* The scans have each their snapshot: the KPI may be new. */
+		if (kpi == NULL || kpi->formula == NULL)
+			continue;
+		foreach(lc, kpi_model_formula_names(kpi->formula))
+		{
+			if (strcmp(lfirst(lc), name) == 0)
+				kpi->inputs[foreach_current_index(lc)] =
+					find_entry(new, int_column(rel, tuple, "input_kpi_id"));
+		}
+	}
+	systable_endscan(scan);
+}
+
+static List *
+collect_leaves(const KpiEntry *kpi, List *leaves)
+{
+	check_stack_depth();
+	if (kpi->formula == NULL)
+		return list_append_unique_int(leaves, kpi->id);
+	for (int i = 0; i < kpi->ninputs; i++)
+		if (kpi->inputs[i])
+			leaves = collect_leaves(kpi->inputs[i], leaves);
+	return leaves;
+}
+
+static void
+set_leaves(KpiCache *new)
+{
+	for (int i = 0; i < new->nkpis; i++)
+	{
+		KpiEntry   *kpi = &new->kpis[i];
+		List	   *leaves = collect_leaves(kpi, NIL);
+		ListCell   *lc;
+
+		list_sort(leaves, list_int_cmp);
+		kpi->leaves = palloc(Max(list_length(leaves), 1) * sizeof(int32));
+		foreach(lc, leaves)
+			kpi->leaves[kpi->nleaves++] = lfirst_int(lc);
+		if (kpi->formula && kpi->nleaves > 0)
+			kpi->calendar_id = find_entry(new, kpi->leaves[0])->calendar_id;
+		if (kpi->calendar_id == 0)
+			kpi->calendar_id = KPI_DEFAULT_CALENDAR;
+	}
+}
+
+/*
+ * Loads into a new context and only then lets go of the old one, so that an
+ * error leaves nothing half done.  An invalidation that arrives while loading
+ * leaves the result a generation behind: it is as of a moment within the call,
+ * and the next call reads it again.  Reading until none arrives might not end.
+ */
+static void
+cache_load(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "pg_kpi definitions for views",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	KpiCache   *new = palloc0(sizeof(KpiCache));
+	Relation	rels[NTABLES];
+
+	new->context = context;
+	for (int i = 0; i < NTABLES; i++)
+	{
+		new->relids[i] = kpi_relation_oid(table_names[i][0], table_names[i][1]);
+		rels[i] = table_open(new->relids[i], AccessShareLock);
+	}
+
+	new->generation = generation;
+	read_kpis(new, rels[TABLE_KPI]);
+	read_sources(new, rels[TABLE_SOURCE]);
+	read_inputs(new, rels[TABLE_INPUT]);
+	set_leaves(new);
+
+	for (int i = NTABLES - 1; i >= 0; i--)
+		table_close(rels[i], AccessShareLock);
+	MemoryContextSwitchTo(old);
+
+	MemoryContextSetParent(context, CacheMemoryContext);
+	if (cache != NULL)
+		MemoryContextDelete(cache->context);
+	cache = new;
+}
+
+const KpiEntry *
+kpi_model_kpi_find(int32 id)
+{
+	kpi_on_relcache_change(table_changed);
+	if (cache == NULL || cache->generation != generation)
+		cache_load();
+	return find_entry(cache, id);
+}

@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * model.h
+ *	  Definitions in memory: sources, streams, measures, KPIs, formulas; what is
+ *	  stored of the state of sources.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_MODEL_H
+#define KPI_MODEL_H
+
+#include "postgres.h"
+
+#include "calendar/calendar.h"
+#include "cell/cell.h"
+#include "expr/expr.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "utils/numeric.h"
+
+/* ---- source.c ---- */
+
+/* kpi_internal.measure */
+typedef struct KpiMeasure
+{
+	int32		id;
+	int32		kpi_id;
+	char	   *kpi_name;
+	KpiKind		kind;
+	char	   *input1;			/* SQL text of the inputs as the facts query
+								 * shows them, filter and casts included */
+	char	   *input2;			/* rate, ratio; else NULL */
+	int32		divisor;
+	bool		built;			/* kpi_internal.measure_built has it at the
+								 * stream's epoch */
+} KpiMeasure;
+
+typedef enum KpiOwnerKind
+{
+	KPI_OWNER_MEMBER,
+	KPI_OWNER_TEAM,
+	KPI_OWNER_COMPANY
+} KpiOwnerKind;
+
+/* kpi_internal.stream */
+typedef struct KpiStream
+{
+	int32		id;
+	int32		epoch;
+	KpiOwnerKind owner_kind;
+	char	   *owner;			/* NULL for KPI_OWNER_COMPANY */
+	char	   *at;
+	int			nmeasures;
+	KpiMeasure *measures;		/* ascending id */
+} KpiStream;
+
+typedef struct KpiSource
+{
+	int32		id;
+	char	   *name;
+	char	   *relation;		/* qualified and quoted, as in kpi.source */
+	char	   *schema_name;
+	char	   *relation_name;
+	char	   *filter;			/* or NULL */
+	KpiGrain	grain;
+	int32		calendar_id;
+	char	   *time_zone;
+	char	   *definer;
+	Oid			definer_oid;		/* the role that had the name when the source
+								 * was first looked at; or InvalidOid */
+	bool		definer_login;	/* which could log in then */
+	KpiCode    *code;			/* of others, that its expressions reach */
+	Oid			table_owner;	/* the table's owner then, or InvalidOid */
+	int			ndims;
+	char	  **dim_names;
+	char	  **dim_exprs;		/* already cast to text */
+	int			nstreams;
+	KpiStream  *streams;		/* ascending id; only those with measures */
+} KpiSource;
+
+/*
+ * Reads a source's definitions into the current memory context, under the
+ * active snapshot if use_active, else under a fresh one (capture: the
+ * transaction's own may be older than the source).  NULL if it is not there.
+ */
+extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
+
+extern int32 kpi_model_source_id(const char *name);	/* error if unknown */
+extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
+extern Oid	kpi_model_source_relid(const KpiSource *source);	/* by name; InvalidOid
+														 * if it is gone */
+
+/*
+ * The role whose rights the source's expressions have.  Error if it does not
+ * exist, or if another role has its name by now.
+ */
+extern Oid	kpi_model_source_definer(const KpiSource *source);
+
+/* The leaf tables that hold rows: the table itself or its leaf partitions. */
+extern List *kpi_model_leaf_relids(Oid relid);
+
+/* Layout of the given measures (indexes into stream->measures; NULL: all). */
+extern KpiLayout *kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which);
+
+/* ---- source_state.c ---- */
+
+/*
+ * The table that the last refresh found under the source's name, or
+ * InvalidOid.
+ */
+extern Oid	kpi_model_attached_relid(int32 source_id);
+
+/*
+ * False for a leaf that no refresh has seen yet: were it dropped before one
+ * does, nothing but a marker would tell that its facts are gone.
+ */
+extern bool kpi_model_leaf_is_known(int32 source_id, Oid leaf);
+
+/*
+ * Whether the source is suspended, as of now.  Its writers have nothing to
+ * capture: kpi.resume(), which locks them out and tells them, has all facts
+ * read again.
+ */
+extern bool kpi_model_source_is_suspended(int32 source_id);
+
+/* ---- known_code.c ---- */
+
+/*
+ * Accepts what the source's expressions reach, or with a kpi_id what that
+ * KPI's reach besides.  The caller acts for the definer.
+ */
+extern void kpi_model_code_accept(int32 source_id, int32 kpi_id);
+
+/* Stores what was met as what is known. */
+extern void kpi_model_code_save(const KpiSource *source);
+
+/* ---- kpi.c ---- */
+
+typedef struct KpiFormula KpiFormula;
+
+typedef struct KpiEntry
+{
+	int32		id;
+	int32		calendar_id;	/* cuts its periods: of its source; a formula's
+								 * is that of the first measure below it */
+	bool		additive;
+	KpiFormula *formula;		/* NULL: a measure */
+	int			ninputs;
+	struct KpiEntry **inputs;	/* in the order of the formula's names */
+	int			nleaves;
+	int32	   *leaves;			/* the measures below a formula, or itself */
+} KpiEntry;
+
+/*
+ * From a backend-local cache that follows changes to the definitions; valid
+ * until the next call that can process invalidations.  NULL if there is no
+ * such KPI.
+ */
+extern const KpiEntry *kpi_model_kpi_find(int32 id);
+
+/* ---- formula.c ---- */
+
+/*
+ * Parses a formula into the current memory context.  Error if it is malformed,
+ * with the position, or too long.
+ */
+extern KpiFormula *kpi_model_formula_parse(const char *text);
+
+/* The names of the KPIs in it (char *), each once, in order of first use. */
+extern List *kpi_model_formula_names(KpiFormula *formula);
+
+/*
+ * Evaluates with one value per name, in that order; NULL is "no value", both
+ * in and out.  When the formula as a whole is a quotient, its two sides are
+ * returned as well, else NULL.  Raises no error: what is undefined (division
+ * by zero, overflow) has no value.
+ */
+extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
+								Numeric *numerator, Numeric *denominator);
+
+/* The text of a formula with one KPI's name replaced by another. */
+extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
+
+/* ---- measure.c ---- */
+
+typedef struct KpiMeasureDef
+{
+	KpiKind		kind;
+	char	   *text;			/* as kpi.kpi.measure shows it */
+	char	   *input1;			/* as in kpi_internal.measure */
+	char	   *input2;			/* or NULL */
+	int32		divisor;
+	char	   *unit;			/* as given, or what durations are counted in */
+	bool		additive;		/* values of different days add up */
+} KpiMeasureDef;
+
+/*
+ * Checks a measure and combines it with the KPI's filter (a checked boolean
+ * expression, or NULL).  Runs as the current user, who must be the source's
+ * definer.
+ */
+extern KpiMeasureDef *kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
+										const char *unit, const char *kpi_name);
+
+#endif							/* KPI_MODEL_H */

@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_state.c
+ *	  What the last refresh left of a source.
+ *
+ * Writers ask as well, in the middle of any transaction: what is committed now
+ * counts, whatever their own snapshot shows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "model/model.h"
+#include "utils/snapmgr.h"
+
+Oid
+kpi_model_attached_relid(int32 source_id)
+{
+	Oid			relid = InvalidOid;
+	bool		isnull;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	if (kpi_spi_read("SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
+					 1, KPI_INT4(source_id)) == 1)
+	{
+		relid = DatumGetObjectId(kpi_spi_datum(0, 1, &isnull));
+		if (isnull)
+			relid = InvalidOid;
+	}
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return relid;
+}
+
+bool
+kpi_model_source_is_suspended(int32 source_id)
+{
+	bool		suspended;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	suspended = kpi_spi_read("SELECT FROM kpi_internal.source_state s"
+							 " WHERE s.source_id = $1 AND s.status = 'suspended'",
+							 1, KPI_INT4(source_id)) == 1;
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return suspended;
+}
+
+bool
+kpi_model_leaf_is_known(int32 source_id, Oid leaf)
+{
+	bool		known;
+	KpiSpi		spi;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	kpi_spi_begin(&spi);
+	known = kpi_spi_read("SELECT FROM kpi_internal.leaf l WHERE l.source_id = $1 AND l.relid = $2",
+						 2, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(leaf))) == 1;
+	kpi_spi_end(&spi);
+	PopActiveSnapshot();
+	return known;
+}

@@ -1,0 +1,344 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  SQL functions that say when sources are refreshed: kpi.set_refresh(),
+ *	  kpi.pause(), kpi.resume().
+ *
+ * The policy is three columns of kpi.source.  Whoever may change a source, and
+ * every editor, may set it: it says when numbers are computed, never what they
+ * are.  Rebuilding a suspended source attaches triggers with the rights of the
+ * extension's owner, so that is for the definer.
+ *
+ * Locks: the row of the source; resuming takes the engine's locks first, as
+ * every refresh does.  Pausing takes none, so that it never waits for a
+ * refresh: one that has begun still ends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "capture/capture.h"
+#include "catalog/pg_type.h"
+#include "define/define.h"
+#include "fact/fact.h"
+#include "fmgr.h"
+#include "model/model.h"
+#include "ops/ops_internal.h"
+#include "refresh/refresh.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "worker/worker.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_set_refresh);
+PG_FUNCTION_INFO_V1(kpi_sql_pause);
+PG_FUNCTION_INFO_V1(kpi_sql_resume);
+
+/* ---- sources, and who may operate them ---- */
+
+static void
+require_operator(const char *definer)
+{
+	if (!kpi_define_is_definer(definer))
+		kpi_require_editor();
+}
+
+#define POLICY_QUERY \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.definer" \
+	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
+
+/* The sources that a condition on $1 finds, in the caller's memory. */
+static List *
+read_policies(const char *sql, const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *policies = NIL;
+	List	   *definers = NIL;
+	ListCell   *lc;
+	KpiSpi		spi;
+	uint64		rows;
+
+	kpi_spi_begin(&spi);
+	rows = kpi_spi_exec(sql, 1, KPI_TEXT(name));
+	MemoryContextSwitchTo(context);
+	for (uint64 r = 0; r < rows; r++)
+	{
+		KpiPolicy  *policy = palloc(sizeof(KpiPolicy));
+
+		policy->source_id = kpi_spi_int4(r, 1);
+		policy->name = pstrdup(kpi_spi_text(r, 2));
+		policy->paused = kpi_spi_bool(r, 3);
+		policy->suspended = kpi_spi_bool(r, 4);
+		policies = lappend(policies, policy);
+		definers = lappend(definers, pstrdup(kpi_spi_text(r, 5)));
+	}
+	kpi_spi_end(&spi);
+	MemoryContextSwitchTo(context);
+
+	foreach(lc, definers)
+		require_operator(lfirst(lc));
+	return policies;
+}
+
+KpiPolicy *
+kpi_ops_policy_open(const char *name)
+{
+	List	   *policies = read_policies(POLICY_QUERY " WHERE s.name = $1", name);
+
+	if (policies == NIL)
+		(void) kpi_model_source_id(name); /* raises the error */
+	return linitial(policies);
+}
+
+bool
+kpi_ops_source_is_paused(int32 source_id)
+{
+	KpiSpi		spi;
+	bool		paused;
+
+	kpi_spi_begin(&spi);
+	paused = kpi_spi_exec("SELECT FROM kpi.source WHERE id = $1 AND is_paused", 1, KPI_INT4(source_id)) > 0;
+	kpi_spi_end(&spi);
+	return paused;
+}
+
+void
+kpi_ops_require_not_paused(int32 source_id, const char *name)
+{
+	if (kpi_ops_source_is_paused(source_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" is paused", name),
+				 errhint("Call kpi.resume() to refresh it and let it go on.")));
+}
+
+static void
+set_paused(int32 source_id, bool paused)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi.source SET is_paused = $2 WHERE id = $1 AND is_paused <> $2",
+				 2, KPI_INT4(source_id), KPI_BOOL(paused));
+	kpi_spi_end(&spi);
+}
+
+/* ---- kpi.set_refresh() ---- */
+
+static void
+set_mode(int32 source_id, const char *mode, int32 seconds)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi.source SET refresh_mode = $2, refresh_seconds = nullif($3, 0) WHERE id = $1",
+				 3, KPI_INT4(source_id), KPI_TEXT(mode), KPI_INT4(seconds));
+	kpi_spi_end(&spi);
+}
+
+void
+kpi_ops_policy_set_manual(int32 source_id)
+{
+	set_mode(source_id, "manual", 0);
+}
+
+static char *
+interval_text(Interval *every)
+{
+	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(every)));
+}
+
+/* Whole seconds, at least one. */
+static int32
+interval_seconds(Interval *every, const char *source)
+{
+	int64		days = (int64) every->month * DAYS_PER_MONTH + every->day;
+	int64		seconds = days * SECS_PER_DAY + every->time / USECS_PER_SEC;
+
+	if (seconds < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot refresh source \"%s\" every %s", source, interval_text(every)),
+				 errhint("Give an interval of one second or more, like interval '5 minutes', or mode => 'continuous'.")));
+	if (seconds > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot refresh source \"%s\" every %s", source, interval_text(every)),
+				 errhint("Give an interval below 68 years, or mode => 'manual'.")));
+	return (int32) seconds;
+}
+
+static void
+check_mode(const char *mode, bool has_every, const char *source)
+{
+	bool		is_interval = mode != NULL && strcmp(mode, "interval") == 0;
+
+	if (mode == NULL && !has_every)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("neither a mode nor an interval is given for source \"%s\"", source),
+				 errhint("Give mode => 'continuous', mode => 'manual', or every => interval '5 minutes'.")));
+	if (mode != NULL && !is_interval && strcmp(mode, "continuous") != 0 && strcmp(mode, "manual") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown refresh mode \"%s\"", mode),
+				 errhint("Modes are continuous and manual; every => interval '5 minutes' refreshes at that interval.")));
+	if (is_interval && !has_every)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("refresh mode \"interval\" of source \"%s\" needs an interval", source),
+				 errhint("Say how often: every => interval '5 minutes'.")));
+	if (has_every && mode != NULL && !is_interval)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("refresh mode \"%s\" of source \"%s\" does not go with an interval", mode, source),
+				 errhint("Give either mode or every.")));
+}
+
+/* kpi.set_refresh(source, mode, every) */
+Datum
+kpi_sql_set_refresh(PG_FUNCTION_ARGS)
+{
+	KpiPolicy  *policy = kpi_ops_policy_open(kpi_arg_name(fcinfo, 0, "name of the source"));
+	char	   *mode = kpi_arg_optional_name(fcinfo, 1, "refresh mode");
+	bool		has_every = !PG_ARGISNULL(2);
+	int32		seconds = 0;
+
+	check_mode(mode, has_every, policy->name);
+	if (has_every)
+		seconds = interval_seconds(PG_GETARG_INTERVAL_P(2), policy->name);
+	set_mode(policy->source_id, has_every ? "interval" : mode, seconds);
+	PG_RETURN_VOID();
+}
+
+/* ---- kpi.pause(), kpi.resume() ---- */
+
+/* kpi.pause(source text DEFAULT NULL) */
+Datum
+kpi_sql_pause(PG_FUNCTION_ARGS)
+{
+	List	   *policies;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		policies = read_policies(POLICY_QUERY " WHERE $1 IS NULL ORDER BY s.id", NULL);
+	else
+		policies = list_make1(kpi_ops_policy_open(kpi_arg_name(fcinfo, 0, "name of the source")));
+	foreach(lc, policies)
+		set_paused(((KpiPolicy *) lfirst(lc))->source_id, true);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Brings capture back on the table that now has the declared name.  The lock
+ * waits for writers that still used the old definitions; their deltas carry
+ * the old epoch, and the rebuild reads their facts.
+ */
+static void
+reattach(int32 source_id)
+{
+	KpiSource  *source = kpi_model_source_load(source_id, false);
+	Oid			relid = kpi_model_source_relid(source);
+	Oid			definer;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
+				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+	/* Before any lock: the name may be another table's by now. */
+	definer = kpi_fact_definer_settle(source_id, source->name, relid,
+								 kpi_definer_role(source->name, source->definer, InvalidOid));
+	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+	kpi_fact_table_lock(relid, AccessExclusiveLock);
+	kpi_define_source_redefined(source_id);
+	/* Tables that had the name before may still carry our triggers. */
+	kpi_capture_detach(source_id, source->relation);
+	CommandCounterIncrement();
+	kpi_capture_attach(source_id, relid, definer);
+	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
+}
+
+/* Why one of many suspended sources is passed over; NULL: it is not. */
+static const char *
+cannot_rebuild(const KpiPolicy *policy)
+{
+	KpiSource  *source = kpi_model_source_load(policy->source_id, false);
+
+	if (!OidIsValid(kpi_model_source_relid(source)))
+		return "its table does not exist";
+	if (!kpi_define_is_definer(source->definer))
+		return "only its definer may rebuild it";
+	return NULL;
+}
+
+static bool
+must_rebuild(const KpiPolicy *policy)
+{
+	return policy->suspended || !policy->paused;
+}
+
+/* The caller of these holds the source's lock, under which it was looked at. */
+static void
+resume_paused(const KpiPolicy *policy)
+{
+	set_paused(policy->source_id, false);
+	(void) kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, NULL);
+}
+
+/*
+ * Only looks at the source: it cannot be built before writers, locked out by
+ * attaching it, can go on.  Whoever names it accepts the code of others that it
+ * reaches now (expr/foreign_code.c); of many at once, those that reach anything new
+ * stay suspended.
+ */
+static void
+resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
+{
+	if (one_of_many && cannot_rebuild(policy))
+	{
+		ereport(WARNING,
+				(errmsg("source \"%s\" stays suspended: %s", policy->name, cannot_rebuild(policy)),
+				 errhint("Resume it by its name to learn more.")));
+		return;
+	}
+	kpi_define_require_source_rights(policy->name);
+	set_paused(policy->source_id, false);
+	reattach(policy->source_id);
+	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_LOOK : KPI_RUN_ACCEPT, NULL);
+}
+
+/* kpi.resume(source text DEFAULT NULL) */
+Datum
+kpi_sql_resume(PG_FUNCTION_ARGS)
+{
+	List	   *policies;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+	{
+		(void) kpi_refresh_lock_sources(0);
+		policies = read_policies(POLICY_QUERY
+								 " WHERE $1 IS NULL AND (s.is_paused OR t.status = 'suspended') ORDER BY s.id", NULL);
+	}
+	else
+	{
+		char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
+
+		(void) kpi_refresh_lock_sources(kpi_ops_policy_open(name)->source_id);
+		policies = list_make1(kpi_ops_policy_open(name));
+	}
+	/* Those to be attached last: it locks out writers of their tables. */
+	foreach(lc, policies)
+	{
+		if (!must_rebuild(lfirst(lc)))
+			resume_paused(lfirst(lc));
+	}
+	foreach(lc, policies)
+	{
+		if (must_rebuild(lfirst(lc)))
+			resume_rebuilt(lfirst(lc), PG_ARGISNULL(0));
+	}
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * people.h
+ *	  Who belongs where on which day.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_PEOPLE_H
+#define KPI_PEOPLE_H
+
+#include "postgres.h"
+
+#include "utils/date.h"
+
+/* ---- tree.c ---- */
+
+/* Built in, from CREATE EXTENSION on. */
+#define KPI_TEAM_COMPANY	1
+#define KPI_TEAM_UNASSIGNED 2
+
+/*
+ * An interval of days and the teams that count on them: the team itself
+ * first, then its ancestors up to the company.  until is exclusive; open ends
+ * are DATEVAL_NOBEGIN and DATEVAL_NOEND.
+ */
+typedef struct KpiSpan
+{
+	DateADT		since;
+	DateADT		until;
+	int			nscopes;
+	int32	   *scopes;
+} KpiSpan;
+
+typedef struct KpiOrg KpiOrg;
+
+/*
+ * Reads teams, members and who belonged where under the active snapshot, into
+ * a child of the current memory context that holds everything the calls below
+ * return.  kpi_people_load_tree() leaves the members out.
+ */
+extern KpiOrg *kpi_people_load(void);
+extern KpiOrg *kpi_people_load_tree(void);
+extern void kpi_people_free(KpiOrg *org);
+
+/*
+ * The spans of an owner, sorted, covering all days without gap; neighbours
+ * differ.  Days without a membership, and unknown keys (NULL is one; *member_id
+ * is 0 then), count for {(unassigned), company}.
+ */
+extern const KpiSpan *kpi_people_member_spans(KpiOrg *org, const char *member_key,
+										   int32 *member_id, int *nspans);
+extern const KpiSpan *kpi_people_team_spans(KpiOrg *org, const char *team_key, int *nspans);
+
+/*
+ * When the team is its own ancestor on some day: the first such day and the
+ * way around, 'emea under dach under emea'; else NULL.  To be asked before the spans of
+ * a tree that was just changed.
+ */
+extern char *kpi_people_cycle(KpiOrg *org, int32 team_id, DateADT *day);
+
+/* ---- team_cache.c ---- */
+
+/*
+ * Whose working days count for a team: its own calendar, else that of the
+ * nearest team above it on that day, at last the default.
+ */
+extern int32 kpi_people_team_calendar_id(int32 team_id, DateADT day);
+
+/* ---- assignment.c ---- */
+
+/* kpi.membership or kpi.team_parent. */
+typedef struct KpiLinkTable
+{
+	const char *table;
+	const char *owner_column;
+	const char *target_column;
+} KpiLinkTable;
+
+extern const KpiLinkTable kpi_people_membership_table;
+extern const KpiLinkTable kpi_people_team_parent_table;
+
+/* Days since until until (exclusive); open ends as in people.h. */
+typedef struct KpiLink
+{
+	DateADT		since;
+	DateADT		until;
+	int32		target;
+} KpiLink;
+
+/* All links of one owner: by since, none overlapping. */
+typedef struct KpiLinks
+{
+	const KpiLinkTable *table;
+	int32		owner_id;
+	int			n;
+	KpiLink    *links;
+} KpiLinks;
+
+/* All but the last two run within kpi_spi_begin(). */
+extern KpiLinks *kpi_people_assignments_load(const KpiLinkTable *table, int32 owner_id);
+extern void kpi_people_assignments_store(const KpiLinks *before, const KpiLinks *after);
+
+/* The link that covers a day, or NULL; the first that begins after it. */
+extern const KpiLink *kpi_people_assignments_at(const KpiLinks *links, DateADT day);
+extern DateADT kpi_people_assignments_next(const KpiLinks *links, DateADT day);
+
+/*
+ * A copy in which the days [since, until) belong to the target (0: to
+ * nothing) and all others to what they did.
+ */
+extern KpiLinks *kpi_people_assignments_set(const KpiLinks *links, DateADT since, DateADT until,
+							   int32 target);
+
+#endif							/* KPI_PEOPLE_H */

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * people_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_PEOPLE_INTERNAL_H
+#define KPI_PEOPLE_INTERNAL_H
+
+#include "people/people.h"
+#include "utils/date.h"
+
+/* ---- tree.c ---- */
+
+/* All teams, ascending id. */
+extern int	kpi_people_nteams(const KpiOrg *org);
+extern int32 kpi_people_team_id(const KpiOrg *org, int index);
+extern const KpiSpan *kpi_people_team_spans_at(KpiOrg *org, int index, int *nspans);
+
+/* ---- team_cache.c ---- */
+
+/* Where a team stands under a parent, as in people.h. */
+typedef struct KpiPlace
+{
+	DateADT		since;
+	DateADT		until;
+	int			parent;			/* index into the cache */
+} KpiPlace;
+
+typedef struct KpiTeam
+{
+	int32		id;
+	int32		calendar_id;	/* 0: the parent's */
+	char	   *key;
+	char	   *name;
+	int			nplaces;
+	KpiPlace   *places;
+} KpiTeam;
+
+/*
+ * From a backend-local cache that follows changes to kpi.team and
+ * kpi.team_parent; valid until the next call that can process invalidations.
+ * NULL if there is no such team.
+ */
+extern const KpiTeam *kpi_people_team_find(int32 id);
+
+/* The parent on that day; NULL for the company. */
+extern const KpiTeam *kpi_people_team_parent_on(const KpiTeam *team, DateADT day);
+
+/* Deeper than any tree of teams; a bound for walks up. */
+#define KPI_MAX_LEVELS 1000
+
+#endif							/* KPI_PEOPLE_INTERNAL_H */

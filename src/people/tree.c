@@ -1,0 +1,502 @@
+/*-------------------------------------------------------------------------
+ *
+ * tree.c
+ *	  The organisation in memory: which teams a day of an owner counts for.
+ *
+ * A team's spans are flattened from the dated tree the first time they are
+ * asked for, a member's from the spans of the teams it belonged to.
+ *
+ * Invariants: no team is its own ancestor on any day (kpi_people_cycle(), asked
+ * by whoever changes the tree), but two teams may be above each other on
+ * different days, so flattening always carries the interval of days along.
+ * Scope lists are shared between spans and never changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "people/people_internal.h"
+#include "utils/memutils.h"
+
+/* Where something belonged from since to until (exclusive). */
+typedef struct OrgLink
+{
+	DateADT		since;
+	DateADT		until;
+	int			team;			/* index into teams */
+} OrgLink;
+
+typedef struct OrgNode
+{
+	int32		id;
+	char	   *key;
+	int			nlinks;			/* parents of a team, teams of a member */
+	OrgLink    *links;			/* by since */
+	int			nspans;			/* 0: not flattened yet */
+	KpiSpan    *spans;
+} OrgNode;
+
+typedef struct OrgKey
+{
+	const char *key;
+	OrgNode    *node;
+	char		status;
+} OrgKey;
+
+#define SH_PREFIX orgkey
+#define SH_ELEMENT_TYPE OrgKey
+#define SH_KEY_TYPE const char *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) \
+	hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct KpiOrg
+{
+	MemoryContext context;
+	int			nteams;
+	OrgNode    *teams;			/* ascending id */
+	int			nmembers;
+	OrgNode    *members;
+	orgkey_hash *team_keys;
+	orgkey_hash *member_keys;
+	KpiSpan		unassigned;
+};
+
+/* A list of spans or links under construction. */
+typedef struct SpanList
+{
+	int			n;
+	int			max;
+	KpiSpan    *spans;
+} SpanList;
+
+static int	org_team_index(const KpiOrg *org, int32 id);
+static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
+						   orgkey_hash **keys);
+static void org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes);
+static const KpiSpan *org_team_flat(KpiOrg *org, OrgNode *team, int *nspans);
+
+
+/* ----------------------------------------------------------------
+ *		Loading
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * Both queries give one row per node and link: id, key, target team, since,
+ * until; sorted by id and since.
+ */
+#define ORG_TEAMS \
+	"SELECT t.id, t.key, p.parent_id, p.since, p.until" \
+	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
+	" ORDER BY t.id, p.since NULLS FIRST"
+#define ORG_MEMBERS \
+	"SELECT m.id, m.key, s.team_id, s.since, s.until" \
+	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
+	" ORDER BY m.id, s.since NULLS FIRST"
+
+static KpiOrg *
+org_load(bool with_members)
+{
+	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "kpi organisation",
+												  ALLOCSET_DEFAULT_SIZES);
+	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
+	KpiSpi		spi;
+
+	org->context = context;
+	org->unassigned = (KpiSpan) {DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned};
+
+	kpi_spi_begin(&spi);
+	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
+	org_read_links(org, org->teams, org->nteams);
+	SPI_freetuptable(SPI_tuptable);
+	if (with_members)
+	{
+		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members,
+									   &org->member_keys);
+		org_read_links(org, org->members, org->nmembers);
+	}
+	kpi_spi_end(&spi);
+
+	return org;
+}
+
+KpiOrg *
+kpi_people_load(void)
+{
+	return org_load(true);
+}
+
+KpiOrg *
+kpi_people_load_tree(void)
+{
+	return org_load(false);
+}
+
+void
+kpi_people_free(KpiOrg *org)
+{
+	MemoryContextDelete(org->context);
+}
+
+/* Runs the query and makes a node, known by its key, of every id. */
+static int
+org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys)
+{
+	uint64		rows = kpi_spi_read(sql, 0);
+	MemoryContext old = MemoryContextSwitchTo(org->context);
+	int			n = 0;
+
+	*nodes = MemoryContextAllocExtended(org->context,
+										Max(rows, 1) * sizeof(OrgNode),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint64 r = 0; r < rows; r++)
+	{
+		int32		id = kpi_spi_int4(r, 1);
+
+		if (n == 0 || (*nodes)[n - 1].id != id)
+		{
+			(*nodes)[n].id = id;
+			(*nodes)[n].key = kpi_spi_text(r, 2);
+			n++;
+		}
+		(*nodes)[n - 1].nlinks++;
+	}
+
+	*keys = orgkey_create(org->context, Max(n, 16), NULL);
+	for (int i = 0; i < n; i++)
+	{
+		bool		found;
+
+		orgkey_insert(*keys, (*nodes)[i].key, &found)->node = &(*nodes)[i];
+	}
+	MemoryContextSwitchTo(old);
+	return n;
+}
+
+static DateADT
+org_date(uint64 r, int c, DateADT if_null)
+{
+	bool		isnull;
+	Datum		value = kpi_spi_datum(r, c, &isnull);
+
+	return isnull ? if_null : DatumGetDateADT(value);
+}
+
+/* Second pass over the rows of org_read_nodes(): the teams are known now. */
+static void
+org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes)
+{
+	uint64		r = 0;
+
+	for (int i = 0; i < nnodes; i++)
+	{
+		int			nrows = nodes[i].nlinks;
+
+		nodes[i].links = MemoryContextAlloc(org->context, nrows * sizeof(OrgLink));
+		nodes[i].nlinks = 0;
+		for (int k = 0; k < nrows; k++, r++)
+		{
+			int32		team_id = kpi_spi_int4(r, 3);
+
+			if (team_id != 0)
+				nodes[i].links[nodes[i].nlinks++] = (OrgLink)
+				{
+					org_date(r, 4, DATEVAL_NOBEGIN),
+					org_date(r, 5, DATEVAL_NOEND),
+					org_team_index(org, team_id)
+				};
+		}
+	}
+}
+
+static int
+org_team_index(const KpiOrg *org, int32 id)
+{
+	int			low = 0;
+	int			high = org->nteams - 1;
+
+	while (low <= high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (org->teams[middle].id == id)
+			return middle;
+		if (org->teams[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	elog(ERROR, "team %d of the organisation is missing", id);
+}
+
+/* ----------------------------------------------------------------
+ *		Flattening
+ * ----------------------------------------------------------------
+ */
+
+static bool
+span_same_scopes(const KpiSpan *a, const KpiSpan *b)
+{
+	return a->nscopes == b->nscopes &&
+		(a->scopes == b->scopes ||
+		 memcmp(a->scopes, b->scopes, a->nscopes * sizeof(int32)) == 0);
+}
+
+/* Appends to a list whose days come in order; joins equal neighbours. */
+static void
+span_append(KpiOrg *org, SpanList *list, KpiSpan span)
+{
+	if (span.since >= span.until)
+		return;
+	if (list->n > 0 && list->spans[list->n - 1].until == span.since &&
+		span_same_scopes(&list->spans[list->n - 1], &span))
+	{
+		list->spans[list->n - 1].until = span.until;
+		return;
+	}
+	if (list->spans == NULL)
+	{
+		list->max = 1;
+		list->spans = MemoryContextAlloc(org->context, sizeof(KpiSpan));
+	}
+	else if (list->n == list->max)
+	{
+		list->max *= 2;
+		list->spans = repalloc(list->spans, list->max * sizeof(KpiSpan));
+	}
+	list->spans[list->n++] = span;
+}
+
+/*
+ * Walks up from a team over the days [since, until).  path holds the teams
+ * below it.  Where no parent is recorded the company is the parent.
+ */
+static void
+team_walk(KpiOrg *org, OrgNode *team, DateADT since, DateADT until,
+		  int32 *path, int depth, SpanList *list)
+{
+	DateADT		next = since;
+
+	check_stack_depth();
+	if (depth >= org->nteams)
+		elog(ERROR, "the tree of teams has a cycle at team \"%s\"", team->key);
+	path[depth++] = team->id;
+
+	if (team->id == KPI_TEAM_COMPANY)
+	{
+		KpiSpan		span = {since, until, depth, NULL};
+
+		span.scopes = MemoryContextAlloc(org->context, depth * sizeof(int32));
+		memcpy(span.scopes, path, depth * sizeof(int32));
+		span_append(org, list, span);
+		return;
+	}
+
+	for (int i = 0; i < team->nlinks; i++)
+	{
+		const OrgLink *link = &team->links[i];
+		DateADT		from = Max(since, link->since);
+		DateADT		to = Min(until, link->until);
+
+		if (from >= to)
+			continue;
+		if (next < from)
+			team_walk(org, &org->teams[org_team_index(org, KPI_TEAM_COMPANY)],
+					  next, from, path, depth, list);
+		team_walk(org, &org->teams[link->team], from, to, path, depth, list);
+		next = to;
+	}
+	if (next < until)
+		team_walk(org, &org->teams[org_team_index(org, KPI_TEAM_COMPANY)],
+				  next, until, path, depth, list);
+}
+
+static const KpiSpan *
+org_team_flat(KpiOrg *org, OrgNode *team, int *nspans)
+{
+	if (team->nspans == 0)
+	{
+		SpanList	list = {0};
+		int32	   *path = palloc(org->nteams * sizeof(int32));
+
+		team_walk(org, team, DATEVAL_NOBEGIN, DATEVAL_NOEND, path, 0, &list);
+		pfree(path);
+		team->spans = list.spans;
+		team->nspans = list.n;
+	}
+	*nspans = team->nspans;
+	return team->spans;
+}
+
+/* The team's spans cut to a membership; gaps before it are unassigned. */
+static void
+member_append(KpiOrg *org, SpanList *list, const OrgLink *link)
+{
+	const KpiSpan *spans;
+	int			nspans;
+
+	spans = org_team_flat(org, &org->teams[link->team], &nspans);
+	for (int i = 0; i < nspans; i++)
+	{
+		KpiSpan		span = spans[i];
+
+		span.since = Max(span.since, link->since);
+		span.until = Min(span.until, link->until);
+		span_append(org, list, span);
+	}
+}
+
+static void
+member_flatten(KpiOrg *org, OrgNode *member)
+{
+	SpanList	list = {0};
+	KpiSpan		gap = org->unassigned;
+	DateADT		next = DATEVAL_NOBEGIN;
+
+	for (int i = 0; i < member->nlinks; i++)
+	{
+		gap.since = next;
+		gap.until = member->links[i].since;
+		span_append(org, &list, gap);
+		member_append(org, &list, &member->links[i]);
+		next = member->links[i].until;
+	}
+	gap.since = next;
+	gap.until = DATEVAL_NOEND;
+	span_append(org, &list, gap);
+	member->spans = list.spans;
+	member->nspans = list.n;
+}
+
+/* ----------------------------------------------------------------
+ *		Asking
+ * ----------------------------------------------------------------
+ */
+
+static OrgNode *
+org_find(orgkey_hash *keys, const char *key)
+{
+	OrgKey	   *entry;
+
+	if (keys == NULL || key == NULL)
+		return NULL;
+	entry = orgkey_lookup(keys, key);
+	return entry ? entry->node : NULL;
+}
+
+const KpiSpan *
+kpi_people_member_spans(KpiOrg *org, const char *member_key, int32 *member_id, int *nspans)
+{
+	OrgNode    *member = org_find(org->member_keys, member_key);
+
+	if (member == NULL)
+	{
+		*member_id = 0;
+		*nspans = 1;
+		return &org->unassigned;
+	}
+	if (member->nspans == 0)
+		member_flatten(org, member);
+	*member_id = member->id;
+	*nspans = member->nspans;
+	return member->spans;
+}
+
+const KpiSpan *
+kpi_people_team_spans(KpiOrg *org, const char *team_key, int *nspans)
+{
+	OrgNode    *team = org_find(org->team_keys, team_key);
+
+	if (team == NULL)
+	{
+		*nspans = 1;
+		return &org->unassigned;
+	}
+	return org_team_flat(org, team, nspans);
+}
+
+int
+kpi_people_nteams(const KpiOrg *org)
+{
+	return org->nteams;
+}
+
+int32
+kpi_people_team_id(const KpiOrg *org, int index)
+{
+	return org->teams[index].id;
+}
+
+const KpiSpan *
+kpi_people_team_spans_at(KpiOrg *org, int index, int *nspans)
+{
+	return org_team_flat(org, &org->teams[index], nspans);
+}
+
+/*
+ * Looks for the team above the one given, on the days [since, until).  The
+ * way found is left in path; returns its length or 0.  Other cycles cannot be
+ * there, as the tree had none before this team was moved.
+ */
+static int
+cycle_walk(KpiOrg *org, OrgNode *team, int32 wanted, DateADT since, DateADT until,
+		   OrgNode **path, int depth, DateADT *day)
+{
+	check_stack_depth();
+	if (depth >= org->nteams)
+		return 0;
+	path[depth++] = team;
+
+	for (int i = 0; i < team->nlinks; i++)
+	{
+		OrgNode    *parent = &org->teams[team->links[i].team];
+		DateADT		from = Max(since, team->links[i].since);
+		DateADT		to = Min(until, team->links[i].until);
+		int			length;
+
+		if (from >= to)
+			continue;
+		if (parent->id == wanted)
+		{
+			*day = from;
+			return depth;
+		}
+		length = cycle_walk(org, parent, wanted, from, to, path, depth, day);
+		if (length > 0)
+			return length;
+	}
+	return 0;
+}
+
+char *
+kpi_people_cycle(KpiOrg *org, int32 team_id, DateADT *day)
+{
+	OrgNode    *team = &org->teams[org_team_index(org, team_id)];
+	OrgNode   **path = palloc(org->nteams * sizeof(OrgNode *));
+	int			length;
+	StringInfoData text;
+
+	length = cycle_walk(org, team, team_id, DATEVAL_NOBEGIN, DATEVAL_NOEND,
+						path, 0, day);
+	if (length == 0)
+		return NULL;
+
+	initStringInfo(&text);
+	for (int i = 0; i < length; i++)
+		appendStringInfo(&text, "%s under ", path[i]->key);
+	appendStringInfoString(&text, team->key);
+	return text.data;
+}

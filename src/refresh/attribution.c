@@ -1,0 +1,489 @@
+/*-------------------------------------------------------------------------
+ *
+ * attribution.c
+ *	  Where each owner's facts count on each day.
+ *
+ * The definitions say who belongs where (people/tree.c); kpi_internal.applied_route
+ * is the engine's own copy of what they said at the source's last refresh,
+ * flattened to one row per owner and interval.  Deltas are fanned out by the
+ * copy; when the organisation's stamp has moved, kpi_refresh_attribution_follow() works
+ * off the difference: each stored day cell of an owner whose way changed is
+ * taken from the scopes it no longer counts for and given to the new ones.
+ * So a transfer costs the cells of the people it touches.
+ *
+ * The source's lock is held.  Lists of teams are kept once each and known by
+ * their number ("path"), as many owners share them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "cell/cell.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "people/people.h"
+#include "refresh/refresh_internal.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+typedef struct RouteKey
+{
+	int32		owner_kind;
+	int32		owner_id;
+} RouteKey;
+
+typedef struct RouteEntry
+{
+	RouteKey	key;
+	int			nspans;
+	KpiRouteSpan *spans;
+} RouteEntry;
+
+typedef struct RoutePath
+{
+	int			nteams;
+	const int32 *teams;
+} RoutePath;
+
+typedef struct PathEntry
+{
+	RoutePath	path;			/* the key */
+	int			number;
+} PathEntry;
+
+struct KpiRoutes
+{
+	KpiRun	   *run;
+	MemoryContext mcxt;
+	HTAB	   *entries;
+	int			npaths;
+	int			max_paths;
+	RoutePath  *paths;			/* by their numbers */
+	HTAB	   *path_numbers;
+	KpiOrg	   *org;			/* loaded at first need */
+	bool		use_applied;	/* what is stored may be trusted */
+	bool		store;			/* new routes are written */
+};
+
+static HTAB *
+create_entries(MemoryContext mcxt)
+{
+	HASHCTL		ctl = {.keysize = sizeof(RouteKey),.entrysize = sizeof(RouteEntry),.hcxt = mcxt};
+
+	return hash_create("kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static uint32
+path_hash(const void *key, Size keysize)
+{
+	const RoutePath *path = key;
+
+	return hash_bytes((const unsigned char *) path->teams, path->nteams * sizeof(int32));
+}
+
+static int
+path_compare(const void *a, const void *b, Size keysize)
+{
+	const RoutePath *x = a;
+	const RoutePath *y = b;
+
+	if (x->nteams != y->nteams)
+		return 1;
+	return memcmp(x->teams, y->teams, x->nteams * sizeof(int32));
+}
+
+static HTAB *
+create_path_numbers(MemoryContext mcxt)
+{
+	HASHCTL		ctl = {.keysize = sizeof(RoutePath),.entrysize = sizeof(PathEntry),
+		.hash = path_hash,.match = path_compare,.hcxt = mcxt};
+
+	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+KpiRoutes *
+kpi_refresh_attribution_create(KpiRun *run)
+{
+	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "kpi routes", ALLOCSET_DEFAULT_SIZES);
+	KpiRoutes  *routes = MemoryContextAllocZero(mcxt, sizeof(KpiRoutes));
+
+	routes->run = run;
+	routes->mcxt = mcxt;
+	routes->entries = create_entries(mcxt);
+	routes->max_paths = 16;
+	routes->paths = MemoryContextAlloc(mcxt, routes->max_paths * sizeof(RoutePath));
+	routes->path_numbers = create_path_numbers(mcxt);
+	routes->use_applied = true;
+	routes->store = true;
+	return routes;
+}
+
+/* The number of a list of teams, which is copied. */
+static int
+path_number(KpiRoutes *routes, const int32 *teams, int nteams)
+{
+	RoutePath	key = {nteams, teams};
+	bool		found;
+	PathEntry  *entry = hash_search(routes->path_numbers, &key, HASH_ENTER, &found);
+	int32	   *copy;
+
+	if (found)
+		return entry->number;
+	if (routes->npaths == routes->max_paths)
+	{
+		routes->max_paths *= 2;
+		routes->paths = repalloc(routes->paths, routes->max_paths * sizeof(RoutePath));
+	}
+	copy = MemoryContextAlloc(routes->mcxt, nteams * sizeof(int32));
+	memcpy(copy, teams, nteams * sizeof(int32));
+	entry->path.teams = copy;
+	entry->number = routes->npaths;
+	routes->paths[routes->npaths] = entry->path;
+	return routes->npaths++;
+}
+
+int
+kpi_refresh_path_teams(KpiRoutes *routes, int path, const int32 **teams)
+{
+	*teams = routes->paths[path].teams;
+	return routes->paths[path].nteams;
+}
+
+/* What the definitions say of an owner. */
+static void
+route_from_org(KpiRoutes *routes, KpiOwnerKind kind, const char *key, RouteEntry *entry)
+{
+	static const int32 company = KPI_TEAM_COMPANY;
+	const KpiSpan *spans;
+	int32		member_id = 0;
+	int			n;
+
+	if (kind == KPI_OWNER_COMPANY)
+	{
+		entry->nspans = 1;
+		entry->spans = MemoryContextAlloc(routes->mcxt, sizeof(KpiRouteSpan));
+		entry->spans[0].since = DATEVAL_NOBEGIN;
+		entry->spans[0].until = DATEVAL_NOEND;
+		entry->spans[0].member_id = 0;
+		entry->spans[0].path = path_number(routes, &company, 1);
+		return;
+	}
+
+	if (routes->org == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(routes->mcxt);
+
+		routes->org = kpi_people_load();
+		MemoryContextSwitchTo(old);
+	}
+	if (kind == KPI_OWNER_MEMBER)
+		spans = kpi_people_member_spans(routes->org, key, &member_id, &n);
+	else
+		spans = kpi_people_team_spans(routes->org, key, &n);
+
+	entry->nspans = n;
+	entry->spans = MemoryContextAlloc(routes->mcxt, n * sizeof(KpiRouteSpan));
+	for (int i = 0; i < n; i++)
+	{
+		entry->spans[i].since = spans[i].since;
+		entry->spans[i].until = spans[i].until;
+		entry->spans[i].member_id = member_id;
+		entry->spans[i].path = path_number(routes, spans[i].scopes, spans[i].nscopes);
+	}
+}
+
+static void
+store_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
+{
+	for (int i = 0; i < entry->nspans; i++)
+	{
+		const KpiRouteSpan *span = &entry->spans[i];
+		const RoutePath *path = &routes->paths[span->path];
+		Datum	   *teams = palloc(path->nteams * sizeof(Datum));
+		Datum		values[7];
+
+		for (int t = 0; t < path->nteams; t++)
+			teams[t] = Int32GetDatum(path->teams[t]);
+		values[0] = Int32GetDatum(routes->run->source->id);
+		values[1] = Int32GetDatum(entry->key.owner_kind);
+		values[2] = Int32GetDatum(entry->key.owner_id);
+		values[3] = DateADTGetDatum(span->since);
+		values[4] = DateADTGetDatum(span->until);
+		values[5] = Int32GetDatum(span->member_id);
+		values[6] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
+													sizeof(int32), true, TYPALIGN_INT));
+		kpi_keyed_table_insert(store, values, NULL);
+	}
+}
+
+/*
+ * Row r of a result with columns owner_id, since, until, member_id, teams
+ * becomes the entry's next span.
+ */
+static void
+add_stored_span(KpiRoutes *routes, RouteEntry *entry, uint64 r)
+{
+	bool		isnull;
+	ArrayType  *teams = DatumGetArrayTypeP(kpi_spi_datum(r, 5, &isnull));
+	KpiRouteSpan *span;
+
+	if (entry->nspans == 0)
+		entry->spans = MemoryContextAlloc(routes->mcxt, sizeof(KpiRouteSpan));
+	else
+		entry->spans = repalloc(entry->spans, (entry->nspans + 1) * sizeof(KpiRouteSpan));
+	span = &entry->spans[entry->nspans++];
+	span->since = DatumGetDateADT(kpi_spi_datum(r, 2, &isnull));
+	span->until = DatumGetDateADT(kpi_spi_datum(r, 3, &isnull));
+	span->member_id = kpi_spi_int4(r, 4);
+	span->path = path_number(routes, (int32 *) ARR_DATA_PTR(teams),
+							 ArrayGetNItems(ARR_NDIM(teams), ARR_DIMS(teams)));
+}
+
+static RouteEntry *
+enter(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, bool *found)
+{
+	RouteKey	key = {kind, owner_id};
+	RouteEntry *entry = hash_search(routes->entries, &key, HASH_ENTER, found);
+
+	if (!*found)
+	{
+		entry->nspans = 0;
+		entry->spans = NULL;
+	}
+	return entry;
+}
+
+static Datum
+int4_array(const int32 *ids, int n)
+{
+	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int32GetDatum(ids[i]);
+	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* Routes of owners that kpi_internal.applied_route does not have. */
+static void
+add_new_routes(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n)
+{
+	KpiStore   *store = NULL;
+	uint64		rows;
+
+	if (routes->store)
+		store = kpi_keyed_table_open("kpi_internal", "applied_route", "source_id", 4,
+							   routes->run->snapshot);
+	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
+						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
+	for (uint64 r = 0; r < rows; r++)
+	{
+		bool		found;
+		RouteEntry *entry = enter(routes, kind, kpi_spi_int4(r, 1), &found);
+
+		if (found && entry->nspans > 0)
+			continue;
+		route_from_org(routes, kind, kpi_spi_text(r, 2), entry);
+		if (store)
+			store_route(store, routes, entry);
+	}
+	if (store)
+		kpi_keyed_table_close(store);
+}
+
+void
+kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n)
+{
+	int32	   *missing = palloc(Max(n, 1) * sizeof(int32));
+	int			nmissing = 0;
+	KpiSpi		spi;
+
+	for (int i = 0; i < n; i++)
+	{
+		RouteKey	key = {kind, owner_ids[i]};
+
+		if (hash_search(routes->entries, &key, HASH_FIND, NULL) == NULL)
+			missing[nmissing++] = owner_ids[i];
+	}
+	if (nmissing == 0)
+		return;
+
+	kpi_spi_begin(&spi);
+	if (routes->use_applied)
+	{
+		uint64		rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams"
+										" FROM kpi_internal.applied_route r"
+										" WHERE r.source_id = $1 AND r.owner_kind = $2 AND r.owner_id = ANY ($3)"
+										" ORDER BY r.owner_id, r.since",
+										3, KPI_INT4(routes->run->source->id), KPI_INT4(kind),
+										KPI_VALUE(INT4ARRAYOID, int4_array(missing, nmissing)));
+
+		for (uint64 r = 0; r < rows; r++)
+		{
+			bool		found;
+
+			add_stored_span(routes, enter(routes, kind, kpi_spi_int4(r, 1), &found), r);
+		}
+	}
+	n = 0;
+	for (int i = 0; i < nmissing; i++)
+	{
+		RouteKey	key = {kind, missing[i]};
+
+		if (hash_search(routes->entries, &key, HASH_FIND, NULL) == NULL)
+			missing[n++] = missing[i];
+	}
+	if (n > 0)
+		add_new_routes(routes, kind, missing, n);
+	kpi_spi_end(&spi);
+}
+
+static const KpiRouteSpan *
+span_at(const RouteEntry *entry, DateADT day)
+{
+	for (int i = 0; i < entry->nspans; i++)
+	{
+		if (day >= entry->spans[i].since && day < entry->spans[i].until)
+			return &entry->spans[i];
+	}
+	elog(ERROR, "owner %d has no route on day %d", entry->key.owner_id, day);
+}
+
+const KpiRouteSpan *
+kpi_refresh_attribution_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, DateADT day)
+{
+	RouteKey	key = {kind, owner_id};
+	const RouteEntry *entry = hash_search(routes->entries, &key, HASH_FIND, NULL);
+
+	if (entry == NULL)
+		elog(ERROR, "owner %d has no route", owner_id);
+	return span_at(entry, day);
+}
+
+void
+kpi_refresh_attribution_reset(KpiRoutes *routes, bool store)
+{
+	KpiSpi		spi;
+
+	hash_destroy(routes->entries);
+	routes->entries = create_entries(routes->mcxt);
+	routes->use_applied = false;
+	routes->store = store;
+	if (!store)
+		return;
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.applied_route r WHERE r.source_id = $1", 1,
+				 KPI_INT4(routes->run->source->id));
+	kpi_spi_end(&spi);
+}
+
+static bool
+routes_equal(const RouteEntry *a, const RouteEntry *b)
+{
+	return a->nspans == b->nspans &&
+		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiRouteSpan)) == 0;
+}
+
+/* Moves the stored day cells of one owner from the old scopes to the new. */
+static void
+move_cells(KpiRun *run, KpiStore *days, const RouteEntry *from, const RouteEntry *to, KpiCellMap *rollups)
+{
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		const KpiStream *stream = &run->source->streams[s];
+		Datum		prefix[2];
+
+		if (stream->owner_kind != from->key.owner_kind)
+			continue;
+		prefix[0] = Int32GetDatum(stream->id);
+		prefix[1] = Int32GetDatum(from->key.owner_id);
+		kpi_keyed_table_scan(days, 2, prefix, false, 0, 0);
+		while (kpi_keyed_table_next(days))
+		{
+			KpiCellItem item = {{{0}}};
+			const KpiRouteSpan *old_span;
+			const KpiRouteSpan *new_span;
+
+			CHECK_FOR_INTERRUPTS();
+			slot_getallattrs(days->found);
+			for (int i = 0; i < 4; i++)
+				item.key.part[i] = DatumGetInt32(days->found->tts_values[i]);
+			item.cell = DatumGetKpiCellP(days->found->tts_values[4]);
+			old_span = span_at(from, item.key.part[2]);
+			new_span = span_at(to, item.key.part[2]);
+			if (old_span->member_id == new_span->member_id && old_span->path == new_span->path)
+				continue;
+			kpi_refresh_fanout_span(run, old_span, &item, true, rollups);
+			kpi_refresh_fanout_span(run, new_span, &item, false, rollups);
+		}
+	}
+}
+
+static void
+replace_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
+{
+	Datum		prefix[3];
+
+	prefix[0] = Int32GetDatum(routes->run->source->id);
+	prefix[1] = Int32GetDatum(entry->key.owner_kind);
+	prefix[2] = Int32GetDatum(entry->key.owner_id);
+	kpi_keyed_table_scan(store, 3, prefix, false, 0, 0);
+	while (kpi_keyed_table_next(store))
+		kpi_keyed_table_delete_found(store);
+	store_route(store, routes, entry);
+}
+
+void
+kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
+{
+	KpiRoutes  *routes = run->routes;
+	KpiSpi		spi;
+	uint64		rows;
+	KpiStore   *days;
+	KpiStore   *store;
+	RouteEntry	from = {{0}};
+
+	if (run->org_stamp == run->applied_org_stamp)
+		return;
+
+	kpi_spi_begin(&spi);
+	days = kpi_keyed_table_open("kpi_internal", "day_cell", "stream_id", 4, run->snapshot);
+	store = kpi_keyed_table_open("kpi_internal", "applied_route", "source_id", 4, run->snapshot);
+	rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams, r.owner_kind, o.key"
+						" FROM kpi_internal.applied_route r JOIN kpi_internal.owner o ON o.id = r.owner_id"
+						" WHERE r.source_id = $1 AND r.owner_kind <> $2"
+						" ORDER BY r.owner_kind, r.owner_id, r.since",
+						2, KPI_INT4(run->source->id), KPI_INT4(KPI_OWNER_COMPANY));
+	for (uint64 r = 0; r < rows; r++)
+	{
+		bool		last;
+		bool		found;
+		RouteEntry *to;
+
+		CHECK_FOR_INTERRUPTS();
+		from.key.owner_kind = kpi_spi_int4(r, 6);
+		from.key.owner_id = kpi_spi_int4(r, 1);
+		add_stored_span(routes, &from, r);
+		last = r + 1 == rows || kpi_spi_int4(r + 1, 6) != from.key.owner_kind ||
+			kpi_spi_int4(r + 1, 1) != from.key.owner_id;
+		if (!last)
+			continue;
+
+		to = enter(routes, from.key.owner_kind, from.key.owner_id, &found);
+		route_from_org(routes, from.key.owner_kind, kpi_spi_text(r, 7), to);
+		if (!routes_equal(&from, to))
+		{
+			move_cells(run, days, &from, to, rollups);
+			replace_route(store, routes, to);
+		}
+		pfree(from.spans);
+		from.nspans = 0;
+	}
+	kpi_keyed_table_close(store);
+	kpi_keyed_table_close(days);
+	kpi_spi_end(&spi);
+}

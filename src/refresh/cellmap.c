@@ -1,0 +1,173 @@
+/*-------------------------------------------------------------------------
+ *
+ * cellmap.c
+ *	  Sums of cells per key, collected in a hash and read in key order.
+ *
+ * A map lives in a memory context of its own and goes with it; lists point
+ * into their map.  The order of a list is the order of the table's primary
+ * key, so rows are found and written in the order of the index.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "cell/cell.h"
+#include "common/hashfn.h"
+#include "refresh/refresh_internal.h"
+#include "utils/memutils.h"
+
+typedef struct CellEntry
+{
+	KpiCellKey	key;
+	KpiCell    *cell;
+	uint32		hash;
+	char		status;
+} CellEntry;
+
+static inline uint32
+hash_key(const KpiCellKey *key)
+{
+	return hash_bytes((const unsigned char *) key, sizeof(KpiCellKey));
+}
+
+#define SH_PREFIX cellhash
+#define SH_ELEMENT_TYPE CellEntry
+#define SH_KEY_TYPE KpiCellKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) hash_key(&key)
+#define SH_EQUAL(tb, a, b) (memcmp(&(a), &(b), sizeof(KpiCellKey)) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+struct KpiCellMap
+{
+	MemoryContext mcxt;
+	cellhash_hash *hash;
+};
+
+KpiCellMap *
+kpi_refresh_cellmap_create(MemoryContext parent)
+{
+	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi cells", ALLOCSET_DEFAULT_SIZES);
+	KpiCellMap *map = MemoryContextAlloc(mcxt, sizeof(KpiCellMap));
+
+	map->mcxt = mcxt;
+	map->hash = cellhash_create(mcxt, 256, NULL);
+	return map;
+}
+
+/* A merge may move the cell to a larger place; the old one is not needed. */
+static void
+replace_cell(CellEntry *entry, KpiCell *cell)
+{
+	if (cell == entry->cell)
+		return;
+	pfree(entry->cell);
+	entry->cell = cell;
+}
+
+void
+kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell)
+{
+	bool		found;
+	CellEntry  *entry = cellhash_insert(map->hash, *key, &found);
+	MemoryContext old = MemoryContextSwitchTo(map->mcxt);
+
+	if (found)
+		replace_cell(entry, kpi_cell_merge(entry->cell, cell));
+	else
+	{
+		entry->cell = palloc(VARSIZE(cell));
+		memcpy(entry->cell, cell, VARSIZE(cell));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell)
+{
+	bool		found;
+	CellEntry  *entry = cellhash_insert(map->hash, *key, &found);
+	MemoryContext old = MemoryContextSwitchTo(map->mcxt);
+
+	if (!found)
+		entry->cell = kpi_cell_empty();
+	replace_cell(entry, kpi_cell_subtract(entry->cell, cell));
+	MemoryContextSwitchTo(old);
+}
+
+int
+kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
+{
+	for (int i = 0; i < KPI_CELL_KEYS; i++)
+	{
+		if (a->part[i] != b->part[i])
+			return a->part[i] < b->part[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+/* qsort specialized for items: half a million of them are common. */
+#define ST_SORT sort_items
+#define ST_ELEMENT_TYPE KpiCellItem
+#define ST_COMPARE(a, b) kpi_refresh_cellkey_compare(&(a)->key, &(b)->key)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Keys of a map can coincide once they are rewritten, where two texts that
+ * differ in their bytes are one value.  Every key must come once, as its row
+ * is written once.
+ */
+void
+kpi_refresh_celllist_sort(KpiCellList *list)
+{
+	int			n = 0;
+
+	sort_items(list->items, list->nitems);
+	for (int i = 0; i < list->nitems; i++)
+	{
+		if (n > 0 && kpi_refresh_cellkey_compare(&list->items[n - 1].key, &list->items[i].key) == 0)
+			list->items[n - 1].cell = kpi_cell_merge(list->items[n - 1].cell, list->items[i].cell);
+		else
+			list->items[n++] = list->items[i];
+	}
+	list->nitems = n;
+}
+
+KpiCellList *
+kpi_refresh_cellmap_items(KpiCellMap *map)
+{
+	KpiCellList *list = MemoryContextAllocZero(map->mcxt, sizeof(KpiCellList));
+	cellhash_iterator iterator;
+	CellEntry  *entry;
+
+	list->items = MemoryContextAllocHuge(map->mcxt,
+										 Max(map->hash->members, 1) * sizeof(KpiCellItem));
+	cellhash_start_iterate(map->hash, &iterator);
+	while ((entry = cellhash_iterate(map->hash, &iterator)) != NULL)
+	{
+		KpiCellItem *item;
+
+		if (kpi_cell_is_empty(entry->cell))
+			continue;
+		item = &list->items[list->nitems++];
+		item->key = entry->key;
+		item->cell = entry->cell;
+	}
+	return list;
+}
+
+KpiCellList *
+kpi_refresh_cellmap_list(KpiCellMap *map)
+{
+	KpiCellList *list = kpi_refresh_cellmap_items(map);
+
+	kpi_refresh_celllist_sort(list);
+	return list;
+}

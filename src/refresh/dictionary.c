@@ -1,0 +1,358 @@
+/*-------------------------------------------------------------------------
+ *
+ * dictionary.c
+ *	  Owner keys and dimension values become small numbers.
+ *
+ * While cells are collected (from the queue or from the facts), no statement
+ * can be run for each new text: texts get local numbers first, and rows are
+ * found or made afterwards for those that a cell still has when all deltas are
+ * summed up.  What came and went in between leaves nothing behind.
+ *
+ * Rows of kpi_internal.owner are shared by all sources.  They are inserted
+ * in the order of their keys, in one statement per run, so that two runs of
+ * different sources never wait for each other in a circle.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+/* A text's number: local while collecting, then also that of its row. */
+typedef struct DictText
+{
+	uint32		hash;
+	int			len;
+	char	   *data;			/* not terminated by a zero byte */
+	Datum		dims;			/* of a combination: the array */
+	bool		used;			/* by a cell that is to be stored */
+	int32		id;
+} DictText;
+
+typedef struct DictTable
+{
+	int			ntexts;
+	int			max;
+	DictText   *texts;
+	int			nslots;			/* power of two */
+	int		   *slots;			/* number + 1, or 0 */
+} DictTable;
+
+struct KpiDict
+{
+	MemoryContext mcxt;
+	DictTable	owners;			/* number 0: no owner */
+	DictTable	dims;			/* number 0: no dimensions */
+};
+
+static void
+table_init(DictTable *table)
+{
+	table->max = 64;
+	table->texts = palloc0(table->max * sizeof(DictText));
+	table->nslots = 256;
+	table->slots = palloc0(table->nslots * sizeof(int));
+	table->ntexts = 1;			/* number 0 is the absent text, row 0 */
+}
+
+KpiDict *
+kpi_refresh_dict_create(MemoryContext parent)
+{
+	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi dictionary", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(mcxt);
+	KpiDict    *dict = palloc0(sizeof(KpiDict));
+
+	dict->mcxt = mcxt;
+	table_init(&dict->owners);
+	table_init(&dict->dims);
+	MemoryContextSwitchTo(old);
+	return dict;
+}
+
+static void
+table_rehash(DictTable *table)
+{
+	pfree(table->slots);
+	table->nslots *= 2;
+	table->slots = palloc0(table->nslots * sizeof(int));
+	for (int n = 1; n < table->ntexts; n++)
+	{
+		uint32		slot = table->texts[n].hash & (table->nslots - 1);
+
+		while (table->slots[slot] != 0)
+			slot = (slot + 1) & (table->nslots - 1);
+		table->slots[slot] = n + 1;
+	}
+}
+
+/* The text's number; *is_new tells that it was just given one. */
+static int
+table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *is_new)
+{
+	uint32		hash = hash_bytes((const unsigned char *) data, len);
+	uint32		slot = hash & (table->nslots - 1);
+	MemoryContext old;
+	DictText   *text;
+
+	*is_new = false;
+	for (; table->slots[slot] != 0; slot = (slot + 1) & (table->nslots - 1))
+	{
+		text = &table->texts[table->slots[slot] - 1];
+		if (text->hash == hash && text->len == len && memcmp(text->data, data, len) == 0)
+			return table->slots[slot] - 1;
+	}
+
+	old = MemoryContextSwitchTo(dict->mcxt);
+	if (table->ntexts == table->max)
+	{
+		table->max *= 2;
+		table->texts = repalloc(table->texts, table->max * sizeof(DictText));
+	}
+	text = &table->texts[table->ntexts];
+	text->hash = hash;
+	text->len = len;
+	text->data = palloc(len + 1);
+	memcpy(text->data, data, len);
+	text->dims = (Datum) 0;
+	text->used = false;
+	text->id = 0;
+	table->slots[slot] = ++table->ntexts;
+	if (table->ntexts * 2 > table->nslots)
+		table_rehash(table);
+	MemoryContextSwitchTo(old);
+
+	*is_new = true;
+	return table->ntexts - 1;
+}
+
+int
+kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len)
+{
+	bool		is_new;
+
+	if (key == NULL)
+		return 0;
+	return table_number(dict, &dict->owners, key, len, &is_new);
+}
+
+/* Arrays of the same shape and content are equal byte by byte. */
+int
+kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull)
+{
+	ArrayType  *array;
+	int			number;
+	bool		is_new;
+
+	if (isnull)
+		return 0;
+	array = DatumGetArrayTypeP(dims);
+	number = table_number(dict, &dict->dims, (char *) array + VARHDRSZ,
+						  VARSIZE(array) - VARHDRSZ, &is_new);
+	if (is_new)
+	{
+		MemoryContext old = MemoryContextSwitchTo(dict->mcxt);
+
+		dict->dims.texts[number].dims =
+			PointerGetDatum(DatumGetArrayTypePCopy(PointerGetDatum(array)));
+		MemoryContextSwitchTo(old);
+	}
+	if ((Pointer) array != DatumGetPointer(dims))
+		pfree(array);
+	return number;
+}
+
+/*
+ * Within kpi_spi_begin(): sets the ids of the owners that have rows, which are
+ * the texts with these numbers; how many.
+ */
+static uint64
+find_owners(DictTable *table, Datum keys, const int *numbers)
+{
+	uint64		rows = kpi_spi_exec("SELECT u.n, o.id FROM pg_catalog.unnest($1) WITH ORDINALITY u(key, n)"
+									" JOIN kpi_internal.owner o ON o.key = u.key COLLATE \"C\"",
+									1, KPI_VALUE(TEXTARRAYOID, keys));
+
+	for (uint64 r = 0; r < rows; r++)
+		table->texts[numbers[kpi_spi_int8(r, 1) - 1]].id = kpi_spi_int4(r, 2);
+	return rows;
+}
+
+/* An INSERT that finds every key would use up ids for nothing. */
+static void
+resolve_owners(KpiDict *dict)
+{
+	DictTable  *table = &dict->owners;
+	int			n = 0;
+	int		   *numbers = palloc(table->ntexts * sizeof(int));
+	Datum	   *keys = palloc(table->ntexts * sizeof(Datum));
+	Datum		array;
+	KpiSpi		spi;
+
+	for (int i = 1; i < table->ntexts; i++)
+	{
+		if (!table->texts[i].used)
+			continue;
+		numbers[n] = i;
+		keys[n++] = PointerGetDatum(cstring_to_text_with_len(table->texts[i].data,
+															 table->texts[i].len));
+	}
+	if (n == 0)
+		return;
+	kpi_spi_begin(&spi);
+	array = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
+
+	if (find_owners(table, array, numbers) < n)
+	{
+		kpi_spi_exec("INSERT INTO kpi_internal.owner (key)"
+					 " SELECT u.key FROM pg_catalog.unnest($1) u(key)"
+					 " WHERE NOT EXISTS (SELECT FROM kpi_internal.owner o WHERE o.key = u.key COLLATE \"C\")"
+					 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
+					 1, KPI_VALUE(TEXTARRAYOID, array));
+		if (find_owners(table, array, numbers) != n)
+			elog(ERROR, "some of %d owner keys have no row", n);
+	}
+	kpi_spi_end(&spi);
+}
+
+/*
+ * The row of these values at this position, made if it is not there.  The
+ * index is on their hash, as they can be longer than an entry of an index; it
+ * is not unique, as two can have the same hash.  That each row comes once
+ * follows from the source's lock.
+ */
+static int32
+dim_row(int32 source_id, int position, Datum vals)
+{
+	int32		id;
+
+	if (kpi_spi_exec("SELECT d.id FROM kpi_internal.dim d"
+					 " WHERE d.source_id = $1 AND d.position = $2 AND d.vals = $3"
+					 " AND pg_catalog.hash_array_extended(d.vals, 0)"
+					 " = pg_catalog.hash_array_extended($3 COLLATE \"C\", 0)",
+					 3, KPI_INT4(source_id), KPI_INT4(position),
+					 KPI_VALUE(TEXTARRAYOID, vals)) == 0)
+		kpi_spi_exec("INSERT INTO kpi_internal.dim (source_id, position, vals)"
+					 " VALUES ($1, $2, $3) RETURNING id",
+					 3, KPI_INT4(source_id), KPI_INT4(position),
+					 KPI_VALUE(TEXTARRAYOID, vals));
+	id = kpi_spi_int4(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return id;
+}
+
+static void
+resolve_dims(KpiDict *dict, const KpiSource *source)
+{
+	KpiSpi		spi;
+
+	if (dict->dims.ntexts == 1)
+		return;
+	kpi_spi_begin(&spi);
+	for (int n = 1; n < dict->dims.ntexts; n++)
+	{
+		DictText   *text = &dict->dims.texts[n];
+
+		if (text->used)
+			text->id = dim_row(source->id, 0, text->dims);
+	}
+	kpi_spi_end(&spi);
+}
+
+void
+kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days)
+{
+	for (int i = 0; i < days->nitems; i++)
+	{
+		dict->owners.texts[days->items[i].key.part[1]].used = true;
+		dict->dims.texts[days->items[i].key.part[3]].used = true;
+	}
+	resolve_owners(dict);
+	resolve_dims(dict, source);
+	for (int i = 0; i < days->nitems; i++)
+	{
+		KpiCellKey *key = &days->items[i].key;
+
+		key->part[1] = dict->owners.texts[key->part[1]].id;
+		key->part[3] = dict->dims.texts[key->part[3]].id;
+	}
+	kpi_refresh_celllist_sort(days);
+}
+
+typedef struct SingleKey
+{
+	int32		dim_id;
+	int32		k;
+} SingleKey;
+
+typedef struct SingleEntry
+{
+	SingleKey	key;
+	int32		single;
+} SingleEntry;
+
+static HTAB *singles = NULL;
+
+void
+kpi_refresh_dim_forget(void)
+{
+	if (singles)
+		hash_destroy(singles);
+	singles = NULL;
+}
+
+void
+kpi_refresh_dim_sweep(const KpiSource *source)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.dim d WHERE d.source_id = $1"
+				 " AND (d.position > $2 OR d.position = 0 AND pg_catalog.cardinality(d.vals) <> $2)",
+				 2, KPI_INT4(source->id), KPI_INT4(source->ndims));
+	kpi_spi_end(&spi);
+	kpi_refresh_dim_forget();
+}
+
+int32
+kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k)
+{
+	SingleKey	key = {dim_id, k};
+	SingleEntry *entry;
+	bool		found;
+	KpiSpi		spi;
+	int32		single;
+
+	if (singles == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(SingleKey),.entrysize = sizeof(SingleEntry)};
+
+		singles = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(singles, &key, HASH_FIND, NULL);
+	if (entry)
+		return entry->single;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT ARRAY[d.vals[$2]] FROM kpi_internal.dim d WHERE d.id = $1",
+					 2, KPI_INT4(dim_id), KPI_INT4(k)) != 1)
+		elog(ERROR, "dimension values %d are not there", dim_id);
+	{
+		bool		isnull;
+		Datum		vals = kpi_spi_datum(0, 1, &isnull);
+
+		single = dim_row(source->id, k, vals);
+	}
+	kpi_spi_end(&spi);
+
+	entry = hash_search(singles, &key, HASH_ENTER, &found);
+	entry->single = single;
+	return single;
+}

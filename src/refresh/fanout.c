@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * fanout.c
+ *	  From day cells to the rollups of members and teams.
+ *
+ * A day cell counts for its owner's month (if a member), and for the day, the
+ * month and, per dimension value, the month of the team and of each of its
+ * ancestors.  Done in two steps, because many cells share a path of teams:
+ * first everything is summed per path, then each path's few sums go to its
+ * teams.  Works in memory only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "calendar/calendar.h"
+#include "cell/cell.h"
+#include "fact/fact.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+
+/* In the first step's map a path stands where the scope will. */
+#define SCOPE_PATH 0
+
+static KpiCellKey
+rollup_key(int32 stream, int32 kind, int32 scope, KpiGrain grain, int32 dim, DateADT start)
+{
+	KpiCellKey	key = {{stream, kind, scope, grain, dim, start}};
+
+	return key;
+}
+
+static void
+add(KpiCellMap *map, KpiCellKey key, const KpiCell *cell, bool subtract)
+{
+	if (subtract)
+		kpi_refresh_cellmap_subtract(map, &key, cell);
+	else
+		kpi_refresh_cellmap_add(map, &key, cell);
+}
+
+static DateADT
+month_of(DateADT day)
+{
+	return kpi_calendar_period_start(KPI_MONTH, day, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+}
+
+void
+kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item, bool subtract, KpiCellMap *rollups)
+{
+	int32		stream = item->key.part[0];
+	DateADT		day = item->key.part[2];
+	int32		dim = item->key.part[3];
+	DateADT		month;
+	const int32 *teams;
+	int			nteams;
+
+	if (day == KPI_ERROR_DAY)
+		return;
+	month = month_of(day);
+	if (span->member_id != 0)
+		add(rollups, rollup_key(stream, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
+			item->cell, subtract);
+	nteams = kpi_refresh_path_teams(run->routes, span->path, &teams);
+	for (int t = 0; t < nteams; t++)
+	{
+		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, day), item->cell, subtract);
+		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
+		for (int k = 1; dim != 0 && k <= run->source->ndims; k++)
+			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH,
+									kpi_refresh_dim_single(run->source, dim, k), month),
+				item->cell, subtract);
+	}
+}
+
+/* Owners of the list's cells of one stream: routes must be there for them. */
+static void
+need_routes(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
+{
+	int32	   *owners = palloc(Max(days->nitems, 1) * sizeof(int32));
+	int			n = 0;
+
+	for (int i = 0; i < days->nitems; i++)
+	{
+		const KpiCellKey *key = &days->items[i].key;
+
+		if (key->part[0] == stream->id && (n == 0 || owners[n - 1] != key->part[1]))
+			owners[n++] = key->part[1];
+	}
+	kpi_refresh_attribution_need(run->routes, stream->owner_kind, owners, n);
+	pfree(owners);
+}
+
+static void
+sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths, KpiCellMap *rollups)
+{
+	DateADT		day = item->key.part[2];
+	DateADT		month = month_of(day);
+	int32		dim = item->key.part[3];
+	const KpiRouteSpan *span = kpi_refresh_attribution_at(run->routes, stream->owner_kind, item->key.part[1], day);
+
+	if (span->member_id != 0)
+		add(rollups, rollup_key(stream->id, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
+			item->cell, false);
+	add(paths, rollup_key(stream->id, SCOPE_PATH, span->path, KPI_DAY, 0, day), item->cell, false);
+	for (int k = 1; dim != 0 && k <= run->source->ndims; k++)
+		add(paths, rollup_key(stream->id, SCOPE_PATH, span->path, KPI_MONTH,
+							  kpi_refresh_dim_single(run->source, dim, k), month),
+			item->cell, false);
+}
+
+static void
+expand_path(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups)
+{
+	KpiCellKey	key = item->key;
+	KpiGrain	grain = key.part[3];
+	const int32 *teams;
+	int			nteams = kpi_refresh_path_teams(run->routes, key.part[2], &teams);
+
+	key.part[1] = KPI_SCOPE_TEAM;
+	for (int t = 0; t < nteams; t++)
+	{
+		key.part[2] = teams[t];
+		add(rollups, key, item->cell, false);
+		if (grain == KPI_DAY)
+			add(rollups, rollup_key(key.part[0], KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0,
+									month_of(key.part[5])),
+				item->cell, false);
+	}
+}
+
+void
+kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
+{
+	KpiCellMap *paths = kpi_refresh_cellmap_create(run->mcxt);
+	KpiCellList *sums;
+
+	for (int s = 0; s < run->source->nstreams; s++)
+		need_routes(run, &run->source->streams[s], days);
+
+	for (int i = 0, s = 0; i < days->nitems; i++)
+	{
+		const KpiCellItem *item = &days->items[i];
+
+		CHECK_FOR_INTERRUPTS();
+		while (run->source->streams[s].id < item->key.part[0])
+			s++;
+		run->at = (KpiFactsAt) {true, item->key.part[2], NULL, 0};
+		if (item->key.part[2] != KPI_ERROR_DAY)
+			sum_per_path(run, &run->source->streams[s], item, paths, rollups);
+	}
+	run->at.is_known = false;
+	sums = kpi_refresh_cellmap_list(paths);
+	for (int i = 0; i < sums->nitems; i++)
+		expand_path(run, &sums->items[i], rollups);
+}

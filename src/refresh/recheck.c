@@ -1,0 +1,217 @@
+/*-------------------------------------------------------------------------
+ *
+ * recheck.c
+ *	  What the catalogs say against a source going on as it is.
+ *
+ * The same look for a refresh, which suspends the source, and for whoever reads
+ * how complete its numbers are before one has come by: kpi.source_status, the
+ * views of values and the progress of goals.  Nothing is locked, so a table
+ * may go while it is looked at, and no rights are asked for: only names of a
+ * source's own tables leave here.
+ *
+ * Views ask for each row they show.  So the answer is kept until a relation or
+ * a schema changes, whichever it is: a look is cheap, one a row is not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "capture/capture.h"
+#include "fact/fact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_capture_state);
+PG_FUNCTION_INFO_V1(kpi_sql_capture_works);
+
+/* Names of at most this many tables stand in one sentence. */
+#define MAX_NAMES 3
+
+typedef struct LookKey
+{
+	int32		source_id;
+	Oid			attached;
+} LookKey;
+
+typedef struct Look
+{
+	LookKey		key;
+	uint64		generation;
+	bool		works;
+} Look;
+
+/* Grows with each invalidation: what was looked at before is out of date. */
+static uint64 generation = 0;
+static HTAB *looks = NULL;
+
+/* ---- looking ---- */
+
+static bool
+set_problem(KpiProblem *problem, char *reason, char *hint)
+{
+	problem->reason = reason;
+	problem->hint = hint;
+	return true;
+}
+
+static bool
+look_at_kind(Oid relid, bool is_target, KpiProblem *problem)
+{
+	KpiTableProblem kind;
+
+	return kpi_fact_table_problem(relid, is_target, &kind) &&
+		set_problem(problem, pstrdup(kind.message), psprintf("%s Then call kpi.resume().", kind.mend));
+}
+
+bool
+kpi_refresh_table_look(const char *relation, Oid relid, Oid attached, KpiProblem *problem)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return set_problem(problem, psprintf("table %s does not exist", relation),
+						   "Create the table again, then call kpi.resume().");
+	if (OidIsValid(attached) && relid != attached)
+		return set_problem(problem, psprintf("table %s was dropped and created again", relation),
+						   "Call kpi.resume() to attach the new table and rebuild the source.");
+	if (look_at_kind(relid, true, problem))
+		return true;
+	foreach(lc, kpi_model_leaf_relids(relid))
+	{
+		if (look_at_kind(lfirst_oid(lc), false, problem))
+			return true;
+	}
+	return false;
+}
+
+/* The leaves without working triggers, in words; NULL: none. */
+static char *
+broken_leaves(int32 source_id, List *leaves)
+{
+	StringInfoData names;
+	int			nbroken = 0;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, leaves)
+	{
+		Oid			relid = lfirst_oid(lc);
+		char	   *name = get_rel_name(relid);
+
+		if (name == NULL || kpi_capture_trigger_state(source_id, relid)[0] != '\0')
+			continue;
+		if (nbroken++ < MAX_NAMES)
+			appendStringInfo(&names, "%s%s", nbroken > 1 ? ", " : "",
+							 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+	}
+	if (nbroken == 0)
+		return NULL;
+	if (nbroken > MAX_NAMES)
+		appendStringInfo(&names, " and %d more", nbroken - MAX_NAMES);
+	return psprintf("the capture trigger is missing or disabled on %s", names.data);
+}
+
+bool
+kpi_refresh_source_look(int32 source_id, const char *relation, Oid relid, Oid attached, KpiProblem *problem)
+{
+	char	   *broken;
+
+	if (kpi_refresh_table_look(relation, relid, attached, problem))
+		return true;
+	broken = broken_leaves(source_id, kpi_model_leaf_relids(relid));
+	return broken != NULL &&
+		set_problem(problem, broken, "Call kpi.resume() to create the trigger again and rebuild the source.");
+}
+
+/*
+ * kpi_internal.capture_state(source_id integer, relation text, attached oid,
+ * OUT tables integer, OUT problem text, OUT hint text)
+ */
+Datum
+kpi_sql_capture_state(PG_FUNCTION_ARGS)
+{
+	char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Oid			attached = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
+	Oid			relid = kpi_model_relid_by_name(relation);
+	KpiProblem	problem;
+	TupleDesc	tupdesc;
+	Datum		values[3] = {Int32GetDatum(0)};
+	bool		nulls[3] = {false, true, true};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (OidIsValid(relid))
+		values[0] = Int32GetDatum(list_length(kpi_model_leaf_relids(relid)));
+	if (kpi_refresh_source_look(PG_GETARG_INT32(0), relation, relid, attached, &problem))
+	{
+		values[1] = CStringGetTextDatum(problem.reason);
+		values[2] = CStringGetTextDatum(problem.hint);
+		nulls[1] = nulls[2] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/* ---- whether all is well, kept ---- */
+
+static void
+relation_changed(Oid relid)
+{
+	generation++;
+}
+
+static void
+schema_changed(int cacheid)
+{
+	generation++;
+}
+
+static void
+init_looks(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(LookKey),.entrysize = sizeof(Look),.hcxt = CacheMemoryContext};
+
+	looks = hash_create("pg_kpi looks at sources", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kpi_on_relcache_change(relation_changed);
+	kpi_on_syscache_change(NAMESPACEOID, schema_changed);
+}
+
+/*
+ * kpi_internal.capture_works(source_id integer, relation text, attached oid):
+ * kpi_refresh_source_look() finds nothing.
+ */
+Datum
+kpi_sql_capture_works(PG_FUNCTION_ARGS)
+{
+	LookKey		key = {PG_GETARG_INT32(0), PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2)};
+	uint64		now;
+	bool		works;
+	bool		found;
+	Look	   *look;
+
+	if (looks == NULL)
+		init_looks();
+	look = hash_search(looks, &key, HASH_FIND, NULL);
+	if (look == NULL || look->generation != generation)
+	{
+		char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
+		KpiProblem	problem;
+
+		/* An invalidation that arrives meanwhile leaves the answer out of date. */
+		now = generation;
+		works = !kpi_refresh_source_look(key.source_id, relation, kpi_model_relid_by_name(relation), key.attached,
+								 &problem);
+		look = hash_search(looks, &key, HASH_ENTER, &found);
+		look->generation = now;
+		look->works = works;
+	}
+	PG_RETURN_BOOL(look->works);
+}

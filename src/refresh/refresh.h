@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.h
+ *	  The queue and the facts into cells and values, exactly once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_REFRESH_H
+#define KPI_REFRESH_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/tuplestore.h"
+
+/* ---- queue.c ---- */
+
+/*
+ * Deletes what the queue has of a source, or only its markers.  The caller
+ * holds the source's lock (queue.c).
+ */
+extern void kpi_refresh_queue_forget(int32 source_id, bool markers_only);
+
+/* ---- report.c ---- */
+
+/* One difference between what is stored and what should be. */
+typedef struct KpiDifference
+{
+	const char *level;			/* day cell, rollup cell, value, breakdown,
+								 * source */
+	bool		level_is_source;	/* no scope and no period */
+	int32		kpi_id;			/* or 0 */
+	int32		team_id;		/* at most one of the three is not 0 */
+	int32		member_id;
+	int32		owner_id;
+	const char *grain;
+	DateADT		start;
+	const char *dimension;		/* each of the rest may be NULL */
+	const char *dimension_value;
+	const char *stored;
+	const char *expected;
+} KpiDifference;
+
+/* Where differences go. */
+typedef struct KpiReport
+{
+	Tuplestorestate *tupstore;	/* NULL: they are only counted */
+	TupleDesc	tupdesc;
+	const char *source_name;
+	int64		ndifferences;
+} KpiReport;
+
+extern void kpi_refresh_report(KpiReport *report, const KpiDifference *diff);
+
+/* The one text that a query for id $1 finds, or the id itself where the row is gone. */
+extern char *kpi_refresh_name_of(const char *sql, int32 id);
+
+/* ---- run.c ---- */
+
+typedef enum KpiRunMode
+{
+	KPI_RUN_REFRESH,
+	KPI_RUN_LOOK,				/* see whether the source can be refreshed */
+	KPI_RUN_ACCEPT,				/* the same, and from now on the code of others
+								 * that it reaches is known */
+	KPI_RUN_VERIFY,				/* refresh, then report differences */
+	KPI_RUN_REPAIR				/* refresh, then mend and count them */
+} KpiRunMode;
+
+typedef enum KpiRunResult
+{
+	KPI_RUN_DONE,
+	KPI_RUN_LOOKED,				/* it can be refreshed */
+	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
+	KPI_RUN_GONE				/* the source was dropped meanwhile */
+} KpiRunResult;
+
+/* The caller holds the locks of kpi_refresh_lock_sources(). */
+extern KpiRunResult kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report);
+
+/* ---- state.c ---- */
+
+/* Forgets what was built and seen of a source: the next refresh starts anew. */
+extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
+
+/* What values depend on besides the cells, as text: how periods are cut. */
+extern char *kpi_refresh_calendar_shape(void);
+
+/* ---- lock.c ---- */
+
+/*
+ * Begins engine work: refuses where the snapshot is already fixed, writes
+ * this transaction's own buffered deltas, and takes until the end of the
+ * transaction the lock of a source and of all sources that a formula joins it
+ * with (0: of every source).  Returns the ids of the sources asked for.
+ */
+extern List *kpi_refresh_lock_sources(int32 source_id);
+
+/*
+ * Only waits until no engine transaction works on the source, and keeps them
+ * waiting until the transaction ends: for who drops what they write to.
+ */
+extern void kpi_refresh_lock_source(int32 source_id);
+extern void kpi_refresh_lock_all_sources(void);
+
+/* ---- log.c ---- */
+
+/*
+ * Notes in kpi.refresh_log a refresh that failed; for the worker, in a
+ * transaction of its own after the refresh was rolled back.
+ */
+extern void kpi_refresh_log_failure(int32 source_id, TimestampTz started, double duration_ms,
+							const char *sqlstate, const char *message);
+
+#endif							/* KPI_REFRESH_H */

@@ -1,0 +1,374 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_REFRESH_INTERNAL_H
+#define KPI_REFRESH_INTERNAL_H
+
+#include "access/transam.h"
+#include "cell/cell.h"
+#include "datatype/timestamp.h"
+#include "goal/goal.h"
+#include "model/model.h"
+#include "nodes/pg_list.h"
+#include "refresh/refresh.h"
+#include "utils/tuplestore.h"
+
+/* ---- cellmap.c ---- */
+
+#define KPI_CELL_KEYS 6
+
+/*
+ * The key columns of a cell table in the order of its primary key, unused
+ * ones 0: day_cell (stream, owner, day, dim), rollup_cell (stream, scope
+ * kind, scope, grain, dim, start).
+ */
+typedef struct KpiCellKey
+{
+	int32		part[KPI_CELL_KEYS];
+} KpiCellKey;
+
+typedef struct KpiCellItem
+{
+	KpiCellKey	key;
+	KpiCell    *cell;
+} KpiCellItem;
+
+/* A sum of cells per key, in a hash. */
+typedef struct KpiCellMap KpiCellMap;
+
+/* Items in ascending order of their keys, each key once. */
+typedef struct KpiCellList
+{
+	int			nitems;
+	KpiCellItem *items;
+} KpiCellList;
+
+extern KpiCellMap *kpi_refresh_cellmap_create(MemoryContext parent);
+extern void kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
+extern void kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
+
+/* The non-empty cells, which stay the map's; items are in no order. */
+extern KpiCellList *kpi_refresh_cellmap_list(KpiCellMap *map);
+extern KpiCellList *kpi_refresh_cellmap_items(KpiCellMap *map);
+
+/*
+ * Sorts items whose keys may repeat and sums the cells of each key.  The
+ * cells must be palloc'd; they stay where they are.
+ */
+extern void kpi_refresh_celllist_sort(KpiCellList *list);
+extern int	kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b);
+
+/* ---- dictionary.c ---- */
+
+/*
+ * Texts met while cells are collected get a local number.
+ */
+typedef struct KpiDict KpiDict;
+
+extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
+extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no
+																		 * owner */
+extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
+
+/*
+ * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the
+ * local numbers in the keys of day cells, and sorts the list.  Texts that no
+ * cell of the list has get no row.
+ */
+extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
+
+/* The row of dimension number k's value alone, for an interned combination. */
+extern int32 kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k);
+
+/* Starts with an empty cache of kpi_refresh_dim_single(). */
+extern void kpi_refresh_dim_forget(void);
+
+/*
+ * After all cells were made anew: removes the rows of dimensions that the source
+ * has not any more.  While cells name them they stay, as a refresh that began
+ * before the definition changed may still be writing such cells.
+ */
+extern void kpi_refresh_dim_sweep(const KpiSource *source);
+
+/* ---- queue.c ---- */
+
+/* Facts of which owner and day are being worked on, for errors. */
+typedef struct KpiFactsAt
+{
+	bool		is_known;
+	DateADT		day;
+	const char *owner;			/* or NULL */
+	int			owner_len;
+} KpiFactsAt;
+
+typedef struct KpiRoutes KpiRoutes;
+
+typedef struct KpiRun
+{
+	KpiSource  *source;
+	MemoryContext mcxt;
+	Snapshot	snapshot;		/* S: registered and active */
+	TimestampTz as_of;
+	Oid			relid;
+	List	   *leaves;
+	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
+	List	   *locked;			/* and its leaves */
+	List	   *looks;			/* kpi_capture_trigger_state() of each, before S */
+	int64		org_stamp;		/* as of S */
+	int64		applied_org_stamp;
+	bool		first_time;		/* no state yet */
+	char	   *fact_error;		/* note of the last one met */
+	bool		built;			/* something was computed from the facts */
+	int64		ndeltas;		/* queue rows consumed */
+	int64		ncells;			/* rows of cells written */
+	int64		nvalues;		/* rows of values written */
+	KpiValueChanges changes;	/* for the goals that follow from them */
+	DateADT		first_day;		/* of all cells touched */
+	DateADT		last_day;
+	KpiFactsAt	at;
+	bool		shows_keys;		/* to whom this session's errors go */
+	struct KpiRoutes *routes;
+	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
+								 * before users */
+} KpiRun;
+
+typedef enum KpiScopeKind
+{
+	KPI_SCOPE_TEAM = 1,
+	KPI_SCOPE_MEMBER = 2
+} KpiScopeKind;
+
+typedef struct KpiQueue
+{
+	KpiCellMap *cells;			/* keys with local owner and dim numbers */
+	KpiDict    *dict;
+	bool		recompute;		/* a marker asks for it */
+	char	   *suspend;		/* a marker says so: why */
+} KpiQueue;
+
+/* Reads and deletes all deltas of the source visible in the run's snapshot. */
+extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
+
+/*
+ * Looks for markers only, changing nothing, and for deltas of transactions
+ * before doubt (which may be invalid).
+ */
+extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
+						   bool *recompute, char **suspend);
+
+/* ---- scan.c ---- */
+
+/*
+ * The day cells of stream number s as the facts say, at the run's snapshot.
+ * The caller holds ACCESS SHARE on the table and its leaves.
+ */
+extern KpiCellList *kpi_refresh_scan_facts(KpiRun *run, int s);
+
+/* ---- attribution.c ---- */
+
+typedef struct KpiRouteSpan
+{
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+	int32		member_id;		/* or 0 */
+	int			path;			/* index of a list of teams */
+} KpiRouteSpan;
+
+/*
+ * Routes for these owners (of a stream's owner kind), as the last refresh
+ * applied them, or from the definitions for owners not met before.
+ */
+extern KpiRoutes *kpi_refresh_attribution_create(KpiRun *run);
+extern void kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n);
+extern const KpiRouteSpan *kpi_refresh_attribution_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, DateADT day);
+extern int	kpi_refresh_path_teams(KpiRoutes *routes, int path, const int32 **teams);
+
+/*
+ * Forgets what was applied: from now on the definitions are asked.  store:
+ * what is stored is forgotten too and written anew.
+ */
+extern void kpi_refresh_attribution_reset(KpiRoutes *routes, bool store);
+
+/*
+ * Follows changes of the organisation: adds to *rollups what moves between
+ * scopes because of them, and stores the new routes.
+ */
+extern void kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups);
+
+/* ---- fanout.c ---- */
+
+/* Adds each day cell to the rollups of its scopes, sign +1 or -1. */
+extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups);
+
+/* Adds one day cell to the rollups of one span's scopes. */
+extern void kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item,
+							bool subtract, KpiCellMap *rollups);
+
+/* ---- cell_table.c ---- */
+
+/* Merges each delta into its row; a cell that becomes empty disappears. */
+extern void kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas);
+
+/*
+ * Compares the rows of one stream with what they should be; with mend, also
+ * makes them so.  report may be NULL.
+ */
+extern void kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
+						   const KpiCellList *expected, bool mend, KpiReport *report);
+
+/* The keys of all rollups of the run's source, without their cells. */
+extern KpiCellList *kpi_refresh_table_rollup_keys(KpiRun *run);
+
+/* ---- value_table.c ---- */
+
+/* A stored value; facts is 0 and nothing else set where there is none. */
+typedef struct KpiValue
+{
+	Numeric		value;			/* each may be NULL */
+	Numeric		numerator;
+	Numeric		denominator;
+	int64		facts;
+} KpiValue;
+
+/* The two tables of values, open for a run. */
+typedef struct KpiValues KpiValues;
+
+/* For qsort(): by KPI, scope, dimension value, grain, start. */
+extern int	kpi_refresh_valuekey_compare(const void *a, const void *b);
+
+/*
+ * all: everything the source's KPIs amount to will be put, so rows that are
+ * not put are wrong.  mend: write; else only compare.  report may be NULL.
+ */
+extern KpiValues *kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
+
+/* Makes the stored row so (facts 0 and exists false: no row). */
+extern void kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value);
+
+/* The stored value, as of the last kpi_refresh_values_sync(); false when none. */
+extern bool kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value);
+
+/* Makes what was put so far visible to kpi_refresh_values_get(). */
+extern void kpi_refresh_values_sync(KpiValues *values);
+
+/* Keys of rows that changed (with all: of every row that was put). */
+extern int	kpi_refresh_values_touched(KpiValues *values, KpiValueKey **keys);
+
+/* Adds the keys of another source's KPI, in kpi_value only. */
+extern void kpi_refresh_values_touch_stored(KpiValues *values, int32 kpi_id);
+
+/* With all: removes the rows of these KPIs that were not put. */
+extern void kpi_refresh_values_sweep(KpiValues *values, List *kpi_ids);
+extern void kpi_refresh_values_close(KpiValues *values);
+
+/* ---- finalize.c ---- */
+
+/* Finalizes all stored values that the rollups with these keys feed. */
+extern void kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *touched);
+
+/* ---- formula.c ---- */
+
+/* Every formula the source's KPIs feed (formula.c). */
+extern void kpi_refresh_formulas_update(KpiValues *values, const KpiRun *run, bool all);
+
+/*
+ * Sets the run's formulas; true when one of them has not been computed yet as
+ * it is written now.
+ */
+extern bool kpi_refresh_formulas_find(KpiRun *run);
+extern void kpi_refresh_formulas_mark_built(const KpiSource *source);
+
+/* ---- state.c ---- */
+
+/* kpi_internal.source_state and what differs from it. */
+typedef struct KpiSourceState
+{
+	bool		suspended;		/* already: reason and hint say why */
+	bool		recompute;		/* all streams, from the facts */
+	bool		unattached;		/* never seen yet, and a trigger is missing */
+	bool		revalue;		/* all values, from the rollups */
+	char	   *suspend_reason; /* must be suspended: why, as a note */
+	char	   *suspend_hint;
+	char	   *calendar_shape;
+	Bitmapset  *used_columns;	/* numbers of those that expressions use */
+	Datum		columns;		/* jsonb: how each column is stored */
+	Datum		prints;			/* jsonb: what expressions reach */
+	FullTransactionId doubt;	/* transactions before it may have captured
+								 * with what expressions reached before */
+} KpiSourceState;
+
+/*
+ * Compares the source with its state, under the run's snapshot; also sets
+ * what the run knows of the table and the stamps.
+ */
+extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run);
+
+/*
+ * Notes what is to be known of the run's leaves and their triggers.  To be
+ * called before the snapshot is taken: what changes afterwards differs from
+ * it at the next refresh.
+ */
+extern void kpi_refresh_source_state_look(KpiRun *run);
+
+/* Notes it, and tells the writers of the table that the source names. */
+extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
+
+/* Writes what the run has achieved. */
+extern void kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double duration_ms);
+
+/* ---- lock.c ---- */
+
+/*
+ * To be called after the snapshot of a run was taken: a formula may have been
+ * made since the locks were, and join the source with others.  Takes their
+ * locks if nobody holds them, else it is an error: waiting would be out of
+ * order.  True if all were held before; else the snapshot is too old.
+ */
+extern bool kpi_refresh_lock_joined_sources(int32 source_id, const char *name);
+
+/* ---- log.c ---- */
+
+/* What a run did. */
+typedef struct KpiLogEntry
+{
+	int32		source_id;
+	const char *source;			/* its name; of a failure NULL */
+	const char *kind;			/* refresh, build, verify or repair */
+	TimestampTz started;
+	double		duration_ms;
+	int64		ndeltas;
+	int64		ncells;
+	int64		nvalues;
+	const char *sqlstate;		/* NULL: it succeeded */
+	const char *error;
+} KpiLogEntry;
+
+/*
+ * Tells of a run that succeeded, in its transaction; nothing of a refresh
+ * that found nothing to do.
+ */
+extern void kpi_refresh_log_run(const KpiLogEntry *entry);
+
+/* ---- recheck.c ---- */
+
+typedef struct KpiProblem
+{
+	char	   *reason;			/* in our own words */
+	char	   *hint;
+} KpiProblem;
+
+/*
+ * Whether the table of a source is not what it was: relid has its name now,
+ * attached is the one that was refreshed last (InvalidOid: none).
+ */
+extern bool kpi_refresh_table_look(const char *relation, Oid relid, Oid attached, KpiProblem *problem);
+
+/* The same, or a trigger of the source is missing or disabled. */
+extern bool kpi_refresh_source_look(int32 source_id, const char *relation, Oid relid, Oid attached,
+							KpiProblem *problem);
+
+#endif							/* KPI_REFRESH_INTERNAL_H */

@@ -1,0 +1,481 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  One engine transaction on a source: refresh, verification, repair.
+ *
+ * A run brings one source's cells and values up to date, or says in what they
+ * differ.  The order of steps is what makes every number exact:
+ *
+ *	1. the locks of the source and of all sources a formula joins it with, in
+ *	   ascending order (lock.c);
+ *	2. if facts will be read, ACCESS SHARE on the table and its leaves: DDL is
+ *	   not MVCC, so the facts at a snapshot mean something only under them;
+ *	3. one snapshot, taken after the locks, after this transaction's own
+ *	   buffered deltas were written;
+ *	4. the leaves, triggers and definitions compared with the state: what
+ *	   cannot be followed suspends the source;
+ *	5. all deltas visible in the snapshot are consumed: merged for measures
+ *	   that are built, discarded for streams that step 6 recomputes;
+ *	6. streams to be built are recomputed from the facts at the snapshot.
+ *
+ * What commits later stays in the queue.  So a crash or an error at any
+ * place leaves the state of before, and a retry is just another run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "capture/capture.h"
+#include "fact/fact.h"
+#include "goal/goal.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* ---- steps 2 to 4 ---- */
+
+static void
+take_snapshot(KpiRun *run)
+{
+	CommandCounterIncrement();
+	run->as_of = GetCurrentTimestamp();
+	run->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(run->snapshot);
+}
+
+static void
+drop_snapshot(KpiRun *run)
+{
+	PopActiveSnapshot();
+	UnregisterSnapshot(run->snapshot);
+}
+
+static void
+lock_relations(KpiRun *run)
+{
+	KpiLockWait wait;
+	ListCell   *lc;
+
+	kpi_fact_lock_wait_begin(&wait, run->source->relation);
+	LockRelationOid(run->relid, AccessShareLock);
+	foreach(lc, run->leaves)
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	kpi_fact_lock_wait_end(&wait);
+	run->locked = run->leaves;
+	run->locked_relid = run->relid;
+}
+
+/*
+ * While a statement of this very session writes to the table, its rows can be
+ * seen but are not captured yet: read now, they would be counted twice.
+ */
+static bool
+is_being_written(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	bool		in_use;
+
+	if (!RelationIsValid(rel))
+		return false;
+	in_use = rel->rd_refcnt > 1 ||
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 0;
+	in_use = in_use && CheckRelationLockedByMe(rel, RowExclusiveLock, true);
+	RelationClose(rel);
+	return in_use;
+}
+
+static bool
+facts_are_being_written(KpiRun *run)
+{
+	ListCell   *lc;
+
+	if (is_being_written(run->relid))
+		return true;
+	foreach(lc, run->leaves)
+	{
+		if (is_being_written(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+stream_is_built(const KpiStream *stream)
+{
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		if (!stream->measures[m].built)
+			return false;
+	}
+	return true;
+}
+
+/* Streams that must be computed from the facts; all of them with recompute. */
+static Bitmapset *
+streams_to_build(const KpiSource *source, bool recompute)
+{
+	Bitmapset  *build = NULL;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		if (recompute || !stream_is_built(&source->streams[s]))
+			build = bms_add_member(build, s);
+	}
+	return build;
+}
+
+/* A measure being built takes no deltas: the facts at the snapshot have them. */
+static void
+discard_deltas_of(KpiSource *source, Bitmapset *build)
+{
+	int			s = -1;
+
+	while ((s = bms_next_member(build, s)) >= 0)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+			source->streams[s].measures[m].built = false;
+	}
+}
+
+static void
+refuse_being_written(KpiRun *run, bool must)
+{
+	ereport(must ? ERROR : WARNING,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("source \"%s\" cannot be recomputed while a statement of this session writes to its table",
+					run->source->name),
+			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
+}
+
+static void
+suspend(const KpiRun *run, const KpiSourceState *state)
+{
+	if (!state->suspended)
+		kpi_refresh_source_state_suspend(run->source->id, run->relid, state->suspend_reason, state->suspend_hint);
+	ereport(WARNING,
+			(errmsg("source \"%s\" is suspended: %s", run->source->name,
+					kpi_note_shown(state->suspend_reason, GetUserId(), run->source->definer,
+								   run->source->definer_oid)),
+			 errhint("%s", state->suspend_hint)));
+}
+
+static bool
+facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
+{
+	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR ||
+		!bms_is_empty(streams_to_build(run->source, state->recompute));
+}
+
+/* Under the snapshot: can the source be refreshed, and must it? */
+static KpiRunResult
+examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
+{
+	run->source = kpi_model_source_load(source_id, true);
+	if (run->source == NULL)
+		return KPI_RUN_GONE;
+	run->source->code->accept = mode == KPI_RUN_ACCEPT;
+	*state = kpi_refresh_source_state_examine(run);
+	if ((*state)->suspend_reason)
+	{
+		suspend(run, *state);
+		return KPI_RUN_SUSPENDED;
+	}
+	if (mode == KPI_RUN_ACCEPT)
+		kpi_model_code_save(run->source);
+	if (mode == KPI_RUN_LOOK || mode == KPI_RUN_ACCEPT)
+		return KPI_RUN_LOOKED;
+	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
+	{
+		refuse_being_written(run, mode != KPI_RUN_REFRESH);
+		return KPI_RUN_SUSPENDED;
+	}
+	return KPI_RUN_DONE;
+}
+
+/*
+ * Takes the snapshot and looks at the source; when facts must be read, locks
+ * the relations first and looks again, until neither a relation nor a formula
+ * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
+ */
+static KpiRunResult
+begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
+{
+	for (;;)
+	{
+		KpiRunResult result;
+
+		CHECK_FOR_INTERRUPTS();
+		take_snapshot(run);
+		result = examine(run, source_id, mode, state);
+		if (result == KPI_RUN_DONE && !kpi_refresh_lock_joined_sources(source_id, run->source->name))
+		{
+			drop_snapshot(run);
+			continue;
+		}
+		if (result == KPI_RUN_DONE &&
+			(!facts_are_needed(run, *state, mode) ||
+			 (run->relid == run->locked_relid &&
+			  list_difference_oid(run->leaves, run->locked) == NIL)))
+			return KPI_RUN_DONE;
+		drop_snapshot(run);
+		if (result != KPI_RUN_DONE)
+			return result;
+
+		if ((*state)->unattached)
+			kpi_capture_attach(source_id, run->relid, kpi_model_source_definer(run->source));
+		lock_relations(run);
+		kpi_refresh_source_state_look(run);
+	}
+}
+
+/* ---- steps 5 and 6 ---- */
+
+static void
+note_days(KpiRun *run, const KpiCellList *days)
+{
+	for (int i = 0; i < days->nitems; i++)
+	{
+		DateADT		day = days->items[i].key.part[2];
+
+		if (day == KPI_ERROR_DAY)
+			continue;
+		run->first_day = Min(run->first_day, day);
+		run->last_day = Max(run->last_day, day);
+	}
+}
+
+/* Takes the deltas and what moved in the organisation into the cells. */
+static KpiCellList *
+apply_deltas(KpiRun *run)
+{
+	KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+	KpiQueue   *queue = kpi_refresh_queue_consume(run);
+	KpiCellList *days;
+	KpiCellList *touched;
+
+	days = kpi_refresh_cellmap_items(queue->cells);
+	kpi_refresh_dict_resolve(queue->dict, run->source, days);
+	note_days(run, days);
+
+	kpi_refresh_attribution_follow(run, rollups);
+	kpi_refresh_fanout(run, days, rollups);
+	kpi_refresh_table_apply(run, "day_cell", 4, days);
+	touched = kpi_refresh_cellmap_list(rollups);
+	kpi_refresh_table_apply(run, "rollup_cell", KPI_CELL_KEYS, touched);
+	CommandCounterIncrement();
+	return touched;
+}
+
+/* Compares, and with mend makes, the cells of some streams as the facts say. */
+static void
+reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
+{
+	int			s = -1;
+
+	while ((s = bms_next_member(build, s)) >= 0)
+	{
+		int32		stream_id = run->source->streams[s].id;
+		KpiCellList *days = kpi_refresh_scan_facts(run, s);
+		KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+
+		note_days(run, days);
+		kpi_refresh_fanout(run, days, rollups);
+		kpi_refresh_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
+		kpi_refresh_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
+					   kpi_refresh_cellmap_list(rollups), mend, report);
+		CommandCounterIncrement();
+	}
+}
+
+/* ---- values ---- */
+
+/* The KPIs measured on this source. */
+static List *
+measure_kpi_ids(const KpiSource *source)
+{
+	List	   *ids = NIL;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+			ids = lappend_int(ids, source->streams[s].measures[m].kpi_id);
+	}
+	return ids;
+}
+
+/* What the goals to be looked at follow from. */
+static void
+note_changes(KpiRun *run, KpiValues *values, bool all)
+{
+	KpiValueKey *keys;
+	int			n = kpi_refresh_values_touched(values, &keys);
+
+	run->changes.all |= all;
+	if (run->changes.all || n == 0)
+		return;
+	run->changes.keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
+	memcpy(run->changes.keys, keys, n * sizeof(KpiValueKey));
+	run->changes.nkeys = n;
+}
+
+/* What is gone is swept before a formula can read it. */
+static void
+update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
+{
+	KpiValues  *values;
+
+	if (!all && touched->nitems == 0)
+		return;
+	if (all)
+		touched = kpi_refresh_table_rollup_keys(run);
+	values = kpi_refresh_values_open(run, all, mend, report);
+	kpi_refresh_values_finalize(run, values, touched);
+	if (all)
+		kpi_refresh_values_sweep(values, measure_kpi_ids(run->source));
+	kpi_refresh_formulas_update(values, run, all);
+	if (mend)
+		note_changes(run, values, all);
+	kpi_refresh_values_close(values);
+	CommandCounterIncrement();
+}
+
+/* ---- one source ---- */
+
+/*
+ * What the run was at.  Keys are data: a refresh can be called by roles that
+ * may not read the facts.
+ */
+static void
+run_error_context(void *arg)
+{
+	KpiRun	   *run = arg;
+	KpiFactsAt *at = &run->at;
+
+	if (at->is_known && at->owner != NULL && run->shows_keys)
+		errcontext("facts of owner \"%.*s\" on %s", at->owner_len, at->owner, kpi_day_text(at->day));
+	else if (at->is_known && at->day != KPI_ERROR_DAY)
+		errcontext("facts of %s", kpi_day_text(at->day));
+	if (run->source)
+		errcontext("refresh of source \"%s\"", run->source->name);
+}
+
+/* The date dimension covers what was touched and the two years to plan for. */
+static void
+extend_calendar_days(KpiRun *run)
+{
+	DateADT		today = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+
+	kpi_calendar_day_extend(Min(run->first_day, today), Max(run->last_day, today + 2 * 366));
+}
+
+static void
+refresh_locked(KpiRun *run, KpiSourceState *state)
+{
+	Bitmapset  *build = streams_to_build(run->source, state->recompute);
+	bool		pending = kpi_refresh_formulas_find(run);
+	KpiCellList *touched;
+	bool		all;
+
+	run->built = build != NULL;
+	discard_deltas_of(run->source, build);
+	touched = apply_deltas(run);
+	reconcile_cells(run, build, true, NULL);
+	if (build != NULL)
+		kpi_refresh_dim_sweep(run->source);
+	all = build != NULL || state->revalue || pending;
+	update_values(run, touched, all, true, NULL);
+	if (all)
+		kpi_refresh_formulas_mark_built(run->source);
+	extend_calendar_days(run);
+}
+
+/* Refreshed first, so that nothing but a true difference is found. */
+static void
+check_locked(KpiRun *run, bool mend, KpiReport *report)
+{
+	Bitmapset  *all = streams_to_build(run->source, true);
+
+	kpi_refresh_attribution_reset(run->routes, mend);
+	reconcile_cells(run, all, mend, report);
+	update_values(run, NULL, true, mend, report);
+}
+
+static void
+log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration_ms)
+{
+	KpiLogEntry entry = {
+		.source_id = run->source->id,
+		.source = run->source->name,
+		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
+			run->built ? "build" : "refresh",
+		.started = started,
+		.duration_ms = duration_ms,
+		.ndeltas = run->ndeltas,
+		.ncells = run->ncells,
+		.nvalues = run->nvalues
+	};
+
+	kpi_refresh_log_run(&entry);
+}
+
+/* All is written: the state, what listeners wait for, the log. */
+static void
+end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz started)
+{
+	TimestampTz ended = GetCurrentTimestamp();
+	double		duration_ms = (ended - started) / 1000.0;
+
+	kpi_refresh_source_state_save(run, state, duration_ms);
+	run->changes.source_id = run->source->id;
+	run->changes.people_moved = run->org_stamp != run->applied_org_stamp;
+	kpi_goal_notify_changes(&run->changes);
+	log_run(run, mode, started, duration_ms);
+}
+
+KpiRunResult
+kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
+{
+	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "kpi run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(mcxt);
+	KpiRun	   *run = palloc0(sizeof(KpiRun));
+	KpiSourceState   *state = NULL;
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = run_error_context,.arg = run};
+	KpiRunResult result;
+
+	run->mcxt = mcxt;
+	run->first_day = DATEVAL_NOEND;
+	run->last_day = DATEVAL_NOBEGIN;
+	kpi_refresh_dim_forget();
+	error_context_stack = &context;
+	result = begin_run(run, source_id, mode, &state);
+	if (result == KPI_RUN_DONE)
+	{
+		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
+		run->routes = kpi_refresh_attribution_create(run);
+		refresh_locked(run, state);
+		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
+		{
+			report->source_name = run->source->name;
+			check_locked(run, mode == KPI_RUN_REPAIR, report);
+		}
+		end_run(run, state, mode, started);
+		drop_snapshot(run);
+	}
+	error_context_stack = context.previous;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(mcxt);
+	return result;
+}

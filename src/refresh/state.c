@@ -1,0 +1,572 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *	  What a refresh finds when it looks at a source, and what it leaves.
+ *
+ * The source's lock is held.  The catalogs are not read under the run's
+ * snapshot but as they are now, after it was taken, so whatever was committed
+ * before the snapshot is seen.  What is stored for the next comparison was
+ * read before the snapshot, so whatever came later differs.
+ *
+ * A situation the engine does not follow suspends the source: its rollups
+ * stay as they are, what is in the queue stays there, and kpi.resume() has it
+ * rebuilt from the facts.  So its writers are told to capture nothing more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/transam.h"
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "capture/capture.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "expr/expr.h"
+#include "fact/fact.h"
+#include "goal/goal.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+static void
+set_suspend_note(KpiSourceState *state, char *note, const char *hint)
+{
+	if (state->suspend_reason)
+		return;
+	state->suspend_reason = note;
+	state->suspend_hint = pstrdup(hint);
+}
+
+/* In our own words. */
+static void
+set_suspend(KpiSourceState *state, const char *reason, const char *hint)
+{
+	set_suspend_note(state, psprintf(KPI_NOTE_OWN "%s", reason), hint);
+}
+
+/*
+ * A table that was given to another role has its code run, and its columns
+ * retyped, by that role: somebody has to say who the definer is from now on.
+ */
+static void
+suspend_given_away(KpiRun *run, KpiSourceState *state, Oid owner, Oid definer)
+{
+	char	   *name = quote_literal_cstr(run->source->name);
+
+	set_suspend(state, psprintf("table %s belongs to role \"%s\" now", run->source->relation,
+								GetUserNameFromId(owner, false)),
+				psprintf("If role \"%s\" may go on as the definer of the source, call kpi.resume(%s); else first kpi.alter_source(%s, definer => %s).",
+						 run->source->definer, name, name,
+						 quote_literal_cstr(GetUserNameFromId(owner, false))));
+}
+
+/*
+ * A definer that must not read what belongs to others gives way to the table's
+ * owner: sources from before there was this rule have one, or one that has
+ * got more rights since.
+ */
+static Oid
+replace_untrusting(KpiRun *run, KpiSourceState *state, Oid definer)
+{
+	Oid			untrusted = kpi_fact_definer_untrusted(run->relid, definer);
+	Oid			owner;
+
+	if (!OidIsValid(untrusted))
+		return definer;
+	owner = kpi_fact_definer_give_to_owner(run->source->id, run->source->name, run->relid, definer);
+	if (!OidIsValid(owner))
+	{
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, is %s and must not read table %s of role \"%s\"",
+									run->source->definer, kpi_role_privilege(definer),
+									kpi_fact_table_name(untrusted),
+									GetUserNameFromId(kpi_fact_table_owner(untrusted), false)),
+					psprintf("%s Then call kpi.resume().", kpi_fact_definer_untrusted_hint(run->relid, untrusted)));
+		return definer;
+	}
+	run->source->definer = GetUserNameFromId(owner, false);
+	run->source->definer_oid = owner;
+	run->source->definer_login = kpi_role_can_login(owner);
+	return owner;
+}
+
+static void
+check_table_rights(KpiRun *run, KpiSourceState *state, Oid definer)
+{
+	Oid			owner = kpi_fact_table_owner(run->relid);
+	char	   *grants;
+
+	/* Dropped since: the next look sees it. */
+	if (!OidIsValid(owner))
+		return;
+	if (OidIsValid(run->source->table_owner) && owner != run->source->table_owner && owner != definer)
+	{
+		suspend_given_away(run, state, owner, definer);
+		return;
+	}
+	definer = replace_untrusting(run, state, definer);
+	grants = kpi_fact_definer_missing_grants(run->relid, definer);
+	if (grants != NULL)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
+									run->source->definer, run->source->relation),
+					psprintf("Run: %s SELECT kpi.resume(%s);", grants, quote_literal_cstr(run->source->name)));
+	else if (check_enable_rls(run->relid, definer, true) == RLS_ENABLED)
+		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the definer of the source",
+									run->source->relation, run->source->definer),
+					"Exempt the role from row security, then call kpi.resume().");
+}
+
+/* The definer must still have the rights that creating the source needed. */
+static void
+check_rights(KpiRun *run, KpiSourceState *state)
+{
+	Oid			definer = get_role_oid(run->source->definer, true);
+	char	   *now = OidIsValid(run->source->definer_oid) ?
+		GetUserNameFromId(run->source->definer_oid, true) : NULL;
+
+	if (now != NULL && strcmp(now, run->source->definer) != 0)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, was renamed to \"%s\"",
+									run->source->definer, now),
+					"Rename it back, then call kpi.resume(), or drop the source and create it as that role.");
+	else if (!OidIsValid(definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, does not exist", run->source->definer),
+					"Create the role again, then call kpi.resume(), or drop the source and create it as another role.");
+	else if (OidIsValid(run->source->definer_oid) && definer != run->source->definer_oid)
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, was dropped and created again",
+									run->source->definer),
+					"If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.");
+	else if (run->source->definer_login && !kpi_role_can_login(definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
+					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
+	else
+		check_table_rights(run, state, definer);
+}
+
+static char *
+table_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return pstrdup("a table");
+	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+}
+
+/* The leaves as they are against the leaves as last seen. */
+static void
+compare_leaves(KpiRun *run, KpiSourceState *state)
+{
+	ListCell   *lc;
+	uint64		rows;
+
+	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
+						1, KPI_INT4(run->source->id));
+	for (uint64 r = 0; r < rows; r++)
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
+
+		if (!list_member_oid(run->leaves, relid))
+			set_suspend(state, psprintf("a partition of table %s was detached or dropped", run->source->relation),
+						"Call kpi.resume() to rebuild the source from the facts that are there.");
+		else if (strcmp(kpi_capture_trigger_state(run->source->id, relid), kpi_spi_text(r, 2)) != 0)
+			state->recompute = true;
+	}
+	if (rows < list_length(run->leaves))
+		state->recompute = true;
+
+	foreach(lc, run->leaves)
+	{
+		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
+		{
+			if (rows == 0)
+				state->unattached = true;
+			else
+				set_suspend(state, psprintf("the capture trigger of %s is missing or disabled",
+											table_name(lfirst_oid(lc))),
+							"Call kpi.resume() to create the trigger again and rebuild the source.");
+		}
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_RELATION)
+			set_suspend(state, psprintf("%s is not a plain table", table_name(lfirst_oid(lc))),
+						"Detach the partition, then call kpi.resume().");
+	}
+}
+
+/*
+ * A column may come to mean something else and no row be written: one dropped
+ * and added again with a default, two that change names, a type that is stored
+ * alike, another expression of a virtual one.  Columns that came or went
+ * concern nobody.
+ */
+static void
+compare_columns(KpiRun *run, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
+{
+	bool		isnull;
+	Datum		columns;
+	MemoryContext old;
+
+	kpi_spi_exec("SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
+				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation,"
+				 " (SELECT d.oid FROM pg_catalog.pg_attrdef d"
+				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v')))"
+				 " FROM pg_catalog.pg_attribute a"
+				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
+				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)));
+	columns = kpi_spi_datum(0, 1, &isnull);
+	if (isnull)
+		return;
+	old = MemoryContextSwitchTo(caller);
+	state->columns = datumCopy(columns, false, -1);
+	MemoryContextSwitchTo(old);
+
+	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
+		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
+		return;
+	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
+					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
+					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
+					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
+					 2, KPI_INT4(run->source->id), KPI_VALUE(JSONBOID, state->columns)) > 0)
+		state->recompute = true;
+}
+
+/* Partitions must agree with the root on what their columns mean. */
+static void
+check_virtual_columns(KpiRun *run, KpiSourceState *state)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->leaves)
+	{
+		char	   *problem = kpi_expr_virtual_columns_problem(run->relid, lfirst_oid(lc));
+
+		if (problem)
+			set_suspend(state, problem, KPI_VIRTUAL_COLUMNS_HINT);
+	}
+}
+
+/* What values depend on besides the cells: how periods are cut. */
+char *
+kpi_refresh_calendar_shape(void)
+{
+	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+
+	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
+}
+
+typedef struct ExpressionCheck
+{
+	KpiRun	   *run;
+	KpiPrints  *prints;
+	Bitmapset  *used_columns;
+} ExpressionCheck;
+
+static void
+compile_expressions(void *arg)
+{
+	ExpressionCheck *check = arg;
+	KpiRun	   *run = check->run;
+	KpiLockWait wait;
+	KpiProjection *projection;
+
+	kpi_fact_lock_wait_begin(&wait, run->source->relation);
+	projection = kpi_fact_projection_create(run->source, run->relid, run->mcxt, check->prints);
+	check->used_columns = kpi_fact_projection_columns(projection);
+	kpi_fact_projection_free(projection);
+	kpi_fact_lock_wait_end(&wait);
+}
+
+/*
+ * Expressions must still fit the table: a column may have been dropped or
+ * changed its type without any row being written since.
+ */
+static void
+check_expressions(KpiRun *run, KpiSourceState *state)
+{
+	ExpressionCheck check = {.run = run,.prints = kpi_expr_fingerprints_create()};
+	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED, compile_expressions, &check);
+
+	if (error != NULL)
+		set_suspend_note(state, kpi_error_note(error),
+						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
+	else
+	{
+		state->prints = kpi_expr_fingerprints_jsonb(check.prints);
+		state->used_columns = check.used_columns;
+	}
+}
+
+/*
+ * A column that was renamed is still there, and the definition meant it: one
+ * that has come under its name since is another.  Where the old one was
+ * dropped, the new one takes its place.
+ */
+static void
+check_names(KpiRun *run, KpiSourceState *state)
+{
+	int			attno = -1;
+
+	while ((attno = bms_next_member(state->used_columns, attno)) >= 0)
+	{
+		char	   *name = get_attname(run->relid, attno, true);
+
+		if (name == NULL ||
+			kpi_spi_exec("SELECT a.attname FROM kpi_internal.source_state s"
+						 " JOIN pg_catalog.pg_attribute a ON a.attrelid = $2 AND NOT a.attisdropped"
+						 " AND a.attnum::text = pg_catalog.split_part(s.columns ->> $3, ' ', 1)"
+						 " WHERE s.source_id = $1 AND a.attnum <> $4",
+						 4, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+						 KPI_TEXT(name), KPI_INT4(attno)) == 0)
+			continue;
+		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
+									name, run->source->relation, kpi_spi_text(0, 1)),
+					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
+	}
+}
+
+/*
+ * What the expressions reach against what they reached when last seen.  After
+ * a difference all is computed anew.  Writers that have not committed yet may
+ * have captured by what was there before; nobody waits for them, so what comes
+ * of transactions that are under way now is doubtful.
+ */
+static void
+compare_prints(KpiSourceState *state, const char *seen)
+{
+	bool		news;
+	bool		differ = kpi_expr_fingerprints_differ(state->prints, seen, &news);
+
+	state->recompute |= differ;
+	if (differ || news)
+		state->doubt = ReadNextFullTransactionId();
+}
+
+KpiSourceState *
+kpi_refresh_source_state_examine(KpiRun *run)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	KpiSourceState   *state = palloc0(sizeof(KpiSourceState));
+	Oid			known_relid = InvalidOid;
+	char	   *prints = NULL;
+	Jsonb	   *columns = NULL;
+	char	   *marker;
+	bool		recompute;
+	KpiProblem	problem;
+	KpiSpi		spi;
+
+	run->relid = kpi_model_source_relid(run->source);
+	state->calendar_shape = kpi_refresh_calendar_shape();
+	kpi_spi_begin(&spi);
+	/* What is allocated from here on outlives the connection. */
+	MemoryContextSwitchTo(caller);
+	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint,"
+								   " s.prints, s.doubt, s.columns"
+								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
+								   1, KPI_INT4(run->source->id)) == 0;
+	if (!run->first_time)
+	{
+		char	   *shape = kpi_spi_text(0, 4);
+		Datum		doubt;
+		Datum		seen;
+		bool		isnull;
+
+		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
+		if (state->suspended)
+			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
+		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
+		if (isnull)
+			known_relid = InvalidOid;
+		run->applied_org_stamp = kpi_spi_int8(0, 3);
+		prints = kpi_spi_text(0, 7);
+		doubt = kpi_spi_datum(0, 8, &isnull);
+		if (!isnull)
+			state->doubt = DatumGetFullTransactionId(doubt);
+		seen = kpi_spi_datum(0, 9, &isnull);
+		if (!isnull)
+			columns = DatumGetJsonbP(seen);
+		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+	}
+	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
+	run->org_stamp = kpi_spi_int8(0, 1);
+
+	if (kpi_refresh_table_look(run->source->relation, run->relid, known_relid, &problem))
+		set_suspend(state, problem.reason, problem.hint);
+	if (state->suspend_reason == NULL)
+	{
+		run->leaves = kpi_model_leaf_relids(run->relid);
+		check_rights(run, state);
+		compare_leaves(run, state);
+		compare_columns(run, state, columns, caller);
+		if (state->recompute)
+			check_virtual_columns(run, state);
+		if (state->suspend_reason == NULL)
+			check_expressions(run, state);
+		if (state->suspend_reason == NULL)
+			check_names(run, state);
+		if (state->suspend_reason == NULL)
+			compare_prints(state, prints);
+	}
+	kpi_spi_end(&spi);
+	MemoryContextSwitchTo(caller);
+
+	kpi_refresh_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->doubt),
+				   &recompute, &marker);
+	state->recompute |= recompute;
+	if (marker)
+		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+	return state;
+}
+
+/*
+ * Writers of a table, or of a partition of it, look at its sources anew.  No
+ * lock: it may be gone, and then nobody writes to it.
+ */
+static void
+tell_writers(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	CacheInvalidateRelcacheByTuple(tuple);
+	ReleaseSysCache(tuple);
+}
+
+void
+kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint)
+{
+	KpiSpi		spi;
+
+	tell_writers(relid);
+	tell_writers(kpi_model_attached_relid(source_id));
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
+				 " VALUES ($1, 'suspended', $2, $3)"
+				 " ON CONFLICT (source_id) DO UPDATE"
+				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
+				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
+	kpi_spi_end(&spi);
+	kpi_goal_notify_source(source_id);
+}
+
+void
+kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, prints = NULL, doubt = NULL,"
+				 " columns = NULL,"
+				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
+				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
+				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
+	kpi_refresh_queue_forget(source_id, true);
+	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}
+
+void
+kpi_refresh_source_state_look(KpiRun *run)
+{
+	ListCell   *lc;
+
+	run->looks = NIL;
+	foreach(lc, run->locked)
+		run->looks = lappend(run->looks, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
+}
+
+/* Writers learn which leaves are known now. */
+static void
+save_leaves(KpiRun *run)
+{
+	ListCell   *leaf;
+	ListCell   *look;
+
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(run->source->id));
+	forboth(leaf, run->locked, look, run->looks)
+	{
+		if (!list_member_oid(run->leaves, lfirst_oid(leaf)))
+			continue;
+		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
+					 KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
+					 KPI_TEXT(lfirst(look)));
+		if (lfirst_oid(leaf) != run->relid)
+			CacheInvalidateRelcacheByRelid(lfirst_oid(leaf));
+	}
+}
+
+void
+kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double duration_ms)
+{
+	Oid			definer = kpi_model_source_definer(run->source);
+	bool		in_doubt = FullTransactionIdIsValid(state->doubt) &&
+		TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (state->recompute)
+		save_leaves(run);
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		const KpiStream *stream = &run->source->streams[s];
+
+		for (int m = 0; m < stream->nmeasures; m++)
+		{
+			if (stream->measures[m].built && !state->recompute)
+				continue;
+			kpi_spi_exec("INSERT INTO kpi_internal.measure_built VALUES ($1, $2, $3, $4)"
+						 " ON CONFLICT (measure_id) DO UPDATE SET epoch = EXCLUDED.epoch",
+						 4, KPI_INT4(stream->measures[m].id), KPI_INT4(stream->id),
+						 KPI_INT4(stream->epoch), KPI_INT4(stream->measures[m].kpi_id));
+		}
+	}
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
+				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
+				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
+				 " prints, doubt, table_owner)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
+				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
+				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
+				 " definer_login = EXCLUDED.definer_login, table_owner = EXCLUDED.table_owner,"
+				 " prints = EXCLUDED.prints, doubt = EXCLUDED.doubt, org_stamp = EXCLUDED.org_stamp,"
+				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
+				 " as_of = EXCLUDED.as_of,"
+				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
+				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
+				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
+				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
+				 " next_try = NULL, give_ways = 0,"
+				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
+				 " last_values = EXCLUDED.last_values",
+				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
+				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
+				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
+				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
+				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->prints),
+				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
+	kpi_spi_end(&spi);
+	if (!run->source->code->is_known)
+		kpi_model_code_save(run->source);
+}

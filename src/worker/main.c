@@ -1,0 +1,730 @@
+/*-------------------------------------------------------------------------
+ *
+ * main.c
+ *	  A database's worker: refreshes what is due, waits a while, leaves.
+ *
+ * Started by the launcher for one slot and one database.  Each source is
+ * refreshed in a transaction of its own; an error in it is noted in another,
+ * and the next source has its turn.  Between transactions the worker holds
+ * nothing; its first lock in each is the extension's, so that DROP EXTENSION
+ * and the worker wait for each other there and cannot deadlock.
+ *
+ * Before it waits it has read the database's counter of wake-ups; before it
+ * leaves it says so and reads it again (src/README, "The worker").
+ *
+ * It runs as the bootstrap superuser: the engine switches to the extension's
+ * owner for our tables and to a source's definer for expressions.  Its commits
+ * are asynchronous: a crash takes back the result and the deletion of the
+ * deltas together, or neither.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "goal/goal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "refresh/refresh.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker/worker_internal.h"
+
+/* How long it works on while other databases wait for a worker. */
+#define TURN_MS 1000
+
+/*
+ * Commands that may concern sources' tables can be many, and there can be many
+ * sources: between two looks so many times as long as the look took, within
+ * these bounds.
+ */
+#define MIN_LOOK_PAUSE_MS 1000
+#define MAX_LOOK_PAUSE_MS 30000
+#define LOOK_PAUSE_FACTOR 9
+
+/*
+ * After a pass it rests so many times as long as the pass took, within this
+ * bound: commits gather meanwhile, and of a core it takes a third at most
+ * while passes are short.
+ */
+#define REST_FACTOR 2
+#define MAX_REST_MS 5
+
+/* When to follow the beginning of a day again after that failed. */
+#define NEXT_DAY_RETRY_MS 60000
+
+/* Definitions that follow each other hold a build up so many times as long as one. */
+#define MAX_BUILD_DELAYS 10
+
+typedef struct KpiWorker
+{
+	KpiSlot    *slot;
+	Oid			extension;		/* InvalidOid: not looked for yet */
+	bool		no_extension;	/* gone, or never there */
+	bool		leaving;
+	bool		crashed;		/* the last ones have, since work was done */
+	MemoryContext context;		/* of what follows, and of errors */
+	MemoryContext due_context;	/* of due, reset when it is loaded */
+	KpiDue	   *due;			/* NULL: to be loaded */
+	uint64		changes;		/* of definitions, when due was loaded */
+	MemoryContext queued_context;
+	Bitmapset  *queued;			/* sources with rows in the queue */
+	TimestampTz next_look;		/* at sources because of commands, not before */
+	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
+	TimestampTz last_now;		/* the clocks as they were last seen */
+	TimestampTz last_kpi_now;
+	KpiDueSource *source;		/* in hand */
+	TimestampTz started;		/* its refresh, by the real clock */
+	ErrorData  *error;			/* what ended the last transaction */
+	ErrorData  *failure;		/* of the source in hand, to be noted */
+} KpiWorker;
+
+static KpiWorker worker;
+
+/* ---- beginning and end ---- */
+
+/*
+ * Another process has crashed, and that is no fault of ours.  The slot says so,
+ * as the postmaster takes who dies without a word for the one (crash.c).
+ */
+static void
+quit(SIGNAL_ARGS)
+{
+	if (worker.slot != NULL)
+		pg_atomic_write_u32(&worker.slot->told_to_quit, 1);
+	SignalHandlerForCrashExit(postgres_signal_arg);
+}
+
+/*
+ * The slot is ours only if the launcher still means this start.  worker.slot is
+ * set before anybody can see that.
+ */
+static bool
+take_slot(const KpiWorkerOrder *order)
+{
+	KpiSlot    *slot = &kpi_shared->slots[order->slot];
+	uint32		starting = KPI_WORKER_STARTING;
+
+	if (pg_atomic_read_u32(&slot->dbid) != order->dbid ||
+		pg_atomic_read_u32(&slot->ticket) != order->ticket)
+		return false;
+	worker.slot = slot;
+	pg_atomic_exchange_u32(&slot->procno, kpi_my_procno());
+	if (!pg_atomic_compare_exchange_u32(&slot->state, &starting, KPI_WORKER_AWAKE))
+		return false;
+	kpi_slot_report(slot, MyProcPid, "");
+	return true;
+}
+
+static void
+worker_exit(int code, Datum arg)
+{
+	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
+
+	/* Why it was due may have been a look, and nobody else knows that. */
+	if (kpi_worker_blocked_any())
+		pg_atomic_fetch_add_u64(&slot->commands, 1);
+	kpi_slot_report(slot, 0, "");
+	pg_atomic_exchange_u32(&slot->procno, KPI_NO_PROC);
+	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_NONE);
+	kpi_wake_launcher();
+}
+
+pg_noreturn static void
+leave(KpiWorkerOutcome outcome)
+{
+	pg_atomic_exchange_u32(&worker.slot->outcome, outcome);
+	proc_exit(0);
+}
+
+/* ---- transactions ---- */
+
+static void
+set_option(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+set_lock_timeout(int ms)
+{
+	static int	current = -1;
+	char		value[16];
+
+	if (ms == current)
+		return;
+	snprintf(value, sizeof(value), "%d", ms);
+	set_option("lock_timeout", value);
+	current = ms;
+}
+
+/*
+ * The extension as this worker found it first, locked until the end of the
+ * transaction.  After DROP EXTENSION, even if it was created again, everything
+ * this process has cached is doubtful, so it leaves.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("pg_kpi", true);
+
+	if (OidIsValid(extension))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (get_extension_oid("pg_kpi", true) != extension)
+			extension = InvalidOid;
+	}
+	if (!OidIsValid(extension) || (OidIsValid(worker.extension) && worker.extension != extension))
+	{
+		worker.no_extension = true;
+		return false;
+	}
+	worker.extension = extension;
+	return true;
+}
+
+/*
+ * Runs a function in a transaction, if the extension is there; false if an
+ * error ended it, which is in worker.error then.
+ */
+static bool
+run_transaction(void (*body) (void))
+{
+	if (worker.error != NULL)
+		FreeErrorData(worker.error);
+	worker.error = NULL;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (lock_extension())
+			body();
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(worker.context);
+		worker.error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		/* The cancelled work is over: the next one is not meant. */
+		QueryCancelPending = false;
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(worker.context);
+	pgstat_report_stat(false);
+	return worker.error == NULL;
+}
+
+/* ---- what is due ---- */
+
+/* They were due when they met a lock, though it may have been for a look. */
+static void
+held_are_due(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, worker.due->sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		if (kpi_worker_is_blocked(source->id))
+			source->at = DT_NOBEGIN;
+	}
+}
+
+static void
+look(void)
+{
+	MemoryContext old;
+
+	if (worker.due == NULL)
+	{
+		MemoryContextReset(worker.due_context);
+		old = MemoryContextSwitchTo(worker.due_context);
+		worker.due = kpi_worker_agenda_load();
+		MemoryContextSwitchTo(old);
+		held_are_due();
+	}
+	MemoryContextReset(worker.queued_context);
+	old = MemoryContextSwitchTo(worker.queued_context);
+	worker.queued = kpi_worker_agenda_queued();
+	MemoryContextSwitchTo(old);
+	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
+}
+
+/* A day has begun somewhere, or this worker is new. */
+static void
+begin_day(void)
+{
+	kpi_calendar_day_follow();
+	kpi_goal_notify_days();
+	worker.next_day = kpi_worker_agenda_next_day(kpi_now());
+}
+
+/* It is tried again, and keeps no source back. */
+static void
+begin_day_failed(void)
+{
+	if (kpi_error_class(worker.error) != KPI_ERROR_CONFLICT && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		ereport(LOG,
+				(errcode(worker.error->sqlerrcode),
+				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
+				 worker.error->context ? errcontext("%s", worker.error->context) : 0));
+	worker.next_day = TimestampTzPlusMilliseconds(kpi_now(), NEXT_DAY_RETRY_MS);
+}
+
+/* ---- sources ---- */
+
+static void
+refresh_source(void)
+{
+	List	   *ids;
+
+	worker.started = GetCurrentTimestamp();
+	ids = kpi_refresh_lock_sources(worker.source->id);
+
+	if (kpi_refresh_source(linitial_int(ids), KPI_RUN_REFRESH, NULL) != KPI_RUN_DONE)
+		worker.due = NULL;
+}
+
+static void
+count_give_way(void)
+{
+	kpi_worker_failure_count_give_way(worker.source->id);
+}
+
+/* The source in hand was in somebody's way, who may have more to do. */
+static void
+give_way(int waiter)
+{
+	int			pause_ms;
+
+	(void) run_transaction(count_give_way);
+	pause_ms = kpi_worker_blocked_to_give_way(worker.source->id, worker.source->give_ways);
+	ereport(LOG,
+			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
+					worker.source->name, waiter),
+			 errdetail("It begins again after %d ms.", pause_ms)));
+}
+
+/* Into the state of the source; into the log only if it is another error. */
+static void
+note_failure(void)
+{
+	const ErrorData *error = worker.failure;
+	bool		known = kpi_worker_failure_note(worker.source->id, worker.started, error);
+
+	ereport(known ? DEBUG1 : LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("refresh of source \"%s\" failed: %s", worker.source->name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+}
+
+/* The refresh of the source in hand ended with worker.error. */
+static void
+source_failed(void)
+{
+	int			waiter = kpi_worker_waiters_cancelled(worker.slot);
+
+	worker.failure = worker.error;
+	worker.error = NULL;
+	worker.due = NULL;
+	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
+		worker.leaving = true;
+	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
+		give_way(waiter);
+	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !run_transaction(note_failure))
+		kpi_worker_blocked_by_lock(worker.source->id);
+	FreeErrorData(worker.failure);
+	worker.failure = NULL;
+}
+
+static void
+say(const char *source)
+{
+	char	   *activity;
+
+	kpi_slot_report(worker.slot, MyProcPid, source ? source : "");
+	if (source == NULL)
+	{
+		pgstat_report_activity(STATE_IDLE, NULL);
+		set_ps_display("waiting");
+		return;
+	}
+	activity = psprintf("refreshing source \"%s\"", source);
+	pgstat_report_activity(STATE_RUNNING, activity);
+	set_ps_display(activity);
+	pfree(activity);
+}
+
+static void
+work_on(KpiDueSource *source)
+{
+	worker.source = source;
+	set_lock_timeout(kpi_worker_blocked_lock_timeout(source->id));
+	kpi_worker_waiters_begin(worker.slot, source->give_ways);
+	say(source->name);
+	pg_atomic_write_u32(&worker.slot->source_id, source->id);
+	if (run_transaction(refresh_source))
+	{
+		kpi_worker_agenda_done(source, bms_is_member(source->id, worker.queued));
+		kpi_worker_blocked_release(source->id);
+	}
+	else
+		source_failed();
+	pg_atomic_write_u32(&worker.slot->source_id, 0);
+	worker.source = NULL;
+}
+
+/* ---- the loop ---- */
+
+static void
+absorb_interrupts(void)
+{
+	/* A cancellation is meant for work in hand, and there is none. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* Whether another database should have this worker's place now. */
+static bool
+turn_is_over(TimestampTz started)
+{
+	return pg_atomic_read_u32(&kpi_shared->waiting) > 0 &&
+		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), TURN_MS);
+}
+
+/*
+ * Moments noted here mean nothing after a clock was set back, so this worker
+ * leaves; the next one has none.
+ */
+static void
+look_at_clocks(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz pretended;
+
+	SetCurrentStatementStartTimestamp();
+	pretended = kpi_now();
+	if (TimestampDifferenceExceeds(now, worker.last_now, KPI_CLOCK_TOLERANCE_MS) ||
+		TimestampDifferenceExceeds(pretended, worker.last_kpi_now, KPI_CLOCK_TOLERANCE_MS))
+		worker.leaving = true;
+	worker.last_now = now;
+	worker.last_kpi_now = pretended;
+}
+
+static bool
+must_leave(void)
+{
+	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_kept_out(MyDatabaseId);
+}
+
+/*
+ * When sources with new measures or formulas may be built: those that are
+ * defined one after the other are built together.  Somebody who never stops
+ * defining does not hold that up for ever, nor does a clock that was set back.
+ */
+static TimestampTz
+build_at(TimestampTz now)
+{
+	TimestampTz last = (TimestampTz) pg_atomic_read_u64(&worker.slot->defined_at);
+	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&worker.slot->defining_since);
+
+	if (TimestampDifferenceExceeds(now, last, KPI_CLOCK_TOLERANCE_MS))
+		return now;
+	return Min(TimestampTzPlusMilliseconds(last, kpi_build_delay),
+			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
+}
+
+/* By the real clock: when a source that is due may be worked on. */
+static TimestampTz
+not_before(const KpiDueSource *source, TimestampTz now)
+{
+	TimestampTz moment = kpi_worker_blocked_until(source->id);
+
+	return source->must_build ? Max(moment, build_at(now)) : moment;
+}
+
+/* Commands after which the sources were not looked at yet, and may be now. */
+static bool
+must_look(uint64 commands)
+{
+	return pg_atomic_read_u64(&worker.slot->looked) != commands &&
+		GetCurrentTimestamp() >= worker.next_look;
+}
+
+/* When it may look again. */
+static TimestampTz
+after_look(TimestampTz started)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		pause_ms = LOOK_PAUSE_FACTOR * TimestampDifferenceMilliseconds(started, now);
+
+	return TimestampTzPlusMilliseconds(now, Max(MIN_LOOK_PAUSE_MS, Min(pause_ms, MAX_LOOK_PAUSE_MS)));
+}
+
+/*
+ * Refreshes what is due, once; false if there was nothing.  Errors outside a
+ * source, other than that somebody has locked our tables or cancelled it, end
+ * the worker: the launcher starts another after a while.
+ */
+static bool
+work(TimestampTz turn_started)
+{
+	bool		worked = false;
+	bool		complete = true;	/* no source was left for the next pass */
+	bool		all = true;		/* none that was due was left for later */
+	bool		looking;
+	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
+	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
+	TimestampTz look_started;
+	List	   *sources;
+	ListCell   *lc;
+
+	if (changes != worker.changes)
+		worker.due = NULL;
+	worker.changes = changes;
+	set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
+	if (kpi_now() >= worker.next_day && !run_transaction(begin_day))
+		begin_day_failed();
+	if (!run_transaction(look))
+	{
+		if (kpi_error_class(worker.error) == KPI_ERROR_CONFLICT ||
+			worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			return true;
+		ReThrowError(worker.error);
+	}
+	if (worker.no_extension)
+		return false;
+
+	looking = must_look(commands);
+	if (looking)
+		kpi_worker_agenda_look(worker.due);
+	look_started = GetCurrentTimestamp();
+	sources = worker.due->sources;
+	foreach(lc, sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		absorb_interrupts();
+		complete = !must_leave() && !(worked && turn_is_over(turn_started));
+		if (!complete)
+			break;
+		SetCurrentStatementStartTimestamp();
+		if (!kpi_worker_agenda_is(source, worker.queued, kpi_now()))
+			continue;
+		if (not_before(source, GetCurrentTimestamp()) > GetCurrentTimestamp())
+		{
+			all = false;
+			continue;
+		}
+		work_on(source);
+		worked = true;
+	}
+	if (looking && complete)
+	{
+		pg_atomic_exchange_u64(&worker.slot->looked, commands);
+		worker.next_look = after_look(look_started);
+	}
+	if (worker.crashed && complete && all && !kpi_worker_blocked_any())
+	{
+		kpi_worker_crash_forget(MyDatabaseId);
+		worker.crashed = false;
+	}
+	if (worked)
+		say(NULL);
+	return worked;
+}
+
+/*
+ * When this database has work again without any commit, by the real clock:
+ * a held source can be tried, or a moment of kpi_now() comes.
+ */
+static TimestampTz
+next_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
+	TimestampTz moment;
+	ListCell   *lc;
+
+	if (worker.due == NULL)
+		return now;
+	if (pg_atomic_read_u64(&worker.slot->looked) != pg_atomic_read_u64(&worker.slot->commands))
+		next = worker.next_look;
+	foreach(lc, worker.due->sources)
+	{
+		KpiDueSource *source = lfirst(lc);
+
+		moment = kpi_worker_agenda_when(source, worker.queued);
+		if (moment == DT_NOEND)
+			continue;
+		SetCurrentStatementStartTimestamp();
+		moment = now + (Max(moment, kpi_now()) - kpi_now());
+		next = Min(next, Max(moment, not_before(source, now)));
+	}
+	return Min(next, now + (worker.next_day - kpi_now()));
+}
+
+/*
+ * Leaves, unless a commit came after the counter was read: it has seen either
+ * that this worker is awake, and then the counter has moved, or that it is
+ * not, and then it has woken the launcher.
+ */
+static void
+try_to_leave(uint64 seen)
+{
+	pg_atomic_exchange_u32(&worker.slot->state, KPI_WORKER_LEAVING);
+	if (pg_atomic_read_u64(&worker.slot->wakes) == seen)
+		leave(KPI_WORKER_LEFT);
+	pg_atomic_exchange_u32(&worker.slot->state, KPI_WORKER_AWAKE);
+}
+
+/*
+ * Not for the latch, which each commit sets: who commits then need not wake
+ * this process.  Interrupts wait as long, too.
+ */
+static void
+rest_after(TimestampTz pass_started)
+{
+	long		ms = REST_FACTOR * TimestampDifferenceMilliseconds(pass_started, GetCurrentTimestamp());
+
+	if (pg_atomic_read_u32(&kpi_shared->waiting) == 0)
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_REST_MS), PG_WAIT_EXTENSION);
+}
+
+static void
+work_and_wait(void)
+{
+	TimestampTz turn_started = GetCurrentTimestamp();
+	TimestampTz idle_since = turn_started;
+
+	for (;;)
+	{
+		TimestampTz pass_started = GetCurrentTimestamp();
+		uint64		seen;
+		TimestampTz due;
+		TimestampTz leave_at;
+		TimestampTz now;
+
+		ResetLatch(MyLatch);
+		absorb_interrupts();
+		look_at_clocks();
+		seen = pg_atomic_read_u64(&worker.slot->wakes);
+		pg_memory_barrier();
+		if (!must_leave() && work(turn_started) && !turn_is_over(turn_started))
+		{
+			rest_after(pass_started);
+			idle_since = GetCurrentTimestamp();
+			continue;
+		}
+		if (worker.no_extension)
+		{
+			kpi_worker_crash_forget(MyDatabaseId);
+			pg_atomic_exchange_u64(&worker.slot->drained, seen);
+			leave(KPI_WORKER_NO_EXTENSION);
+		}
+
+		if (must_leave() || turn_is_over(turn_started))
+		{
+			/* Whatever is left is due at once for the next worker. */
+			pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
+			leave(KPI_WORKER_LEFT);
+		}
+		due = next_due();
+		pg_atomic_exchange_u64(&worker.slot->next_due, due);
+		pg_atomic_exchange_u64(&worker.slot->drained, seen);
+		if (pg_atomic_read_u64(&worker.slot->wakes) != seen)
+			continue;
+
+		now = GetCurrentTimestamp();
+		leave_at = TimestampTzPlusMilliseconds(idle_since, kpi_worker_idle_timeout);
+		if (due > now && (now >= leave_at || pg_atomic_read_u32(&kpi_shared->waiting) > 0))
+			try_to_leave(seen);
+		else if (due > now)
+		{
+			pgstat_report_stat(true);
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 TimestampDifferenceMilliseconds(now, Min(due, leave_at)), PG_WAIT_EXTENSION);
+		}
+	}
+}
+
+void
+kpi_worker_main(Datum arg)
+{
+	KpiWorkerOrder order;
+	KpiCrash	crash;
+
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+	kpi_am_worker = true;
+	/* A cancellation would be an error here; whoever wants us gone repeats it. */
+	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGQUIT, quit);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	/* The signal of a reload while this process was coming up is lost. */
+	ConfigReloadPending = true;
+
+	if (!take_slot(&order))
+		proc_exit(0);
+	before_shmem_exit(worker_exit, PointerGetDatum(worker.slot));
+	if (kpi_is_kept_out(order.dbid))
+	{
+		pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
+		leave(KPI_WORKER_LEFT);
+	}
+	BackgroundWorkerInitializeConnectionByOid(order.dbid, InvalidOid, 0);
+	pqsignal(SIGINT, StatementCancelHandler);
+
+	set_option("application_name", "pg_kpi");
+	/* What is the default for sessions of this database may stop a refresh. */
+	set_option("default_transaction_isolation", "read committed");
+	set_option("default_transaction_read_only", "off");
+	if (KPI_HAVE_TRANSACTION_TIMEOUT)
+		set_option("transaction_timeout", "0");
+	set_option("synchronous_commit", "off");
+	/* Our tables are small and not analyzed when it matters most: at first. */
+	set_option("jit", "off");
+	worker.context = AllocSetContextCreate(TopMemoryContext, "kpi worker", ALLOCSET_DEFAULT_SIZES);
+	worker.due_context = AllocSetContextCreate(worker.context, "kpi worker: sources", ALLOCSET_DEFAULT_SIZES);
+	worker.queued_context = AllocSetContextCreate(worker.context, "kpi worker: queue", ALLOCSET_SMALL_SIZES);
+	worker.next_day = DT_NOBEGIN;
+	SetCurrentStatementStartTimestamp();
+	worker.last_now = GetCurrentTimestamp();
+	worker.last_kpi_now = kpi_now();
+	worker.changes = 0;
+	worker.crashed = kpi_worker_crash_find(MyDatabaseId, &crash);
+	MemoryContextSwitchTo(worker.context);
+	work_and_wait();
+}

@@ -1,0 +1,141 @@
+/*-------------------------------------------------------------------------
+ *
+ * waiters.c
+ *	  Long refreshes give way to whoever waits for a table.
+ *
+ * A refresh holds weak locks on our tables and on the facts until its end,
+ * and the first one of a large table lasts; VACUUM FULL, REINDEX or ALTER
+ * TABLE would wait for it, and behind them all writers.  So while a worker
+ * has had a source in hand for a while, the launcher looks at the lock table
+ * every now and then, and cancels a refresh that somebody waits for.  The
+ * worker tries again after a pause that grows with each time; once it has
+ * given way too often in a row it goes on to the end, as it never would
+ * otherwise.
+ *
+ * Locks that are not on relations do not count: waiting for a source's own
+ * lock means wanting the very refresh that is running.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/worker_internal.h"
+
+/* A refresh that lasts longer is looked at, and this often. */
+#define LONG_REFRESH_MS 500
+
+/* In a row; the pauses between them add up to half a minute. */
+#define MAX_GIVE_WAYS 5
+
+/* The process id of a worker that should give way if somebody waits, or 0. */
+static int
+long_worker(KpiSlot *slot, TimestampTz now)
+{
+	int			pid = 0;
+
+	if (pg_atomic_read_u32(&slot->state) != KPI_WORKER_AWAKE ||
+		pg_atomic_read_u32(&slot->insists) != 0)
+		return 0;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->source[0] != '\0' && TimestampDifferenceExceeds(slot->since, now, LONG_REFRESH_MS))
+		pid = slot->pid;
+	SpinLockRelease(&slot->mutex);
+	return pid;
+}
+
+static bool
+is_blocked_by(const LockInstanceData *waiter, const LockInstanceData *holder)
+{
+	if (memcmp(&waiter->locktag, &holder->locktag, sizeof(LOCKTAG)) != 0)
+		return false;
+	for (LOCKMODE mode = 1; mode < MAX_LOCKMODES; mode++)
+	{
+		if ((holder->holdMask & LOCKBIT_ON(mode)) && DoLockModesConflict(waiter->waitLockMode, mode))
+			return true;
+	}
+	return false;
+}
+
+/* A process that waits for a relation because of this one, or 0. */
+static int
+find_waiter(const LockData *locks, int pid)
+{
+	for (int w = 0; w < locks->nelements; w++)
+	{
+		const LockInstanceData *waiter = &locks->locks[w];
+
+		if (waiter->waitLockMode == NoLock || waiter->pid == pid ||
+			waiter->locktag.locktag_type != LOCKTAG_RELATION)
+			continue;
+		for (int h = 0; h < locks->nelements; h++)
+		{
+			if (locks->locks[h].pid == pid && is_blocked_by(waiter, &locks->locks[h]))
+				return waiter->pid;
+		}
+	}
+	return 0;
+}
+
+void
+kpi_worker_waiters_serve(TimestampTz now)
+{
+	MemoryContext context = NULL;
+	LockData   *locks = NULL;
+
+	for (int i = 0; i < kpi_shared->nslots; i++)
+	{
+		KpiSlot    *slot = &kpi_shared->slots[i];
+		int			pid = long_worker(slot, now);
+		int			waiter;
+
+		if (pid == 0)
+			continue;
+		if (locks == NULL)
+		{
+			MemoryContext old;
+
+			context = AllocSetContextCreate(CurrentMemoryContext, "kpi locks", ALLOCSET_DEFAULT_SIZES);
+			old = MemoryContextSwitchTo(context);
+			locks = GetLockStatusData();
+			MemoryContextSwitchTo(old);
+		}
+		waiter = find_waiter(locks, pid);
+		if (waiter == 0)
+			continue;
+		/* Noted first: the worker must know why it is cancelled. */
+		pg_atomic_exchange_u32(&slot->waiter, (uint32) waiter);
+		kill(pid, SIGINT);
+	}
+	if (context != NULL)
+		MemoryContextDelete(context);
+}
+
+/* A worker that is starting tells nobody when it begins to work. */
+TimestampTz
+kpi_worker_waiters_next_look(TimestampTz now)
+{
+	for (int i = 0; i < kpi_shared->nslots; i++)
+	{
+		if (pg_atomic_read_u32(&kpi_shared->slots[i].state) != KPI_WORKER_NONE)
+			return TimestampTzPlusMilliseconds(now, LONG_REFRESH_MS);
+	}
+	return DT_NOEND;
+}
+
+int
+kpi_worker_waiters_cancelled(KpiSlot *slot)
+{
+	return (int) pg_atomic_exchange_u32(&slot->waiter, 0);
+}
+
+void
+kpi_worker_waiters_begin(KpiSlot *slot, int give_ways)
+{
+	pg_atomic_exchange_u32(&slot->waiter, 0);
+	pg_atomic_exchange_u32(&slot->insists, give_ways >= MAX_GIVE_WAYS);
+}

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  When refreshes run by themselves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_WORKER_H
+#define KPI_WORKER_H
+
+#include "postgres.h"
+
+#include "base/base.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "refresh/refresh.h"
+#include "storage/spin.h"
+
+/* ---- status.c ---- */
+
+/* Whether databases can count on being worked on (status.c). */
+extern bool kpi_worker_workers_run(void);
+
+/* ---- crash.c ---- */
+
+/* For the postmaster, when it has made shared memory. */
+extern void kpi_worker_crash_shmem_init(void);
+
+/* Whether the database's worker crashed, and has not made up for it yet. */
+extern bool kpi_worker_crash_find(Oid dbid, KpiCrash *crash);
+
+/* No worker is to be started before; DT_NOBEGIN: nothing is in the way. */
+extern TimestampTz kpi_worker_crash_retry_at(Oid dbid, TimestampTz now);
+
+/* ---- utility.c ---- */
+
+extern void kpi_worker_utility_init(void);
+
+/* ---- launcher.c ---- */
+
+extern void kpi_worker_launcher_register(void);
+extern PGDLLEXPORT void kpi_worker_launcher_main(Datum arg);
+extern PGDLLEXPORT void kpi_worker_main(Datum arg);
+
+/* ---- failure.c ---- */
+
+/*
+ * Refreshes a source in a subtransaction.  An error, unless the session is to
+ * stop what it does, is noted and returned; else NULL.
+ */
+extern ErrorData *kpi_worker_refresh_caught(int32 source_id);
+
+/*
+ * kpi_refresh_source() for whoever has called a function of ours: an error says no
+ * more than is for the current user (base/base.h).
+ */
+extern KpiRunResult kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report);
+
+#endif							/* KPI_WORKER_H */

@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_WORKER_INTERNAL_H
+#define KPI_WORKER_INTERNAL_H
+
+#include "base/base.h"
+#include "datatype/timestamp.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "port/atomics.h"
+#include "storage/spin.h"
+#include "worker/worker.h"
+
+/* ---- crash.c ---- */
+
+extern void kpi_worker_crash_forget(Oid dbid);
+
+/* ---- waiters.c ---- */
+
+/* For the launcher: cancels long refreshes that somebody waits for. */
+extern void kpi_worker_waiters_serve(TimestampTz now);
+
+/* When to call that again; DT_NOEND: no worker is there. */
+extern TimestampTz kpi_worker_waiters_next_look(TimestampTz now);
+
+/*
+ * For a worker whose refresh was cancelled: the process id of who waited, 0:
+ * that was not why.
+ */
+extern int	kpi_worker_waiters_cancelled(KpiSlot *slot);
+
+/*
+ * For a worker that begins a refresh of a source that has given way so often
+ * since one was done.
+ */
+extern void kpi_worker_waiters_begin(KpiSlot *slot, int give_ways);
+
+/* What a worker is started with (bgw_extra). */
+typedef struct KpiWorkerOrder
+{
+	int			slot;
+	uint32		ticket;
+	Oid			dbid;
+} KpiWorkerOrder;
+
+/* ---- agenda.c ---- */
+
+/* A source that the worker looks after; all times by kpi_now(). */
+typedef struct KpiDueSource
+{
+	int32		id;
+	char	   *name;
+	bool		follows_queue;	/* also due as soon as there are deltas */
+	bool		must_build;		/* it, a measure or a formula is new */
+	int			interval;		/* seconds, or 0 */
+	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
+	TimestampTz queue_at;		/* with rows in the queue from then on */
+	int			give_ways;		/* refreshes cancelled for waiters since one
+								 * was done */
+	TimestampTz not_before;		/* after a failure; else DT_NOBEGIN */
+} KpiDueSource;
+
+typedef struct KpiDue
+{
+	List	   *sources;		/* KpiDueSource, the longest waiting first */
+} KpiDue;
+
+/*
+ * Reads the definitions and their state.  Sources that are manual, paused or
+ * suspended are not in the result.  Called in a transaction; the result is in
+ * the current memory context.
+ */
+extern KpiDue *kpi_worker_agenda_load(void);
+
+/* Sources that have rows in the queue. */
+extern Bitmapset *kpi_worker_agenda_queued(void);
+
+/*
+ * Whether a source is due now, and from which moment it is (DT_NOEND: not
+ * before something happens).
+ */
+extern bool kpi_worker_agenda_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now);
+extern TimestampTz kpi_worker_agenda_when(const KpiDueSource *source, Bitmapset *queued);
+
+/* Continuous sources are due, once: something they stand on may have changed. */
+extern void kpi_worker_agenda_look(KpiDue *due);
+
+/*
+ * A source was refreshed just now, and had changes or not.  An interval that
+ * passes without any is not repeated: the next change is refreshed at once.
+ */
+extern void kpi_worker_agenda_done(KpiDueSource *source, bool had_changes);
+
+/* The first moment after now that begins a day in some calendar. */
+extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
+
+/* When to try again after so many failures in a row, from 1 on. */
+extern TimestampTz kpi_worker_agenda_retry(TimestampTz now, int failures);
+
+/* ---- failure.c ---- */
+
+/*
+ * Notes the error in the source's state, with when to try again, and in
+ * kpi.refresh_log.  The refresh, begun then, has been rolled back.  True: the
+ * last refresh failed by the same error.
+ */
+extern bool kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *error);
+
+/* Counts in the source's state a refresh that was cancelled for a waiter. */
+extern void kpi_worker_failure_count_give_way(int32 source_id);
+
+/* ---- blocked.c ---- */
+
+/* How long the worker waits for a lock at most. */
+#define KPI_MAX_LOCK_TIMEOUT_MS 1600
+
+/* A refresh of the source met a lock. */
+extern void kpi_worker_blocked_by_lock(int32 source_id);
+
+/*
+ * A refresh was in somebody's way, as so many before it in a row; returns how
+ * long the source rests, in ms.
+ */
+extern int	kpi_worker_blocked_to_give_way(int32 source_id, int give_ways);
+
+/* The source was refreshed. */
+extern void kpi_worker_blocked_release(int32 source_id);
+
+extern bool kpi_worker_blocked_any(void);
+extern bool kpi_worker_is_blocked(int32 source_id);
+
+/* Until when, by the real clock; DT_NOBEGIN: it is not. */
+extern TimestampTz kpi_worker_blocked_until(int32 source_id);
+
+/* How long its next refresh may wait for a lock, in ms. */
+extern int	kpi_worker_blocked_lock_timeout(int32 source_id);
+
+#endif							/* KPI_WORKER_INTERNAL_H */
