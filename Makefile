@@ -17,7 +17,7 @@ PG_CFLAGS = $(KPI_WARNINGS)
 # The CRM export that the test "crm" loads is not part of the project.
 KPI_CRM_DATA ?= ../shared/data/crm
 export KPI_CRM_DATA
-REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/crm.sql)))
+REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/value_crm.sql)))
 REGRESS = $(filter-out $(REGRESS_SKIPPED),$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=. --load-extension=pg_kpi
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
@@ -75,6 +75,9 @@ soak:
 bench:
 	@test/bench/run $(BENCH)
 
+format:
+	@test/format
+
 # For the scripts: what a variable here holds.
 print-%:
 	@printf '%s\n' '$($*)'
@@ -86,6 +89,7 @@ help:
 	@echo 'make test          set up this machine, build, run every test on a private copy of the server'
 	@echo 'make demo          the same set-up, then a made-up CRM to look at; make demo-stop removes it'
 	@echo 'make bench         figures on a private server; BENCH="--quick" for a smaller size'
+	@echo 'make format        lay out the C sources as PostgreSQL does (package pg-bsd-indent)'
 	@echo 'make soak          ten minutes of writers, kills and crashes; SOAK="--seconds 60" for less'
 
-.PHONY: test demo demo-stop bench soak help report-skipped
+.PHONY: test demo demo-stop bench soak format help report-skipped

@@ -197,7 +197,8 @@ typedef struct KpiStore
 	int			seek_nprefix;
 	Datum		seek_prefix[KPI_STORE_MAX_KEYS];
 	bool		seek_nulls[KPI_STORE_MAX_KEYS];
-	TupleTableSlot *found;		/* the row kpi_keyed_table_find()/next() returned */
+	TupleTableSlot *found;		/* the row kpi_keyed_table_find()/next()
+								 * returned */
 	TupleTableSlot *write;
 	TupleTableSlot **batch;		/* rows still to be inserted */
 	int			nbatch;
@@ -211,7 +212,7 @@ typedef struct KpiStore
  * under the snapshot, which must stay registered until the store is closed.
  */
 extern KpiStore *kpi_keyed_table_open(const char *schema, const char *table,
-								const char *first_key, int nkeys, Snapshot snapshot);
+									  const char *first_key, int nkeys, Snapshot snapshot);
 extern void kpi_keyed_table_close(KpiStore *store);
 
 /* Finds the row with this key into store->found; nulls may be NULL. */
@@ -231,7 +232,7 @@ extern bool kpi_keyed_table_seek(KpiStore *store, int nprefix, const Datum *keys
  * false), in the order of the index, one at a time into store->found.
  */
 extern void kpi_keyed_table_scan(KpiStore *store, int nprefix, const Datum *prefix,
-						   bool bounded, Datum low, Datum high);
+								 bool bounded, Datum low, Datum high);
 extern bool kpi_keyed_table_next(KpiStore *store);
 
 /*
@@ -359,8 +360,8 @@ typedef struct KpiShared
 	pg_atomic_uint32 launcher_pid;
 	pg_atomic_uint64 launcher_since;
 	pg_atomic_uint32 waiting;	/* databases that wait for another's worker */
-	pg_atomic_uint64 no_worker_since;	/* TimestampTz: the server has no place
-										 * for one; 0: it has */
+	pg_atomic_uint64 no_worker_since;	/* TimestampTz: the server has no
+										 * place for one; 0: it has */
 	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
 	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
 	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */

@@ -73,7 +73,7 @@ open_key_index(Relation rel, const char *first_key, int nkeys)
 
 KpiStore *
 kpi_keyed_table_open(const char *schema, const char *table, const char *first_key,
-			   int nkeys, Snapshot snapshot)
+					 int nkeys, Snapshot snapshot)
 {
 	KpiStore   *store = palloc0(sizeof(KpiStore));
 	TupleDesc	desc;
@@ -209,8 +209,8 @@ kpi_keyed_table_find(KpiStore *store, const Datum *keys, const bool *nulls)
 static int
 compare_values(Datum a, Datum b, bool is_text)
 {
-	const text *x = (const text *) DatumGetPointer(a);
-	const text *y = (const text *) DatumGetPointer(b);
+	text	   *x = (text *) DatumGetPointer(a);
+	text	   *y = (text *) DatumGetPointer(b);
 	int			order;
 
 	if (!is_text)
@@ -327,7 +327,7 @@ kpi_keyed_table_seek(KpiStore *store, int nprefix, const Datum *keys, const bool
 
 void
 kpi_keyed_table_scan(KpiStore *store, int nprefix, const Datum *prefix, bool bounded,
-			   Datum low, Datum high)
+					 Datum low, Datum high)
 {
 	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS + 1];
 	int			n = 0;

@@ -109,13 +109,17 @@ kpi_spi_read(const char *sql, int nargs,...)
 KpiParam
 KPI_VALUE(Oid type, Datum value)
 {
-	return (KpiParam) {type, value, false};
+	KpiParam	param = {type, value, false};
+
+	return param;
 }
 
 KpiParam
 KPI_NULL(Oid type)
 {
-	return (KpiParam) {type, (Datum) 0, true};
+	KpiParam	param = {type, (Datum) 0, true};
+
+	return param;
 }
 
 KpiParam

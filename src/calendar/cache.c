@@ -112,7 +112,7 @@ read_calendars(CalendarCache *new, Relation rel)
 		cal->week_start = DatumGetInt16(attribute(rel, tuple, Anum_calendar_week_start));
 		cal->fiscal_start = DatumGetInt16(attribute(rel, tuple, Anum_calendar_fiscal_year_start));
 		kpi_calendar_working_days_parse(TextDatumGetCString(attribute(rel, tuple, Anum_calendar_working_days)),
-							   cal->working_day, NULL);
+										cal->working_day, NULL);
 	}
 	systable_endscan(scan);
 }

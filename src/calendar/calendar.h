@@ -32,7 +32,7 @@ typedef enum KpiGrain
  * Days that periods are computed of: years 1 to 9999.
  */
 extern bool kpi_calendar_day_in_range(DateADT day);
-extern DateADT kpi_calendar_day_clamp(DateADT day);	/* the nearest of them */
+extern DateADT kpi_calendar_day_clamp(DateADT day); /* the nearest of them */
 
 /*
  * Days that facts may have, and kpi.calendar_day.  Others stand for no day

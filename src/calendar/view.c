@@ -38,7 +38,7 @@ Datum
 kpi_sql_view_period_start(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATEADT(kpi_calendar_period_start(view_grain(fcinfo, 1), PG_GETARG_DATEADT(0),
-									   kpi_calendar_get(KPI_DEFAULT_CALENDAR)));
+												kpi_calendar_get(KPI_DEFAULT_CALENDAR)));
 }
 
 /* kpi_internal.period_name(period_start, grain) */
@@ -48,7 +48,7 @@ kpi_sql_view_period_name(PG_FUNCTION_ARGS)
 	char		name[KPI_PERIOD_NAME_LEN];
 
 	kpi_calendar_period_name(view_grain(fcinfo, 1), PG_GETARG_DATEADT(0),
-					kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
+							 kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 

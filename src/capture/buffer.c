@@ -342,7 +342,7 @@ change_cell(KpiCell *cell, const KpiLayout *layout, const KpiFact *fact, int sig
 
 void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
-				const KpiFact *fact, int sign)
+				 const KpiFact *fact, int sign)
 {
 	KpiLevel   *level = kpi_capture_subxact_current();
 	const KpiLayout *layout = kpi_fact_projection_layout(proj, s);
@@ -470,7 +470,7 @@ subtransaction_aborted(int nest_level)
 
 void
 kpi_capture_subtransaction_callback(SubXactEvent event, SubTransactionId mySubid,
-							SubTransactionId parentSubid, void *arg)
+									SubTransactionId parentSubid, void *arg)
 {
 	if (kpi_capture_subxact_top == NULL)
 		return;

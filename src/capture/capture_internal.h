@@ -99,7 +99,7 @@ extern KpiLevel *kpi_capture_subxact_current(void);
 extern bool kpi_capture_merge_failed;
 
 extern void kpi_capture_subtransaction_callback(SubXactEvent event, SubTransactionId mySubid,
-										SubTransactionId parentSubid, void *arg);
+												SubTransactionId parentSubid, void *arg);
 
 /* At the end of the transaction. */
 extern void kpi_capture_buffer_forget(void);
@@ -115,7 +115,7 @@ extern void kpi_capture_subxact_foreach(KpiLevel *level, void (*visit) (KpiDelta
  * when the level has grown too large.
  */
 extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
-							const KpiFact *fact, int sign);
+							 const KpiFact *fact, int sign);
 
 /* ---- flush.c ---- */
 

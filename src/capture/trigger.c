@@ -275,8 +275,8 @@ load_definition(void *arg)
 		Oid			attached = kpi_model_attached_relid(entry->key.source_id);
 
 		/*
-		 * The attached table under another name: it may get its name back,
-		 * so what is written meanwhile must not be forgotten.
+		 * The attached table under another name: it may get its name back, so
+		 * what is written meanwhile must not be forgotten.
 		 */
 		if (is_table_of(entry, attached))
 			ereport(ERROR,

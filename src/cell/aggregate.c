@@ -109,7 +109,7 @@ typedef struct CellAggState
 #define CELL_AGG_FIRST_INPUT 2
 
 static CellAggState *
-cell_agg_init(FunctionCallInfo fcinfo, const text *spec)
+cell_agg_init(FunctionCallInfo fcinfo, text * spec)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	CellAggState *state = palloc0(sizeof(CellAggState));

@@ -520,40 +520,40 @@ basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 	.send = basic_send, .recv = basic_recv
 
 const KpiKindOps kpi_cell_count_ops = {
-	.name = "count", .ninputs = 1, .boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(1, 0), .ncounts = 1, .fields = {"n"},
-	.add = count_add, .final = count_final, BASIC_OPS
+	.name = "count",.ninputs = 1,.boolean_inputs = true,
+	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
+	.add = count_add,.final = count_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_sum_ops = {
-	.name = "sum", .ninputs = 1,
-	.fresh_length = BASIC_LENGTH(2, 1), .ncounts = 2, .nonfinite_count = 1, .ndecimals = 1,
+	.name = "sum",.ninputs = 1,
+	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add, .final = sum_final, BASIC_OPS
+	.add = sum_add,.final = sum_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_avg_ops = {
-	.name = "avg", .ninputs = 1,
-	.fresh_length = BASIC_LENGTH(2, 1), .ncounts = 2, .nonfinite_count = 1, .ndecimals = 1,
+	.name = "avg",.ninputs = 1,
+	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add, .final = avg_final, BASIC_OPS
+	.add = sum_add,.final = avg_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_rate_ops = {
-	.name = "rate", .ninputs = 2, .boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(2, 0), .ncounts = 2, .fields = {"num", "den"},
-	.add = rate_add, .final = rate_final, BASIC_OPS
+	.name = "rate",.ninputs = 2,.boolean_inputs = true,
+	.fresh_length = BASIC_LENGTH(2, 0),.ncounts = 2,.fields = {"num", "den"},
+	.add = rate_add,.final = rate_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_ratio_ops = {
-	.name = "ratio", .ninputs = 2,
-	.fresh_length = BASIC_LENGTH(2, 2), .ncounts = 2, .nonfinite_count = 1, .ndecimals = 2,
+	.name = "ratio",.ninputs = 2,
+	.fresh_length = BASIC_LENGTH(2, 2),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 2,
 	.fields = {"n", "nonfinite", "num", "den"},
-	.add = ratio_add, .final = ratio_final, BASIC_OPS
+	.add = ratio_add,.final = ratio_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_errors_ops = {
-	.name = "errors", .ninputs = 0, .boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(1, 0), .ncounts = 1, .fields = {"n"},
+	.name = "errors",.ninputs = 0,.boolean_inputs = true,
+	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
 	.final = errors_final, BASIC_OPS
 };

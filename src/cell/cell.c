@@ -80,7 +80,7 @@ close_gap(KpiCell *cell, uint32 offset, uint32 bytes)
 
 void
 kpi_cell_buf_resize(KpiCellBuf *buf, uint32 offset, uint32 at,
-			   uint32 old_length, uint32 new_length)
+					uint32 old_length, uint32 new_length)
 {
 	uint32		length = kpi_cell_state_at(buf->cell, offset)->length;
 
@@ -243,7 +243,7 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
 
 		find_or_insert(&buf, &offset, measure->id, measure->kind);
 		kpi_cell_kinds[measure->kind]->add(&buf, offset, layout->input_types + first,
-									  inputs + first, isnull + first, sign);
+										   inputs + first, isnull + first, sign);
 	}
 	return buf.cell;
 }
@@ -258,7 +258,7 @@ kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout, int index,
 
 	find_or_insert(&buf, &offset, measure->id, measure->kind);
 	kpi_cell_kinds[measure->kind]->add(&buf, offset, layout->input_types + measure->first_input,
-								  inputs, isnull, sign);
+									   inputs, isnull, sign);
 	return buf.cell;
 }
 

@@ -101,9 +101,10 @@ typedef struct KpiLayout
 
 /* layout.c */
 extern KpiLayout *kpi_cell_layout_parse(const char *spec);	/* in the current
-														 * context; errors on
-														 * malformed text */
-extern KpiInputType kpi_cell_input_type(Oid type);	/* error if not one of them */
+															 * context; errors on
+															 * malformed text */
+extern KpiInputType kpi_cell_input_type(Oid type);	/* error if not one of
+													 * them */
 
 /* Sets the types of all inputs; error if a measure cannot take one. */
 extern void kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types);

@@ -88,7 +88,7 @@ extern void kpi_cell_buf_reserve(KpiCellBuf *buf, uint32 bytes);
  * multiples of 8), moving what is behind them.
  */
 extern void kpi_cell_buf_resize(KpiCellBuf *buf, uint32 offset, uint32 at,
-						   uint32 old_length, uint32 new_length);
+								uint32 old_length, uint32 new_length);
 
 /* Inserts an empty state at an offset; the caller knows that it belongs there. */
 extern void kpi_cell_buf_insert(KpiCellBuf *buf, uint32 offset, int32 measure_id, KpiKind kind);

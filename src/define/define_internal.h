@@ -27,7 +27,7 @@ typedef struct KpiSourceRow
 	char	   *at;
 	char	   *filter;
 	char	   *definer;
-	Oid			definer_oid;		/* as in KpiSource */
+	Oid			definer_oid;	/* as in KpiSource */
 	Oid			relid;			/* InvalidOid: the table is gone */
 } KpiSourceRow;
 
@@ -50,7 +50,7 @@ extern char *kpi_define_arg_given(FunctionCallInfo fcinfo, int n);
  */
 extern char *kpi_define_arg_changed(FunctionCallInfo fcinfo, int n, char *old);
 extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
-								 char **owner, char **team);
+										char **owner, char **team);
 
 /* ---- measure.c ---- */
 
@@ -67,7 +67,7 @@ typedef struct KpiStreamKey
  * next two it runs as the source's definer.
  */
 extern KpiStreamKey kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
-								   const char *owner, const char *team, const char *at);
+										  const char *owner, const char *team, const char *at);
 
 /* A checked boolean expression, deparsed; NULL for NULL. */
 extern char *kpi_define_filter_check(Oid relid, const char *text, const char *what);
@@ -80,7 +80,7 @@ extern char *kpi_define_text_check(Oid relid, const char *text, const char *what
  * measure that is the same stays; any other is a new one, with a new id.
  */
 extern void kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-							  const KpiMeasureDef *def);
+									 const KpiMeasureDef *def);
 extern void kpi_define_measure_drop(int32 kpi_id);
 
 /* Drops the streams of a source that have no measure (all of them: all). */

@@ -632,6 +632,6 @@ Datum
 kpi_sql_drop_kpi(PG_FUNCTION_ARGS)
 {
 	kpi_define_drop(kpi_arg_name(fcinfo, 0, "name of the KPI"),
-			 !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+					!PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	PG_RETURN_VOID();
 }

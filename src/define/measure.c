@@ -54,7 +54,7 @@ site_name(const char *part, const char *kpi_name, bool is_own, const KpiSourceRo
 
 KpiStreamKey
 kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
-			   const char *owner, const char *team, const char *at)
+					  const char *owner, const char *team, const char *at)
 {
 	bool		own_owner = owner != NULL || team != NULL;
 	bool		own_at = at != NULL;
@@ -113,7 +113,7 @@ kpi_define_measure_drop(int32 kpi_id)
 
 void
 kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-				  const KpiMeasureDef *def)
+						 const KpiMeasureDef *def)
 {
 	const char *kind = kpi_cell_kind_name(def->kind);
 	KpiSpi		spi;

@@ -247,7 +247,7 @@ kpi_sql_drop_member(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources();	/* its values go, too */
+	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_member_id(key);

@@ -457,7 +457,7 @@ kpi_define_arg_changed(FunctionCallInfo fcinfo, int n, char *old)
 
 void
 kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
-					 char **owner, char **team)
+							char **owner, char **team)
 {
 	char	   *new_owner = kpi_define_arg_changed(fcinfo, owner_arg, *owner);
 	char	   *new_team = kpi_define_arg_changed(fcinfo, team_arg, *team);
@@ -617,11 +617,18 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 	char	   *users;
 
-	/* The engine's lock before the table's: writers must not wait for a refresh. */
+	/*
+	 * The engine's lock before the table's: writers must not wait for a
+	 * refresh.
+	 */
 	require_definer(row);
 	kpi_refresh_lock_source(row->id);
 	lock_row(row);
-	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+
+	/*
+	 * What dropping a trigger needs, at once: a weaker lock first would
+	 * deadlock.
+	 */
 	(void) lock_table(row, AccessExclusiveLock);
 	row = kpi_define_source_row_open(row->name, false);
 

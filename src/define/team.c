@@ -150,9 +150,9 @@ kpi_sql_create_team(PG_FUNCTION_ARGS)
 
 	none = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
 	kpi_people_assignments_store(none,
-					kpi_people_assignments_set(kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since,
-												KPI_TEAM_COMPANY),
-								  since, DATEVAL_NOEND, parent_team));
+								 kpi_people_assignments_set(kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since,
+																					   KPI_TEAM_COMPANY),
+															since, DATEVAL_NOEND, parent_team));
 	kpi_spi_end(&spi);
 	PG_RETURN_INT32(id);
 }
@@ -246,7 +246,7 @@ kpi_sql_drop_team(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources();	/* its values go, too */
+	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_team_id(key);

@@ -232,7 +232,7 @@ check_key_casts(const KpiSource *source, const Query *cells)
 
 void
 kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
-			  DestReceiver *dest)
+				   DestReceiver *dest)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "kpi cells query",
 												  ALLOCSET_DEFAULT_SIZES);

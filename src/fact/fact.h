@@ -67,12 +67,12 @@ typedef struct KpiProjection KpiProjection;
  * expressions and the time zone depend on is added to it (expr/expr.h).
  */
 extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid leaf,
-											MemoryContext parent, KpiPrints *prints);
+												 MemoryContext parent, KpiPrints *prints);
 extern void kpi_fact_projection_free(KpiProjection *proj);
 
 /* True when no column that any expression uses differs between the two. */
 extern bool kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-									 TupleTableSlot *new_slot);
+										  TupleTableSlot *new_slot);
 
 /* The numbers of the columns that expressions use, in the current memory context. */
 extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
@@ -163,7 +163,7 @@ extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
  * locked.
  */
 extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream,
-						  Oid relid, List *leaves, DestReceiver *dest);
+							   Oid relid, List *leaves, DestReceiver *dest);
 
 /* ---- definer.c ---- */
 

@@ -52,7 +52,7 @@ typedef struct KpiZone
 	KpiZoneSpan spans[KPI_ZONE_SPANS];
 } KpiZone;
 
-extern void kpi_fact_zone_open(KpiZone *zone, const char *name); /* error if unknown */
+extern void kpi_fact_zone_open(KpiZone *zone, const char *name);	/* error if unknown */
 
 /*
  * The day of a date, timestamp or timestamp with time zone.  False when it is
@@ -79,7 +79,7 @@ extern bool kpi_fact_guard_holds(Oid type, Datum value);
  * expression context.
  */
 extern void kpi_fact_build_inputs(List *nodes, ExprContext *econtext,
-							 ProjectionInfo **conditions, ProjectionInfo **inputs);
+								  ProjectionInfo **conditions, ProjectionInfo **inputs);
 
 /* ---- storage.c ---- */
 

@@ -133,7 +133,7 @@ compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->code, cs->prints);
+										&cs->user_code, cs->code, cs->prints);
 
 	note_risk(cs, node);
 	return node;
@@ -203,7 +203,7 @@ compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-									&cs->user_code, cs->code, cs->prints);
+										&cs->user_code, cs->code, cs->prints);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
@@ -317,7 +317,7 @@ static void
 compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
 {
 	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,
-		.code = source->code,.prints = prints};
+	.code = source->code,.prints = prints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	int			max_inputs = 1;
@@ -429,7 +429,7 @@ kpi_fact_projection_is_busy(KpiProjection *proj)
 
 bool
 kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-						 TupleTableSlot *new_slot)
+							  TupleTableSlot *new_slot)
 {
 	if (proj->any_column)
 		return false;

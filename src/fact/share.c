@@ -99,7 +99,7 @@ build_projection(List *nodes, ExprContext *econtext)
 
 void
 kpi_fact_build_inputs(List *nodes, ExprContext *econtext,
-				 ProjectionInfo **conditions, ProjectionInfo **inputs)
+					  ProjectionInfo **conditions, ProjectionInfo **inputs)
 {
 	ShareSearch search = {0};
 

@@ -79,7 +79,7 @@ static void
 append_number(StringInfo payload, const char *name, const char *value)
 {
 	bool		shown = value != NULL && strlen(value) <= MAX_NUMBER_LEN &&
-		strspn(value, "-.0123456789") == strlen(value);
+	strspn(value, "-.0123456789") == strlen(value);
 
 	appendStringInfo(payload, ",\"%s\":%s", name, shown ? value : "null");
 }

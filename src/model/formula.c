@@ -570,7 +570,7 @@ eval_node(FormulaNode *node, Numeric *values)
 
 Numeric
 kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
-				 Numeric *numerator, Numeric *denominator)
+					   Numeric *numerator, Numeric *denominator)
 {
 	FormulaNode *root = formula->root;
 

@@ -275,7 +275,7 @@ set_inputs(KpiMeasureDef *def, FuncCall *call, KpiExpr *args, const int *locatio
 
 KpiMeasureDef *
 kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
-				  const char *unit, const char *kpi_name)
+						const char *unit, const char *kpi_name)
 {
 	KpiMeasureDef *def = palloc0(sizeof(KpiMeasureDef));
 	KpiExprSite site;

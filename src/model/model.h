@@ -66,7 +66,7 @@ typedef struct KpiSource
 	int32		calendar_id;
 	char	   *time_zone;
 	char	   *definer;
-	Oid			definer_oid;		/* the role that had the name when the source
+	Oid			definer_oid;	/* the role that had the name when the source
 								 * was first looked at; or InvalidOid */
 	bool		definer_login;	/* which could log in then */
 	KpiCode    *code;			/* of others, that its expressions reach */
@@ -85,10 +85,10 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
-extern int32 kpi_model_source_id(const char *name);	/* error if unknown */
+extern int32 kpi_model_source_id(const char *name); /* error if unknown */
 extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
 extern Oid	kpi_model_source_relid(const KpiSource *source);	/* by name; InvalidOid
-														 * if it is gone */
+																 * if it is gone */
 
 /*
  * The role whose rights the source's expressions have.  Error if it does not
@@ -141,8 +141,9 @@ typedef struct KpiFormula KpiFormula;
 typedef struct KpiEntry
 {
 	int32		id;
-	int32		calendar_id;	/* cuts its periods: of its source; a formula's
-								 * is that of the first measure below it */
+	int32		calendar_id;	/* cuts its periods: of its source; a
+								 * formula's is that of the first measure
+								 * below it */
 	bool		additive;
 	KpiFormula *formula;		/* NULL: a measure */
 	int			ninputs;
@@ -176,7 +177,7 @@ extern List *kpi_model_formula_names(KpiFormula *formula);
  * by zero, overflow) has no value.
  */
 extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
-								Numeric *numerator, Numeric *denominator);
+									  Numeric *numerator, Numeric *denominator);
 
 /* The text of a formula with one KPI's name replaced by another. */
 extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
@@ -200,6 +201,6 @@ typedef struct KpiMeasureDef
  * definer.
  */
 extern KpiMeasureDef *kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
-										const char *unit, const char *kpi_name);
+											  const char *unit, const char *kpi_name);
 
 #endif							/* KPI_MODEL_H */

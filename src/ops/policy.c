@@ -87,7 +87,7 @@ kpi_ops_policy_open(const char *name)
 	List	   *policies = read_policies(POLICY_QUERY " WHERE s.name = $1", name);
 
 	if (policies == NIL)
-		(void) kpi_model_source_id(name); /* raises the error */
+		(void) kpi_model_source_id(name);	/* raises the error */
 	return linitial(policies);
 }
 
@@ -249,8 +249,12 @@ reattach(int32 source_id)
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 	/* Before any lock: the name may be another table's by now. */
 	definer = kpi_fact_definer_settle(source_id, source->name, relid,
-								 kpi_definer_role(source->name, source->definer, InvalidOid));
-	/* What dropping a trigger needs, at once: a weaker lock first would deadlock. */
+									  kpi_definer_role(source->name, source->definer, InvalidOid));
+
+	/*
+	 * What dropping a trigger needs, at once: a weaker lock first would
+	 * deadlock.
+	 */
 	kpi_fact_table_lock(relid, AccessExclusiveLock);
 	kpi_define_source_redefined(source_id);
 	/* Tables that had the name before may still carry our triggers. */

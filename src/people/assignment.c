@@ -45,8 +45,8 @@ kpi_people_assignments_load(const KpiLinkTable *table, int32 owner_id)
 		links->links[links->n++] = (KpiLink)
 		{
 			DatumGetDateADT(kpi_spi_datum(r, 2, &isnull)),
-			DatumGetDateADT(kpi_spi_datum(r, 3, &isnull)),
-			kpi_spi_int4(r, 1)
+				DatumGetDateADT(kpi_spi_datum(r, 3, &isnull)),
+				kpi_spi_int4(r, 1)
 		};
 	}
 	return links;
@@ -120,7 +120,10 @@ links_append(KpiLinks *links, DateADT since, DateADT until, int32 target)
 	if (last && last->until == since && last->target == target)
 		last->until = until;
 	else
-		links->links[links->n++] = (KpiLink) {since, until, target};
+		links->links[links->n++] = (KpiLink)
+	{
+		since, until, target
+	};
 }
 
 KpiLinks *

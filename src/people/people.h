@@ -48,7 +48,7 @@ extern void kpi_people_free(KpiOrg *org);
  * is 0 then), count for {(unassigned), company}.
  */
 extern const KpiSpan *kpi_people_member_spans(KpiOrg *org, const char *member_key,
-										   int32 *member_id, int *nspans);
+											  int32 *member_id, int *nspans);
 extern const KpiSpan *kpi_people_team_spans(KpiOrg *org, const char *team_key, int *nspans);
 
 /*
@@ -109,6 +109,6 @@ extern DateADT kpi_people_assignments_next(const KpiLinks *links, DateADT day);
  * nothing) and all others to what they did.
  */
 extern KpiLinks *kpi_people_assignments_set(const KpiLinks *links, DateADT since, DateADT until,
-							   int32 target);
+											int32 target);
 
 #endif							/* KPI_PEOPLE_H */

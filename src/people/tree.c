@@ -116,7 +116,10 @@ org_load(bool with_members)
 	KpiSpi		spi;
 
 	org->context = context;
-	org->unassigned = (KpiSpan) {DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned};
+	org->unassigned = (KpiSpan)
+	{
+		DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned
+	};
 
 	kpi_spi_begin(&spi);
 	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
@@ -213,11 +216,11 @@ org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes)
 
 			if (team_id != 0)
 				nodes[i].links[nodes[i].nlinks++] = (OrgLink)
-				{
-					org_date(r, 4, DATEVAL_NOBEGIN),
+			{
+				org_date(r, 4, DATEVAL_NOBEGIN),
 					org_date(r, 5, DATEVAL_NOEND),
 					org_team_index(org, team_id)
-				};
+			};
 		}
 	}
 }

@@ -101,7 +101,7 @@ static HTAB *
 create_path_numbers(MemoryContext mcxt)
 {
 	HASHCTL		ctl = {.keysize = sizeof(RoutePath),.entrysize = sizeof(PathEntry),
-		.hash = path_hash,.match = path_compare,.hcxt = mcxt};
+	.hash = path_hash,.match = path_compare,.hcxt = mcxt};
 
 	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
@@ -277,7 +277,7 @@ add_new_routes(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int
 
 	if (routes->store)
 		store = kpi_keyed_table_open("kpi_internal", "applied_route", "source_id", 4,
-							   routes->run->snapshot);
+									 routes->run->snapshot);
 	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
 						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
 	for (uint64 r = 0; r < rows; r++)

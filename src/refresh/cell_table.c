@@ -130,7 +130,10 @@ kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCell
 		Datum		keys[KPI_CELL_KEYS];
 
 		CHECK_FOR_INTERRUPTS();
-		run->at = (KpiFactsAt) {true, item->key.part[nkeys < KPI_CELL_KEYS ? 2 : 5], NULL, 0};
+		run->at = (KpiFactsAt)
+		{
+			true, item->key.part[nkeys < KPI_CELL_KEYS ? 2 : 5], NULL, 0
+		};
 		key_values(&item->key, nkeys, keys);
 		if (kpi_keyed_table_seek(store, nprefix, keys, NULL))
 			update_found(store, &item->key,
@@ -199,7 +202,7 @@ sync_found(KpiRun *run, KpiStore *store, const KpiCellKey *key, const KpiCellIte
 
 void
 kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
-			   const KpiCellList *expected, bool mend, KpiReport *report)
+					   const KpiCellList *expected, bool mend, KpiReport *report)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiStore   *store = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, snapshot);

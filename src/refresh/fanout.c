@@ -146,7 +146,10 @@ kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 		CHECK_FOR_INTERRUPTS();
 		while (run->source->streams[s].id < item->key.part[0])
 			s++;
-		run->at = (KpiFactsAt) {true, item->key.part[2], NULL, 0};
+		run->at = (KpiFactsAt)
+		{
+			true, item->key.part[2], NULL, 0
+		};
 		if (item->key.part[2] != KPI_ERROR_DAY)
 			sum_per_path(run, &run->source->streams[s], item, paths, rollups);
 	}

@@ -54,7 +54,7 @@ put_pending(Finalizer *fin)
 	qsort(fin->pending, fin->npending, sizeof(PendingPut), kpi_refresh_valuekey_compare);
 	for (int i = 0; i < fin->npending; i++)
 		kpi_refresh_values_put(fin->values, &fin->pending[i].key, fin->pending[i].exists,
-					   &fin->pending[i].value);
+							   &fin->pending[i].value);
 	fin->npending = 0;
 	MemoryContextReset(fin->row_cxt);
 }

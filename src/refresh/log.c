@@ -100,7 +100,7 @@ notify_refresh(const KpiLogEntry *entry)
 {
 	StringInfoData payload;
 	char	   *name = pnstrdup(entry->source, pg_mbcliplen(entry->source, strlen(entry->source),
-																 KPI_NOTIFY_TEXT));
+															KPI_NOTIFY_TEXT));
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"source\":");
@@ -127,7 +127,7 @@ kpi_refresh_log_run(const KpiLogEntry *entry)
 
 void
 kpi_refresh_log_failure(int32 source_id, TimestampTz started, double duration_ms,
-				const char *sqlstate, const char *message)
+						const char *sqlstate, const char *message)
 {
 	KpiLogEntry entry = {
 		.source_id = source_id,

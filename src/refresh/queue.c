@@ -184,7 +184,7 @@ row_writer(TupleTableSlot *slot)
 
 void
 kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
-			   bool *recompute, char **suspend)
+					   bool *recompute, char **suspend)
 {
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);

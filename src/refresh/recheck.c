@@ -205,10 +205,13 @@ kpi_sql_capture_works(PG_FUNCTION_ARGS)
 		char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
 		KpiProblem	problem;
 
-		/* An invalidation that arrives meanwhile leaves the answer out of date. */
+		/*
+		 * An invalidation that arrives meanwhile leaves the answer out of
+		 * date.
+		 */
 		now = generation;
 		works = !kpi_refresh_source_look(key.source_id, relation, kpi_model_relid_by_name(relation), key.attached,
-								 &problem);
+										 &problem);
 		look = hash_search(looks, &key, HASH_ENTER, &found);
 		look->generation = now;
 		look->works = works;

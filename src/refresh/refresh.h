@@ -63,8 +63,8 @@ typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
 	KPI_RUN_LOOK,				/* see whether the source can be refreshed */
-	KPI_RUN_ACCEPT,				/* the same, and from now on the code of others
-								 * that it reaches is known */
+	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
+								 * others that it reaches is known */
 	KPI_RUN_VERIFY,				/* refresh, then report differences */
 	KPI_RUN_REPAIR				/* refresh, then mend and count them */
 } KpiRunMode;
@@ -112,6 +112,6 @@ extern void kpi_refresh_lock_all_sources(void);
  * transaction of its own after the refresh was rolled back.
  */
 extern void kpi_refresh_log_failure(int32 source_id, TimestampTz started, double duration_ms,
-							const char *sqlstate, const char *message);
+									const char *sqlstate, const char *message);
 
 #endif							/* KPI_REFRESH_H */

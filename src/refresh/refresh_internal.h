@@ -70,8 +70,7 @@ extern int	kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
 typedef struct KpiDict KpiDict;
 
 extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
-extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no
-																		 * owner */
+extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no owner */
 extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
 
 /*
@@ -117,7 +116,8 @@ typedef struct KpiRun
 	List	   *leaves;
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
-	List	   *looks;			/* kpi_capture_trigger_state() of each, before S */
+	List	   *looks;			/* kpi_capture_trigger_state() of each, before
+								 * S */
 	int64		org_stamp;		/* as of S */
 	int64		applied_org_stamp;
 	bool		first_time;		/* no state yet */
@@ -158,7 +158,7 @@ extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
  * before doubt (which may be invalid).
  */
 extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
-						   bool *recompute, char **suspend);
+								   bool *recompute, char **suspend);
 
 /* ---- scan.c ---- */
 
@@ -206,7 +206,7 @@ extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap 
 
 /* Adds one day cell to the rollups of one span's scopes. */
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item,
-							bool subtract, KpiCellMap *rollups);
+									bool subtract, KpiCellMap *rollups);
 
 /* ---- cell_table.c ---- */
 
@@ -218,7 +218,7 @@ extern void kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, c
  * makes them so.  report may be NULL.
  */
 extern void kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
-						   const KpiCellList *expected, bool mend, KpiReport *report);
+								   const KpiCellList *expected, bool mend, KpiReport *report);
 
 /* The keys of all rollups of the run's source, without their cells. */
 extern KpiCellList *kpi_refresh_table_rollup_keys(KpiRun *run);
@@ -369,6 +369,6 @@ extern bool kpi_refresh_table_look(const char *relation, Oid relid, Oid attached
 
 /* The same, or a trigger of the source is missing or disabled. */
 extern bool kpi_refresh_source_look(int32 source_id, const char *relation, Oid relid, Oid attached,
-							KpiProblem *problem);
+									KpiProblem *problem);
 
 #endif							/* KPI_REFRESH_INTERNAL_H */

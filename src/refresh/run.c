@@ -294,7 +294,7 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 		kpi_refresh_fanout(run, days, rollups);
 		kpi_refresh_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
 		kpi_refresh_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
-					   kpi_refresh_cellmap_list(rollups), mend, report);
+							   kpi_refresh_cellmap_list(rollups), mend, report);
 		CommandCounterIncrement();
 	}
 }
@@ -419,7 +419,7 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		.source_id = run->source->id,
 		.source = run->source->name,
 		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-			run->built ? "build" : "refresh",
+		run->built ? "build" : "refresh",
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->ndeltas,
@@ -450,7 +450,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "kpi run", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
 	KpiRun	   *run = palloc0(sizeof(KpiRun));
-	KpiSourceState   *state = NULL;
+	KpiSourceState *state = NULL;
 	TimestampTz started = GetCurrentTimestamp();
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = run_error_context,.arg = run};
 	KpiRunResult result;

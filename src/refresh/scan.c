@@ -189,7 +189,11 @@ scan_grouped(void *arg)
 	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	/* A role that lost its exemption meanwhile must fail, not count some rows. */
+
+	/*
+	 * A role that lost its exemption meanwhile must fail, not count some
+	 * rows.
+	 */
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
@@ -233,7 +237,10 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		return;
 	}
 
-	scan->run->at = (KpiFactsAt) {true, fact->day, fact->owner, fact->owner ? strlen(fact->owner) : 0};
+	scan->run->at = (KpiFactsAt)
+	{
+		true, fact->day, fact->owner, fact->owner ? strlen(fact->owner) : 0
+	};
 	if (fact->owner)
 		key.part[1] = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
 	key.part[2] = fact->day;

@@ -134,7 +134,7 @@ check_rights(KpiRun *run, KpiSourceState *state)
 {
 	Oid			definer = get_role_oid(run->source->definer, true);
 	char	   *now = OidIsValid(run->source->definer_oid) ?
-		GetUserNameFromId(run->source->definer_oid, true) : NULL;
+	GetUserNameFromId(run->source->definer_oid, true) : NULL;
 
 	if (now != NULL && strcmp(now, run->source->definer) != 0)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, was renamed to \"%s\"",
@@ -357,7 +357,7 @@ KpiSourceState *
 kpi_refresh_source_state_examine(KpiRun *run)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	KpiSourceState   *state = palloc0(sizeof(KpiSourceState));
+	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
 	Oid			known_relid = InvalidOid;
 	char	   *prints = NULL;
 	Jsonb	   *columns = NULL;
@@ -422,7 +422,7 @@ kpi_refresh_source_state_examine(KpiRun *run)
 	MemoryContextSwitchTo(caller);
 
 	kpi_refresh_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->doubt),
-				   &recompute, &marker);
+						   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
@@ -517,7 +517,7 @@ kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double d
 {
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		in_doubt = FullTransactionIdIsValid(state->doubt) &&
-		TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
+	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);

@@ -158,7 +158,7 @@ kpi_refresh_values_sync(KpiValues *values)
 		ValueTable *table = &values->tables[t];
 
 		table->get = kpi_keyed_table_open("kpi", table->name, "kpi_id", 5 + table->ndim_columns,
-									values->get_snapshot);
+										  values->get_snapshot);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -300,7 +300,7 @@ values_equal(const KpiValue *a, const KpiValue *b)
 static bool
 is_named_right(const ValueTable *table, TupleTableSlot *slot, const KpiValueKey *key)
 {
-	const text *stored = DatumGetTextPP(slot->tts_values[6 + table->ndim_columns]);
+	text	   *stored = DatumGetTextPP(slot->tts_values[6 + table->ndim_columns]);
 	char		name[KPI_PERIOD_NAME_LEN];
 
 	kpi_calendar_period_name(key->grain, key->start, kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
@@ -378,6 +378,7 @@ kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, c
 		return;
 
 	(void) key_datums(values, key, keys, nulls);
+
 	/*
 	 * Of a member there is little of each grain, so all are passed at once:
 	 * month, quarter and year are in this order as text, too.

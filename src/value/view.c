@@ -107,7 +107,7 @@ evaluate(const KpiEntry *kpi, const ViewInputs *inputs, ViewValue *result)
 	if (result->facts == 0)
 		return false;
 	result->value = kpi_model_formula_eval(kpi->formula, numbers, &result->numerator,
-									 &result->denominator);
+										   &result->denominator);
 	return true;
 }
 

@@ -52,7 +52,7 @@ kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *e
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_worker_agenda_retry(now, failures))));
 	kpi_spi_end(&spi);
 	kpi_refresh_log_failure(source_id, started, (GetCurrentTimestamp() - started) / 1000.0,
-					sqlstate, note);
+							sqlstate, note);
 	return known;
 }
 
@@ -72,7 +72,10 @@ kpi_worker_failure_count_give_way(int32 source_id)
 static void
 refresh_source(void *arg)
 {
-	/* What a failed one leaves is in the subtransaction's memory, and goes with it. */
+	/*
+	 * What a failed one leaves is in the subtransaction's memory, and goes
+	 * with it.
+	 */
 	MemoryContextSwitchTo(CurTransactionContext);
 	(void) kpi_refresh_source(*(int32 *) arg, KPI_RUN_REFRESH, NULL);
 }

@@ -687,7 +687,11 @@ kpi_worker_main(Datum arg)
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	kpi_am_worker = true;
-	/* A cancellation would be an error here; whoever wants us gone repeats it. */
+
+	/*
+	 * A cancellation would be an error here; whoever wants us gone repeats
+	 * it.
+	 */
 	pqsignal(SIGINT, SIG_IGN);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGQUIT, quit);
