@@ -14,7 +14,7 @@ KPI_WARNINGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-fiel
 PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
 PG_CFLAGS = $(KPI_WARNINGS)
 
-# The CRM export that the test "crm" loads is not part of the project.
+# The CRM export that the test "value_crm" loads is not part of the project.
 KPI_CRM_DATA ?= ../shared/data/crm
 export KPI_CRM_DATA
 REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/value_crm.sql)))

@@ -29,7 +29,7 @@ SELECT kpi.create_team('p_x');
 SELECT kpi.today();
 CALL kpi.refresh();
 SELECT kpi.grant_reader('regress_priv_outsider');
-SELECT * FROM kpi_internal.stamp;
+SELECT * FROM kpi_internal.version;
 RESET ROLE;
 -- also where others may look into the schema
 GRANT USAGE ON SCHEMA kpi TO regress_priv_outsider;
@@ -78,7 +78,7 @@ INSERT INTO priv_test.own VALUES (1, 'p_ann', 60, '2026-10-05'), (2, 'zoe', 10, 
 CALL kpi.refresh();
 SELECT goal, actual FROM kpi.goal_progress ORDER BY goal;
 SELECT * FROM kpi.verify('p_own');
-UPDATE kpi_internal.stamp SET org = 0;
+UPDATE kpi_internal.version SET org = 0;
 UPDATE kpi.team SET name = 'x';
 DELETE FROM kpi.kpi_value;
 SELECT kpi.grant_editor('regress_priv_outsider');

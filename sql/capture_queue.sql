@@ -15,7 +15,7 @@ DECLARE
     stream record;
 BEGIN
     FOR stream IN
-        SELECT s.id, s.epoch, min(k.name) AS kpi,
+        SELECT s.id, s.version, min(k.name) AS kpi,
                string_agg(format('SELECT CASE WHEN o.ok THEN f.owner::text END AS owner,
                                         CASE WHEN o.ok THEN f.day ELSE ''-infinity'' END AS day,
                                         CASE WHEN o.ok THEN %s::text[] END AS dims,
@@ -36,7 +36,7 @@ BEGIN
     LOOP
         RETURN QUERY EXECUTE format(
             'WITH q AS (SELECT owner, day, dims, kpi.merge(cell) AS cell FROM kpi_internal.delta
-                         WHERE stream_id = %s AND epoch = %s AND kind = ''d'' GROUP BY owner, day, dims),
+                         WHERE stream_id = %s AND version = %s AND kind = ''d'' GROUP BY owner, day, dims),
                   f AS (SELECT u.owner, u.day, u.dims,
                                CASE WHEN u.day = ''-infinity'' THEN format(''v1{0:errors n=%%s}'', max(u.facts))::kpi.cell
                                     ELSE kpi.merge(u.cell) END AS cell
@@ -47,14 +47,14 @@ BEGIN
                  ON q.day = f.day AND coalesce(q.owner, ''(null)'') = coalesce(f.owner, ''(null)'')
                     AND coalesce(q.dims::text, '''') = coalesce(f.dims::text, '''')
               WHERE coalesce(q.cell, ''v1{}'') OPERATOR(kpi.<>) coalesce(f.cell, ''v1{}'') ORDER BY 2, 3, 4',
-            stream.id, stream.epoch, stream.facts, stream.kpi);
+            stream.id, stream.version, stream.facts, stream.kpi);
     END LOOP;
 END $$;
 
 -- what the queue holds of a source, and no more
 CREATE VIEW queue AS
 SELECT s.name AS source, d.kind, d.owner, d.day, d.dims,
-       regexp_replace(kpi.merge(d.cell)::text, '[0-9]+:', '#:', 'g') AS cell, count(*) AS rows, max(d.note) AS note
+       regexp_replace(kpi.merge(d.cell)::text, '[0-9]+:', '#:', 'g') AS cell, count(*) AS rows, max(d.error) AS error
   FROM kpi_internal.delta d JOIN kpi.source s ON s.id = d.source_id
  GROUP BY s.name, d.kind, d.owner, d.day, d.dims;
 
@@ -389,11 +389,11 @@ SAVEPOINT a;
 UPDATE deals SET amount = 6;
 ROLLBACK TO a;
 COMMIT;
-SELECT kind, note, count(*) FROM kpi_internal.delta WHERE kind <> 'd' GROUP BY kind, note;
+SELECT kind, error, count(*) FROM kpi_internal.delta WHERE kind <> 'd' GROUP BY kind, error;
 DELETE FROM kpi_internal.delta;
 ALTER TABLE deals ADD COLUMN quantity text;
 UPDATE deals SET amount = 7 WHERE id = 702;
-SELECT kind, note FROM kpi_internal.delta;
+SELECT kind, error FROM kpi_internal.delta;
 ALTER TABLE deals ALTER quantity TYPE int USING quantity::int;
 TRUNCATE deals;
 DELETE FROM kpi_internal.delta;
@@ -458,7 +458,7 @@ SELECT count(*) FROM (VALUES
     (kpi.create_kpi('liked', source => 'odd', measure => 'sum(capture_test.picky(b))'))) k;
 INSERT INTO odd VALUES (1, 5, 2, '2026-01-01'), (2, 5, 0, '2026-01-01'), (3, 5, 13, '2026-01-01'),
                        (4, 1, 1, '2026-01-01'), (5, 5, 1, '0001-01-01 BC'), (6, 5, 1, '20000-01-01');
-SELECT dims, day, cell, note FROM queue ORDER BY day, note NULLS FIRST;
+SELECT dims, day, cell, error FROM queue ORDER BY day, error NULLS FIRST;
 UPDATE odd SET b = 1 WHERE b = 0;
 SELECT dims, day, cell FROM queue ORDER BY day;
 DELETE FROM odd;
@@ -493,12 +493,12 @@ SELECT owner, cell FROM queue;
 -- a definer without rights, and one that is gone
 REVOKE ALL ON TABLE odd FROM regress_kpi_definer;
 INSERT INTO odd VALUES (2, 5, 2, '2026-01-01');
-SELECT kind, note FROM kpi_internal.delta WHERE kind <> 'd';
+SELECT kind, error FROM kpi_internal.delta WHERE kind <> 'd';
 DELETE FROM kpi_internal.delta;
 GRANT ALL ON TABLE odd TO regress_kpi_definer;
 ALTER ROLE regress_kpi_definer RENAME TO regress_kpi_definer2;
 INSERT INTO odd VALUES (3, 5, 2, '2026-01-01');
-SELECT kind, note FROM kpi_internal.delta;
+SELECT kind, error FROM kpi_internal.delta;
 ALTER ROLE regress_kpi_definer2 RENAME TO regress_kpi_definer;
 INSERT INTO odd VALUES (4, 5, 2, '2026-01-01');
 SELECT owner, cell FROM queue WHERE kind = 'd';

@@ -11,7 +11,7 @@ SELECT kpi.create_kpi('susp', source => 'susp', measure => 'sum(amount)') > 0 AS
 INSERT INTO susp.deals VALUES (1, 1, '2026-03-01');
 CALL kpi.refresh('susp');
 CREATE VIEW susp.queue AS SELECT status, reason, pending_deltas,
-    (SELECT string_agg(d.kind::text || CASE d.kind WHEN 's' THEN ': ' || d.note ELSE '' END, ', ' ORDER BY d.kind) FROM kpi_internal.delta d JOIN kpi.source s ON s.id = d.source_id
+    (SELECT string_agg(d.kind::text || CASE d.kind WHEN 's' THEN ': ' || d.error ELSE '' END, ', ' ORDER BY d.kind) FROM kpi_internal.delta d JOIN kpi.source s ON s.id = d.source_id
       WHERE s.name = 'susp') AS queue
   FROM kpi.source_status WHERE source = 'susp';
 CREATE VIEW susp.total AS SELECT value, value = (SELECT sum(amount) FROM susp.deals) AS exact FROM kpi.team_yearly WHERE kpi = 'susp' AND team = 'company';

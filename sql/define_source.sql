@@ -249,16 +249,16 @@ SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at'
     dimensions => '{"stage": "stage", "month": "month", "owned": "owner_id", "own text": "stage::text"}') > 0 AS created;
 SELECT kpi.create_kpi('x_n', source => 'x', measure => 'count(*)') > 0 AS created;
 SELECT kpi.alter_source('x', grain => 'month', at => 'closed_at', owner => 'stage');
-SELECT s.epoch FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT s.version FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
 SELECT kpi.alter_source('x', filter => 'true');
-SELECT s.epoch FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT s.version FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
 SELECT kpi.drop_source('x', cascade => true);
 
 -- Changes: NULL keeps, an empty text clears.
 SELECT kpi.create_kpi('n', source => 'deals', measure => 'count(*)') > 0 AS created;
 SELECT kpi.create_kpi('early', source => 'deals', measure => 'count(*)', at => 'created_at') > 0 AS created;
 CREATE VIEW source_test.streams AS
-    SELECT dense_rank() OVER (ORDER BY s.id) AS stream, s.epoch, s.owner_kind, s.owner, s.at, k.name AS kpi
+    SELECT dense_rank() OVER (ORDER BY s.id) AS stream, s.version, s.owner_kind, s.owner, s.at, k.name AS kpi
       FROM kpi_internal.stream s LEFT JOIN kpi_internal.measure m ON m.stream_id = s.id LEFT JOIN kpi.kpi k ON k.id = m.kpi_id;
 SELECT * FROM source_test.streams ORDER BY stream, kpi;
 SELECT kpi.alter_source('deals', new_name => 'all deals', grain => 'week');

@@ -94,8 +94,8 @@ CALL fp.look();
 
 -- A time zone or a collation that has become another one.
 CREATE PROCEDURE fp.pretend(kind text) LANGUAGE sql AS $$
-    UPDATE kpi_internal.source_state s SET prints = (
-        SELECT jsonb_object_agg(p.key, CASE WHEN starts_with(p.key, kind) THEN 'other' ELSE p.value END) FROM jsonb_each_text(s.prints) p)
+    UPDATE kpi_internal.source_state s SET fingerprints = (
+        SELECT jsonb_object_agg(p.key, CASE WHEN starts_with(p.key, kind) THEN 'other' ELSE p.value END) FROM jsonb_each_text(s.fingerprints) p)
      WHERE s.source_id = (SELECT id FROM kpi.source WHERE name = 'fp_deals')
 $$;
 CALL fp.pretend('source time zone');
@@ -108,7 +108,7 @@ CALL fp.pretend('time zone Europe/Berlin');
 CALL fp.look();
 CALL fp.pretend('expression (((stage)::text <');
 CALL fp.look();
-SELECT p.key FROM kpi_internal.source_state s, jsonb_each_text(s.prints) p WHERE p.key LIKE '%time zone%' ORDER BY 1;
+SELECT p.key FROM kpi_internal.source_state s, jsonb_each_text(s.fingerprints) p WHERE p.key LIKE '%time zone%' ORDER BY 1;
 SELECT * FROM fp.differences;
 SELECT kpi.drop_source('fp_deals', cascade => true);
 DROP SCHEMA fp CASCADE;

@@ -33,7 +33,7 @@ SELECT * FROM kpi.verify('fd');
 SELECT count(*) - :days AS more_days FROM kpi.calendar_day;
 -- the borders themselves
 INSERT INTO fact_day.t VALUES (101, '1900-01-01', 1), (102, '2200-12-31', 1);
-SELECT day, note FROM kpi_internal.delta ORDER BY day;
+SELECT day, error FROM kpi_internal.delta ORDER BY day;
 DELETE FROM fact_day.t WHERE id > 100;
 SELECT kpi.drop_source('fd', cascade => true);
 SELECT kpi.alter_calendar('default', fiscal_year_start => 1);

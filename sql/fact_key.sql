@@ -165,8 +165,8 @@ SELECT count(*) AS gone FROM kpi_internal.dim WHERE vals && '{gone,moved}';
 -- An error of a refresh names the fact's day and owner.
 \set SHOW_CONTEXT always
 \set VERBOSITY default
-INSERT INTO kpi_internal.delta (source_id, stream_id, epoch, kind, owner, day, dims, cell)
-SELECT s.source_id, s.id, s.epoch, 'd', 'ann', '2026-05-05', array_fill(NULL::text, '{8}'), ('v1{' || m.id || ':count n=4000000000000000000}')::kpi.cell
+INSERT INTO kpi_internal.delta (source_id, stream_id, version, kind, owner, day, dims, cell)
+SELECT s.source_id, s.id, s.version, 'd', 'ann', '2026-05-05', array_fill(NULL::text, '{8}'), ('v1{' || m.id || ':count n=4000000000000000000}')::kpi.cell
   FROM kpi_internal.stream s JOIN kpi_internal.measure m ON m.stream_id = s.id JOIN kpi.source o ON o.id = s.source_id, generate_series(1, 2)
  WHERE o.name = 'k_long';
 CALL kpi.refresh('k_long');

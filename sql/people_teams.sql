@@ -147,18 +147,18 @@ SELECT kpi.drop_member('dave');
 -- in one transaction the engine is told once, however much changes; a
 -- rollback to a savepoint takes nothing from what comes after it
 BEGIN;
-CREATE TEMP TABLE before AS SELECT org FROM kpi_internal.stamp;
+CREATE TEMP TABLE before AS SELECT org FROM kpi_internal.version;
 SELECT count(kpi.add_member('bulk' || n, team => 'dach')) FROM generate_series(1, 100) n;
-SELECT s.org - b.org AS raised FROM kpi_internal.stamp s, before b;
+SELECT s.org - b.org AS raised FROM kpi_internal.version s, before b;
 ROLLBACK;
 BEGIN;
-CREATE TEMP TABLE before AS SELECT org FROM kpi_internal.stamp;
+CREATE TEMP TABLE before AS SELECT org FROM kpi_internal.version;
 SAVEPOINT a;
 SELECT kpi.drop_member('carol');
 ROLLBACK TO a;
-SELECT s.org - b.org AS raised FROM kpi_internal.stamp s, before b;
+SELECT s.org - b.org AS raised FROM kpi_internal.version s, before b;
 SELECT kpi.move_member('carol', team => 'north', since => '2026-01-01');
-SELECT s.org - b.org AS raised FROM kpi_internal.stamp s, before b;
+SELECT s.org - b.org AS raised FROM kpi_internal.version s, before b;
 ROLLBACK;
 
 DROP VIEW memberships;

@@ -176,17 +176,17 @@ extern Datum kpi_spi_datum(uint64 r, int c, bool *isnull);
 
 /* ---- keyed_table.c ---- */
 
-#define KPI_STORE_MAX_KEYS 8
+#define KPI_KEYED_TABLE_MAX_KEYS 8
 
-typedef struct KpiStore
+typedef struct KpiKeyedTable
 {
 	MemoryContext mcxt;			/* it and its scan live here */
 	Relation	rel;
 	Relation	index;			/* the unique index rows are found by */
 	int			nkeys;
-	AttrNumber	key_attrs[KPI_STORE_MAX_KEYS];	/* of the table */
-	FmgrInfo	key_eq[KPI_STORE_MAX_KEYS];
-	Oid			key_collation[KPI_STORE_MAX_KEYS];
+	AttrNumber	key_attrs[KPI_KEYED_TABLE_MAX_KEYS];	/* of the table */
+	FmgrInfo	key_eq[KPI_KEYED_TABLE_MAX_KEYS];
+	Oid			key_collation[KPI_KEYED_TABLE_MAX_KEYS];
 	EState	   *estate;
 	ResultRelInfo *rri;
 	Snapshot	snapshot;
@@ -195,8 +195,8 @@ typedef struct KpiStore
 	bool		seeking;		/* the scan is kpi_keyed_table_seek()'s */
 	bool		seek_entry;		/* it stands on an entry not yet passed */
 	int			seek_nprefix;
-	Datum		seek_prefix[KPI_STORE_MAX_KEYS];
-	bool		seek_nulls[KPI_STORE_MAX_KEYS];
+	Datum		seek_prefix[KPI_KEYED_TABLE_MAX_KEYS];
+	bool		seek_nulls[KPI_KEYED_TABLE_MAX_KEYS];
 	TupleTableSlot *found;		/* the row kpi_keyed_table_find()/next()
 								 * returned */
 	TupleTableSlot *write;
@@ -204,19 +204,19 @@ typedef struct KpiStore
 	int			nbatch;
 	Oid			sequence;		/* of column "id", or InvalidOid */
 	int64		nwritten;		/* rows inserted, updated, deleted */
-} KpiStore;
+} KpiKeyedTable;
 
 /*
  * Opens a table for writing (ROW EXCLUSIVE) through the unique index with
  * this many key columns whose first column is first_key.  Reads are made
  * under the snapshot, which must stay registered until the store is closed.
  */
-extern KpiStore *kpi_keyed_table_open(const char *schema, const char *table,
-									  const char *first_key, int nkeys, Snapshot snapshot);
-extern void kpi_keyed_table_close(KpiStore *store);
+extern KpiKeyedTable *kpi_keyed_table_open(const char *schema, const char *table,
+										   const char *first_key, int nkeys, Snapshot snapshot);
+extern void kpi_keyed_table_close(KpiKeyedTable *keyed);
 
 /* Finds the row with this key into store->found; nulls may be NULL. */
-extern bool kpi_keyed_table_find(KpiStore *store, const Datum *keys, const bool *nulls);
+extern bool kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls);
 
 /*
  * The same for keys asked for in ascending order within each prefix of
@@ -224,28 +224,28 @@ extern bool kpi_keyed_table_find(KpiStore *store, const Datum *keys, const bool 
  * of collation "C", and not null.  Goes on from the last position when the
  * row is near.  Nothing else may use the store's scan in between.
  */
-extern bool kpi_keyed_table_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls);
+extern bool kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls);
 
 /*
  * Rows whose first nprefix key columns equal prefix and whose next key column
  * is within [low, high] (not tested when nprefix = nkeys or bounded is
  * false), in the order of the index, one at a time into store->found.
  */
-extern void kpi_keyed_table_scan(KpiStore *store, int nprefix, const Datum *prefix,
+extern void kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix,
 								 bool bounded, Datum low, Datum high);
-extern bool kpi_keyed_table_next(KpiStore *store);
+extern bool kpi_keyed_table_next(KpiKeyedTable *keyed);
 
 /*
  * Values are given for every column, in order.  Inserted rows are collected
  * and written together: at the latest by kpi_keyed_table_flush() or _close().
  */
-extern void kpi_keyed_table_flush(KpiStore *store);
-extern void kpi_keyed_table_insert(KpiStore *store, const Datum *values, const bool *nulls);
-extern void kpi_keyed_table_update_found(KpiStore *store, const Datum *values, const bool *nulls);
-extern void kpi_keyed_table_delete_found(KpiStore *store);
+extern void kpi_keyed_table_flush(KpiKeyedTable *keyed);
+extern void kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nulls);
+extern void kpi_keyed_table_update_found(KpiKeyedTable *keyed, const Datum *values, const bool *nulls);
+extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
 
 /* The next value of the sequence behind column "id". */
-extern int64 kpi_keyed_table_next_id(KpiStore *store);
+extern int64 kpi_keyed_table_next_id(KpiKeyedTable *keyed);
 
 /* ---- args.c ---- */
 
@@ -319,11 +319,12 @@ typedef struct KpiSlot
 	pg_atomic_uint64 defining_since;	/* since then they follow each other */
 	pg_atomic_uint64 commands;	/* those that may have changed what sources
 								 * stand on; raised before wakes */
-	pg_atomic_uint64 looked;	/* commands after which sources were looked at */
+	pg_atomic_uint64 rechecked; /* commands after which sources were looked at */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
-	pg_atomic_uint32 insists;	/* its refresh is not to be cancelled for one */
+	pg_atomic_uint32 uncancellable; /* its refresh is not to be cancelled for
+									 * one */
 	pg_atomic_uint32 told_to_quit;	/* by the postmaster: another has crashed */
 	pg_atomic_uint32 source_id; /* in hand, or 0 */
 
@@ -338,7 +339,7 @@ typedef struct KpiSlot
 #define KPI_ANNOUNCEMENTS 64
 
 /* Databases that a command wants for itself. */
-#define KPI_KEEP_OUTS 16
+#define KPI_EVICTIONS 16
 
 /*
  * A database whose worker crashed, and in which none has done all that was due
@@ -364,7 +365,7 @@ typedef struct KpiShared
 										 * place for one; 0: it has */
 	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
 	pg_atomic_uint32 announced[KPI_ANNOUNCEMENTS];
-	pg_atomic_uint64 keep_out[KPI_KEEP_OUTS];	/* database id << 32 | pid */
+	pg_atomic_uint64 evict[KPI_EVICTIONS];	/* database id << 32 | pid */
 	slock_t		crash_mutex;
 	KpiCrash	crashes[KPI_CRASHES];
 	int			nslots;
@@ -396,7 +397,7 @@ extern void kpi_wake_request_database(Oid dbid);
  * sources' tables, rights and functions; everywhere: every database's worker.
  * Databases that are not known to have the extension are left alone.
  */
-extern void kpi_wake_request_look(bool everywhere);
+extern void kpi_wake_request_recheck(bool everywhere);
 
 /*
  * Wakes at once.  Atomics only, no error is possible: usable in a commit
@@ -415,8 +416,8 @@ extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
  * workers out of it until the transaction ends (worker/utility.c).  False:
  * no place to note that, or none is preloaded.
  */
-extern bool kpi_keep_out(Oid dbid);
-extern bool kpi_is_kept_out(Oid dbid);
+extern bool kpi_evict(Oid dbid);
+extern bool kpi_is_evicted(Oid dbid);
 
 /* ---- trap.c ---- */
 

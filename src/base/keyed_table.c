@@ -71,61 +71,61 @@ open_key_index(Relation rel, const char *first_key, int nkeys)
 		 RelationGetRelationName(rel), nkeys);
 }
 
-KpiStore *
+KpiKeyedTable *
 kpi_keyed_table_open(const char *schema, const char *table, const char *first_key,
 					 int nkeys, Snapshot snapshot)
 {
-	KpiStore   *store = palloc0(sizeof(KpiStore));
+	KpiKeyedTable *keyed = palloc0(sizeof(KpiKeyedTable));
 	TupleDesc	desc;
 
-	Assert(nkeys <= KPI_STORE_MAX_KEYS);
-	store->mcxt = CurrentMemoryContext;
-	store->rel = table_open(kpi_relation_oid(schema, table), RowExclusiveLock);
-	store->index = open_key_index(store->rel, first_key, nkeys);
-	store->nkeys = nkeys;
-	store->snapshot = snapshot;
-	desc = RelationGetDescr(store->rel);
+	Assert(nkeys <= KPI_KEYED_TABLE_MAX_KEYS);
+	keyed->mcxt = CurrentMemoryContext;
+	keyed->rel = table_open(kpi_relation_oid(schema, table), RowExclusiveLock);
+	keyed->index = open_key_index(keyed->rel, first_key, nkeys);
+	keyed->nkeys = nkeys;
+	keyed->snapshot = snapshot;
+	desc = RelationGetDescr(keyed->rel);
 
 	for (int i = 0; i < nkeys; i++)
 	{
 		Form_pg_attribute att;
 
-		store->key_attrs[i] = store->index->rd_index->indkey.values[i];
-		att = TupleDescAttr(desc, store->key_attrs[i] - 1);
-		store->key_collation[i] = att->attcollation;
+		keyed->key_attrs[i] = keyed->index->rd_index->indkey.values[i];
+		att = TupleDescAttr(desc, keyed->key_attrs[i] - 1);
+		keyed->key_collation[i] = att->attcollation;
 		fmgr_info(key_procedure(att->atttypid, BTEqualStrategyNumber),
-				  &store->key_eq[i]);
+				  &keyed->key_eq[i]);
 	}
 
-	store->estate = CreateExecutorState();
-	store->rri = makeNode(ResultRelInfo);
-	InitResultRelInfo(store->rri, store->rel, 0, NULL, 0);
-	ExecOpenIndices(store->rri, false);
-	store->found = table_slot_create(store->rel, NULL);
-	store->write = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	keyed->estate = CreateExecutorState();
+	keyed->rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(keyed->rri, keyed->rel, 0, NULL, 0);
+	ExecOpenIndices(keyed->rri, false);
+	keyed->found = table_slot_create(keyed->rel, NULL);
+	keyed->write = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 
-	if (get_attnum(RelationGetRelid(store->rel), "id") == 1 &&
+	if (get_attnum(RelationGetRelid(keyed->rel), "id") == 1 &&
 		TupleDescAttr(desc, 0)->attidentity != '\0')
-		store->sequence = kpi_compat_identity_sequence(store->rel, 1);
+		keyed->sequence = kpi_compat_identity_sequence(keyed->rel, 1);
 
-	return store;
+	return keyed;
 }
 
 void
-kpi_keyed_table_close(KpiStore *store)
+kpi_keyed_table_close(KpiKeyedTable *keyed)
 {
-	kpi_keyed_table_flush(store);
-	for (int i = 0; store->batch != NULL && i < BATCH_ROWS && store->batch[i] != NULL; i++)
-		ExecDropSingleTupleTableSlot(store->batch[i]);
-	if (store->scan)
-		index_endscan(store->scan);
-	ExecDropSingleTupleTableSlot(store->found);
-	ExecDropSingleTupleTableSlot(store->write);
-	ExecCloseIndices(store->rri);
-	FreeExecutorState(store->estate);
-	index_close(store->index, NoLock);
-	table_close(store->rel, NoLock);
-	pfree(store);
+	kpi_keyed_table_flush(keyed);
+	for (int i = 0; keyed->batch != NULL && i < BATCH_ROWS && keyed->batch[i] != NULL; i++)
+		ExecDropSingleTupleTableSlot(keyed->batch[i]);
+	if (keyed->scan)
+		index_endscan(keyed->scan);
+	ExecDropSingleTupleTableSlot(keyed->found);
+	ExecDropSingleTupleTableSlot(keyed->write);
+	ExecCloseIndices(keyed->rri);
+	FreeExecutorState(keyed->estate);
+	index_close(keyed->index, NoLock);
+	table_close(keyed->rel, NoLock);
+	pfree(keyed);
 }
 
 /*
@@ -133,7 +133,7 @@ kpi_keyed_table_close(KpiStore *store)
  * the caller.
  */
 static void
-init_key(KpiStore *store, ScanKey key, int column, StrategyNumber strategy,
+init_key(KpiKeyedTable *keyed, ScanKey key, int column, StrategyNumber strategy,
 		 Datum value, bool isnull)
 {
 	if (isnull)
@@ -145,13 +145,13 @@ init_key(KpiStore *store, ScanKey key, int column, StrategyNumber strategy,
 	}
 	if (strategy == BTEqualStrategyNumber)
 		ScanKeyEntryInitializeWithInfo(key, 0, column + 1, strategy, InvalidOid,
-									   store->key_collation[column],
-									   &store->key_eq[column], value);
+									   keyed->key_collation[column],
+									   &keyed->key_eq[column], value);
 	else
 		ScanKeyEntryInitialize(key, 0, column + 1, strategy, InvalidOid,
-							   store->key_collation[column],
-							   key_procedure(TupleDescAttr(RelationGetDescr(store->rel),
-														   store->key_attrs[column] - 1)->atttypid,
+							   keyed->key_collation[column],
+							   key_procedure(TupleDescAttr(RelationGetDescr(keyed->rel),
+														   keyed->key_attrs[column] - 1)->atttypid,
 											 strategy),
 							   value);
 }
@@ -162,39 +162,39 @@ init_key(KpiStore *store, ScanKey key, int column, StrategyNumber strategy,
  * the scan, so the caller's context, often one per row, will not do.
  */
 static void
-start_scan(KpiStore *store, ScanKey keys, int nkeys, bool seeking)
+start_scan(KpiKeyedTable *keyed, ScanKey keys, int nkeys, bool seeking)
 {
-	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
 
-	if (store->scan && store->scan_nkeys != nkeys)
+	if (keyed->scan && keyed->scan_nkeys != nkeys)
 	{
-		index_endscan(store->scan);
-		store->scan = NULL;
+		index_endscan(keyed->scan);
+		keyed->scan = NULL;
 	}
-	if (store->scan == NULL)
+	if (keyed->scan == NULL)
 	{
-		store->scan = kpi_compat_beginscan(store->rel, store->index,
-										   store->snapshot, nkeys);
-		store->scan_nkeys = nkeys;
+		keyed->scan = kpi_compat_beginscan(keyed->rel, keyed->index,
+										   keyed->snapshot, nkeys);
+		keyed->scan_nkeys = nkeys;
 	}
 	/* The access method looks at this when it starts. */
-	store->scan->xs_want_itup = seeking;
-	index_rescan(store->scan, keys, nkeys, NULL, 0);
-	store->seeking = seeking;
+	keyed->scan->xs_want_itup = seeking;
+	index_rescan(keyed->scan, keys, nkeys, NULL, 0);
+	keyed->seeking = seeking;
 	MemoryContextSwitchTo(old);
 }
 
 bool
-kpi_keyed_table_find(KpiStore *store, const Datum *keys, const bool *nulls)
+kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls)
 {
-	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS];
+	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
 
-	for (int i = 0; i < store->nkeys; i++)
-		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i],
+	for (int i = 0; i < keyed->nkeys; i++)
+		init_key(keyed, &scan_keys[i], i, BTEqualStrategyNumber, keys[i],
 				 nulls != NULL && nulls[i]);
-	start_scan(store, scan_keys, store->nkeys, false);
+	start_scan(keyed, scan_keys, keyed->nkeys, false);
 
-	return kpi_keyed_table_next(store);
+	return kpi_keyed_table_next(keyed);
 }
 
 /* ---- seeking ---- */
@@ -221,13 +221,13 @@ compare_values(Datum a, Datum b, bool is_text)
 
 /* The entry the scan stands on against the wanted key, after the prefix. */
 static int
-compare_entry(KpiStore *store, int nprefix, const Datum *keys)
+compare_entry(KpiKeyedTable *keyed, int nprefix, const Datum *keys)
 {
-	for (int i = nprefix; i < store->nkeys; i++)
+	for (int i = nprefix; i < keyed->nkeys; i++)
 	{
 		bool		isnull;
-		Datum		entry = index_getattr(store->scan->xs_itup, i + 1, store->scan->xs_itupdesc, &isnull);
-		int			order = compare_values(entry, keys[i], store->key_collation[i] != InvalidOid);
+		Datum		entry = index_getattr(keyed->scan->xs_itup, i + 1, keyed->scan->xs_itupdesc, &isnull);
+		int			order = compare_values(entry, keys[i], keyed->key_collation[i] != InvalidOid);
 
 		if (order != 0)
 			return order;
@@ -236,17 +236,17 @@ compare_entry(KpiStore *store, int nprefix, const Datum *keys)
 }
 
 static bool
-same_prefix(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+same_prefix(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
 {
-	if (store->seek_nprefix != nprefix)
+	if (keyed->seek_nprefix != nprefix)
 		return false;
 	for (int i = 0; i < nprefix; i++)
 	{
-		if (store->seek_nulls[i] != (nulls != NULL && nulls[i]))
+		if (keyed->seek_nulls[i] != (nulls != NULL && nulls[i]))
 			return false;
-		if (!store->seek_nulls[i] && store->seek_prefix[i] != keys[i] &&
-			!DatumGetBool(FunctionCall2Coll(&store->key_eq[i], store->key_collation[i],
-											store->seek_prefix[i], keys[i])))
+		if (!keyed->seek_nulls[i] && keyed->seek_prefix[i] != keys[i] &&
+			!DatumGetBool(FunctionCall2Coll(&keyed->key_eq[i], keyed->key_collation[i],
+											keyed->seek_prefix[i], keys[i])))
 			return false;
 	}
 	return true;
@@ -254,46 +254,46 @@ same_prefix(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
 
 /* Descends to the first entry of the prefix that is not before the key. */
 static void
-seek_descend(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+seek_descend(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
 {
-	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS];
-	TupleDesc	desc = RelationGetDescr(store->rel);
+	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
+	TupleDesc	desc = RelationGetDescr(keyed->rel);
 
 	for (int i = 0; i < nprefix; i++)
 	{
 		bool		isnull = nulls != NULL && nulls[i];
-		Form_pg_attribute att = TupleDescAttr(desc, store->key_attrs[i] - 1);
+		Form_pg_attribute att = TupleDescAttr(desc, keyed->key_attrs[i] - 1);
 
-		init_key(store, &scan_keys[i], i, BTEqualStrategyNumber, keys[i], isnull);
+		init_key(keyed, &scan_keys[i], i, BTEqualStrategyNumber, keys[i], isnull);
 
 		/* The prefix outlives the caller's values: compared with the next. */
-		if (!att->attbyval && store->seek_prefix[i] != (Datum) 0)
-			pfree(DatumGetPointer(store->seek_prefix[i]));
-		store->seek_prefix[i] = (Datum) 0;
-		store->seek_nulls[i] = isnull;
+		if (!att->attbyval && keyed->seek_prefix[i] != (Datum) 0)
+			pfree(DatumGetPointer(keyed->seek_prefix[i]));
+		keyed->seek_prefix[i] = (Datum) 0;
+		keyed->seek_nulls[i] = isnull;
 		if (!isnull)
 		{
-			MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+			MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
 
-			store->seek_prefix[i] = datumCopy(keys[i], att->attbyval, att->attlen);
+			keyed->seek_prefix[i] = datumCopy(keys[i], att->attbyval, att->attlen);
 			MemoryContextSwitchTo(old);
 		}
 	}
-	init_key(store, &scan_keys[nprefix], nprefix, BTGreaterEqualStrategyNumber, keys[nprefix], false);
-	start_scan(store, scan_keys, nprefix + 1, true);
-	store->seek_nprefix = nprefix;
-	store->seek_entry = false;
+	init_key(keyed, &scan_keys[nprefix], nprefix, BTGreaterEqualStrategyNumber, keys[nprefix], false);
+	start_scan(keyed, scan_keys, nprefix + 1, true);
+	keyed->seek_nprefix = nprefix;
+	keyed->seek_entry = false;
 }
 
 /* Steps to the next entry; false at the end of the prefix. */
 static bool
-seek_step(KpiStore *store)
+seek_step(KpiKeyedTable *keyed)
 {
-	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
 
-	store->seek_entry = index_getnext_tid(store->scan, ForwardScanDirection) != NULL;
+	keyed->seek_entry = index_getnext_tid(keyed->scan, ForwardScanDirection) != NULL;
 	MemoryContextSwitchTo(old);
-	return store->seek_entry;
+	return keyed->seek_entry;
 }
 
 /*
@@ -301,59 +301,59 @@ seek_step(KpiStore *store)
  * the key, as updates that moved the row leave old ones.
  */
 bool
-kpi_keyed_table_seek(KpiStore *store, int nprefix, const Datum *keys, const bool *nulls)
+kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
 {
 	int			steps = 0;
 
-	if (!store->seeking || !same_prefix(store, nprefix, keys, nulls))
+	if (!keyed->seeking || !same_prefix(keyed, nprefix, keys, nulls))
 	{
-		seek_descend(store, nprefix, keys, nulls);
-		(void) seek_step(store);
+		seek_descend(keyed, nprefix, keys, nulls);
+		(void) seek_step(keyed);
 	}
-	while (store->seek_entry)
+	while (keyed->seek_entry)
 	{
-		int			order = compare_entry(store, nprefix, keys);
+		int			order = compare_entry(keyed, nprefix, keys);
 
 		if (order > 0)
 			return false;
-		if (order == 0 && index_fetch_heap(store->scan, store->found))
+		if (order == 0 && index_fetch_heap(keyed->scan, keyed->found))
 			return true;
 		if (order < 0 && ++steps == SEEK_STEPS)
-			seek_descend(store, nprefix, keys, nulls);
-		(void) seek_step(store);
+			seek_descend(keyed, nprefix, keys, nulls);
+		(void) seek_step(keyed);
 	}
 	return false;
 }
 
 void
-kpi_keyed_table_scan(KpiStore *store, int nprefix, const Datum *prefix, bool bounded,
+kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix, bool bounded,
 					 Datum low, Datum high)
 {
-	ScanKeyData scan_keys[KPI_STORE_MAX_KEYS + 1];
+	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS + 1];
 	int			n = 0;
 
 	for (; n < nprefix; n++)
-		init_key(store, &scan_keys[n], n, BTEqualStrategyNumber, prefix[n], false);
+		init_key(keyed, &scan_keys[n], n, BTEqualStrategyNumber, prefix[n], false);
 	if (bounded)
 	{
-		init_key(store, &scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, low, false);
-		init_key(store, &scan_keys[n++], nprefix, BTLessEqualStrategyNumber, high, false);
+		init_key(keyed, &scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, low, false);
+		init_key(keyed, &scan_keys[n++], nprefix, BTLessEqualStrategyNumber, high, false);
 	}
-	start_scan(store, scan_keys, n, false);
+	start_scan(keyed, scan_keys, n, false);
 }
 
 bool
-kpi_keyed_table_next(KpiStore *store)
+kpi_keyed_table_next(KpiKeyedTable *keyed)
 {
-	MemoryContext old = MemoryContextSwitchTo(store->mcxt);
-	bool		found = index_getnext_slot(store->scan, ForwardScanDirection, store->found);
+	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
+	bool		found = index_getnext_slot(keyed->scan, ForwardScanDirection, keyed->found);
 
 	MemoryContextSwitchTo(old);
 	return found;
 }
 
 static void
-fill_slot(KpiStore *store, TupleTableSlot *slot, const Datum *values, const bool *nulls)
+fill_slot(KpiKeyedTable *keyed, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
 	int			natts = slot->tts_tupleDescriptor->natts;
 
@@ -364,68 +364,68 @@ fill_slot(KpiStore *store, TupleTableSlot *slot, const Datum *values, const bool
 	else
 		memset(slot->tts_isnull, false, natts * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
-	slot->tts_tableOid = RelationGetRelid(store->rel);
+	slot->tts_tableOid = RelationGetRelid(keyed->rel);
 }
 
 void
-kpi_keyed_table_insert(KpiStore *store, const Datum *values, const bool *nulls)
+kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *slot;
 
-	if (store->batch == NULL)
-		store->batch = MemoryContextAllocZero(store->mcxt, BATCH_ROWS * sizeof(TupleTableSlot *));
-	slot = store->batch[store->nbatch];
+	if (keyed->batch == NULL)
+		keyed->batch = MemoryContextAllocZero(keyed->mcxt, BATCH_ROWS * sizeof(TupleTableSlot *));
+	slot = keyed->batch[keyed->nbatch];
 	if (slot == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(store->mcxt);
+		MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
 
-		slot = MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsVirtual);
-		store->batch[store->nbatch] = slot;
+		slot = MakeSingleTupleTableSlot(RelationGetDescr(keyed->rel), &TTSOpsVirtual);
+		keyed->batch[keyed->nbatch] = slot;
 		MemoryContextSwitchTo(old);
 	}
-	fill_slot(store, slot, values, nulls);
+	fill_slot(keyed, slot, values, nulls);
 	ExecMaterializeSlot(slot);
-	store->nwritten++;
-	if (++store->nbatch == BATCH_ROWS)
-		kpi_keyed_table_flush(store);
+	keyed->nwritten++;
+	if (++keyed->nbatch == BATCH_ROWS)
+		kpi_keyed_table_flush(keyed);
 }
 
 /* One WAL record and one buffer lock for a page of rows, not for each. */
 void
-kpi_keyed_table_flush(KpiStore *store)
+kpi_keyed_table_flush(KpiKeyedTable *keyed)
 {
-	if (store->nbatch == 0)
+	if (keyed->nbatch == 0)
 		return;
-	table_multi_insert(store->rel, store->batch, store->nbatch,
+	table_multi_insert(keyed->rel, keyed->batch, keyed->nbatch,
 					   GetCurrentCommandId(true), 0, NULL);
-	for (int i = 0; i < store->nbatch; i++)
+	for (int i = 0; i < keyed->nbatch; i++)
 	{
-		kpi_compat_insert_index_tuples(store->rri, store->batch[i], store->estate);
-		ResetPerTupleExprContext(store->estate);
+		kpi_compat_insert_index_tuples(keyed->rri, keyed->batch[i], keyed->estate);
+		ResetPerTupleExprContext(keyed->estate);
 	}
-	store->nbatch = 0;
+	keyed->nbatch = 0;
 }
 
 void
-kpi_keyed_table_update_found(KpiStore *store, const Datum *values, const bool *nulls)
+kpi_keyed_table_update_found(KpiKeyedTable *keyed, const Datum *values, const bool *nulls)
 {
-	ItemPointerData tid = store->found->tts_tid;
+	ItemPointerData tid = keyed->found->tts_tid;
 
-	fill_slot(store, store->write, values, nulls);
-	kpi_compat_update(store->rri, &tid, store->write, store->estate, store->snapshot);
-	ResetPerTupleExprContext(store->estate);
-	store->nwritten++;
+	fill_slot(keyed, keyed->write, values, nulls);
+	kpi_compat_update(keyed->rri, &tid, keyed->write, keyed->estate, keyed->snapshot);
+	ResetPerTupleExprContext(keyed->estate);
+	keyed->nwritten++;
 }
 
 void
-kpi_keyed_table_delete_found(KpiStore *store)
+kpi_keyed_table_delete_found(KpiKeyedTable *keyed)
 {
-	simple_table_tuple_delete(store->rel, &store->found->tts_tid, store->snapshot);
-	store->nwritten++;
+	simple_table_tuple_delete(keyed->rel, &keyed->found->tts_tid, keyed->snapshot);
+	keyed->nwritten++;
 }
 
 int64
-kpi_keyed_table_next_id(KpiStore *store)
+kpi_keyed_table_next_id(KpiKeyedTable *keyed)
 {
-	return nextval_internal(store->sequence, false);
+	return nextval_internal(keyed->sequence, false);
 }

@@ -125,14 +125,14 @@ kpi_definer_role(const char *source, const char *definer, Oid expected)
 }
 
 /*
- * An editor is whoever may UPDATE kpi_internal.stamp.  The privilege cannot be
+ * An editor is whoever may UPDATE kpi_internal.version.  The privilege cannot be
  * used directly, as nobody has USAGE on the schema, but it is granted, listed
  * and dumped like any other.
  */
 void
 kpi_require_editor(void)
 {
-	if (pg_class_aclcheck(kpi_relation_oid("kpi_internal", "stamp"), GetUserId(),
+	if (pg_class_aclcheck(kpi_relation_oid("kpi_internal", "version"), GetUserId(),
 						  ACL_UPDATE) == ACLCHECK_OK)
 		return;
 

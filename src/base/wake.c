@@ -27,7 +27,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-/* How long kpi_keep_out() waits for a worker to be gone, and looks again. */
+/* How long kpi_evict() waits for a worker to be gone, and looks again. */
 #define KEEP_OUT_WAIT_MS 2000
 #define KEEP_OUT_STEP_MS 10
 
@@ -42,8 +42,8 @@ static void (*on_new_memory) (void) = NULL;
 static bool wake_wanted = false;
 static bool wake_definitions = false;
 static Oid	wake_database = InvalidOid;
-static bool look_wanted = false;
-static bool look_everywhere = false;
+static bool recheck_wanted = false;
+static bool recheck_everywhere = false;
 
 /* The current transaction keeps workers out of databases. */
 static bool keeping_out = false;
@@ -81,11 +81,11 @@ init_slot(KpiSlot *slot)
 	pg_atomic_init_u64(&slot->defined_at, 0);
 	pg_atomic_init_u64(&slot->defining_since, 0);
 	pg_atomic_init_u64(&slot->commands, 0);
-	pg_atomic_init_u64(&slot->looked, 0);
+	pg_atomic_init_u64(&slot->rechecked, 0);
 	pg_atomic_init_u64(&slot->drained, 0);
 	pg_atomic_init_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_init_u32(&slot->waiter, 0);
-	pg_atomic_init_u32(&slot->insists, 0);
+	pg_atomic_init_u32(&slot->uncancellable, 0);
 	pg_atomic_init_u32(&slot->told_to_quit, 0);
 	pg_atomic_init_u32(&slot->source_id, 0);
 	SpinLockInit(&slot->mutex);
@@ -113,8 +113,8 @@ startup_shmem(void)
 		pg_atomic_init_u32(&kpi_shared->search_all, 0);
 		for (int i = 0; i < KPI_ANNOUNCEMENTS; i++)
 			pg_atomic_init_u32(&kpi_shared->announced[i], InvalidOid);
-		for (int i = 0; i < KPI_KEEP_OUTS; i++)
-			pg_atomic_init_u64(&kpi_shared->keep_out[i], 0);
+		for (int i = 0; i < KPI_EVICTIONS; i++)
+			pg_atomic_init_u64(&kpi_shared->evict[i], 0);
 		for (int i = 0; i < kpi_shared->nslots; i++)
 			init_slot(&kpi_shared->slots[i]);
 		on_new_memory();
@@ -244,7 +244,7 @@ kpi_wake(Oid dbid, bool definitions)
 }
 
 static void
-wake_to_look(bool everywhere)
+wake_to_recheck(bool everywhere)
 {
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
@@ -259,12 +259,12 @@ wake_to_look(bool everywhere)
 }
 
 static void
-release_keep_outs(void)
+release_evictions(void)
 {
-	for (int i = 0; i < KPI_KEEP_OUTS; i++)
+	for (int i = 0; i < KPI_EVICTIONS; i++)
 	{
-		if ((uint32) pg_atomic_read_u64(&kpi_shared->keep_out[i]) == (uint32) MyProcPid)
-			pg_atomic_exchange_u64(&kpi_shared->keep_out[i], 0);
+		if ((uint32) pg_atomic_read_u64(&kpi_shared->evict[i]) == (uint32) MyProcPid)
+			pg_atomic_exchange_u64(&kpi_shared->evict[i], 0);
 	}
 	keeping_out = false;
 	kpi_wake_launcher();
@@ -277,7 +277,7 @@ wake_at_commit(XactEvent event, void *arg)
 		return;
 
 	if (keeping_out)
-		release_keep_outs();
+		release_evictions();
 	if (event == XACT_EVENT_COMMIT)
 	{
 		if (wake_definitions)
@@ -286,10 +286,10 @@ wake_at_commit(XactEvent event, void *arg)
 			kpi_wake(MyDatabaseId, wake_definitions);
 		if (OidIsValid(wake_database))
 			kpi_wake(wake_database, true);
-		if (look_wanted)
-			wake_to_look(look_everywhere);
+		if (recheck_wanted)
+			wake_to_recheck(recheck_everywhere);
 	}
-	wake_wanted = wake_definitions = look_wanted = look_everywhere = false;
+	wake_wanted = wake_definitions = recheck_wanted = recheck_everywhere = false;
 	wake_database = InvalidOid;
 }
 
@@ -324,38 +324,38 @@ kpi_wake_request_database(Oid dbid)
 }
 
 void
-kpi_wake_request_look(bool everywhere)
+kpi_wake_request_recheck(bool everywhere)
 {
 	if (kpi_shared == NULL || kpi_am_worker)
 		return;
 	register_callback();
-	look_wanted = true;
-	look_everywhere |= everywhere;
+	recheck_wanted = true;
+	recheck_everywhere |= everywhere;
 }
 
 /* ---- keeping workers out ---- */
 
 bool
-kpi_is_kept_out(Oid dbid)
+kpi_is_evicted(Oid dbid)
 {
-	for (int i = 0; i < KPI_KEEP_OUTS; i++)
+	for (int i = 0; i < KPI_EVICTIONS; i++)
 	{
-		if ((Oid) (pg_atomic_read_u64(&kpi_shared->keep_out[i]) >> 32) == dbid)
+		if ((Oid) (pg_atomic_read_u64(&kpi_shared->evict[i]) >> 32) == dbid)
 			return true;
 	}
 	return false;
 }
 
 static bool
-note_keep_out(Oid dbid)
+note_evict(Oid dbid)
 {
 	uint64		note = ((uint64) dbid << 32) | (uint32) MyProcPid;
 
-	for (int i = 0; i < KPI_KEEP_OUTS; i++)
+	for (int i = 0; i < KPI_EVICTIONS; i++)
 	{
 		uint64		found = 0;
 
-		if (pg_atomic_compare_exchange_u64(&kpi_shared->keep_out[i], &found, note))
+		if (pg_atomic_compare_exchange_u64(&kpi_shared->evict[i], &found, note))
 			return true;
 	}
 	return false;
@@ -378,7 +378,7 @@ worker_pid(KpiSlot *slot)
  * What we wait for is that the process is no longer counted in the database.
  */
 bool
-kpi_keep_out(Oid dbid)
+kpi_evict(Oid dbid)
 {
 	KpiSlot    *slot;
 	int			pid = 0;
@@ -387,7 +387,7 @@ kpi_keep_out(Oid dbid)
 		return false;
 	register_callback();
 	keeping_out = true;
-	if (!note_keep_out(dbid))
+	if (!note_evict(dbid))
 		return false;
 
 	for (int waited = 0; waited < KEEP_OUT_WAIT_MS; waited += KEEP_OUT_STEP_MS)

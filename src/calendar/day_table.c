@@ -11,7 +11,7 @@
  *
  * Invariants: all calendars have the same days, whole calendar years without
  * gap, from FIRST_YEAR or earlier on; each row is what its calendar says.
- * Locks: writing takes the row lock of kpi_internal.stamp, as every change of
+ * Locks: writing takes the row lock of kpi_internal.version, as every change of
  * a calendar does, so that no row is made of a calendar that is just being
  * changed.
  *
@@ -166,7 +166,7 @@ rewrite_days(int32 id, DateADT since, DateADT until)
 static void
 lock_calendars(void)
 {
-	kpi_spi_exec("SELECT FROM kpi_internal.stamp WHERE id = 1 FOR UPDATE", 0);
+	kpi_spi_exec("SELECT FROM kpi_internal.version WHERE id = 1 FOR UPDATE", 0);
 }
 
 /* First and last day in the table; false when it is empty. */

@@ -70,7 +70,7 @@ same_key(const KpiDelta *a, const KpiDelta *b)
 #define FIRST_BLOCK_SIZE 2048
 #define MAX_BLOCK_SIZE (256 * 1024)
 
-KpiLevel   *kpi_capture_subxact_top = NULL;
+KpiSubxactDeltas *kpi_capture_subxact_top = NULL;
 bool		kpi_capture_merge_failed = false;
 
 /* True while an inner level is being merged into an outer one. */
@@ -80,47 +80,47 @@ static bool merging = false;
 static KpiDeltaKey *key_buffer = NULL;
 static Size key_buffer_size = 0;
 
-KpiLevel *
+KpiSubxactDeltas *
 kpi_capture_subxact_current(void)
 {
 	int			nest_level = GetCurrentTransactionNestLevel();
-	KpiLevel   *level = kpi_capture_subxact_top;
+	KpiSubxactDeltas *subxact = kpi_capture_subxact_top;
 
-	if (level != NULL && level->nest_level == nest_level)
-		return level;
+	if (subxact != NULL && subxact->nest_level == nest_level)
+		return subxact;
 
-	level = MemoryContextAllocZero(TopTransactionContext, sizeof(KpiLevel));
-	level->nest_level = nest_level;
-	level->context = AllocSetContextCreate(TopTransactionContext, "pg_kpi deltas",
-										   ALLOCSET_DEFAULT_SIZES);
-	level->parent = kpi_capture_subxact_top;
-	kpi_capture_subxact_top = level;
-	return level;
+	subxact = MemoryContextAllocZero(TopTransactionContext, sizeof(KpiSubxactDeltas));
+	subxact->nest_level = nest_level;
+	subxact->context = AllocSetContextCreate(TopTransactionContext, "pg_kpi deltas",
+											 ALLOCSET_DEFAULT_SIZES);
+	subxact->parent = kpi_capture_subxact_top;
+	kpi_capture_subxact_top = subxact;
+	return subxact;
 }
 
 void
-kpi_capture_subxact_clear(KpiLevel *level)
+kpi_capture_subxact_clear(KpiSubxactDeltas *subxact)
 {
-	for (KpiArenaBlock *block = level->first_block; block != NULL; block = block->next)
+	for (KpiArenaBlock *block = subxact->first_block; block != NULL; block = block->next)
 		block->used = 0;
-	level->block = level->first_block;
-	if (level->hash != NULL)
-		delta_reset(level->hash);
-	level->bytes = 0;
-	level->ndeltas = 0;
-	level->last = NULL;
-	level->written_at = 0;
+	subxact->block = subxact->first_block;
+	if (subxact->hash != NULL)
+		delta_reset(subxact->hash);
+	subxact->bytes = 0;
+	subxact->ndeltas = 0;
+	subxact->last = NULL;
+	subxact->written_at = 0;
 }
 
 /* Memory of the level's deltas. */
 static void *
-level_alloc(KpiLevel *level, Size size)
+level_alloc(KpiSubxactDeltas *subxact, Size size)
 {
-	KpiArenaBlock *block = level->block;
+	KpiArenaBlock *block = subxact->block;
 	void	   *place;
 
 	size = MAXALIGN(size);
-	level->bytes += size;
+	subxact->bytes += size;
 	while (block != NULL && block->size - block->used < size && block->next != NULL)
 		block = block->next;
 	if (block == NULL || block->size - block->used < size)
@@ -129,7 +129,7 @@ level_alloc(KpiLevel *level, Size size)
 		KpiArenaBlock *new_block;
 
 		block_size = Max(block_size, size);
-		new_block = MemoryContextAlloc(level->context,
+		new_block = MemoryContextAlloc(subxact->context,
 									   offsetof(KpiArenaBlock, data) + block_size);
 		new_block->next = NULL;
 		new_block->size = block_size;
@@ -137,48 +137,48 @@ level_alloc(KpiLevel *level, Size size)
 		if (block != NULL)
 			block->next = new_block;
 		else
-			level->first_block = new_block;
+			subxact->first_block = new_block;
 		block = new_block;
 	}
-	level->block = block;
+	subxact->block = block;
 	place = block->data + block->used;
 	block->used += size;
 	return place;
 }
 
 void
-kpi_capture_subxact_foreach(KpiLevel *level, void (*visit) (KpiDelta *delta, void *arg), void *arg)
+kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact, void (*visit) (KpiDelta *delta, void *arg), void *arg)
 {
 	delta_iterator iterator;
 	DeltaEntry *entry;
 
-	if (level->hash == NULL)
+	if (subxact->hash == NULL)
 	{
-		for (int i = 0; i < level->ndeltas; i++)
-			visit(level->few[i], arg);
+		for (int i = 0; i < subxact->ndeltas; i++)
+			visit(subxact->few[i], arg);
 		return;
 	}
 
-	delta_start_iterate(level->hash, &iterator);
-	while ((entry = delta_iterate(level->hash, &iterator)) != NULL)
+	delta_start_iterate(subxact->hash, &iterator);
+	while ((entry = delta_iterate(subxact->hash, &iterator)) != NULL)
 		visit(entry->delta, arg);
 }
 
 static KpiDelta *
-find_delta(KpiLevel *level, KpiDelta *wanted)
+find_delta(KpiSubxactDeltas *subxact, KpiDelta *wanted)
 {
 	DeltaEntry *entry;
 
-	if (level->hash != NULL)
+	if (subxact->hash != NULL)
 	{
-		entry = delta_lookup(level->hash, wanted);
+		entry = delta_lookup(subxact->hash, wanted);
 		return entry ? entry->delta : NULL;
 	}
 
-	for (int i = 0; i < level->ndeltas; i++)
+	for (int i = 0; i < subxact->ndeltas; i++)
 	{
-		if (level->few[i]->hash == wanted->hash && same_key(level->few[i], wanted))
-			return level->few[i];
+		if (subxact->few[i]->hash == wanted->hash && same_key(subxact->few[i], wanted))
+			return subxact->few[i];
 	}
 	return NULL;
 }
@@ -193,32 +193,32 @@ index_delta(delta_hash *hash, KpiDelta *delta)
 
 /* Adds a delta that is not there yet, with copies of the key and this cell. */
 static KpiDelta *
-insert_delta(KpiLevel *level, const KpiDelta *model, const KpiCell *cell)
+insert_delta(KpiSubxactDeltas *subxact, const KpiDelta *model, const KpiCell *cell)
 {
-	KpiDelta   *delta = level_alloc(level, sizeof(KpiDelta) + model->key_len);
+	KpiDelta   *delta = level_alloc(subxact, sizeof(KpiDelta) + model->key_len);
 
 	*delta = *model;
 	delta->key = (KpiDeltaKey *) (delta + 1);
 	memcpy(delta->key, model->key, model->key_len);
-	delta->cell = level_alloc(level, VARSIZE(cell));
+	delta->cell = level_alloc(subxact, VARSIZE(cell));
 	memcpy(delta->cell, cell, VARSIZE(cell));
-	delta->note = NULL;
+	delta->error = NULL;
 
-	if (level->hash == NULL && level->ndeltas == KPI_FEW_DELTAS)
+	if (subxact->hash == NULL && subxact->ndeltas == KPI_FEW_DELTAS)
 	{
-		delta_hash *hash = delta_create(level->context, 4 * KPI_FEW_DELTAS, NULL);
+		delta_hash *hash = delta_create(subxact->context, 4 * KPI_FEW_DELTAS, NULL);
 
 		for (int i = 0; i < KPI_FEW_DELTAS; i++)
-			index_delta(hash, level->few[i]);
-		level->hash = hash;
+			index_delta(hash, subxact->few[i]);
+		subxact->hash = hash;
 	}
-	if (level->hash != NULL)
-		index_delta(level->hash, delta);
+	if (subxact->hash != NULL)
+		index_delta(subxact->hash, delta);
 	else
-		level->few[level->ndeltas] = delta;
+		subxact->few[subxact->ndeltas] = delta;
 
-	level->ndeltas++;
-	level->bytes += sizeof(DeltaEntry) * 2;
+	subxact->ndeltas++;
+	subxact->bytes += sizeof(DeltaEntry) * 2;
 	return delta;
 }
 
@@ -228,28 +228,28 @@ insert_delta(KpiLevel *level, const KpiDelta *model, const KpiCell *cell)
  * the level is cleared: cells grow by a quarter at least, and seldom.
  */
 static void
-keep_cell(KpiLevel *level, KpiDelta *delta, KpiCell *cell)
+keep_cell(KpiSubxactDeltas *subxact, KpiDelta *delta, KpiCell *cell)
 {
 	if (cell == delta->cell)
 		return;
 
-	delta->cell = level_alloc(level, VARSIZE(cell));
+	delta->cell = level_alloc(subxact, VARSIZE(cell));
 	memcpy(delta->cell, cell, VARSIZE(cell));
 }
 
-/* One line of at most KPI_NOTE_LEN bytes. */
+/* One line of at most KPI_ERROR_LEN bytes. */
 static void
-set_note(KpiLevel *level, KpiDelta *delta, const char *message)
+set_note(KpiSubxactDeltas *subxact, KpiDelta *delta, const char *message)
 {
 	int			len = strlen(message);
 
-	if (len > KPI_NOTE_LEN)
-		len = pg_mbcliplen(message, len, KPI_NOTE_LEN);
-	if (delta->note == NULL)
-		delta->note = level_alloc(level, KPI_NOTE_LEN + 1);
-	memcpy(delta->note, message, len);
-	delta->note[len] = '\0';
-	for (char *c = delta->note; *c != '\0'; c++)
+	if (len > KPI_ERROR_LEN)
+		len = pg_mbcliplen(message, len, KPI_ERROR_LEN);
+	if (delta->error == NULL)
+		delta->error = level_alloc(subxact, KPI_ERROR_LEN + 1);
+	memcpy(delta->error, message, len);
+	delta->error[len] = '\0';
+	for (char *c = delta->error; *c != '\0'; c++)
 	{
 		if (*c == '\n' || *c == '\r' || *c == '\t')
 			*c = ' ';
@@ -301,7 +301,7 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 
 	key_buffer->source_id = source->id;
 	key_buffer->stream_id = stream->id;
-	key_buffer->epoch = stream->epoch;
+	key_buffer->version = stream->version;
 	key_buffer->day = fact->failed ? KPI_ERROR_DAY : fact->day;
 	key_buffer->ndims = ndims;
 	to = append_value(key_buffer->values, owner);
@@ -344,33 +344,33 @@ void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 				 const KpiFact *fact, int sign)
 {
-	KpiLevel   *level = kpi_capture_subxact_current();
+	KpiSubxactDeltas *subxact = kpi_capture_subxact_current();
 	const KpiLayout *layout = kpi_fact_projection_layout(proj, s);
 	KpiDelta	model = fact_key(source, &source->streams[s], fact);
-	KpiDelta   *delta = level->last;
+	KpiDelta   *delta = subxact->last;
 
 	if (delta == NULL || !same_key(delta, &model))
 	{
 		model.hash = hash_bytes((unsigned char *) model.key, model.key_len);
-		delta = find_delta(level, &model);
+		delta = find_delta(subxact, &model);
 	}
 	if (delta == NULL)
 	{
 		KpiCell    *cell = fact->failed ? kpi_cell_empty() : kpi_cell_for_layout(layout);
 
-		delta = insert_delta(level, &model, cell);
+		delta = insert_delta(subxact, &model, cell);
 		pfree(cell);
 	}
-	level->last = delta;
+	subxact->last = delta;
 
-	keep_cell(level, delta, change_cell(delta->cell, layout, fact, sign));
+	keep_cell(subxact, delta, change_cell(delta->cell, layout, fact, sign));
 	if (fact->error != NULL)
-		set_note(level, delta, fact->error);
+		set_note(subxact, delta, fact->error);
 
-	if (kpi_capture_write_through || level->bytes > (Size) kpi_buffer_size * 1024)
+	if (kpi_capture_write_through || subxact->bytes > (Size) kpi_buffer_size * 1024)
 	{
-		kpi_capture_subxact_write(level);
-		kpi_capture_subxact_clear(level);
+		kpi_capture_subxact_write(subxact);
+		kpi_capture_subxact_clear(subxact);
 	}
 }
 
@@ -379,22 +379,22 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 static void
 merge_delta(KpiDelta *delta, void *arg)
 {
-	KpiLevel   *level = arg;
-	KpiDelta   *mine = find_delta(level, delta);
+	KpiSubxactDeltas *subxact = arg;
+	KpiDelta   *mine = find_delta(subxact, delta);
 
 	if (mine == NULL)
-		mine = insert_delta(level, delta, delta->cell);
+		mine = insert_delta(subxact, delta, delta->cell);
 	else
-		keep_cell(level, mine, kpi_cell_merge(mine->cell, delta->cell));
-	if (delta->note != NULL)
-		set_note(level, mine, delta->note);
+		keep_cell(subxact, mine, kpi_cell_merge(mine->cell, delta->cell));
+	if (delta->error != NULL)
+		set_note(subxact, mine, delta->error);
 }
 
 /* Moves or merges the deltas of the top level into its parent. */
 static void
-merge_into_parent(KpiLevel *child)
+merge_into_parent(KpiSubxactDeltas *child)
 {
-	KpiLevel   *parent = child->parent;
+	KpiSubxactDeltas *parent = child->parent;
 	MemoryContext oldcontext;
 
 	if (parent->ndeltas == 0)
@@ -430,13 +430,13 @@ merge_into_parent(KpiLevel *child)
 static void
 subtransaction_committed(int nest_level)
 {
-	for (KpiLevel *level = kpi_capture_subxact_top; level != NULL; level = level->parent)
+	for (KpiSubxactDeltas *subxact = kpi_capture_subxact_top; subxact != NULL; subxact = subxact->parent)
 	{
-		if (level->written_at != nest_level)
+		if (subxact->written_at != nest_level)
 			continue;
-		level->written_at = nest_level - 1;
-		if (level->nest_level == level->written_at)
-			kpi_capture_subxact_clear(level);
+		subxact->written_at = nest_level - 1;
+		if (subxact->nest_level == subxact->written_at)
+			kpi_capture_subxact_clear(subxact);
 	}
 
 	if (kpi_capture_subxact_top == NULL || kpi_capture_subxact_top->nest_level < nest_level)
@@ -455,16 +455,16 @@ subtransaction_aborted(int nest_level)
 
 	while (kpi_capture_subxact_top != NULL && kpi_capture_subxact_top->nest_level >= nest_level)
 	{
-		KpiLevel   *level = kpi_capture_subxact_top;
+		KpiSubxactDeltas *subxact = kpi_capture_subxact_top;
 
-		kpi_capture_subxact_top = level->parent;
-		MemoryContextDelete(level->context);
-		pfree(level);
+		kpi_capture_subxact_top = subxact->parent;
+		MemoryContextDelete(subxact->context);
+		pfree(subxact);
 	}
-	for (KpiLevel *level = kpi_capture_subxact_top; level != NULL; level = level->parent)
+	for (KpiSubxactDeltas *subxact = kpi_capture_subxact_top; subxact != NULL; subxact = subxact->parent)
 	{
-		if (level->written_at >= nest_level)
-			level->written_at = 0;
+		if (subxact->written_at >= nest_level)
+			subxact->written_at = 0;
 	}
 }
 

@@ -17,7 +17,7 @@
 /* ---- buffer.c ---- */
 
 /* The last error of a fact, as the queue shows it, is cut to this. */
-#define KPI_NOTE_LEN 200
+#define KPI_ERROR_LEN 200
 
 /*
  * Which cell a delta changes: one string of bytes, so that keys are hashed
@@ -28,7 +28,7 @@ typedef struct KpiDeltaKey
 {
 	int32		source_id;
 	int32		stream_id;
-	int32		epoch;
+	int32		version;
 	DateADT		day;
 	int32		ndims;
 	char		values[FLEXIBLE_ARRAY_MEMBER];
@@ -40,7 +40,7 @@ typedef struct KpiDelta
 	uint32		key_len;		/* bytes of *key */
 	KpiDeltaKey *key;
 	KpiCell    *cell;
-	char	   *note;			/* or NULL */
+	char	   *error;			/* or NULL */
 } KpiDelta;
 
 typedef struct KpiMarker
@@ -69,9 +69,9 @@ typedef struct KpiArenaBlock
  * form a stack; there is one only where something was captured, and always at
  * most one for each nesting level.
  */
-typedef struct KpiLevel
+typedef struct KpiSubxactDeltas
 {
-	struct KpiLevel *parent;
+	struct KpiSubxactDeltas *parent;
 	int			nest_level;
 	int			written_at;		/* nesting level whose rows in the queue hold
 								 * all deltas of this level; 0: not written */
@@ -84,13 +84,13 @@ typedef struct KpiLevel
 	struct delta_hash *hash;	/* else this */
 	KpiDelta   *last;			/* the one found last */
 	List	   *markers;		/* KpiMarker: in the queue since this level */
-} KpiLevel;
+} KpiSubxactDeltas;
 
 /* The stack's top, or NULL. */
-extern KpiLevel *kpi_capture_subxact_top;
+extern KpiSubxactDeltas *kpi_capture_subxact_top;
 
 /* The current (sub)transaction's level, made if need be. */
-extern KpiLevel *kpi_capture_subxact_current(void);
+extern KpiSubxactDeltas *kpi_capture_subxact_current(void);
 
 /*
  * Merging two levels was cut short: what is written must be accompanied by a
@@ -105,10 +105,10 @@ extern void kpi_capture_subtransaction_callback(SubXactEvent event, SubTransacti
 extern void kpi_capture_buffer_forget(void);
 
 /* Forgets all deltas of a level, but keeps its memory. */
-extern void kpi_capture_subxact_clear(KpiLevel *level);
+extern void kpi_capture_subxact_clear(KpiSubxactDeltas *subxact);
 
 /* Calls a function for each delta of a level. */
-extern void kpi_capture_subxact_foreach(KpiLevel *level, void (*visit) (KpiDelta *delta, void *arg), void *arg);
+extern void kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact, void (*visit) (KpiDelta *delta, void *arg), void *arg);
 
 /*
  * Adds a fact of stream number s to the current level, or takes it off; spills
@@ -120,14 +120,14 @@ extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s
 /* ---- flush.c ---- */
 
 /* Writes a level's deltas to the queue; keeps them. */
-extern void kpi_capture_subxact_write(KpiLevel *level);
+extern void kpi_capture_subxact_write(KpiSubxactDeltas *subxact);
 
 /*
  * Appends a marker to the queue, in the current transaction: 'r' asks the
  * next refresh to recompute the source, 's' to suspend it with this note.
  * Takes no lock anyone waits for; usable in triggers (flush.c).
  */
-extern void kpi_capture_queue_marker(int32 source_id, char kind, const char *note);
+extern void kpi_capture_queue_marker(int32 source_id, char kind, const char *error);
 
 /* ---- trigger.c ---- */
 

@@ -50,13 +50,13 @@ enum
 {
 	DELTA_SOURCE,
 	DELTA_STREAM,
-	DELTA_EPOCH,
+	DELTA_VERSION,
 	DELTA_KIND,
 	DELTA_OWNER,
 	DELTA_DAY,
 	DELTA_DIMS,
 	DELTA_CELL,
-	DELTA_NOTE,
+	DELTA_ERROR,
 	DELTA_COLUMNS
 };
 
@@ -214,7 +214,7 @@ write_cell(QueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
 
 	values[DELTA_SOURCE] = Int32GetDatum(delta->key->source_id);
 	values[DELTA_STREAM] = Int32GetDatum(delta->key->stream_id);
-	values[DELTA_EPOCH] = Int32GetDatum(delta->key->epoch);
+	values[DELTA_VERSION] = Int32GetDatum(delta->key->version);
 	values[DELTA_KIND] = CharGetDatum(KPI_DELTA_CELL);
 	values[DELTA_DAY] = DateADTGetDatum(delta->key->day);
 	if (owner != NULL)
@@ -224,9 +224,9 @@ write_cell(QueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
 		values[DELTA_DIMS] = dims_datum(from, delta->key->ndims);
 	nulls[DELTA_DIMS] = (delta->key->ndims == 0);
 	values[DELTA_CELL] = PointerGetDatum(kpi_cell_compact(cell));
-	if (delta->note != NULL)
-		values[DELTA_NOTE] = CStringGetTextDatum(delta->note);
-	nulls[DELTA_NOTE] = (delta->note == NULL);
+	if (delta->error != NULL)
+		values[DELTA_ERROR] = CStringGetTextDatum(delta->error);
+	nulls[DELTA_ERROR] = (delta->error == NULL);
 
 	row = heap_form_tuple(RelationGetDescr(writer->rel), values, nulls);
 	if (row->t_len > MAX_ROW_SIZE)
@@ -262,7 +262,7 @@ visit_delta(KpiDelta *delta, void *arg)
 
 /* Batches, in memory of their own. */
 static void
-write_many(KpiLevel *level, QueueWriter *writer)
+write_many(KpiSubxactDeltas *subxact, QueueWriter *writer)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi flush",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -276,7 +276,7 @@ write_many(KpiLevel *level, QueueWriter *writer)
 		writer->slots = MemoryContextAlloc(context, sizeof(TupleTableSlot *) * MAX_SLOTS);
 
 	oldcontext = MemoryContextSwitchTo(writer->context);
-	kpi_capture_subxact_foreach(level, visit_delta, writer);
+	kpi_capture_subxact_foreach(subxact, visit_delta, writer);
 	write_batch(writer);
 	for (int i = 0; i < writer->nmade; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
@@ -290,21 +290,21 @@ write_many(KpiLevel *level, QueueWriter *writer)
  * current memory context, which lives no longer than the transaction.
  */
 void
-kpi_capture_subxact_write(KpiLevel *level)
+kpi_capture_subxact_write(KpiSubxactDeltas *subxact)
 {
 	QueueWriter writer = {0};
 
-	if (level->ndeltas == 0 || level->written_at != 0)
+	if (subxact->ndeltas == 0 || subxact->written_at != 0)
 		return;
 	writer.rel = open_queue();
 	if (writer.rel == NULL)
 		return;
 	kpi_wake_request(false);
 
-	if (level->ndeltas > KPI_FEW_DELTAS)
-		write_many(level, &writer);
+	if (subxact->ndeltas > KPI_FEW_DELTAS)
+		write_many(subxact, &writer);
 	else
-		kpi_capture_subxact_foreach(level, visit_delta, &writer);
+		kpi_capture_subxact_foreach(subxact, visit_delta, &writer);
 	table_close(writer.rel, NoLock);
 }
 
@@ -315,9 +315,9 @@ marker_is_queued(int32 source_id, char kind)
 {
 	ListCell   *lc;
 
-	for (KpiLevel *level = kpi_capture_subxact_top; level != NULL; level = level->parent)
+	for (KpiSubxactDeltas *subxact = kpi_capture_subxact_top; subxact != NULL; subxact = subxact->parent)
 	{
-		foreach(lc, level->markers)
+		foreach(lc, subxact->markers)
 		{
 			KpiMarker  *marker = lfirst(lc);
 
@@ -332,18 +332,18 @@ marker_is_queued(int32 source_id, char kind)
 static void
 remember_marker(int32 source_id, char kind)
 {
-	KpiLevel   *level = kpi_capture_subxact_current();
+	KpiSubxactDeltas *subxact = kpi_capture_subxact_current();
 	MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
 	KpiMarker  *marker = palloc(sizeof(KpiMarker));
 
 	marker->source_id = source_id;
 	marker->kind = kind;
-	level->markers = lappend(level->markers, marker);
+	subxact->markers = lappend(subxact->markers, marker);
 	MemoryContextSwitchTo(oldcontext);
 }
 
 void
-kpi_capture_queue_marker(int32 source_id, char kind, const char *note)
+kpi_capture_queue_marker(int32 source_id, char kind, const char *error)
 {
 	Datum		values[DELTA_COLUMNS] = {0};
 	bool		nulls[DELTA_COLUMNS];
@@ -360,11 +360,11 @@ kpi_capture_queue_marker(int32 source_id, char kind, const char *note)
 	memset(nulls, true, sizeof(nulls));
 	values[DELTA_SOURCE] = Int32GetDatum(source_id);
 	values[DELTA_KIND] = CharGetDatum(kind);
-	nulls[DELTA_SOURCE] = nulls[DELTA_STREAM] = nulls[DELTA_EPOCH] = nulls[DELTA_KIND] = false;
-	if (note != NULL)
+	nulls[DELTA_SOURCE] = nulls[DELTA_STREAM] = nulls[DELTA_VERSION] = nulls[DELTA_KIND] = false;
+	if (error != NULL)
 	{
-		values[DELTA_NOTE] = CStringGetTextDatum(note);
-		nulls[DELTA_NOTE] = false;
+		values[DELTA_ERROR] = CStringGetTextDatum(error);
+		nulls[DELTA_ERROR] = false;
 	}
 	row = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	heap_insert(rel, row, GetCurrentCommandId(true), HEAP_INSERT_NO_LOGICAL, NULL);
@@ -400,17 +400,17 @@ kpi_capture_flush_now(void)
 {
 	int			nest_level = GetCurrentTransactionNestLevel();
 
-	for (KpiLevel *level = kpi_capture_subxact_top; level != NULL; level = level->parent)
+	for (KpiSubxactDeltas *subxact = kpi_capture_subxact_top; subxact != NULL; subxact = subxact->parent)
 	{
 		/* Who asks for this consumes the markers: later ones are news. */
-		level->markers = NIL;
-		if (level->ndeltas == 0 || level->written_at != 0)
+		subxact->markers = NIL;
+		if (subxact->ndeltas == 0 || subxact->written_at != 0)
 			continue;
-		kpi_capture_subxact_write(level);
-		if (level->nest_level == nest_level)
-			kpi_capture_subxact_clear(level);
+		kpi_capture_subxact_write(subxact);
+		if (subxact->nest_level == nest_level)
+			kpi_capture_subxact_clear(subxact);
 		else
-			level->written_at = nest_level;
+			subxact->written_at = nest_level;
 	}
 	CommandCounterIncrement();
 }

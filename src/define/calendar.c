@@ -4,10 +4,10 @@
  *	  SQL functions that define calendars and holidays.
  *
  * These functions are for editors (kpi_require_editor()).  Each raises
- * kpi_internal.stamp.calendar before anything else, whose row lock makes such
+ * kpi_internal.version.calendar before anything else, whose row lock makes such
  * changes wait for each other; then it checks and writes.  What follows from
  * a change (kpi.calendar_day, caches) is done by the triggers of the tables
- * (calendar/day_table.c).  Another time zone starts a new epoch in the calendar's
+ * (calendar/day_table.c).  Another time zone starts a new version in the calendar's
  * sources, under SHARE ROW EXCLUSIVE on their tables.
  *
  *-------------------------------------------------------------------------
@@ -144,7 +144,7 @@ check_time_zone(const char *name)
 void
 kpi_define_calendars_touch(void)
 {
-	kpi_spi_exec("UPDATE kpi_internal.stamp SET calendar = calendar + 1 WHERE id = 1", 0);
+	kpi_spi_exec("UPDATE kpi_internal.version SET calendar = calendar + 1 WHERE id = 1", 0);
 }
 
 /* Id of the calendar, its row locked; *time_zone (if wanted) as stored. */

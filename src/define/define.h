@@ -17,7 +17,7 @@
 /*
  * What the rows of a source mean has changed: keeps writers out until the
  * transaction ends, makes every backend read the definition anew and starts a
- * new epoch in each of its streams.  Checks no rights.
+ * new version in each of its streams.  Checks no rights.
  */
 extern void kpi_define_source_redefined(int32 source_id);
 

@@ -3,7 +3,7 @@
  * member.c
  *	  SQL functions that define members and their memberships.
  *
- * As in team.c, kpi_internal.stamp.org is raised first; its row lock
+ * As in team.c, kpi_internal.version.org is raised first; its row lock
  * makes overlaps of memberships impossible.
  *
  *-------------------------------------------------------------------------

@@ -161,7 +161,7 @@ kpi_sql_check_reference(PG_FUNCTION_ARGS)
 /*
  * AFTER INSERT STATEMENT trigger of the tables of teams and people
  * (kpi_internal.restore_org()): a dump's rows come after a refresh may have
- * computed without them, as our own functions raise the stamp and COPY does not.
+ * computed without them, as our own functions raise the version and COPY does not.
  */
 Datum
 kpi_sql_restore_org(PG_FUNCTION_ARGS)

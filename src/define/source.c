@@ -603,7 +603,7 @@ kpi_define_source_redefined(int32 source_id)
 		relid = kpi_model_relid_by_name(kpi_spi_text(0, 1));
 	if (OidIsValid(relid))
 		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
-	kpi_spi_exec("UPDATE kpi_internal.stream SET epoch = epoch + 1 WHERE source_id = $1",
+	kpi_spi_exec("UPDATE kpi_internal.stream SET version = version + 1 WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }
@@ -655,7 +655,7 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.applied_route WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi.source WHERE id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_end(&spi);

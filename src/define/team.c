@@ -4,9 +4,9 @@
  *	  SQL functions that define teams and their tree.
  *
  * Every function here that changes what facts count for first raises
- * kpi_internal.stamp.org; its row lock serializes such changes, so what is
+ * kpi_internal.version.org; its row lock serializes such changes, so what is
  * checked afterwards (with statements that see all that is committed) stays
- * true.  The engine follows by comparing the stamp.
+ * true.  The engine follows by comparing the version.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,12 +41,12 @@ kpi_define_touch(void)
 	TransactionId xmin;
 
 	kpi_spi_exec("SELECT s.xmin, EXISTS (SELECT FROM kpi_internal.source_state"
-				 "                        WHERE org_stamp >= s.org)"
-				 "  FROM kpi_internal.stamp s WHERE s.id = 1", 0);
+				 "                        WHERE org_version >= s.org)"
+				 "  FROM kpi_internal.version s WHERE s.id = 1", 0);
 	xmin = DatumGetTransactionId(kpi_spi_datum(0, 1, &isnull));
 	if (TransactionIdIsCurrentTransactionId(xmin) && !kpi_spi_bool(0, 2))
 		return;
-	kpi_spi_exec("UPDATE kpi_internal.stamp SET org = org + 1 WHERE id = 1", 0);
+	kpi_spi_exec("UPDATE kpi_internal.version SET org = org + 1 WHERE id = 1", 0);
 }
 
 int32

@@ -258,7 +258,7 @@ kpi_expr_type(Oid relid, const char *text, KpiCode *code)
 Node *
 kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 				 KpiExprRisk *risk, bool *user_code, KpiCode *code,
-				 KpiPrints *prints)
+				 KpiFingerprints *fingerprints)
 {
 	int			nest_level = pin_settings();
 	KpiExprSite site;
@@ -270,8 +270,8 @@ kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 	*user_code = (kpi_expr_risk(parsed) == KPI_EXPR_USER);
 	node = (Node *) expression_planner((Expr *) parsed);
 	convert_saop_to_hashed_saop(node);
-	if (prints != NULL)
-		kpi_expr_fingerprints_expression(prints, text, parsed, node);
+	if (fingerprints != NULL)
+		kpi_expr_fingerprints_expression(fingerprints, text, parsed, node);
 	kpi_expr_site_pop(&site);
 	AtEOXact_GUC(true, nest_level);
 

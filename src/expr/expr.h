@@ -93,7 +93,7 @@ extern void kpi_expr_reach(Oid relid, const char *text, KpiCode *code);
 extern Oid	kpi_expr_type(Oid relid, const char *text, KpiCode *code);
 
 /* The fingerprints of a source, collected while its expressions compile. */
-typedef struct KpiPrints KpiPrints;
+typedef struct KpiFingerprints KpiFingerprints;
 
 /*
  * Parses a checked expression against a relation: a planned Node whose Vars
@@ -106,7 +106,7 @@ typedef struct KpiPrints KpiPrints;
  */
 extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 							  KpiExprRisk *risk, bool *user_code, KpiCode *code,
-							  KpiPrints *prints);
+							  KpiFingerprints *fingerprints);
 
 /* ---- check.c ---- */
 
@@ -133,13 +133,13 @@ extern KpiExprRisk kpi_expr_risk(Node *node);
 /* ---- fingerprint.c ---- */
 
 /* In the current memory context. */
-extern KpiPrints *kpi_expr_fingerprints_create(void);
+extern KpiFingerprints *kpi_expr_fingerprints_create(void);
 
 /* Adds what all expressions of a source share: its time zone and its dimensions. */
-extern void kpi_expr_fingerprints_source(KpiPrints *prints, const char *time_zone, int ndims, char **names, char **exprs);
+extern void kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone, int ndims, char **names, char **exprs);
 
 /* One text value per key (jsonb), in the current memory context. */
-extern Datum kpi_expr_fingerprints_jsonb(KpiPrints *prints);
+extern Datum kpi_expr_fingerprints_jsonb(KpiFingerprints *fingerprints);
 
 /*
  * Compares fingerprints of now with those seen before (NULL: none).  True if

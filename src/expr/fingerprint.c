@@ -52,7 +52,7 @@
 #define ZONE_KEY "time zone "
 #define SOURCE_KEY "source "
 
-struct KpiPrints
+struct KpiFingerprints
 {
 	StringInfoData json;		/* without its last brace */
 };
@@ -60,31 +60,31 @@ struct KpiPrints
 /* What one expression reaches. */
 typedef struct Reached
 {
-	KpiPrints  *prints;
+	KpiFingerprints *fingerprints;
 	List	   *objects;		/* OIDs looked at */
 	uint64		sum;			/* of their hashes: their order means nothing */
 } Reached;
 
 static bool reach_walker(Node *node, Reached *reached);
 
-KpiPrints *
+KpiFingerprints *
 kpi_expr_fingerprints_create(void)
 {
-	KpiPrints  *prints = palloc(sizeof(KpiPrints));
+	KpiFingerprints *fingerprints = palloc(sizeof(KpiFingerprints));
 
-	initStringInfo(&prints->json);
-	appendStringInfoChar(&prints->json, '{');
-	return prints;
+	initStringInfo(&fingerprints->json);
+	appendStringInfoChar(&fingerprints->json, '{');
+	return fingerprints;
 }
 
 static void
-add_entry(KpiPrints *prints, const char *kind, const char *name, const char *value)
+add_entry(KpiFingerprints *fingerprints, const char *kind, const char *name, const char *value)
 {
-	if (prints->json.len > 1)
-		appendStringInfoChar(&prints->json, ',');
-	escape_json(&prints->json, psprintf("%s%s", kind, name));
-	appendStringInfoChar(&prints->json, ':');
-	escape_json(&prints->json, value);
+	if (fingerprints->json.len > 1)
+		appendStringInfoChar(&fingerprints->json, ',');
+	escape_json(&fingerprints->json, psprintf("%s%s", kind, name));
+	appendStringInfoChar(&fingerprints->json, ':');
+	escape_json(&fingerprints->json, value);
 }
 
 static uint64
@@ -245,7 +245,7 @@ reach_labels(Oid type, Reached *reached)
 	{
 		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(tuple);
 
-		add_entry(reached->prints, LABEL_KEY, psprintf("%u", form->oid), NameStr(form->enumlabel));
+		add_entry(reached->fingerprints, LABEL_KEY, psprintf("%u", form->oid), NameStr(form->enumlabel));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -331,9 +331,9 @@ zone_hash(pg_tz *zone)
 }
 
 static void
-add_hash(KpiPrints *prints, const char *kind, const char *name, uint64 hash)
+add_hash(KpiFingerprints *fingerprints, const char *kind, const char *name, uint64 hash)
 {
-	add_entry(prints, kind, name, psprintf(UINT64_FORMAT, hash));
+	add_entry(fingerprints, kind, name, psprintf(UINT64_FORMAT, hash));
 }
 
 /* AT TIME ZONE 'Europe/Berlin' */
@@ -350,21 +350,21 @@ reach_zone(FuncExpr *call, Reached *reached)
 		return;
 	zone = pg_tzset(TextDatumGetCString(name->constvalue));
 	if (zone != NULL)
-		add_hash(reached->prints, ZONE_KEY, pg_get_timezone_name(zone), zone_hash(zone));
+		add_hash(reached->fingerprints, ZONE_KEY, pg_get_timezone_name(zone), zone_hash(zone));
 }
 
 /*
- * Our functions raise the epoch of what they change here; a restore with
+ * Our functions raise the version of what they change here; a restore with
  * several jobs brings it when the source may have been built already.
  */
 void
-kpi_expr_fingerprints_source(KpiPrints *prints, const char *time_zone, int ndims, char **names, char **exprs)
+kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone, int ndims, char **names, char **exprs)
 {
 	pg_tz	   *zone = pg_tzset(time_zone);
 	StringInfoData dimensions;
 
 	if (zone != NULL)
-		add_entry(prints, SOURCE_KEY, "time zone",
+		add_entry(fingerprints, SOURCE_KEY, "time zone",
 				  psprintf("%s " UINT64_FORMAT, time_zone, zone_hash(zone)));
 	initStringInfo(&dimensions);
 	for (int i = 0; i < ndims; i++)
@@ -372,7 +372,7 @@ kpi_expr_fingerprints_source(KpiPrints *prints, const char *time_zone, int ndims
 		append_text(&dimensions, names[i]);
 		append_text(&dimensions, exprs[i]);
 	}
-	add_hash(prints, SOURCE_KEY, "dimensions", hash_of(&dimensions));
+	add_hash(fingerprints, SOURCE_KEY, "dimensions", hash_of(&dimensions));
 }
 
 /* ---- the whole ---- */
@@ -403,20 +403,20 @@ reach_walker(Node *node, Reached *reached)
 }
 
 void
-kpi_expr_fingerprints_expression(KpiPrints *prints, const char *text, Node *parsed, Node *compiled)
+kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text, Node *parsed, Node *compiled)
 {
-	Reached		reached = {.prints = prints};
+	Reached		reached = {.fingerprints = fingerprints};
 
 	(void) reach_walker(parsed, &reached);
 	(void) reach_walker(compiled, &reached);
 	if (reached.sum != 0)
-		add_hash(prints, EXPRESSION_KEY, text, reached.sum);
+		add_hash(fingerprints, EXPRESSION_KEY, text, reached.sum);
 }
 
 Datum
-kpi_expr_fingerprints_jsonb(KpiPrints *prints)
+kpi_expr_fingerprints_jsonb(KpiFingerprints *fingerprints)
 {
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("%s}", prints->json.data)));
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("%s}", fingerprints->json.data)));
 }
 
 bool

@@ -67,7 +67,7 @@ typedef struct KpiProjection KpiProjection;
  * expressions and the time zone depend on is added to it (expr/expr.h).
  */
 extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid leaf,
-												 MemoryContext parent, KpiPrints *prints);
+												 MemoryContext parent, KpiFingerprints *fingerprints);
 extern void kpi_fact_projection_free(KpiProjection *proj);
 
 /* True when no column that any expression uses differs between the two. */

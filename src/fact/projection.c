@@ -109,7 +109,7 @@ typedef struct CompileState
 	int			settings;
 	bool		user_code;		/* of the expression compiled last */
 	KpiCode    *code;
-	KpiPrints  *prints;			/* or NULL */
+	KpiFingerprints *fingerprints;	/* or NULL */
 } CompileState;
 
 /* ---------------- compiling ---------------- */
@@ -133,7 +133,7 @@ compile_expr(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-										&cs->user_code, cs->code, cs->prints);
+										&cs->user_code, cs->code, cs->fingerprints);
 
 	note_risk(cs, node);
 	return node;
@@ -203,14 +203,14 @@ compile_key(CompileState *cs, const char *text)
 {
 	KpiExprRisk risk;
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
-										&cs->user_code, cs->code, cs->prints);
+										&cs->user_code, cs->code, cs->fingerprints);
 	Node	   *inner = NULL;
 	ProjectedValue value;
 
 	check_key(node, text);
 	if (!OidIsValid(key_type(exprType(node))))
 		node = kpi_expr_compile(cs->leaf, psprintf("(%s)::pg_catalog.text", text),
-								&cs->attrs, &risk, &cs->user_code, cs->code, cs->prints);
+								&cs->attrs, &risk, &cs->user_code, cs->code, cs->fingerprints);
 
 	if (IsA(node, CoerceViaIO) && ((CoerceViaIO *) node)->resulttype == TEXTOID)
 		inner = (Node *) ((CoerceViaIO *) node)->arg;
@@ -314,10 +314,10 @@ collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 
 /* Everything of kpi_fact_projection_create() that runs as the definer. */
 static void
-compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *prints)
+compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerprints *fingerprints)
 {
 	CompileState cs = {.proj = proj,.leaf = leaf,.risk = KPI_EXPR_SAFE,
-	.code = source->code,.prints = prints};
+	.code = source->code,.fingerprints = fingerprints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	int			max_inputs = 1;
@@ -360,7 +360,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiPrints *p
 }
 
 KpiProjection *
-kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, KpiPrints *prints)
+kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, KpiFingerprints *fingerprints)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "pg_kpi projection",
 												  ALLOCSET_SMALL_SIZES);
@@ -373,11 +373,11 @@ kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext pare
 	{
 		proj->econtext = CreateStandaloneExprContext();
 		kpi_fact_zone_open(&proj->zone, source->time_zone);
-		if (prints != NULL)
-			kpi_expr_fingerprints_source(prints, source->time_zone, source->ndims, source->dim_names, source->dim_exprs);
+		if (fingerprints != NULL)
+			kpi_expr_fingerprints_source(fingerprints, source->time_zone, source->ndims, source->dim_names, source->dim_exprs);
 		proj->definer = kpi_model_source_definer(source);
 		kpi_user_switch(&user, proj->definer);
-		compile_all(proj, source, leaf, prints);
+		compile_all(proj, source, leaf, fingerprints);
 		kpi_user_restore(&user);
 	}
 	PG_CATCH();

@@ -88,10 +88,10 @@ column_store(Oid relid)
 char *
 kpi_fact_storage_problem(Oid relid)
 {
-	char	   *store = column_store(relid);
+	char	   *keyed = column_store(relid);
 
-	if (store != NULL)
-		return psprintf("table %s is stored by access method \"%s\"", kpi_fact_table_name(relid), store);
+	if (keyed != NULL)
+		return psprintf("table %s is stored by access method \"%s\"", kpi_fact_table_name(relid), keyed);
 	if (is_in_citus_catalog(relid))
 		return psprintf("the rows of table %s are distributed by Citus", kpi_fact_table_name(relid));
 	return NULL;

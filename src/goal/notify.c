@@ -16,7 +16,7 @@
  * noted as a first one, as nobody has seen a number yet.
  *
  * A goal that is made or altered while a refresh has not committed is seen by
- * neither in the light of the other.  So it stays in doubt until the source is
+ * neither in the light of the other.  So it stays to be rechecked until the source is
  * refreshed again, which waits for that refresh: the source's lock is held.
  *
  * Two transactions that find the same change: the second waits for the
@@ -242,14 +242,14 @@ notify_changed(const KpiValueChanges *changes, uint64 ngoals)
 		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
 }
 
-/* Within kpi_spi_begin(): goals in doubt that the source's KPIs measure. */
+/* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */
 static void
-notify_doubtful(int32 source_id)
+notify_rechecks(int32 source_id)
 {
-	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_in_doubt LIMIT 1", 0) == 0)
+	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) == 0)
 		return;
 	kpi_spi_exec("WITH seen AS ("
-				 " DELETE FROM kpi_internal.goal_in_doubt d USING kpi.goal g"
+				 " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
 				 " WHERE g.id = d.goal_id AND kpi_internal.leaf_kpis(g.kpi_id) &&"
 				 "  ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
 				 " RETURNING d.goal_id)"
@@ -269,7 +269,7 @@ workdays_moved(const KpiValueChanges *changes)
 	bool		moved;
 
 	moved = kpi_spi_exec("UPDATE kpi_internal.source_state t SET goals_calendar = p.calendar"
-						 " FROM kpi_internal.stamp p"
+						 " FROM kpi_internal.version p"
 						 " WHERE t.source_id = $1 AND t.goals_calendar IS DISTINCT FROM p.calendar",
 						 1, KPI_INT4(changes->source_id)) > 0;
 	if (!moved && changes->people_moved)
@@ -285,7 +285,7 @@ kpi_goal_notify_changes(const KpiValueChanges *changes)
 	bool		all;
 
 	kpi_spi_begin(&spi);
-	notify_doubtful(changes->source_id);
+	notify_rechecks(changes->source_id);
 	all = workdays_moved(changes) || changes->all;
 	kpi_spi_end(&spi);
 	if (all)
@@ -319,7 +319,7 @@ kpi_goal_notify_goal(int64 goal_id)
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.goal_in_doubt (goal_id) VALUES ($1) RETURNING ARRAY[goal_id]",
+	kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id) VALUES ($1) RETURNING ARRAY[goal_id]",
 				 1, KPI_INT8(goal_id));
 	notify_found();
 	kpi_spi_end(&spi);

@@ -32,7 +32,7 @@ typedef struct KpiMeasure
 	char	   *input2;			/* rate, ratio; else NULL */
 	int32		divisor;
 	bool		built;			/* kpi_internal.measure_built has it at the
-								 * stream's epoch */
+								 * stream's version */
 } KpiMeasure;
 
 typedef enum KpiOwnerKind
@@ -46,7 +46,7 @@ typedef enum KpiOwnerKind
 typedef struct KpiStream
 {
 	int32		id;
-	int32		epoch;
+	int32		version;
 	KpiOwnerKind owner_kind;
 	char	   *owner;			/* NULL for KPI_OWNER_COMPANY */
 	char	   *at;

@@ -112,13 +112,13 @@ load_streams(KpiSource *source, MemoryContext context)
 	uint64		nrows;
 	KpiStream  *stream = NULL;
 
-	nrows = kpi_spi_read("SELECT s.id, s.epoch, s.owner_kind, s.owner, m.id, m.kpi_id, k.name, "
+	nrows = kpi_spi_read("SELECT s.id, s.version, s.owner_kind, s.owner, m.id, m.kpi_id, k.name, "
 						 "m.kind, m.input1, m.input2, m.divisor, b.measure_id IS NOT NULL, s.at "
 						 "FROM kpi_internal.stream s "
 						 "JOIN kpi_internal.measure m ON m.stream_id = s.id "
 						 "JOIN kpi.kpi k ON k.id = m.kpi_id "
 						 "LEFT JOIN kpi_internal.measure_built b "
-						 "ON b.measure_id = m.id AND b.stream_id = s.id AND b.epoch = s.epoch "
+						 "ON b.measure_id = m.id AND b.stream_id = s.id AND b.version = s.version "
 						 "WHERE s.source_id = $1 ORDER BY s.id, m.id",
 						 1, KPI_INT4(source->id));
 	if (nrows == 0)
@@ -133,7 +133,7 @@ load_streams(KpiSource *source, MemoryContext context)
 		{
 			stream = &source->streams[source->nstreams++];
 			stream->id = id;
-			stream->epoch = kpi_spi_int4(row, 2);
+			stream->version = kpi_spi_int4(row, 2);
 			stream->owner_kind = owner_kind(kpi_spi_text(row, 3));
 			stream->owner = kpi_spi_text_in(context, row, 4);
 			stream->at = kpi_spi_text_in(context, row, 13);

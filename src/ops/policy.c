@@ -233,7 +233,7 @@ kpi_sql_pause(PG_FUNCTION_ARGS)
 /*
  * Brings capture back on the table that now has the declared name.  The lock
  * waits for writers that still used the old definitions; their deltas carry
- * the old epoch, and the rebuild reads their facts.
+ * the old version, and the rebuild reads their facts.
  */
 static void
 reattach(int32 source_id)
@@ -310,7 +310,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	kpi_define_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
 	reattach(policy->source_id);
-	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_LOOK : KPI_RUN_ACCEPT, NULL);
+	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_RECHECK : KPI_RUN_ACCEPT, NULL);
 }
 
 /* kpi.resume(source text DEFAULT NULL) */

@@ -3,7 +3,7 @@
  * assignment.c
  *	  Dated links: which team a member belongs to, which parent a team has.
  *
- * Whoever changes links holds the row lock on kpi_internal.stamp, so nobody
+ * Whoever changes links holds the row lock on kpi_internal.version, so nobody
  * else does meanwhile.  Invariants of what is stored: the links of one owner
  * do not overlap, and two that touch differ in their target.
  *

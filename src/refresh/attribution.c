@@ -3,10 +3,10 @@
  * attribution.c
  *	  Where each owner's facts count on each day.
  *
- * The definitions say who belongs where (people/tree.c); kpi_internal.applied_route
+ * The definitions say who belongs where (people/tree.c); kpi_internal.applied_attribution
  * is the engine's own copy of what they said at the source's last refresh,
  * flattened to one row per owner and interval.  Deltas are fanned out by the
- * copy; when the organisation's stamp has moved, kpi_refresh_attribution_follow() works
+ * copy; when the organisation's version has moved, kpi_refresh_attribution_follow() works
  * off the difference: each stored day cell of an owner whose way changed is
  * taken from the scopes it no longer counts for and given to the new ones.
  * So a transfer costs the cells of the people it touches.
@@ -37,12 +37,12 @@ typedef struct RouteKey
 	int32		owner_id;
 } RouteKey;
 
-typedef struct RouteEntry
+typedef struct AttributionEntry
 {
 	RouteKey	key;
 	int			nspans;
-	KpiRouteSpan *spans;
-} RouteEntry;
+	KpiAttribution *spans;
+} AttributionEntry;
 
 typedef struct RoutePath
 {
@@ -56,7 +56,7 @@ typedef struct PathEntry
 	int			number;
 } PathEntry;
 
-struct KpiRoutes
+struct KpiAttributions
 {
 	KpiRun	   *run;
 	MemoryContext mcxt;
@@ -67,13 +67,13 @@ struct KpiRoutes
 	HTAB	   *path_numbers;
 	KpiOrg	   *org;			/* loaded at first need */
 	bool		use_applied;	/* what is stored may be trusted */
-	bool		store;			/* new routes are written */
+	bool		keyed;			/* new routes are written */
 };
 
 static HTAB *
 create_entries(MemoryContext mcxt)
 {
-	HASHCTL		ctl = {.keysize = sizeof(RouteKey),.entrysize = sizeof(RouteEntry),.hcxt = mcxt};
+	HASHCTL		ctl = {.keysize = sizeof(RouteKey),.entrysize = sizeof(AttributionEntry),.hcxt = mcxt};
 
 	return hash_create("kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -106,57 +106,57 @@ create_path_numbers(MemoryContext mcxt)
 	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
-KpiRoutes *
+KpiAttributions *
 kpi_refresh_attribution_create(KpiRun *run)
 {
 	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "kpi routes", ALLOCSET_DEFAULT_SIZES);
-	KpiRoutes  *routes = MemoryContextAllocZero(mcxt, sizeof(KpiRoutes));
+	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
-	routes->run = run;
-	routes->mcxt = mcxt;
-	routes->entries = create_entries(mcxt);
-	routes->max_paths = 16;
-	routes->paths = MemoryContextAlloc(mcxt, routes->max_paths * sizeof(RoutePath));
-	routes->path_numbers = create_path_numbers(mcxt);
-	routes->use_applied = true;
-	routes->store = true;
-	return routes;
+	attributions->run = run;
+	attributions->mcxt = mcxt;
+	attributions->entries = create_entries(mcxt);
+	attributions->max_paths = 16;
+	attributions->paths = MemoryContextAlloc(mcxt, attributions->max_paths * sizeof(RoutePath));
+	attributions->path_numbers = create_path_numbers(mcxt);
+	attributions->use_applied = true;
+	attributions->keyed = true;
+	return attributions;
 }
 
 /* The number of a list of teams, which is copied. */
 static int
-path_number(KpiRoutes *routes, const int32 *teams, int nteams)
+path_number(KpiAttributions *attributions, const int32 *teams, int nteams)
 {
 	RoutePath	key = {nteams, teams};
 	bool		found;
-	PathEntry  *entry = hash_search(routes->path_numbers, &key, HASH_ENTER, &found);
+	PathEntry  *entry = hash_search(attributions->path_numbers, &key, HASH_ENTER, &found);
 	int32	   *copy;
 
 	if (found)
 		return entry->number;
-	if (routes->npaths == routes->max_paths)
+	if (attributions->npaths == attributions->max_paths)
 	{
-		routes->max_paths *= 2;
-		routes->paths = repalloc(routes->paths, routes->max_paths * sizeof(RoutePath));
+		attributions->max_paths *= 2;
+		attributions->paths = repalloc(attributions->paths, attributions->max_paths * sizeof(RoutePath));
 	}
-	copy = MemoryContextAlloc(routes->mcxt, nteams * sizeof(int32));
+	copy = MemoryContextAlloc(attributions->mcxt, nteams * sizeof(int32));
 	memcpy(copy, teams, nteams * sizeof(int32));
 	entry->path.teams = copy;
-	entry->number = routes->npaths;
-	routes->paths[routes->npaths] = entry->path;
-	return routes->npaths++;
+	entry->number = attributions->npaths;
+	attributions->paths[attributions->npaths] = entry->path;
+	return attributions->npaths++;
 }
 
 int
-kpi_refresh_path_teams(KpiRoutes *routes, int path, const int32 **teams)
+kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams)
 {
-	*teams = routes->paths[path].teams;
-	return routes->paths[path].nteams;
+	*teams = attributions->paths[path].teams;
+	return attributions->paths[path].nteams;
 }
 
 /* What the definitions say of an owner. */
 static void
-route_from_org(KpiRoutes *routes, KpiOwnerKind kind, const char *key, RouteEntry *entry)
+attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key, AttributionEntry *entry)
 {
 	static const int32 company = KPI_TEAM_COMPANY;
 	const KpiSpan *spans;
@@ -166,50 +166,50 @@ route_from_org(KpiRoutes *routes, KpiOwnerKind kind, const char *key, RouteEntry
 	if (kind == KPI_OWNER_COMPANY)
 	{
 		entry->nspans = 1;
-		entry->spans = MemoryContextAlloc(routes->mcxt, sizeof(KpiRouteSpan));
+		entry->spans = MemoryContextAlloc(attributions->mcxt, sizeof(KpiAttribution));
 		entry->spans[0].since = DATEVAL_NOBEGIN;
 		entry->spans[0].until = DATEVAL_NOEND;
 		entry->spans[0].member_id = 0;
-		entry->spans[0].path = path_number(routes, &company, 1);
+		entry->spans[0].path = path_number(attributions, &company, 1);
 		return;
 	}
 
-	if (routes->org == NULL)
+	if (attributions->org == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(routes->mcxt);
+		MemoryContext old = MemoryContextSwitchTo(attributions->mcxt);
 
-		routes->org = kpi_people_load();
+		attributions->org = kpi_people_load();
 		MemoryContextSwitchTo(old);
 	}
 	if (kind == KPI_OWNER_MEMBER)
-		spans = kpi_people_member_spans(routes->org, key, &member_id, &n);
+		spans = kpi_people_member_spans(attributions->org, key, &member_id, &n);
 	else
-		spans = kpi_people_team_spans(routes->org, key, &n);
+		spans = kpi_people_team_spans(attributions->org, key, &n);
 
 	entry->nspans = n;
-	entry->spans = MemoryContextAlloc(routes->mcxt, n * sizeof(KpiRouteSpan));
+	entry->spans = MemoryContextAlloc(attributions->mcxt, n * sizeof(KpiAttribution));
 	for (int i = 0; i < n; i++)
 	{
 		entry->spans[i].since = spans[i].since;
 		entry->spans[i].until = spans[i].until;
 		entry->spans[i].member_id = member_id;
-		entry->spans[i].path = path_number(routes, spans[i].scopes, spans[i].nscopes);
+		entry->spans[i].path = path_number(attributions, spans[i].scopes, spans[i].nscopes);
 	}
 }
 
 static void
-store_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
+store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const AttributionEntry *entry)
 {
 	for (int i = 0; i < entry->nspans; i++)
 	{
-		const KpiRouteSpan *span = &entry->spans[i];
-		const RoutePath *path = &routes->paths[span->path];
+		const KpiAttribution *span = &entry->spans[i];
+		const RoutePath *path = &attributions->paths[span->path];
 		Datum	   *teams = palloc(path->nteams * sizeof(Datum));
 		Datum		values[7];
 
 		for (int t = 0; t < path->nteams; t++)
 			teams[t] = Int32GetDatum(path->teams[t]);
-		values[0] = Int32GetDatum(routes->run->source->id);
+		values[0] = Int32GetDatum(attributions->run->source->id);
 		values[1] = Int32GetDatum(entry->key.owner_kind);
 		values[2] = Int32GetDatum(entry->key.owner_id);
 		values[3] = DateADTGetDatum(span->since);
@@ -217,7 +217,7 @@ store_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
 		values[5] = Int32GetDatum(span->member_id);
 		values[6] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
 													sizeof(int32), true, TYPALIGN_INT));
-		kpi_keyed_table_insert(store, values, NULL);
+		kpi_keyed_table_insert(keyed, values, NULL);
 	}
 }
 
@@ -226,29 +226,29 @@ store_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
  * becomes the entry's next span.
  */
 static void
-add_stored_span(KpiRoutes *routes, RouteEntry *entry, uint64 r)
+add_stored_span(KpiAttributions *attributions, AttributionEntry *entry, uint64 r)
 {
 	bool		isnull;
 	ArrayType  *teams = DatumGetArrayTypeP(kpi_spi_datum(r, 5, &isnull));
-	KpiRouteSpan *span;
+	KpiAttribution *span;
 
 	if (entry->nspans == 0)
-		entry->spans = MemoryContextAlloc(routes->mcxt, sizeof(KpiRouteSpan));
+		entry->spans = MemoryContextAlloc(attributions->mcxt, sizeof(KpiAttribution));
 	else
-		entry->spans = repalloc(entry->spans, (entry->nspans + 1) * sizeof(KpiRouteSpan));
+		entry->spans = repalloc(entry->spans, (entry->nspans + 1) * sizeof(KpiAttribution));
 	span = &entry->spans[entry->nspans++];
 	span->since = DatumGetDateADT(kpi_spi_datum(r, 2, &isnull));
 	span->until = DatumGetDateADT(kpi_spi_datum(r, 3, &isnull));
 	span->member_id = kpi_spi_int4(r, 4);
-	span->path = path_number(routes, (int32 *) ARR_DATA_PTR(teams),
+	span->path = path_number(attributions, (int32 *) ARR_DATA_PTR(teams),
 							 ArrayGetNItems(ARR_NDIM(teams), ARR_DIMS(teams)));
 }
 
-static RouteEntry *
-enter(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, bool *found)
+static AttributionEntry *
+enter(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, bool *found)
 {
 	RouteKey	key = {kind, owner_id};
-	RouteEntry *entry = hash_search(routes->entries, &key, HASH_ENTER, found);
+	AttributionEntry *entry = hash_search(attributions->entries, &key, HASH_ENTER, found);
 
 	if (!*found)
 	{
@@ -268,35 +268,35 @@ int4_array(const int32 *ids, int n)
 	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-/* Routes of owners that kpi_internal.applied_route does not have. */
+/* Routes of owners that kpi_internal.applied_attribution does not have. */
 static void
-add_new_routes(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n)
+add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
 {
-	KpiStore   *store = NULL;
+	KpiKeyedTable *keyed = NULL;
 	uint64		rows;
 
-	if (routes->store)
-		store = kpi_keyed_table_open("kpi_internal", "applied_route", "source_id", 4,
-									 routes->run->snapshot);
+	if (attributions->keyed)
+		keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4,
+									 attributions->run->snapshot);
 	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
 						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		found;
-		RouteEntry *entry = enter(routes, kind, kpi_spi_int4(r, 1), &found);
+		AttributionEntry *entry = enter(attributions, kind, kpi_spi_int4(r, 1), &found);
 
 		if (found && entry->nspans > 0)
 			continue;
-		route_from_org(routes, kind, kpi_spi_text(r, 2), entry);
-		if (store)
-			store_route(store, routes, entry);
+		attribution_from_org(attributions, kind, kpi_spi_text(r, 2), entry);
+		if (keyed)
+			store_attribution(keyed, attributions, entry);
 	}
-	if (store)
-		kpi_keyed_table_close(store);
+	if (keyed)
+		kpi_keyed_table_close(keyed);
 }
 
 void
-kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n)
+kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
 {
 	int32	   *missing = palloc(Max(n, 1) * sizeof(int32));
 	int			nmissing = 0;
@@ -306,27 +306,27 @@ kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *
 	{
 		RouteKey	key = {kind, owner_ids[i]};
 
-		if (hash_search(routes->entries, &key, HASH_FIND, NULL) == NULL)
+		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
 			missing[nmissing++] = owner_ids[i];
 	}
 	if (nmissing == 0)
 		return;
 
 	kpi_spi_begin(&spi);
-	if (routes->use_applied)
+	if (attributions->use_applied)
 	{
 		uint64		rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams"
-										" FROM kpi_internal.applied_route r"
+										" FROM kpi_internal.applied_attribution r"
 										" WHERE r.source_id = $1 AND r.owner_kind = $2 AND r.owner_id = ANY ($3)"
 										" ORDER BY r.owner_id, r.since",
-										3, KPI_INT4(routes->run->source->id), KPI_INT4(kind),
+										3, KPI_INT4(attributions->run->source->id), KPI_INT4(kind),
 										KPI_VALUE(INT4ARRAYOID, int4_array(missing, nmissing)));
 
 		for (uint64 r = 0; r < rows; r++)
 		{
 			bool		found;
 
-			add_stored_span(routes, enter(routes, kind, kpi_spi_int4(r, 1), &found), r);
+			add_stored_span(attributions, enter(attributions, kind, kpi_spi_int4(r, 1), &found), r);
 		}
 	}
 	n = 0;
@@ -334,16 +334,16 @@ kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *
 	{
 		RouteKey	key = {kind, missing[i]};
 
-		if (hash_search(routes->entries, &key, HASH_FIND, NULL) == NULL)
+		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
 			missing[n++] = missing[i];
 	}
 	if (n > 0)
-		add_new_routes(routes, kind, missing, n);
+		add_new_attributions(attributions, kind, missing, n);
 	kpi_spi_end(&spi);
 }
 
-static const KpiRouteSpan *
-span_at(const RouteEntry *entry, DateADT day)
+static const KpiAttribution *
+span_at(const AttributionEntry *entry, DateADT day)
 {
 	for (int i = 0; i < entry->nspans; i++)
 	{
@@ -353,11 +353,11 @@ span_at(const RouteEntry *entry, DateADT day)
 	elog(ERROR, "owner %d has no route on day %d", entry->key.owner_id, day);
 }
 
-const KpiRouteSpan *
-kpi_refresh_attribution_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, DateADT day)
+const KpiAttribution *
+kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day)
 {
 	RouteKey	key = {kind, owner_id};
-	const RouteEntry *entry = hash_search(routes->entries, &key, HASH_FIND, NULL);
+	const AttributionEntry *entry = hash_search(attributions->entries, &key, HASH_FIND, NULL);
 
 	if (entry == NULL)
 		elog(ERROR, "owner %d has no route", owner_id);
@@ -365,32 +365,32 @@ kpi_refresh_attribution_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id,
 }
 
 void
-kpi_refresh_attribution_reset(KpiRoutes *routes, bool store)
+kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
 {
 	KpiSpi		spi;
 
-	hash_destroy(routes->entries);
-	routes->entries = create_entries(routes->mcxt);
-	routes->use_applied = false;
-	routes->store = store;
-	if (!store)
+	hash_destroy(attributions->entries);
+	attributions->entries = create_entries(attributions->mcxt);
+	attributions->use_applied = false;
+	attributions->keyed = keyed;
+	if (!keyed)
 		return;
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("DELETE FROM kpi_internal.applied_route r WHERE r.source_id = $1", 1,
-				 KPI_INT4(routes->run->source->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution r WHERE r.source_id = $1", 1,
+				 KPI_INT4(attributions->run->source->id));
 	kpi_spi_end(&spi);
 }
 
 static bool
-routes_equal(const RouteEntry *a, const RouteEntry *b)
+attributions_equal(const AttributionEntry *a, const AttributionEntry *b)
 {
 	return a->nspans == b->nspans &&
-		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiRouteSpan)) == 0;
+		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiAttribution)) == 0;
 }
 
 /* Moves the stored day cells of one owner from the old scopes to the new. */
 static void
-move_cells(KpiRun *run, KpiStore *days, const RouteEntry *from, const RouteEntry *to, KpiCellMap *rollups)
+move_cells(KpiRun *run, KpiKeyedTable *days, const AttributionEntry *from, const AttributionEntry *to, KpiCellMap *rollups)
 {
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
@@ -405,8 +405,8 @@ move_cells(KpiRun *run, KpiStore *days, const RouteEntry *from, const RouteEntry
 		while (kpi_keyed_table_next(days))
 		{
 			KpiCellItem item = {{{0}}};
-			const KpiRouteSpan *old_span;
-			const KpiRouteSpan *new_span;
+			const KpiAttribution *old_span;
+			const KpiAttribution *new_span;
 
 			CHECK_FOR_INTERRUPTS();
 			slot_getallattrs(days->found);
@@ -424,37 +424,37 @@ move_cells(KpiRun *run, KpiStore *days, const RouteEntry *from, const RouteEntry
 }
 
 static void
-replace_route(KpiStore *store, KpiRoutes *routes, const RouteEntry *entry)
+replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const AttributionEntry *entry)
 {
 	Datum		prefix[3];
 
-	prefix[0] = Int32GetDatum(routes->run->source->id);
+	prefix[0] = Int32GetDatum(attributions->run->source->id);
 	prefix[1] = Int32GetDatum(entry->key.owner_kind);
 	prefix[2] = Int32GetDatum(entry->key.owner_id);
-	kpi_keyed_table_scan(store, 3, prefix, false, 0, 0);
-	while (kpi_keyed_table_next(store))
-		kpi_keyed_table_delete_found(store);
-	store_route(store, routes, entry);
+	kpi_keyed_table_scan(keyed, 3, prefix, false, 0, 0);
+	while (kpi_keyed_table_next(keyed))
+		kpi_keyed_table_delete_found(keyed);
+	store_attribution(keyed, attributions, entry);
 }
 
 void
 kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
 {
-	KpiRoutes  *routes = run->routes;
+	KpiAttributions *attributions = run->attributions;
 	KpiSpi		spi;
 	uint64		rows;
-	KpiStore   *days;
-	KpiStore   *store;
-	RouteEntry	from = {{0}};
+	KpiKeyedTable *days;
+	KpiKeyedTable *keyed;
+	AttributionEntry from = {{0}};
 
-	if (run->org_stamp == run->applied_org_stamp)
+	if (run->org_version == run->applied_org_version)
 		return;
 
 	kpi_spi_begin(&spi);
 	days = kpi_keyed_table_open("kpi_internal", "day_cell", "stream_id", 4, run->snapshot);
-	store = kpi_keyed_table_open("kpi_internal", "applied_route", "source_id", 4, run->snapshot);
+	keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4, run->snapshot);
 	rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams, r.owner_kind, o.key"
-						" FROM kpi_internal.applied_route r JOIN kpi_internal.owner o ON o.id = r.owner_id"
+						" FROM kpi_internal.applied_attribution r JOIN kpi_internal.owner o ON o.id = r.owner_id"
 						" WHERE r.source_id = $1 AND r.owner_kind <> $2"
 						" ORDER BY r.owner_kind, r.owner_id, r.since",
 						2, KPI_INT4(run->source->id), KPI_INT4(KPI_OWNER_COMPANY));
@@ -462,28 +462,28 @@ kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
 	{
 		bool		last;
 		bool		found;
-		RouteEntry *to;
+		AttributionEntry *to;
 
 		CHECK_FOR_INTERRUPTS();
 		from.key.owner_kind = kpi_spi_int4(r, 6);
 		from.key.owner_id = kpi_spi_int4(r, 1);
-		add_stored_span(routes, &from, r);
+		add_stored_span(attributions, &from, r);
 		last = r + 1 == rows || kpi_spi_int4(r + 1, 6) != from.key.owner_kind ||
 			kpi_spi_int4(r + 1, 1) != from.key.owner_id;
 		if (!last)
 			continue;
 
-		to = enter(routes, from.key.owner_kind, from.key.owner_id, &found);
-		route_from_org(routes, from.key.owner_kind, kpi_spi_text(r, 7), to);
-		if (!routes_equal(&from, to))
+		to = enter(attributions, from.key.owner_kind, from.key.owner_id, &found);
+		attribution_from_org(attributions, from.key.owner_kind, kpi_spi_text(r, 7), to);
+		if (!attributions_equal(&from, to))
 		{
 			move_cells(run, days, &from, to, rollups);
-			replace_route(store, routes, to);
+			replace_attribution(keyed, attributions, to);
 		}
 		pfree(from.spans);
 		from.nspans = 0;
 	}
-	kpi_keyed_table_close(store);
+	kpi_keyed_table_close(keyed);
 	kpi_keyed_table_close(days);
 	kpi_spi_end(&spi);
 }

@@ -30,21 +30,21 @@ key_values(const KpiCellKey *key, int nkeys, Datum *values)
 }
 
 static KpiCellKey
-found_key(KpiStore *store)
+found_key(KpiKeyedTable *keyed)
 {
 	KpiCellKey	key = {{0}};
 
-	slot_getallattrs(store->found);
-	for (int i = 0; i < store->nkeys; i++)
-		key.part[i] = DatumGetInt32(store->found->tts_values[i]);
+	slot_getallattrs(keyed->found);
+	for (int i = 0; i < keyed->nkeys; i++)
+		key.part[i] = DatumGetInt32(keyed->found->tts_values[i]);
 	return key;
 }
 
 static KpiCell *
-found_cell(KpiStore *store)
+found_cell(KpiKeyedTable *keyed)
 {
-	slot_getallattrs(store->found);
-	return DatumGetKpiCellP(store->found->tts_values[store->nkeys]);
+	slot_getallattrs(keyed->found);
+	return DatumGetKpiCellP(keyed->found->tts_values[keyed->nkeys]);
 }
 
 static bool
@@ -85,28 +85,28 @@ present_states(KpiRun *run, const KpiCellKey *key, const KpiCell *stored)
 }
 
 static void
-insert_item(KpiStore *store, const KpiCellItem *item)
+insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
 {
 	Datum		values[KPI_CELL_KEYS + 1];
 
-	key_values(&item->key, store->nkeys, values);
-	values[store->nkeys] = PointerGetDatum(kpi_cell_compact(item->cell));
-	kpi_keyed_table_insert(store, values, NULL);
+	key_values(&item->key, keyed->nkeys, values);
+	values[keyed->nkeys] = PointerGetDatum(kpi_cell_compact(item->cell));
+	kpi_keyed_table_insert(keyed, values, NULL);
 }
 
 static void
-update_found(KpiStore *store, const KpiCellKey *key, const KpiCell *cell)
+update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 {
 	Datum		values[KPI_CELL_KEYS + 1];
 
 	if (kpi_cell_is_empty(cell))
 	{
-		kpi_keyed_table_delete_found(store);
+		kpi_keyed_table_delete_found(keyed);
 		return;
 	}
-	key_values(key, store->nkeys, values);
-	values[store->nkeys] = PointerGetDatum(kpi_cell_compact(cell));
-	kpi_keyed_table_update_found(store, values, NULL);
+	key_values(key, keyed->nkeys, values);
+	values[keyed->nkeys] = PointerGetDatum(kpi_cell_compact(cell));
+	kpi_keyed_table_update_found(keyed, values, NULL);
 }
 
 void
@@ -114,13 +114,13 @@ kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCell
 {
 	/* A stream's owner, or all but the start of a rollup's period. */
 	int			nprefix = nkeys < KPI_CELL_KEYS ? 2 : KPI_CELL_KEYS - 1;
-	KpiStore   *store;
+	KpiKeyedTable *keyed;
 	MemoryContext row_cxt;
 	MemoryContext old;
 
 	if (deltas->nitems == 0)
 		return;
-	store = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, run->snapshot);
+	keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, run->snapshot);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
 
@@ -135,19 +135,19 @@ kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCell
 			true, item->key.part[nkeys < KPI_CELL_KEYS ? 2 : 5], NULL, 0
 		};
 		key_values(&item->key, nkeys, keys);
-		if (kpi_keyed_table_seek(store, nprefix, keys, NULL))
-			update_found(store, &item->key,
-						 kpi_cell_merge(present_states(run, &item->key, found_cell(store)), item->cell));
+		if (kpi_keyed_table_seek(keyed, nprefix, keys, NULL))
+			update_found(keyed, &item->key,
+						 kpi_cell_merge(present_states(run, &item->key, found_cell(keyed)), item->cell));
 		else
-			insert_item(store, item);
+			insert_item(keyed, item);
 		MemoryContextReset(row_cxt);
 	}
 
 	run->at.is_known = false;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
-	run->ncells += store->nwritten;
-	kpi_keyed_table_close(store);
+	run->ncells += keyed->nwritten;
+	kpi_keyed_table_close(keyed);
 }
 
 static char *
@@ -181,23 +181,23 @@ report_cell(KpiReport *report, const KpiCellKey *key, bool is_day, const KpiCell
 
 /* The row the scan stands on is not in the list, or differs from its item. */
 static void
-sync_found(KpiRun *run, KpiStore *store, const KpiCellKey *key, const KpiCellItem *item,
+sync_found(KpiRun *run, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCellItem *item,
 		   bool mend, KpiReport *report)
 {
-	KpiCell    *stored = found_cell(store);
+	KpiCell    *stored = found_cell(keyed);
 	KpiCell    *present;
 
 	if (item != NULL && kpi_cell_equal(stored, item->cell))
 		return;
 	present = present_states(run, key, stored);
 	if (item ? !kpi_cell_equal(present, item->cell) : !kpi_cell_is_empty(present))
-		report_cell(report, key, store->nkeys < KPI_CELL_KEYS, stored, item ? item->cell : NULL);
+		report_cell(report, key, keyed->nkeys < KPI_CELL_KEYS, stored, item ? item->cell : NULL);
 	if (!mend)
 		return;
 	if (item)
-		update_found(store, key, item->cell);
+		update_found(keyed, key, item->cell);
 	else
-		kpi_keyed_table_delete_found(store);
+		kpi_keyed_table_delete_found(keyed);
 }
 
 void
@@ -205,15 +205,15 @@ kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_i
 					   const KpiCellList *expected, bool mend, KpiReport *report)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiStore   *store = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, snapshot);
+	KpiKeyedTable *keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, snapshot);
 	Datum		prefix = Int32GetDatum(stream_id);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 	int			i = 0;
 	bool		more;
 
-	kpi_keyed_table_scan(store, 1, &prefix, false, 0, 0);
-	more = kpi_keyed_table_next(store);
+	kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
+	more = kpi_keyed_table_next(keyed);
 	while (more || i < expected->nitems)
 	{
 		const KpiCellItem *item = i < expected->nitems ? &expected->items[i] : NULL;
@@ -223,19 +223,19 @@ kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_i
 		CHECK_FOR_INTERRUPTS();
 		if (more)
 		{
-			key = found_key(store);
+			key = found_key(keyed);
 			order = item ? kpi_refresh_cellkey_compare(&key, &item->key) : -1;
 		}
 		if (order > 0)
 		{
 			report_cell(report, &item->key, nkeys < KPI_CELL_KEYS, NULL, item->cell);
 			if (mend)
-				insert_item(store, item);
+				insert_item(keyed, item);
 		}
 		else
 		{
-			sync_found(run, store, &key, order == 0 ? item : NULL, mend, report);
-			more = kpi_keyed_table_next(store);
+			sync_found(run, keyed, &key, order == 0 ? item : NULL, mend, report);
+			more = kpi_keyed_table_next(keyed);
 		}
 		if (order >= 0)
 			i++;
@@ -243,8 +243,8 @@ kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_i
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
-	run->ncells += store->nwritten;
-	kpi_keyed_table_close(store);
+	run->ncells += keyed->nwritten;
+	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
 }
 
@@ -252,7 +252,7 @@ KpiCellList *
 kpi_refresh_table_rollup_keys(KpiRun *run)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiStore   *store = kpi_keyed_table_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS, snapshot);
+	KpiKeyedTable *keyed = kpi_keyed_table_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS, snapshot);
 	KpiCellList *list = palloc0(sizeof(KpiCellList));
 	int			max = 1024;
 
@@ -261,8 +261,8 @@ kpi_refresh_table_rollup_keys(KpiRun *run)
 	{
 		Datum		prefix = Int32GetDatum(run->source->streams[s].id);
 
-		kpi_keyed_table_scan(store, 1, &prefix, false, 0, 0);
-		while (kpi_keyed_table_next(store))
+		kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
+		while (kpi_keyed_table_next(keyed))
 		{
 			CHECK_FOR_INTERRUPTS();
 			if (list->nitems == max)
@@ -270,11 +270,11 @@ kpi_refresh_table_rollup_keys(KpiRun *run)
 				max *= 2;
 				list->items = repalloc_huge(list->items, max * sizeof(KpiCellItem));
 			}
-			list->items[list->nitems].key = found_key(store);
+			list->items[list->nitems].key = found_key(keyed);
 			list->items[list->nitems++].cell = NULL;
 		}
 	}
-	kpi_keyed_table_close(store);
+	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
 	return list;
 }

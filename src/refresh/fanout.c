@@ -47,7 +47,7 @@ month_of(DateADT day)
 }
 
 void
-kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item, bool subtract, KpiCellMap *rollups)
+kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item, bool subtract, KpiCellMap *rollups)
 {
 	int32		stream = item->key.part[0];
 	DateADT		day = item->key.part[2];
@@ -62,7 +62,7 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem
 	if (span->member_id != 0)
 		add(rollups, rollup_key(stream, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
 			item->cell, subtract);
-	nteams = kpi_refresh_path_teams(run->routes, span->path, &teams);
+	nteams = kpi_refresh_path_teams(run->attributions, span->path, &teams);
 	for (int t = 0; t < nteams; t++)
 	{
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, day), item->cell, subtract);
@@ -76,7 +76,7 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem
 
 /* Owners of the list's cells of one stream: routes must be there for them. */
 static void
-need_routes(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
+need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 {
 	int32	   *owners = palloc(Max(days->nitems, 1) * sizeof(int32));
 	int			n = 0;
@@ -88,7 +88,7 @@ need_routes(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 		if (key->part[0] == stream->id && (n == 0 || owners[n - 1] != key->part[1]))
 			owners[n++] = key->part[1];
 	}
-	kpi_refresh_attribution_need(run->routes, stream->owner_kind, owners, n);
+	kpi_refresh_attribution_need(run->attributions, stream->owner_kind, owners, n);
 	pfree(owners);
 }
 
@@ -98,7 +98,7 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 	DateADT		day = item->key.part[2];
 	DateADT		month = month_of(day);
 	int32		dim = item->key.part[3];
-	const KpiRouteSpan *span = kpi_refresh_attribution_at(run->routes, stream->owner_kind, item->key.part[1], day);
+	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind, item->key.part[1], day);
 
 	if (span->member_id != 0)
 		add(rollups, rollup_key(stream->id, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
@@ -116,7 +116,7 @@ expand_path(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups)
 	KpiCellKey	key = item->key;
 	KpiGrain	grain = key.part[3];
 	const int32 *teams;
-	int			nteams = kpi_refresh_path_teams(run->routes, key.part[2], &teams);
+	int			nteams = kpi_refresh_path_teams(run->attributions, key.part[2], &teams);
 
 	key.part[1] = KPI_SCOPE_TEAM;
 	for (int t = 0; t < nteams; t++)
@@ -137,7 +137,7 @@ kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 	KpiCellList *sums;
 
 	for (int s = 0; s < run->source->nstreams; s++)
-		need_routes(run, &run->source->streams[s], days);
+		need_attributions(run, &run->source->streams[s], days);
 
 	for (int i = 0, s = 0; i < days->nitems; i++)
 	{

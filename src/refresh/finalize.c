@@ -38,7 +38,7 @@ typedef struct Finalizer
 {
 	KpiRun	   *run;
 	KpiValues  *values;
-	KpiStore   *cells;			/* the rollups, as they are now */
+	KpiKeyedTable *cells;		/* the rollups, as they are now */
 	const KpiCalendar *calendar;
 	MemoryContext row_cxt;		/* reset for every scope */
 	int			npending;		/* puts of the scope at hand */

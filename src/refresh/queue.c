@@ -4,7 +4,7 @@
  *	  The engine's side of the queue: deltas are read once and deleted.
  *
  * The source's lock is held and the run's snapshot was taken after it.  Every
- * row of the source the snapshot shows is consumed: merged when its epoch is
+ * row of the source the snapshot shows is consumed: merged when its version is
  * the stream's and its measures are built, discarded otherwise.  Rows are
  * deleted by heap_delete, not by a statement, so that a publication FOR ALL
  * TABLES does not demand a replica identity of the queue.
@@ -35,13 +35,13 @@ enum
 {
 	DELTA_SOURCE,
 	DELTA_STREAM,
-	DELTA_EPOCH,
+	DELTA_VERSION,
 	DELTA_KIND,
 	DELTA_OWNER,
 	DELTA_DAY,
 	DELTA_DIMS,
 	DELTA_CELL,
-	DELTA_NOTE
+	DELTA_ERROR
 };
 
 static bool
@@ -79,7 +79,7 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	KpiCell    *cell;
 	KpiCellKey	key = {{0}};
 
-	if (stream == NULL || stream->epoch != DatumGetInt32(values[DELTA_EPOCH]))
+	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]))
 		return;
 
 	cell = DatumGetKpiCellPCopy(values[DELTA_CELL]);
@@ -100,8 +100,8 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	kpi_refresh_cellmap_add(queue->cells, &key, cell);
 	run->at.is_known = false;
 
-	if (!nulls[DELTA_NOTE])
-		run->fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_NOTE]));
+	if (!nulls[DELTA_ERROR])
+		run->fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
 }
 
 static void
@@ -112,8 +112,8 @@ read_marker(TupleTableSlot *slot, bool *recompute, char **suspend)
 	if (kind == KPI_DELTA_RECOMPUTE)
 		*recompute = true;
 	else if (kind == KPI_DELTA_SUSPEND && *suspend == NULL)
-		*suspend = slot->tts_isnull[DELTA_NOTE] ? pstrdup(KPI_NOTE_OWN "a change could not be captured") :
-			TextDatumGetCString(slot->tts_values[DELTA_NOTE]);
+		*suspend = slot->tts_isnull[DELTA_ERROR] ? pstrdup(KPI_NOTE_OWN "a change could not be captured") :
+			TextDatumGetCString(slot->tts_values[DELTA_ERROR]);
 }
 
 /* The scan's next row of this source. */
@@ -183,7 +183,7 @@ row_writer(TupleTableSlot *slot)
 }
 
 void
-kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
+kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
 					   bool *recompute, char **suspend)
 {
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), AccessShareLock);
@@ -196,7 +196,7 @@ kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
 	{
 		if (is_marker(slot))
 			read_marker(slot, recompute, suspend);
-		else if (TransactionIdIsValid(doubt) && TransactionIdPrecedes(row_writer(slot), doubt))
+		else if (TransactionIdIsValid(suspect_before) && TransactionIdPrecedes(row_writer(slot), suspect_before))
 			*recompute = true;
 	}
 	table_endscan(scan);

@@ -64,7 +64,7 @@ set_problem(KpiProblem *problem, char *reason, char *hint)
 }
 
 static bool
-look_at_kind(Oid relid, bool is_target, KpiProblem *problem)
+recheck_at_kind(Oid relid, bool is_target, KpiProblem *problem)
 {
 	KpiTableProblem kind;
 
@@ -73,7 +73,7 @@ look_at_kind(Oid relid, bool is_target, KpiProblem *problem)
 }
 
 bool
-kpi_refresh_table_look(const char *relation, Oid relid, Oid attached, KpiProblem *problem)
+kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attached, KpiProblem *problem)
 {
 	ListCell   *lc;
 
@@ -83,11 +83,11 @@ kpi_refresh_table_look(const char *relation, Oid relid, Oid attached, KpiProblem
 	if (OidIsValid(attached) && relid != attached)
 		return set_problem(problem, psprintf("table %s was dropped and created again", relation),
 						   "Call kpi.resume() to attach the new table and rebuild the source.");
-	if (look_at_kind(relid, true, problem))
+	if (recheck_at_kind(relid, true, problem))
 		return true;
 	foreach(lc, kpi_model_leaf_relids(relid))
 	{
-		if (look_at_kind(lfirst_oid(lc), false, problem))
+		if (recheck_at_kind(lfirst_oid(lc), false, problem))
 			return true;
 	}
 	return false;
@@ -121,11 +121,11 @@ broken_leaves(int32 source_id, List *leaves)
 }
 
 bool
-kpi_refresh_source_look(int32 source_id, const char *relation, Oid relid, Oid attached, KpiProblem *problem)
+kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached, KpiProblem *problem)
 {
 	char	   *broken;
 
-	if (kpi_refresh_table_look(relation, relid, attached, problem))
+	if (kpi_refresh_table_recheck(relation, relid, attached, problem))
 		return true;
 	broken = broken_leaves(source_id, kpi_model_leaf_relids(relid));
 	return broken != NULL &&
@@ -151,7 +151,7 @@ kpi_sql_capture_state(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (OidIsValid(relid))
 		values[0] = Int32GetDatum(list_length(kpi_model_leaf_relids(relid)));
-	if (kpi_refresh_source_look(PG_GETARG_INT32(0), relation, relid, attached, &problem))
+	if (kpi_refresh_source_recheck(PG_GETARG_INT32(0), relation, relid, attached, &problem))
 	{
 		values[1] = CStringGetTextDatum(problem.reason);
 		values[2] = CStringGetTextDatum(problem.hint);
@@ -175,7 +175,7 @@ schema_changed(int cacheid)
 }
 
 static void
-init_looks(void)
+init_rechecks(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(LookKey),.entrysize = sizeof(Look),.hcxt = CacheMemoryContext};
 
@@ -186,7 +186,7 @@ init_looks(void)
 
 /*
  * kpi_internal.capture_works(source_id integer, relation text, attached oid):
- * kpi_refresh_source_look() finds nothing.
+ * kpi_refresh_source_recheck() finds nothing.
  */
 Datum
 kpi_sql_capture_works(PG_FUNCTION_ARGS)
@@ -198,7 +198,7 @@ kpi_sql_capture_works(PG_FUNCTION_ARGS)
 	Look	   *look;
 
 	if (looks == NULL)
-		init_looks();
+		init_rechecks();
 	look = hash_search(looks, &key, HASH_FIND, NULL);
 	if (look == NULL || look->generation != generation)
 	{
@@ -210,8 +210,8 @@ kpi_sql_capture_works(PG_FUNCTION_ARGS)
 		 * date.
 		 */
 		now = generation;
-		works = !kpi_refresh_source_look(key.source_id, relation, kpi_model_relid_by_name(relation), key.attached,
-										 &problem);
+		works = !kpi_refresh_source_recheck(key.source_id, relation, kpi_model_relid_by_name(relation), key.attached,
+											&problem);
 		look = hash_search(looks, &key, HASH_ENTER, &found);
 		look->generation = now;
 		look->works = works;

@@ -62,7 +62,7 @@ extern char *kpi_refresh_name_of(const char *sql, int32 id);
 typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
-	KPI_RUN_LOOK,				/* see whether the source can be refreshed */
+	KPI_RUN_RECHECK,			/* see whether the source can be refreshed */
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */
 	KPI_RUN_VERIFY,				/* refresh, then report differences */
@@ -72,7 +72,7 @@ typedef enum KpiRunMode
 typedef enum KpiRunResult
 {
 	KPI_RUN_DONE,
-	KPI_RUN_LOOKED,				/* it can be refreshed */
+	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */
 } KpiRunResult;

@@ -104,7 +104,7 @@ typedef struct KpiFactsAt
 	int			owner_len;
 } KpiFactsAt;
 
-typedef struct KpiRoutes KpiRoutes;
+typedef struct KpiAttributions KpiAttributions;
 
 typedef struct KpiRun
 {
@@ -116,10 +116,10 @@ typedef struct KpiRun
 	List	   *leaves;
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
-	List	   *looks;			/* kpi_capture_trigger_state() of each, before
+	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
 								 * S */
-	int64		org_stamp;		/* as of S */
-	int64		applied_org_stamp;
+	int64		org_version;	/* as of S */
+	int64		applied_org_version;
 	bool		first_time;		/* no state yet */
 	char	   *fact_error;		/* note of the last one met */
 	bool		built;			/* something was computed from the facts */
@@ -131,7 +131,7 @@ typedef struct KpiRun
 	DateADT		last_day;
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
-	struct KpiRoutes *routes;
+	struct KpiAttributions *attributions;
 	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
 								 * before users */
 } KpiRun;
@@ -157,7 +157,7 @@ extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
  * Looks for markers only, changing nothing, and for deltas of transactions
  * before doubt (which may be invalid).
  */
-extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId doubt,
+extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
 								   bool *recompute, char **suspend);
 
 /* ---- scan.c ---- */
@@ -170,28 +170,28 @@ extern KpiCellList *kpi_refresh_scan_facts(KpiRun *run, int s);
 
 /* ---- attribution.c ---- */
 
-typedef struct KpiRouteSpan
+typedef struct KpiAttribution
 {
 	DateADT		since;
 	DateADT		until;			/* exclusive */
 	int32		member_id;		/* or 0 */
 	int			path;			/* index of a list of teams */
-} KpiRouteSpan;
+} KpiAttribution;
 
 /*
  * Routes for these owners (of a stream's owner kind), as the last refresh
  * applied them, or from the definitions for owners not met before.
  */
-extern KpiRoutes *kpi_refresh_attribution_create(KpiRun *run);
-extern void kpi_refresh_attribution_need(KpiRoutes *routes, KpiOwnerKind kind, const int32 *owner_ids, int n);
-extern const KpiRouteSpan *kpi_refresh_attribution_at(KpiRoutes *routes, KpiOwnerKind kind, int32 owner_id, DateADT day);
-extern int	kpi_refresh_path_teams(KpiRoutes *routes, int path, const int32 **teams);
+extern KpiAttributions *kpi_refresh_attribution_create(KpiRun *run);
+extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n);
+extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day);
+extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  store:
  * what is stored is forgotten too and written anew.
  */
-extern void kpi_refresh_attribution_reset(KpiRoutes *routes, bool store);
+extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
 
 /*
  * Follows changes of the organisation: adds to *rollups what moves between
@@ -205,7 +205,7 @@ extern void kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups);
 extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups);
 
 /* Adds one day cell to the rollups of one span's scopes. */
-extern void kpi_refresh_fanout_span(KpiRun *run, const KpiRouteSpan *span, const KpiCellItem *item,
+extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
 									bool subtract, KpiCellMap *rollups);
 
 /* ---- cell_table.c ---- */
@@ -296,14 +296,15 @@ typedef struct KpiSourceState
 	char	   *calendar_shape;
 	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
-	Datum		prints;			/* jsonb: what expressions reach */
-	FullTransactionId doubt;	/* transactions before it may have captured
-								 * with what expressions reached before */
+	Datum		fingerprints;	/* jsonb: what expressions reach */
+	FullTransactionId suspect_before;	/* transactions before it may have
+										 * captured with what expressions
+										 * reached before */
 } KpiSourceState;
 
 /*
  * Compares the source with its state, under the run's snapshot; also sets
- * what the run knows of the table and the stamps.
+ * what the run knows of the table and the versions.
  */
 extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run);
 
@@ -312,7 +313,7 @@ extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run);
  * called before the snapshot is taken: what changes afterwards differs from
  * it at the next refresh.
  */
-extern void kpi_refresh_source_state_look(KpiRun *run);
+extern void kpi_refresh_source_state_recheck(KpiRun *run);
 
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
@@ -365,10 +366,10 @@ typedef struct KpiProblem
  * Whether the table of a source is not what it was: relid has its name now,
  * attached is the one that was refreshed last (InvalidOid: none).
  */
-extern bool kpi_refresh_table_look(const char *relation, Oid relid, Oid attached, KpiProblem *problem);
+extern bool kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attached, KpiProblem *problem);
 
 /* The same, or a trigger of the source is missing or disabled. */
-extern bool kpi_refresh_source_look(int32 source_id, const char *relation, Oid relid, Oid attached,
-									KpiProblem *problem);
+extern bool kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached,
+									   KpiProblem *problem);
 
 #endif							/* KPI_REFRESH_INTERNAL_H */

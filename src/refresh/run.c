@@ -194,8 +194,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	}
 	if (mode == KPI_RUN_ACCEPT)
 		kpi_model_code_save(run->source);
-	if (mode == KPI_RUN_LOOK || mode == KPI_RUN_ACCEPT)
-		return KPI_RUN_LOOKED;
+	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
+		return KPI_RUN_RECHECKED;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
 	{
 		refuse_being_written(run, mode != KPI_RUN_REFRESH);
@@ -236,7 +236,7 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		if ((*state)->unattached)
 			kpi_capture_attach(source_id, run->relid, kpi_model_source_definer(run->source));
 		lock_relations(run);
-		kpi_refresh_source_state_look(run);
+		kpi_refresh_source_state_recheck(run);
 	}
 }
 
@@ -407,7 +407,7 @@ check_locked(KpiRun *run, bool mend, KpiReport *report)
 {
 	Bitmapset  *all = streams_to_build(run->source, true);
 
-	kpi_refresh_attribution_reset(run->routes, mend);
+	kpi_refresh_attribution_reset(run->attributions, mend);
 	reconcile_cells(run, all, mend, report);
 	update_values(run, NULL, true, mend, report);
 }
@@ -439,7 +439,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz s
 
 	kpi_refresh_source_state_save(run, state, duration_ms);
 	run->changes.source_id = run->source->id;
-	run->changes.people_moved = run->org_stamp != run->applied_org_stamp;
+	run->changes.people_moved = run->org_version != run->applied_org_version;
 	kpi_goal_notify_changes(&run->changes);
 	log_run(run, mode, started, duration_ms);
 }
@@ -464,7 +464,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	if (result == KPI_RUN_DONE)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->routes = kpi_refresh_attribution_create(run);
+		run->attributions = kpi_refresh_attribution_create(run);
 		refresh_locked(run, state);
 		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 		{

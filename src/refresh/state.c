@@ -269,7 +269,7 @@ kpi_refresh_calendar_shape(void)
 typedef struct ExpressionCheck
 {
 	KpiRun	   *run;
-	KpiPrints  *prints;
+	KpiFingerprints *fingerprints;
 	Bitmapset  *used_columns;
 } ExpressionCheck;
 
@@ -282,7 +282,7 @@ compile_expressions(void *arg)
 	KpiProjection *projection;
 
 	kpi_fact_lock_wait_begin(&wait, run->source->relation);
-	projection = kpi_fact_projection_create(run->source, run->relid, run->mcxt, check->prints);
+	projection = kpi_fact_projection_create(run->source, run->relid, run->mcxt, check->fingerprints);
 	check->used_columns = kpi_fact_projection_columns(projection);
 	kpi_fact_projection_free(projection);
 	kpi_fact_lock_wait_end(&wait);
@@ -295,7 +295,7 @@ compile_expressions(void *arg)
 static void
 check_expressions(KpiRun *run, KpiSourceState *state)
 {
-	ExpressionCheck check = {.run = run,.prints = kpi_expr_fingerprints_create()};
+	ExpressionCheck check = {.run = run,.fingerprints = kpi_expr_fingerprints_create()};
 	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED, compile_expressions, &check);
 
 	if (error != NULL)
@@ -303,7 +303,7 @@ check_expressions(KpiRun *run, KpiSourceState *state)
 						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
 	{
-		state->prints = kpi_expr_fingerprints_jsonb(check.prints);
+		state->fingerprints = kpi_expr_fingerprints_jsonb(check.fingerprints);
 		state->used_columns = check.used_columns;
 	}
 }
@@ -346,11 +346,11 @@ static void
 compare_prints(KpiSourceState *state, const char *seen)
 {
 	bool		news;
-	bool		differ = kpi_expr_fingerprints_differ(state->prints, seen, &news);
+	bool		differ = kpi_expr_fingerprints_differ(state->fingerprints, seen, &news);
 
 	state->recompute |= differ;
 	if (differ || news)
-		state->doubt = ReadNextFullTransactionId();
+		state->suspect_before = ReadNextFullTransactionId();
 }
 
 KpiSourceState *
@@ -359,7 +359,7 @@ kpi_refresh_source_state_examine(KpiRun *run)
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
 	Oid			known_relid = InvalidOid;
-	char	   *prints = NULL;
+	char	   *fingerprints = NULL;
 	Jsonb	   *columns = NULL;
 	char	   *marker;
 	bool		recompute;
@@ -371,14 +371,14 @@ kpi_refresh_source_state_examine(KpiRun *run)
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
-	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_stamp, s.calendar_shape, s.reason, s.hint,"
-								   " s.prints, s.doubt, s.columns"
+	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
+								   " s.fingerprints, s.suspect_before_xid, s.columns"
 								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 								   1, KPI_INT4(run->source->id)) == 0;
 	if (!run->first_time)
 	{
 		char	   *shape = kpi_spi_text(0, 4);
-		Datum		doubt;
+		Datum		suspect_before;
 		Datum		seen;
 		bool		isnull;
 
@@ -388,20 +388,20 @@ kpi_refresh_source_state_examine(KpiRun *run)
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
-		run->applied_org_stamp = kpi_spi_int8(0, 3);
-		prints = kpi_spi_text(0, 7);
-		doubt = kpi_spi_datum(0, 8, &isnull);
+		run->applied_org_version = kpi_spi_int8(0, 3);
+		fingerprints = kpi_spi_text(0, 7);
+		suspect_before = kpi_spi_datum(0, 8, &isnull);
 		if (!isnull)
-			state->doubt = DatumGetFullTransactionId(doubt);
+			state->suspect_before = DatumGetFullTransactionId(suspect_before);
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
 		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
-	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.stamp s", 0);
-	run->org_stamp = kpi_spi_int8(0, 1);
+	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
+	run->org_version = kpi_spi_int8(0, 1);
 
-	if (kpi_refresh_table_look(run->source->relation, run->relid, known_relid, &problem))
+	if (kpi_refresh_table_recheck(run->source->relation, run->relid, known_relid, &problem))
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
@@ -416,12 +416,12 @@ kpi_refresh_source_state_examine(KpiRun *run)
 		if (state->suspend_reason == NULL)
 			check_names(run, state);
 		if (state->suspend_reason == NULL)
-			compare_prints(state, prints);
+			compare_prints(state, fingerprints);
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 
-	kpi_refresh_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->doubt),
+	kpi_refresh_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->suspect_before),
 						   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
@@ -468,7 +468,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, prints = NULL, doubt = NULL,"
+				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
 				 " columns = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
@@ -483,13 +483,13 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 }
 
 void
-kpi_refresh_source_state_look(KpiRun *run)
+kpi_refresh_source_state_recheck(KpiRun *run)
 {
 	ListCell   *lc;
 
-	run->looks = NIL;
+	run->leaf_states = NIL;
 	foreach(lc, run->locked)
-		run->looks = lappend(run->looks, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
+		run->leaf_states = lappend(run->leaf_states, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
 }
 
 /* Writers learn which leaves are known now. */
@@ -500,7 +500,7 @@ save_leaves(KpiRun *run)
 	ListCell   *look;
 
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(run->source->id));
-	forboth(leaf, run->locked, look, run->looks)
+	forboth(leaf, run->locked, look, run->leaf_states)
 	{
 		if (!list_member_oid(run->leaves, lfirst_oid(leaf)))
 			continue;
@@ -516,8 +516,8 @@ void
 kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double duration_ms)
 {
 	Oid			definer = kpi_model_source_definer(run->source);
-	bool		in_doubt = FullTransactionIdIsValid(state->doubt) &&
-	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->doubt));
+	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
+	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
@@ -532,40 +532,40 @@ kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double d
 			if (stream->measures[m].built && !state->recompute)
 				continue;
 			kpi_spi_exec("INSERT INTO kpi_internal.measure_built VALUES ($1, $2, $3, $4)"
-						 " ON CONFLICT (measure_id) DO UPDATE SET epoch = EXCLUDED.epoch",
+						 " ON CONFLICT (measure_id) DO UPDATE SET version = EXCLUDED.version",
 						 4, KPI_INT4(stream->measures[m].id), KPI_INT4(stream->id),
-						 KPI_INT4(stream->epoch), KPI_INT4(stream->measures[m].kpi_id));
+						 KPI_INT4(stream->version), KPI_INT4(stream->measures[m].kpi_id));
 		}
 	}
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_stamp,"
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
-				 " prints, doubt, table_owner)"
+				 " fingerprints, suspect_before_xid, table_owner)"
 				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
 				 " definer_login = EXCLUDED.definer_login, table_owner = EXCLUDED.table_owner,"
-				 " prints = EXCLUDED.prints, doubt = EXCLUDED.doubt, org_stamp = EXCLUDED.org_stamp,"
+				 " fingerprints = EXCLUDED.fingerprints, suspect_before_xid = EXCLUDED.suspect_before_xid, org_version = EXCLUDED.org_version,"
 				 " calendar_shape = EXCLUDED.calendar_shape, columns = EXCLUDED.columns,"
 				 " as_of = EXCLUDED.as_of,"
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
-				 " next_try = NULL, give_ways = 0,"
+				 " next_try = NULL, yields = 0,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
 				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
-				 KPI_INT8(run->org_stamp), KPI_TEXT(state->calendar_shape),
+				 KPI_INT8(run->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
 				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
-				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->prints),
-				 in_doubt ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->doubt)) : KPI_NULL(XID8OID));
+				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
+				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);

@@ -40,8 +40,8 @@ typedef struct ValueTable
 {
 	const char *name;
 	int			ndim_columns;	/* 0 or 2, between member_id and grain */
-	KpiStore   *put;
-	KpiStore   *get;
+	KpiKeyedTable *put;
+	KpiKeyedTable *get;
 	HTAB	   *seen;			/* ids of rows that are right, with all */
 } ValueTable;
 
@@ -210,7 +210,7 @@ key_datums(KpiValues *values, const KpiValueKey *key, Datum *datums, bool *nulls
 {
 	int			n = 0;
 
-	memset(nulls, false, KPI_STORE_MAX_KEYS * sizeof(bool));
+	memset(nulls, false, KPI_KEYED_TABLE_MAX_KEYS * sizeof(bool));
 	datums[n++] = Int32GetDatum(key->kpi_id);
 	nulls[n] = key->team_id == 0;
 	datums[n++] = Int32GetDatum(key->team_id);
@@ -254,8 +254,8 @@ static void
 row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *value, Datum *datums, bool *nulls)
 {
 	char		name[KPI_PERIOD_NAME_LEN];
-	Datum		keys[KPI_STORE_MAX_KEYS];
-	bool		key_nulls[KPI_STORE_MAX_KEYS];
+	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
+	bool		key_nulls[KPI_KEYED_TABLE_MAX_KEYS];
 	int			nkeys = key_datums(values, key, keys, key_nulls);
 	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	int			c = 0;
@@ -366,8 +366,8 @@ void
 kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value)
 {
 	ValueTable *table = &values->tables[key->dim_id != 0];
-	Datum		keys[KPI_STORE_MAX_KEYS];
-	bool		nulls[KPI_STORE_MAX_KEYS];
+	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
+	bool		nulls[KPI_KEYED_TABLE_MAX_KEYS];
 	KpiValue	stored = {0};
 	int64		id = 0;
 	bool		found;
@@ -409,8 +409,8 @@ bool
 kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value)
 {
 	ValueTable *table = &values->tables[key->dim_id != 0];
-	Datum		keys[KPI_STORE_MAX_KEYS];
-	bool		nulls[KPI_STORE_MAX_KEYS];
+	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
+	bool		nulls[KPI_KEYED_TABLE_MAX_KEYS];
 
 	(void) key_datums(values, key, keys, nulls);
 	if (!kpi_keyed_table_find(table->get, keys, nulls))

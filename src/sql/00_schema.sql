@@ -18,14 +18,14 @@ COMMENT ON SCHEMA kpi_internal IS 'pg_kpi: queue, cells and state; written by th
 -- One row. Every change of a definition that the engine must follow raises a
 -- number here, in the same transaction; its row lock makes such changes wait
 -- for each other, so that checks across rows (overlaps, cycles) hold.
-CREATE TABLE kpi_internal.stamp (
+CREATE TABLE kpi_internal.version (
     id       integer PRIMARY KEY CHECK (id = 1),
     org      bigint NOT NULL,
     calendar bigint NOT NULL
 );
-COMMENT ON TABLE kpi_internal.stamp IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
-COMMENT ON COLUMN kpi_internal.stamp.id IS 'Always 1';
-COMMENT ON COLUMN kpi_internal.stamp.org IS 'Raised by every change of teams, members and memberships';
-COMMENT ON COLUMN kpi_internal.stamp.calendar IS 'Raised by every change of a calendar''s periods or working days, and of the calendars of teams';
+COMMENT ON TABLE kpi_internal.version IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
+COMMENT ON COLUMN kpi_internal.version.id IS 'Always 1';
+COMMENT ON COLUMN kpi_internal.version.org IS 'Raised by every change of teams, members and memberships';
+COMMENT ON COLUMN kpi_internal.version.calendar IS 'Raised by every change of a calendar''s periods or working days, and of the calendars of teams';
 
-INSERT INTO kpi_internal.stamp VALUES (1, 1, 1);
+INSERT INTO kpi_internal.version VALUES (1, 1, 1);

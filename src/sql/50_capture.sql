@@ -2,25 +2,25 @@
 
 -- No key and no index: writers append, the engine scans and deletes.
 -- kind: 'd' a delta; 'r' the source must be recomputed from its facts;
--- 's' the source must be suspended, note says why. note of a 'd' row: the
+-- 's' the source must be suspended, error says why. error of a 'd' row: the
 -- last error of an ignored fact in it.
 CREATE TABLE kpi_internal.delta (
     source_id integer NOT NULL,
     stream_id integer NOT NULL,
-    epoch     integer NOT NULL,
+    version   integer NOT NULL,
     kind      "char" NOT NULL,
     owner     text,
     day       date,
     dims      text[],
     cell      kpi.cell,
-    note      text
+    error     text
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_analyze_threshold = 2000000000);
 ALTER TABLE kpi_internal.delta
     ALTER owner SET STORAGE MAIN,
     ALTER dims SET STORAGE MAIN,
     ALTER cell SET STORAGE MAIN,
-    ALTER note SET STORAGE MAIN;
+    ALTER error SET STORAGE MAIN;
 ALTER TABLE kpi_internal.delta REPLICA IDENTITY NOTHING;
 
 CREATE FUNCTION kpi.capture() RETURNS trigger

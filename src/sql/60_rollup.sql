@@ -7,16 +7,16 @@ CREATE TABLE kpi_internal.source_state (
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
     relid            oid,
-    definer_oid       oid,                    -- who has the definer's name
-    definer_login     boolean,                -- and whether it can log in
+    definer_oid      oid,                    -- who has the definer's name
+    definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table
-    org_stamp        bigint NOT NULL DEFAULT 0,
+    org_version      bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
-    goals_calendar   bigint,                 -- stamp of the calendars by which its goals were looked at
+    goals_calendar   bigint,                 -- version of the calendars by which its goals were looked at
     columns          jsonb,                  -- how each is stored
-    prints           jsonb,                  -- of what expressions reach
+    fingerprints     jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (expr/expr.h)
-    doubt            xid8,                   -- transactions before it may have captured by other prints
+    suspect_before_xid xid8,                 -- transactions before it may have captured by others
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,
@@ -31,13 +31,13 @@ CREATE TABLE kpi_internal.source_state (
     failing_since    timestamptz,
     failures         integer NOT NULL DEFAULT 0,
     next_try         timestamptz,
-    give_ways        integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
+    yields           integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
 );
 
 -- The leaf tables as last seen; a difference means recompute.
 CREATE TABLE kpi_internal.leaf (
-    source_id integer NOT NULL,
-    relid     oid NOT NULL,
+    source_id     integer NOT NULL,
+    relid         oid NOT NULL,
     trigger_state text NOT NULL,
     PRIMARY KEY (source_id, relid)
 );
@@ -47,7 +47,7 @@ CREATE TABLE kpi_internal.leaf (
 CREATE TABLE kpi_internal.measure_built (
     measure_id integer PRIMARY KEY,
     stream_id  integer NOT NULL,
-    epoch      integer NOT NULL,
+    version          integer NOT NULL,
     kpi_id     integer NOT NULL
 );
 
@@ -76,7 +76,7 @@ CREATE TABLE kpi_internal.dim (
 CREATE INDEX dim_vals_idx ON kpi_internal.dim (source_id, position, pg_catalog.hash_array_extended(vals, 0));
 
 -- What a refresh last knew of where each owner's facts count, flattened.
-CREATE TABLE kpi_internal.applied_route (
+CREATE TABLE kpi_internal.applied_attribution (
     source_id integer NOT NULL,
     owner_kind integer NOT NULL,
     owner_id  integer NOT NULL,
@@ -184,10 +184,10 @@ COMMENT ON COLUMN kpi.kpi_breakdown.changed_at IS 'As of when the value is what 
 
 COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';
 COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';
-COMMENT ON TABLE kpi_internal.measure_built IS 'Measures whose cells are complete, at which epoch of their stream';
+COMMENT ON TABLE kpi_internal.measure_built IS 'Measures whose cells are complete, at which version of their stream';
 COMMENT ON TABLE kpi_internal.formula_built IS 'Formula KPIs whose values are complete, with the formula they were computed by';
 COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 is no owner';
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
-COMMENT ON TABLE kpi_internal.applied_route IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
+COMMENT ON TABLE kpi_internal.applied_attribution IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
 COMMENT ON TABLE kpi_internal.day_cell IS 'The base of all numbers: one cell per stream, owner, day and dimension values';
 COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month';

@@ -53,7 +53,7 @@ CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, att
 -- worst of what is below it.
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND b.epoch IS NOT DISTINCT FROM x.epoch
+           st.status = 'active' AND b.version IS NOT DISTINCT FROM x.version
            AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_complete
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id

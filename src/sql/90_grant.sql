@@ -43,7 +43,7 @@ BEGIN
                          AND p.proname NOT LIKE 'grant%' AND p.proname NOT LIKE 'revoke%'
                     ELSE p.provolatile <> 'v' END
         UNION ALL
-        SELECT CASE WHEN for_editor THEN 'UPDATE ON TABLE kpi_internal.stamp' ELSE 'USAGE ON SCHEMA kpi' END
+        SELECT CASE WHEN for_editor THEN 'UPDATE ON TABLE kpi_internal.version' ELSE 'USAGE ON SCHEMA kpi' END
     LOOP
         EXECUTE format('%s %s %s %I', statement, item, preposition, role);
     END LOOP;

@@ -6,7 +6,7 @@
  * A continuous source is due when the queue has rows of it, or when what it
  * was last refreshed with is not what the definitions say now: measures or
  * formulas that are not built, a changed organisation, changed calendars, goals
- * in doubt (goal/notify.c).  One with an interval is due when the interval has
+ * to be rechecked (goal/notify.c).  One with an interval is due when the interval has
  * passed, and also as soon as the queue has rows of it if the last refresh had
  * none: else a change that comes just after such a refresh would wait for as
  * long as one in a busy time, and by a clock that stands still (kpi.now) for
@@ -50,16 +50,16 @@
 #define SOURCES \
 	"SELECT s.id, s.name, s.refresh_mode = 'continuous', coalesce(s.refresh_seconds, 0)," \
 	" t.refreshed_at, t.next_try," \
-	" t.org_stamp IS DISTINCT FROM (SELECT p.org FROM kpi_internal.stamp p)" \
+	" t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)" \
 	" OR t.calendar_shape IS DISTINCT FROM $1" \
-	" OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.stamp p)" \
-	" OR EXISTS (SELECT FROM kpi_internal.goal_in_doubt d JOIN kpi.goal g ON g.id = d.goal_id" \
+	" OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)" \
+	" OR EXISTS (SELECT FROM kpi_internal.goal_recheck d JOIN kpi.goal g ON g.id = d.goal_id" \
 	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
-	" coalesce(t.give_ways, 0), coalesce(t.last_deltas, 0) > 0," \
+	" coalesce(t.yields, 0), coalesce(t.last_deltas, 0) > 0," \
 	" t.refreshed_at IS NULL" \
 	" OR EXISTS (SELECT FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  WHERE x.source_id = s.id AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b" \
-	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.epoch = x.epoch))" \
+	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version))" \
 	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ") " \
 	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
 	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
@@ -83,10 +83,10 @@ timestamp_or(uint64 row, int column, TimestampTz otherwise)
 	return isnull ? otherwise : DatumGetTimestampTz(value);
 }
 
-static KpiDueSource *
+static KpiAgendaSource *
 load_source(uint64 row, MemoryContext context)
 {
-	KpiDueSource *source = MemoryContextAllocZero(context, sizeof(KpiDueSource));
+	KpiAgendaSource *source = MemoryContextAllocZero(context, sizeof(KpiAgendaSource));
 	TimestampTz now = kpi_now();
 	TimestampTz refreshed = timestamp_or(row, 5, DT_NOBEGIN);
 
@@ -95,7 +95,7 @@ load_source(uint64 row, MemoryContext context)
 	source->follows_queue = kpi_spi_bool(row, 3);
 	source->interval = kpi_spi_int4(row, 4);
 	source->not_before = timestamp_or(row, 6, DT_NOBEGIN);
-	source->give_ways = kpi_spi_int4(row, 8);
+	source->yields = kpi_spi_int4(row, 8);
 	source->must_build = kpi_spi_bool(row, 10);
 
 	/* A clock that was set back must not keep the source waiting. */
@@ -115,11 +115,11 @@ load_source(uint64 row, MemoryContext context)
 	return source;
 }
 
-KpiDue *
+KpiAgenda *
 kpi_worker_agenda_load(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	KpiDue	   *due = palloc0(sizeof(KpiDue));
+	KpiAgenda  *due = palloc0(sizeof(KpiAgenda));
 	char	   *shape = kpi_refresh_calendar_shape();
 	KpiSpi		spi;
 	uint64		rows;
@@ -135,13 +135,13 @@ kpi_worker_agenda_load(void)
 }
 
 void
-kpi_worker_agenda_look(KpiDue *due)
+kpi_worker_agenda_recheck(KpiAgenda *due)
 {
 	ListCell   *lc;
 
 	foreach(lc, due->sources)
 	{
-		KpiDueSource *source = lfirst(lc);
+		KpiAgendaSource *source = lfirst(lc);
 
 		if (source->follows_queue)
 			source->at = DT_NOBEGIN;
@@ -176,7 +176,7 @@ kpi_worker_agenda_queued(void)
 }
 
 TimestampTz
-kpi_worker_agenda_when(const KpiDueSource *source, Bitmapset *queued)
+kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued)
 {
 	TimestampTz at = source->at;
 
@@ -186,13 +186,13 @@ kpi_worker_agenda_when(const KpiDueSource *source, Bitmapset *queued)
 }
 
 bool
-kpi_worker_agenda_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now)
+kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now)
 {
 	return kpi_worker_agenda_when(source, queued) <= now;
 }
 
 void
-kpi_worker_agenda_done(KpiDueSource *source, bool had_changes)
+kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes)
 {
 	source->not_before = DT_NOBEGIN;
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;

@@ -38,7 +38,7 @@ typedef struct HeldSource
 static List *held_sources = NIL;	/* in TopMemoryContext */
 
 static HeldSource *
-find_held(int32 id)
+find_blocked(int32 id)
 {
 	ListCell   *lc;
 
@@ -55,7 +55,7 @@ find_held(int32 id)
 static HeldSource *
 hold(int32 id)
 {
-	HeldSource *held = find_held(id);
+	HeldSource *held = find_blocked(id);
 	MemoryContext old;
 
 	if (held != NULL)
@@ -79,9 +79,9 @@ kpi_worker_blocked_by_lock(int32 source_id)
 }
 
 int
-kpi_worker_blocked_to_give_way(int32 source_id, int give_ways)
+kpi_worker_blocked_to_give_way(int32 source_id, int yields)
 {
-	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(give_ways, MAX_PAUSE_DOUBLED);
+	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(yields, MAX_PAUSE_DOUBLED);
 
 	hold(source_id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	return pause_ms;
@@ -90,7 +90,7 @@ kpi_worker_blocked_to_give_way(int32 source_id, int give_ways)
 void
 kpi_worker_blocked_release(int32 source_id)
 {
-	HeldSource *held = find_held(source_id);
+	HeldSource *held = find_blocked(source_id);
 
 	if (held == NULL)
 		return;
@@ -107,13 +107,13 @@ kpi_worker_blocked_any(void)
 bool
 kpi_worker_is_blocked(int32 source_id)
 {
-	return find_held(source_id) != NULL;
+	return find_blocked(source_id) != NULL;
 }
 
 TimestampTz
 kpi_worker_blocked_until(int32 source_id)
 {
-	const HeldSource *held = find_held(source_id);
+	const HeldSource *held = find_blocked(source_id);
 
 	return held ? held->until : DT_NOBEGIN;
 }
@@ -121,7 +121,7 @@ kpi_worker_blocked_until(int32 source_id)
 int
 kpi_worker_blocked_lock_timeout(int32 source_id)
 {
-	const HeldSource *held = find_held(source_id);
+	const HeldSource *held = find_blocked(source_id);
 
 	return held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS;
 }

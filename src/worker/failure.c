@@ -62,9 +62,9 @@ kpi_worker_failure_count_give_way(int32 source_id)
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, give_ways)"
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, yields)"
 				 " SELECT id, 'building', 1 FROM kpi.source WHERE id = $1"
-				 " ON CONFLICT (source_id) DO UPDATE SET give_ways = s.give_ways + 1",
+				 " ON CONFLICT (source_id) DO UPDATE SET yields = s.yields + 1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }

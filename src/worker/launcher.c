@@ -71,7 +71,7 @@ typedef struct Attendance
 static Attendance *attendances;
 static List *probes = NIL;		/* databases to be asked */
 static List *slotless = NIL;	/* those known to have the extension */
-static TimestampTz next_turn = 0;	/* of the first of them */
+static TimestampTz next_quantum = 0;	/* of the first of them */
 static TimestampTz no_worker_logged = 0;
 
 /* ---- databases ---- */
@@ -211,7 +211,7 @@ give_slot(int i, Oid dbid)
 	pg_atomic_exchange_u64(&slot->defined_at, 0);
 	pg_atomic_exchange_u64(&slot->defining_since, 0);
 	/* Commands that came while it had none were counted nowhere. */
-	pg_atomic_exchange_u64(&slot->looked, pg_atomic_read_u64(&slot->commands) - 1);
+	pg_atomic_exchange_u64(&slot->rechecked, pg_atomic_read_u64(&slot->commands) - 1);
 	pg_atomic_exchange_u64(&slot->drained, pg_atomic_read_u64(&slot->wakes));
 	pg_atomic_exchange_u32(&slot->dbid, dbid);
 	kpi_wake(dbid, true);
@@ -299,11 +299,11 @@ next_probe(TimestampTz now)
 	int			slot;
 	Oid			dbid;
 
-	if (slotless != NIL && now >= next_turn)
+	if (slotless != NIL && now >= next_quantum)
 	{
 		probes = list_append_unique_oid(probes, linitial_oid(slotless));
 		slotless = list_delete_first(slotless);
-		next_turn = TimestampTzPlusMilliseconds(now, (int64) kpi_naptime * 1000);
+		next_quantum = TimestampTzPlusMilliseconds(now, (int64) kpi_naptime * 1000);
 	}
 	while (!is_probing() && OidIsValid(dbid = database_to_ask(now)))
 	{
@@ -365,7 +365,7 @@ worker_ended(int i, TimestampTz now)
 }
 
 static void
-look_after_workers(TimestampTz now)
+recheck_after_workers(TimestampTz now)
 {
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
@@ -442,7 +442,7 @@ start_worker(int i)
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_FAILED);
 	pg_atomic_exchange_u64(&slot->next_due, DT_NOEND);
 	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_STARTING);
-	if (!kpi_is_kept_out(dbid) && register_worker(i, dbid, name))
+	if (!kpi_is_evicted(dbid) && register_worker(i, dbid, name))
 	{
 		attendances[i].waiting_since = 0;
 		return true;
@@ -450,7 +450,7 @@ start_worker(int i)
 	pg_atomic_exchange_u32(&slot->state, KPI_WORKER_NONE);
 	pg_atomic_exchange_u32(&slot->outcome, KPI_WORKER_LEFT);
 	pg_atomic_exchange_u64(&slot->next_due, GetCurrentTimestamp());
-	return kpi_is_kept_out(dbid);
+	return kpi_is_evicted(dbid);
 }
 
 /* The slot that has been waiting for a worker for the longest time, or -1. */
@@ -472,7 +472,7 @@ next_waiting(TimestampTz now, int *nrunning, int *nwaiting)
 			continue;
 		}
 		if ((!has_wakes(i) && slot_due(i) > now) || att->not_before > now ||
-			kpi_is_kept_out(slot_database(i)))
+			kpi_is_evicted(slot_database(i)))
 			continue;
 		if (att->waiting_since == 0)
 			att->waiting_since = now;
@@ -550,7 +550,7 @@ start_workers(TimestampTz now)
 static void
 forget_moments(TimestampTz now)
 {
-	next_turn = now;
+	next_quantum = now;
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
 		if (!OidIsValid(slot_database(i)))
@@ -566,7 +566,7 @@ forget_moments(TimestampTz now)
 static long
 time_to_wait(TimestampTz now)
 {
-	TimestampTz until = kpi_worker_waiters_next_look(now);
+	TimestampTz until = kpi_worker_waiters_next_recheck(now);
 	ListCell   *lc;
 
 	foreach(lc, probes)
@@ -577,7 +577,7 @@ time_to_wait(TimestampTz now)
 			until = Min(until, retry_at);
 	}
 	if (slotless != NIL)
-		until = Min(until, next_turn);
+		until = Min(until, next_quantum);
 	if (has_no_worker())
 		until = Min(until, TimestampTzPlusMilliseconds(now, NO_WORKER_WAIT_MS));
 	for (int i = 0; i < kpi_shared->nslots; i++)
@@ -629,7 +629,7 @@ launch_and_wait(void)
 		if (forget)
 			forget_moments(now);
 		last = now;
-		look_after_workers(now);
+		recheck_after_workers(now);
 		kpi_worker_waiters_serve(now);
 		timeout = -1;
 		if (kpi_enabled)

@@ -80,15 +80,15 @@ typedef struct KpiWorker
 	bool		crashed;		/* the last ones have, since work was done */
 	MemoryContext context;		/* of what follows, and of errors */
 	MemoryContext due_context;	/* of due, reset when it is loaded */
-	KpiDue	   *due;			/* NULL: to be loaded */
+	KpiAgenda  *due;			/* NULL: to be loaded */
 	uint64		changes;		/* of definitions, when due was loaded */
 	MemoryContext queued_context;
 	Bitmapset  *queued;			/* sources with rows in the queue */
-	TimestampTz next_look;		/* at sources because of commands, not before */
+	TimestampTz next_recheck;	/* at sources because of commands, not before */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
-	KpiDueSource *source;		/* in hand */
+	KpiAgendaSource *source;	/* in hand */
 	TimestampTz started;		/* its refresh, by the real clock */
 	ErrorData  *error;			/* what ended the last transaction */
 	ErrorData  *failure;		/* of the source in hand, to be noted */
@@ -241,13 +241,13 @@ run_transaction(void (*body) (void))
 
 /* They were due when they met a lock, though it may have been for a look. */
 static void
-held_are_due(void)
+blocked_are_due(void)
 {
 	ListCell   *lc;
 
 	foreach(lc, worker.due->sources)
 	{
-		KpiDueSource *source = lfirst(lc);
+		KpiAgendaSource *source = lfirst(lc);
 
 		if (kpi_worker_is_blocked(source->id))
 			source->at = DT_NOBEGIN;
@@ -265,7 +265,7 @@ look(void)
 		old = MemoryContextSwitchTo(worker.due_context);
 		worker.due = kpi_worker_agenda_load();
 		MemoryContextSwitchTo(old);
-		held_are_due();
+		blocked_are_due();
 	}
 	MemoryContextReset(worker.queued_context);
 	old = MemoryContextSwitchTo(worker.queued_context);
@@ -317,12 +317,12 @@ count_give_way(void)
 
 /* The source in hand was in somebody's way, who may have more to do. */
 static void
-give_way(int waiter)
+yield_to(int waiter)
 {
 	int			pause_ms;
 
 	(void) run_transaction(count_give_way);
-	pause_ms = kpi_worker_blocked_to_give_way(worker.source->id, worker.source->give_ways);
+	pause_ms = kpi_worker_blocked_to_give_way(worker.source->id, worker.source->yields);
 	ereport(LOG,
 			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
 					worker.source->name, waiter),
@@ -353,10 +353,10 @@ source_failed(void)
 	worker.failure = worker.error;
 	worker.error = NULL;
 	worker.due = NULL;
-	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_kept_out(MyDatabaseId))
+	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_evicted(MyDatabaseId))
 		worker.leaving = true;
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
-		give_way(waiter);
+		yield_to(waiter);
 	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !run_transaction(note_failure))
 		kpi_worker_blocked_by_lock(worker.source->id);
 	FreeErrorData(worker.failure);
@@ -382,11 +382,11 @@ say(const char *source)
 }
 
 static void
-work_on(KpiDueSource *source)
+work_on(KpiAgendaSource *source)
 {
 	worker.source = source;
 	set_lock_timeout(kpi_worker_blocked_lock_timeout(source->id));
-	kpi_worker_waiters_begin(worker.slot, source->give_ways);
+	kpi_worker_waiters_begin(worker.slot, source->yields);
 	say(source->name);
 	pg_atomic_write_u32(&worker.slot->source_id, source->id);
 	if (run_transaction(refresh_source))
@@ -417,7 +417,7 @@ absorb_interrupts(void)
 
 /* Whether another database should have this worker's place now. */
 static bool
-turn_is_over(TimestampTz started)
+quantum_is_over(TimestampTz started)
 {
 	return pg_atomic_read_u32(&kpi_shared->waiting) > 0 &&
 		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), TURN_MS);
@@ -428,7 +428,7 @@ turn_is_over(TimestampTz started)
  * leaves; the next one has none.
  */
 static void
-look_at_clocks(void)
+recheck_at_clocks(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz pretended;
@@ -445,7 +445,7 @@ look_at_clocks(void)
 static bool
 must_leave(void)
 {
-	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_kept_out(MyDatabaseId);
+	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_evicted(MyDatabaseId);
 }
 
 /*
@@ -467,7 +467,7 @@ build_at(TimestampTz now)
 
 /* By the real clock: when a source that is due may be worked on. */
 static TimestampTz
-not_before(const KpiDueSource *source, TimestampTz now)
+not_before(const KpiAgendaSource *source, TimestampTz now)
 {
 	TimestampTz moment = kpi_worker_blocked_until(source->id);
 
@@ -476,15 +476,15 @@ not_before(const KpiDueSource *source, TimestampTz now)
 
 /* Commands after which the sources were not looked at yet, and may be now. */
 static bool
-must_look(uint64 commands)
+must_recheck(uint64 commands)
 {
-	return pg_atomic_read_u64(&worker.slot->looked) != commands &&
-		GetCurrentTimestamp() >= worker.next_look;
+	return pg_atomic_read_u64(&worker.slot->rechecked) != commands &&
+		GetCurrentTimestamp() >= worker.next_recheck;
 }
 
 /* When it may look again. */
 static TimestampTz
-after_look(TimestampTz started)
+after_recheck(TimestampTz started)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		pause_ms = LOOK_PAUSE_FACTOR * TimestampDifferenceMilliseconds(started, now);
@@ -498,7 +498,7 @@ after_look(TimestampTz started)
  * the worker: the launcher starts another after a while.
  */
 static bool
-work(TimestampTz turn_started)
+work(TimestampTz quantum_started)
 {
 	bool		worked = false;
 	bool		complete = true;	/* no source was left for the next pass */
@@ -506,7 +506,7 @@ work(TimestampTz turn_started)
 	bool		looking;
 	uint64		commands = pg_atomic_read_u64(&worker.slot->commands);
 	uint64		changes = pg_atomic_read_u64(&worker.slot->changes);
-	TimestampTz look_started;
+	TimestampTz recheck_started;
 	List	   *sources;
 	ListCell   *lc;
 
@@ -526,17 +526,17 @@ work(TimestampTz turn_started)
 	if (worker.no_extension)
 		return false;
 
-	looking = must_look(commands);
+	looking = must_recheck(commands);
 	if (looking)
-		kpi_worker_agenda_look(worker.due);
-	look_started = GetCurrentTimestamp();
+		kpi_worker_agenda_recheck(worker.due);
+	recheck_started = GetCurrentTimestamp();
 	sources = worker.due->sources;
 	foreach(lc, sources)
 	{
-		KpiDueSource *source = lfirst(lc);
+		KpiAgendaSource *source = lfirst(lc);
 
 		absorb_interrupts();
-		complete = !must_leave() && !(worked && turn_is_over(turn_started));
+		complete = !must_leave() && !(worked && quantum_is_over(quantum_started));
 		if (!complete)
 			break;
 		SetCurrentStatementStartTimestamp();
@@ -552,8 +552,8 @@ work(TimestampTz turn_started)
 	}
 	if (looking && complete)
 	{
-		pg_atomic_exchange_u64(&worker.slot->looked, commands);
-		worker.next_look = after_look(look_started);
+		pg_atomic_exchange_u64(&worker.slot->rechecked, commands);
+		worker.next_recheck = after_recheck(recheck_started);
 	}
 	if (worker.crashed && complete && all && !kpi_worker_blocked_any())
 	{
@@ -579,11 +579,11 @@ next_due(void)
 
 	if (worker.due == NULL)
 		return now;
-	if (pg_atomic_read_u64(&worker.slot->looked) != pg_atomic_read_u64(&worker.slot->commands))
-		next = worker.next_look;
+	if (pg_atomic_read_u64(&worker.slot->rechecked) != pg_atomic_read_u64(&worker.slot->commands))
+		next = worker.next_recheck;
 	foreach(lc, worker.due->sources)
 	{
-		KpiDueSource *source = lfirst(lc);
+		KpiAgendaSource *source = lfirst(lc);
 
 		moment = kpi_worker_agenda_when(source, worker.queued);
 		if (moment == DT_NOEND)
@@ -614,7 +614,7 @@ try_to_leave(uint64 seen)
  * this process.  Interrupts wait as long, too.
  */
 static void
-rest_after(TimestampTz pass_started)
+batch_delay_after(TimestampTz pass_started)
 {
 	long		ms = REST_FACTOR * TimestampDifferenceMilliseconds(pass_started, GetCurrentTimestamp());
 
@@ -625,8 +625,8 @@ rest_after(TimestampTz pass_started)
 static void
 work_and_wait(void)
 {
-	TimestampTz turn_started = GetCurrentTimestamp();
-	TimestampTz idle_since = turn_started;
+	TimestampTz quantum_started = GetCurrentTimestamp();
+	TimestampTz idle_since = quantum_started;
 
 	for (;;)
 	{
@@ -638,12 +638,12 @@ work_and_wait(void)
 
 		ResetLatch(MyLatch);
 		absorb_interrupts();
-		look_at_clocks();
+		recheck_at_clocks();
 		seen = pg_atomic_read_u64(&worker.slot->wakes);
 		pg_memory_barrier();
-		if (!must_leave() && work(turn_started) && !turn_is_over(turn_started))
+		if (!must_leave() && work(quantum_started) && !quantum_is_over(quantum_started))
 		{
-			rest_after(pass_started);
+			batch_delay_after(pass_started);
 			idle_since = GetCurrentTimestamp();
 			continue;
 		}
@@ -654,7 +654,7 @@ work_and_wait(void)
 			leave(KPI_WORKER_NO_EXTENSION);
 		}
 
-		if (must_leave() || turn_is_over(turn_started))
+		if (must_leave() || quantum_is_over(quantum_started))
 		{
 			/* Whatever is left is due at once for the next worker. */
 			pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
@@ -703,7 +703,7 @@ kpi_worker_main(Datum arg)
 	if (!take_slot(&order))
 		proc_exit(0);
 	before_shmem_exit(worker_exit, PointerGetDatum(worker.slot));
-	if (kpi_is_kept_out(order.dbid))
+	if (kpi_is_evicted(order.dbid))
 	{
 		pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());
 		leave(KPI_WORKER_LEFT);

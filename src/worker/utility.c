@@ -78,13 +78,13 @@ may_copy(Oid dbid)
 
 /* The command will refuse anybody else, so they must not disturb the worker. */
 static void
-keep_out(const char *name, bool copied)
+evict(const char *name, bool copied)
 {
 	Oid			dbid = get_database_oid(name, true);
 
 	if (OidIsValid(dbid) &&
 		(kpi_database_ownercheck(dbid, GetUserId()) || (copied && may_copy(dbid))))
-		(void) kpi_keep_out(dbid);
+		(void) kpi_evict(dbid);
 }
 
 static bool
@@ -123,31 +123,31 @@ before_command(Node *command)
 	switch (nodeTag(command))
 	{
 		case T_DropdbStmt:
-			keep_out(((DropdbStmt *) command)->dbname, false);
+			evict(((DropdbStmt *) command)->dbname, false);
 			break;
 		case T_CreatedbStmt:
 			option = find_option(((CreatedbStmt *) command)->options, "template");
-			keep_out(option && option->arg ? defGetString(option) : "template1", true);
+			evict(option && option->arg ? defGetString(option) : "template1", true);
 			break;
 		case T_RenameStmt:
 			if (((RenameStmt *) command)->renameType == OBJECT_DATABASE)
-				keep_out(((RenameStmt *) command)->subname, false);
+				evict(((RenameStmt *) command)->subname, false);
 			break;
 		case T_AlterDatabaseStmt:
 			if (find_option(((AlterDatabaseStmt *) command)->options, "tablespace") != NULL)
-				keep_out(((AlterDatabaseStmt *) command)->dbname, false);
+				evict(((AlterDatabaseStmt *) command)->dbname, false);
 			break;
 		case T_DropStmt:
 			/* A refresh may be the first one of a large table. */
 			if (drops_extension((DropStmt *) command) && may_change_extension())
 			{
-				(void) kpi_keep_out(MyDatabaseId);
+				(void) kpi_evict(MyDatabaseId);
 				kpi_capture_lock_tables();
 			}
 			break;
 		case T_AlterExtensionStmt:
 			if (alters_extension((AlterExtensionStmt *) command) && may_change_extension())
-				(void) kpi_keep_out(MyDatabaseId);
+				(void) kpi_evict(MyDatabaseId);
 			break;
 		default:
 			break;
@@ -200,7 +200,7 @@ static void
 after_command(Node *command)
 {
 	if (may_change_sources(command))
-		kpi_wake_request_look(false);
+		kpi_wake_request_recheck(false);
 
 	switch (nodeTag(command))
 	{
@@ -208,7 +208,7 @@ after_command(Node *command)
 			if (((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED)
 			{
 				kpi_wake(MyDatabaseId, true);
-				kpi_wake_request_look(true);
+				kpi_wake_request_recheck(true);
 			}
 			break;
 		case T_CreateExtensionStmt:
@@ -230,7 +230,7 @@ after_command(Node *command)
 		case T_GrantRoleStmt:
 		case T_AlterRoleStmt:
 		case T_DropRoleStmt:
-			kpi_wake_request_look(true);
+			kpi_wake_request_recheck(true);
 			break;
 		case T_CreatedbStmt:
 			kpi_wake_request_database(get_database_oid(((CreatedbStmt *) command)->dbname, true));

@@ -39,7 +39,7 @@ long_worker(KpiSlot *slot, TimestampTz now)
 	int			pid = 0;
 
 	if (pg_atomic_read_u32(&slot->state) != KPI_WORKER_AWAKE ||
-		pg_atomic_read_u32(&slot->insists) != 0)
+		pg_atomic_read_u32(&slot->uncancellable) != 0)
 		return 0;
 	SpinLockAcquire(&slot->mutex);
 	if (slot->source[0] != '\0' && TimestampDifferenceExceeds(slot->since, now, LONG_REFRESH_MS))
@@ -117,7 +117,7 @@ kpi_worker_waiters_serve(TimestampTz now)
 
 /* A worker that is starting tells nobody when it begins to work. */
 TimestampTz
-kpi_worker_waiters_next_look(TimestampTz now)
+kpi_worker_waiters_next_recheck(TimestampTz now)
 {
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
@@ -134,8 +134,8 @@ kpi_worker_waiters_cancelled(KpiSlot *slot)
 }
 
 void
-kpi_worker_waiters_begin(KpiSlot *slot, int give_ways)
+kpi_worker_waiters_begin(KpiSlot *slot, int yields)
 {
 	pg_atomic_exchange_u32(&slot->waiter, 0);
-	pg_atomic_exchange_u32(&slot->insists, give_ways >= MAX_GIVE_WAYS);
+	pg_atomic_exchange_u32(&slot->uncancellable, yields >= MAX_GIVE_WAYS);
 }

@@ -26,7 +26,7 @@ extern void kpi_worker_crash_forget(Oid dbid);
 extern void kpi_worker_waiters_serve(TimestampTz now);
 
 /* When to call that again; DT_NOEND: no worker is there. */
-extern TimestampTz kpi_worker_waiters_next_look(TimestampTz now);
+extern TimestampTz kpi_worker_waiters_next_recheck(TimestampTz now);
 
 /*
  * For a worker whose refresh was cancelled: the process id of who waited, 0:
@@ -38,7 +38,7 @@ extern int	kpi_worker_waiters_cancelled(KpiSlot *slot);
  * For a worker that begins a refresh of a source that has given way so often
  * since one was done.
  */
-extern void kpi_worker_waiters_begin(KpiSlot *slot, int give_ways);
+extern void kpi_worker_waiters_begin(KpiSlot *slot, int yields);
 
 /* What a worker is started with (bgw_extra). */
 typedef struct KpiWorkerOrder
@@ -51,7 +51,7 @@ typedef struct KpiWorkerOrder
 /* ---- agenda.c ---- */
 
 /* A source that the worker looks after; all times by kpi_now(). */
-typedef struct KpiDueSource
+typedef struct KpiAgendaSource
 {
 	int32		id;
 	char	   *name;
@@ -60,22 +60,22 @@ typedef struct KpiDueSource
 	int			interval;		/* seconds, or 0 */
 	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
 	TimestampTz queue_at;		/* with rows in the queue from then on */
-	int			give_ways;		/* refreshes cancelled for waiters since one
+	int			yields;			/* refreshes cancelled for waiters since one
 								 * was done */
 	TimestampTz not_before;		/* after a failure; else DT_NOBEGIN */
-} KpiDueSource;
+} KpiAgendaSource;
 
-typedef struct KpiDue
+typedef struct KpiAgenda
 {
-	List	   *sources;		/* KpiDueSource, the longest waiting first */
-} KpiDue;
+	List	   *sources;		/* KpiAgendaSource, the longest waiting first */
+} KpiAgenda;
 
 /*
  * Reads the definitions and their state.  Sources that are manual, paused or
  * suspended are not in the result.  Called in a transaction; the result is in
  * the current memory context.
  */
-extern KpiDue *kpi_worker_agenda_load(void);
+extern KpiAgenda *kpi_worker_agenda_load(void);
 
 /* Sources that have rows in the queue. */
 extern Bitmapset *kpi_worker_agenda_queued(void);
@@ -84,17 +84,17 @@ extern Bitmapset *kpi_worker_agenda_queued(void);
  * Whether a source is due now, and from which moment it is (DT_NOEND: not
  * before something happens).
  */
-extern bool kpi_worker_agenda_is(const KpiDueSource *source, Bitmapset *queued, TimestampTz now);
-extern TimestampTz kpi_worker_agenda_when(const KpiDueSource *source, Bitmapset *queued);
+extern bool kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now);
+extern TimestampTz kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued);
 
 /* Continuous sources are due, once: something they stand on may have changed. */
-extern void kpi_worker_agenda_look(KpiDue *due);
+extern void kpi_worker_agenda_recheck(KpiAgenda *due);
 
 /*
  * A source was refreshed just now, and had changes or not.  An interval that
  * passes without any is not repeated: the next change is refreshed at once.
  */
-extern void kpi_worker_agenda_done(KpiDueSource *source, bool had_changes);
+extern void kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes);
 
 /* The first moment after now that begins a day in some calendar. */
 extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
@@ -126,7 +126,7 @@ extern void kpi_worker_blocked_by_lock(int32 source_id);
  * A refresh was in somebody's way, as so many before it in a row; returns how
  * long the source rests, in ms.
  */
-extern int	kpi_worker_blocked_to_give_way(int32 source_id, int give_ways);
+extern int	kpi_worker_blocked_to_give_way(int32 source_id, int yields);
 
 /* The source was refreshed. */
 extern void kpi_worker_blocked_release(int32 source_id);

@@ -37,7 +37,7 @@ sub is_built
 	my ($name) = @_;
 
 	wait_for($node, 'postgres', q{SELECT count(*) = 0 FROM kpi_internal.stream s JOIN kpi_internal.measure m ON m.stream_id = s.id
-		WHERE NOT EXISTS (SELECT FROM kpi_internal.measure_built b WHERE b.measure_id = m.id AND b.epoch = s.epoch)}, "$name: it is built");
+		WHERE NOT EXISTS (SELECT FROM kpi_internal.measure_built b WHERE b.measure_id = m.id AND b.version = s.version)}, "$name: it is built");
 	return;
 }
 
@@ -67,12 +67,12 @@ $alterer->query_safe('ALTER TABLE deals ADD COLUMN a integer');
 is_built('a waiter for the table');
 is(gave_way(), 1, 'the worker gives way');
 # The pauses between five times add up to half a minute, so this begins there.
-$node->safe_psql('postgres', 'UPDATE kpi_internal.source_state SET give_ways = 5');
+$node->safe_psql('postgres', 'UPDATE kpi_internal.source_state SET yields = 5');
 build('after five times');
 $alterer->query_safe('ALTER TABLE deals ADD COLUMN b integer');
 is_built('after five times');
 is(gave_way(), 1, 'it goes on to the end');
-is($node->safe_psql('postgres', 'SELECT give_ways FROM kpi_internal.source_state'), 0, 'and begins to count anew');
+is($node->safe_psql('postgres', 'SELECT yields FROM kpi_internal.source_state'), 0, 'and begins to count anew');
 $alterer->quit;
 $node->safe_psql('postgres', q{SELECT kpi.alter_source('deals', owner => 'owner')});
 
