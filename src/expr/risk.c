@@ -22,153 +22,45 @@
 #include "utils/lsyscache.h"
 
 /* Built-in functions that return for every non-null input. */
+static const Oid total_functions[] = {
+	/* comparisons */
+	F_BOOLEQ, F_BOOLNE, F_BOOLLT, F_BOOLLE, F_BOOLGT, F_BOOLGE, F_INT2EQ, F_INT2NE,
+	F_INT2LT, F_INT2LE, F_INT2GT, F_INT2GE, F_INT4EQ, F_INT4NE, F_INT4LT, F_INT4LE,
+	F_INT4GT, F_INT4GE, F_INT8EQ, F_INT8NE, F_INT8LT, F_INT8LE, F_INT8GT, F_INT8GE,
+	F_INT24EQ, F_INT24NE, F_INT24LT, F_INT24LE, F_INT24GT, F_INT24GE, F_INT42EQ,
+	F_INT42NE, F_INT42LT, F_INT42LE, F_INT42GT, F_INT42GE, F_INT28EQ, F_INT28NE,
+	F_INT28LT, F_INT28LE, F_INT28GT, F_INT28GE, F_INT82EQ, F_INT82NE, F_INT82LT,
+	F_INT82LE, F_INT82GT, F_INT82GE, F_INT48EQ, F_INT48NE, F_INT48LT, F_INT48LE,
+	F_INT48GT, F_INT48GE, F_INT84EQ, F_INT84NE, F_INT84LT, F_INT84LE, F_INT84GT,
+	F_INT84GE, F_FLOAT8EQ, F_FLOAT8NE, F_FLOAT8LT, F_FLOAT8LE, F_FLOAT8GT, F_FLOAT8GE,
+	F_NUMERIC_EQ, F_NUMERIC_NE, F_NUMERIC_LT, F_NUMERIC_LE, F_NUMERIC_GT, F_NUMERIC_GE,
+	F_TEXTEQ, F_TEXTNE, F_TEXT_LT, F_TEXT_LE, F_TEXT_GT, F_TEXT_GE, F_BPCHAREQ,
+	F_BPCHARNE, F_BPCHARLT, F_BPCHARLE, F_BPCHARGT, F_BPCHARGE, F_UUID_EQ, F_UUID_NE,
+	F_UUID_LT, F_UUID_LE, F_UUID_GT, F_UUID_GE, F_ENUM_EQ, F_ENUM_NE, F_DATE_EQ,
+	F_DATE_NE, F_DATE_LT, F_DATE_LE, F_DATE_GT, F_DATE_GE, F_TIMESTAMP_EQ, F_TIMESTAMP_NE,
+	F_TIMESTAMP_LT, F_TIMESTAMP_LE, F_TIMESTAMP_GT, F_TIMESTAMP_GE, F_TIMESTAMPTZ_EQ,
+	F_TIMESTAMPTZ_NE, F_TIMESTAMPTZ_LT, F_TIMESTAMPTZ_LE, F_TIMESTAMPTZ_GT,
+	F_TIMESTAMPTZ_GE,
+
+	/* conversions to a type that holds every value */
+	F_INT4_INT2, F_INT8_INT2, F_INT8_INT4, F_NUMERIC_INT2, F_NUMERIC_INT4, F_NUMERIC_INT8,
+	F_NUMERIC_FLOAT4, F_NUMERIC_FLOAT8, F_FLOAT8_INT2, F_FLOAT8_INT4, F_FLOAT8_INT8,
+	F_FLOAT8_FLOAT4, F_INT4_BOOL, F_TEXT_BOOL, F_TEXT_BPCHAR, F_TEXT_NAME,
+	F_DATE_TIMESTAMP, F_TRIM_SCALE,
+
+	/* lengths and case */
+	F_TEXTLEN, F_LENGTH_TEXT, F_LENGTH_BPCHAR, F_LOWER_TEXT, F_UPPER_TEXT
+};
+
 static bool
 is_total_function(Oid funcid)
 {
-	switch (funcid)
+	for (int i = 0; i < lengthof(total_functions); i++)
 	{
-			/* comparisons */
-		case F_BOOLEQ:
-		case F_BOOLNE:
-		case F_BOOLLT:
-		case F_BOOLLE:
-		case F_BOOLGT:
-		case F_BOOLGE:
-		case F_INT2EQ:
-		case F_INT2NE:
-		case F_INT2LT:
-		case F_INT2LE:
-		case F_INT2GT:
-		case F_INT2GE:
-		case F_INT4EQ:
-		case F_INT4NE:
-		case F_INT4LT:
-		case F_INT4LE:
-		case F_INT4GT:
-		case F_INT4GE:
-		case F_INT8EQ:
-		case F_INT8NE:
-		case F_INT8LT:
-		case F_INT8LE:
-		case F_INT8GT:
-		case F_INT8GE:
-		case F_INT24EQ:
-		case F_INT24NE:
-		case F_INT24LT:
-		case F_INT24LE:
-		case F_INT24GT:
-		case F_INT24GE:
-		case F_INT42EQ:
-		case F_INT42NE:
-		case F_INT42LT:
-		case F_INT42LE:
-		case F_INT42GT:
-		case F_INT42GE:
-		case F_INT28EQ:
-		case F_INT28NE:
-		case F_INT28LT:
-		case F_INT28LE:
-		case F_INT28GT:
-		case F_INT28GE:
-		case F_INT82EQ:
-		case F_INT82NE:
-		case F_INT82LT:
-		case F_INT82LE:
-		case F_INT82GT:
-		case F_INT82GE:
-		case F_INT48EQ:
-		case F_INT48NE:
-		case F_INT48LT:
-		case F_INT48LE:
-		case F_INT48GT:
-		case F_INT48GE:
-		case F_INT84EQ:
-		case F_INT84NE:
-		case F_INT84LT:
-		case F_INT84LE:
-		case F_INT84GT:
-		case F_INT84GE:
-		case F_FLOAT8EQ:
-		case F_FLOAT8NE:
-		case F_FLOAT8LT:
-		case F_FLOAT8LE:
-		case F_FLOAT8GT:
-		case F_FLOAT8GE:
-		case F_NUMERIC_EQ:
-		case F_NUMERIC_NE:
-		case F_NUMERIC_LT:
-		case F_NUMERIC_LE:
-		case F_NUMERIC_GT:
-		case F_NUMERIC_GE:
-		case F_TEXTEQ:
-		case F_TEXTNE:
-		case F_TEXT_LT:
-		case F_TEXT_LE:
-		case F_TEXT_GT:
-		case F_TEXT_GE:
-		case F_BPCHAREQ:
-		case F_BPCHARNE:
-		case F_BPCHARLT:
-		case F_BPCHARLE:
-		case F_BPCHARGT:
-		case F_BPCHARGE:
-		case F_UUID_EQ:
-		case F_UUID_NE:
-		case F_UUID_LT:
-		case F_UUID_LE:
-		case F_UUID_GT:
-		case F_UUID_GE:
-		case F_ENUM_EQ:
-		case F_ENUM_NE:
-		case F_DATE_EQ:
-		case F_DATE_NE:
-		case F_DATE_LT:
-		case F_DATE_LE:
-		case F_DATE_GT:
-		case F_DATE_GE:
-		case F_TIMESTAMP_EQ:
-		case F_TIMESTAMP_NE:
-		case F_TIMESTAMP_LT:
-		case F_TIMESTAMP_LE:
-		case F_TIMESTAMP_GT:
-		case F_TIMESTAMP_GE:
-		case F_TIMESTAMPTZ_EQ:
-		case F_TIMESTAMPTZ_NE:
-		case F_TIMESTAMPTZ_LT:
-		case F_TIMESTAMPTZ_LE:
-		case F_TIMESTAMPTZ_GT:
-		case F_TIMESTAMPTZ_GE:
-
-			/* conversions to a type that holds every value */
-		case F_INT4_INT2:
-		case F_INT8_INT2:
-		case F_INT8_INT4:
-		case F_NUMERIC_INT2:
-		case F_NUMERIC_INT4:
-		case F_NUMERIC_INT8:
-		case F_NUMERIC_FLOAT4:
-		case F_NUMERIC_FLOAT8:
-		case F_FLOAT8_INT2:
-		case F_FLOAT8_INT4:
-		case F_FLOAT8_INT8:
-		case F_FLOAT8_FLOAT4:
-		case F_INT4_BOOL:
-		case F_TEXT_BOOL:
-		case F_TEXT_BPCHAR:
-		case F_TEXT_NAME:
-		case F_DATE_TIMESTAMP:
-		case F_TRIM_SCALE:
-
-			/* lengths and case */
-		case F_TEXTLEN:
-		case F_LENGTH_TEXT:
-		case F_LENGTH_BPCHAR:
-		case F_LOWER_TEXT:
-		case F_UPPER_TEXT:
+		if (total_functions[i] == funcid)
 			return true;
-		default:
-			return false;
 	}
+	return false;
 }
 
 /* LIKE fails on a pattern that ends in an escape, and without equality of bytes. */
@@ -211,7 +103,7 @@ is_total_call(Oid funcid, Oid inputcollid, List *args)
 {
 	ListCell   *lc;
 
-	/* EXTRACT(version FROM interval): only an unknown field name would fail. */
+	/* EXTRACT(epoch FROM interval): only an unknown field name would fail. */
 	if (funcid == F_EXTRACT_TEXT_INTERVAL)
 		return IsA(linitial(args), Const);
 	if (funcid == F_TEXTLIKE || funcid == F_TEXTNLIKE)
