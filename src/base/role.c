@@ -120,7 +120,7 @@ kpi_definer_role(const char *source, const char *definer, Oid expected)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\", the definer of source \"%s\", was dropped and created again", definer, source),
-				 errhint("If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.")));
+				 errhint("If the new role may have the source, resume it by its name as that role or as a superuser; else drop it.")));
 	return role;
 }
 

@@ -27,6 +27,7 @@
 #include "model/model.h"
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "worker/worker.h"
@@ -264,16 +265,26 @@ reattach(int32 source_id)
 	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
 }
 
-/* Why one of many suspended sources is passed over; NULL: it is not. */
+/*
+ * Why one of many suspended sources is passed over; NULL: it is not.  Who else
+ * is to be trusted from now on is a decision on one source.
+ */
 static const char *
 cannot_rebuild(const KpiPolicy *policy)
 {
 	KpiSource  *source = kpi_model_source_load(policy->source_id, false);
+	Oid			definer = get_role_oid(source->definer, true);
+	Oid			relid = kpi_model_source_relid(source);
+	Oid			owner = kpi_fact_table_owner(relid);
 
-	if (!OidIsValid(kpi_model_source_relid(source)))
+	if (!OidIsValid(owner))
 		return "its table does not exist";
 	if (!kpi_define_is_definer(source->definer))
 		return "only its definer may rebuild it";
+	if (!OidIsValid(definer) || (OidIsValid(source->definer_oid) && definer != source->definer_oid))
+		return "its definer was dropped";
+	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
+		return "its table belongs to another role now";
 	return NULL;
 }
 

@@ -146,7 +146,7 @@ check_rights(KpiRun *run, KpiSourceState *state)
 	else if (OidIsValid(run->source->definer_oid) && definer != run->source->definer_oid)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, was dropped and created again",
 									run->source->definer),
-					"If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.");
+					"If the new role may have the source, resume it by its name as that role or as a superuser; else drop it.");
 	else if (run->source->definer_login && !kpi_role_can_login(definer))
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
 					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
