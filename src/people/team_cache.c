@@ -96,7 +96,7 @@ read_teams(TeamCache *new, Relation rel, Snapshot snapshot)
 }
 
 static void
-read_places(TeamCache *new, Relation rel, Snapshot snapshot)
+read_parents(TeamCache *new, Relation rel, Snapshot snapshot)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
@@ -105,30 +105,29 @@ read_places(TeamCache *new, Relation rel, Snapshot snapshot)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KpiTeam    *team;
-		KpiTeam    *parent;
-		KpiPlace   *place;
+		KpiAssignments *parents;
+		KpiAssignment *item;
 		bool		isnull;
 
-		team = find_team(new, DatumGetInt32(heap_getattr(tuple, Anum_parent_team_id, desc, &isnull)));
-		parent = find_team(new, DatumGetInt32(heap_getattr(tuple, Anum_parent_parent_id, desc, &isnull)));
-
 		/* Foreign keys do not hold where session_replication_role is replica. */
-		if (team == NULL || parent == NULL)
+		team = find_team(new, DatumGetInt32(heap_getattr(tuple, Anum_parent_team_id, desc, &isnull)));
+		if (team == NULL)
 			continue;
 
 		/* Room doubles whenever the count reaches a power of two. */
-		if (team->nplaces == 0)
-			team->places = palloc(sizeof(KpiPlace));
-		else if ((team->nplaces & (team->nplaces - 1)) == 0)
-			team->places = repalloc(team->places, 2 * team->nplaces * sizeof(KpiPlace));
-		place = &team->places[team->nplaces++];
-		place->parent = parent - new->teams;
-		place->since = DatumGetDateADT(heap_getattr(tuple, Anum_parent_since, desc, &isnull));
+		parents = &team->parents;
+		if (parents->n == 0)
+			parents->items = palloc(sizeof(KpiAssignment));
+		else if ((parents->n & (parents->n - 1)) == 0)
+			parents->items = repalloc(parents->items, 2 * parents->n * sizeof(KpiAssignment));
+		item = &parents->items[parents->n++];
+		item->target = DatumGetInt32(heap_getattr(tuple, Anum_parent_parent_id, desc, &isnull));
+		item->since = DatumGetDateADT(heap_getattr(tuple, Anum_parent_since, desc, &isnull));
 		if (isnull)
-			place->since = DATEVAL_NOBEGIN;
-		place->until = DatumGetDateADT(heap_getattr(tuple, Anum_parent_until, desc, &isnull));
+			item->since = DATEVAL_NOBEGIN;
+		item->until = DatumGetDateADT(heap_getattr(tuple, Anum_parent_until, desc, &isnull));
 		if (isnull)
-			place->until = DATEVAL_NOEND;
+			item->until = DATEVAL_NOEND;
 	}
 	systable_endscan(scan);
 }
@@ -139,7 +138,7 @@ read_cache(Relation *rels, Snapshot snapshot)
 	TeamCache  *new = palloc0(sizeof(TeamCache));
 
 	read_teams(new, rels[0], snapshot);
-	read_places(new, rels[1], snapshot);
+	read_parents(new, rels[1], snapshot);
 	return new;
 }
 
@@ -158,10 +157,9 @@ kpi_people_team_find(int32 id)
 const KpiTeam *
 kpi_people_team_parent_on(const KpiTeam *team, DateADT day)
 {
-	for (int i = 0; i < team->nplaces; i++)
-		if (team->places[i].since <= day && day < team->places[i].until)
-			return &((TeamCache *) cache.contents)->teams[team->places[i].parent];
-	return NULL;
+	const KpiAssignment *parent = kpi_people_assignments_at(&team->parents, day);
+
+	return parent ? find_team(cache.contents, parent->target) : NULL;
 }
 
 int32
