@@ -451,6 +451,46 @@ extern void kpi_on_relcache_change(void (*handler) (Oid relid));
 /* The same for invalidations of a system cache (syscache.h). */
 extern void kpi_on_syscache_change(int cacheid, void (*handler) (int cacheid));
 
+/* ---- definition_cache.c ---- */
+
+#define KPI_DEFINITION_CACHE_MAX_TABLES 3
+
+/*
+ * What a cache of definitions is made of: a static variable that names its
+ * tables and has a function read them.
+ */
+typedef struct KpiDefinitionCache
+{
+	const char *name;			/* in the plural, for its memory context */
+	struct
+	{
+		const char *schema;
+		const char *name;
+	}			tables[KPI_DEFINITION_CACHE_MAX_TABLES];
+
+	/*
+	 * Makes the contents of all rows of the tables, which are given in the
+	 * same order, as the snapshot shows them; in the current memory context.
+	 */
+	void	   *(*read) (Relation *rels, Snapshot snapshot);
+
+	/* The rest belongs to definition_cache.c. */
+	bool		registered;
+	int			ntables;
+	Oid			relids[KPI_DEFINITION_CACHE_MAX_TABLES];
+	uint64		generation;		/* of invalidations */
+	uint64		loaded;			/* generation of the contents */
+	MemoryContext context;
+	void	   *contents;
+	struct KpiDefinitionCache *next;
+} KpiDefinitionCache;
+
+/*
+ * The contents, read anew if one of the tables has changed; valid until the
+ * next call that can process invalidations.
+ */
+extern void *kpi_definition_cache_get(KpiDefinitionCache *cache);
+
 /* ---- pinned.c ---- */
 
 /* What settings change; to be combined. */

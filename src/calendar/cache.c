@@ -3,16 +3,8 @@
  * cache.c
  *	  The calendars and their holidays, kept in this backend's memory.
  *
- * All calendars are loaded at once into a memory context of their own, which
- * lives until the first call after a relcache invalidation of kpi.calendar or
- * kpi.holiday.  The triggers of both tables send one (day_table.c).
- *
- * The tables are read with a snapshot taken at that moment, not with the
- * transaction's: a cached answer must not depend on which transaction loaded
- * it.  The scan is that of a system catalog, which needs no SPI, no rights and
- * no switch of user, and works in parallel workers.
- *
- * Lock: ACCESS SHARE on both tables while loading.
+ * The triggers of kpi.calendar and kpi.holiday that invalidate them are in
+ * day_table.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,11 +12,9 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 
 enum
@@ -46,24 +36,9 @@ enum
 
 typedef struct CalendarCache
 {
-	MemoryContext context;
-	uint64		generation;		/* of invalidations, when loading began */
-	Oid			calendar_relid;
-	Oid			holiday_relid;
 	int			ncalendars;
 	KpiCalendar *calendars;
 } CalendarCache;
-
-static CalendarCache *cache = NULL;
-static uint64 generation = 0;
-
-static void
-table_changed(Oid relid)
-{
-	if (cache == NULL || relid == InvalidOid ||
-		relid == cache->calendar_relid || relid == cache->holiday_relid)
-		generation++;
-}
 
 /* Not null: our tables have no other columns that matter here. */
 static Datum
@@ -88,9 +63,9 @@ compare_days(const void *a, const void *b)
 }
 
 static void
-read_calendars(CalendarCache *new, Relation rel)
+read_calendars(CalendarCache *new, Relation rel, Snapshot snapshot)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	int			room = 4;
 
@@ -129,9 +104,9 @@ find_by_id(const CalendarCache *in, int32 id)
 }
 
 static void
-read_holidays(CalendarCache *new, Relation rel)
+read_holidays(CalendarCache *new, Relation rel, Snapshot snapshot)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -141,7 +116,7 @@ read_holidays(CalendarCache *new, Relation rel)
 
 		cal = find_by_id(new, DatumGetInt32(attribute(rel, tuple, Anum_holiday_calendar_id)));
 
-		/* The two scans have each their snapshot: the calendar may be new. */
+		/* Foreign keys do not hold where session_replication_role is replica. */
 		if (cal == NULL)
 			continue;
 
@@ -160,57 +135,27 @@ read_holidays(CalendarCache *new, Relation rel)
 			  sizeof(DateADT), compare_days);
 }
 
-/*
- * Loads into a new context and only then lets go of the old one, so that an
- * error leaves nothing half done.  An invalidation that arrives while loading
- * leaves the result a generation behind: it is as of a moment within the call,
- * and the next call reads it again.  Reading until none arrives might not end.
- */
-static void
-cache_load(void)
+static void *
+read_cache(Relation *rels, Snapshot snapshot)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "pg_kpi calendars",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
 	CalendarCache *new = palloc0(sizeof(CalendarCache));
-	Relation	calendar_rel;
-	Relation	holiday_rel;
 
-	new->context = context;
-	new->calendar_relid = kpi_relation_oid("kpi", "calendar");
-	new->holiday_relid = kpi_relation_oid("kpi", "holiday");
-	calendar_rel = table_open(new->calendar_relid, AccessShareLock);
-	holiday_rel = table_open(new->holiday_relid, AccessShareLock);
-
-	new->generation = generation;
-	read_calendars(new, calendar_rel);
-	read_holidays(new, holiday_rel);
-
-	table_close(holiday_rel, AccessShareLock);
-	table_close(calendar_rel, AccessShareLock);
-	MemoryContextSwitchTo(old);
-
-	MemoryContextSetParent(context, CacheMemoryContext);
-	if (cache != NULL)
-		MemoryContextDelete(cache->context);
-	cache = new;
+	read_calendars(new, rels[0], snapshot);
+	read_holidays(new, rels[1], snapshot);
+	return new;
 }
 
-static void
-cache_ensure(void)
-{
-	kpi_on_relcache_change(table_changed);
-	if (cache == NULL || cache->generation != generation)
-		cache_load();
-}
+static KpiDefinitionCache cache = {
+	.name = "calendars",
+	.tables = {{"kpi", "calendar"}, {"kpi", "holiday"}},
+	.read = read_cache
+};
 
 /* NULL if there is no such calendar. */
 const KpiCalendar *
 kpi_calendar_find(int32 id)
 {
-	cache_ensure();
-	return find_by_id(cache, id);
+	return find_by_id(kpi_definition_cache_get(&cache), id);
 }
 
 const KpiCalendar *
@@ -228,11 +173,12 @@ kpi_calendar_get(int32 id)
 int32
 kpi_calendar_id(const char *name)
 {
-	cache_ensure();
-	for (int i = 0; i < cache->ncalendars; i++)
+	const CalendarCache *calendars = kpi_definition_cache_get(&cache);
+
+	for (int i = 0; i < calendars->ncalendars; i++)
 	{
-		if (strcmp(cache->calendars[i].name, name) == 0)
-			return cache->calendars[i].id;
+		if (strcmp(calendars->calendars[i].name, name) == 0)
+			return calendars->calendars[i].id;
 	}
 
 	ereport(ERROR,

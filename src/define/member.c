@@ -101,9 +101,10 @@ kpi_sql_add_member(PG_FUNCTION_ARGS)
 	id = kpi_spi_int4(0, 1);
 	if (team)
 	{
-		KpiLinks   *none = kpi_people_assignments_load(&kpi_people_membership_table, id);
+		KpiAssignments *none = kpi_people_assignments_load(&kpi_people_membership_table, id);
 
-		kpi_people_assignments_store(none, kpi_people_assignments_set(none, since, until, team_id));
+		kpi_people_assignments_store(&kpi_people_membership_table, id, none,
+									 kpi_people_assignments_set(none, since, until, team_id));
 	}
 	kpi_spi_end(&spi);
 	PG_RETURN_INT32(id);
@@ -114,22 +115,22 @@ kpi_sql_add_member(PG_FUNCTION_ARGS)
  * memberships that begin in it.
  */
 static void
-check_none_begins(const KpiLinks *links, const char *key, DateADT since, DateADT until)
+check_none_begins(const KpiAssignments *assignments, const char *key, DateADT since, DateADT until)
 {
 	StringInfoData list;
 
-	if (kpi_people_assignments_next(links, since) >= until)
+	if (kpi_people_assignments_next(assignments, since) >= until)
 		return;
 
 	initStringInfo(&list);
-	for (int i = 0; i < links->n; i++)
+	for (int i = 0; i < assignments->n; i++)
 	{
-		if (links->links[i].since <= since || links->links[i].since >= until)
+		if (assignments->items[i].since <= since || assignments->items[i].since >= until)
 			continue;
 		kpi_spi_exec("SELECT key FROM kpi.team WHERE id = $1", 1,
-					 KPI_INT4(links->links[i].target));
+					 KPI_INT4(assignments->items[i].target));
 		appendStringInfo(&list, "%steam \"%s\" since %s", list.len ? ", " : "",
-						 kpi_spi_text(0, 1), kpi_day_text(links->links[i].since));
+						 kpi_spi_text(0, 1), kpi_day_text(assignments->items[i].since));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -152,7 +153,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	DateADT		until = kpi_arg_day(fcinfo, 3, "until", DATEVAL_NOEND);
 	int32		id;
 	int32		team_id;
-	KpiLinks   *links;
+	KpiAssignments *assignments;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -167,12 +168,13 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	kpi_define_touch();
 	id = kpi_define_member_id(key);
 	team_id = joinable_team_id(team);
-	links = kpi_people_assignments_load(&kpi_people_membership_table, id);
+	assignments = kpi_people_assignments_load(&kpi_people_membership_table, id);
 	if (PG_ARGISNULL(3))
-		until = kpi_people_assignments_next(links, since);
+		until = kpi_people_assignments_next(assignments, since);
 	else
-		check_none_begins(links, key, since, until);
-	kpi_people_assignments_store(links, kpi_people_assignments_set(links, since, until, team_id));
+		check_none_begins(assignments, key, since, until);
+	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
+								 kpi_people_assignments_set(assignments, since, until, team_id));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }
@@ -186,8 +188,9 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 {
 	char	   *key = kpi_arg_name(fcinfo, 0, "member");
 	DateADT		until;
-	const KpiLink *link;
-	KpiLinks   *links;
+	int32		id;
+	const KpiAssignment *current;
+	KpiAssignments *assignments;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -200,15 +203,17 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
-	links = kpi_people_assignments_load(&kpi_people_membership_table, kpi_define_member_id(key));
-	link = kpi_people_assignments_at(links, until - 1);
-	if (link == NULL)
+	id = kpi_define_member_id(key);
+	assignments = kpi_people_assignments_load(&kpi_people_membership_table, id);
+	current = kpi_people_assignments_at(assignments, until - 1);
+	if (current == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("member \"%s\" belongs to no team on %s", key,
 						kpi_day_text(until - 1)),
 				 errhint("Its memberships are in kpi.membership.")));
-	kpi_people_assignments_store(links, kpi_people_assignments_set(links, until, link->until, 0));
+	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
+								 kpi_people_assignments_set(assignments, until, current->until, 0));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }

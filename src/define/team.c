@@ -133,7 +133,8 @@ kpi_sql_create_team(PG_FUNCTION_ARGS)
 	int32		calendar_id;
 	int32		parent_team;
 	int32		id;
-	KpiLinks   *none;
+	KpiAssignments *none;
+	KpiAssignments *parents;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -149,10 +150,9 @@ kpi_sql_create_team(PG_FUNCTION_ARGS)
 	id = kpi_spi_int4(0, 1);
 
 	none = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
-	kpi_people_assignments_store(none,
-								 kpi_people_assignments_set(kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since,
-																					   KPI_TEAM_COMPANY),
-															since, DATEVAL_NOEND, parent_team));
+	parents = kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since, KPI_TEAM_COMPANY);
+	parents = kpi_people_assignments_set(parents, since, DATEVAL_NOEND, parent_team);
+	kpi_people_assignments_store(&kpi_people_team_parent_table, id, none, parents);
 	kpi_spi_end(&spi);
 	PG_RETURN_INT32(id);
 }
@@ -210,7 +210,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 	DateADT		until = DATEVAL_NOEND;
 	int32		id;
 	int32		parent_team;
-	KpiLinks   *links;
+	KpiAssignments *parents;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -225,10 +225,11 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 				 errdetail("It is the root of the tree.")));
 	parent_team = parent_id(parent);
 
-	links = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
+	parents = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
 	if (!DATE_IS_NOBEGIN(since))
-		until = kpi_people_assignments_next(links, since);
-	kpi_people_assignments_store(links, kpi_people_assignments_set(links, since, until, parent_team));
+		until = kpi_people_assignments_next(parents, since);
+	kpi_people_assignments_store(&kpi_people_team_parent_table, id, parents,
+								 kpi_people_assignments_set(parents, since, until, parent_team));
 	check_cycle(id, key, parent);
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();

@@ -3,14 +3,7 @@
  * kpi.c
  *	  KPIs and the measures below them, kept in this backend's memory.
  *
- * Views ask on every row.  The cache lives and is read as the one of teams
- * (people/team_cache.c): all at once, until the first call after a relcache
- * invalidation of one of the tables, which their triggers send; by scans that
- * need no SPI and no rights and work in parallel workers.
- *
  * Invariant: formulas have no cycle (define/kpi.c refuses them).
- *
- * Lock: ACCESS SHARE on the tables while loading.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,50 +11,19 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-
-enum
-{
-	TABLE_KPI,
-	TABLE_SOURCE,
-	TABLE_INPUT,
-	NTABLES
-};
-
-static const char *const table_names[NTABLES][2] = {
-	{"kpi", "kpi"}, {"kpi", "source"}, {"kpi_internal", "formula_input"}
-};
 
 typedef struct KpiCache
 {
-	MemoryContext context;
-	uint64		generation;		/* of invalidations, when loading began */
-	Oid			relids[NTABLES];
 	int			nkpis;
 	KpiEntry   *kpis;			/* ascending id */
 } KpiCache;
-
-static KpiCache *cache = NULL;
-static uint64 generation = 0;
-
-static void
-table_changed(Oid relid)
-{
-	bool		ours = cache == NULL || relid == InvalidOid;
-
-	for (int i = 0; !ours && i < NTABLES; i++)
-		ours = relid == cache->relids[i];
-	if (ours)
-		generation++;
-}
 
 static int
 compare_entries(const void *a, const void *b)
@@ -98,9 +60,9 @@ int_column(Relation rel, HeapTuple tuple, const char *name)
 
 /* Leaves the id of a measure's source in calendar_id, for read_sources(). */
 static void
-read_kpis(KpiCache *new, Relation rel)
+read_kpis(KpiCache *new, Relation rel, Snapshot snapshot)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	int			room = 64;
 
@@ -134,9 +96,9 @@ read_kpis(KpiCache *new, Relation rel)
 
 /* Puts the source's calendar in the place of its id. */
 static void
-read_sources(KpiCache *new, Relation rel)
+read_sources(KpiCache *new, Relation rel, Snapshot snapshot)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	int32	   *calendars = palloc0(Max(new->nkpis, 1) * sizeof(int32));
 
@@ -152,9 +114,9 @@ read_sources(KpiCache *new, Relation rel)
 }
 
 static void
-read_inputs(KpiCache *new, Relation rel)
+read_inputs(KpiCache *new, Relation rel, Snapshot snapshot)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -164,7 +126,7 @@ read_inputs(KpiCache *new, Relation rel)
 		char	   *name = TextDatumGetCString(column(rel, tuple, "name", &isnull));
 		ListCell   *lc;
 
-		/* The scans have each their snapshot: the KPI may be new. */
+		/* Foreign keys do not hold where session_replication_role is replica. */
 		if (kpi == NULL || kpi->formula == NULL)
 			continue;
 		foreach(lc, kpi_model_formula_names(kpi->formula))
@@ -209,50 +171,26 @@ set_leaves(KpiCache *new)
 	}
 }
 
-/*
- * Loads into a new context and only then lets go of the old one, so that an
- * error leaves nothing half done.  An invalidation that arrives while loading
- * leaves the result a generation behind: it is as of a moment within the call,
- * and the next call reads it again.  Reading until none arrives might not end.
- */
-static void
-cache_load(void)
+static void *
+read_cache(Relation *rels, Snapshot snapshot)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "pg_kpi definitions for views",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
 	KpiCache   *new = palloc0(sizeof(KpiCache));
-	Relation	rels[NTABLES];
 
-	new->context = context;
-	for (int i = 0; i < NTABLES; i++)
-	{
-		new->relids[i] = kpi_relation_oid(table_names[i][0], table_names[i][1]);
-		rels[i] = table_open(new->relids[i], AccessShareLock);
-	}
-
-	new->generation = generation;
-	read_kpis(new, rels[TABLE_KPI]);
-	read_sources(new, rels[TABLE_SOURCE]);
-	read_inputs(new, rels[TABLE_INPUT]);
+	read_kpis(new, rels[0], snapshot);
+	read_sources(new, rels[1], snapshot);
+	read_inputs(new, rels[2], snapshot);
 	set_leaves(new);
-
-	for (int i = NTABLES - 1; i >= 0; i--)
-		table_close(rels[i], AccessShareLock);
-	MemoryContextSwitchTo(old);
-
-	MemoryContextSetParent(context, CacheMemoryContext);
-	if (cache != NULL)
-		MemoryContextDelete(cache->context);
-	cache = new;
+	return new;
 }
+
+static KpiDefinitionCache cache = {
+	.name = "KPIs",
+	.tables = {{"kpi", "kpi"}, {"kpi", "source"}, {"kpi_internal", "formula_input"}},
+	.read = read_cache
+};
 
 const KpiEntry *
 kpi_model_kpi_find(int32 id)
 {
-	kpi_on_relcache_change(table_changed);
-	if (cache == NULL || cache->generation != generation)
-		cache_load();
-	return find_entry(cache, id);
+	return find_entry(kpi_definition_cache_get(&cache), id);
 }

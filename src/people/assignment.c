@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * assignment.c
- *	  Dated links: which team a member belongs to, which parent a team has.
+ *	  Dated assignments: which team a member belongs to, which parent a team has.
  *
- * Whoever changes links holds the row lock on kpi_internal.version, so nobody
- * else does meanwhile.  Invariants of what is stored: the links of one owner
- * do not overlap, and two that touch differ in their target.
+ * Whoever changes assignments holds the row lock on kpi_internal.version, so
+ * nobody else does meanwhile.  Invariants of what is stored: the assignments of
+ * one owner do not overlap, and two that touch differ in their target.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,128 +15,131 @@
 #include "catalog/pg_type.h"
 #include "people/people.h"
 
-const KpiLinkTable kpi_people_membership_table = {"kpi.membership", "member_id", "team_id"};
-const KpiLinkTable kpi_people_team_parent_table = {"kpi.team_parent", "team_id", "parent_id"};
+const KpiAssignmentTable kpi_people_membership_table = {"kpi.membership", "member_id", "team_id"};
+const KpiAssignmentTable kpi_people_team_parent_table = {"kpi.team_parent", "team_id", "parent_id"};
 
-static KpiLinks *
-links_create(const KpiLinkTable *table, int32 owner_id, int max)
+static KpiAssignments *
+assignments_create(int max)
 {
-	KpiLinks   *links = palloc0(sizeof(KpiLinks));
+	KpiAssignments *assignments = palloc0(sizeof(KpiAssignments));
 
-	links->table = table;
-	links->owner_id = owner_id;
-	links->links = palloc(Max(max, 1) * sizeof(KpiLink));
-	return links;
+	assignments->items = palloc(Max(max, 1) * sizeof(KpiAssignment));
+	return assignments;
 }
 
-KpiLinks *
-kpi_people_assignments_load(const KpiLinkTable *table, int32 owner_id)
+KpiAssignments *
+kpi_people_assignments_load(const KpiAssignmentTable *table, int32 owner_id)
 {
 	char	   *sql = psprintf("SELECT %s, coalesce(since, '-infinity'), coalesce(until, 'infinity')"
 							   "  FROM %s WHERE %s = $1 ORDER BY 2",
 							   table->target_column, table->table, table->owner_column);
 	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(owner_id));
-	KpiLinks   *links = links_create(table, owner_id, rows);
+	KpiAssignments *assignments = assignments_create(rows);
 
 	for (uint64 r = 0; r < rows; r++)
 	{
+		KpiAssignment *item = &assignments->items[assignments->n++];
 		bool		isnull;
 
-		links->links[links->n++] = (KpiLink)
-		{
-			DatumGetDateADT(kpi_spi_datum(r, 2, &isnull)),
-				DatumGetDateADT(kpi_spi_datum(r, 3, &isnull)),
-				kpi_spi_int4(r, 1)
-		};
+		item->target = kpi_spi_int4(r, 1);
+		item->since = DatumGetDateADT(kpi_spi_datum(r, 2, &isnull));
+		item->until = DatumGetDateADT(kpi_spi_datum(r, 3, &isnull));
 	}
-	return links;
+	return assignments;
 }
 
 static bool
-links_contain(const KpiLinks *links, const KpiLink *link)
+is_among(const KpiAssignment *wanted, const KpiAssignments *assignments)
 {
-	for (int i = 0; i < links->n; i++)
-		if (memcmp(&links->links[i], link, sizeof(KpiLink)) == 0)
+	for (int i = 0; i < assignments->n; i++)
+	{
+		const KpiAssignment *item = &assignments->items[i];
+
+		if (item->since == wanted->since && item->until == wanted->until && item->target == wanted->target)
 			return true;
+	}
 	return false;
 }
 
 static KpiParam
-link_day(DateADT day)
+day_param(DateADT day)
 {
 	if (DATE_NOT_FINITE(day))
 		return KPI_NULL(DATEOID);
 	return KPI_VALUE(DATEOID, DateADTGetDatum(day));
 }
 
-/* Writes what differs; rows that stay keep their id. */
 void
-kpi_people_assignments_store(const KpiLinks *before, const KpiLinks *after)
+kpi_people_assignments_store(const KpiAssignmentTable *table, int32 owner_id,
+							 const KpiAssignments *before, const KpiAssignments *after)
 {
-	const KpiLinkTable *table = after->table;
 	char	   *delete = psprintf("DELETE FROM %s WHERE %s = $1 AND since IS NOT DISTINCT FROM $2",
 								  table->table, table->owner_column);
 	char	   *insert = psprintf("INSERT INTO %s (%s, %s, since, until) VALUES ($1, $2, $3, $4)",
 								  table->table, table->owner_column, table->target_column);
 
 	for (int i = 0; i < before->n; i++)
-		if (!links_contain(after, &before->links[i]))
-			kpi_spi_exec(delete, 2, KPI_INT4(after->owner_id),
-						 link_day(before->links[i].since));
+	{
+		const KpiAssignment *item = &before->items[i];
+
+		if (!is_among(item, after))
+			kpi_spi_exec(delete, 2, KPI_INT4(owner_id), day_param(item->since));
+	}
 	for (int i = 0; i < after->n; i++)
-		if (!links_contain(before, &after->links[i]))
-			kpi_spi_exec(insert, 4, KPI_INT4(after->owner_id),
-						 KPI_INT4(after->links[i].target),
-						 link_day(after->links[i].since),
-						 link_day(after->links[i].until));
+	{
+		const KpiAssignment *item = &after->items[i];
+
+		if (!is_among(item, before))
+			kpi_spi_exec(insert, 4, KPI_INT4(owner_id), KPI_INT4(item->target),
+						 day_param(item->since), day_param(item->until));
+	}
 }
 
-const KpiLink *
-kpi_people_assignments_at(const KpiLinks *links, DateADT day)
+const KpiAssignment *
+kpi_people_assignments_at(const KpiAssignments *assignments, DateADT day)
 {
-	for (int i = 0; i < links->n; i++)
-		if (links->links[i].since <= day && day < links->links[i].until)
-			return &links->links[i];
+	for (int i = 0; i < assignments->n; i++)
+		if (assignments->items[i].since <= day && day < assignments->items[i].until)
+			return &assignments->items[i];
 	return NULL;
 }
 
 DateADT
-kpi_people_assignments_next(const KpiLinks *links, DateADT day)
+kpi_people_assignments_next(const KpiAssignments *assignments, DateADT day)
 {
-	for (int i = 0; i < links->n; i++)
-		if (links->links[i].since > day)
-			return links->links[i].since;
+	for (int i = 0; i < assignments->n; i++)
+		if (assignments->items[i].since > day)
+			return assignments->items[i].since;
 	return DATEVAL_NOEND;
 }
 
-/* Appends a link after all others; joins it with its neighbour if it can. */
+/* Appends to those before it; joins it with its neighbour if it can. */
 static void
-links_append(KpiLinks *links, DateADT since, DateADT until, int32 target)
+append(KpiAssignments *assignments, DateADT since, DateADT until, int32 target)
 {
-	KpiLink    *last = links->n > 0 ? &links->links[links->n - 1] : NULL;
+	KpiAssignment *last = assignments->n > 0 ? &assignments->items[assignments->n - 1] : NULL;
 
 	if (since >= until || target == 0)
 		return;
 	if (last && last->until == since && last->target == target)
 		last->until = until;
 	else
-		links->links[links->n++] = (KpiLink)
+		assignments->items[assignments->n++] = (KpiAssignment)
 	{
 		since, until, target
 	};
 }
 
-KpiLinks *
-kpi_people_assignments_set(const KpiLinks *links, DateADT since, DateADT until, int32 target)
+KpiAssignments *
+kpi_people_assignments_set(const KpiAssignments *assignments, DateADT since, DateADT until, int32 target)
 {
-	KpiLinks   *result = links_create(links->table, links->owner_id, links->n + 2);
+	KpiAssignments *result = assignments_create(assignments->n + 2);
+	const KpiAssignment *end = assignments->items + assignments->n;
 
-	for (int i = 0; i < links->n; i++)
-		links_append(result, links->links[i].since,
-					 Min(links->links[i].until, since), links->links[i].target);
-	links_append(result, since, until, target);
-	for (int i = 0; i < links->n; i++)
-		links_append(result, Max(links->links[i].since, until),
-					 links->links[i].until, links->links[i].target);
+	for (const KpiAssignment *item = assignments->items; item < end; item++)
+		append(result, item->since, Min(item->until, since), item->target);
+	append(result, since, until, target);
+	for (const KpiAssignment *item = assignments->items; item < end; item++)
+		append(result, Max(item->since, until), item->until, item->target);
 	return result;
 }

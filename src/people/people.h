@@ -68,47 +68,53 @@ extern int32 kpi_people_team_calendar_id(int32 team_id, DateADT day);
 
 /* ---- assignment.c ---- */
 
-/* kpi.membership or kpi.team_parent. */
-typedef struct KpiLinkTable
-{
-	const char *table;
-	const char *owner_column;
-	const char *target_column;
-} KpiLinkTable;
-
-extern const KpiLinkTable kpi_people_membership_table;
-extern const KpiLinkTable kpi_people_team_parent_table;
-
-/* Days since until until (exclusive); open ends as in people.h. */
-typedef struct KpiLink
+/*
+ * The team, by its id, that something belongs to on the days from since to until
+ * (exclusive); open ends are DATEVAL_NOBEGIN and DATEVAL_NOEND.
+ */
+typedef struct KpiAssignment
 {
 	DateADT		since;
 	DateADT		until;
 	int32		target;
-} KpiLink;
+} KpiAssignment;
 
-/* All links of one owner: by since, none overlapping. */
-typedef struct KpiLinks
+/* All assignments of one owner, a member or a team; none overlapping. */
+typedef struct KpiAssignments
 {
-	const KpiLinkTable *table;
-	int32		owner_id;
 	int			n;
-	KpiLink    *links;
-} KpiLinks;
+	KpiAssignment *items;
+} KpiAssignments;
 
-/* All but the last two run within kpi_spi_begin(). */
-extern KpiLinks *kpi_people_assignments_load(const KpiLinkTable *table, int32 owner_id);
-extern void kpi_people_assignments_store(const KpiLinks *before, const KpiLinks *after);
+/* kpi.membership or kpi.team_parent. */
+typedef struct KpiAssignmentTable
+{
+	const char *table;
+	const char *owner_column;
+	const char *target_column;
+} KpiAssignmentTable;
 
-/* The link that covers a day, or NULL; the first that begins after it. */
-extern const KpiLink *kpi_people_assignments_at(const KpiLinks *links, DateADT day);
-extern DateADT kpi_people_assignments_next(const KpiLinks *links, DateADT day);
+extern const KpiAssignmentTable kpi_people_membership_table;
+extern const KpiAssignmentTable kpi_people_team_parent_table;
+
+/* By since.  This and the next run within kpi_spi_begin(). */
+extern KpiAssignments *kpi_people_assignments_load(const KpiAssignmentTable *table, int32 owner_id);
+
+/* Writes what differs; rows that stay keep their id. */
+extern void kpi_people_assignments_store(const KpiAssignmentTable *table, int32 owner_id,
+										 const KpiAssignments *before, const KpiAssignments *after);
+
+/* The assignment that covers a day, or NULL. */
+extern const KpiAssignment *kpi_people_assignments_at(const KpiAssignments *assignments, DateADT day);
+
+/* The first day after this one on which an assignment begins; they are by since. */
+extern DateADT kpi_people_assignments_next(const KpiAssignments *assignments, DateADT day);
 
 /*
  * A copy in which the days [since, until) belong to the target (0: to
- * nothing) and all others to what they did.
+ * nothing) and all others to what they did; they are by since.
  */
-extern KpiLinks *kpi_people_assignments_set(const KpiLinks *links, DateADT since, DateADT until,
-											int32 target);
+extern KpiAssignments *kpi_people_assignments_set(const KpiAssignments *assignments, DateADT since,
+												  DateADT until, int32 target);
 
 #endif							/* KPI_PEOPLE_H */

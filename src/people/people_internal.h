@@ -20,22 +20,13 @@ extern const KpiSpan *kpi_people_team_spans_at(KpiOrg *org, int index, int *nspa
 
 /* ---- team_cache.c ---- */
 
-/* Where a team stands under a parent, as in people.h. */
-typedef struct KpiPlace
-{
-	DateADT		since;
-	DateADT		until;
-	int			parent;			/* index into the cache */
-} KpiPlace;
-
 typedef struct KpiTeam
 {
 	int32		id;
 	int32		calendar_id;	/* 0: the parent's */
 	char	   *key;
 	char	   *name;
-	int			nplaces;
-	KpiPlace   *places;
+	KpiAssignments parents;
 } KpiTeam;
 
 /*

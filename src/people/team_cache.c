@@ -3,14 +3,8 @@
  * team_cache.c
  *	  The teams as they stand today, kept in this backend's memory.
  *
- * Views ask on every row.  All teams are loaded at once into a memory context
- * of their own, which lives until the first call after a relcache
- * invalidation of kpi.team or kpi.team_parent; triggers of both tables send
- * one.  As in calendar/cache.c the tables are read with a snapshot taken at
- * that moment, by a scan that needs no SPI and no rights and works in
- * parallel workers.
- *
- * Lock: ACCESS SHARE on both tables while loading.
+ * The triggers of kpi.team and kpi.team_parent that invalidate them call
+ * kpi_internal.definition_changed(), as those of other cached tables do.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +12,6 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "commands/trigger.h"
@@ -26,7 +19,6 @@
 #include "people/people_internal.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_definition_changed);
@@ -50,24 +42,9 @@ enum
 
 typedef struct TeamCache
 {
-	MemoryContext context;
-	uint64		generation;		/* of invalidations, when loading began */
-	Oid			team_relid;
-	Oid			parent_relid;
 	int			nteams;
 	KpiTeam    *teams;			/* ascending id */
 } TeamCache;
-
-static TeamCache *cache = NULL;
-static uint64 generation = 0;
-
-static void
-table_changed(Oid relid)
-{
-	if (cache == NULL || relid == InvalidOid ||
-		relid == cache->team_relid || relid == cache->parent_relid)
-		generation++;
-}
 
 static int
 compare_teams(const void *a, const void *b)
@@ -87,10 +64,10 @@ find_team(const TeamCache *in, int32 id)
 }
 
 static void
-read_teams(TeamCache *new, Relation rel)
+read_teams(TeamCache *new, Relation rel, Snapshot snapshot)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	int			room = 64;
 
@@ -119,96 +96,70 @@ read_teams(TeamCache *new, Relation rel)
 }
 
 static void
-read_places(TeamCache *new, Relation rel)
+read_parents(TeamCache *new, Relation rel, Snapshot snapshot)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KpiTeam    *team;
-		KpiTeam    *parent;
-		KpiPlace   *place;
+		KpiAssignments *parents;
+		KpiAssignment *item;
 		bool		isnull;
 
+		/* Foreign keys do not hold where session_replication_role is replica. */
 		team = find_team(new, DatumGetInt32(heap_getattr(tuple, Anum_parent_team_id, desc, &isnull)));
-		parent = find_team(new, DatumGetInt32(heap_getattr(tuple, Anum_parent_parent_id, desc, &isnull)));
-
-		/* The two scans have each their snapshot: the team may be new. */
-		if (team == NULL || parent == NULL)
+		if (team == NULL)
 			continue;
 
 		/* Room doubles whenever the count reaches a power of two. */
-		if (team->nplaces == 0)
-			team->places = palloc(sizeof(KpiPlace));
-		else if ((team->nplaces & (team->nplaces - 1)) == 0)
-			team->places = repalloc(team->places, 2 * team->nplaces * sizeof(KpiPlace));
-		place = &team->places[team->nplaces++];
-		place->parent = parent - new->teams;
-		place->since = DatumGetDateADT(heap_getattr(tuple, Anum_parent_since, desc, &isnull));
+		parents = &team->parents;
+		if (parents->n == 0)
+			parents->items = palloc(sizeof(KpiAssignment));
+		else if ((parents->n & (parents->n - 1)) == 0)
+			parents->items = repalloc(parents->items, 2 * parents->n * sizeof(KpiAssignment));
+		item = &parents->items[parents->n++];
+		item->target = DatumGetInt32(heap_getattr(tuple, Anum_parent_parent_id, desc, &isnull));
+		item->since = DatumGetDateADT(heap_getattr(tuple, Anum_parent_since, desc, &isnull));
 		if (isnull)
-			place->since = DATEVAL_NOBEGIN;
-		place->until = DatumGetDateADT(heap_getattr(tuple, Anum_parent_until, desc, &isnull));
+			item->since = DATEVAL_NOBEGIN;
+		item->until = DatumGetDateADT(heap_getattr(tuple, Anum_parent_until, desc, &isnull));
 		if (isnull)
-			place->until = DATEVAL_NOEND;
+			item->until = DATEVAL_NOEND;
 	}
 	systable_endscan(scan);
 }
 
-/*
- * Loads into a new context and only then lets go of the old one, so that an
- * error leaves nothing half done.  An invalidation that arrives while loading
- * leaves the result a generation behind: it is as of a moment within the call,
- * and the next call reads it again.  Reading until none arrives might not end.
- */
-static void
-cache_load(void)
+static void *
+read_cache(Relation *rels, Snapshot snapshot)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "pg_kpi teams",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
 	TeamCache  *new = palloc0(sizeof(TeamCache));
-	Relation	team_rel;
-	Relation	parent_rel;
 
-	new->context = context;
-	new->team_relid = kpi_relation_oid("kpi", "team");
-	new->parent_relid = kpi_relation_oid("kpi", "team_parent");
-	team_rel = table_open(new->team_relid, AccessShareLock);
-	parent_rel = table_open(new->parent_relid, AccessShareLock);
-
-	new->generation = generation;
-	read_teams(new, team_rel);
-	read_places(new, parent_rel);
-
-	table_close(parent_rel, AccessShareLock);
-	table_close(team_rel, AccessShareLock);
-	MemoryContextSwitchTo(old);
-
-	MemoryContextSetParent(context, CacheMemoryContext);
-	if (cache != NULL)
-		MemoryContextDelete(cache->context);
-	cache = new;
+	read_teams(new, rels[0], snapshot);
+	read_parents(new, rels[1], snapshot);
+	return new;
 }
+
+static KpiDefinitionCache cache = {
+	.name = "teams",
+	.tables = {{"kpi", "team"}, {"kpi", "team_parent"}},
+	.read = read_cache
+};
 
 const KpiTeam *
 kpi_people_team_find(int32 id)
 {
-	kpi_on_relcache_change(table_changed);
-	if (cache == NULL || cache->generation != generation)
-		cache_load();
-	return find_team(cache, id);
+	return find_team(kpi_definition_cache_get(&cache), id);
 }
 
 const KpiTeam *
 kpi_people_team_parent_on(const KpiTeam *team, DateADT day)
 {
-	for (int i = 0; i < team->nplaces; i++)
-		if (team->places[i].since <= day && day < team->places[i].until)
-			return &cache->teams[team->places[i].parent];
-	return NULL;
+	const KpiAssignment *parent = kpi_people_assignments_at(&team->parents, day);
+
+	return parent ? find_team(cache.contents, parent->target) : NULL;
 }
 
 int32

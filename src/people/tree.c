@@ -23,20 +23,12 @@
 #include "people/people_internal.h"
 #include "utils/memutils.h"
 
-/* Where something belonged from since to until (exclusive). */
-typedef struct OrgLink
-{
-	DateADT		since;
-	DateADT		until;
-	int			team;			/* index into teams */
-} OrgLink;
-
 typedef struct OrgNode
 {
 	int32		id;
 	char	   *key;
-	int			nlinks;			/* parents of a team, teams of a member */
-	OrgLink    *links;			/* by since */
+	KpiAssignments assignments; /* parents of a team, teams of a member; by
+								 * since */
 	int			nspans;			/* 0: not flattened yet */
 	KpiSpan    *spans;
 } OrgNode;
@@ -72,7 +64,7 @@ struct KpiOrg
 	KpiSpan		unassigned;
 };
 
-/* A list of spans or links under construction. */
+/* A list of spans under construction. */
 typedef struct SpanList
 {
 	int			n;
@@ -80,12 +72,8 @@ typedef struct SpanList
 	KpiSpan    *spans;
 } SpanList;
 
-static int	org_team_index(const KpiOrg *org, int32 id);
 static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
 						   orgkey_hash **keys);
-static void org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes);
-static const KpiSpan *org_team_flat(KpiOrg *org, OrgNode *team, int *nspans);
-
 
 /* ----------------------------------------------------------------
  *		Loading
@@ -93,8 +81,8 @@ static const KpiSpan *org_team_flat(KpiOrg *org, OrgNode *team, int *nspans);
  */
 
 /*
- * Both queries give one row per node and link: id, key, target team, since,
- * until; sorted by id and since.
+ * Both queries give one row per node and assignment: id, key, target team,
+ * since, until; sorted by id and since.
  */
 #define ORG_TEAMS \
 	"SELECT t.id, t.key, p.parent_id, p.since, p.until" \
@@ -123,13 +111,11 @@ org_load(bool with_members)
 
 	kpi_spi_begin(&spi);
 	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
-	org_read_links(org, org->teams, org->nteams);
 	SPI_freetuptable(SPI_tuptable);
 	if (with_members)
 	{
 		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members,
 									   &org->member_keys);
-		org_read_links(org, org->members, org->nmembers);
 	}
 	kpi_spi_end(&spi);
 
@@ -154,17 +140,33 @@ kpi_people_free(KpiOrg *org)
 	MemoryContextDelete(org->context);
 }
 
-/* Runs the query and makes a node, known by its key, of every id. */
+static DateADT
+org_date(uint64 r, int c, DateADT if_null)
+{
+	bool		isnull;
+	Datum		value = kpi_spi_datum(r, c, &isnull);
+
+	return isnull ? if_null : DatumGetDateADT(value);
+}
+
+/*
+ * Runs the query and makes a node, known by its key, of every id.  The
+ * assignments of all nodes stand in one array.
+ */
 static int
 org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys)
 {
 	uint64		rows = kpi_spi_read(sql, 0);
 	MemoryContext old = MemoryContextSwitchTo(org->context);
+	KpiAssignment *item;
 	int			n = 0;
 
 	*nodes = MemoryContextAllocExtended(org->context,
 										Max(rows, 1) * sizeof(OrgNode),
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	item = MemoryContextAllocExtended(org->context,
+									  Max(rows, 1) * sizeof(KpiAssignment),
+									  MCXT_ALLOC_HUGE);
 	for (uint64 r = 0; r < rows; r++)
 	{
 		int32		id = kpi_spi_int4(r, 1);
@@ -173,9 +175,16 @@ org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys
 		{
 			(*nodes)[n].id = id;
 			(*nodes)[n].key = kpi_spi_text(r, 2);
+			(*nodes)[n].assignments.items = item;
 			n++;
 		}
-		(*nodes)[n - 1].nlinks++;
+		item->target = kpi_spi_int4(r, 3);
+		if (item->target == 0)
+			continue;
+		item->since = org_date(r, 4, DATEVAL_NOBEGIN);
+		item->until = org_date(r, 5, DATEVAL_NOEND);
+		(*nodes)[n - 1].assignments.n++;
+		item++;
 	}
 
 	*keys = orgkey_create(org->context, Max(n, 16), NULL);
@@ -189,44 +198,8 @@ org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys
 	return n;
 }
 
-static DateADT
-org_date(uint64 r, int c, DateADT if_null)
-{
-	bool		isnull;
-	Datum		value = kpi_spi_datum(r, c, &isnull);
-
-	return isnull ? if_null : DatumGetDateADT(value);
-}
-
-/* Second pass over the rows of org_read_nodes(): the teams are known now. */
-static void
-org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes)
-{
-	uint64		r = 0;
-
-	for (int i = 0; i < nnodes; i++)
-	{
-		int			nrows = nodes[i].nlinks;
-
-		nodes[i].links = MemoryContextAlloc(org->context, nrows * sizeof(OrgLink));
-		nodes[i].nlinks = 0;
-		for (int k = 0; k < nrows; k++, r++)
-		{
-			int32		team_id = kpi_spi_int4(r, 3);
-
-			if (team_id != 0)
-				nodes[i].links[nodes[i].nlinks++] = (OrgLink)
-			{
-				org_date(r, 4, DATEVAL_NOBEGIN),
-					org_date(r, 5, DATEVAL_NOEND),
-					org_team_index(org, team_id)
-			};
-		}
-	}
-}
-
-static int
-org_team_index(const KpiOrg *org, int32 id)
+static OrgNode *
+org_team(const KpiOrg *org, int32 id)
 {
 	int			low = 0;
 	int			high = org->nteams - 1;
@@ -236,7 +209,7 @@ org_team_index(const KpiOrg *org, int32 id)
 		int			middle = (low + high) / 2;
 
 		if (org->teams[middle].id == id)
-			return middle;
+			return &org->teams[middle];
 		if (org->teams[middle].id < id)
 			low = middle + 1;
 		else
@@ -308,23 +281,21 @@ team_walk(KpiOrg *org, OrgNode *team, DateADT since, DateADT until,
 		return;
 	}
 
-	for (int i = 0; i < team->nlinks; i++)
+	for (int i = 0; i < team->assignments.n; i++)
 	{
-		const OrgLink *link = &team->links[i];
-		DateADT		from = Max(since, link->since);
-		DateADT		to = Min(until, link->until);
+		const KpiAssignment *parent = &team->assignments.items[i];
+		DateADT		from = Max(since, parent->since);
+		DateADT		to = Min(until, parent->until);
 
 		if (from >= to)
 			continue;
 		if (next < from)
-			team_walk(org, &org->teams[org_team_index(org, KPI_TEAM_COMPANY)],
-					  next, from, path, depth, list);
-		team_walk(org, &org->teams[link->team], from, to, path, depth, list);
+			team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, from, path, depth, list);
+		team_walk(org, org_team(org, parent->target), from, to, path, depth, list);
 		next = to;
 	}
 	if (next < until)
-		team_walk(org, &org->teams[org_team_index(org, KPI_TEAM_COMPANY)],
-				  next, until, path, depth, list);
+		team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, until, path, depth, list);
 }
 
 static const KpiSpan *
@@ -346,18 +317,18 @@ org_team_flat(KpiOrg *org, OrgNode *team, int *nspans)
 
 /* The team's spans cut to a membership; gaps before it are unassigned. */
 static void
-member_append(KpiOrg *org, SpanList *list, const OrgLink *link)
+member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership)
 {
 	const KpiSpan *spans;
 	int			nspans;
 
-	spans = org_team_flat(org, &org->teams[link->team], &nspans);
+	spans = org_team_flat(org, org_team(org, membership->target), &nspans);
 	for (int i = 0; i < nspans; i++)
 	{
 		KpiSpan		span = spans[i];
 
-		span.since = Max(span.since, link->since);
-		span.until = Min(span.until, link->until);
+		span.since = Max(span.since, membership->since);
+		span.until = Min(span.until, membership->until);
 		span_append(org, list, span);
 	}
 }
@@ -369,13 +340,15 @@ member_flatten(KpiOrg *org, OrgNode *member)
 	KpiSpan		gap = org->unassigned;
 	DateADT		next = DATEVAL_NOBEGIN;
 
-	for (int i = 0; i < member->nlinks; i++)
+	for (int i = 0; i < member->assignments.n; i++)
 	{
+		const KpiAssignment *membership = &member->assignments.items[i];
+
 		gap.since = next;
-		gap.until = member->links[i].since;
+		gap.until = membership->since;
 		span_append(org, &list, gap);
-		member_append(org, &list, &member->links[i]);
-		next = member->links[i].until;
+		member_append(org, &list, membership);
+		next = membership->until;
 	}
 	gap.since = next;
 	gap.until = DATEVAL_NOEND;
@@ -463,11 +436,12 @@ cycle_walk(KpiOrg *org, OrgNode *team, int32 wanted, DateADT since, DateADT unti
 		return 0;
 	path[depth++] = team;
 
-	for (int i = 0; i < team->nlinks; i++)
+	for (int i = 0; i < team->assignments.n; i++)
 	{
-		OrgNode    *parent = &org->teams[team->links[i].team];
-		DateADT		from = Max(since, team->links[i].since);
-		DateADT		to = Min(until, team->links[i].until);
+		const KpiAssignment *item = &team->assignments.items[i];
+		OrgNode    *parent = org_team(org, item->target);
+		DateADT		from = Max(since, item->since);
+		DateADT		to = Min(until, item->until);
 		int			length;
 
 		if (from >= to)
@@ -487,7 +461,7 @@ cycle_walk(KpiOrg *org, OrgNode *team, int32 wanted, DateADT since, DateADT unti
 char *
 kpi_people_cycle(KpiOrg *org, int32 team_id, DateADT *day)
 {
-	OrgNode    *team = &org->teams[org_team_index(org, team_id)];
+	OrgNode    *team = org_team(org, team_id);
 	OrgNode   **path = palloc(org->nteams * sizeof(OrgNode *));
 	int			length;
 	StringInfoData text;
