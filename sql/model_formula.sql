@@ -5,7 +5,7 @@ CREATE FUNCTION pg_temp.f(formula text, a numeric DEFAULT NULL, b numeric DEFAUL
 SELECT pg_temp.f('a + b * 2', 1, 3) AS seven, pg_temp.f('(a + b) * 2', 1, 3) AS eight,
        pg_temp.f('a - b - 1', 9, 3) AS five, pg_temp.f('a / b / 2', 12, 3) AS two,
        pg_temp.f('-a - -b', 1, 3) AS two_again, pg_temp.f('- - a', 1) AS one, pg_temp.f('2 * -a', 3) AS minus_six,
-       pg_temp.f('.5 + 1. + a', 1) AS two_and_a_half;
+       pg_temp.f('.5 + 1. + a', 1) AS two_and_a_half, pg_temp.f('2 - -3') AS five_too, pg_temp.f('3000000000 + a', 1) AS large;
 SELECT pg_temp.f('a*b/100', 2, 50) AS one, pg_temp.f(E'\n a\t+\n b ', 1, 2) AS three, pg_temp.f('a', 5) AS five;
 SELECT pg_temp.f('"Umsatz ""netto"" €" + "a"', 1) AS eight;
 -- No value: an input without one, a denominator of 0, an overflow.
@@ -47,13 +47,37 @@ SELECT pg_temp.f('abs()');
 SELECT pg_temp.f('round(a, 1, 2)');
 SELECT pg_temp.f('a; DROP TABLE kpi.kpi');
 SELECT pg_temp.f(repeat('9', 200));
+SELECT pg_temp.f(repeat('9', 100)) = repeat('9', 100)::numeric AS hundred_digits;
+SELECT pg_temp.f('-1e100000');
+-- SQL, but no formula.
+SELECT pg_temp.f($$a + '1'$$);
+SELECT pg_temp.f('a::int');
+SELECT pg_temp.f('$1 + a');
+SELECT pg_temp.f('a + (SELECT 1)');
+SELECT pg_temp.f('CASE WHEN a > b THEN a END');
+SELECT pg_temp.f('a AND b');
+SELECT pg_temp.f('a IS NULL');
+SELECT pg_temp.f('a IN (b)');
+SELECT pg_temp.f('a < b');
+SELECT pg_temp.f('a OPERATOR(pg_catalog.+) b');
+SELECT pg_temp.f('a.b + 1');
+SELECT pg_temp.f('a.*');
+SELECT pg_temp.f('a[1]');
+SELECT pg_temp.f('(a, b)');
+SELECT pg_temp.f('a FROM kpi.kpi');
+SELECT pg_temp.f('round(DISTINCT a)');
+SELECT pg_temp.f('round(a) OVER ()');
+SELECT pg_temp.f('round(v => a)');
+SELECT pg_temp.f('pg_catalog.round(a)');
+SELECT pg_temp.f('abs(*)');
+SELECT pg_temp.f('extract(year FROM a)');
 -- Depth has a bound, and no crash.
 SELECT pg_temp.f(repeat('(', 1000) || 'a' || repeat(')', 1000), 1) AS one;
 DO $$
 BEGIN
     PERFORM kpi_internal.formula_value(repeat('(', 1000000) || 'a' || repeat(')', 1000000), '{a}', '{1}');
-EXCEPTION WHEN statement_too_complex THEN
-    RAISE NOTICE '%', SQLERRM;
+EXCEPTION WHEN syntax_error THEN
+    RAISE NOTICE '%', left(SQLERRM, 16);
 END $$;
 -- Null arguments, arrays of different length.
 SELECT kpi_internal.formula_value(NULL, '{a}', '{1}') IS NULL AS null_formula,

@@ -206,7 +206,7 @@ formula_inputs(const KpiRow *kpi, List *names)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("KPI \"%s\" in formula of KPI \"%s\" does not exist: %s",
 							name, kpi->name, kpi->formula),
-					 errhint("Table kpi.kpi lists the KPIs; names with other characters than letters, digits and _ stand in double quotes.")));
+					 errhint("Table kpi.kpi lists the KPIs; names with capitals or other characters than letters, digits and _ stand in double quotes.")));
 		ids = lappend_int(ids, kpi_spi_int4(0, 1));
 	}
 	return ids;

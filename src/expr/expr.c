@@ -63,24 +63,26 @@ detail_columns(Oid relid)
 	table_close(rel, AccessShareLock);
 }
 
-/*
- * Turns a cursor into the client's statement, which is about a text that the
- * client never sent as a statement, into one into the expression, and says
- * how to mend the errors that users make most.
- */
-static void
-site_callback(void *arg)
+void
+kpi_expr_error_position(const char *text)
 {
-	KpiExprSite *site = arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery(site->text);
+		internalerrquery(text);
 	}
+}
 
+/* Says how to mend the errors that users make most. */
+static void
+site_callback(void *arg)
+{
+	KpiExprSite *site = arg;
+
+	kpi_expr_error_position(site->text);
 	switch (geterrcode())
 	{
 		case ERRCODE_SYNTAX_ERROR:
@@ -146,7 +148,13 @@ kpi_expr_raw(const char *text)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("not one SQL expression: %s", text)));
 
+	/*
+	 * Of SELECT ALL the tree tells nothing: before an expression stand
+	 * comments only.
+	 */
 	target = linitial_node(ResTarget, stmt->targetList);
+	if (target->location > 0)
+		(void) raw_parser(pnstrdup(text, target->location), RAW_PARSE_DEFAULT);
 	if (target->name != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),

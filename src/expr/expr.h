@@ -53,6 +53,13 @@ typedef struct KpiExprSite
 extern void kpi_expr_site_push(KpiExprSite *site, const char *text, const char *what, Oid relid);
 extern void kpi_expr_site_pop(KpiExprSite *site);
 
+/*
+ * Turns the cursor of the error at hand, which is about a text that the client
+ * never sent as a statement, into one into that text.  For error context
+ * callbacks.
+ */
+extern void kpi_expr_error_position(const char *text);
+
 /* How careful the evaluation of an expression must be. */
 typedef enum KpiExprRisk
 {

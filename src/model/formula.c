@@ -3,31 +3,36 @@
  * formula.c
  *	  Formulas over KPIs: parsing and evaluation.
  *
- * A formula is evaluated on values of the same team or member and period.  It is
- * data, not SQL: evaluating one runs nothing but numeric arithmetic, with no
- * rights at all, is bounded by the number of its nodes and can be cancelled at
- * each of them.
+ * A formula is written as an SQL expression whose columns are KPIs, and read by
+ * the server's own grammar.  Nothing of it is executed as SQL: what a formula
+ * may hold is copied from the raw parse tree into nodes of our own, which are
+ * evaluated on values of the same team or member and period.  Evaluating one
+ * runs nothing but numeric arithmetic, with no rights at all, is bounded by the
+ * number of its nodes and can be cancelled at each of them.
  *
- * Grammar:
- *	sum      := product (('+' | '-') product)*
- *	product  := unary (('*' | '/') unary)*
- *	unary    := '-' unary | primary
- *	primary  := number | KPI name | '(' sum ')' | function '(' sum (',' sum)* ')'
- * A name of letters, digits and underscores stands as it is, any other in
- * double quotes.
+ * Invariant: a name means the KPI that the text says, however long it is; the
+ * grammar cuts names to the length of an identifier.
  *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/keywords.h"
+#include "expr/expr.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "model/model.h"
+#include "nodes/value.h"
+#include "parser/parse_node.h"
+#include "parser/scansup.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_formula_value);
 
@@ -53,6 +58,7 @@ typedef struct FormulaNode
 	Op			op;
 	Numeric		number;			/* OP_NUMBER */
 	int			kpi;			/* OP_KPI: index into names */
+	int			location;		/* OP_KPI: where in the text its name begins */
 	List	   *args;			/* FormulaNode * */
 } FormulaNode;
 
@@ -60,333 +66,403 @@ struct KpiFormula
 {
 	FormulaNode *root;
 	List	   *names;
+	List	   *uses;			/* the nodes of KPIs, in the order of the text */
 };
 
-static const struct
-{
-	const char *name;
-	Op			op;
-	int			min_args;
-	int			max_args;
-}			functions[] = {
-	{"nullif", OP_NULLIF, 2, 2},
-	{"coalesce", OP_COALESCE, 1, PG_INT32_MAX},
-	{"greatest", OP_GREATEST, 1, PG_INT32_MAX},
-	{"least", OP_LEAST, 1, PG_INT32_MAX},
-	{"abs", OP_ABS, 1, 1},
-	{"round", OP_ROUND, 1, 2}
-};
-
-/* ---- tokens ---- */
-
-typedef enum TokenKind
-{
-	TOKEN_END,
-	TOKEN_NUMBER,
-	TOKEN_NAME,
-	TOKEN_QUOTED,
-	TOKEN_SIGN					/* one of + - * / ( ) , */
-} TokenKind;
-
-typedef struct Parser
+typedef struct Builder
 {
 	const char *text;
-	const char *start;			/* the current token */
-	const char *next;			/* behind it */
-	TokenKind	kind;
-	char	   *value;			/* name or number */
-	List	   *names;
+	ParseState *pstate;			/* for positions in errors */
+	KpiFormula *formula;
 	int			nnodes;
-} Parser;
+} Builder;
 
 /* A refresh evaluates formulas of all roles: none may take it much time. */
 #define MAX_NODES 1000
+#define MAX_DIGITS 100
 
 /* Bytes of a formula that is too long, in the error. */
 #define SHOWN_LENGTH 100
 
-#define FORMULA_HINT "A formula is made of KPI names (in double quotes where they have other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round."
+#define FORMULA_HINT "A formula is made of KPI names (in double quotes where they have capitals or other characters than letters, digits and _), numbers, + - * /, parentheses and the functions nullif, coalesce, greatest, least, abs and round."
 
-pg_noreturn static void
-syntax_error(Parser *p, const char *problem)
-{
-	int			position = pg_mbstrlen_with_len(p->text, p->start - p->text) + 1;
-
-	if (p->kind == TOKEN_END)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("%s at the end of formula: %s", problem, p->text),
-				 errhint(FORMULA_HINT)));
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("%s at or near \"%.*s\" in formula: %s", problem,
-					(int) (p->next - p->start), p->start, p->text),
-			 errdetail("It is at character %d.", position),
-			 errhint(FORMULA_HINT)));
-}
+/* ---- names in the text ---- */
 
 static bool
 is_name_char(unsigned char c, bool first)
 {
-	return isalpha(c) || c == '_' || IS_HIGHBIT_SET(c) || (!first && isdigit(c));
+	return isalpha(c) || c == '_' || IS_HIGHBIT_SET(c) || (!first && (isdigit(c) || c == '$'));
 }
 
-/* At a double quote: reads up to its partner; a doubled one stands for one. */
-static void
-read_quoted(Parser *p)
+/* Behind the name that begins here, quoted or not. */
+static const char *
+name_end(const char *name)
 {
-	StringInfoData name;
-	const char *c = p->start + 1;
-
-	initStringInfo(&name);
-	for (;;)
+	if (*name != '"')
 	{
-		if (*c == '\0')
-		{
-			p->next = c;
-			syntax_error(p, "name without its closing quote");
-		}
-		if (*c == '"' && *++c != '"')
+		while (is_name_char(*name, false))
+			name++;
+		return name;
+	}
+	for (name++; *name != '\0'; name++)
+	{
+		if (*name == '"' && *++name != '"')
 			break;
-		appendStringInfoChar(&name, *c++);
 	}
-	p->next = c;
-	p->value = name.data;
-	p->kind = TOKEN_QUOTED;
-	if (name.len == 0)
-		syntax_error(p, "empty name");
+	return name;
 }
 
+/* What the name that begins here means. */
+static char *
+name_at(const char *name)
+{
+	const char *end = name_end(name);
+	StringInfoData value;
+
+	if (*name != '"')
+		return downcase_identifier(name, end - name, false, false);
+	initStringInfo(&value);
+	for (name++; name < end - 1; name++)
+	{
+		appendStringInfoChar(&value, *name);
+		if (*name == '"')
+			name++;
+	}
+	return value.data;
+}
+
+/*
+ * The last word that begins at this position (in characters, from 1; 0: the end)
+ * or before and that the grammar does not take for the name of a column; NULL if
+ * there is none.  One before a parenthesis is meant as a function.
+ */
+static char *
+keyword_before(const char *text, int position)
+{
+	int			length = strlen(text);
+	const char *limit = text + (position > 0 ? pg_mbcharcliplen(text, length, position - 1) : length);
+	const char *next;
+	char	   *found = NULL;
+
+	for (const char *c = text; c <= limit && *c != '\0'; c = next)
+	{
+		char	   *word;
+		int			keyword;
+
+		next = c + 1;
+		if (*c != '"' && !is_name_char(*c, true))
+			continue;
+		next = name_end(c);
+		word = pnstrdup(c, next - c);
+		keyword = ScanKeywordLookup(word, &ScanKeywords);
+		if (keyword >= 0 && ScanKeywordCategories[keyword] != UNRESERVED_KEYWORD &&
+			next[strspn(next, " \t\r\n")] != '(')
+			found = word;
+	}
+	return found;
+}
+
+/* ---- errors ---- */
+
+/* Says how to mend what the grammar or this file refuses. */
 static void
-read_number(Parser *p)
+explain_error(void *arg)
 {
-	const char *c = p->start;
+	const char *text = arg;
+	char	   *keyword = NULL;
 
-	while (isdigit((unsigned char) *c))
-		c++;
-	if (*c == '.')
+	if (geterrcode() == ERRCODE_SYNTAX_ERROR)
+		keyword = keyword_before(text, geterrposition());
+	if (keyword != NULL)
 	{
-		c++;
-		while (isdigit((unsigned char) *c))
-			c++;
+		errdetail("\"%s\" is a keyword of SQL.", keyword);
+		errhint("Write a KPI named like a keyword in double quotes: \"%s\".", keyword);
 	}
-	p->next = c;
-	p->kind = TOKEN_NUMBER;
-	if (is_name_char(*c, true) || *c == '.' || c - p->start > 100)
-	{
-		p->next = c + pg_mblen(c);
-		syntax_error(p, "malformed number");
-	}
-	p->value = pnstrdup(p->start, c - p->start);
+	else if (geterrcode() == ERRCODE_SYNTAX_ERROR || geterrcode() == ERRCODE_FEATURE_NOT_SUPPORTED)
+		errhint(FORMULA_HINT);
+	kpi_expr_error_position(text);
+	errcontext("formula of a KPI");
 }
 
-static void
-advance(Parser *p)
+pg_noreturn static void
+fail(Builder *b, int location, int code, const char *message)
 {
-	const char *c = p->next;
-
-	while (isspace((unsigned char) *c))
-		c++;
-	p->start = c;
-	p->value = NULL;
-	if (*c == '\0')
-	{
-		p->next = c;
-		p->kind = TOKEN_END;
-	}
-	else if (*c == '"')
-		read_quoted(p);
-	else if (isdigit((unsigned char) *c) || (*c == '.' && isdigit((unsigned char) c[1])))
-		read_number(p);
-	else if (is_name_char(*c, true))
-	{
-		while (is_name_char(*c, false))
-			c++;
-		p->next = c;
-		p->value = pnstrdup(p->start, c - p->start);
-		p->kind = TOKEN_NAME;
-	}
-	else
-	{
-		p->next = c + pg_mblen(c);
-		p->kind = TOKEN_SIGN;
-	}
+	ereport(ERROR,
+			(errcode(code),
+			 errmsg("%s", message),
+			 parser_errposition(b->pstate, location)));
 }
 
-static bool
-at_sign(Parser *p, char sign)
+/*
+ * Refuses what is SQL and no formula.  Positions come from the node itself:
+ * exprLocation() descends without looking at the depth of the stack.
+ */
+pg_noreturn static void
+fail_construct(Builder *b, Node *raw)
 {
-	return p->kind == TOKEN_SIGN && *p->start == sign;
+	int			location = -1;
+	const char *name;
+
+	switch (nodeTag(raw))
+	{
+		case T_SQLValueFunction:
+		case T_SetToDefault:
+			fail(b, IsA(raw, SetToDefault) ? ((SetToDefault *) raw)->location :
+				 ((SQLValueFunction *) raw)->location,
+				 ERRCODE_SYNTAX_ERROR, "KPI named like a keyword in a formula");
+		case T_A_Const:
+			name = "a constant that is no number";
+			location = ((A_Const *) raw)->location;
+			if (((A_Const *) raw)->isnull || IsA(&((A_Const *) raw)->val, Boolean))
+				fail(b, location, ERRCODE_SYNTAX_ERROR, "KPI named like a keyword in a formula");
+			break;
+		case T_TypeCast:
+			name = "a cast";
+			location = ((TypeCast *) raw)->location;
+			break;
+		case T_ParamRef:
+			name = "a parameter";
+			location = ((ParamRef *) raw)->location;
+			break;
+		case T_SubLink:
+			name = "a subquery";
+			location = ((SubLink *) raw)->location;
+			break;
+		case T_CaseExpr:
+			name = "CASE";
+			location = ((CaseExpr *) raw)->location;
+			break;
+		case T_A_Expr:
+			name = "a comparison";
+			location = ((A_Expr *) raw)->location;
+			break;
+		case T_BoolExpr:
+			name = "a condition";
+			location = ((BoolExpr *) raw)->location;
+			break;
+		case T_NullTest:
+			name = "a condition";
+			location = ((NullTest *) raw)->location;
+			break;
+		case T_BooleanTest:
+			name = "a condition";
+			location = ((BooleanTest *) raw)->location;
+			break;
+		default:
+			name = "this expression";
+			break;
+	}
+	fail(b, location, ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("%s is not supported in a formula", name));
 }
 
-static void
-expect(Parser *p, char sign, const char *problem)
-{
-	if (!at_sign(p, sign))
-		syntax_error(p, problem);
-	advance(p);
-}
+/* ---- from the raw parse tree to nodes ---- */
 
-/* ---- grammar ---- */
-
-static FormulaNode *parse_sum(Parser *p);
+static FormulaNode *build(Builder *b, Node *raw);
 
 static FormulaNode *
-make_node(Parser *p, Op op, FormulaNode *left, FormulaNode *right)
+make_node(Builder *b, Op op)
 {
 	FormulaNode *node = palloc0(sizeof(FormulaNode));
 
-	if (++p->nnodes > MAX_NODES)
+	if (++b->nnodes > MAX_NODES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("formula of more than %d numbers, KPIs and operations: %.*s...", MAX_NODES,
-						pg_mbcliplen(p->text, strlen(p->text), SHOWN_LENGTH), p->text),
+						pg_mbcliplen(b->text, strlen(b->text), SHOWN_LENGTH), b->text),
 				 errhint("Make KPIs of parts of it: a formula can be over other formulas.")));
 	node->op = op;
-	if (left != NULL)
-		node->args = lappend(node->args, left);
-	if (right != NULL)
-		node->args = lappend(node->args, right);
 	return node;
 }
 
 static FormulaNode *
-make_kpi(Parser *p, char *name)
+build_call(Builder *b, Op op, List *args)
 {
-	FormulaNode *node = make_node(p, OP_KPI, NULL, NULL);
+	FormulaNode *node = make_node(b, op);
 	ListCell   *lc;
 
-	foreach(lc, p->names)
+	foreach(lc, args)
+		node->args = lappend(node->args, build(b, lfirst(lc)));
+	return node;
+}
+
+static FormulaNode *
+build_kpi(Builder *b, ColumnRef *column)
+{
+	FormulaNode *node = make_node(b, OP_KPI);
+	KpiFormula *formula = b->formula;
+	const char *start = b->text + column->location;
+	char	   *name;
+	ListCell   *lc;
+
+	if (list_length(column->fields) != 1 || !IsA(linitial(column->fields), String))
+		fail(b, column->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 "a name of several parts is not supported in a formula");
+	if (pg_strncasecmp(start, "U&\"", 3) == 0)
+		fail(b, column->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 "a name with Unicode escapes is not supported in a formula");
+
+	name = name_at(start);
+	foreach(lc, formula->names)
 	{
 		if (strcmp(lfirst(lc), name) == 0)
-		{
-			node->kpi = foreach_current_index(lc);
-			return node;
-		}
+			break;
+		node->kpi++;
 	}
-	node->kpi = list_length(p->names);
-	p->names = lappend(p->names, name);
+	if (node->kpi == list_length(formula->names))
+		formula->names = lappend(formula->names, name);
+	node->location = column->location;
+	formula->uses = lappend(formula->uses, node);
 	return node;
 }
 
 static FormulaNode *
-parse_function(Parser *p, Parser *name)
+build_number(Builder *b, A_Const *constant)
 {
-	FormulaNode *node;
-	int			f;
+	FormulaNode *node = make_node(b, OP_NUMBER);
+	const char *digits;
 
-	for (f = 0; f < lengthof(functions); f++)
-	{
-		if (pg_strcasecmp(name->value, functions[f].name) == 0)
-			break;
-	}
-	if (f == lengthof(functions))
-		syntax_error(name, "unknown function");
+	if (!constant->isnull && IsA(&constant->val, Integer))
+		digits = psprintf("%d", intVal(&constant->val));
+	else if (!constant->isnull && IsA(&constant->val, Float))
+		digits = castNode(Float, &constant->val)->fval;
+	else
+		fail_construct(b, (Node *) constant);
 
-	node = make_node(p, functions[f].op, NULL, NULL);
-	advance(p);
-	node->args = list_make1(parse_sum(p));
-	while (at_sign(p, ','))
-	{
-		advance(p);
-		node->args = lappend(node->args, parse_sum(p));
-	}
-	expect(p, ')', "missing \")\"");
-	if (list_length(node->args) < functions[f].min_args ||
-		list_length(node->args) > functions[f].max_args)
-		syntax_error(name, "wrong number of arguments");
+	/* A short text with an exponent is a number of many digits. */
+	if (strlen(digits) > MAX_DIGITS || digits[strspn(digits, "-0123456789._")] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a number with an exponent or of more than %d digits is not supported in a formula",
+						MAX_DIGITS),
+				 parser_errposition(b->pstate, constant->location)));
+	node->number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(digits),
+													   ObjectIdGetDatum(InvalidOid),
+													   Int32GetDatum(-1)));
 	return node;
 }
 
 static FormulaNode *
-parse_primary(Parser *p)
+build_operation(Builder *b, A_Expr *operation)
 {
-	Parser		name = *p;
-	FormulaNode *node;
-
-	switch (p->kind)
+	static const struct
 	{
-		case TOKEN_NUMBER:
-			node = make_node(p, OP_NUMBER, NULL, NULL);
-			node->number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(p->value),
-															   ObjectIdGetDatum(InvalidOid),
-															   Int32GetDatum(-1)));
-			advance(p);
-			return node;
-		case TOKEN_NAME:
-			advance(p);
-			return at_sign(p, '(') ? parse_function(p, &name) : make_kpi(p, name.value);
-		case TOKEN_QUOTED:
-			advance(p);
-			return make_kpi(p, name.value);
-		case TOKEN_SIGN:
-			if (at_sign(p, '('))
-			{
-				advance(p);
-				node = parse_sum(p);
-				expect(p, ')', "missing \")\"");
-				return node;
-			}
-			break;
-		case TOKEN_END:
-			break;
+		const char *name;
+		Op			op;
+	}			operators[] = {
+		{"+", OP_ADD}, {"-", OP_SUBTRACT}, {"*", OP_MULTIPLY}, {"/", OP_DIVIDE}
+	};
+	char	   *name;
+
+	if (operation->kind == AEXPR_NULLIF)
+		return build_call(b, OP_NULLIF, list_make2(operation->lexpr, operation->rexpr));
+	if (operation->kind != AEXPR_OP)
+		fail_construct(b, (Node *) operation);
+
+	name = NameListToString(operation->name);
+	if (operation->lexpr == NULL && strcmp(name, "-") == 0)
+		return build_call(b, OP_NEGATE, list_make1(operation->rexpr));
+	for (int i = 0; i < lengthof(operators) && operation->lexpr != NULL; i++)
+	{
+		if (strcmp(name, operators[i].name) == 0)
+			return build_call(b, operators[i].op, list_make2(operation->lexpr, operation->rexpr));
 	}
-	syntax_error(p, "a KPI or a number is missing");
+	fail(b, operation->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+		 psprintf(operation->lexpr == NULL ? "operator %s before a value is not supported in a formula" :
+				  "operator %s is not supported in a formula", name));
 }
 
 static FormulaNode *
-parse_unary(Parser *p)
+build_function(Builder *b, FuncCall *call)
+{
+	char	   *name = NameListToString(call->funcname);
+	bool		is_round = strcmp(name, "round") == 0;
+	int			nargs = list_length(call->args);
+	ListCell   *lc;
+
+	if (!is_round && strcmp(name, "abs") != 0)
+		fail(b, call->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 psprintf("function %s() is not supported in a formula", name));
+	if (call->agg_filter != NULL || call->over != NULL || call->agg_order != NIL ||
+		call->agg_distinct || call->agg_within_group || call->func_variadic)
+		fail(b, call->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 psprintf("%s() takes nothing but arguments in a formula", name));
+	if (call->agg_star || nargs < 1 || nargs > (is_round ? 2 : 1))
+		fail(b, call->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 psprintf(is_round ? "%s() takes one or two arguments" : "%s() takes one argument", name));
+	foreach(lc, call->args)
+	{
+		if (IsA(lfirst(lc), NamedArgExpr))
+			fail(b, call->location, ERRCODE_FEATURE_NOT_SUPPORTED,
+				 psprintf("arguments of %s() have no names", name));
+	}
+	return build_call(b, is_round ? OP_ROUND : OP_ABS, call->args);
+}
+
+static FormulaNode *
+build(Builder *b, Node *raw)
 {
 	check_stack_depth();
-	if (!at_sign(p, '-'))
-		return parse_primary(p);
-	advance(p);
-	return make_node(p, OP_NEGATE, parse_unary(p), NULL);
+	switch (nodeTag(raw))
+	{
+		case T_ColumnRef:
+			return build_kpi(b, (ColumnRef *) raw);
+		case T_A_Const:
+			return build_number(b, (A_Const *) raw);
+		case T_A_Expr:
+			return build_operation(b, (A_Expr *) raw);
+		case T_FuncCall:
+			return build_function(b, (FuncCall *) raw);
+		case T_CoalesceExpr:
+			return build_call(b, OP_COALESCE, ((CoalesceExpr *) raw)->args);
+		case T_MinMaxExpr:
+			return build_call(b, ((MinMaxExpr *) raw)->op == IS_GREATEST ? OP_GREATEST : OP_LEAST,
+							  ((MinMaxExpr *) raw)->args);
+		default:
+			fail_construct(b, raw);
+	}
 }
 
-static FormulaNode *
-parse_product(Parser *p)
+/*
+ * The raw parse tree, in the current memory context.  The scanner would tell of
+ * long names that it cuts them, which concerns nobody here: see name_at().
+ */
+static Node *
+parse_raw(const char *text)
 {
-	FormulaNode *node = parse_unary(p);
+	int			nest_level = NewGUCNestLevel();
+	Node	   *raw;
 
-	while (at_sign(p, '*') || at_sign(p, '/'))
-	{
-		Op			op = *p->start == '*' ? OP_MULTIPLY : OP_DIVIDE;
-
-		advance(p);
-		node = make_node(p, op, node, parse_unary(p));
-	}
-	return node;
-}
-
-static FormulaNode *
-parse_sum(Parser *p)
-{
-	FormulaNode *node = parse_product(p);
-
-	while (at_sign(p, '+') || at_sign(p, '-'))
-	{
-		Op			op = *p->start == '+' ? OP_ADD : OP_SUBTRACT;
-
-		advance(p);
-		node = make_node(p, op, node, parse_product(p));
-	}
-	return node;
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	raw = kpi_expr_raw(text);
+	AtEOXact_GUC(true, nest_level);
+	return raw;
 }
 
 KpiFormula *
 kpi_model_formula_parse(const char *text)
 {
-	KpiFormula *formula = palloc(sizeof(KpiFormula));
-	Parser		p = {0};
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext raw_context = AllocSetContextCreate(context, "pg_kpi formula parse tree",
+													  ALLOCSET_DEFAULT_SIZES);
+	Builder		b = {.text = text};
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,.callback = explain_error,.arg = unconstify(char *, text)
+	};
+	Node	   *raw;
 
-	p.text = p.next = text;
-	advance(&p);
-	formula->root = parse_sum(&p);
-	if (p.kind != TOKEN_END)
-		syntax_error(&p, "syntax error");
-	formula->names = p.names;
-	return formula;
+	error_context_stack = &callback;
+	MemoryContextSwitchTo(raw_context);
+	raw = parse_raw(text);
+	b.pstate = make_parsestate(NULL);
+	b.pstate->p_sourcetext = text;
+	MemoryContextSwitchTo(context);
+
+	b.formula = palloc0(sizeof(KpiFormula));
+	b.formula->root = build(&b, raw);
+	error_context_stack = callback.previous;
+	MemoryContextDelete(raw_context);
+	return b.formula;
 }
 
 List *
@@ -395,48 +471,25 @@ kpi_model_formula_names(KpiFormula *formula)
 	return formula->names;
 }
 
-static bool
-is_plain_name(const char *name)
-{
-	if (!is_name_char(*name, true))
-		return false;
-	while (*++name != '\0')
-	{
-		if (!is_name_char(*name, false))
-			return false;
-	}
-	return true;
-}
-
 char *
 kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name)
 {
+	KpiFormula *formula = kpi_model_formula_parse(text);
 	StringInfoData result;
-	Parser		p = {0};
 	const char *copied = text;
+	ListCell   *lc;
 
 	initStringInfo(&result);
-	p.text = p.next = text;
-	for (advance(&p); p.kind != TOKEN_END;)
+	foreach(lc, formula->uses)
 	{
-		Parser		name = p;
+		FormulaNode *node = lfirst(lc);
+		const char *name = text + node->location;
 
-		advance(&p);
-		if ((name.kind != TOKEN_NAME && name.kind != TOKEN_QUOTED) ||
-			strcmp(name.value, old_name) != 0 ||
-			(name.kind == TOKEN_NAME && at_sign(&p, '(')))
+		if (strcmp(list_nth(formula->names, node->kpi), old_name) != 0)
 			continue;
-		appendBinaryStringInfo(&result, copied, name.start - copied);
-		copied = name.next;
-		if (is_plain_name(new_name))
-			appendStringInfoString(&result, new_name);
-		else
-		{
-			appendStringInfoChar(&result, '"');
-			for (const char *c = new_name; *c != '\0'; c++)
-				appendStringInfo(&result, *c == '"' ? "\"\"" : "%c", *c);
-			appendStringInfoChar(&result, '"');
-		}
+		appendBinaryStringInfo(&result, copied, name - copied);
+		appendStringInfoString(&result, quote_identifier(new_name));
+		copied = name_end(name);
 	}
 	appendStringInfoString(&result, copied);
 	return result.data;

@@ -179,7 +179,7 @@ extern List *kpi_model_formula_names(KpiFormula *formula);
 extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
 									  Numeric *numerator, Numeric *denominator);
 
-/* The text of a formula with one KPI's name replaced by another. */
+/* The text of a formula with one KPI's name replaced by another, quoted where needed. */
 extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
 
 /* ---- measure.c ---- */
