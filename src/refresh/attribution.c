@@ -31,6 +31,22 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+/* Columns of kpi_internal.applied_attribution. */
+enum
+{
+	APPLIED_SOURCE,
+	APPLIED_OWNER_KIND,
+	APPLIED_OWNER,
+	APPLIED_SINCE,
+	APPLIED_UNTIL,
+	APPLIED_MEMBER,
+	APPLIED_TEAMS,
+	APPLIED_COLUMNS
+};
+
+/* Its key: all to APPLIED_SINCE. */
+#define APPLIED_NKEYS (APPLIED_SINCE + 1)
+
 typedef struct RouteKey
 {
 	int32		owner_kind;
@@ -205,18 +221,18 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Att
 		const KpiAttribution *span = &entry->spans[i];
 		const RoutePath *path = &attributions->paths[span->path];
 		Datum	   *teams = palloc(path->nteams * sizeof(Datum));
-		Datum		values[7];
+		Datum		values[APPLIED_COLUMNS];
 
 		for (int t = 0; t < path->nteams; t++)
 			teams[t] = Int32GetDatum(path->teams[t]);
-		values[0] = Int32GetDatum(attributions->run->source->id);
-		values[1] = Int32GetDatum(entry->key.owner_kind);
-		values[2] = Int32GetDatum(entry->key.owner_id);
-		values[3] = DateADTGetDatum(span->since);
-		values[4] = DateADTGetDatum(span->until);
-		values[5] = Int32GetDatum(span->member_id);
-		values[6] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
-													sizeof(int32), true, TYPALIGN_INT));
+		values[APPLIED_SOURCE] = Int32GetDatum(attributions->run->source->id);
+		values[APPLIED_OWNER_KIND] = Int32GetDatum(entry->key.owner_kind);
+		values[APPLIED_OWNER] = Int32GetDatum(entry->key.owner_id);
+		values[APPLIED_SINCE] = DateADTGetDatum(span->since);
+		values[APPLIED_UNTIL] = DateADTGetDatum(span->until);
+		values[APPLIED_MEMBER] = Int32GetDatum(span->member_id);
+		values[APPLIED_TEAMS] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
+																sizeof(int32), true, TYPALIGN_INT));
 		kpi_keyed_table_insert(keyed, values, NULL);
 	}
 }
@@ -276,7 +292,7 @@ add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int
 	uint64		rows;
 
 	if (attributions->keyed)
-		keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4,
+		keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", APPLIED_NKEYS,
 									 attributions->run->snapshot);
 	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
 						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
@@ -395,26 +411,22 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const AttributionEntry *from, const
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		const KpiStream *stream = &run->source->streams[s];
-		Datum		prefix[2];
+		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(from->key.owner_id)};
 
 		if (stream->owner_kind != from->key.owner_kind)
 			continue;
-		prefix[0] = Int32GetDatum(stream->id);
-		prefix[1] = Int32GetDatum(from->key.owner_id);
-		kpi_keyed_table_scan(days, 2, prefix, false, 0, 0);
+		kpi_keyed_table_scan(days, lengthof(owner), owner, false, 0, 0);
 		while (kpi_keyed_table_next(days))
 		{
-			KpiCellItem item = {{{0}}};
+			KpiCellItem item;
 			const KpiAttribution *old_span;
 			const KpiAttribution *new_span;
 
 			CHECK_FOR_INTERRUPTS();
-			slot_getallattrs(days->found);
-			for (int i = 0; i < 4; i++)
-				item.key.part[i] = DatumGetInt32(days->found->tts_values[i]);
-			item.cell = DatumGetKpiCellP(days->found->tts_values[4]);
-			old_span = span_at(from, item.key.part[2]);
-			new_span = span_at(to, item.key.part[2]);
+			item.key = kpi_refresh_table_found_key(days);
+			item.cell = kpi_refresh_table_found_cell(days);
+			old_span = span_at(from, item.key.day.day);
+			new_span = span_at(to, item.key.day.day);
 			if (old_span->member_id == new_span->member_id && old_span->path == new_span->path)
 				continue;
 			kpi_refresh_fanout_span(run, old_span, &item, true, rollups);
@@ -426,12 +438,12 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const AttributionEntry *from, const
 static void
 replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const AttributionEntry *entry)
 {
-	Datum		prefix[3];
+	Datum		owner[] = {
+		Int32GetDatum(attributions->run->source->id), Int32GetDatum(entry->key.owner_kind),
+		Int32GetDatum(entry->key.owner_id)
+	};
 
-	prefix[0] = Int32GetDatum(attributions->run->source->id);
-	prefix[1] = Int32GetDatum(entry->key.owner_kind);
-	prefix[2] = Int32GetDatum(entry->key.owner_id);
-	kpi_keyed_table_scan(keyed, 3, prefix, false, 0, 0);
+	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
 	while (kpi_keyed_table_next(keyed))
 		kpi_keyed_table_delete_found(keyed);
 	store_attribution(keyed, attributions, entry);
@@ -451,8 +463,9 @@ kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
 		return;
 
 	kpi_spi_begin(&spi);
-	days = kpi_keyed_table_open("kpi_internal", "day_cell", "stream_id", 4, run->snapshot);
-	keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4, run->snapshot);
+	days = kpi_refresh_table_open(KPI_DAY_CELL, run->snapshot);
+	keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", APPLIED_NKEYS,
+								 run->snapshot);
 	rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams, r.owner_kind, o.key"
 						" FROM kpi_internal.applied_attribution r JOIN kpi_internal.owner o ON o.id = r.owner_id"
 						" WHERE r.source_id = $1 AND r.owner_kind <> $2"

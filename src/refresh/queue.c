@@ -30,20 +30,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Columns of kpi_internal.delta. */
-enum
-{
-	DELTA_SOURCE,
-	DELTA_STREAM,
-	DELTA_VERSION,
-	DELTA_KIND,
-	DELTA_OWNER,
-	DELTA_DAY,
-	DELTA_DIMS,
-	DELTA_CELL,
-	DELTA_ERROR
-};
-
 static bool
 measure_is_built(int32 measure_id, void *arg)
 {
@@ -77,7 +63,7 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	const KpiStream *stream = find_stream(run->source, DatumGetInt32(values[DELTA_STREAM]));
 	text	   *owner = NULL;
 	KpiCell    *cell;
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 
 	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]))
 		return;
@@ -93,10 +79,10 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	run->at.day = DatumGetDateADT(values[DELTA_DAY]);
 	run->at.owner = owner ? VARDATA_ANY(owner) : NULL;
 	run->at.owner_len = owner ? VARSIZE_ANY_EXHDR(owner) : 0;
-	key.part[0] = stream->id;
-	key.part[1] = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
-	key.part[2] = run->at.day;
-	key.part[3] = kpi_refresh_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
+	key.day.stream_id = stream->id;
+	key.day.owner_id = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
+	key.day.day = run->at.day;
+	key.day.dim_combination_id = kpi_refresh_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
 	kpi_refresh_cellmap_add(queue->cells, &key, cell);
 	run->at.is_known = false;
 

@@ -9,6 +9,7 @@
 #define KPI_REFRESH_INTERNAL_H
 
 #include "access/transam.h"
+#include "base/base.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
 #include "goal/goal.h"
@@ -19,17 +20,55 @@
 
 /* ---- cellmap.c ---- */
 
-#define KPI_CELL_KEYS 6
+#define KPI_CELL_KEY_COLUMNS 6
+
+/* A row of kpi_internal.day_cell, in the order of its primary key. */
+typedef struct KpiDayKey
+{
+	int32		stream_id;
+	int32		owner_id;		/* 0: none */
+	DateADT		day;			/* or KPI_ERROR_DAY */
+	int32		dim_combination_id; /* 0: no dimensions */
+	int32		unused[2];
+} KpiDayKey;
+
+/* What is summed up per path (attribution.c) on its way to the teams. */
+typedef struct KpiPathKey
+{
+	int32		stream_id;
+	int32		path;
+	int32		grain;			/* KpiGrain */
+	int32		dim_value_id;	/* 0: whatever the dimensions */
+	DateADT		start;
+	int32		unused[1];
+} KpiPathKey;
+
+/* A row of kpi_internal.rollup_cell, in the order of its primary key. */
+typedef struct KpiRollupKey
+{
+	int32		stream_id;
+	int32		scope_kind;		/* KpiScopeKind */
+	int32		scope_id;
+	int32		grain;			/* KpiGrain */
+	int32		dim_value_id;	/* 0: whatever the dimensions */
+	DateADT		start;
+} KpiRollupKey;
 
 /*
- * The key columns of a cell table in the order of its primary key, unused
- * ones 0: day_cell (stream, owner, day, dim), rollup_cell (stream, scope
- * kind, scope, grain, dim, start).
+ * What a map or a list is by.  Each key is of the whole size, what it does not
+ * use 0, so one way of hashing and comparing does for all: by columns.
  */
-typedef struct KpiCellKey
+typedef union KpiCellKey
 {
-	int32		part[KPI_CELL_KEYS];
+	int32		stream_id;		/* the first column of each */
+	KpiDayKey	day;
+	KpiPathKey	path;
+	KpiRollupKey rollup;
+	int32		columns[KPI_CELL_KEY_COLUMNS];
 } KpiCellKey;
+
+/* How many columns of a key come before one of them. */
+#define KPI_KEY_COLUMNS_BEFORE(type, field) ((int) (offsetof(type, field) / sizeof(int32)))
 
 typedef struct KpiCellItem
 {
@@ -210,14 +249,27 @@ extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, con
 
 /* ---- cell_table.c ---- */
 
+/* Which of the two tables of cells, and so which of their keys. */
+typedef enum KpiCellTable
+{
+	KPI_DAY_CELL,
+	KPI_ROLLUP_CELL
+} KpiCellTable;
+
+extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
+
+/* Of the row that was found; the cell is a copy. */
+extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
+extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
+
 /* Merges each delta into its row; a cell that becomes empty disappears. */
-extern void kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas);
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas);
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
  * makes them so.  report may be NULL.
  */
-extern void kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
+extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 								   const KpiCellList *expected, bool mend, KpiReport *report);
 
 /* The keys of all rollups of the run's source, without their cells. */

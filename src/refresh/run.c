@@ -247,7 +247,7 @@ note_days(KpiRun *run, const KpiCellList *days)
 {
 	for (int i = 0; i < days->nitems; i++)
 	{
-		DateADT		day = days->items[i].key.part[2];
+		DateADT		day = days->items[i].key.day.day;
 
 		if (day == KPI_ERROR_DAY)
 			continue;
@@ -271,9 +271,9 @@ apply_deltas(KpiRun *run)
 
 	kpi_refresh_attribution_follow(run, rollups);
 	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_table_apply(run, "day_cell", 4, days);
+	kpi_refresh_table_apply(run, KPI_DAY_CELL, days);
 	touched = kpi_refresh_cellmap_list(rollups);
-	kpi_refresh_table_apply(run, "rollup_cell", KPI_CELL_KEYS, touched);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched);
 	CommandCounterIncrement();
 	return touched;
 }
@@ -292,8 +292,8 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 
 		note_days(run, days);
 		kpi_refresh_fanout(run, days, rollups);
-		kpi_refresh_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
-		kpi_refresh_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
+		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report);
+		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
 							   kpi_refresh_cellmap_list(rollups), mend, report);
 		CommandCounterIncrement();
 	}
