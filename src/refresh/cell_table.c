@@ -79,7 +79,7 @@ measure_exists(int32 measure_id, void *arg)
 {
 	const KpiStream *stream = arg;
 
-	for (int m = 0; stream != NULL && m < stream->nmeasures; m++)
+	for (int m = 0; m < stream->nmeasures; m++)
 	{
 		if (stream->measures[m].id == measure_id)
 			return true;
@@ -87,15 +87,10 @@ measure_exists(int32 measure_id, void *arg)
 	return false;
 }
 
-static KpiStream *
-stream_of(const KpiRun *run, int32 stream_id)
+void
+kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream)
 {
-	for (int s = 0; s < run->source->nstreams; s++)
-	{
-		if (run->source->streams[s].id == stream_id)
-			return &run->source->streams[s];
-	}
-	return NULL;
+	kpi_cell_filter(cell, measure_exists, unconstify(KpiStream *, stream));
 }
 
 static DateADT
@@ -113,7 +108,7 @@ present_states(KpiRun *run, int32 stream_id, const KpiCell *stored)
 {
 	KpiCell    *cell = kpi_cell_pack(stored);
 
-	kpi_cell_filter(cell, measure_exists, stream_of(run, stream_id));
+	kpi_refresh_drop_unknown_states(cell, kpi_model_stream_find(run->source, stream_id));
 	return cell;
 }
 

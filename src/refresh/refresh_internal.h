@@ -145,9 +145,24 @@ typedef struct KpiFactsAt
 
 typedef struct KpiAttributions KpiAttributions;
 
+/*
+ * What a run makes: decided before the first delta is read, beside the
+ * definition, which stays what it is.
+ */
+typedef struct KpiPlan
+{
+	Bitmapset  *build;			/* numbers of streams made from the facts,
+								 * which have their deltas; of the others each
+								 * measure is built */
+	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
+								 * before users */
+	bool		all_values;		/* not only those that deltas change */
+} KpiPlan;
+
 typedef struct KpiRun
 {
-	KpiSource  *source;
+	const KpiSource *source;
+	KpiPlan		plan;
 	MemoryContext mcxt;
 	Snapshot	snapshot;		/* S: registered and active */
 	TimestampTz as_of;
@@ -161,7 +176,6 @@ typedef struct KpiRun
 	int64		applied_org_version;
 	bool		first_time;		/* no state yet */
 	char	   *fact_error;		/* note of the last one met */
-	bool		built;			/* something was computed from the facts */
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
 	int64		nvalues;		/* rows of values written */
@@ -171,8 +185,6 @@ typedef struct KpiRun
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 	struct KpiAttributions *attributions;
-	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
-								 * before users */
 } KpiRun;
 
 typedef enum KpiScopeKind
@@ -262,6 +274,9 @@ extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapsh
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
 
+/* Drops, in place, the states of measures that the stream does not have (any more). */
+extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
+
 /* Merges each delta into its row; a cell that becomes empty disappears. */
 extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas);
 
@@ -325,13 +340,13 @@ extern void kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const Kp
 /* ---- formula.c ---- */
 
 /* Every formula the source's KPIs feed (formula.c). */
-extern void kpi_refresh_formulas_update(KpiValues *values, const KpiRun *run, bool all);
+extern void kpi_refresh_formulas_update(KpiValues *values, const KpiSource *source, List *formulas, bool all);
 
 /*
- * Sets the run's formulas; true when one of them has not been computed yet as
- * it is written now.
+ * The formulas that the source's KPIs feed, inputs before users; *pending when
+ * one of them has not been computed yet as it is written now.
  */
-extern bool kpi_refresh_formulas_find(KpiRun *run);
+extern List *kpi_refresh_formulas_find(const KpiSource *source, bool *pending);
 extern void kpi_refresh_formulas_mark_built(const KpiSource *source);
 
 /* ---- state.c ---- */
@@ -356,9 +371,10 @@ typedef struct KpiSourceState
 
 /*
  * Compares the source with its state, under the run's snapshot; also sets
- * what the run knows of the table and the versions.
+ * what the run knows of the table and the versions, and puts another definer
+ * into the run's source where the one it has must not read the table.
  */
-extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run);
+extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source);
 
 /*
  * Notes what is to be known of the run's leaves and their triggers.  To be
