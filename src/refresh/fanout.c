@@ -80,7 +80,7 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellIt
 	}
 }
 
-/* Owners of the list's cells of one stream: routes must be there for them. */
+/* Owners of the list's cells of one stream: attributions must be there for them. */
 static void
 need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 {

@@ -229,13 +229,38 @@ typedef struct KpiAttribution
 	int			path;			/* index of a list of teams */
 } KpiAttribution;
 
+typedef struct KpiOwnerKey
+{
+	int32		owner_kind;		/* KpiOwnerKind */
+	int32		owner_id;
+} KpiOwnerKey;
+
+/* Where the facts of one owner count: a span for each day there can be. */
+typedef struct KpiOwnerAttribution
+{
+	KpiOwnerKey key;
+	int			nspans;
+	KpiAttribution *spans;
+} KpiOwnerAttribution;
+
+/* An owner whose facts count elsewhere than they did. */
+typedef struct KpiTransfer
+{
+	KpiOwnerAttribution from;
+	const KpiOwnerAttribution *to;
+} KpiTransfer;
+
+extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot);
+
 /*
- * Routes for these owners (of a stream's owner kind), as the last refresh
- * applied them, or from the definitions for owners not met before.
+ * Has those of these owners (of a stream's owner kind) at hand: as the last
+ * refresh applied them, or from the definitions for owners not met before.
  */
-extern KpiAttributions *kpi_refresh_attribution_create(KpiRun *run);
-extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n);
-extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day);
+extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind,
+										 const int32 *owner_ids, int n);
+extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
+														int32 owner_id, DateADT day);
+extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
@@ -245,10 +270,10 @@ extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const
 extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
 
 /*
- * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them, and stores the new routes.
+ * Makes anew, from the definitions, what is stored of all owners.  Returns
+ * those it differs for (KpiTransfer *), in the attributions' memory.
  */
-extern void kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups);
+extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
 /* ---- fanout.c ---- */
 
@@ -258,6 +283,14 @@ extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap 
 /* Adds one day cell to the rollups of one span's scopes. */
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
 									bool subtract, KpiCellMap *rollups);
+
+/* ---- transfer.c ---- */
+
+/*
+ * Follows changes of the organisation: adds to *rollups what moves between
+ * scopes because of them.
+ */
+extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups);
 
 /* ---- cell_table.c ---- */
 

@@ -259,7 +259,7 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_dict_resolve(queue->dict, run->source, days);
 	note_days(run, days);
 
-	kpi_refresh_attribution_follow(run, rollups);
+	kpi_refresh_transfer(run, rollups);
 	kpi_refresh_fanout(run, days, rollups);
 	kpi_refresh_table_apply(run, KPI_DAY_CELL, days);
 	touched = kpi_refresh_cellmap_list(rollups);
@@ -459,7 +459,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	if (result == KPI_RUN_DONE)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(run);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
 		run->plan = make_plan(run->source, state);
 		refresh_locked(run);
 		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
