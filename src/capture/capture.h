@@ -12,6 +12,21 @@
 
 /* ---- flush.c ---- */
 
+/* Columns of kpi_internal.delta. */
+enum
+{
+	DELTA_SOURCE,
+	DELTA_STREAM,
+	DELTA_VERSION,
+	DELTA_KIND,
+	DELTA_OWNER,
+	DELTA_DAY,
+	DELTA_DIMS,
+	DELTA_CELL,
+	DELTA_ERROR,
+	DELTA_COLUMNS
+};
+
 /* Kinds of queue rows (kpi_internal.delta.kind). */
 #define KPI_DELTA_CELL		'd'
 #define KPI_DELTA_RECOMPUTE	'r'

@@ -45,21 +45,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Columns of kpi_internal.delta. */
-enum
-{
-	DELTA_SOURCE,
-	DELTA_STREAM,
-	DELTA_VERSION,
-	DELTA_KIND,
-	DELTA_OWNER,
-	DELTA_DAY,
-	DELTA_DIMS,
-	DELTA_CELL,
-	DELTA_ERROR,
-	DELTA_COLUMNS
-};
-
 /* A row larger than this is split, so that it needs no out-of-line storage. */
 #define MAX_ROW_SIZE (BLCKSZ - 512)
 

@@ -85,6 +85,9 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
+/* The stream with this id, or NULL. */
+extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
+
 extern int32 kpi_model_source_id(const char *name); /* error if unknown */
 extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
 extern Oid	kpi_model_source_relid(const KpiSource *source);	/* by name; InvalidOid

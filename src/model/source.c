@@ -262,3 +262,14 @@ kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which)
 	}
 	return kpi_cell_layout_parse(spec.data);
 }
+
+const KpiStream *
+kpi_model_stream_find(const KpiSource *source, int32 stream_id)
+{
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		if (source->streams[s].id == stream_id)
+			return &source->streams[s];
+	}
+	return NULL;
+}

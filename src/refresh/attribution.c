@@ -6,10 +6,8 @@
  * The definitions say who belongs where (people/tree.c); kpi_internal.applied_attribution
  * is the engine's own copy of what they said at the source's last refresh,
  * flattened to one row per owner and interval.  Deltas are fanned out by the
- * copy; when the organisation's version has moved, kpi_refresh_attribution_follow() works
- * off the difference: each stored day cell of an owner whose way changed is
- * taken from the scopes it no longer counts for and given to the new ones.
- * So a transfer costs the cells of the people it touches.
+ * copy; when the organisation's version has moved, it is made anew, and the
+ * difference is what transfer.c works off.
  *
  * The source's lock is held.  Lists of teams are kept once each and known by
  * their number ("path"), as many owners share them.
@@ -20,7 +18,6 @@
 
 #include "base/base.h"
 #include "catalog/pg_type.h"
-#include "cell/cell.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "model/model.h"
@@ -31,57 +28,61 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-typedef struct RouteKey
+/* Columns of kpi_internal.applied_attribution. */
+enum
 {
-	int32		owner_kind;
-	int32		owner_id;
-} RouteKey;
+	APPLIED_SOURCE,
+	APPLIED_OWNER_KIND,
+	APPLIED_OWNER,
+	APPLIED_SINCE,
+	APPLIED_UNTIL,
+	APPLIED_MEMBER,
+	APPLIED_TEAMS,
+	APPLIED_COLUMNS
+};
 
-typedef struct AttributionEntry
-{
-	RouteKey	key;
-	int			nspans;
-	KpiAttribution *spans;
-} AttributionEntry;
+/* Its key: all to APPLIED_SINCE. */
+#define APPLIED_NKEYS (APPLIED_SINCE + 1)
 
-typedef struct RoutePath
+typedef struct TeamPath
 {
 	int			nteams;
 	const int32 *teams;
-} RoutePath;
+} TeamPath;
 
 typedef struct PathEntry
 {
-	RoutePath	path;			/* the key */
+	TeamPath	path;			/* the key */
 	int			number;
 } PathEntry;
 
 struct KpiAttributions
 {
-	KpiRun	   *run;
+	int32		source_id;
+	Snapshot	snapshot;		/* the run's */
 	MemoryContext mcxt;
-	HTAB	   *entries;
+	HTAB	   *entries;		/* of KpiOwnerAttribution */
 	int			npaths;
 	int			max_paths;
-	RoutePath  *paths;			/* by their numbers */
+	TeamPath   *paths;			/* by their numbers */
 	HTAB	   *path_numbers;
 	KpiOrg	   *org;			/* loaded at first need */
 	bool		use_applied;	/* what is stored may be trusted */
-	bool		keyed;			/* new routes are written */
+	bool		keyed;			/* new ones are written */
 };
 
 static HTAB *
 create_entries(MemoryContext mcxt)
 {
-	HASHCTL		ctl = {.keysize = sizeof(RouteKey),.entrysize = sizeof(AttributionEntry),.hcxt = mcxt};
+	HASHCTL		ctl = {.keysize = sizeof(KpiOwnerKey),.entrysize = sizeof(KpiOwnerAttribution),.hcxt = mcxt};
 
-	return hash_create("kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create("kpi attributions", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static uint32
 path_hash(const void *key, Size keysize)
 {
-	const RoutePath *path = key;
+	const TeamPath *path = key;
 
 	return hash_bytes((const unsigned char *) path->teams, path->nteams * sizeof(int32));
 }
@@ -89,8 +90,8 @@ path_hash(const void *key, Size keysize)
 static int
 path_compare(const void *a, const void *b, Size keysize)
 {
-	const RoutePath *x = a;
-	const RoutePath *y = b;
+	const TeamPath *x = a;
+	const TeamPath *y = b;
 
 	if (x->nteams != y->nteams)
 		return 1;
@@ -100,23 +101,24 @@ path_compare(const void *a, const void *b, Size keysize)
 static HTAB *
 create_path_numbers(MemoryContext mcxt)
 {
-	HASHCTL		ctl = {.keysize = sizeof(RoutePath),.entrysize = sizeof(PathEntry),
+	HASHCTL		ctl = {.keysize = sizeof(TeamPath),.entrysize = sizeof(PathEntry),
 	.hash = path_hash,.match = path_compare,.hcxt = mcxt};
 
 	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 KpiAttributions *
-kpi_refresh_attribution_create(KpiRun *run)
+kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot)
 {
-	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "kpi routes", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi attributions", ALLOCSET_DEFAULT_SIZES);
 	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
-	attributions->run = run;
+	attributions->source_id = source_id;
+	attributions->snapshot = snapshot;
 	attributions->mcxt = mcxt;
 	attributions->entries = create_entries(mcxt);
 	attributions->max_paths = 16;
-	attributions->paths = MemoryContextAlloc(mcxt, attributions->max_paths * sizeof(RoutePath));
+	attributions->paths = MemoryContextAlloc(mcxt, attributions->max_paths * sizeof(TeamPath));
 	attributions->path_numbers = create_path_numbers(mcxt);
 	attributions->use_applied = true;
 	attributions->keyed = true;
@@ -127,7 +129,7 @@ kpi_refresh_attribution_create(KpiRun *run)
 static int
 path_number(KpiAttributions *attributions, const int32 *teams, int nteams)
 {
-	RoutePath	key = {nteams, teams};
+	TeamPath	key = {nteams, teams};
 	bool		found;
 	PathEntry  *entry = hash_search(attributions->path_numbers, &key, HASH_ENTER, &found);
 	int32	   *copy;
@@ -137,7 +139,7 @@ path_number(KpiAttributions *attributions, const int32 *teams, int nteams)
 	if (attributions->npaths == attributions->max_paths)
 	{
 		attributions->max_paths *= 2;
-		attributions->paths = repalloc(attributions->paths, attributions->max_paths * sizeof(RoutePath));
+		attributions->paths = repalloc(attributions->paths, attributions->max_paths * sizeof(TeamPath));
 	}
 	copy = MemoryContextAlloc(attributions->mcxt, nteams * sizeof(int32));
 	memcpy(copy, teams, nteams * sizeof(int32));
@@ -156,7 +158,8 @@ kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **te
 
 /* What the definitions say of an owner. */
 static void
-attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key, AttributionEntry *entry)
+attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key,
+					 KpiOwnerAttribution *entry)
 {
 	static const int32 company = KPI_TEAM_COMPANY;
 	const KpiSpan *spans;
@@ -197,26 +200,33 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 	}
 }
 
+static KpiKeyedTable *
+open_applied(KpiAttributions *attributions)
+{
+	return kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", APPLIED_NKEYS,
+								attributions->snapshot);
+}
+
 static void
-store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const AttributionEntry *entry)
+store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
 {
 	for (int i = 0; i < entry->nspans; i++)
 	{
 		const KpiAttribution *span = &entry->spans[i];
-		const RoutePath *path = &attributions->paths[span->path];
+		const TeamPath *path = &attributions->paths[span->path];
 		Datum	   *teams = palloc(path->nteams * sizeof(Datum));
-		Datum		values[7];
+		Datum		values[APPLIED_COLUMNS];
 
 		for (int t = 0; t < path->nteams; t++)
 			teams[t] = Int32GetDatum(path->teams[t]);
-		values[0] = Int32GetDatum(attributions->run->source->id);
-		values[1] = Int32GetDatum(entry->key.owner_kind);
-		values[2] = Int32GetDatum(entry->key.owner_id);
-		values[3] = DateADTGetDatum(span->since);
-		values[4] = DateADTGetDatum(span->until);
-		values[5] = Int32GetDatum(span->member_id);
-		values[6] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
-													sizeof(int32), true, TYPALIGN_INT));
+		values[APPLIED_SOURCE] = Int32GetDatum(attributions->source_id);
+		values[APPLIED_OWNER_KIND] = Int32GetDatum(entry->key.owner_kind);
+		values[APPLIED_OWNER] = Int32GetDatum(entry->key.owner_id);
+		values[APPLIED_SINCE] = DateADTGetDatum(span->since);
+		values[APPLIED_UNTIL] = DateADTGetDatum(span->until);
+		values[APPLIED_MEMBER] = Int32GetDatum(span->member_id);
+		values[APPLIED_TEAMS] = PointerGetDatum(construct_array(teams, path->nteams, INT4OID,
+																sizeof(int32), true, TYPALIGN_INT));
 		kpi_keyed_table_insert(keyed, values, NULL);
 	}
 }
@@ -226,7 +236,7 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Att
  * becomes the entry's next span.
  */
 static void
-add_stored_span(KpiAttributions *attributions, AttributionEntry *entry, uint64 r)
+add_stored_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, uint64 r)
 {
 	bool		isnull;
 	ArrayType  *teams = DatumGetArrayTypeP(kpi_spi_datum(r, 5, &isnull));
@@ -244,11 +254,11 @@ add_stored_span(KpiAttributions *attributions, AttributionEntry *entry, uint64 r
 							 ArrayGetNItems(ARR_NDIM(teams), ARR_DIMS(teams)));
 }
 
-static AttributionEntry *
+static KpiOwnerAttribution *
 enter(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, bool *found)
 {
-	RouteKey	key = {kind, owner_id};
-	AttributionEntry *entry = hash_search(attributions->entries, &key, HASH_ENTER, found);
+	KpiOwnerKey key = {kind, owner_id};
+	KpiOwnerAttribution *entry = hash_search(attributions->entries, &key, HASH_ENTER, found);
 
 	if (!*found)
 	{
@@ -268,7 +278,7 @@ int4_array(const int32 *ids, int n)
 	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-/* Routes of owners that kpi_internal.applied_attribution does not have. */
+/* Attributions of owners that kpi_internal.applied_attribution does not have. */
 static void
 add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
 {
@@ -276,14 +286,13 @@ add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int
 	uint64		rows;
 
 	if (attributions->keyed)
-		keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4,
-									 attributions->run->snapshot);
+		keyed = open_applied(attributions);
 	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
 						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		found;
-		AttributionEntry *entry = enter(attributions, kind, kpi_spi_int4(r, 1), &found);
+		KpiOwnerAttribution *entry = enter(attributions, kind, kpi_spi_int4(r, 1), &found);
 
 		if (found && entry->nspans > 0)
 			continue;
@@ -304,7 +313,7 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 
 	for (int i = 0; i < n; i++)
 	{
-		RouteKey	key = {kind, owner_ids[i]};
+		KpiOwnerKey key = {kind, owner_ids[i]};
 
 		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
 			missing[nmissing++] = owner_ids[i];
@@ -319,7 +328,7 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 										" FROM kpi_internal.applied_attribution r"
 										" WHERE r.source_id = $1 AND r.owner_kind = $2 AND r.owner_id = ANY ($3)"
 										" ORDER BY r.owner_id, r.since",
-										3, KPI_INT4(attributions->run->source->id), KPI_INT4(kind),
+										3, KPI_INT4(attributions->source_id), KPI_INT4(kind),
 										KPI_VALUE(INT4ARRAYOID, int4_array(missing, nmissing)));
 
 		for (uint64 r = 0; r < rows; r++)
@@ -332,7 +341,7 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 	n = 0;
 	for (int i = 0; i < nmissing; i++)
 	{
-		RouteKey	key = {kind, missing[i]};
+		KpiOwnerKey key = {kind, missing[i]};
 
 		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
 			missing[n++] = missing[i];
@@ -342,26 +351,26 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 	kpi_spi_end(&spi);
 }
 
-static const KpiAttribution *
-span_at(const AttributionEntry *entry, DateADT day)
+const KpiAttribution *
+kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day)
 {
 	for (int i = 0; i < entry->nspans; i++)
 	{
 		if (day >= entry->spans[i].since && day < entry->spans[i].until)
 			return &entry->spans[i];
 	}
-	elog(ERROR, "owner %d has no route on day %d", entry->key.owner_id, day);
+	elog(ERROR, "owner %d has no attribution on day %d", entry->key.owner_id, day);
 }
 
 const KpiAttribution *
 kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day)
 {
-	RouteKey	key = {kind, owner_id};
-	const AttributionEntry *entry = hash_search(attributions->entries, &key, HASH_FIND, NULL);
+	KpiOwnerKey key = {kind, owner_id};
+	const KpiOwnerAttribution *entry = hash_search(attributions->entries, &key, HASH_FIND, NULL);
 
 	if (entry == NULL)
-		elog(ERROR, "owner %d has no route", owner_id);
-	return span_at(entry, day);
+		elog(ERROR, "owner %d has no attribution", owner_id);
+	return kpi_refresh_attribution_span(entry, day);
 }
 
 void
@@ -377,92 +386,68 @@ kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution r WHERE r.source_id = $1", 1,
-				 KPI_INT4(attributions->run->source->id));
+				 KPI_INT4(attributions->source_id));
 	kpi_spi_end(&spi);
 }
 
 static bool
-attributions_equal(const AttributionEntry *a, const AttributionEntry *b)
+attributions_equal(const KpiOwnerAttribution *a, const KpiOwnerAttribution *b)
 {
 	return a->nspans == b->nspans &&
 		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiAttribution)) == 0;
 }
 
-/* Moves the stored day cells of one owner from the old scopes to the new. */
 static void
-move_cells(KpiRun *run, KpiKeyedTable *days, const AttributionEntry *from, const AttributionEntry *to, KpiCellMap *rollups)
+replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
 {
-	for (int s = 0; s < run->source->nstreams; s++)
-	{
-		const KpiStream *stream = &run->source->streams[s];
-		Datum		prefix[2];
+	Datum		owner[] = {
+		Int32GetDatum(attributions->source_id), Int32GetDatum(entry->key.owner_kind),
+		Int32GetDatum(entry->key.owner_id)
+	};
 
-		if (stream->owner_kind != from->key.owner_kind)
-			continue;
-		prefix[0] = Int32GetDatum(stream->id);
-		prefix[1] = Int32GetDatum(from->key.owner_id);
-		kpi_keyed_table_scan(days, 2, prefix, false, 0, 0);
-		while (kpi_keyed_table_next(days))
-		{
-			KpiCellItem item = {{{0}}};
-			const KpiAttribution *old_span;
-			const KpiAttribution *new_span;
-
-			CHECK_FOR_INTERRUPTS();
-			slot_getallattrs(days->found);
-			for (int i = 0; i < 4; i++)
-				item.key.part[i] = DatumGetInt32(days->found->tts_values[i]);
-			item.cell = DatumGetKpiCellP(days->found->tts_values[4]);
-			old_span = span_at(from, item.key.part[2]);
-			new_span = span_at(to, item.key.part[2]);
-			if (old_span->member_id == new_span->member_id && old_span->path == new_span->path)
-				continue;
-			kpi_refresh_fanout_span(run, old_span, &item, true, rollups);
-			kpi_refresh_fanout_span(run, new_span, &item, false, rollups);
-		}
-	}
-}
-
-static void
-replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const AttributionEntry *entry)
-{
-	Datum		prefix[3];
-
-	prefix[0] = Int32GetDatum(attributions->run->source->id);
-	prefix[1] = Int32GetDatum(entry->key.owner_kind);
-	prefix[2] = Int32GetDatum(entry->key.owner_id);
-	kpi_keyed_table_scan(keyed, 3, prefix, false, 0, 0);
+	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
 	while (kpi_keyed_table_next(keyed))
 		kpi_keyed_table_delete_found(keyed);
 	store_attribution(keyed, attributions, entry);
 }
 
-void
-kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
+/* Takes over the spans of "from", which are in the attributions' memory. */
+static List *
+add_transfer(KpiAttributions *attributions, List *transfers, const KpiOwnerAttribution *from,
+			 const KpiOwnerAttribution *to)
 {
-	KpiAttributions *attributions = run->attributions;
+	MemoryContext old = MemoryContextSwitchTo(attributions->mcxt);
+	KpiTransfer *transfer = palloc(sizeof(KpiTransfer));
+
+	transfer->from = *from;
+	transfer->to = to;
+	transfers = lappend(transfers, transfer);
+	MemoryContextSwitchTo(old);
+	return transfers;
+}
+
+List *
+kpi_refresh_attribution_renew(KpiAttributions *attributions)
+{
+	List	   *transfers = NIL;
+	KpiOwnerAttribution from = {{0}};
+	KpiKeyedTable *keyed;
 	KpiSpi		spi;
 	uint64		rows;
-	KpiKeyedTable *days;
-	KpiKeyedTable *keyed;
-	AttributionEntry from = {{0}};
-
-	if (run->org_version == run->applied_org_version)
-		return;
 
 	kpi_spi_begin(&spi);
-	days = kpi_keyed_table_open("kpi_internal", "day_cell", "stream_id", 4, run->snapshot);
-	keyed = kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", 4, run->snapshot);
+	keyed = open_applied(attributions);
 	rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams, r.owner_kind, o.key"
-						" FROM kpi_internal.applied_attribution r JOIN kpi_internal.owner o ON o.id = r.owner_id"
+						" FROM kpi_internal.applied_attribution r"
+						" JOIN kpi_internal.owner o ON o.id = r.owner_id"
 						" WHERE r.source_id = $1 AND r.owner_kind <> $2"
 						" ORDER BY r.owner_kind, r.owner_id, r.since",
-						2, KPI_INT4(run->source->id), KPI_INT4(KPI_OWNER_COMPANY));
+						2, KPI_INT4(attributions->source_id), KPI_INT4(KPI_OWNER_COMPANY));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		last;
 		bool		found;
-		AttributionEntry *to;
+		KpiOwnerAttribution *to;
 
 		CHECK_FOR_INTERRUPTS();
 		from.key.owner_kind = kpi_spi_int4(r, 6);
@@ -475,15 +460,16 @@ kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups)
 
 		to = enter(attributions, from.key.owner_kind, from.key.owner_id, &found);
 		attribution_from_org(attributions, from.key.owner_kind, kpi_spi_text(r, 7), to);
-		if (!attributions_equal(&from, to))
+		if (attributions_equal(&from, to))
+			pfree(from.spans);
+		else
 		{
-			move_cells(run, days, &from, to, rollups);
 			replace_attribution(keyed, attributions, to);
+			transfers = add_transfer(attributions, transfers, &from, to);
 		}
-		pfree(from.spans);
 		from.nspans = 0;
 	}
 	kpi_keyed_table_close(keyed);
-	kpi_keyed_table_close(days);
 	kpi_spi_end(&spi);
+	return transfers;
 }

@@ -3,9 +3,10 @@
  * cell_table.c
  *	  The two tables of cells: merge deltas into them, compare and mend them.
  *
- * Both tables have the same shape: integer-like key columns in the order of
- * the primary key, then the cell.  Lists come in that order too, so a whole
- * comparison is one merge join of the list with a scan of the index.
+ * Both tables have the same shape: the key's columns, int4 or date, in the
+ * order of the primary key and of the key's struct, then the cell.  Lists come
+ * in that order too, so a whole comparison is one merge join of the list with
+ * a scan of the index.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,30 +22,56 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+typedef struct CellTableShape
+{
+	const char *name;
+	int			nkeys;
+	int			nprefix;		/* of the columns within which rows are looked
+								 * for in order */
+} CellTableShape;
+
+/* A stream's owner, or all but the start of a rollup's period, is a prefix. */
+static const CellTableShape shapes[] = {
+	[KPI_DAY_CELL] = {
+		"day_cell", KPI_KEY_COLUMNS_BEFORE(KpiDayKey, unused), KPI_KEY_COLUMNS_BEFORE(KpiDayKey, day)
+	},
+	[KPI_ROLLUP_CELL] = {
+		"rollup_cell", KPI_CELL_KEY_COLUMNS, KPI_KEY_COLUMNS_BEFORE(KpiRollupKey, start)
+	}
+};
+
+KpiKeyedTable *
+kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot)
+{
+	const CellTableShape *shape = &shapes[table];
+
+	return kpi_keyed_table_open("kpi_internal", shape->name, "stream_id", shape->nkeys, snapshot);
+}
+
 /* date and int4 are both passed as int32. */
 static void
 key_values(const KpiCellKey *key, int nkeys, Datum *values)
 {
 	for (int i = 0; i < nkeys; i++)
-		values[i] = Int32GetDatum(key->part[i]);
+		values[i] = Int32GetDatum(key->columns[i]);
 }
 
-static KpiCellKey
-found_key(KpiKeyedTable *keyed)
+KpiCellKey
+kpi_refresh_table_found_key(KpiKeyedTable *keyed)
 {
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 
 	slot_getallattrs(keyed->found);
 	for (int i = 0; i < keyed->nkeys; i++)
-		key.part[i] = DatumGetInt32(keyed->found->tts_values[i]);
+		key.columns[i] = DatumGetInt32(keyed->found->tts_values[i]);
 	return key;
 }
 
-static KpiCell *
-found_cell(KpiKeyedTable *keyed)
+KpiCell *
+kpi_refresh_table_found_cell(KpiKeyedTable *keyed)
 {
 	slot_getallattrs(keyed->found);
-	return DatumGetKpiCellP(keyed->found->tts_values[keyed->nkeys]);
+	return DatumGetKpiCellPCopy(keyed->found->tts_values[keyed->nkeys]);
 }
 
 static bool
@@ -52,7 +79,7 @@ measure_exists(int32 measure_id, void *arg)
 {
 	const KpiStream *stream = arg;
 
-	for (int m = 0; stream != NULL && m < stream->nmeasures; m++)
+	for (int m = 0; m < stream->nmeasures; m++)
 	{
 		if (stream->measures[m].id == measure_id)
 			return true;
@@ -60,15 +87,16 @@ measure_exists(int32 measure_id, void *arg)
 	return false;
 }
 
-static KpiStream *
-stream_of(const KpiRun *run, int32 stream_id)
+void
+kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream)
 {
-	for (int s = 0; s < run->source->nstreams; s++)
-	{
-		if (run->source->streams[s].id == stream_id)
-			return &run->source->streams[s];
-	}
-	return NULL;
+	kpi_cell_filter(cell, measure_exists, unconstify(KpiStream *, stream));
+}
+
+static DateADT
+key_start(KpiCellTable table, const KpiCellKey *key)
+{
+	return table == KPI_DAY_CELL ? key->day.day : key->rollup.start;
 }
 
 /*
@@ -76,18 +104,18 @@ stream_of(const KpiRun *run, int32 stream_id)
  * dropping one leaves its states to whoever writes the cell next.
  */
 static KpiCell *
-present_states(KpiRun *run, const KpiCellKey *key, const KpiCell *stored)
+present_states(KpiRun *run, int32 stream_id, const KpiCell *stored)
 {
 	KpiCell    *cell = kpi_cell_pack(stored);
 
-	kpi_cell_filter(cell, measure_exists, stream_of(run, key->part[0]));
+	kpi_refresh_drop_unknown_states(cell, kpi_model_stream_find(run->source, stream_id));
 	return cell;
 }
 
 static void
 insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
 {
-	Datum		values[KPI_CELL_KEYS + 1];
+	Datum		values[KPI_CELL_KEY_COLUMNS + 1];
 
 	key_values(&item->key, keyed->nkeys, values);
 	values[keyed->nkeys] = PointerGetDatum(kpi_cell_compact(item->cell));
@@ -97,7 +125,7 @@ insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
 static void
 update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 {
-	Datum		values[KPI_CELL_KEYS + 1];
+	Datum		values[KPI_CELL_KEY_COLUMNS + 1];
 
 	if (kpi_cell_is_empty(cell))
 	{
@@ -110,34 +138,35 @@ update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 }
 
 void
-kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas)
+kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas)
 {
-	/* A stream's owner, or all but the start of a rollup's period. */
-	int			nprefix = nkeys < KPI_CELL_KEYS ? 2 : KPI_CELL_KEYS - 1;
 	KpiKeyedTable *keyed;
 	MemoryContext row_cxt;
 	MemoryContext old;
 
 	if (deltas->nitems == 0)
 		return;
-	keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, run->snapshot);
+	keyed = kpi_refresh_table_open(table, run->snapshot);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
 
 	for (int i = 0; i < deltas->nitems; i++)
 	{
 		const KpiCellItem *item = &deltas->items[i];
-		Datum		keys[KPI_CELL_KEYS];
+		Datum		keys[KPI_CELL_KEY_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
 		run->at = (KpiFactsAt)
 		{
-			true, item->key.part[nkeys < KPI_CELL_KEYS ? 2 : 5], NULL, 0
+			true, key_start(table, &item->key), NULL, 0
 		};
-		key_values(&item->key, nkeys, keys);
-		if (kpi_keyed_table_seek(keyed, nprefix, keys, NULL))
-			update_found(keyed, &item->key,
-						 kpi_cell_merge(present_states(run, &item->key, found_cell(keyed)), item->cell));
+		key_values(&item->key, keyed->nkeys, keys);
+		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
+		{
+			KpiCell    *cell = present_states(run, item->key.stream_id, kpi_refresh_table_found_cell(keyed));
+
+			update_found(keyed, &item->key, kpi_cell_merge(cell, item->cell));
+		}
 		else
 			insert_item(keyed, item);
 		MemoryContextReset(row_cxt);
@@ -159,21 +188,29 @@ cell_text(const KpiCell *cell)
 }
 
 static void
-report_cell(KpiReport *report, const KpiCellKey *key, bool is_day, const KpiCell *stored, const KpiCell *expected)
+report_cell(KpiReport *report, KpiCellTable table, const KpiCellKey *key, const KpiCell *stored,
+			const KpiCell *expected)
 {
 	KpiDifference diff = {0};
 
 	if (report == NULL)
 		return;
-	diff.level = is_day ? "day cell" : "rollup cell";
-	if (is_day)
-		diff.owner_id = key->part[1];
-	else if (key->part[1] == KPI_SCOPE_TEAM)
-		diff.team_id = key->part[2];
+	if (table == KPI_DAY_CELL)
+	{
+		diff.level = "day cell";
+		diff.owner_id = key->day.owner_id;
+		diff.grain = kpi_calendar_grain_name(KPI_DAY);
+	}
 	else
-		diff.member_id = key->part[2];
-	diff.grain = is_day ? "day" : kpi_calendar_grain_name(key->part[3]);
-	diff.start = key->part[is_day ? 2 : 5];
+	{
+		diff.level = "rollup cell";
+		if (key->rollup.scope_kind == KPI_SCOPE_TEAM)
+			diff.team_id = key->rollup.scope_id;
+		else
+			diff.member_id = key->rollup.scope_id;
+		diff.grain = kpi_calendar_grain_name(key->rollup.grain);
+	}
+	diff.start = key_start(table, key);
 	diff.stored = cell_text(stored);
 	diff.expected = cell_text(expected);
 	kpi_refresh_report(report, &diff);
@@ -181,17 +218,17 @@ report_cell(KpiReport *report, const KpiCellKey *key, bool is_day, const KpiCell
 
 /* The row the scan stands on is not in the list, or differs from its item. */
 static void
-sync_found(KpiRun *run, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCellItem *item,
+sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCellItem *item,
 		   bool mend, KpiReport *report)
 {
-	KpiCell    *stored = found_cell(keyed);
+	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
 	KpiCell    *present;
 
 	if (item != NULL && kpi_cell_equal(stored, item->cell))
 		return;
-	present = present_states(run, key, stored);
+	present = present_states(run, key->stream_id, stored);
 	if (item ? !kpi_cell_equal(present, item->cell) : !kpi_cell_is_empty(present))
-		report_cell(report, key, keyed->nkeys < KPI_CELL_KEYS, stored, item ? item->cell : NULL);
+		report_cell(report, table, key, stored, item ? item->cell : NULL);
 	if (!mend)
 		return;
 	if (item)
@@ -201,11 +238,11 @@ sync_found(KpiRun *run, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCe
 }
 
 void
-kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
+kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 					   const KpiCellList *expected, bool mend, KpiReport *report)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, snapshot);
+	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
 	Datum		prefix = Int32GetDatum(stream_id);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
@@ -217,24 +254,24 @@ kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_i
 	while (more || i < expected->nitems)
 	{
 		const KpiCellItem *item = i < expected->nitems ? &expected->items[i] : NULL;
-		KpiCellKey	key = {{0}};
+		KpiCellKey	key = {.columns = {0}};
 		int			order = 1;
 
 		CHECK_FOR_INTERRUPTS();
 		if (more)
 		{
-			key = found_key(keyed);
+			key = kpi_refresh_table_found_key(keyed);
 			order = item ? kpi_refresh_cellkey_compare(&key, &item->key) : -1;
 		}
 		if (order > 0)
 		{
-			report_cell(report, &item->key, nkeys < KPI_CELL_KEYS, NULL, item->cell);
+			report_cell(report, table, &item->key, NULL, item->cell);
 			if (mend)
 				insert_item(keyed, item);
 		}
 		else
 		{
-			sync_found(run, keyed, &key, order == 0 ? item : NULL, mend, report);
+			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, report);
 			more = kpi_keyed_table_next(keyed);
 		}
 		if (order >= 0)
@@ -252,7 +289,7 @@ KpiCellList *
 kpi_refresh_table_rollup_keys(KpiRun *run)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_keyed_table_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS, snapshot);
+	KpiKeyedTable *keyed = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
 	KpiCellList *list = palloc0(sizeof(KpiCellList));
 	int			max = 1024;
 
@@ -270,7 +307,7 @@ kpi_refresh_table_rollup_keys(KpiRun *run)
 				max *= 2;
 				list->items = repalloc_huge(list->items, max * sizeof(KpiCellItem));
 			}
-			list->items[list->nitems].key = found_key(keyed);
+			list->items[list->nitems].key = kpi_refresh_table_found_key(keyed);
 			list->items[list->nitems++].cell = NULL;
 		}
 	}

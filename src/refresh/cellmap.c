@@ -100,13 +100,17 @@ kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCe
 	MemoryContextSwitchTo(old);
 }
 
+StaticAssertDecl(sizeof(KpiDayKey) == sizeof(KpiCellKey) && sizeof(KpiPathKey) == sizeof(KpiCellKey) &&
+				 sizeof(KpiRollupKey) == sizeof(KpiCellKey),
+				 "keys of cells must be of one size");
+
 int
 kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
 {
-	for (int i = 0; i < KPI_CELL_KEYS; i++)
+	for (int i = 0; i < KPI_CELL_KEY_COLUMNS; i++)
 	{
-		if (a->part[i] != b->part[i])
-			return a->part[i] < b->part[i] ? -1 : 1;
+		if (a->columns[i] != b->columns[i])
+			return a->columns[i] < b->columns[i] ? -1 : 1;
 	}
 	return 0;
 }

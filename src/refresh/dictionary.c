@@ -271,17 +271,17 @@ kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *da
 {
 	for (int i = 0; i < days->nitems; i++)
 	{
-		dict->owners.texts[days->items[i].key.part[1]].used = true;
-		dict->dims.texts[days->items[i].key.part[3]].used = true;
+		dict->owners.texts[days->items[i].key.day.owner_id].used = true;
+		dict->dims.texts[days->items[i].key.day.dim_combination_id].used = true;
 	}
 	resolve_owners(dict);
 	resolve_dims(dict, source);
 	for (int i = 0; i < days->nitems; i++)
 	{
-		KpiCellKey *key = &days->items[i].key;
+		KpiDayKey  *key = &days->items[i].key.day;
 
-		key->part[1] = dict->owners.texts[key->part[1]].id;
-		key->part[3] = dict->dims.texts[key->part[3]].id;
+		key->owner_id = dict->owners.texts[key->owner_id].id;
+		key->dim_combination_id = dict->dims.texts[key->dim_combination_id].id;
 	}
 	kpi_refresh_celllist_sort(days);
 }

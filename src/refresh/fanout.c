@@ -20,13 +20,18 @@
 #include "model/model.h"
 #include "refresh/refresh_internal.h"
 
-/* In the first step's map a path stands where the scope will. */
-#define SCOPE_PATH 0
+static KpiCellKey
+path_key(int32 stream, int32 path, KpiGrain grain, int32 dim_value, DateADT start)
+{
+	KpiCellKey	key = {.path = {stream, path, grain, dim_value, start}};
+
+	return key;
+}
 
 static KpiCellKey
-rollup_key(int32 stream, int32 kind, int32 scope, KpiGrain grain, int32 dim, DateADT start)
+rollup_key(int32 stream, KpiScopeKind kind, int32 scope, KpiGrain grain, int32 dim_value, DateADT start)
 {
-	KpiCellKey	key = {{stream, kind, scope, grain, dim, start}};
+	KpiCellKey	key = {.rollup = {stream, kind, scope, grain, dim_value, start}};
 
 	return key;
 }
@@ -47,11 +52,12 @@ month_of(DateADT day)
 }
 
 void
-kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item, bool subtract, KpiCellMap *rollups)
+kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
+						bool subtract, KpiCellMap *rollups)
 {
-	int32		stream = item->key.part[0];
-	DateADT		day = item->key.part[2];
-	int32		dim = item->key.part[3];
+	int32		stream = item->key.day.stream_id;
+	DateADT		day = item->key.day.day;
+	int32		dim_combination = item->key.day.dim_combination_id;
 	DateADT		month;
 	const int32 *teams;
 	int			nteams;
@@ -67,14 +73,14 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellIt
 	{
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, day), item->cell, subtract);
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
-		for (int k = 1; dim != 0 && k <= run->source->ndims; k++)
+		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH,
-									kpi_refresh_dim_single(run->source, dim, k), month),
+									kpi_refresh_dim_single(run->source, dim_combination, k), month),
 				item->cell, subtract);
 	}
 }
 
-/* Owners of the list's cells of one stream: routes must be there for them. */
+/* Owners of the list's cells of one stream: attributions must be there for them. */
 static void
 need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 {
@@ -83,49 +89,50 @@ need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 
 	for (int i = 0; i < days->nitems; i++)
 	{
-		const KpiCellKey *key = &days->items[i].key;
+		const KpiDayKey *key = &days->items[i].key.day;
 
-		if (key->part[0] == stream->id && (n == 0 || owners[n - 1] != key->part[1]))
-			owners[n++] = key->part[1];
+		if (key->stream_id == stream->id && (n == 0 || owners[n - 1] != key->owner_id))
+			owners[n++] = key->owner_id;
 	}
 	kpi_refresh_attribution_need(run->attributions, stream->owner_kind, owners, n);
 	pfree(owners);
 }
 
 static void
-sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths, KpiCellMap *rollups)
+sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths,
+			 KpiCellMap *rollups)
 {
-	DateADT		day = item->key.part[2];
+	DateADT		day = item->key.day.day;
 	DateADT		month = month_of(day);
-	int32		dim = item->key.part[3];
-	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind, item->key.part[1], day);
+	int32		dim_combination = item->key.day.dim_combination_id;
+	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind,
+															item->key.day.owner_id, day);
 
 	if (span->member_id != 0)
 		add(rollups, rollup_key(stream->id, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
 			item->cell, false);
-	add(paths, rollup_key(stream->id, SCOPE_PATH, span->path, KPI_DAY, 0, day), item->cell, false);
-	for (int k = 1; dim != 0 && k <= run->source->ndims; k++)
-		add(paths, rollup_key(stream->id, SCOPE_PATH, span->path, KPI_MONTH,
-							  kpi_refresh_dim_single(run->source, dim, k), month),
+	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
+	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
+		add(paths, path_key(stream->id, span->path, KPI_MONTH,
+							kpi_refresh_dim_single(run->source, dim_combination, k), month),
 			item->cell, false);
 }
 
 static void
 expand_path(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups)
 {
-	KpiCellKey	key = item->key;
-	KpiGrain	grain = key.part[3];
+	const KpiPathKey *key = &item->key.path;
 	const int32 *teams;
-	int			nteams = kpi_refresh_path_teams(run->attributions, key.part[2], &teams);
+	int			nteams = kpi_refresh_path_teams(run->attributions, key->path, &teams);
 
-	key.part[1] = KPI_SCOPE_TEAM;
 	for (int t = 0; t < nteams; t++)
 	{
-		key.part[2] = teams[t];
-		add(rollups, key, item->cell, false);
-		if (grain == KPI_DAY)
-			add(rollups, rollup_key(key.part[0], KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0,
-									month_of(key.part[5])),
+		add(rollups, rollup_key(key->stream_id, KPI_SCOPE_TEAM, teams[t], key->grain, key->dim_value_id,
+								key->start),
+			item->cell, false);
+		if (key->grain == KPI_DAY)
+			add(rollups, rollup_key(key->stream_id, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0,
+									month_of(key->start)),
 				item->cell, false);
 	}
 }
@@ -144,13 +151,13 @@ kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 		const KpiCellItem *item = &days->items[i];
 
 		CHECK_FOR_INTERRUPTS();
-		while (run->source->streams[s].id < item->key.part[0])
+		while (run->source->streams[s].id < item->key.day.stream_id)
 			s++;
 		run->at = (KpiFactsAt)
 		{
-			true, item->key.part[2], NULL, 0
+			true, item->key.day.day, NULL, 0
 		};
-		if (item->key.part[2] != KPI_ERROR_DAY)
+		if (item->key.day.day != KPI_ERROR_DAY)
 			sum_per_path(run, &run->source->streams[s], item, paths, rollups);
 	}
 	run->at.is_known = false;

@@ -96,7 +96,7 @@ add_changed(Bitmapset *changed, const KpiStream *stream, const KpiCell *delta)
 
 /* Finalizes the changed measures of a stream for one scope and period. */
 static void
-put_cell(Finalizer *fin, const KpiStream *stream, const Bitmapset *changed, const KpiCellKey *scope,
+put_cell(Finalizer *fin, const KpiStream *stream, const Bitmapset *changed, const KpiRollupKey *scope,
 		 KpiGrain grain, DateADT start, const KpiCell *cell)
 {
 	int			m = -1;
@@ -108,11 +108,11 @@ put_cell(Finalizer *fin, const KpiStream *stream, const Bitmapset *changed, cons
 		KpiFinal	final;
 
 		put->key.kpi_id = measure->kpi_id;
-		if (scope->part[1] == KPI_SCOPE_TEAM)
-			put->key.team_id = scope->part[2];
+		if (scope->scope_kind == KPI_SCOPE_TEAM)
+			put->key.team_id = scope->scope_id;
 		else
-			put->key.member_id = scope->part[2];
-		put->key.dim_id = scope->part[4];
+			put->key.member_id = scope->scope_id;
+		put->key.dim_id = scope->dim_value_id;
 		put->key.grain = grain;
 		put->key.start = start;
 		put->exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) &&
@@ -138,13 +138,15 @@ merged(KpiCell *sum, const KpiCell *cell)
 }
 
 static void
-scan_cells(Finalizer *fin, const KpiCellKey *scope, DateADT low, DateADT high)
+scan_cells(Finalizer *fin, const KpiRollupKey *scope, DateADT low, DateADT high)
 {
-	Datum		prefix[5];
+	Datum		prefix[] = {
+		Int32GetDatum(scope->stream_id), Int32GetDatum(scope->scope_kind), Int32GetDatum(scope->scope_id),
+		Int32GetDatum(scope->grain), Int32GetDatum(scope->dim_value_id)
+	};
 
-	for (int i = 0; i < 5; i++)
-		prefix[i] = Int32GetDatum(scope->part[i]);
-	kpi_keyed_table_scan(fin->cells, 5, prefix, true, DateADTGetDatum(low), DateADTGetDatum(high));
+	kpi_keyed_table_scan(fin->cells, lengthof(prefix), prefix, true,
+						 DateADTGetDatum(low), DateADTGetDatum(high));
 }
 
 /* The next cell of the scan, in the current memory context. */
@@ -153,9 +155,8 @@ next_cell(Finalizer *fin, DateADT *start)
 {
 	if (!kpi_keyed_table_next(fin->cells))
 		return NULL;
-	slot_getallattrs(fin->cells->found);
-	*start = DatumGetDateADT(fin->cells->found->tts_values[5]);
-	return DatumGetKpiCellPCopy(fin->cells->found->tts_values[6]);
+	*start = kpi_refresh_table_found_key(fin->cells).rollup.start;
+	return kpi_refresh_table_found_cell(fin->cells);
 }
 
 /*
@@ -165,7 +166,7 @@ next_cell(Finalizer *fin, DateADT *start)
 static void
 finalize_year(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items, int n, DateADT year)
 {
-	const KpiCellKey *scope = &items[0].key;
+	const KpiRollupKey *scope = &items[0].key.rollup;
 	KpiGrain	finest = fin->run->source->grain;
 	KpiCell    *months[MONTHS_A_YEAR] = {NULL};
 	Bitmapset  *year_changed = NULL;
@@ -197,7 +198,7 @@ finalize_year(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items,
 			{
 				Bitmapset  *changed;
 
-				if (items[i].key.part[5] != starts[m])
+				if (items[i].key.rollup.start != starts[m])
 					continue;
 				changed = add_changed(NULL, stream, items[i].cell);
 				if (finest <= KPI_MONTH)
@@ -214,6 +215,12 @@ finalize_year(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items,
 	put_cell(fin, stream, year_changed, scope, KPI_YEAR, year, whole);
 }
 
+static DateADT
+year_of(const Finalizer *fin, const KpiCellItem *item)
+{
+	return kpi_calendar_period_start(KPI_YEAR, item->key.rollup.start, fin->calendar);
+}
+
 static void
 finalize_months(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items, int n)
 {
@@ -221,10 +228,10 @@ finalize_months(Finalizer *fin, const KpiStream *stream, const KpiCellItem *item
 
 	while (first < n)
 	{
-		DateADT		year = kpi_calendar_period_start(KPI_YEAR, items[first].key.part[5], fin->calendar);
+		DateADT		year = year_of(fin, &items[first]);
 		int			next = first + 1;
 
-		while (next < n && kpi_calendar_period_start(KPI_YEAR, items[next].key.part[5], fin->calendar) == year)
+		while (next < n && year_of(fin, &items[next]) == year)
 			next++;
 		finalize_year(fin, stream, items + first, next - first, year);
 		first = next;
@@ -244,7 +251,7 @@ finalize_week_run(Finalizer *fin, const KpiStream *stream, const KpiCellItem *it
 	KpiCell    *cell;
 	int			i = 0;
 
-	scan_cells(fin, &items[0].key, first, first + nweeks * 7 - 1);
+	scan_cells(fin, &items[0].key.rollup, first, first + nweeks * 7 - 1);
 	cell = next_cell(fin, &start);
 	for (int w = 0; w < nweeks; w++)
 	{
@@ -252,14 +259,14 @@ finalize_week_run(Finalizer *fin, const KpiStream *stream, const KpiCellItem *it
 		KpiCell    *sum = NULL;
 		Bitmapset  *changed = NULL;
 
-		for (; i < n && items[i].key.part[5] < week + 7; i++)
+		for (; i < n && items[i].key.rollup.start < week + 7; i++)
 			changed = add_changed(changed, stream, items[i].cell);
 		while (cell != NULL && start < week + 7)
 		{
 			sum = merged(sum, cell);
 			cell = next_cell(fin, &start);
 		}
-		put_cell(fin, stream, changed, &items[0].key, KPI_WEEK, week, sum);
+		put_cell(fin, stream, changed, &items[0].key.rollup, KPI_WEEK, week, sum);
 	}
 }
 
@@ -272,13 +279,13 @@ finalize_days(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items,
 		return;
 	while (i < n)
 	{
-		DateADT		first = kpi_calendar_period_start(KPI_WEEK, items[i].key.part[5], fin->calendar);
+		DateADT		first = kpi_calendar_period_start(KPI_WEEK, items[i].key.rollup.start, fin->calendar);
 		int			nweeks = 1;
 		int			begin = i;
 
-		while (i < n && items[i].key.part[5] < first + (nweeks + 1) * 7)
+		while (i < n && items[i].key.rollup.start < first + (nweeks + 1) * 7)
 		{
-			if (items[i].key.part[5] >= first + nweeks * 7)
+			if (items[i].key.rollup.start >= first + nweeks * 7)
 				nweeks++;
 			i++;
 		}
@@ -297,7 +304,7 @@ kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *t
 	int			s = 0;
 	MemoryContext old;
 
-	fin.cells = kpi_keyed_table_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS, snapshot);
+	fin.cells = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
 	fin.pending = palloc(fin.max_pending * sizeof(PendingPut));
 	fin.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi periods", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(fin.row_cxt);
@@ -305,18 +312,19 @@ kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *t
 	while (first < touched->nitems)
 	{
 		const KpiCellItem *items = &touched->items[first];
+		const KpiRollupKey *scope = &items[0].key.rollup;
 		int			n = 1;
 
 		CHECK_FOR_INTERRUPTS();
 		fin.calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 		while (first + n < touched->nitems &&
-			   memcmp(&items[n].key, &items[0].key, 5 * sizeof(int32)) == 0)
+			   memcmp(&items[n].key, scope, offsetof(KpiRollupKey, start)) == 0)
 			n++;
-		while (source->streams[s].id < items[0].key.part[0])
+		while (source->streams[s].id < scope->stream_id)
 			s++;
-		if (items[0].key.part[3] == KPI_MONTH)
+		if (scope->grain == KPI_MONTH)
 			finalize_months(&fin, &source->streams[s], items, n);
-		else if (items[0].key.part[1] == KPI_SCOPE_TEAM)
+		else if (scope->scope_kind == KPI_SCOPE_TEAM)
 			finalize_days(&fin, &source->streams[s], items, n);
 		first += n;
 	}

@@ -48,14 +48,15 @@ typedef struct FormulaKpi
 	" UNION SELECT i.kpi_id, f.depth + 1" \
 	" FROM f JOIN kpi_internal.formula_input i ON i.input_kpi_id = f.kpi_id)"
 
-bool
-kpi_refresh_formulas_find(KpiRun *run)
+List *
+kpi_refresh_formulas_find(const KpiSource *source, bool *pending)
 {
-	bool		pending = false;
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *formulas = NIL;
 	KpiSpi		spi;
 	uint64		rows;
 
-	run->formulas = NIL;
+	*pending = false;
 	kpi_spi_begin(&spi);
 	/* Those of the run's snapshot: whose sources are locked. */
 	rows = kpi_spi_read(FORMULAS_OF_SOURCE
@@ -63,15 +64,15 @@ kpi_refresh_formulas_find(KpiRun *run)
 						" JOIN kpi_internal.formula_built b ON b.kpi_id = k.id AND b.formula = k.formula"
 						" WHERE k.id = f.kpi_id)"
 						" FROM f GROUP BY 1 ORDER BY pg_catalog.max(f.depth), 1",
-						1, KPI_INT4(run->source->id));
-	MemoryContextSwitchTo(run->mcxt);
+						1, KPI_INT4(source->id));
+	MemoryContextSwitchTo(caller);
 	for (uint64 r = 0; r < rows; r++)
 	{
-		run->formulas = lappend_int(run->formulas, kpi_spi_int4(r, 1));
-		pending |= kpi_spi_bool(r, 2);
+		formulas = lappend_int(formulas, kpi_spi_int4(r, 1));
+		*pending |= kpi_spi_bool(r, 2);
 	}
 	kpi_spi_end(&spi);
-	return pending;
+	return formulas;
 }
 
 void
@@ -225,13 +226,13 @@ update_formula(KpiValues *values, const FormulaKpi *kpi)
 }
 
 void
-kpi_refresh_formulas_update(KpiValues *values, const KpiRun *run, bool all)
+kpi_refresh_formulas_update(KpiValues *values, const KpiSource *source, List *formulas, bool all)
 {
 	ListCell   *lc;
 
-	foreach(lc, run->formulas)
+	foreach(lc, formulas)
 	{
-		FormulaKpi *kpi = load_formula(lfirst_int(lc), run->source, run->formulas);
+		FormulaKpi *kpi = load_formula(lfirst_int(lc), source, formulas);
 
 		kpi_refresh_values_sync(values);
 		for (int i = 0; all && i < kpi->ninputs; i++)

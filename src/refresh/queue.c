@@ -5,7 +5,7 @@
  *
  * The source's lock is held and the run's snapshot was taken after it.  Every
  * row of the source the snapshot shows is consumed: merged when its version is
- * the stream's and its measures are built, discarded otherwise.  Rows are
+ * the stream's and the stream is not made from the facts, discarded otherwise.  Rows are
  * deleted by heap_delete, not by a statement, so that a publication FOR ALL
  * TABLES does not demand a replica identity of the queue.
  *
@@ -30,42 +30,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Columns of kpi_internal.delta. */
-enum
-{
-	DELTA_SOURCE,
-	DELTA_STREAM,
-	DELTA_VERSION,
-	DELTA_KIND,
-	DELTA_OWNER,
-	DELTA_DAY,
-	DELTA_DIMS,
-	DELTA_CELL,
-	DELTA_ERROR
-};
-
+/* A stream that is made from the facts at the snapshot has its deltas. */
 static bool
-measure_is_built(int32 measure_id, void *arg)
+takes_deltas(const KpiRun *run, const KpiStream *stream)
 {
-	const KpiStream *stream = arg;
-
-	for (int i = 0; i < stream->nmeasures; i++)
-	{
-		if (stream->measures[i].id == measure_id)
-			return stream->measures[i].built;
-	}
-	return false;
-}
-
-static const KpiStream *
-find_stream(const KpiSource *source, int32 id)
-{
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		if (source->streams[s].id == id)
-			return &source->streams[s];
-	}
-	return NULL;
+	return !bms_is_member(stream - run->source->streams, run->plan.build);
 }
 
 /* Adds one delta to the sum, if it is of the present definition. */
@@ -74,16 +43,17 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 {
 	Datum	   *values = slot->tts_values;
 	bool	   *nulls = slot->tts_isnull;
-	const KpiStream *stream = find_stream(run->source, DatumGetInt32(values[DELTA_STREAM]));
+	const KpiStream *stream = kpi_model_stream_find(run->source, DatumGetInt32(values[DELTA_STREAM]));
 	text	   *owner = NULL;
 	KpiCell    *cell;
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 
-	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]))
+	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]) ||
+		!takes_deltas(run, stream))
 		return;
 
 	cell = DatumGetKpiCellPCopy(values[DELTA_CELL]);
-	kpi_cell_filter(cell, measure_is_built, unconstify(KpiStream *, stream));
+	kpi_refresh_drop_unknown_states(cell, stream);
 	if (kpi_cell_is_empty(cell))
 		return;
 
@@ -93,10 +63,10 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	run->at.day = DatumGetDateADT(values[DELTA_DAY]);
 	run->at.owner = owner ? VARDATA_ANY(owner) : NULL;
 	run->at.owner_len = owner ? VARSIZE_ANY_EXHDR(owner) : 0;
-	key.part[0] = stream->id;
-	key.part[1] = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
-	key.part[2] = run->at.day;
-	key.part[3] = kpi_refresh_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
+	key.day.stream_id = stream->id;
+	key.day.owner_id = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
+	key.day.day = run->at.day;
+	key.day.dim_combination_id = kpi_refresh_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
 	kpi_refresh_cellmap_add(queue->cells, &key, cell);
 	run->at.is_known = false;
 

@@ -9,6 +9,7 @@
 #define KPI_REFRESH_INTERNAL_H
 
 #include "access/transam.h"
+#include "base/base.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
 #include "goal/goal.h"
@@ -19,17 +20,55 @@
 
 /* ---- cellmap.c ---- */
 
-#define KPI_CELL_KEYS 6
+#define KPI_CELL_KEY_COLUMNS 6
+
+/* A row of kpi_internal.day_cell, in the order of its primary key. */
+typedef struct KpiDayKey
+{
+	int32		stream_id;
+	int32		owner_id;		/* 0: none */
+	DateADT		day;			/* or KPI_ERROR_DAY */
+	int32		dim_combination_id; /* 0: no dimensions */
+	int32		unused[2];
+} KpiDayKey;
+
+/* What is summed up per path (attribution.c) on its way to the teams. */
+typedef struct KpiPathKey
+{
+	int32		stream_id;
+	int32		path;
+	int32		grain;			/* KpiGrain */
+	int32		dim_value_id;	/* 0: whatever the dimensions */
+	DateADT		start;
+	int32		unused[1];
+} KpiPathKey;
+
+/* A row of kpi_internal.rollup_cell, in the order of its primary key. */
+typedef struct KpiRollupKey
+{
+	int32		stream_id;
+	int32		scope_kind;		/* KpiScopeKind */
+	int32		scope_id;
+	int32		grain;			/* KpiGrain */
+	int32		dim_value_id;	/* 0: whatever the dimensions */
+	DateADT		start;
+} KpiRollupKey;
 
 /*
- * The key columns of a cell table in the order of its primary key, unused
- * ones 0: day_cell (stream, owner, day, dim), rollup_cell (stream, scope
- * kind, scope, grain, dim, start).
+ * What a map or a list is by.  Each key is of the whole size, what it does not
+ * use 0, so one way of hashing and comparing does for all: by columns.
  */
-typedef struct KpiCellKey
+typedef union KpiCellKey
 {
-	int32		part[KPI_CELL_KEYS];
+	int32		stream_id;		/* the first column of each */
+	KpiDayKey	day;
+	KpiPathKey	path;
+	KpiRollupKey rollup;
+	int32		columns[KPI_CELL_KEY_COLUMNS];
 } KpiCellKey;
+
+/* How many columns of a key come before one of them. */
+#define KPI_KEY_COLUMNS_BEFORE(type, field) ((int) (offsetof(type, field) / sizeof(int32)))
 
 typedef struct KpiCellItem
 {
@@ -106,9 +145,24 @@ typedef struct KpiFactsAt
 
 typedef struct KpiAttributions KpiAttributions;
 
+/*
+ * What a run makes: decided before the first delta is read, beside the
+ * definition, which stays what it is.
+ */
+typedef struct KpiPlan
+{
+	Bitmapset  *build;			/* numbers of streams made from the facts,
+								 * which have their deltas; of the others each
+								 * measure is built */
+	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
+								 * before users */
+	bool		all_values;		/* not only those that deltas change */
+} KpiPlan;
+
 typedef struct KpiRun
 {
-	KpiSource  *source;
+	const KpiSource *source;
+	KpiPlan		plan;
 	MemoryContext mcxt;
 	Snapshot	snapshot;		/* S: registered and active */
 	TimestampTz as_of;
@@ -122,7 +176,6 @@ typedef struct KpiRun
 	int64		applied_org_version;
 	bool		first_time;		/* no state yet */
 	char	   *fact_error;		/* note of the last one met */
-	bool		built;			/* something was computed from the facts */
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
 	int64		nvalues;		/* rows of values written */
@@ -132,8 +185,6 @@ typedef struct KpiRun
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 	struct KpiAttributions *attributions;
-	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
-								 * before users */
 } KpiRun;
 
 typedef enum KpiScopeKind
@@ -178,13 +229,38 @@ typedef struct KpiAttribution
 	int			path;			/* index of a list of teams */
 } KpiAttribution;
 
+typedef struct KpiOwnerKey
+{
+	int32		owner_kind;		/* KpiOwnerKind */
+	int32		owner_id;
+} KpiOwnerKey;
+
+/* Where the facts of one owner count: a span for each day there can be. */
+typedef struct KpiOwnerAttribution
+{
+	KpiOwnerKey key;
+	int			nspans;
+	KpiAttribution *spans;
+} KpiOwnerAttribution;
+
+/* An owner whose facts count elsewhere than they did. */
+typedef struct KpiTransfer
+{
+	KpiOwnerAttribution from;
+	const KpiOwnerAttribution *to;
+} KpiTransfer;
+
+extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot);
+
 /*
- * Routes for these owners (of a stream's owner kind), as the last refresh
- * applied them, or from the definitions for owners not met before.
+ * Has those of these owners (of a stream's owner kind) at hand: as the last
+ * refresh applied them, or from the definitions for owners not met before.
  */
-extern KpiAttributions *kpi_refresh_attribution_create(KpiRun *run);
-extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n);
-extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day);
+extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind,
+										 const int32 *owner_ids, int n);
+extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
+														int32 owner_id, DateADT day);
+extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
@@ -194,10 +270,10 @@ extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const
 extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
 
 /*
- * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them, and stores the new routes.
+ * Makes anew, from the definitions, what is stored of all owners.  Returns
+ * those it differs for (KpiTransfer *), in the attributions' memory.
  */
-extern void kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups);
+extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
 /* ---- fanout.c ---- */
 
@@ -208,16 +284,40 @@ extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap 
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
 									bool subtract, KpiCellMap *rollups);
 
+/* ---- transfer.c ---- */
+
+/*
+ * Follows changes of the organisation: adds to *rollups what moves between
+ * scopes because of them.
+ */
+extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups);
+
 /* ---- cell_table.c ---- */
 
+/* Which of the two tables of cells, and so which of their keys. */
+typedef enum KpiCellTable
+{
+	KPI_DAY_CELL,
+	KPI_ROLLUP_CELL
+} KpiCellTable;
+
+extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
+
+/* Of the row that was found; the cell is a copy. */
+extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
+extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
+
+/* Drops, in place, the states of measures that the stream does not have (any more). */
+extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
+
 /* Merges each delta into its row; a cell that becomes empty disappears. */
-extern void kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCellList *deltas);
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas);
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
  * makes them so.  report may be NULL.
  */
-extern void kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_id,
+extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 								   const KpiCellList *expected, bool mend, KpiReport *report);
 
 /* The keys of all rollups of the run's source, without their cells. */
@@ -273,13 +373,13 @@ extern void kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const Kp
 /* ---- formula.c ---- */
 
 /* Every formula the source's KPIs feed (formula.c). */
-extern void kpi_refresh_formulas_update(KpiValues *values, const KpiRun *run, bool all);
+extern void kpi_refresh_formulas_update(KpiValues *values, const KpiSource *source, List *formulas, bool all);
 
 /*
- * Sets the run's formulas; true when one of them has not been computed yet as
- * it is written now.
+ * The formulas that the source's KPIs feed, inputs before users; *pending when
+ * one of them has not been computed yet as it is written now.
  */
-extern bool kpi_refresh_formulas_find(KpiRun *run);
+extern List *kpi_refresh_formulas_find(const KpiSource *source, bool *pending);
 extern void kpi_refresh_formulas_mark_built(const KpiSource *source);
 
 /* ---- state.c ---- */
@@ -304,9 +404,10 @@ typedef struct KpiSourceState
 
 /*
  * Compares the source with its state, under the run's snapshot; also sets
- * what the run knows of the table and the versions.
+ * what the run knows of the table and the versions, and puts another definer
+ * into the run's source where the one it has must not read the table.
  */
-extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run);
+extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source);
 
 /*
  * Notes what is to be known of the run's leaves and their triggers.  To be

@@ -14,8 +14,9 @@
  *	   buffered deltas were written;
  *	4. the leaves, triggers and definitions compared with the state: what
  *	   cannot be followed suspends the source;
- *	5. all deltas visible in the snapshot are consumed: merged for measures
- *	   that are built, discarded for streams that step 6 recomputes;
+ *	5. by what differs the plan of the run is made, and all deltas visible in
+ *	   the snapshot are consumed: merged, but discarded for the streams that
+ *	   are to be built;
  *	6. streams to be built are recomputed from the facts at the snapshot.
  *
  * What commits later stays in the queue.  So a crash or an error at any
@@ -136,19 +137,6 @@ streams_to_build(const KpiSource *source, bool recompute)
 	return build;
 }
 
-/* A measure being built takes no deltas: the facts at the snapshot have them. */
-static void
-discard_deltas_of(KpiSource *source, Bitmapset *build)
-{
-	int			s = -1;
-
-	while ((s = bms_next_member(build, s)) >= 0)
-	{
-		for (int m = 0; m < source->streams[s].nmeasures; m++)
-			source->streams[s].measures[m].built = false;
-	}
-}
-
 static void
 refuse_being_written(KpiRun *run, bool must)
 {
@@ -182,11 +170,13 @@ facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode
 static KpiRunResult
 examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 {
-	run->source = kpi_model_source_load(source_id, true);
-	if (run->source == NULL)
+	KpiSource  *source = kpi_model_source_load(source_id, true);
+
+	run->source = source;
+	if (source == NULL)
 		return KPI_RUN_GONE;
-	run->source->code->accept = mode == KPI_RUN_ACCEPT;
-	*state = kpi_refresh_source_state_examine(run);
+	source->code->accept = mode == KPI_RUN_ACCEPT;
+	*state = kpi_refresh_source_state_examine(run, source);
 	if ((*state)->suspend_reason)
 	{
 		suspend(run, *state);
@@ -247,7 +237,7 @@ note_days(KpiRun *run, const KpiCellList *days)
 {
 	for (int i = 0; i < days->nitems; i++)
 	{
-		DateADT		day = days->items[i].key.part[2];
+		DateADT		day = days->items[i].key.day.day;
 
 		if (day == KPI_ERROR_DAY)
 			continue;
@@ -269,11 +259,11 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_dict_resolve(queue->dict, run->source, days);
 	note_days(run, days);
 
-	kpi_refresh_attribution_follow(run, rollups);
+	kpi_refresh_transfer(run, rollups);
 	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_table_apply(run, "day_cell", 4, days);
+	kpi_refresh_table_apply(run, KPI_DAY_CELL, days);
 	touched = kpi_refresh_cellmap_list(rollups);
-	kpi_refresh_table_apply(run, "rollup_cell", KPI_CELL_KEYS, touched);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched);
 	CommandCounterIncrement();
 	return touched;
 }
@@ -292,8 +282,8 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 
 		note_days(run, days);
 		kpi_refresh_fanout(run, days, rollups);
-		kpi_refresh_table_sync(run, "day_cell", 4, stream_id, days, mend, report);
-		kpi_refresh_table_sync(run, "rollup_cell", KPI_CELL_KEYS, stream_id,
+		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report);
+		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
 							   kpi_refresh_cellmap_list(rollups), mend, report);
 		CommandCounterIncrement();
 	}
@@ -344,7 +334,7 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 	kpi_refresh_values_finalize(run, values, touched);
 	if (all)
 		kpi_refresh_values_sweep(values, measure_kpi_ids(run->source));
-	kpi_refresh_formulas_update(values, run, all);
+	kpi_refresh_formulas_update(values, run->source, run->plan.formulas, all);
 	if (mend)
 		note_changes(run, values, all);
 	kpi_refresh_values_close(values);
@@ -380,23 +370,28 @@ extend_calendar_days(KpiRun *run)
 	kpi_calendar_day_extend(Min(run->first_day, today), Max(run->last_day, today + 2 * 366));
 }
 
-static void
-refresh_locked(KpiRun *run, KpiSourceState *state)
+static KpiPlan
+make_plan(const KpiSource *source, const KpiSourceState *state)
 {
-	Bitmapset  *build = streams_to_build(run->source, state->recompute);
-	bool		pending = kpi_refresh_formulas_find(run);
-	KpiCellList *touched;
-	bool		all;
+	KpiPlan		plan = {.build = streams_to_build(source, state->recompute)};
+	bool		pending;
 
-	run->built = build != NULL;
-	discard_deltas_of(run->source, build);
-	touched = apply_deltas(run);
-	reconcile_cells(run, build, true, NULL);
-	if (build != NULL)
+	plan.formulas = kpi_refresh_formulas_find(source, &pending);
+	plan.all_values = plan.build != NULL || state->revalue || pending;
+	return plan;
+}
+
+static void
+refresh_locked(KpiRun *run)
+{
+	const KpiPlan *plan = &run->plan;
+	KpiCellList *touched = apply_deltas(run);
+
+	reconcile_cells(run, plan->build, true, NULL);
+	if (plan->build != NULL)
 		kpi_refresh_dim_sweep(run->source);
-	all = build != NULL || state->revalue || pending;
-	update_values(run, touched, all, true, NULL);
-	if (all)
+	update_values(run, touched, plan->all_values, true, NULL);
+	if (plan->all_values)
 		kpi_refresh_formulas_mark_built(run->source);
 	extend_calendar_days(run);
 }
@@ -419,7 +414,7 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		.source_id = run->source->id,
 		.source = run->source->name,
 		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-		run->built ? "build" : "refresh",
+		run->plan.build != NULL ? "build" : "refresh",
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->ndeltas,
@@ -464,8 +459,9 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	if (result == KPI_RUN_DONE)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(run);
-		refresh_locked(run, state);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
+		run->plan = make_plan(run->source, state);
+		refresh_locked(run);
 		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 		{
 			report->source_name = run->source->name;

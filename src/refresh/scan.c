@@ -111,15 +111,16 @@ append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
 static void
 add_group(FactScan *scan, TupleTableSlot *slot)
 {
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell;
 
-	key.part[0] = scan->stream->id;
+	key.day.stream_id = scan->stream->id;
 	if (!slot->tts_isnull[CELLS_OWNER])
-		key.part[1] = owner_number(scan, slot->tts_values[CELLS_OWNER]);
-	key.part[2] = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
+	key.day.day = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
 	if (!slot->tts_isnull[CELLS_DIMS])
-		key.part[3] = kpi_refresh_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]), false);
+		key.day.dim_combination_id = kpi_refresh_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]),
+														   false);
 
 	/* Groups come once each: no need to look for equal keys. */
 	MemoryContextSwitchTo(scan->run->mcxt);
@@ -132,10 +133,10 @@ add_group(FactScan *scan, TupleTableSlot *slot)
 static void
 add_left_out(FactScan *scan, int64 facts)
 {
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 
-	key.part[0] = scan->stream->id;
-	key.part[2] = KPI_ERROR_DAY;
+	key.day.stream_id = scan->stream->id;
+	key.day.day = KPI_ERROR_DAY;
 	MemoryContextSwitchTo(scan->run->mcxt);
 	append_item(scan, &key, kpi_cell_add_error(kpi_cell_empty(), 0, facts));
 	scan->run->fact_error = KPI_DAY_ERROR;
@@ -222,17 +223,17 @@ dims_array(const KpiSource *source, char **dims)
 static void
 add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 {
-	KpiCellKey	key = {{0}};
+	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell = kpi_cell_for_layout(layout);
 
-	key.part[0] = scan->stream->id;
+	key.day.stream_id = scan->stream->id;
 	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
 		scan->unexplained = false;
 	if (fact->error)
 		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
 	if (fact->failed)
 	{
-		key.part[2] = KPI_ERROR_DAY;
+		key.day.day = KPI_ERROR_DAY;
 		kpi_refresh_cellmap_add(scan->cells, &key, kpi_cell_add_error(cell, 0, 1));
 		return;
 	}
@@ -242,10 +243,11 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		true, fact->day, fact->owner, fact->owner ? strlen(fact->owner) : 0
 	};
 	if (fact->owner)
-		key.part[1] = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
-	key.part[2] = fact->day;
+		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
+	key.day.day = fact->day;
 	if (scan->run->source->ndims > 0)
-		key.part[3] = kpi_refresh_dict_dims(scan->dict, dims_array(scan->run->source, fact->dims), false);
+		key.day.dim_combination_id = kpi_refresh_dict_dims(scan->dict, dims_array(scan->run->source, fact->dims),
+														   false);
 	for (int m = 0; m < layout->nmeasures; m++)
 	{
 		int			first = layout->measures[m].first_input;

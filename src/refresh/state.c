@@ -79,7 +79,7 @@ suspend_given_away(KpiRun *run, KpiSourceState *state, Oid owner, Oid definer)
  * got more rights since.
  */
 static Oid
-replace_untrusting(KpiRun *run, KpiSourceState *state, Oid definer)
+replace_untrusting(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid definer)
 {
 	Oid			untrusted = kpi_fact_definer_untrusted(run->relid, definer);
 	Oid			owner;
@@ -96,14 +96,14 @@ replace_untrusting(KpiRun *run, KpiSourceState *state, Oid definer)
 					psprintf("%s Then call kpi.resume().", kpi_fact_definer_untrusted_hint(run->relid, untrusted)));
 		return definer;
 	}
-	run->source->definer = GetUserNameFromId(owner, false);
-	run->source->definer_oid = owner;
-	run->source->definer_login = kpi_role_can_login(owner);
+	source->definer = GetUserNameFromId(owner, false);
+	source->definer_oid = owner;
+	source->definer_login = kpi_role_can_login(owner);
 	return owner;
 }
 
 static void
-check_table_rights(KpiRun *run, KpiSourceState *state, Oid definer)
+check_table_rights(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid definer)
 {
 	Oid			owner = kpi_fact_table_owner(run->relid);
 	char	   *grants;
@@ -116,7 +116,7 @@ check_table_rights(KpiRun *run, KpiSourceState *state, Oid definer)
 		suspend_given_away(run, state, owner, definer);
 		return;
 	}
-	definer = replace_untrusting(run, state, definer);
+	definer = replace_untrusting(run, source, state, definer);
 	grants = kpi_fact_definer_missing_grants(run->relid, definer);
 	if (grants != NULL)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
@@ -130,7 +130,7 @@ check_table_rights(KpiRun *run, KpiSourceState *state, Oid definer)
 
 /* The definer must still have the rights that creating the source needed. */
 static void
-check_rights(KpiRun *run, KpiSourceState *state)
+check_rights(KpiRun *run, KpiSource *source, KpiSourceState *state)
 {
 	Oid			definer = get_role_oid(run->source->definer, true);
 	char	   *now = OidIsValid(run->source->definer_oid) ?
@@ -151,7 +151,7 @@ check_rights(KpiRun *run, KpiSourceState *state)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
 					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
 	else
-		check_table_rights(run, state, definer);
+		check_table_rights(run, source, state, definer);
 }
 
 static char *
@@ -354,7 +354,7 @@ compare_prints(KpiSourceState *state, const char *seen)
 }
 
 KpiSourceState *
-kpi_refresh_source_state_examine(KpiRun *run)
+kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
@@ -406,7 +406,7 @@ kpi_refresh_source_state_examine(KpiRun *run)
 	if (state->suspend_reason == NULL)
 	{
 		run->leaves = kpi_model_leaf_relids(run->relid);
-		check_rights(run, state);
+		check_rights(run, source, state);
 		compare_leaves(run, state);
 		compare_columns(run, state, columns, caller);
 		if (state->recompute)
@@ -518,24 +518,21 @@ kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double d
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
 	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));
+	int			s = -1;
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	if (state->recompute)
 		save_leaves(run);
-	for (int s = 0; s < run->source->nstreams; s++)
+	while ((s = bms_next_member(run->plan.build, s)) >= 0)
 	{
 		const KpiStream *stream = &run->source->streams[s];
 
 		for (int m = 0; m < stream->nmeasures; m++)
-		{
-			if (stream->measures[m].built && !state->recompute)
-				continue;
 			kpi_spi_exec("INSERT INTO kpi_internal.measure_built VALUES ($1, $2, $3, $4)"
 						 " ON CONFLICT (measure_id) DO UPDATE SET version = EXCLUDED.version",
 						 4, KPI_INT4(stream->measures[m].id), KPI_INT4(stream->id),
 						 KPI_INT4(stream->version), KPI_INT4(stream->measures[m].kpi_id));
-		}
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"

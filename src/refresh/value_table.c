@@ -35,11 +35,48 @@ typedef struct SingleDim
 	bool		isnull;
 } SingleDim;
 
-/* One of the two tables and where its columns are. */
+/* Columns of kpi.kpi_breakdown; kpi.kpi_value has all but the dimension's. */
+typedef enum ValueColumn
+{
+	VALUE_ID,
+	VALUE_KPI,
+	VALUE_SCOPE,
+	VALUE_TEAM,
+	VALUE_MEMBER,
+	VALUE_DIMENSION,
+	VALUE_DIMENSION_VALUE,
+	VALUE_GRAIN,
+	VALUE_PERIOD,
+	VALUE_PERIOD_START,
+	VALUE_PERIOD_END,
+	VALUE_VALUE,
+	VALUE_NUMERATOR,
+	VALUE_DENOMINATOR,
+	VALUE_FACTS,
+	VALUE_CHANGED_AT,
+	VALUE_COLUMNS
+} ValueColumn;
+
+#define VALUE_DIMENSION_COLUMNS (VALUE_GRAIN - VALUE_DIMENSION)
+
+/* The unique key of kpi.kpi_breakdown, in the order of its index; as above. */
+typedef enum ValueKeyColumn
+{
+	KEY_KPI,
+	KEY_TEAM,
+	KEY_MEMBER,
+	KEY_DIMENSION,
+	KEY_DIMENSION_VALUE,
+	KEY_GRAIN,
+	KEY_PERIOD_START,
+	KEY_COLUMNS
+} ValueKeyColumn;
+
+/* One of the two tables. */
 typedef struct ValueTable
 {
 	const char *name;
-	int			ndim_columns;	/* 0 or 2, between member_id and grain */
+	bool		has_dimension;
 	KpiKeyedTable *put;
 	KpiKeyedTable *get;
 	HTAB	   *seen;			/* ids of rows that are right, with all */
@@ -93,12 +130,32 @@ load_dims(KpiValues *values)
 	return dims;
 }
 
+/* Where a column is in this table. */
+static int
+column(const ValueTable *table, ValueColumn c)
+{
+	Assert(table->has_dimension || (c != VALUE_DIMENSION && c != VALUE_DIMENSION_VALUE));
+	return c > VALUE_DIMENSION && !table->has_dimension ? c - VALUE_DIMENSION_COLUMNS : c;
+}
+
+static int
+key_column(const ValueTable *table, ValueKeyColumn k)
+{
+	return k > KEY_DIMENSION && !table->has_dimension ? k - VALUE_DIMENSION_COLUMNS : k;
+}
+
+static KpiKeyedTable *
+open_keyed(const ValueTable *table, Snapshot snapshot)
+{
+	return kpi_keyed_table_open("kpi", table->name, "kpi_id", key_column(table, KEY_COLUMNS), snapshot);
+}
+
 static void
-open_table(KpiValues *values, ValueTable *table, const char *name, int ndim_columns)
+open_table(KpiValues *values, ValueTable *table, const char *name, bool has_dimension)
 {
 	table->name = name;
-	table->ndim_columns = ndim_columns;
-	table->put = kpi_keyed_table_open("kpi", name, "kpi_id", 5 + ndim_columns, values->put_snapshot);
+	table->has_dimension = has_dimension;
+	table->put = open_keyed(table, values->put_snapshot);
 	table->get = NULL;
 }
 
@@ -117,8 +174,8 @@ kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->report = report;
 	values->mcxt = mcxt;
 	values->put_snapshot = RegisterSnapshot(GetLatestSnapshot());
-	open_table(values, &values->tables[0], "kpi_value", 0);
-	open_table(values, &values->tables[1], "kpi_breakdown", 2);
+	open_table(values, &values->tables[0], "kpi_value", false);
+	open_table(values, &values->tables[1], "kpi_breakdown", true);
 	for (int g = 0; g < KPI_NGRAINS; g++)
 		values->grains[g] = CStringGetTextDatum(kpi_calendar_grain_name(g));
 	values->scopes[KPI_SCOPE_TEAM] = CStringGetTextDatum("team");
@@ -154,12 +211,7 @@ kpi_refresh_values_sync(KpiValues *values)
 	CommandCounterIncrement();
 	values->get_snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (int t = 0; t < 2; t++)
-	{
-		ValueTable *table = &values->tables[t];
-
-		table->get = kpi_keyed_table_open("kpi", table->name, "kpi_id", 5 + table->ndim_columns,
-										  values->get_snapshot);
-	}
+		values->tables[t].get = open_keyed(&values->tables[t], values->get_snapshot);
 	MemoryContextSwitchTo(old);
 }
 
@@ -204,42 +256,53 @@ single_dim(KpiValues *values, int32 id)
 	return dim;
 }
 
-/* Sets the unique key's columns; returns how many. */
-static int
+static ValueTable *
+table_of(KpiValues *values, const KpiValueKey *key)
+{
+	return &values->tables[key->dim_id != 0];
+}
+
+/* Sets the unique key's columns. */
+static void
 key_datums(KpiValues *values, const KpiValueKey *key, Datum *datums, bool *nulls)
 {
-	int			n = 0;
+	const ValueTable *table = table_of(values, key);
 
-	memset(nulls, false, KPI_KEYED_TABLE_MAX_KEYS * sizeof(bool));
-	datums[n++] = Int32GetDatum(key->kpi_id);
-	nulls[n] = key->team_id == 0;
-	datums[n++] = Int32GetDatum(key->team_id);
-	nulls[n] = key->member_id == 0;
-	datums[n++] = Int32GetDatum(key->member_id);
-	if (key->dim_id != 0)
+	memset(nulls, false, KEY_COLUMNS * sizeof(bool));
+	datums[KEY_KPI] = Int32GetDatum(key->kpi_id);
+	datums[KEY_TEAM] = Int32GetDatum(key->team_id);
+	nulls[KEY_TEAM] = key->team_id == 0;
+	datums[KEY_MEMBER] = Int32GetDatum(key->member_id);
+	nulls[KEY_MEMBER] = key->member_id == 0;
+	if (table->has_dimension)
 	{
 		const SingleDim *dim = single_dim(values, key->dim_id);
 
-		datums[n++] = dim->dimension;
-		nulls[n] = dim->isnull;
-		datums[n++] = dim->value;
+		datums[KEY_DIMENSION] = dim->dimension;
+		datums[KEY_DIMENSION_VALUE] = dim->value;
+		nulls[KEY_DIMENSION_VALUE] = dim->isnull;
 	}
-	datums[n++] = values->grains[key->grain];
-	datums[n++] = DateADTGetDatum(key->start);
-	return n;
+	datums[key_column(table, KEY_GRAIN)] = values->grains[key->grain];
+	datums[key_column(table, KEY_PERIOD_START)] = DateADTGetDatum(key->start);
+}
+
+static Numeric
+read_numeric(const ValueTable *table, TupleTableSlot *slot, ValueColumn c)
+{
+	int			at = column(table, c);
+
+	return slot->tts_isnull[at] ? NULL : DatumGetNumeric(slot->tts_values[at]);
 }
 
 /* Reads the columns value, numerator, denominator, facts. */
 static void
 read_value(const ValueTable *table, TupleTableSlot *slot, KpiValue *value)
 {
-	int			c = 9 + table->ndim_columns;
-
 	slot_getallattrs(slot);
-	value->value = slot->tts_isnull[c] ? NULL : DatumGetNumeric(slot->tts_values[c]);
-	value->numerator = slot->tts_isnull[c + 1] ? NULL : DatumGetNumeric(slot->tts_values[c + 1]);
-	value->denominator = slot->tts_isnull[c + 2] ? NULL : DatumGetNumeric(slot->tts_values[c + 2]);
-	value->facts = DatumGetInt64(slot->tts_values[c + 3]);
+	value->value = read_numeric(table, slot, VALUE_VALUE);
+	value->numerator = read_numeric(table, slot, VALUE_NUMERATOR);
+	value->denominator = read_numeric(table, slot, VALUE_DENOMINATOR);
+	value->facts = DatumGetInt64(slot->tts_values[column(table, VALUE_FACTS)]);
 }
 
 static void
@@ -251,33 +314,40 @@ set_numeric(Datum *datums, bool *nulls, int c, Numeric value)
 
 /* All columns of a row; id is the existing row's or a new one. */
 static void
-row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *value, Datum *datums, bool *nulls)
+row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *value, Datum *datums,
+		   bool *nulls)
 {
-	char		name[KPI_PERIOD_NAME_LEN];
-	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
-	bool		key_nulls[KPI_KEYED_TABLE_MAX_KEYS];
-	int			nkeys = key_datums(values, key, keys, key_nulls);
+	const ValueTable *table = table_of(values, key);
 	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-	int			c = 0;
+	char		name[KPI_PERIOD_NAME_LEN];
 
-	memset(nulls, false, 16 * sizeof(bool));
-	datums[c++] = Int64GetDatum(id);
-	datums[c++] = keys[0];
-	datums[c++] = values->scopes[key->member_id != 0 ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM];
-	for (int k = 1; k < nkeys - 1; k++)
+	memset(nulls, false, VALUE_COLUMNS * sizeof(bool));
+	datums[VALUE_ID] = Int64GetDatum(id);
+	datums[VALUE_KPI] = Int32GetDatum(key->kpi_id);
+	datums[VALUE_SCOPE] = values->scopes[key->member_id != 0 ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM];
+	datums[VALUE_TEAM] = Int32GetDatum(key->team_id);
+	nulls[VALUE_TEAM] = key->team_id == 0;
+	datums[VALUE_MEMBER] = Int32GetDatum(key->member_id);
+	nulls[VALUE_MEMBER] = key->member_id == 0;
+	if (table->has_dimension)
 	{
-		nulls[c] = key_nulls[k];
-		datums[c++] = keys[k];
+		const SingleDim *dim = single_dim(values, key->dim_id);
+
+		datums[VALUE_DIMENSION] = dim->dimension;
+		datums[VALUE_DIMENSION_VALUE] = dim->value;
+		nulls[VALUE_DIMENSION_VALUE] = dim->isnull;
 	}
 	kpi_calendar_period_name(key->grain, key->start, calendar, name);
-	datums[c++] = CStringGetTextDatum(name);
-	datums[c++] = DateADTGetDatum(key->start);
-	datums[c++] = DateADTGetDatum(kpi_calendar_period_end(key->grain, key->start, calendar));
-	set_numeric(datums, nulls, c++, value->value);
-	set_numeric(datums, nulls, c++, value->numerator);
-	set_numeric(datums, nulls, c++, value->denominator);
-	datums[c++] = Int64GetDatum(value->facts);
-	datums[c++] = TimestampTzGetDatum(values->run->as_of);
+	datums[column(table, VALUE_GRAIN)] = values->grains[key->grain];
+	datums[column(table, VALUE_PERIOD)] = CStringGetTextDatum(name);
+	datums[column(table, VALUE_PERIOD_START)] = DateADTGetDatum(key->start);
+	datums[column(table, VALUE_PERIOD_END)] =
+		DateADTGetDatum(kpi_calendar_period_end(key->grain, key->start, calendar));
+	set_numeric(datums, nulls, column(table, VALUE_VALUE), value->value);
+	set_numeric(datums, nulls, column(table, VALUE_NUMERATOR), value->numerator);
+	set_numeric(datums, nulls, column(table, VALUE_DENOMINATOR), value->denominator);
+	datums[column(table, VALUE_FACTS)] = Int64GetDatum(value->facts);
+	datums[column(table, VALUE_CHANGED_AT)] = TimestampTzGetDatum(values->run->as_of);
 }
 
 static bool
@@ -300,7 +370,7 @@ values_equal(const KpiValue *a, const KpiValue *b)
 static bool
 is_named_right(const ValueTable *table, TupleTableSlot *slot, const KpiValueKey *key)
 {
-	text	   *stored = DatumGetTextPP(slot->tts_values[6 + table->ndim_columns]);
+	text	   *stored = DatumGetTextPP(slot->tts_values[column(table, VALUE_PERIOD)]);
 	char		name[KPI_PERIOD_NAME_LEN];
 
 	kpi_calendar_period_name(key->grain, key->start, kpi_calendar_get(KPI_DEFAULT_CALENDAR), name);
@@ -345,8 +415,8 @@ static void
 write_value(KpiValues *values, ValueTable *table, const KpiValueKey *key, bool found, int64 id,
 			bool exists, const KpiValue *value)
 {
-	Datum		datums[16];
-	bool		nulls[16];
+	Datum		datums[VALUE_COLUMNS];
+	bool		nulls[VALUE_COLUMNS];
 
 	if (!exists)
 	{
@@ -365,11 +435,12 @@ write_value(KpiValues *values, ValueTable *table, const KpiValueKey *key, bool f
 void
 kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value)
 {
-	ValueTable *table = &values->tables[key->dim_id != 0];
-	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
-	bool		nulls[KPI_KEYED_TABLE_MAX_KEYS];
+	ValueTable *table = table_of(values, key);
+	Datum		keys[KEY_COLUMNS];
+	bool		nulls[KEY_COLUMNS];
 	KpiValue	stored = {0};
 	int64		id = 0;
+	int			nprefix;
 	bool		found;
 	bool		same;
 
@@ -377,17 +448,18 @@ kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, c
 	if (values->all && !exists)
 		return;
 
-	(void) key_datums(values, key, keys, nulls);
+	key_datums(values, key, keys, nulls);
 
 	/*
 	 * Of a member there is little of each grain, so all are passed at once:
 	 * month, quarter and year are in this order as text, too.
 	 */
-	found = kpi_keyed_table_seek(table->put, (key->member_id != 0 ? 3 : 4) + table->ndim_columns, keys, nulls);
+	nprefix = key_column(table, key->member_id != 0 ? KEY_GRAIN : KEY_PERIOD_START);
+	found = kpi_keyed_table_seek(table->put, nprefix, keys, nulls);
 	if (found)
 	{
 		read_value(table, table->put->found, &stored);
-		id = DatumGetInt64(table->put->found->tts_values[0]);
+		id = DatumGetInt64(table->put->found->tts_values[VALUE_ID]);
 		if (values->all)
 			(void) hash_search(table->seen, &id, HASH_ENTER, NULL);
 	}
@@ -408,11 +480,11 @@ kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, c
 bool
 kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value)
 {
-	ValueTable *table = &values->tables[key->dim_id != 0];
-	Datum		keys[KPI_KEYED_TABLE_MAX_KEYS];
-	bool		nulls[KPI_KEYED_TABLE_MAX_KEYS];
+	ValueTable *table = table_of(values, key);
+	Datum		keys[KEY_COLUMNS];
+	bool		nulls[KEY_COLUMNS];
 
-	(void) key_datums(values, key, keys, nulls);
+	key_datums(values, key, keys, nulls);
 	if (!kpi_keyed_table_find(table->get, keys, nulls))
 		return false;
 	read_value(table, table->get->found, value);
@@ -439,20 +511,19 @@ kpi_refresh_valuekey_compare(const void *a, const void *b)
 static KpiValueKey
 found_value_key(const ValueTable *table, TupleTableSlot *slot)
 {
-	int			c = 5 + table->ndim_columns;
 	KpiValueKey key = {0};
 	KpiGrain	grain = KPI_DAY;
 	char	   *name;
 
 	slot_getallattrs(slot);
-	key.kpi_id = DatumGetInt32(slot->tts_values[1]);
-	key.team_id = slot->tts_isnull[3] ? 0 : DatumGetInt32(slot->tts_values[3]);
-	key.member_id = slot->tts_isnull[4] ? 0 : DatumGetInt32(slot->tts_values[4]);
-	name = TextDatumGetCString(slot->tts_values[c]);
+	key.kpi_id = DatumGetInt32(slot->tts_values[VALUE_KPI]);
+	key.team_id = slot->tts_isnull[VALUE_TEAM] ? 0 : DatumGetInt32(slot->tts_values[VALUE_TEAM]);
+	key.member_id = slot->tts_isnull[VALUE_MEMBER] ? 0 : DatumGetInt32(slot->tts_values[VALUE_MEMBER]);
+	name = TextDatumGetCString(slot->tts_values[column(table, VALUE_GRAIN)]);
 	(void) kpi_calendar_grain_parse(name, &grain);
 	pfree(name);
 	key.grain = grain;
-	key.start = DatumGetDateADT(slot->tts_values[c + 2]);
+	key.start = DatumGetDateADT(slot->tts_values[column(table, VALUE_PERIOD_START)]);
 	return key;
 }
 
@@ -476,7 +547,7 @@ report_swept(KpiValues *values, const ValueTable *table, TupleTableSlot *slot)
 {
 	KpiValueKey key = found_value_key(table, slot);
 	KpiDifference diff = {
-		.level = table->ndim_columns ? "breakdown" : "value",
+		.level = table->has_dimension ? "breakdown" : "value",
 		.kpi_id = key.kpi_id,
 		.team_id = key.team_id,
 		.member_id = key.member_id,
@@ -487,10 +558,11 @@ report_swept(KpiValues *values, const ValueTable *table, TupleTableSlot *slot)
 
 	read_value(table, slot, &stored);
 	diff.stored = value_text(true, &stored);
-	if (table->ndim_columns)
+	if (table->has_dimension)
 	{
-		diff.dimension = TextDatumGetCString(slot->tts_values[5]);
-		diff.dimension_value = slot->tts_isnull[6] ? NULL : TextDatumGetCString(slot->tts_values[6]);
+		diff.dimension = TextDatumGetCString(slot->tts_values[VALUE_DIMENSION]);
+		diff.dimension_value = slot->tts_isnull[VALUE_DIMENSION_VALUE] ? NULL :
+			TextDatumGetCString(slot->tts_values[VALUE_DIMENSION_VALUE]);
 	}
 	kpi_refresh_report(values->report, &diff);
 }
@@ -508,7 +580,7 @@ sweep_kpi(KpiValues *values, ValueTable *table, int32 kpi_id)
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
-		id = DatumGetInt64(slot->tts_values[0]);
+		id = DatumGetInt64(slot->tts_values[VALUE_ID]);
 		if (hash_search(table->seen, &id, HASH_FIND, NULL))
 			continue;
 		if (values->report)

@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *	  Moves cells between scopes when the organisation has changed.
+ *
+ * Each stored day cell of an owner whose attribution changed is taken from the
+ * scopes that it no longer counts for and given to the new ones.  So a transfer
+ * costs the cells of the people it touches.  The cells are those of before the
+ * run's deltas: these are fanned out by the new attributions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+
+static void
+move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCellMap *rollups)
+{
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		const KpiStream *stream = &run->source->streams[s];
+		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(transfer->from.key.owner_id)};
+
+		if (stream->owner_kind != transfer->from.key.owner_kind)
+			continue;
+		kpi_keyed_table_scan(days, lengthof(owner), owner, false, 0, 0);
+		while (kpi_keyed_table_next(days))
+		{
+			KpiCellItem item;
+			const KpiAttribution *from;
+			const KpiAttribution *to;
+
+			CHECK_FOR_INTERRUPTS();
+			item.key = kpi_refresh_table_found_key(days);
+			item.cell = kpi_refresh_table_found_cell(days);
+			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
+			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
+			if (from->member_id != to->member_id || from->path != to->path)
+			{
+				kpi_refresh_fanout_span(run, from, &item, true, rollups);
+				kpi_refresh_fanout_span(run, to, &item, false, rollups);
+			}
+			pfree(item.cell);
+		}
+	}
+}
+
+void
+kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups)
+{
+	List	   *transfers;
+	KpiKeyedTable *days;
+	ListCell   *lc;
+
+	if (run->org_version == run->applied_org_version)
+		return;
+
+	transfers = kpi_refresh_attribution_renew(run->attributions);
+	days = kpi_refresh_table_open(KPI_DAY_CELL, run->snapshot);
+	foreach(lc, transfers)
+		move_cells(run, days, lfirst(lc), rollups);
+	kpi_keyed_table_close(days);
+}
