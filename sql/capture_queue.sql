@@ -23,7 +23,7 @@ BEGIN
                                    FROM (%s) f, LATERAL (SELECT f.day BETWEEN ''1900-01-01'' AND ''2200-12-31'' AS ok) o
                                   GROUP BY 1, 2, 3',
                                  coalesce(d.list, 'NULL'), m.id || ':' || m.kind,
-                                 format('f.m%s_1', m.id) || CASE WHEN m.input2 IS NULL THEN '' ELSE format(', f.m%s_2', m.id) END,
+                                 (SELECT string_agg(format('f.m%s_%s', m.id, i), ', ' ORDER BY i) FROM generate_subscripts(m.inputs, 1) i),
                                  kpi.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
           FROM kpi_internal.stream s
           JOIN kpi_internal.measure m ON m.stream_id = s.id

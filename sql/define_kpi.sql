@@ -28,7 +28,7 @@ SELECT kpi.create_source('deals', relation => 'kpi_test.deals', key => 'id', own
                          dimensions => '{"product": "product"}') > 0 AS created;
 SELECT kpi.create_source('costs', relation => 'kpi_test.costs', team => 'team', at => 'month', grain => 'month') > 0 AS created;
 CREATE VIEW kpi_test.measures AS
-    SELECT k.name, k.measure, k.unit, k.is_additive, m.kind, m.input1, m.input2, m.divisor,
+    SELECT k.name, k.measure, k.unit, k.is_additive, m.kind, m.inputs[1] AS input1, m.inputs[2] AS input2, m.divisor,
            dense_rank() OVER (ORDER BY m.stream_id) AS stream
       FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id;
 

@@ -159,6 +159,7 @@ typedef struct KpiParam
 } KpiParam;
 
 extern KpiParam KPI_TEXT(const char *value);
+extern KpiParam KPI_TEXTS(List *values);	/* char *, as text[]; NIL: empty */
 extern KpiParam KPI_INT4(int32 value);
 extern KpiParam KPI_INT8(int64 value);
 extern KpiParam KPI_BOOL(bool value);
@@ -169,6 +170,8 @@ extern KpiParam KPI_NULL(Oid type);
 extern char *kpi_spi_text(uint64 r, int c); /* palloc'd in the SPI context;
 											 * NULL if null */
 extern char *kpi_spi_text_in(MemoryContext context, uint64 r, int c);	/* outlives SPI */
+extern List *kpi_spi_texts_in(MemoryContext context, uint64 r, int c);	/* a text[] without
+																		 * nulls; NIL if null */
 extern int32 kpi_spi_int4(uint64 r, int c); /* 0 if null */
 extern int64 kpi_spi_int8(uint64 r, int c);
 extern bool kpi_spi_bool(uint64 r, int c);

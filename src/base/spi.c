@@ -16,6 +16,7 @@
 #include "base/base_internal.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -131,6 +132,19 @@ KPI_TEXT(const char *value)
 }
 
 KpiParam
+KPI_TEXTS(List *values)
+{
+	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(values), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, values)
+		texts[n++] = CStringGetTextDatum(lfirst(lc));
+	return KPI_VALUE(TEXTARRAYOID,
+					 PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)));
+}
+
+KpiParam
 KPI_INT4(int32 value)
 {
 	return KPI_VALUE(INT4OID, Int32GetDatum(value));
@@ -166,6 +180,24 @@ kpi_spi_text_in(MemoryContext context, uint64 r, int c)
 	char	   *value = kpi_spi_text(r, c);
 
 	return value == NULL ? NULL : MemoryContextStrdup(context, value);
+}
+
+List *
+kpi_spi_texts_in(MemoryContext context, uint64 r, int c)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		isnull;
+	Datum		value = kpi_spi_datum(r, c, &isnull);
+	Datum	   *texts;
+	int			n = 0;
+	List	   *values = NIL;
+
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
+	for (int i = 0; i < n; i++)
+		values = lappend(values, TextDatumGetCString(texts[i]));
+	MemoryContextSwitchTo(old);
+	return values;
 }
 
 int32

@@ -313,33 +313,6 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 	return model;
 }
 
-/* Applies the fact to a cell; garbage goes to the current memory context. */
-static KpiCell *
-change_cell(KpiCell *cell, const KpiLayout *layout, const KpiFact *fact, int sign)
-{
-	KpiCell    *given = cell;
-
-	if (fact->failed)
-		return kpi_cell_add_error(cell, 0, sign);
-	if (fact->failed_measures == NULL)
-		return kpi_cell_add_fact(cell, layout, fact->inputs, fact->isnull, sign);
-
-	for (int m = 0; m < layout->nmeasures; m++)
-	{
-		const KpiLayoutMeasure *measure = &layout->measures[m];
-		KpiCell    *before = cell;
-
-		if (bms_is_member(m, fact->failed_measures))
-			cell = kpi_cell_add_error(cell, measure->id, sign);
-		else
-			cell = kpi_cell_add_measure(cell, layout, m, &fact->inputs[measure->first_input],
-										&fact->isnull[measure->first_input], sign);
-		if (cell != before && before != given)
-			pfree(before);
-	}
-	return cell;
-}
-
 void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 				 const KpiFact *fact, int sign)
@@ -356,14 +329,15 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 	}
 	if (delta == NULL)
 	{
-		KpiCell    *cell = fact->failed ? kpi_cell_empty() : kpi_cell_for_layout(layout);
+		KpiCell    *cell = kpi_fact_change_cell(NULL, layout, fact, sign);
 
 		delta = insert_delta(subxact, &model, cell);
 		pfree(cell);
 	}
+	else
+		keep_cell(subxact, delta, kpi_fact_change_cell(delta->cell, layout, fact, sign));
 	subxact->last = delta;
 
-	keep_cell(subxact, delta, change_cell(delta->cell, layout, fact, sign));
 	if (fact->error != NULL)
 		set_note(subxact, delta, fact->error);
 

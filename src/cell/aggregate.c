@@ -185,7 +185,7 @@ kpi_sql_cell_agg_trans(PG_FUNCTION_ARGS)
 		state->isnull[i] = PG_ARGISNULL(CELL_AGG_FIRST_INPUT + i);
 	}
 	PG_RETURN_KPI_CELL_P(kpi_cell_add_fact(cell, state->layout, state->inputs,
-										   state->isnull, 1));
+										   state->isnull, NULL, 1));
 }
 
 /* ---- what a cell amounts to ---- */

@@ -229,9 +229,20 @@ kpi_cell_pack(const KpiCell *cell)
 
 /* ---- adding facts ---- */
 
+/* Counts errors of a measure; *offset is at or before their place. */
+static void
+add_errors(KpiCellBuf *buf, uint32 *offset, int32 measure_id, int64 facts)
+{
+	int64	   *count;
+
+	find_or_insert(buf, offset, measure_id, KPI_ERRORS);
+	count = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, *offset));
+	*count = kpi_cell_count_add(*count, facts, 1);
+}
+
 KpiCell *
-kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
-				  const Datum *inputs, const bool *isnull, int sign)
+kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout, const Datum *inputs, const bool *isnull,
+				  const Bitmapset *failed, int sign)
 {
 	KpiCellBuf	buf = {cell, cell};
 	uint32		offset = sizeof(KpiCell);
@@ -241,6 +252,11 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
 		const KpiLayoutMeasure *measure = &layout->measures[i];
 		int			first = measure->first_input;
 
+		if (unlikely(failed != NULL) && bms_is_member(i, failed))
+		{
+			add_errors(&buf, &offset, measure->id, sign);
+			continue;
+		}
 		find_or_insert(&buf, &offset, measure->id, measure->kind);
 		kpi_cell_kinds[measure->kind]->add(&buf, offset, layout->input_types + first,
 										   inputs + first, isnull + first, sign);
@@ -249,29 +265,12 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
 }
 
 KpiCell *
-kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout, int index,
-					 const Datum *inputs, const bool *isnull, int sign)
-{
-	const KpiLayoutMeasure *measure = &layout->measures[index];
-	KpiCellBuf	buf = {cell, cell};
-	uint32		offset = sizeof(KpiCell);
-
-	find_or_insert(&buf, &offset, measure->id, measure->kind);
-	kpi_cell_kinds[measure->kind]->add(&buf, offset, layout->input_types + measure->first_input,
-									   inputs, isnull, sign);
-	return buf.cell;
-}
-
-KpiCell *
 kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts)
 {
 	KpiCellBuf	buf = {cell, cell};
 	uint32		offset = sizeof(KpiCell);
-	int64	   *count;
 
-	find_or_insert(&buf, &offset, measure_id, KPI_ERRORS);
-	count = kpi_cell_state_counts(kpi_cell_state_at(buf.cell, offset));
-	*count = kpi_cell_count_add(*count, facts, 1);
+	add_errors(&buf, &offset, measure_id, facts);
 	return buf.cell;
 }
 

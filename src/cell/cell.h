@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/bitmapset.h"
 #include "utils/numeric.h"
 
 /* ---- compact.c ---- */
@@ -119,18 +120,15 @@ extern KpiCell *kpi_cell_empty(void);
 extern KpiCell *kpi_cell_for_layout(const KpiLayout *layout);	/* all states zero */
 
 /*
- * Adds one fact's inputs, sign +1 or -1.  Changes the cell in place when it
- * has room, else returns a larger one allocated in the current memory context
- * (the old one is left to the caller).  Allocates nothing for narrow sums.
+ * Adds one fact's inputs, sign +1 or -1; a measure whose index is among the
+ * failed ones (NULL: none) counts an error instead, and its inputs are not
+ * read.  Changes the cell in place when it has room, else returns a larger one
+ * allocated in the current memory context (the old one is left to the caller).
+ * Allocates nothing for narrow sums.
  */
 extern KpiCell *kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
 								  const Datum *inputs, const bool *isnull,
-								  int sign);
-
-/* The same for the inputs of a single measure (layout->measures[index]). */
-extern KpiCell *kpi_cell_add_measure(KpiCell *cell, const KpiLayout *layout,
-									 int index, const Datum *inputs,
-									 const bool *isnull, int sign);
+								  const Bitmapset *failed, int sign);
 
 /* Counts facts whose expression failed (measure id 0: the whole fact). */
 extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts);

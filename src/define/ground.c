@@ -21,6 +21,7 @@
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "define/define_internal.h"
+#include "model/model.h"
 #include "utils/date.h"
 
 /* What a goal lacks. */
@@ -106,19 +107,7 @@ kpi_define_ground_lock(int32 kpi_id)
 				 " SELECT id FROM below) ORDER BY k.id FOR SHARE OF k", 1, KPI_INT4(kpi_id));
 }
 
-static bool
-is_kind(uint64 r, const char *kind)
-{
-	const char *measure = kpi_spi_text(r, GOAL_MEASURE);
-
-	return measure != NULL && strcmp(measure, kind) == 0;
-}
-
-/*
- * What the goal in this row of GOALS lacks.  Counts, and rates as shares of
- * counts, are never below 0; sums, averages and ratios may be, and of formulas
- * nobody knows.
- */
+/* What the goal in this row of GOALS lacks. */
 static GoalLack
 lack_of(uint64 r)
 {
@@ -134,7 +123,8 @@ lack_of(uint64 r)
 		kpi_calendar_grain_parse(kpi_spi_text(r, GOAL_GRAIN), &grain) &&
 		kpi_calendar_grain_parse(kpi_spi_text(r, GOAL_COARSE_GRAIN), &coarse) && grain < coarse)
 		return LACK_GRAIN;
-	if (kpi_spi_bool(r, GOAL_IS_NEGATIVE) && (is_kind(r, "count") || is_kind(r, "rate")))
+	if (kpi_spi_bool(r, GOAL_IS_NEGATIVE) &&
+		kpi_model_measure_range(kpi_spi_text(r, GOAL_MEASURE)) != KPI_RANGE_ANY)
 		return LACK_SIGN;
 	return LACK_NOTHING;
 }
@@ -216,7 +206,8 @@ warn_above_one(uint64 r)
 {
 	char	   *percent = kpi_spi_text(r, GOAL_PERCENT);
 
-	if (kpi_spi_bool(r, GOAL_IS_ABOVE_ONE) && is_kind(r, "rate"))
+	if (kpi_spi_bool(r, GOAL_IS_ABOVE_ONE) &&
+		kpi_model_measure_range(kpi_spi_text(r, GOAL_MEASURE)) == KPI_RANGE_SHARE)
 		ereport(WARNING,
 				(errmsg("target %s of %s is above 1",
 						kpi_spi_text(r, GOAL_TARGET), kpi_spi_text(r, GOAL_LABEL)),

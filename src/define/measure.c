@@ -122,15 +122,15 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 	kpi_spi_begin(&spi);
 	stream_id = find_or_create_stream(source_id, key);
 	if (kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
-					 "AND input1 = $4 AND input2 IS NOT DISTINCT FROM $5 AND divisor = $6",
-					 6, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXT(def->input1), KPI_TEXT(def->input2), KPI_INT4(def->divisor)) == 0)
+					 "AND inputs = $4 AND divisor = $5",
+					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor)) == 0)
 	{
 		kpi_define_measure_drop(kpi_id);
-		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, input1, input2, divisor) "
-					 "VALUES ($1, $2, $3, $4, $5, $6)",
-					 6, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXT(def->input1), KPI_TEXT(def->input2), KPI_INT4(def->divisor));
+		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor) "
+					 "VALUES ($1, $2, $3, $4, $5)",
+					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor));
 		kpi_define_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);

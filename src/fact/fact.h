@@ -105,6 +105,16 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 /* What is wrong with a fact whose day is none that facts may have. */
 #define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
 
+/* ---- change.c ---- */
+
+/*
+ * Adds a fact to the cell of its place, or takes it off (sign +1 or -1); NULL
+ * begins a cell.  Returns the cell, in place or reallocated as
+ * kpi_cell_add_fact() does.
+ */
+extern KpiCell *kpi_fact_change_cell(KpiCell *cell, const KpiLayout *layout,
+									 const KpiFact *fact, int sign);
+
 /* ---- table.c ---- */
 
 /* While one of these is open, see kpi_fact_lock_wait_begin(). */

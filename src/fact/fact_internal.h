@@ -27,7 +27,7 @@ typedef struct KpiFactColumn
 
 /*
  * The columns owner, at, day, the dimensions by name, then the inputs m<id>_1,
- * m<id>_2 of the given measures (NULL: all); and the condition that rows meet.
+ * m<id>_2, ... of the given measures (NULL: all); and the condition that rows meet.
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);

@@ -249,9 +249,8 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
-		nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input1));
-		if (stream->measures[m].input2 != NULL)
-			nodes = lappend(nodes, compile_expr(cs, stream->measures[m].input2));
+		foreach(lc, stream->measures[m].inputs)
+			nodes = lappend(nodes, compile_expr(cs, lfirst(lc)));
 	}
 	Assert(list_length(nodes) == sp->layout->ninputs);
 

@@ -81,6 +81,7 @@ List *
 kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
 {
 	List	   *columns;
+	ListCell   *lc;
 
 	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
 	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
@@ -93,9 +94,9 @@ kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmaps
 
 		if (which != NULL && !bms_is_member(i, which))
 			continue;
-		columns = add_column(columns, psprintf("m%d_1", m->id), psprintf("(%s)", m->input1));
-		if (m->input2 != NULL)
-			columns = add_column(columns, psprintf("m%d_2", m->id), psprintf("(%s)", m->input2));
+		foreach(lc, m->inputs)
+			columns = add_column(columns, psprintf("m%d_%d", m->id, foreach_current_index(lc) + 1),
+								 psprintf("(%s)", (char *) lfirst(lc)));
 	}
 	return columns;
 }

@@ -12,36 +12,8 @@
 
 #include "access/xact.h"
 #include "base/base.h"
-#include "catalog/pg_type.h"
 #include "expr/expr.h"
-#include "model/model_internal.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-
-static Datum
-text_array(List *entries)
-{
-	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(entries), 1));
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, entries)
-		texts[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-List *
-kpi_model_code_list(Datum array)
-{
-	Datum	   *texts;
-	int			n;
-	List	   *entries = NIL;
-
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
-	for (int i = 0; i < n; i++)
-		entries = lappend(entries, TextDatumGetCString(texts[i]));
-	return entries;
-}
+#include "model/model.h"
 
 void
 kpi_model_code_save(const KpiSource *source)
@@ -51,7 +23,7 @@ kpi_model_code_save(const KpiSource *source)
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET code = $2 WHERE source_id = $1",
 				 2, KPI_INT4(source->id),
-				 KPI_VALUE(TEXTARRAYOID, text_array(source->code->reached)));
+				 KPI_TEXTS(source->code->reached));
 	kpi_spi_end(&spi);
 }
 
@@ -65,14 +37,16 @@ reach(Oid relid, const char *text, KpiCode *code)
 static void
 reach_stream(Oid relid, const KpiStream *stream, int32 kpi_id, KpiCode *code)
 {
+	ListCell   *lc;
+
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
 		if (kpi_id != 0 && stream->measures[m].kpi_id != kpi_id)
 			continue;
 		reach(relid, stream->owner, code);
 		reach(relid, stream->at, code);
-		reach(relid, stream->measures[m].input1, code);
-		reach(relid, stream->measures[m].input2, code);
+		foreach(lc, stream->measures[m].inputs)
+			reach(relid, lfirst(lc), code);
 	}
 }
 

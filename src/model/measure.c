@@ -4,8 +4,10 @@
  *	  Parsing of measures: sum(amount), rate(won, closed), ...
  *
  * A measure is written as the SQL aggregate itself; what is stored are the
- * expressions of its inputs, one row each, with the KPI's filter and the
- * casts already in them.
+ * expressions of its inputs, with the KPI's filter and the casts already in
+ * them.  What is particular to a kind of measure stands in its KpiMeasureKind,
+ * as what its states do stands in its KpiKindOps (room cell): a new kind is a
+ * file of these and a row in the table below.
  *
  * A filter guards the inputs as an aggregate's FILTER does: on a row that it
  * leaves out they are not evaluated, so they cannot fail there.
@@ -18,13 +20,58 @@
 #include "catalog/pg_type.h"
 #include "cell/cell.h"
 #include "expr/expr.h"
-#include "model/model.h"
+#include "model/model_internal.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_node.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#define MEASURES_HINT "Supported are count(*), count(x), sum(x), avg(x), rate(condition, of) and ratio(numerator, denominator)."
+/* By KpiKind; NULL: no measure is of this kind. */
+static const KpiMeasureKind *const measure_kinds[] = {
+	[KPI_COUNT] = &kpi_model_measure_count,
+	[KPI_SUM] = &kpi_model_measure_sum,
+	[KPI_AVG] = &kpi_model_measure_avg,
+	[KPI_RATE] = &kpi_model_measure_rate,
+	[KPI_RATIO] = &kpi_model_measure_ratio
+};
+
+/* NULL if the name is no kind of measure. */
+static const KpiMeasureKind *
+find_kind(const char *name, KpiKind *kind)
+{
+	if (!kpi_cell_kind_parse(name, kind) || *kind >= lengthof(measure_kinds))
+		return NULL;
+	return measure_kinds[*kind];
+}
+
+KpiMeasureRange
+kpi_model_measure_range(const char *kind)
+{
+	KpiKind		number;
+	const KpiMeasureKind *found = kind ? find_kind(kind, &number) : NULL;
+
+	return found ? found->range : KPI_RANGE_ANY;
+}
+
+/* ---- errors ---- */
+
+/* A sentence that lists what can be written. */
+static char *
+supported_measures(void)
+{
+	StringInfoData hint;
+	int			last = lengthof(measure_kinds) - 1;
+
+	initStringInfo(&hint);
+	for (int i = 0; i <= last; i++)
+	{
+		if (measure_kinds[i] != NULL)
+			appendStringInfo(&hint, "%s%s", hint.len == 0 ? "Supported are " : i < last ? ", " : " and ",
+							 measure_kinds[i]->usage);
+	}
+	appendStringInfoChar(&hint, '.');
+	return hint.data;
+}
 
 pg_noreturn static void
 fail(int location, const char *text, int code, const char *message, const char *hint)
@@ -39,56 +86,60 @@ fail(int location, const char *text, int code, const char *message, const char *
 			 parser_errposition(pstate, location)));
 }
 
-/* The name of the aggregate, with or without "pg_catalog." before it. */
-static KpiKind
-measure_kind(FuncCall *call, const char *text)
+void
+kpi_model_measure_fail(const KpiMeasureCall *call, int arg, const char *message, const char *hint)
 {
-	char	   *name = strVal(llast(call->funcname));
-	KpiKind		kind;
+	fail(call->locations[arg], call->text, ERRCODE_DATATYPE_MISMATCH, message, hint);
+}
 
-	if (list_length(call->funcname) == 1 ||
-		(list_length(call->funcname) == 2 &&
-		 strcmp(strVal(linitial(call->funcname)), "pg_catalog") == 0))
-	{
-		if (kpi_cell_kind_parse(name, &kind) && kind >= KPI_COUNT && kind <= KPI_RATIO)
-			return kind;
-	}
-	fail(call->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-		 psprintf("measure %s() is not supported", NameListToString(call->funcname)),
-		 MEASURES_HINT);
+/* ---- the call ---- */
+
+/* The kind that the aggregate's name says, with or without "pg_catalog." before it. */
+static const KpiMeasureKind *
+measure_kind(FuncCall *func, const char *text, KpiKind *kind)
+{
+	const KpiMeasureKind *found = NULL;
+
+	if (list_length(func->funcname) == 1 ||
+		(list_length(func->funcname) == 2 &&
+		 strcmp(strVal(linitial(func->funcname)), "pg_catalog") == 0))
+		found = find_kind(strVal(llast(func->funcname)), kind);
+	if (found == NULL)
+		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 psprintf("measure %s() is not supported", NameListToString(func->funcname)),
+			 supported_measures());
+	return found;
 }
 
 static void
-check_call(FuncCall *call, KpiKind kind, const char *text)
+check_call(FuncCall *func, const KpiMeasureKind *kind, const char *name, const char *text)
 {
-	const char *name = kpi_cell_kind_name(kind);
-	int			wanted = (kind == KPI_RATE || kind == KPI_RATIO) ? 2 : 1;
 	ListCell   *lc;
 
-	if (call->agg_filter != NULL)
-		fail(exprLocation(call->agg_filter), text, ERRCODE_FEATURE_NOT_SUPPORTED,
+	if (func->agg_filter != NULL)
+		fail(exprLocation(func->agg_filter), text, ERRCODE_FEATURE_NOT_SUPPORTED,
 			 "FILTER is not supported in a measure",
 			 "Give the condition as the KPI's filter.");
-	if (call->over != NULL)
-		fail(call->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "OVER is not supported in a measure", MEASURES_HINT);
-	if (call->agg_distinct)
-		fail(call->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "DISTINCT is not supported in a measure", MEASURES_HINT);
-	if (call->agg_order != NIL || call->agg_within_group)
-		fail(call->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "ORDER BY is not supported in a measure", MEASURES_HINT);
+	if (func->over != NULL)
+		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 "OVER is not supported in a measure", supported_measures());
+	if (func->agg_distinct)
+		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 "DISTINCT is not supported in a measure", supported_measures());
+	if (func->agg_order != NIL || func->agg_within_group)
+		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 "ORDER BY is not supported in a measure", supported_measures());
 
-	if (call->agg_star && kind == KPI_COUNT)
+	if (func->agg_star && kind->takes_star)
 		return;
-	if (call->agg_star || call->func_variadic || list_length(call->args) != wanted)
-		fail(call->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
-			 psprintf(wanted == 1 ? "%s() takes one argument" : "%s() takes two arguments", name),
-			 MEASURES_HINT);
-	foreach(lc, call->args)
+	if (func->agg_star || func->func_variadic || list_length(func->args) != kind->nargs)
+		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
+			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", name),
+			 supported_measures());
+	foreach(lc, func->args)
 	{
 		if (IsA(lfirst(lc), NamedArgExpr))
-			fail(call->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 				 psprintf("arguments of %s() have no names", name),
 				 "Write the expressions only, in their order.");
 	}
@@ -103,14 +154,16 @@ measure_call(const char *text)
 	if (!IsA(raw, FuncCall))
 		fail(exprLocation(raw), text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 "a measure is one aggregate, and nothing around it",
-			 MEASURES_HINT " Combine KPIs with a KPI that has a formula.");
+			 psprintf("%s Combine KPIs with a KPI that has a formula.", supported_measures()));
 	return (FuncCall *) raw;
 }
 
-static bool
-is_interval(const KpiExpr *expr)
+/* ---- arguments ---- */
+
+bool
+kpi_model_measure_is_interval(const KpiMeasureCall *call, int arg)
 {
-	return getBaseType(expr->type) == INTERVALOID;
+	return getBaseType(call->args[arg].type) == INTERVALOID;
 }
 
 /*
@@ -119,8 +172,9 @@ is_interval(const KpiExpr *expr)
  * round it: the cell reads it exactly.
  */
 static char *
-number_input(const KpiExpr *expr, const char *text, int location)
+number_value(const KpiMeasureCall *call, int arg)
 {
+	const KpiExpr *expr = &call->args[arg];
 	Oid			base = getBaseType(expr->type);
 
 	switch (base)
@@ -137,30 +191,45 @@ number_input(const KpiExpr *expr, const char *text, int location)
 		case INTERVALOID:
 			return psprintf("EXTRACT(epoch FROM %s)", expr->text);
 		case CASHOID:
-			fail(location, text, ERRCODE_DATATYPE_MISMATCH,
-				 "type money has no fixed meaning: it follows lc_monetary",
-				 "Keep amounts in a column of type numeric.");
-			break;
+			kpi_model_measure_fail(call, arg, "type money has no fixed meaning: it follows lc_monetary",
+								   "Keep amounts in a column of type numeric.");
 		default:
-			fail(location, text, ERRCODE_DATATYPE_MISMATCH,
-				 psprintf("a number or an interval is needed, not type %s: %s",
-						  format_type_be(expr->type), expr->text),
-				 base == BOOLOID ?
-				 "Count facts with count(*) and a filter, or take their share with rate()." :
-				 "Cast it, for example to numeric.");
+			kpi_model_measure_fail(call, arg,
+								   psprintf("a number or an interval is needed, not type %s: %s",
+											format_type_be(expr->type), expr->text),
+								   base == BOOLOID ?
+								   "Count facts with count(*) and a filter, or take their share with rate()." :
+								   "Cast it, for example to numeric.");
 	}
-	return NULL;
 }
 
 static char *
-boolean_input(const KpiExpr *expr, const char *text, int location)
+condition_value(const KpiMeasureCall *call, int arg)
 {
+	const KpiExpr *expr = &call->args[arg];
+
 	if (getBaseType(expr->type) != BOOLOID)
-		fail(location, text, ERRCODE_DATATYPE_MISMATCH,
-			 psprintf("a condition is needed, not type %s: %s",
-					  format_type_be(expr->type), expr->text),
-			 "Write a comparison, like stage = 'won'.");
+		kpi_model_measure_fail(call, arg,
+							   psprintf("a condition is needed, not type %s: %s",
+										format_type_be(expr->type), expr->text),
+							   "Write a comparison, like stage = 'won'.");
 	return expr->type == BOOLOID ? expr->text : psprintf("(%s)::boolean", expr->text);
+}
+
+/* The text of an argument as cells take it; error if it is of another type. */
+static char *
+argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
+{
+	switch (type)
+	{
+		case KPI_ARG_CONDITION:
+			return condition_value(call, arg);
+		case KPI_ARG_NUMBER:
+			return number_value(call, arg);
+		case KPI_ARG_ANY:
+			break;
+	}
+	return call->args[arg].text;
 }
 
 /* Units that durations can be shown in, and their length in seconds. */
@@ -193,84 +262,39 @@ duration_divisor(const char *unit, const char *kpi_name)
 	return 0;
 }
 
-/* The value is a duration: it needs a unit, and a divisor from seconds. */
-static void
-set_duration(KpiMeasureDef *def, const char *kpi_name)
+void
+kpi_model_measure_set_duration(KpiMeasureDef *def, const KpiMeasureCall *call)
 {
 	if (def->unit == NULL)
 		def->unit = pstrdup("days");
-	def->divisor = duration_divisor(def->unit, kpi_name);
+	def->divisor = duration_divisor(def->unit, call->kpi_name);
 }
 
+char *
+kpi_model_measure_filtered(const KpiMeasureCall *call, const char *condition)
+{
+	return call->filter == NULL ? pstrdup(condition) : psprintf("(%s) AND (%s)", call->filter, condition);
+}
+
+char *
+kpi_model_measure_filtered_value(const KpiMeasureCall *call, int arg)
+{
+	return call->filter == NULL ? pstrdup(call->values[arg]) :
+		psprintf("CASE WHEN (%s) THEN (%s) END", call->filter, call->values[arg]);
+}
+
+/* As kpi.kpi.measure shows it. */
 static char *
-guarded_condition(const char *filter, const char *condition)
+measure_text(const char *name, const KpiMeasureCall *call, int nargs)
 {
-	return filter == NULL ? pstrdup(condition) : psprintf("(%s) AND (%s)", filter, condition);
-}
+	StringInfoData text;
 
-static char *
-guarded_value(const char *filter, const char *value)
-{
-	return filter == NULL ? pstrdup(value) : psprintf("CASE WHEN (%s) THEN (%s) END", filter, value);
-}
-
-static void
-set_count(KpiMeasureDef *def, FuncCall *call, KpiExpr *args, const char *filter)
-{
-	if (call->agg_star)
-	{
-		def->input1 = pstrdup(filter ? filter : "true");
-		def->text = pstrdup("count(*)");
-		return;
-	}
-	/* A row value whose fields are all null counts: IS NOT NULL differs. */
-	def->input1 = guarded_condition(filter,
-									psprintf(type_is_rowtype(args[0].type) ?
-											 "(%s) IS DISTINCT FROM NULL" : "(%s) IS NOT NULL",
-											 args[0].text));
-}
-
-static void
-set_ratio(KpiMeasureDef *def, KpiExpr *args, const char *filter, const char *text,
-		  const int *locations, const char *kpi_name)
-{
-	def->input1 = guarded_value(filter, number_input(&args[0], text, locations[0]));
-	def->input2 = guarded_value(filter, number_input(&args[1], text, locations[1]));
-	if (is_interval(&args[1]) && !is_interval(&args[0]))
-		fail(locations[1], text, ERRCODE_DATATYPE_MISMATCH,
-			 "the denominator is an interval, the numerator is not",
-			 "Say in which unit the interval counts, like EXTRACT(epoch FROM x) / 3600.");
-	if (is_interval(&args[0]) && !is_interval(&args[1]))
-		set_duration(def, kpi_name);
-}
-
-static void
-set_inputs(KpiMeasureDef *def, FuncCall *call, KpiExpr *args, const int *locations,
-		   const char *text, const char *filter, const char *kpi_name)
-{
-	switch (def->kind)
-	{
-		case KPI_COUNT:
-			set_count(def, call, args, filter);
-			break;
-		case KPI_SUM:
-		case KPI_AVG:
-			def->input1 = guarded_value(filter, number_input(&args[0], text, locations[0]));
-			if (is_interval(&args[0]))
-				set_duration(def, kpi_name);
-			break;
-		case KPI_RATE:
-			def->input1 = boolean_input(&args[0], text, locations[0]);
-			if (args[0].risk != KPI_EXPR_SAFE)
-				def->input1 = guarded_condition(filter, def->input1);
-			def->input2 = guarded_condition(filter, boolean_input(&args[1], text, locations[1]));
-			break;
-		case KPI_RATIO:
-			set_ratio(def, args, filter, text, locations, kpi_name);
-			break;
-		default:
-			elog(ERROR, "unexpected kind of measure: %d", (int) def->kind);
-	}
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s(%s", name, call->star ? "*" : "");
+	for (int i = 0; i < nargs; i++)
+		appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", call->args[i].text);
+	appendStringInfoChar(&text, ')');
+	return text.data;
 }
 
 KpiMeasureDef *
@@ -278,31 +302,34 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 						const char *unit, const char *kpi_name)
 {
 	KpiMeasureDef *def = palloc0(sizeof(KpiMeasureDef));
+	KpiMeasureCall call = {.text = text,.kpi_name = kpi_name,.filter = filter};
+	const KpiMeasureKind *kind;
+	const char *name;
 	KpiExprSite site;
-	FuncCall   *call;
-	KpiExpr		args[2];
-	int			locations[2];
+	FuncCall   *func;
 	int			nargs = 0;
 	ListCell   *lc;
 
 	kpi_expr_site_push(&site, text, psprintf("measure of KPI \"%s\"", kpi_name), relid);
-	call = measure_call(text);
-	def->kind = measure_kind(call, text);
+	func = measure_call(text);
+	kind = measure_kind(func, text, &def->kind);
+	name = kpi_cell_kind_name(def->kind);
+	check_call(func, kind, name, text);
 	def->divisor = 1;
 	def->unit = unit == NULL ? NULL : pstrdup(unit);
-	def->additive = def->kind == KPI_COUNT || def->kind == KPI_SUM;
+	def->additive = kind->additive;
 
-	check_call(call, def->kind, text);
-	foreach(lc, call->args)
+	call.star = func->agg_star;
+	foreach(lc, func->args)
 	{
-		locations[nargs] = exprLocation(lfirst(lc));
-		args[nargs++] = kpi_expr_check_raw(&site, lfirst(lc));
+		call.locations[nargs] = exprLocation(lfirst(lc));
+		call.args[nargs++] = kpi_expr_check_raw(&site, lfirst(lc));
 	}
-	set_inputs(def, call, args, locations, text, filter, kpi_name);
-	if (def->text == NULL)
-		def->text = nargs == 1 ?
-			psprintf("%s(%s)", kpi_cell_kind_name(def->kind), args[0].text) :
-			psprintf("%s(%s, %s)", kpi_cell_kind_name(def->kind), args[0].text, args[1].text);
+	for (int i = 0; i < nargs; i++)
+		call.values[i] = argument_value(&call, i, kind->args[i]);
+	kind->set_inputs(def, &call);
+	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind));
+	def->text = measure_text(name, &call, nargs);
 	kpi_expr_site_pop(&site);
 	return def;
 }

@@ -27,9 +27,9 @@ typedef struct KpiMeasure
 	int32		kpi_id;
 	char	   *kpi_name;
 	KpiKind		kind;
-	char	   *input1;			/* SQL text of the inputs as the facts query
-								 * shows them, filter and casts included */
-	char	   *input2;			/* rate, ratio; else NULL */
+	List	   *inputs;			/* char *: SQL text of the inputs as the facts
+								 * query shows them, filter and casts
+								 * included; as many as its kind takes */
 	int32		divisor;
 	bool		built;			/* kpi_internal.measure_built has it at the
 								 * stream's version */
@@ -187,12 +187,25 @@ extern char *kpi_model_formula_rename(const char *text, const char *old_name, co
 
 /* ---- measure.c ---- */
 
+/* What the values of a measure can be, whatever the facts are. */
+typedef enum KpiMeasureRange
+{
+	KPI_RANGE_ANY,
+	KPI_RANGE_NOT_NEGATIVE,
+	KPI_RANGE_SHARE				/* from 0 to 1 */
+} KpiMeasureRange;
+
+/*
+ * By the name of a kind of measure.  NULL is a formula's: nobody knows its
+ * range, so it is KPI_RANGE_ANY.
+ */
+extern KpiMeasureRange kpi_model_measure_range(const char *kind);
+
 typedef struct KpiMeasureDef
 {
 	KpiKind		kind;
 	char	   *text;			/* as kpi.kpi.measure shows it */
-	char	   *input1;			/* as in kpi_internal.measure */
-	char	   *input2;			/* or NULL */
+	List	   *inputs;			/* char *: as in kpi_internal.measure */
 	int32		divisor;
 	char	   *unit;			/* as given, or what durations are counted in */
 	bool		additive;		/* values of different days add up */

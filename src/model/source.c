@@ -21,7 +21,7 @@
 #include "cell/cell.h"
 #include "expr/expr.h"
 #include "lib/stringinfo.h"
-#include "model/model_internal.h"
+#include "model/model.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/snapmgr.h"
@@ -29,8 +29,6 @@
 static bool
 load_source(KpiSource *source, MemoryContext context)
 {
-	MemoryContext old;
-	Datum		code;
 	bool		isnull;
 
 	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
@@ -50,13 +48,10 @@ load_source(KpiSource *source, MemoryContext context)
 	source->definer = kpi_spi_text_in(context, 0, 7);
 	source->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
 	source->definer_login = kpi_spi_bool(0, 9);
-	code = kpi_spi_datum(0, 10, &isnull);
-	old = MemoryContextSwitchTo(context);
-	source->code = palloc0(sizeof(KpiCode));
+	source->code = MemoryContextAllocZero(context, sizeof(KpiCode));
+	(void) kpi_spi_datum(0, 10, &isnull);
 	source->code->is_known = !isnull;
-	if (!isnull)
-		source->code->known = kpi_model_code_list(code);
-	MemoryContextSwitchTo(old);
+	source->code->known = kpi_spi_texts_in(context, 0, 10);
 	source->table_owner = DatumGetObjectId(kpi_spi_datum(0, 11, &isnull));
 	return true;
 }
@@ -99,10 +94,11 @@ load_measure(KpiMeasure *m, uint64 row, MemoryContext context)
 	m->kpi_name = kpi_spi_text_in(context, row, 7);
 	if (!kpi_cell_kind_parse(kind, &m->kind))
 		elog(ERROR, "measure %d has unknown kind \"%s\"", m->id, kind);
-	m->input1 = kpi_spi_text_in(context, row, 9);
-	m->input2 = kpi_spi_text_in(context, row, 10);
-	m->divisor = kpi_spi_int4(row, 11);
-	m->built = kpi_spi_bool(row, 12);
+	m->inputs = kpi_spi_texts_in(context, row, 9);
+	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
+		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
+	m->divisor = kpi_spi_int4(row, 10);
+	m->built = kpi_spi_bool(row, 11);
 }
 
 /* The rows come by stream; each stream takes the rows that are its own. */
@@ -113,7 +109,7 @@ load_streams(KpiSource *source, MemoryContext context)
 	KpiStream  *stream = NULL;
 
 	nrows = kpi_spi_read("SELECT s.id, s.version, s.owner_kind, s.owner, m.id, m.kpi_id, k.name, "
-						 "m.kind, m.input1, m.input2, m.divisor, b.measure_id IS NOT NULL, s.at "
+						 "m.kind, m.inputs, m.divisor, b.measure_id IS NOT NULL, s.at "
 						 "FROM kpi_internal.stream s "
 						 "JOIN kpi_internal.measure m ON m.stream_id = s.id "
 						 "JOIN kpi.kpi k ON k.id = m.kpi_id "
@@ -136,7 +132,7 @@ load_streams(KpiSource *source, MemoryContext context)
 			stream->version = kpi_spi_int4(row, 2);
 			stream->owner_kind = owner_kind(kpi_spi_text(row, 3));
 			stream->owner = kpi_spi_text_in(context, row, 4);
-			stream->at = kpi_spi_text_in(context, row, 13);
+			stream->at = kpi_spi_text_in(context, row, 12);
 			stream->measures = MemoryContextAllocZero(context,
 													  (nrows - row) * sizeof(KpiMeasure));
 		}

@@ -224,7 +224,6 @@ static void
 add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 {
 	KpiCellKey	key = {.columns = {0}};
-	KpiCell    *cell = kpi_cell_for_layout(layout);
 
 	key.day.stream_id = scan->stream->id;
 	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
@@ -234,7 +233,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (fact->failed)
 	{
 		key.day.day = KPI_ERROR_DAY;
-		kpi_refresh_cellmap_add(scan->cells, &key, kpi_cell_add_error(cell, 0, 1));
+		kpi_refresh_cellmap_add(scan->cells, &key, kpi_fact_change_cell(NULL, layout, fact, 1));
 		return;
 	}
 
@@ -248,16 +247,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (scan->run->source->ndims > 0)
 		key.day.dim_combination_id = kpi_refresh_dict_dims(scan->dict, dims_array(scan->run->source, fact->dims),
 														   false);
-	for (int m = 0; m < layout->nmeasures; m++)
-	{
-		int			first = layout->measures[m].first_input;
-
-		if (bms_is_member(m, fact->failed_measures))
-			cell = kpi_cell_add_error(cell, layout->measures[m].id, 1);
-		else
-			cell = kpi_cell_add_measure(cell, layout, m, fact->inputs + first, fact->isnull + first, 1);
-	}
-	kpi_refresh_cellmap_add(scan->cells, &key, cell);
+	kpi_refresh_cellmap_add(scan->cells, &key, kpi_fact_change_cell(NULL, layout, fact, 1));
 	scan->run->at.is_known = false;
 }
 

@@ -73,8 +73,7 @@ CREATE TABLE kpi_internal.measure (
     kpi_id    integer NOT NULL UNIQUE REFERENCES kpi.kpi,
     stream_id integer NOT NULL REFERENCES kpi_internal.stream,
     kind      text NOT NULL,
-    input1    text NOT NULL,
-    input2    text,
+    inputs    text[] NOT NULL,
     divisor   integer NOT NULL DEFAULT 1
 );
 
