@@ -153,10 +153,5 @@ kpi_list_join(List *texts)
 char *
 kpi_list_some(const char *sql, int32 id)
 {
-	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(id));
-	List	   *texts = NIL;
-
-	for (uint64 r = 0; r < rows; r++)
-		texts = lappend(texts, kpi_spi_text(r, 1));
-	return kpi_list_join(texts);
+	return kpi_list_join(kpi_all_texts(sql, 1, KPI_INT4(id)));
 }

@@ -177,6 +177,56 @@ extern int64 kpi_spi_int8(uint64 r, int c);
 extern bool kpi_spi_bool(uint64 r, int c);
 extern Datum kpi_spi_datum(uint64 r, int c, bool *isnull);
 
+/* ---- rows.c ---- */
+
+/*
+ * The rows of one statement:
+ *
+ *		kpi_rows_begin(&rows, "SELECT id, name FROM kpi.source WHERE grain = $1", 1, KPI_TEXT(grain));
+ *		while (kpi_rows_next(&rows))
+ *			f(kpi_rows_int4(&rows, "id"), kpi_rows_text(&rows, "name"));
+ *		kpi_rows_end(&rows);
+ *
+ * It runs as within kpi_spi_begin(), which lasts to the end; there may be one
+ * around it, and other statements in between.  The memory context stays the
+ * caller's.  An error ends it, as it ends kpi_spi_begin().
+ */
+typedef struct KpiRows
+{
+	KpiSpi		spi;
+	SPITupleTable *table;
+	uint64		n;
+	uint64		next;			/* rows that kpi_rows_next() has come to */
+	int			column;			/* the one read last, from 0 */
+} KpiRows;
+
+/* As kpi_spi_exec() and kpi_spi_read(). */
+extern void kpi_rows_begin(KpiRows *rows, const char *sql, int nargs,...);
+extern void kpi_rows_begin_read(KpiRows *rows, const char *sql, int nargs,...);
+extern bool kpi_rows_next(KpiRows *rows);
+extern void kpi_rows_rewind(KpiRows *rows); /* before the first row again */
+extern void kpi_rows_end(KpiRows *rows);
+
+/* A column of the row: of the type that is asked for; texts are of any type. */
+extern char *kpi_rows_text(KpiRows *rows, const char *name);	/* palloc'd; NULL if
+																 * null */
+extern int32 kpi_rows_int4(KpiRows *rows, const char *name);	/* 0 if null */
+extern int64 kpi_rows_int8(KpiRows *rows, const char *name);
+extern bool kpi_rows_bool(KpiRows *rows, const char *name);
+extern Oid	kpi_rows_oid(KpiRows *rows, const char *name);
+extern DateADT kpi_rows_date(KpiRows *rows, const char *name, DateADT if_null);
+extern TimestampTz kpi_rows_time(KpiRows *rows, const char *name, TimestampTz if_null);
+extern Datum kpi_rows_datum(KpiRows *rows, const char *name, bool *isnull); /* until the end */
+
+/* The only column of a statement's first row; 0 or NULL if there is none or it is null. */
+extern int32 kpi_first_int4(const char *sql, int nargs,...);
+extern int64 kpi_first_int8(const char *sql, int nargs,...);
+extern char *kpi_first_text(const char *sql, int nargs,...);
+
+/* The only column of all its rows. */
+extern List *kpi_all_int4(const char *sql, int nargs,...);
+extern List *kpi_all_texts(const char *sql, int nargs,...);
+
 /* ---- keyed_table.c ---- */
 
 #define KPI_KEYED_TABLE_MAX_KEYS 8
@@ -275,7 +325,6 @@ extern char *kpi_list_join(List *texts);
 
 /*
  * The same of what a query of one text column yields, parameter $1 an id.
- * Within kpi_spi_begin().
  */
 extern char *kpi_list_some(const char *sql, int32 id);
 

@@ -12,6 +12,9 @@
 
 #define KPI_SPI_MAX_PARAMS 16
 
+/* What kpi_spi_exec() and kpi_spi_read() do, and who else runs a statement. */
+extern uint64 kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args);
+
 /* As SPI_execute_with_args(), with the same result. */
 extern int	kpi_plan_execute(const char *sql, bool read_only, int nargs, Oid *types,
 							 Datum *values, const char *nulls);

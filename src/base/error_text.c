@@ -92,25 +92,19 @@ kpi_note_shown(const char *note, Oid viewer, const char *definer, Oid definer_oi
 char *
 kpi_hidden_source(int32 source_id)
 {
-	MemoryContext context = CurrentMemoryContext;
 	Oid			viewer = GetUserId();
 	char	   *name = NULL;
-	KpiSpi		spi;
+	KpiRows		rows;
 
 	if (superuser_arg(viewer))
 		return NULL;
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT s.name, s.definer, t.definer_oid FROM kpi.source s"
-					 " LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id WHERE s.id = $1",
-					 1, KPI_INT4(source_id)) > 0)
-	{
-		bool		isnull;
-		Oid			definer_oid = DatumGetObjectId(kpi_spi_datum(0, 3, &isnull));
-
-		if (!may_read(viewer, kpi_spi_text(0, 2), isnull ? InvalidOid : definer_oid))
-			name = kpi_spi_text_in(context, 0, 1);
-	}
-	kpi_spi_end(&spi);
+	kpi_rows_begin(&rows, "SELECT s.name, s.definer, t.definer_oid FROM kpi.source s"
+				   " LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id WHERE s.id = $1",
+				   1, KPI_INT4(source_id));
+	if (kpi_rows_next(&rows) &&
+		!may_read(viewer, kpi_rows_text(&rows, "definer"), kpi_rows_oid(&rows, "definer_oid")))
+		name = kpi_rows_text(&rows, "name");
+	kpi_rows_end(&rows);
 	return name;
 }
 

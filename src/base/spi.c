@@ -47,8 +47,8 @@ kpi_spi_end(KpiSpi *spi)
 	SetUserIdAndSecContext(spi->save_user, spi->save_sec_context);
 }
 
-static uint64
-spi_run(const char *sql, bool read_only, int nargs, va_list args)
+uint64
+kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args)
 {
 	Oid			types[KPI_SPI_MAX_PARAMS];
 	Datum		values[KPI_SPI_MAX_PARAMS];
@@ -89,7 +89,7 @@ kpi_spi_exec(const char *sql, int nargs,...)
 	uint64		rows;
 
 	va_start(args, nargs);
-	rows = spi_run(sql, false, nargs, args);
+	rows = kpi_spi_run(sql, false, nargs, args);
 	va_end(args);
 	return rows;
 }
@@ -102,7 +102,7 @@ kpi_spi_read(const char *sql, int nargs,...)
 
 	Assert(ActiveSnapshotSet());
 	va_start(args, nargs);
-	rows = spi_run(sql, true, nargs, args);
+	rows = kpi_spi_run(sql, true, nargs, args);
 	va_end(args);
 	return rows;
 }

@@ -121,6 +121,8 @@ read_args(FunctionCallInfo fcinfo, CalendarArgs *args)
 static char *
 check_time_zone(const char *name)
 {
+	char	   *spelt;
+
 	if (pg_strcasecmp(name, "UTC") != 0 && pg_strcasecmp(name, "GMT") != 0 &&
 		kpi_spi_exec("SELECT FROM pg_catalog.pg_timezone_abbrevs "
 					 "WHERE pg_catalog.lower(abbrev) = pg_catalog.lower($1)",
@@ -130,15 +132,16 @@ check_time_zone(const char *name)
 				 errmsg("time zone \"%s\" is an abbreviation", name),
 				 errdetail("An abbreviation stands for a fixed offset, without daylight-saving time."),
 				 errhint("Write the full name of a time zone, like \"Europe/Berlin\".")));
-	if (kpi_spi_exec("SELECT name FROM pg_catalog.pg_timezone_names "
-					 "WHERE pg_catalog.lower(name) = pg_catalog.lower($1) "
-					 "ORDER BY name = $1 DESC",
-					 1, KPI_TEXT(name)) == 0)
+	spelt = kpi_first_text("SELECT name FROM pg_catalog.pg_timezone_names "
+						   "WHERE pg_catalog.lower(name) = pg_catalog.lower($1) "
+						   "ORDER BY name = $1 DESC",
+						   1, KPI_TEXT(name));
+	if (spelt == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" does not exist", name),
 				 errhint("Write a name listed in pg_timezone_names, like \"Europe/Berlin\".")));
-	return kpi_spi_text(0, 1);
+	return spelt;
 }
 
 void
@@ -151,15 +154,20 @@ kpi_define_calendars_touch(void)
 static int32
 lock_calendar(const char *name, char **time_zone)
 {
-	if (kpi_spi_exec("SELECT id, time_zone FROM kpi.calendar WHERE name = $1 FOR UPDATE",
-					 1, KPI_TEXT(name)) == 0)
+	KpiRows		rows;
+	int32		id;
+
+	kpi_rows_begin(&rows, "SELECT id, time_zone FROM kpi.calendar WHERE name = $1 FOR UPDATE", 1, KPI_TEXT(name));
+	if (!kpi_rows_next(&rows))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("calendar \"%s\" does not exist", name),
 				 errhint("The calendars are listed in kpi.calendar; kpi.create_calendar() makes a new one.")));
 	if (time_zone != NULL)
-		*time_zone = kpi_spi_text(0, 2);
-	return kpi_spi_int4(0, 1);
+		*time_zone = kpi_rows_text(&rows, "time_zone");
+	id = kpi_rows_int4(&rows, "id");
+	kpi_rows_end(&rows);
+	return id;
 }
 
 Datum
@@ -181,13 +189,12 @@ kpi_sql_create_calendar(PG_FUNCTION_ARGS)
 				 errmsg("calendar \"%s\" already exists", args.name),
 				 errhint("Change it with kpi.alter_calendar().")));
 	args.time_zone = check_time_zone(args.time_zone);
-	kpi_spi_exec("INSERT INTO kpi.calendar (name, time_zone, week_start, fiscal_year_start, working_days) "
-				 "VALUES ($1, $2, $3, $4, $5) RETURNING id",
-				 5, KPI_TEXT(args.name), KPI_TEXT(args.time_zone),
-				 KPI_INT4(args.week_start ? args.week_start : 1),
-				 KPI_INT4(args.fiscal_start ? args.fiscal_start : 1),
-				 KPI_TEXT(args.working_days ? args.working_days : "mon,tue,wed,thu,fri"));
-	id = kpi_spi_int4(0, 1);
+	id = kpi_first_int4("INSERT INTO kpi.calendar (name, time_zone, week_start, fiscal_year_start, working_days) "
+						"VALUES ($1, $2, $3, $4, $5) RETURNING id",
+						5, KPI_TEXT(args.name), KPI_TEXT(args.time_zone),
+						KPI_INT4(args.week_start ? args.week_start : 1),
+						KPI_INT4(args.fiscal_start ? args.fiscal_start : 1),
+						KPI_TEXT(args.working_days ? args.working_days : "mon,tue,wed,thu,fri"));
 	kpi_spi_end(&spi);
 
 	PG_RETURN_INT32(id);
@@ -197,15 +204,10 @@ kpi_sql_create_calendar(PG_FUNCTION_ARGS)
 static void
 redefine_sources(int32 id)
 {
-	int			n = (int) kpi_spi_exec("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id",
-									   1, KPI_INT4(id));
-	int32	   *sources = palloc(Max(n, 1) * sizeof(int32));
+	ListCell   *lc;
 
-	/* Copied first: what is called overwrites the result. */
-	for (int i = 0; i < n; i++)
-		sources[i] = kpi_spi_int4(i, 1);
-	for (int i = 0; i < n; i++)
-		kpi_define_source_redefined(sources[i]);
+	foreach(lc, kpi_all_int4("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id", 1, KPI_INT4(id)))
+		kpi_define_source_redefined(lfirst_int(lc));
 }
 
 /*
@@ -215,18 +217,18 @@ redefine_sources(int32 id)
 static void
 refuse_if_goals_move(const KpiCalendar *before, const KpiCalendar *after)
 {
-	uint64		n = kpi_spi_exec("SELECT coalesce(name, id::text), grain, period, period_start FROM kpi.goal "
-								 "WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
+	KpiRows		goals;
 
-	for (uint64 i = 0; i < n; i++)
+	kpi_rows_begin(&goals, "SELECT coalesce(name, id::text) AS goal, grain, period, period_start FROM kpi.goal "
+				   "WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
+	while (kpi_rows_next(&goals))
 	{
-		bool		isnull;
-		DateADT		start = DatumGetDateADT(kpi_spi_datum(i, 4, &isnull));
-		char	   *period = kpi_spi_text(i, 3);
+		DateADT		start = kpi_rows_date(&goals, "period_start", DATEVAL_NOBEGIN);
+		char	   *period = kpi_rows_text(&goals, "period");
 		char		name[KPI_PERIOD_NAME_LEN];
 		KpiGrain	grain;
 
-		if (!kpi_calendar_grain_parse(kpi_spi_text(i, 2), &grain) ||
+		if (!kpi_calendar_grain_parse(kpi_rows_text(&goals, "grain"), &grain) ||
 			kpi_calendar_period_start(grain, start, before) != start)
 			continue;
 		kpi_calendar_period_name(grain, start, after, name);
@@ -234,9 +236,10 @@ refuse_if_goals_move(const KpiCalendar *before, const KpiCalendar *after)
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("goal \"%s\" is for period \"%s\", which calendar \"%s\" would not have any more",
-							kpi_spi_text(i, 1), period, after->name),
+							kpi_rows_text(&goals, "goal"), period, after->name),
 					 errhint("Drop the goals for weeks, quarters and years that change, and create them anew afterwards.")));
 	}
+	kpi_rows_end(&goals);
 }
 
 Datum
@@ -275,16 +278,17 @@ kpi_sql_alter_calendar(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Error when the query finds a user of the calendar (a kind and a name). */
+/* Error when the query finds the name of a user of the calendar. */
 static void
-refuse_if_used(const char *name, int32 id, const char *sql)
+refuse_if_used(const char *name, int32 id, const char *kind, const char *sql)
 {
-	if (kpi_spi_exec(sql, 1, KPI_INT4(id)) == 0)
+	char	   *user = kpi_first_text(sql, 1, KPI_INT4(id));
+
+	if (user == NULL)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("calendar \"%s\" is used by %s \"%s\"", name,
-					kpi_spi_text(0, 1), kpi_spi_text(0, 2)),
+			 errmsg("calendar \"%s\" is used by %s \"%s\"", name, kind, user),
 			 errhint("Give every source and team that uses it another calendar first.")));
 }
 
@@ -306,8 +310,8 @@ kpi_sql_drop_calendar(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("calendar \"%s\" cannot be dropped", name),
 				 errhint("Change it with kpi.alter_calendar().")));
-	refuse_if_used(name, id, "SELECT 'source', name FROM kpi.source WHERE calendar_id = $1 ORDER BY name LIMIT 1");
-	refuse_if_used(name, id, "SELECT 'team', key FROM kpi.team WHERE calendar_id = $1 ORDER BY key LIMIT 1");
+	refuse_if_used(name, id, "source", "SELECT name FROM kpi.source WHERE calendar_id = $1 ORDER BY name LIMIT 1");
+	refuse_if_used(name, id, "team", "SELECT key FROM kpi.team WHERE calendar_id = $1 ORDER BY key LIMIT 1");
 	kpi_spi_exec("DELETE FROM kpi.calendar_day WHERE calendar_id = $1", 1, KPI_INT4(id));
 	kpi_spi_exec("DELETE FROM kpi.holiday WHERE calendar_id = $1", 1, KPI_INT4(id));
 	kpi_spi_exec("DELETE FROM kpi.calendar WHERE id = $1", 1, KPI_INT4(id));
@@ -322,6 +326,7 @@ kpi_sql_add_holiday(PG_FUNCTION_ARGS)
 	DateADT		day;
 	char	   *name;
 	char	   *calendar;
+	char	   *known;
 	int32		id;
 	KpiSpi		spi;
 
@@ -333,12 +338,13 @@ kpi_sql_add_holiday(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	kpi_define_calendars_touch();
 	id = lock_calendar(calendar, NULL);
-	if (kpi_spi_exec("SELECT name FROM kpi.holiday WHERE calendar_id = $1 AND day = $2",
-					 2, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day))) > 0)
+	known = kpi_first_text("SELECT name FROM kpi.holiday WHERE calendar_id = $1 AND day = $2",
+						   2, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day)));
+	if (known != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("%s is a holiday of calendar \"%s\" already: \"%s\"",
-						kpi_day_text(day), calendar, kpi_spi_text(0, 1)),
+						kpi_day_text(day), calendar, known),
 				 errhint("Drop it first with kpi.drop_holiday().")));
 	kpi_spi_exec("INSERT INTO kpi.holiday (calendar_id, day, name) VALUES ($1, $2, $3)",
 				 3, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day)), KPI_TEXT(name));

@@ -133,23 +133,26 @@ check_dimension(const GoalScope *goal)
 static void
 check_no_such_goal(const GoalScope *goal, const char *plan)
 {
-	if (kpi_spi_exec("SELECT coalesce('\"' || name || '\"', id::text) FROM kpi.goal"
-					 " WHERE plan = $1 AND kpi_id = $2"
-					 "   AND team_id IS NOT DISTINCT FROM nullif($3, 0)"
-					 "   AND member_id IS NOT DISTINCT FROM nullif($4, 0)"
-					 "   AND dimension IS NOT DISTINCT FROM $5"
-					 "   AND dimension_value IS NOT DISTINCT FROM $6"
-					 "   AND grain = $7 AND period_start = $8", 8,
-					 KPI_TEXT(plan), KPI_INT4(goal->kpi_id), KPI_INT4(goal->team_id),
-					 KPI_INT4(goal->member_id), KPI_TEXT(goal->dimension),
-					 KPI_TEXT(goal->dimension_value), KPI_TEXT(kpi_calendar_grain_name(goal->grain)),
-					 KPI_VALUE(DATEOID, DateADTGetDatum(goal->start))) == 0)
+	char	   *other;
+
+	other = kpi_first_text("SELECT coalesce('\"' || name || '\"', id::text) FROM kpi.goal"
+						   " WHERE plan = $1 AND kpi_id = $2"
+						   "   AND team_id IS NOT DISTINCT FROM nullif($3, 0)"
+						   "   AND member_id IS NOT DISTINCT FROM nullif($4, 0)"
+						   "   AND dimension IS NOT DISTINCT FROM $5"
+						   "   AND dimension_value IS NOT DISTINCT FROM $6"
+						   "   AND grain = $7 AND period_start = $8", 8,
+						   KPI_TEXT(plan), KPI_INT4(goal->kpi_id), KPI_INT4(goal->team_id),
+						   KPI_INT4(goal->member_id), KPI_TEXT(goal->dimension),
+						   KPI_TEXT(goal->dimension_value), KPI_TEXT(kpi_calendar_grain_name(goal->grain)),
+						   KPI_VALUE(DATEOID, DateADTGetDatum(goal->start)));
+	if (other == NULL)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
 			 errmsg("there is already a goal for this KPI, scope and period in plan \"%s\"",
 					plan),
-			 errdetail("It is goal %s.", kpi_spi_text(0, 1)),
+			 errdetail("It is goal %s.", other),
 			 errhint("Use kpi.alter_goal() to change its target, or give another plan.")));
 }
 
@@ -164,12 +167,12 @@ resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *me
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a goal is for a team or for a member, not for both"),
 				 errhint("Leave one of them out; without both it is for the company.")));
-	if (kpi_spi_exec("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)) == 0)
+	goal->kpi_id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi));
+	if (goal->kpi_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("KPI \"%s\" does not exist", kpi),
 				 errhint("The KPIs are in kpi.kpi; kpi.create_kpi() makes one.")));
-	goal->kpi_id = kpi_spi_int4(0, 1);
 	kpi_define_ground_lock(goal->kpi_id);
 	if (member)
 		goal->member_id = kpi_define_member_id(member);
@@ -208,19 +211,18 @@ kpi_sql_create_goal(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	resolve_scope(&goal, kpi, team, member, period);
 	check_no_such_goal(&goal, plan);
-	kpi_spi_exec("INSERT INTO kpi.goal (name, plan, kpi_id, team_id, member_id, dimension,"
-				 "                      dimension_value, grain, period, period_start,"
-				 "                      period_end, target)"
-				 " VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12)"
-				 " RETURNING id", 12,
-				 KPI_TEXT(name), KPI_TEXT(plan), KPI_INT4(goal.kpi_id),
-				 KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
-				 KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value),
-				 KPI_TEXT(kpi_calendar_grain_name(goal.grain)), KPI_TEXT(goal.period),
-				 KPI_VALUE(DATEOID, DateADTGetDatum(goal.start)),
-				 KPI_VALUE(DATEOID, DateADTGetDatum(goal.end)),
-				 KPI_VALUE(NUMERICOID, target));
-	id = kpi_spi_int8(0, 1);
+	id = kpi_first_int8("INSERT INTO kpi.goal (name, plan, kpi_id, team_id, member_id, dimension,"
+						"                      dimension_value, grain, period, period_start,"
+						"                      period_end, target)"
+						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12)"
+						" RETURNING id", 12,
+						KPI_TEXT(name), KPI_TEXT(plan), KPI_INT4(goal.kpi_id),
+						KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
+						KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value),
+						KPI_TEXT(kpi_calendar_grain_name(goal.grain)), KPI_TEXT(goal.period),
+						KPI_VALUE(DATEOID, DateADTGetDatum(goal.start)),
+						KPI_VALUE(DATEOID, DateADTGetDatum(goal.end)),
+						KPI_VALUE(NUMERICOID, target));
 	kpi_define_ground_check_goal(id);
 	kpi_spi_end(&spi);
 	kpi_goal_notify_goal(id);
@@ -250,21 +252,25 @@ goal_argument(FunctionCallInfo fcinfo)
 	else
 	{
 		char	   *name = kpi_arg_text(fcinfo, 0);
-		uint64		rows = kpi_spi_exec("SELECT id, string_agg(id::text, ', ') OVER () FROM kpi.goal"
-										" WHERE name = $1 ORDER BY id", 1, KPI_TEXT(name));
+		int64		id;
+		KpiRows		rows;
 
-		if (rows == 0)
+		kpi_rows_begin(&rows, "SELECT id, count(*) OVER () AS n, string_agg(id::text, ', ') OVER () AS ids"
+					   " FROM kpi.goal WHERE name = $1 ORDER BY id", 1, KPI_TEXT(name));
+		if (!kpi_rows_next(&rows))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("goal \"%s\" does not exist", name),
 					 errhint("The goals are in kpi.goal.")));
-		if (rows > 1)
+		if (kpi_rows_int8(&rows, "n") > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
 					 errmsg("there is more than one goal \"%s\"", name),
-					 errdetail("Their ids are %s.", kpi_spi_text(0, 2)),
+					 errdetail("Their ids are %s.", kpi_rows_text(&rows, "ids")),
 					 errhint("Give the id instead of the name.")));
-		return kpi_spi_int8(0, 1);
+		id = kpi_rows_int8(&rows, "id");
+		kpi_rows_end(&rows);
+		return id;
 	}
 }
 
@@ -284,8 +290,7 @@ kpi_sql_alter_goal(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	id = goal_argument(fcinfo);
-	kpi_spi_exec("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
-	kpi_define_ground_lock(kpi_spi_int4(0, 1));
+	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)));
 	kpi_spi_exec("UPDATE kpi.goal SET target = coalesce($2, target), name = coalesce($3, name)"
 				 " WHERE id = $1", 3,
 				 KPI_INT8(id), number, KPI_TEXT(name));

@@ -34,46 +34,21 @@ typedef enum GoalLack
 	LACK_SIGN
 } GoalLack;
 
-/* Columns of GOALS. */
-enum
-{
-	GOAL_LABEL = 1,
-	GOAL_KPI,
-	GOAL_KPI_ID,
-	GOAL_TEAM,
-	GOAL_MEMBER,
-	GOAL_IS_COMPANY,
-	GOAL_DIMENSION,
-	GOAL_DIMENSION_VALUE,
-	GOAL_GRAIN,
-	GOAL_PERIOD,
-	GOAL_PERIOD_END,
-	GOAL_TODAY,
-	GOAL_TARGET,
-	GOAL_PERCENT,
-	GOAL_IS_NEGATIVE,
-	GOAL_IS_ABOVE_ONE,
-	GOAL_HAS_DIMENSION,
-	GOAL_MEASURE,
-	GOAL_FOR_MEMBERS,
-	GOAL_FOR_TEAMS,
-	GOAL_COARSE_SOURCE,
-	GOAL_COARSE_GRAIN
-};
-
 /*
  * Goals, with what their KPIs have.  The condition chooses some goals g.  Of
  * the sources below a KPI the one of the longest grain counts.
  */
 #define GOALS(condition) \
-	"SELECT coalesce('\"' || g.name || '\"', 'goal ' || g.id), k.name, k.id, t.key, p.key," \
-	" g.team_id IS NOT DISTINCT FROM 1, g.dimension, g.dimension_value, g.grain, g.period, g.period_end," \
-	" kpi_internal.today(kpi_internal.kpi_calendar(k.id)), g.target::text," \
-	" CASE WHEN g.target <= 100 THEN pg_catalog.trim_scale(g.target / 100)::text END," \
-	" g.target < 0, g.target > 1," \
-	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = k.source_id AND d.name = g.dimension)," \
-	" (SELECT m.kind FROM kpi_internal.measure m WHERE m.kpi_id = k.id)," \
-	" l.for_members, l.for_teams, l.sources[1], l.grains[1] " \
+	"SELECT coalesce('\"' || g.name || '\"', 'goal ' || g.id) AS label, k.name AS kpi, k.id AS kpi_id," \
+	" t.key AS team, p.key AS member, g.team_id IS NOT DISTINCT FROM 1 AS is_company," \
+	" g.dimension, g.dimension_value, g.grain, g.period, g.period_end," \
+	" kpi_internal.today(kpi_internal.kpi_calendar(k.id)) AS today, g.target::text," \
+	" CASE WHEN g.target <= 100 THEN pg_catalog.trim_scale(g.target / 100)::text END AS percent," \
+	" g.target < 0 AS is_negative, g.target > 1 AS is_above_one," \
+	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = k.source_id AND d.name = g.dimension)" \
+	"  AS has_dimension," \
+	" (SELECT m.kind FROM kpi_internal.measure m WHERE m.kpi_id = k.id) AS measure," \
+	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id" \
 	" LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member p ON p.id = g.member_id" \
 	" CROSS JOIN LATERAL (" \
@@ -109,22 +84,22 @@ kpi_define_ground_lock(int32 kpi_id)
 
 /* What the goal in this row of GOALS lacks. */
 static GoalLack
-lack_of(uint64 r)
+lack_of(KpiRows *goal)
 {
 	KpiGrain	grain;
 	KpiGrain	coarse;
 
-	if (kpi_spi_text(r, GOAL_DIMENSION) != NULL && !kpi_spi_bool(r, GOAL_HAS_DIMENSION))
+	if (kpi_rows_text(goal, "dimension") != NULL && !kpi_rows_bool(goal, "has_dimension"))
 		return LACK_DIMENSION;
-	if (!kpi_spi_bool(r, GOAL_IS_COMPANY) &&
-		!kpi_spi_bool(r, kpi_spi_text(r, GOAL_MEMBER) ? GOAL_FOR_MEMBERS : GOAL_FOR_TEAMS))
+	if (!kpi_rows_bool(goal, "is_company") &&
+		!kpi_rows_bool(goal, kpi_rows_text(goal, "member") ? "for_members" : "for_teams"))
 		return LACK_OWNER;
-	if (kpi_spi_text(r, GOAL_COARSE_GRAIN) != NULL &&
-		kpi_calendar_grain_parse(kpi_spi_text(r, GOAL_GRAIN), &grain) &&
-		kpi_calendar_grain_parse(kpi_spi_text(r, GOAL_COARSE_GRAIN), &coarse) && grain < coarse)
+	if (kpi_rows_text(goal, "coarse_grain") != NULL &&
+		kpi_calendar_grain_parse(kpi_rows_text(goal, "grain"), &grain) &&
+		kpi_calendar_grain_parse(kpi_rows_text(goal, "coarse_grain"), &coarse) && grain < coarse)
 		return LACK_GRAIN;
-	if (kpi_spi_bool(r, GOAL_IS_NEGATIVE) &&
-		kpi_model_measure_range(kpi_spi_text(r, GOAL_MEASURE)) != KPI_RANGE_ANY)
+	if (kpi_rows_bool(goal, "is_negative") &&
+		kpi_model_measure_range(kpi_rows_text(goal, "measure")) != KPI_RANGE_ANY)
 		return LACK_SIGN;
 	return LACK_NOTHING;
 }
@@ -132,13 +107,13 @@ lack_of(uint64 r)
 /* ---- one goal ---- */
 
 static void
-refuse_dimension(uint64 r)
+refuse_dimension(KpiRows *goal)
 {
-	char	   *kpi = kpi_spi_text(r, GOAL_KPI);
-	char	   *dimension = kpi_spi_text(r, GOAL_DIMENSION);
+	char	   *kpi = kpi_rows_text(goal, "kpi");
+	char	   *dimension = kpi_rows_text(goal, "dimension");
 	char	   *known = kpi_list_some("SELECT d.name FROM kpi.dimension d"
 									  "  JOIN kpi.kpi k ON k.source_id = d.source_id"
-									  " WHERE k.id = $1 ORDER BY d.position", kpi_spi_int4(r, GOAL_KPI_ID));
+									  " WHERE k.id = $1 ORDER BY d.position", kpi_rows_int4(goal, "kpi_id"));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -149,101 +124,100 @@ refuse_dimension(uint64 r)
 }
 
 static void
-refuse_scope(uint64 r)
+refuse_scope(KpiRows *goal)
 {
-	char	   *kpi = kpi_spi_text(r, GOAL_KPI);
-	char	   *member = kpi_spi_text(r, GOAL_MEMBER);
+	char	   *kpi = kpi_rows_text(goal, "kpi");
+	char	   *member = kpi_rows_text(goal, "member");
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 member ?
 			 errmsg("KPI \"%s\" has no values of members, as of member \"%s\"", kpi, member) :
 			 errmsg("KPI \"%s\" has no values of teams, as of team \"%s\"",
-					kpi, kpi_spi_text(r, GOAL_TEAM)),
-			 kpi_spi_bool(r, GOAL_FOR_TEAMS) ?
+					kpi, kpi_rows_text(goal, "team")),
+			 kpi_rows_bool(goal, "for_teams") ?
 			 errdetail("Its facts count for teams.") :
 			 errdetail("Its facts count for the company: neither the KPI nor its source has an owner or a team."),
-			 kpi_spi_bool(r, GOAL_FOR_TEAMS) ?
+			 kpi_rows_bool(goal, "for_teams") ?
 			 errhint("Set the goal for a team, or say who a fact counts for with kpi.alter_kpi(..., owner => ...).") :
 			 errhint("Set the goal for the company, or say who a fact counts for with kpi.alter_source(..., owner => ...).")));
 }
 
 static void
-refuse(uint64 r, GoalLack lack)
+refuse(KpiRows *goal, GoalLack lack)
 {
 	switch (lack)
 	{
 		case LACK_NOTHING:
 			break;
 		case LACK_DIMENSION:
-			refuse_dimension(r);
+			refuse_dimension(goal);
 			break;
 		case LACK_OWNER:
-			refuse_scope(r);
+			refuse_scope(goal);
 			break;
 		case LACK_GRAIN:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("KPI \"%s\" has no values for a %s", kpi_spi_text(r, GOAL_KPI),
-							kpi_spi_text(r, GOAL_GRAIN)),
+					 errmsg("KPI \"%s\" has no values for a %s", kpi_rows_text(goal, "kpi"),
+							kpi_rows_text(goal, "grain")),
 					 errdetail("The facts of source \"%s\" are for a %s each.",
-							   kpi_spi_text(r, GOAL_COARSE_SOURCE), kpi_spi_text(r, GOAL_COARSE_GRAIN)),
+							   kpi_rows_text(goal, "coarse_source"), kpi_rows_text(goal, "coarse_grain")),
 					 errhint("Give a period at least as long.")));
 			break;
 		case LACK_SIGN:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("target %s of KPI \"%s\" is negative", kpi_spi_text(r, GOAL_TARGET),
-							kpi_spi_text(r, GOAL_KPI)),
-					 errdetail("It is a %s, which is never below 0.", kpi_spi_text(r, GOAL_MEASURE)),
+					 errmsg("target %s of KPI \"%s\" is negative", kpi_rows_text(goal, "target"),
+							kpi_rows_text(goal, "kpi")),
+					 errdetail("It is a %s, which is never below 0.", kpi_rows_text(goal, "measure")),
 					 errhint("Give a target of 0 or more.")));
 			break;
 	}
 }
 
 static void
-warn_above_one(uint64 r)
+warn_above_one(KpiRows *goal)
 {
-	char	   *percent = kpi_spi_text(r, GOAL_PERCENT);
+	char	   *percent = kpi_rows_text(goal, "percent");
 
-	if (kpi_spi_bool(r, GOAL_IS_ABOVE_ONE) &&
-		kpi_model_measure_range(kpi_spi_text(r, GOAL_MEASURE)) == KPI_RANGE_SHARE)
+	if (kpi_rows_bool(goal, "is_above_one") &&
+		kpi_model_measure_range(kpi_rows_text(goal, "measure")) == KPI_RANGE_SHARE)
 		ereport(WARNING,
 				(errmsg("target %s of %s is above 1",
-						kpi_spi_text(r, GOAL_TARGET), kpi_spi_text(r, GOAL_LABEL)),
-				 errdetail("KPI \"%s\" is a rate: a fraction of 1.", kpi_spi_text(r, GOAL_KPI)),
+						kpi_rows_text(goal, "target"), kpi_rows_text(goal, "label")),
+				 errdetail("KPI \"%s\" is a rate: a fraction of 1.", kpi_rows_text(goal, "kpi")),
 				 percent ?
-				 errhint("For %s percent the target is %s.", kpi_spi_text(r, GOAL_TARGET), percent) : 0));
+				 errhint("For %s percent the target is %s.", kpi_rows_text(goal, "target"), percent) : 0));
 }
 
 static void
-warn_over(uint64 r)
+warn_over(KpiRows *goal)
 {
-	bool		isnull;
-	DateADT		end = DatumGetDateADT(kpi_spi_datum(r, GOAL_PERIOD_END, &isnull));
-	DateADT		today = DatumGetDateADT(kpi_spi_datum(r, GOAL_TODAY, &isnull));
+	DateADT		end = kpi_rows_date(goal, "period_end", DATEVAL_NOEND);
+	DateADT		today = kpi_rows_date(goal, "today", DATEVAL_NOEND);
 
 	if (end < today)
 		ereport(WARNING,
 				(errmsg("period \"%s\" of %s is over",
-						kpi_spi_text(r, GOAL_PERIOD), kpi_spi_text(r, GOAL_LABEL)),
+						kpi_rows_text(goal, "period"), kpi_rows_text(goal, "label")),
 				 errdetail("It ended on %s, and today is %s.", kpi_day_text(end), kpi_day_text(today))));
 }
 
 /* The company has every fact.  A KPI that is not built has shown none yet. */
 static void
-warn_unseen(uint64 r)
+warn_unseen(KpiRows *goal)
 {
-	char	   *kpi = kpi_spi_text(r, GOAL_KPI);
-	char	   *dimension = kpi_spi_text(r, GOAL_DIMENSION);
-	char	   *value = kpi_spi_text(r, GOAL_DIMENSION_VALUE);
+	char	   *kpi = kpi_rows_text(goal, "kpi");
+	char	   *dimension = kpi_rows_text(goal, "dimension");
+	char	   *value = kpi_rows_text(goal, "dimension_value");
 
 	if (dimension == NULL ||
 		kpi_spi_exec("SELECT FROM kpi_internal.kpi_state s WHERE s.kpi_id = $1 AND s.is_complete"
 					 " AND NOT EXISTS (SELECT FROM kpi.kpi_breakdown b"
 					 "  WHERE b.kpi_id = $1 AND b.team_id = 1 AND b.member_id IS NULL"
 					 "  AND b.dimension = $2 AND b.dimension_value IS NOT DISTINCT FROM $3)",
-					 3, KPI_INT4(kpi_spi_int4(r, GOAL_KPI_ID)), KPI_TEXT(dimension), KPI_TEXT(value)) == 0)
+					 3, KPI_INT4(kpi_rows_int4(goal, "kpi_id")), KPI_TEXT(dimension), KPI_TEXT(value)) == 0)
 		return;
 	ereport(WARNING,
 			(value ?
@@ -256,48 +230,54 @@ warn_unseen(uint64 r)
 void
 kpi_define_ground_check_goal(int64 goal_id)
 {
-	kpi_spi_exec(GOALS("g.id = $1"), 1, KPI_INT8(goal_id));
-	refuse(0, lack_of(0));
-	warn_above_one(0);
-	warn_over(0);
-	warn_unseen(0);
+	KpiRows		goal;
+
+	kpi_rows_begin(&goal, GOALS("g.id = $1"), 1, KPI_INT8(goal_id));
+	if (kpi_rows_next(&goal))
+	{
+		refuse(&goal, lack_of(&goal));
+		warn_above_one(&goal);
+		warn_over(&goal);
+		warn_unseen(&goal);
+	}
+	kpi_rows_end(&goal);
 }
 
 /* ---- all goals of a definition ---- */
 
 static char *
-lack_text(uint64 r, GoalLack lack)
+lack_text(KpiRows *goal, GoalLack lack)
 {
-	const char *label = kpi_spi_text(r, GOAL_LABEL);
+	const char *label = kpi_rows_text(goal, "label");
 
 	switch (lack)
 	{
 		case LACK_NOTHING:
 			break;
 		case LACK_DIMENSION:
-			return psprintf("%s (dimension \"%s\")", label, kpi_spi_text(r, GOAL_DIMENSION));
+			return psprintf("%s (dimension \"%s\")", label, kpi_rows_text(goal, "dimension"));
 		case LACK_OWNER:
-			return psprintf(kpi_spi_text(r, GOAL_MEMBER) ? "%s (an owner)" : "%s (an owner or a team)", label);
+			return psprintf(kpi_rows_text(goal, "member") ? "%s (an owner)" : "%s (an owner or a team)", label);
 		case LACK_GRAIN:
-			return psprintf("%s (values for a %s)", label, kpi_spi_text(r, GOAL_GRAIN));
+			return psprintf("%s (values for a %s)", label, kpi_rows_text(goal, "grain"));
 		case LACK_SIGN:
 			return psprintf("%s (values below 0)", label);
 	}
 	return NULL;
 }
 
-/* Of the rows of GOALS just read; kind and name say what was altered. */
+/* Kind and name say what was altered. */
 static void
-refuse_all(uint64 rows, const char *kind, const char *name)
+refuse_all(KpiRows *goals, const char *kind, const char *name)
 {
 	List	   *lacks = NIL;
 
-	for (uint64 r = 0; r < rows; r++)
+	while (kpi_rows_next(goals))
 	{
-		GoalLack	lack = lack_of(r);
+		GoalLack	lack = lack_of(goals);
 
 		if (lack != LACK_NOTHING)
-			lacks = lappend(lacks, lack_text(r, lack));
+			lacks = lappend(lacks, lack_text(goals, lack));
 	}
 	if (lacks != NIL)
 		ereport(ERROR,
@@ -310,25 +290,23 @@ refuse_all(uint64 rows, const char *kind, const char *name)
 void
 kpi_define_ground_check_source(int32 source_id, const char *name)
 {
-	KpiSpi		spi;
+	KpiRows		goals;
 
-	kpi_spi_begin(&spi);
-	refuse_all(kpi_spi_exec(GOALS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id)),
-			   "source", name);
-	kpi_spi_end(&spi);
+	kpi_rows_begin(&goals, GOALS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id));
+	refuse_all(&goals, "source", name);
+	kpi_rows_end(&goals);
 }
 
 void
 kpi_define_ground_check_kpi(int32 kpi_id, const char *name)
 {
-	KpiSpi		spi;
-	uint64		rows;
+	KpiRows		goals;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(GOALS(AT_OR_ABOVE("i.id = $1")), 1, KPI_INT4(kpi_id));
-	refuse_all(rows, "KPI", name);
+	kpi_rows_begin(&goals, GOALS(AT_OR_ABOVE("i.id = $1")), 1, KPI_INT4(kpi_id));
+	refuse_all(&goals, "KPI", name);
 	/* It may have become a rate. */
-	for (uint64 r = 0; r < rows; r++)
-		warn_above_one(r);
-	kpi_spi_end(&spi);
+	kpi_rows_rewind(&goals);
+	while (kpi_rows_next(&goals))
+		warn_above_one(&goals);
+	kpi_rows_end(&goals);
 }

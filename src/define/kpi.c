@@ -46,47 +46,46 @@ typedef struct KpiRow
 } KpiRow;
 
 #define KPI_ROW_COLUMNS \
-	"k.id, k.name, s.name, k.measure, k.filter, k.owner, k.team, k.at, k.formula, " \
+	"k.id, k.name, s.name AS source, k.measure, k.filter, k.owner, k.team, k.at, k.formula, " \
 	"k.unit, k.direction, k.title, k.description, k.is_additive " \
 	"FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id "
 
 static KpiRow *
-copy_row(MemoryContext context, uint64 row)
+copy_row(KpiRows *rows)
 {
-	KpiRow	   *kpi = MemoryContextAllocZero(context, sizeof(KpiRow));
+	KpiRow	   *kpi = palloc0(sizeof(KpiRow));
 
-	kpi->id = kpi_spi_int4(row, 1);
-	kpi->name = kpi_spi_text_in(context, row, 2);
-	kpi->source = kpi_spi_text_in(context, row, 3);
-	kpi->measure = kpi_spi_text_in(context, row, 4);
-	kpi->filter = kpi_spi_text_in(context, row, 5);
-	kpi->owner = kpi_spi_text_in(context, row, 6);
-	kpi->team = kpi_spi_text_in(context, row, 7);
-	kpi->at = kpi_spi_text_in(context, row, 8);
-	kpi->formula = kpi_spi_text_in(context, row, 9);
-	kpi->unit = kpi_spi_text_in(context, row, 10);
-	kpi->direction = kpi_spi_text_in(context, row, 11);
-	kpi->title = kpi_spi_text_in(context, row, 12);
-	kpi->description = kpi_spi_text_in(context, row, 13);
-	kpi->is_additive = kpi_spi_bool(row, 14);
+	kpi->id = kpi_rows_int4(rows, "id");
+	kpi->name = kpi_rows_text(rows, "name");
+	kpi->source = kpi_rows_text(rows, "source");
+	kpi->measure = kpi_rows_text(rows, "measure");
+	kpi->filter = kpi_rows_text(rows, "filter");
+	kpi->owner = kpi_rows_text(rows, "owner");
+	kpi->team = kpi_rows_text(rows, "team");
+	kpi->at = kpi_rows_text(rows, "at");
+	kpi->formula = kpi_rows_text(rows, "formula");
+	kpi->unit = kpi_rows_text(rows, "unit");
+	kpi->direction = kpi_rows_text(rows, "direction");
+	kpi->title = kpi_rows_text(rows, "title");
+	kpi->description = kpi_rows_text(rows, "description");
+	kpi->is_additive = kpi_rows_bool(rows, "is_additive");
 	return kpi;
 }
 
 static KpiRow *
 read_row(const char *name)
 {
-	MemoryContext context = CurrentMemoryContext;
 	KpiRow	   *kpi;
-	KpiSpi		spi;
+	KpiRows		rows;
 
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT " KPI_ROW_COLUMNS "WHERE k.name = $1", 1, KPI_TEXT(name)) == 0)
+	kpi_rows_begin(&rows, "SELECT " KPI_ROW_COLUMNS "WHERE k.name = $1", 1, KPI_TEXT(name));
+	if (!kpi_rows_next(&rows))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("KPI \"%s\" does not exist", name),
 				 errhint("Table kpi.kpi lists the KPIs.")));
-	kpi = copy_row(context, 0);
-	kpi_spi_end(&spi);
+	kpi = copy_row(&rows);
+	kpi_rows_end(&rows);
 	return kpi;
 }
 
@@ -147,24 +146,15 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 void
 kpi_define_recheck_measures(const KpiSourceRow *source)
 {
-	MemoryContext context = CurrentMemoryContext;
 	List	   *kpis = NIL;
-	uint64		rows;
-	KpiSpi		spi;
+	KpiRows		rows;
 	ListCell   *lc;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("SELECT " KPI_ROW_COLUMNS "WHERE k.source_id = $1 ORDER BY k.id",
-						1, KPI_INT4(source->id));
-	for (uint64 i = 0; i < rows; i++)
-	{
-		KpiRow	   *kpi = copy_row(context, i);
-		MemoryContext spi_context = MemoryContextSwitchTo(context);
-
-		kpis = lappend(kpis, kpi);
-		MemoryContextSwitchTo(spi_context);
-	}
-	kpi_spi_end(&spi);
+	kpi_rows_begin(&rows, "SELECT " KPI_ROW_COLUMNS "WHERE k.source_id = $1 ORDER BY k.id",
+				   1, KPI_INT4(source->id));
+	while (kpi_rows_next(&rows))
+		kpis = lappend(kpis, copy_row(&rows));
+	kpi_rows_end(&rows);
 
 	foreach(lc, kpis)
 	{
@@ -196,18 +186,20 @@ formula_inputs(const KpiRow *kpi, List *names)
 	foreach(lc, names)
 	{
 		const char *name = lfirst(lc);
+		int32		id;
 
 		if (strcmp(name, kpi->name) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula)));
-		if (kpi_spi_exec("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(name)) == 0)
+		id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(name));
+		if (id == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("KPI \"%s\" in formula of KPI \"%s\" does not exist: %s",
 							name, kpi->name, kpi->formula),
 					 errhint("Table kpi.kpi lists the KPIs; names with capitals or other characters than letters, digits and _ stand in double quotes.")));
-		ids = lappend_int(ids, kpi_spi_int4(0, 1));
+		ids = lappend_int(ids, id);
 	}
 	return ids;
 }
@@ -222,27 +214,13 @@ formula_inputs(const KpiRow *kpi, List *names)
 static bool
 is_definer_of_inputs(int32 kpi_id)
 {
-	MemoryContext context = CurrentMemoryContext;
-	List	   *definers = NIL;
-	uint64		rows;
-	KpiSpi		spi;
+	List	   *definers;
 	ListCell   *lc;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(WITH_INPUTS
-						" SELECT DISTINCT s.definer FROM input i "
-						"JOIN kpi.kpi k ON k.id = i.id JOIN kpi.source s ON s.id = k.source_id",
-						1, KPI_INT4(kpi_id));
-	for (uint64 i = 0; i < rows; i++)
-	{
-		char	   *definer = kpi_spi_text_in(context, i, 1);
-		MemoryContext spi_context = MemoryContextSwitchTo(context);
-
-		definers = lappend(definers, definer);
-		MemoryContextSwitchTo(spi_context);
-	}
-	kpi_spi_end(&spi);
-
+	definers = kpi_all_texts(WITH_INPUTS
+							 " SELECT DISTINCT s.definer FROM input i "
+							 "JOIN kpi.kpi k ON k.id = i.id JOIN kpi.source s ON s.id = k.source_id",
+							 1, KPI_INT4(kpi_id));
 	foreach(lc, definers)
 	{
 		if (!kpi_define_is_definer(lfirst(lc)))
@@ -271,6 +249,7 @@ write_formula(KpiRow *kpi)
 	ListCell   *name;
 	ListCell   *id;
 	KpiSpi		spi;
+	KpiRows		cycle;
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("LOCK TABLE kpi_internal.formula_input IN SHARE ROW EXCLUSIVE MODE", 0);
@@ -281,16 +260,18 @@ write_formula(KpiRow *kpi)
 					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (kpi_spi_read("WITH RECURSIVE input (first, id) AS ("
-					 "SELECT input_kpi_id, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1 UNION "
-					 "SELECT i.first, f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
-					 "SELECT k.name FROM input i JOIN kpi.kpi k ON k.id = i.first WHERE i.id = $1 ORDER BY k.name",
-					 1, KPI_INT4(kpi->id)) > 0)
+	kpi_rows_begin_read(&cycle, "WITH RECURSIVE input (first, id) AS ("
+						"SELECT input_kpi_id, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1 UNION "
+						"SELECT i.first, f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
+						"SELECT k.name FROM input i JOIN kpi.kpi k ON k.id = i.first WHERE i.id = $1 ORDER BY k.name",
+						1, KPI_INT4(kpi->id));
+	if (kpi_rows_next(&cycle))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula),
-				 errdetail("KPI \"%s\" is computed from it.", kpi_spi_text(0, 1)),
+				 errdetail("KPI \"%s\" is computed from it.", kpi_rows_text(&cycle, "name")),
 				 errhint("Write the formula over KPIs that do not depend on it.")));
+	kpi_rows_end(&cycle);
 	PopActiveSnapshot();
 	kpi_spi_end(&spi);
 }
@@ -328,12 +309,11 @@ write_row(KpiRow *kpi)
 	if (kpi->id == 0)
 	{
 		check_new_name(kpi->name);
-		kpi_spi_exec("INSERT INTO kpi.kpi (name, kind, source_id, measure, formula, title, is_additive) "
-					 "SELECT $1, CASE WHEN $4 IS NULL THEN 'measure' ELSE 'formula' END, "
-					 "(SELECT id FROM kpi.source WHERE name = $2), $3, $4, $1, false RETURNING id",
-					 4, KPI_TEXT(kpi->name), KPI_TEXT(kpi->source), KPI_TEXT(kpi->measure),
-					 KPI_TEXT(kpi->formula));
-		kpi->id = kpi_spi_int4(0, 1);
+		kpi->id = kpi_first_int4("INSERT INTO kpi.kpi (name, kind, source_id, measure, formula, title, is_additive) "
+								 "SELECT $1, CASE WHEN $4 IS NULL THEN 'measure' ELSE 'formula' END, "
+								 "(SELECT id FROM kpi.source WHERE name = $2), $3, $4, $1, false RETURNING id",
+								 4, KPI_TEXT(kpi->name), KPI_TEXT(kpi->source), KPI_TEXT(kpi->measure),
+								 KPI_TEXT(kpi->formula));
 	}
 	kpi_spi_exec("UPDATE kpi.kpi SET name = $2, measure = $3, filter = $4, owner = $5, team = $6, at = $7, "
 				 "formula = $8, unit = $9, direction = $10, title = $11, description = $12, is_additive = $13 "
@@ -395,26 +375,21 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 static void
 rename_in_formulas(int32 kpi_id, const char *old_name, const char *new_name)
 {
-	SPITupleTable *users;
-	uint64		rows;
 	KpiSpi		spi;
+	KpiRows		users;
 
 	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("SELECT k.id, k.formula FROM kpi_internal.formula_input f "
-						"JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY k.id",
-						1, KPI_INT4(kpi_id));
-	users = SPI_tuptable;
-	for (uint64 i = 0; i < rows; i++)
+	kpi_rows_begin(&users, "SELECT k.id, k.formula FROM kpi_internal.formula_input f "
+				   "JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY k.id",
+				   1, KPI_INT4(kpi_id));
+	while (kpi_rows_next(&users))
 	{
-		int32		id;
-		char	   *formula;
+		char	   *formula = kpi_model_formula_rename(kpi_rows_text(&users, "formula"), old_name, new_name);
 
-		SPI_tuptable = users;
-		id = kpi_spi_int4(i, 1);
-		formula = kpi_model_formula_rename(kpi_spi_text(i, 2), old_name, new_name);
 		kpi_spi_exec("UPDATE kpi.kpi SET formula = $2 WHERE id = $1",
-					 2, KPI_INT4(id), KPI_TEXT(formula));
+					 2, KPI_INT4(kpi_rows_int4(&users, "id")), KPI_TEXT(formula));
 	}
+	kpi_rows_end(&users);
 	kpi_spi_exec("UPDATE kpi_internal.formula_input SET name = $2 WHERE input_kpi_id = $1",
 				 2, KPI_INT4(kpi_id), KPI_TEXT(new_name));
 	kpi_spi_end(&spi);
@@ -512,21 +487,6 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The first value of a query about a KPI, or NULL. */
-static char *
-first_text(const char *sql, int32 kpi_id)
-{
-	MemoryContext context = CurrentMemoryContext;
-	char	   *value = NULL;
-	KpiSpi		spi;
-
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec(sql, 1, KPI_INT4(kpi_id)) > 0)
-		value = kpi_spi_text_in(context, 0, 1);
-	kpi_spi_end(&spi);
-	return value;
-}
-
 /* Error, naming them, if formulas or goals use the KPI. */
 static void
 check_unused(const KpiRow *kpi)
@@ -559,17 +519,15 @@ check_unused(const KpiRow *kpi)
 static void
 lock_sources_of(int32 kpi_id)
 {
-	KpiSpi		spi;
-	uint64		rows;
+	List	   *sources;
+	ListCell   *lc;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(WITH_INPUTS
-						" SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
-						"WHERE k.source_id IS NOT NULL ORDER BY 1",
-						1, KPI_INT4(kpi_id));
-	for (uint64 i = 0; i < rows; i++)
-		kpi_refresh_lock_source(kpi_spi_int4(i, 1));
-	kpi_spi_end(&spi);
+	sources = kpi_all_int4(WITH_INPUTS
+						   " SELECT DISTINCT k.source_id FROM input i JOIN kpi.kpi k ON k.id = i.id "
+						   "WHERE k.source_id IS NOT NULL ORDER BY 1",
+						   1, KPI_INT4(kpi_id));
+	foreach(lc, sources)
+		kpi_refresh_lock_source(lfirst_int(lc));
 }
 
 /* Error unless the current user may drop the KPI. */
@@ -601,10 +559,10 @@ kpi_define_drop(const char *name, bool cascade)
 	/* What uses it may have changed while we waited. */
 	if (!cascade)
 		check_unused(kpi);
-	while ((user = first_text("SELECT k.name FROM kpi_internal.formula_input f JOIN kpi.kpi k ON k.id = f.kpi_id "
-							  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1", kpi->id)) != NULL)
+	while ((user = kpi_first_text("SELECT k.name FROM kpi_internal.formula_input f JOIN kpi.kpi k ON k.id = f.kpi_id "
+								  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1", 1, KPI_INT4(kpi->id))) != NULL)
 		kpi_define_drop(user, true);
-	if (first_text("SELECT plan FROM kpi.goal WHERE kpi_id = $1 LIMIT 1", kpi->id) != NULL)
+	if (kpi_first_text("SELECT plan FROM kpi.goal WHERE kpi_id = $1 LIMIT 1", 1, KPI_INT4(kpi->id)) != NULL)
 		kpi_require_editor();
 
 	kpi_spi_begin(&spi);
@@ -622,8 +580,8 @@ kpi_define_drop_of_source(int32 source_id)
 {
 	char	   *name;
 
-	while ((name = first_text("SELECT name FROM kpi.kpi WHERE source_id = $1 ORDER BY id LIMIT 1",
-							  source_id)) != NULL)
+	while ((name = kpi_first_text("SELECT name FROM kpi.kpi WHERE source_id = $1 ORDER BY id LIMIT 1",
+								  1, KPI_INT4(source_id))) != NULL)
 		kpi_define_drop(name, true);
 }
 

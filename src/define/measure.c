@@ -90,17 +90,20 @@ kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
 static int32
 find_or_create_stream(int32 source_id, const KpiStreamKey *key)
 {
-	if (kpi_spi_exec("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
-					 "AND owner IS NOT DISTINCT FROM $3 AND at = $4",
-					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-					 KPI_TEXT(key->owner), KPI_TEXT(key->at)) == 0)
-		kpi_spi_exec("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at) "
-					 "VALUES ($1, $2, $3, $4) "
-					 "ON CONFLICT (source_id, owner_kind, owner, at) DO UPDATE SET at = EXCLUDED.at "
-					 "RETURNING id",
-					 4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-					 KPI_TEXT(key->owner), KPI_TEXT(key->at));
-	return kpi_spi_int4(0, 1);
+	int32		id;
+
+	id = kpi_first_int4("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
+						"AND owner IS NOT DISTINCT FROM $3 AND at = $4",
+						4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+						KPI_TEXT(key->owner), KPI_TEXT(key->at));
+	if (id == 0)
+		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at) "
+							"VALUES ($1, $2, $3, $4) "
+							"ON CONFLICT (source_id, owner_kind, owner, at) DO UPDATE SET at = EXCLUDED.at "
+							"RETURNING id",
+							4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+							KPI_TEXT(key->owner), KPI_TEXT(key->at));
+	return id;
 }
 
 void

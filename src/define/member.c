@@ -27,12 +27,14 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_member);
 int32
 kpi_define_member_id(const char *key)
 {
-	if (kpi_spi_exec("SELECT id FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key)) == 0)
+	int32		id = kpi_first_int4("SELECT id FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key));
+
+	if (id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("member \"%s\" does not exist", key),
 				 errhint("The members are in kpi.member, known by their key; kpi.add_member() makes one.")));
-	return kpi_spi_int4(0, 1);
+	return id;
 }
 
 static void
@@ -96,9 +98,8 @@ kpi_sql_add_member(PG_FUNCTION_ARGS)
 	check_new_member_key(key);
 	if (team)
 		team_id = joinable_team_id(team);
-	kpi_spi_exec("INSERT INTO kpi.member (key, name) VALUES ($1, $2) RETURNING id", 2,
-				 KPI_TEXT(key), KPI_TEXT(name ? name : key));
-	id = kpi_spi_int4(0, 1);
+	id = kpi_first_int4("INSERT INTO kpi.member (key, name) VALUES ($1, $2) RETURNING id", 2,
+						KPI_TEXT(key), KPI_TEXT(name ? name : key));
 	if (team)
 	{
 		KpiAssignments *none = kpi_people_assignments_load(&kpi_people_membership_table, id);
@@ -127,10 +128,10 @@ check_none_begins(const KpiAssignments *assignments, const char *key, DateADT si
 	{
 		if (assignments->items[i].since <= since || assignments->items[i].since >= until)
 			continue;
-		kpi_spi_exec("SELECT key FROM kpi.team WHERE id = $1", 1,
-					 KPI_INT4(assignments->items[i].target));
 		appendStringInfo(&list, "%steam \"%s\" since %s", list.len ? ", " : "",
-						 kpi_spi_text(0, 1), kpi_day_text(assignments->items[i].since));
+						 kpi_first_text("SELECT key FROM kpi.team WHERE id = $1", 1,
+										KPI_INT4(assignments->items[i].target)),
+						 kpi_day_text(assignments->items[i].since));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

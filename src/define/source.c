@@ -81,31 +81,31 @@ require_table(const KpiSourceRow *source)
 static KpiSourceRow *
 read_row(const char *name)
 {
-	MemoryContext context = CurrentMemoryContext;
 	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
-	bool		isnull;
-	KpiSpi		spi;
+	KpiRows		rows;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, t.definer_oid "
-					 "FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
-					 "WHERE s.name = $1", 1, KPI_TEXT(name)) == 0)
+	kpi_rows_begin_read(&rows,
+						"SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, "
+						"t.definer_oid "
+						"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
+						"WHERE s.name = $1", 1, KPI_TEXT(name));
+	if (!kpi_rows_next(&rows))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("source \"%s\" does not exist", name),
 				 errhint("Table kpi.source lists the sources.")));
-	row->id = kpi_spi_int4(0, 1);
-	row->name = kpi_spi_text_in(context, 0, 2);
-	row->relation = kpi_spi_text_in(context, 0, 3);
-	row->key = kpi_spi_text_in(context, 0, 4);
-	row->owner = kpi_spi_text_in(context, 0, 5);
-	row->team = kpi_spi_text_in(context, 0, 6);
-	row->at = kpi_spi_text_in(context, 0, 7);
-	row->filter = kpi_spi_text_in(context, 0, 8);
-	row->definer = kpi_spi_text_in(context, 0, 9);
-	row->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 10, &isnull));
-	kpi_spi_end(&spi);
+	row->id = kpi_rows_int4(&rows, "id");
+	row->name = kpi_rows_text(&rows, "name");
+	row->relation = kpi_rows_text(&rows, "relation");
+	row->key = kpi_rows_text(&rows, "key");
+	row->owner = kpi_rows_text(&rows, "owner");
+	row->team = kpi_rows_text(&rows, "team");
+	row->at = kpi_rows_text(&rows, "at");
+	row->filter = kpi_rows_text(&rows, "filter");
+	row->definer = kpi_rows_text(&rows, "definer");
+	row->definer_oid = kpi_rows_oid(&rows, "definer_oid");
+	kpi_rows_end(&rows);
 	PopActiveSnapshot();
 
 	row->relid = kpi_model_relid_by_name(row->relation);
@@ -425,13 +425,13 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	check_new_name(row.name);
-	kpi_spi_exec("INSERT INTO kpi.source (name, relation, key, owner, team, at, filter, grain, calendar_id, definer) "
-				 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
-				 10, KPI_TEXT(row.name), KPI_TEXT(row.relation), KPI_TEXT(row.key),
-				 KPI_TEXT(row.owner), KPI_TEXT(row.team), KPI_TEXT(row.at),
-				 KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
-				 KPI_TEXT(row.definer));
-	row.id = kpi_spi_int4(0, 1);
+	row.id = kpi_first_int4("INSERT INTO kpi.source"
+							" (name, relation, key, owner, team, at, filter, grain, calendar_id, definer)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+							10, KPI_TEXT(row.name), KPI_TEXT(row.relation), KPI_TEXT(row.key),
+							KPI_TEXT(row.owner), KPI_TEXT(row.team), KPI_TEXT(row.at),
+							KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
+							KPI_TEXT(row.definer));
 	/* State is not dumped, so this tells it from one that a restore brings. */
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner)"
 				 " VALUES ($1, 'building', $2, $3, $4)",
@@ -596,11 +596,13 @@ void
 kpi_define_source_redefined(int32 source_id)
 {
 	KpiSpi		spi;
+	char	   *relation;
 	Oid			relid = InvalidOid;
 
 	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id)) > 0)
-		relid = kpi_model_relid_by_name(kpi_spi_text(0, 1));
+	relation = kpi_first_text("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id));
+	if (relation != NULL)
+		relid = kpi_model_relid_by_name(relation);
 	if (OidIsValid(relid))
 		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET version = version + 1 WHERE source_id = $1",
@@ -720,15 +722,7 @@ stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
 static char *
 filter_of_kpi(const char *kpi)
 {
-	MemoryContext context = CurrentMemoryContext;
-	char	   *filter = NULL;
-	KpiSpi		spi;
-
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)) > 0)
-		filter = kpi_spi_text_in(context, 0, 1);
-	kpi_spi_end(&spi);
-	return filter;
+	return kpi_first_text("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi));
 }
 
 /*

@@ -37,27 +37,31 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_team);
 void
 kpi_define_touch(void)
 {
+	bool		is_raised;
 	bool		isnull;
-	TransactionId xmin;
+	KpiRows		rows;
 
-	kpi_spi_exec("SELECT s.xmin, EXISTS (SELECT FROM kpi_internal.source_state"
-				 "                        WHERE org_version >= s.org)"
-				 "  FROM kpi_internal.version s WHERE s.id = 1", 0);
-	xmin = DatumGetTransactionId(kpi_spi_datum(0, 1, &isnull));
-	if (TransactionIdIsCurrentTransactionId(xmin) && !kpi_spi_bool(0, 2))
-		return;
-	kpi_spi_exec("UPDATE kpi_internal.version SET org = org + 1 WHERE id = 1", 0);
+	kpi_rows_begin(&rows, "SELECT s.xmin, EXISTS (SELECT FROM kpi_internal.source_state"
+				   "                        WHERE org_version >= s.org) AS is_noticed"
+				   "  FROM kpi_internal.version s WHERE s.id = 1", 0);
+	is_raised = kpi_rows_next(&rows) && !kpi_rows_bool(&rows, "is_noticed") &&
+		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(kpi_rows_datum(&rows, "xmin", &isnull)));
+	kpi_rows_end(&rows);
+	if (!is_raised)
+		kpi_spi_exec("UPDATE kpi_internal.version SET org = org + 1 WHERE id = 1", 0);
 }
 
 int32
 kpi_define_team_id(const char *key)
 {
-	if (kpi_spi_exec("SELECT id FROM kpi.team WHERE key = $1", 1, KPI_TEXT(key)) == 0)
+	int32		id = kpi_first_int4("SELECT id FROM kpi.team WHERE key = $1", 1, KPI_TEXT(key));
+
+	if (id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("team \"%s\" does not exist", key),
 				 errhint("The teams are in kpi.team, known by their key; kpi.create_team() makes one.")));
-	return kpi_spi_int4(0, 1);
+	return id;
 }
 
 /* 0 when null or empty. */
@@ -144,10 +148,9 @@ kpi_sql_create_team(PG_FUNCTION_ARGS)
 	parent_team = parent_id(parent);
 	calendar_id = calendar_argument(calendar);
 
-	kpi_spi_exec("INSERT INTO kpi.team (key, name, calendar_id) VALUES ($1, $2, nullif($3, 0))"
-				 " RETURNING id", 3,
-				 KPI_TEXT(key), KPI_TEXT(name ? name : key), KPI_INT4(calendar_id));
-	id = kpi_spi_int4(0, 1);
+	id = kpi_first_int4("INSERT INTO kpi.team (key, name, calendar_id) VALUES ($1, $2, nullif($3, 0))"
+						" RETURNING id", 3,
+						KPI_TEXT(key), KPI_TEXT(name ? name : key), KPI_INT4(calendar_id));
 
 	none = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
 	parents = kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since, KPI_TEAM_COMPANY);
