@@ -43,7 +43,7 @@ extern int	kpi_log_min_duration;
 /* Days for which kpi.refresh_log keeps a row; 0: none is written. */
 extern int	kpi_log_retention;
 
-/* NOTIFY kpi_sql_refresh after each refresh that had something to do. */
+/* NOTIFY kpi_refresh after each refresh that had something to do. */
 extern bool kpi_notify_refresh;
 
 /* Whether the launcher starts workers at all. */
@@ -61,7 +61,7 @@ extern int	kpi_worker_idle_timeout;
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
 
-/* How often databases beyond kpi.max_databases have their turn, in s. */
+/* Seconds after which the next database beyond kpi.max_databases is asked. */
 extern int	kpi_naptime;
 
 extern void kpi_guc_init(void);
@@ -209,27 +209,27 @@ typedef struct KpiKeyedTable
 /*
  * Opens a table for writing (ROW EXCLUSIVE) through the unique index with
  * this many key columns whose first column is first_key.  Reads are made
- * under the snapshot, which must stay registered until the store is closed.
+ * under the snapshot, which must stay registered until the table is closed.
  */
 extern KpiKeyedTable *kpi_keyed_table_open(const char *schema, const char *table,
 										   const char *first_key, int nkeys, Snapshot snapshot);
 extern void kpi_keyed_table_close(KpiKeyedTable *keyed);
 
-/* Finds the row with this key into store->found; nulls may be NULL. */
+/* Finds the row with this key into keyed->found; nulls may be NULL. */
 extern bool kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls);
 
 /*
  * The same for keys asked for in ascending order within each prefix of
  * nprefix columns; the columns after the prefix are of type int4, date or text
  * of collation "C", and not null.  Goes on from the last position when the
- * row is near.  Nothing else may use the store's scan in between.
+ * row is near.  Nothing else may use the table's scan in between.
  */
 extern bool kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls);
 
 /*
  * Rows whose first nprefix key columns equal prefix and whose next key column
  * is within [low, high] (not tested when nprefix = nkeys or bounded is
- * false), in the order of the index, one at a time into store->found.
+ * false), in the order of the index, one at a time into keyed->found.
  */
 extern void kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix,
 								 bool bounded, Datum low, Datum high);
@@ -318,8 +318,8 @@ typedef struct KpiSlot
 	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
 	pg_atomic_uint64 defining_since;	/* since then they follow each other */
 	pg_atomic_uint64 commands;	/* those that may have changed what sources
-								 * stand on; raised before wakes */
-	pg_atomic_uint64 rechecked; /* commands after which sources were looked at */
+								 * depend on; raised before wakes */
+	pg_atomic_uint64 rechecked; /* commands after which sources were rechecked */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
@@ -338,7 +338,7 @@ typedef struct KpiSlot
 /* Databases that have no slot and ask for one. */
 #define KPI_ANNOUNCEMENTS 64
 
-/* Databases that a command wants for itself. */
+/* Databases that a command wants for itself: no worker may be in them. */
 #define KPI_EVICTIONS 16
 
 /*
@@ -393,7 +393,7 @@ extern void kpi_wake_request(bool definitions);
 extern void kpi_wake_request_database(Oid dbid);
 
 /*
- * The current transaction, if it commits, makes the worker look at its
+ * The current transaction, if it commits, makes the worker recheck its
  * sources' tables, rights and functions; everywhere: every database's worker.
  * Databases that are not known to have the extension are left alone.
  */
@@ -412,9 +412,9 @@ extern KpiSlot *kpi_slot_find(Oid dbid);
 extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
 
 /*
- * Makes the worker of a database leave, waits until it is gone, and keeps
- * workers out of it until the transaction ends (worker/utility.c).  False:
- * no place to note that, or none is preloaded.
+ * Evicts the worker of a database: makes it leave, waits until it is gone, and
+ * lets none in until the transaction ends (worker/utility.c).  False: there is
+ * no place to note that, or the library is not preloaded.
  */
 extern bool kpi_evict(Oid dbid);
 extern bool kpi_is_evicted(Oid dbid);

@@ -27,7 +27,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-/* How long kpi_evict() waits for a worker to be gone, and looks again. */
+/* How long kpi_evict() waits for a worker to be gone, and how often it checks. */
 #define KEEP_OUT_WAIT_MS 2000
 #define KEEP_OUT_STEP_MS 10
 
@@ -45,7 +45,7 @@ static Oid	wake_database = InvalidOid;
 static bool recheck_wanted = false;
 static bool recheck_everywhere = false;
 
-/* The current transaction keeps workers out of databases. */
+/* The current transaction has evicted workers. */
 static bool keeping_out = false;
 
 /* This backend's slot, as last seen. */
@@ -333,7 +333,7 @@ kpi_wake_request_recheck(bool everywhere)
 	recheck_everywhere |= everywhere;
 }
 
-/* ---- keeping workers out ---- */
+/* ---- evicting workers ---- */
 
 bool
 kpi_is_evicted(Oid dbid)

@@ -283,7 +283,7 @@ must_rebuild(const KpiPolicy *policy)
 	return policy->suspended || !policy->paused;
 }
 
-/* The caller of these holds the source's lock, under which it was looked at. */
+/* The caller of these holds the source's lock, under which it was checked. */
 static void
 resume_paused(const KpiPolicy *policy)
 {
@@ -292,7 +292,7 @@ resume_paused(const KpiPolicy *policy)
 }
 
 /*
- * Only looks at the source: it cannot be built before writers, locked out by
+ * Only rechecks the source: it cannot be built before writers, locked out by
  * attaching it, can go on.  Whoever names it accepts the code of others that it
  * reaches now (expr/foreign_code.c); of many at once, those that reach anything new
  * stay suspended.

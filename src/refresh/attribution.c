@@ -7,7 +7,7 @@
  * is the engine's own copy of what they said at the source's last refresh,
  * flattened to one row per owner and interval.  Deltas are fanned out by the
  * copy; when the organisation's version has moved, kpi_refresh_attribution_follow() works
- * off the difference: each stored day cell of an owner whose way changed is
+ * off the difference: each stored day cell of an owner whose attribution changed is
  * taken from the scopes it no longer counts for and given to the new ones.
  * So a transfer costs the cells of the people it touches.
  *
@@ -67,7 +67,7 @@ struct KpiAttributions
 	HTAB	   *path_numbers;
 	KpiOrg	   *org;			/* loaded at first need */
 	bool		use_applied;	/* what is stored may be trusted */
-	bool		keyed;			/* new routes are written */
+	bool		keyed;			/* new attributions are written */
 };
 
 static HTAB *
@@ -268,7 +268,7 @@ int4_array(const int32 *ids, int n)
 	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-/* Routes of owners that kpi_internal.applied_attribution does not have. */
+/* Adds owners that kpi_internal.applied_attribution does not have. */
 static void
 add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
 {

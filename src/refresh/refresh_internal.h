@@ -155,7 +155,7 @@ extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
 
 /*
  * Looks for markers only, changing nothing, and for deltas of transactions
- * before doubt (which may be invalid).
+ * before suspect_before (which may be invalid).
  */
 extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
 								   bool *recompute, char **suspend);
@@ -179,8 +179,8 @@ typedef struct KpiAttribution
 } KpiAttribution;
 
 /*
- * Routes for these owners (of a stream's owner kind), as the last refresh
- * applied them, or from the definitions for owners not met before.
+ * Loads the attributions of these owners (of a stream's owner kind), as the last
+ * refresh applied them, or from the definitions for owners not met before.
  */
 extern KpiAttributions *kpi_refresh_attribution_create(KpiRun *run);
 extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n);
@@ -188,14 +188,14 @@ extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attribu
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
- * Forgets what was applied: from now on the definitions are asked.  store:
+ * Forgets what was applied: from now on the definitions are asked.  keyed:
  * what is stored is forgotten too and written anew.
  */
 extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
 
 /*
  * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them, and stores the new routes.
+ * scopes because of them, and stores the new attributions.
  */
 extern void kpi_refresh_attribution_follow(KpiRun *run, KpiCellMap *rollups);
 

@@ -292,7 +292,7 @@ database_to_ask(TimestampTz now)
 	return InvalidOid;
 }
 
-/* Asks one database after the other, and gives those without slot a turn. */
+/* Asks one database after the other, after kpi.naptime also those without slot. */
 static void
 next_probe(TimestampTz now)
 {
@@ -543,9 +543,9 @@ start_workers(TimestampTz now)
 
 /*
  * Moments that were noted mean nothing any more, as the clock was set back or
- * settings have changed (kpi.now is one): each database's worker looks anew.
+ * settings have changed (kpi.now is one): each database is due for a worker.
  * One that is running may leave before it has heard of that, and note another
- * such moment: whatever it notes, the next one looks, too.
+ * such moment: whatever it notes, the database gets the next one, too.
  */
 static void
 forget_moments(TimestampTz now)

@@ -5,12 +5,12 @@
  *
  * Started by the launcher for one slot and one database.  Each source is
  * refreshed in a transaction of its own; an error in it is noted in another,
- * and the next source has its turn.  Between transactions the worker holds
+ * and the next source is worked on.  Between transactions the worker holds
  * nothing; its first lock in each is the extension's, so that DROP EXTENSION
  * and the worker wait for each other there and cannot deadlock.
  *
  * Before it waits it has read the database's counter of wake-ups; before it
- * leaves it says so and reads it again (src/README, "The worker").
+ * leaves it says so and reads it again (src/worker/README, "Waking").
  *
  * It runs as the bootstrap superuser: the engine switches to the extension's
  * owner for our tables and to a source's definer for expressions.  Its commits
@@ -45,22 +45,22 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
-/* How long it works on while other databases wait for a worker. */
+/* The quantum: how long it works on while other databases wait for a worker. */
 #define TURN_MS 1000
 
 /*
  * Commands that may concern sources' tables can be many, and there can be many
- * sources: between two looks so many times as long as the look took, within
- * these bounds.
+ * sources: between two rechecks there is a pause of so many times as long as
+ * the recheck took, within these bounds.
  */
 #define MIN_LOOK_PAUSE_MS 1000
 #define MAX_LOOK_PAUSE_MS 30000
 #define LOOK_PAUSE_FACTOR 9
 
 /*
- * After a pass it rests so many times as long as the pass took, within this
- * bound: commits gather meanwhile, and of a core it takes a third at most
- * while passes are short.
+ * The batch delay after a pass is so many times as long as the pass took,
+ * within this bound: commits gather meanwhile, and of a core the worker takes a
+ * third at most while passes are short.
  */
 #define REST_FACTOR 2
 #define MAX_REST_MS 5
@@ -74,7 +74,7 @@
 typedef struct KpiWorker
 {
 	KpiSlot    *slot;
-	Oid			extension;		/* InvalidOid: not looked for yet */
+	Oid			extension;		/* InvalidOid: not read yet */
 	bool		no_extension;	/* gone, or never there */
 	bool		leaving;
 	bool		crashed;		/* the last ones have, since work was done */
@@ -84,7 +84,7 @@ typedef struct KpiWorker
 	uint64		changes;		/* of definitions, when due was loaded */
 	MemoryContext queued_context;
 	Bitmapset  *queued;			/* sources with rows in the queue */
-	TimestampTz next_recheck;	/* at sources because of commands, not before */
+	TimestampTz next_recheck;	/* no recheck because of commands before */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
@@ -136,7 +136,7 @@ worker_exit(int code, Datum arg)
 {
 	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
 
-	/* Why it was due may have been a look, and nobody else knows that. */
+	/* A blocked source may be due for a recheck, which nobody else knows. */
 	if (kpi_worker_blocked_any())
 		pg_atomic_fetch_add_u64(&slot->commands, 1);
 	kpi_slot_report(slot, 0, "");
@@ -176,7 +176,7 @@ set_lock_timeout(int ms)
 /*
  * The extension as this worker found it first, locked until the end of the
  * transaction.  After DROP EXTENSION, even if it was created again, everything
- * this process has cached is doubtful, so it leaves.
+ * this process has cached may be wrong, so it leaves.
  */
 static bool
 lock_extension(void)
@@ -239,7 +239,7 @@ run_transaction(void (*body) (void))
 
 /* ---- what is due ---- */
 
-/* They were due when they met a lock, though it may have been for a look. */
+/* Makes blocked sources due: they were when they met a lock, maybe for a recheck. */
 static void
 blocked_are_due(void)
 {
@@ -415,7 +415,7 @@ absorb_interrupts(void)
 	}
 }
 
-/* Whether another database should have this worker's place now. */
+/* Checks whether another database should have this worker's place now. */
 static bool
 quantum_is_over(TimestampTz started)
 {
@@ -474,7 +474,7 @@ not_before(const KpiAgendaSource *source, TimestampTz now)
 	return source->must_build ? Max(moment, build_at(now)) : moment;
 }
 
-/* Commands after which the sources were not looked at yet, and may be now. */
+/* Checks whether commands came after which the sources are to be rechecked now. */
 static bool
 must_recheck(uint64 commands)
 {
@@ -482,7 +482,7 @@ must_recheck(uint64 commands)
 		GetCurrentTimestamp() >= worker.next_recheck;
 }
 
-/* When it may look again. */
+/* Returns when the next recheck may begin. */
 static TimestampTz
 after_recheck(TimestampTz started)
 {
@@ -567,7 +567,7 @@ work(TimestampTz quantum_started)
 
 /*
  * When this database has work again without any commit, by the real clock:
- * a held source can be tried, or a moment of kpi_now() comes.
+ * a blocked source can be tried, or a moment of kpi_now() comes.
  */
 static TimestampTz
 next_due(void)

@@ -13,7 +13,7 @@
  *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION
  *	  must not meet a writer that comes with its locks in the other order.
  *	- Commands that change tables, rights, functions or types may change what a
- *	  source is, and no fact is written: the workers look at their sources.
+ *	  source is, and no fact is written: the workers recheck their sources.
  *	- COMMIT PREPARED commits what another transaction has put into the queue, and
  *	  whatever commands it has run.
  *	- CREATE and DROP EXTENSION, a trigger of ours that a restore brings, and a

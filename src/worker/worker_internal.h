@@ -35,8 +35,8 @@ extern TimestampTz kpi_worker_waiters_next_recheck(TimestampTz now);
 extern int	kpi_worker_waiters_cancelled(KpiSlot *slot);
 
 /*
- * For a worker that begins a refresh of a source that has given way so often
- * since one was done.
+ * For a worker that begins a refresh of a source which has yielded so often
+ * since one was done: after too many it is uncancellable.
  */
 extern void kpi_worker_waiters_begin(KpiSlot *slot, int yields);
 
@@ -87,7 +87,7 @@ extern Bitmapset *kpi_worker_agenda_queued(void);
 extern bool kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now);
 extern TimestampTz kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued);
 
-/* Continuous sources are due, once: something they stand on may have changed. */
+/* Makes continuous sources due, once: something they depend on may have changed. */
 extern void kpi_worker_agenda_recheck(KpiAgenda *due);
 
 /*
@@ -123,8 +123,8 @@ extern void kpi_worker_failure_count_give_way(int32 source_id);
 extern void kpi_worker_blocked_by_lock(int32 source_id);
 
 /*
- * A refresh was in somebody's way, as so many before it in a row; returns how
- * long the source rests, in ms.
+ * A refresh has yielded, as so many before it in a row; returns how long the
+ * source is blocked, in ms.
  */
 extern int	kpi_worker_blocked_to_give_way(int32 source_id, int yields);
 
