@@ -68,7 +68,7 @@ condition_text(const char *sqlstate)
 	return psprintf("error (SQLSTATE %.5s)", sqlstate);
 }
 
-/* A role that has come under the definer's name is not the definer. */
+/* Checks who may read texts; a role that has come under the definer's name may not. */
 static bool
 may_read(Oid viewer, const char *definer, Oid definer_oid)
 {

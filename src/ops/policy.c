@@ -48,7 +48,7 @@ require_operator(const char *definer)
 	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.definer" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
-/* The sources that a condition on $1 finds, in the caller's memory. */
+/* Reads the sources that a condition on $1 finds, into the caller's memory. */
 static List *
 read_policies(const char *sql, const char *name)
 {
@@ -149,7 +149,7 @@ interval_text(Interval *every)
 	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(every)));
 }
 
-/* Whole seconds, at least one. */
+/* Takes an interval to whole seconds; error below one. */
 static int32
 interval_seconds(Interval *every, const char *source)
 {
@@ -264,7 +264,7 @@ reattach(int32 source_id)
 	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
 }
 
-/* Why one of many suspended sources is passed over; NULL: it is not. */
+/* Returns why one of many suspended sources is passed over; NULL: it is not. */
 static const char *
 cannot_rebuild(const KpiPolicy *policy)
 {

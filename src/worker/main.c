@@ -99,8 +99,8 @@ static KpiWorker worker;
 /* ---- beginning and end ---- */
 
 /*
- * Another process has crashed, and that is no fault of ours.  The slot says so,
- * as the postmaster takes who dies without a word for the one (crash.c).
+ * Ends this process because another has crashed.  The slot says so, as the
+ * postmaster takes a worker that dies without a word for the one (crash.c).
  */
 static void
 quit(SIGNAL_ARGS)
@@ -111,8 +111,8 @@ quit(SIGNAL_ARGS)
 }
 
 /*
- * The slot is ours only if the launcher still means this start.  worker.slot is
- * set before anybody can see that.
+ * Takes the slot, if the launcher still means this start.  worker.slot is set
+ * before anybody can see that.
  */
 static bool
 take_slot(const KpiWorkerOrder *order)
@@ -174,9 +174,9 @@ set_lock_timeout(int ms)
 }
 
 /*
- * The extension as this worker found it first, locked until the end of the
- * transaction.  After DROP EXTENSION, even if it was created again, everything
- * this process has cached may be wrong, so it leaves.
+ * Locks the extension until the end of the transaction; false if it is not the
+ * one that this worker found first.  After DROP EXTENSION, even if it was
+ * created again, everything this process has cached may be wrong, so it leaves.
  */
 static bool
 lock_extension(void)
@@ -274,7 +274,7 @@ look(void)
 	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
 }
 
-/* A day has begun somewhere, or this worker is new. */
+/* Follows the beginning of a day; a new worker does so at once. */
 static void
 begin_day(void)
 {
@@ -283,7 +283,7 @@ begin_day(void)
 	worker.next_day = kpi_worker_agenda_next_day(kpi_now());
 }
 
-/* It is tried again, and keeps no source back. */
+/* Logs the error and tries again later: it keeps no source back. */
 static void
 begin_day_failed(void)
 {
@@ -315,7 +315,7 @@ count_give_way(void)
 	kpi_worker_failure_count_give_way(worker.source->id);
 }
 
-/* The source in hand was in somebody's way, who may have more to do. */
+/* Blocks the source in hand for a while: who waited may have more to do. */
 static void
 yield_to(int waiter)
 {
@@ -329,7 +329,7 @@ yield_to(int waiter)
 			 errdetail("It begins again after %d ms.", pause_ms)));
 }
 
-/* Into the state of the source; into the log only if it is another error. */
+/* Notes the error in the source's state; in the log only if it is another one. */
 static void
 note_failure(void)
 {
@@ -344,7 +344,7 @@ note_failure(void)
 			 error->context ? errcontext("%s", error->context) : 0));
 }
 
-/* The refresh of the source in hand ended with worker.error. */
+/* Does what follows from worker.error, which ended the refresh in hand. */
 static void
 source_failed(void)
 {
@@ -449,7 +449,7 @@ must_leave(void)
 }
 
 /*
- * When sources with new measures or formulas may be built: those that are
+ * Returns when sources with new measures or formulas may be built: those that are
  * defined one after the other are built together.  Somebody who never stops
  * defining does not hold that up for ever, nor does a clock that was set back.
  */
@@ -465,7 +465,7 @@ build_at(TimestampTz now)
 			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
 }
 
-/* By the real clock: when a source that is due may be worked on. */
+/* Returns when, by the real clock, a source that is due may be worked on. */
 static TimestampTz
 not_before(const KpiAgendaSource *source, TimestampTz now)
 {
@@ -566,7 +566,7 @@ work(TimestampTz quantum_started)
 }
 
 /*
- * When this database has work again without any commit, by the real clock:
+ * Returns when this database has work again without any commit, by the real clock:
  * a blocked source can be tried, or a moment of kpi_now() comes.
  */
 static TimestampTz
@@ -610,8 +610,8 @@ try_to_leave(uint64 seen)
 }
 
 /*
- * Not for the latch, which each commit sets: who commits then need not wake
- * this process.  Interrupts wait as long, too.
+ * Waits for the batch delay, not for the latch, which each commit sets: who
+ * commits then need not wake this process.  Interrupts wait as long, too.
  */
 static void
 batch_delay_after(TimestampTz pass_started)

@@ -61,7 +61,7 @@ is_blocked_by(const LockInstanceData *waiter, const LockInstanceData *holder)
 	return false;
 }
 
-/* A process that waits for a relation because of this one, or 0. */
+/* Finds a process that waits for a relation because of this one, or 0. */
 static int
 find_waiter(const LockData *locks, int pid)
 {
@@ -115,7 +115,7 @@ kpi_worker_waiters_serve(TimestampTz now)
 		MemoryContextDelete(context);
 }
 
-/* A worker that is starting tells nobody when it begins to work. */
+/* Any worker counts: one that is starting tells nobody when it begins to work. */
 TimestampTz
 kpi_worker_waiters_next_recheck(TimestampTz now)
 {
