@@ -5,7 +5,7 @@
  *
  * Capture evaluates what cannot raise an error without protection, and
  * everything else in a subtransaction; only what may reach a function of a
- * user needs a switch to the source's definer.  When to be rechecked the answer is
+ * user needs a switch to the source's definer.  When in doubt the answer is
  * the more careful one.  Running out of memory and damaged data are not
  * counted as errors of an expression.
  *
@@ -211,7 +211,7 @@ is_total_call(Oid funcid, Oid inputcollid, List *args)
 {
 	ListCell   *lc;
 
-	/* EXTRACT(version FROM interval): only an unknown field name would fail. */
+	/* EXTRACT(epoch FROM interval): only an unknown field name would fail. */
 	if (funcid == F_EXTRACT_TEXT_INTERVAL)
 		return IsA(linitial(args), Const);
 	if (funcid == F_TEXTLIKE || funcid == F_TEXTNLIKE)
