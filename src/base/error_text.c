@@ -56,7 +56,7 @@ kpi_fact_error_note(const ErrorData *error)
 	return make_note(unpack_sql_state(error->sqlerrcode), error);
 }
 
-/* "division_by_zero (SQLSTATE 22012)"; a function may raise one without a name. */
+/* Writes "division_by_zero (SQLSTATE 22012)"; a function may raise one without a name. */
 static char *
 condition_text(const char *sqlstate)
 {

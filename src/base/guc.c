@@ -44,7 +44,7 @@ parse_now(const char *string)
 												   Int32GetDatum(-1)));
 }
 
-/* The value is parsed at use, as its meaning depends on TimeZone. */
+/* Parses the value at each use, as its meaning depends on TimeZone. */
 TimestampTz
 kpi_now(void)
 {
@@ -54,7 +54,7 @@ kpi_now(void)
 	return parse_now(kpi_now_string);
 }
 
-/* Parsing only computes, so catching its error leaves nothing behind. */
+/* Checks by parsing, which only computes: catching its error leaves nothing behind. */
 static bool
 is_moment(const char *string)
 {

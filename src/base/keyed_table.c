@@ -390,7 +390,7 @@ kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nu
 		kpi_keyed_table_flush(keyed);
 }
 
-/* One WAL record and one buffer lock for a page of rows, not for each. */
+/* Inserts the batch: one WAL record and one buffer lock for a page of rows, not for each. */
 void
 kpi_keyed_table_flush(KpiKeyedTable *keyed)
 {

@@ -176,7 +176,7 @@ kpi_worker_crash_find(Oid dbid, KpiCrash *crash)
 	return found;
 }
 
-/* A clock that was set back since the crash does not keep the database waiting. */
+/* Finds when to try again; a clock that was set back must not keep the database waiting. */
 TimestampTz
 kpi_worker_crash_retry_at(Oid dbid, TimestampTz now)
 {

@@ -670,7 +670,7 @@ kpi_worker_launcher_main(Datum arg)
 	proc_exit(1);
 }
 
-/* Registers the launcher; not in pg_upgrade's servers, which only copy. */
+/* Registers the launcher, but not in pg_upgrade's servers: no worker may be there. */
 void
 kpi_worker_launcher_register(void)
 {

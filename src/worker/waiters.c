@@ -115,7 +115,7 @@ kpi_worker_waiters_serve(TimestampTz now)
 		MemoryContextDelete(context);
 }
 
-/* Any worker counts: one that is starting tells nobody when it begins to work. */
+/* Asks for another check while any worker is there: none tells when it begins to work. */
 TimestampTz
 kpi_worker_waiters_next_recheck(TimestampTz now)
 {
