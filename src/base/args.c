@@ -18,7 +18,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
-/* As facts write a key of this type (kpi_fact_key_as_text()), in any session. */
+/* Writes a value as facts write a key of its type (kpi_fact_key_as_text()). */
 static char *
 value_text(Oid type, Datum value)
 {

@@ -43,7 +43,7 @@ extern int	kpi_log_min_duration;
 /* Days for which kpi.refresh_log keeps a row; 0: none is written. */
 extern int	kpi_log_retention;
 
-/* NOTIFY kpi_sql_refresh after each refresh that had something to do. */
+/* NOTIFY kpi_refresh after each refresh that had something to do. */
 extern bool kpi_notify_refresh;
 
 /* Whether the launcher starts workers at all. */
@@ -61,42 +61,43 @@ extern int	kpi_worker_idle_timeout;
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
 
-/* How often databases beyond kpi.max_databases have their turn, in s. */
+/* Seconds after which the next database beyond kpi.max_databases is asked. */
 extern int	kpi_naptime;
 
 extern void kpi_guc_init(void);
 
 /*
- * The present moment: the setting kpi.now where it is set (tests, what-if
+ * Returns the present moment: the setting kpi.now where it is set (tests, what-if
  * demonstrations), else the start of the current statement.
  */
 extern TimestampTz kpi_now(void);
 
 /* ---- role.c ---- */
 
-/* The role that owns the extension; error if it is not installed. */
+/* Returns the role that owns the extension; error if it is not installed. */
 extern Oid	kpi_extension_owner(void);
 
-/* OIDs of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
+/* Returns the OID of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
 extern Oid	kpi_relation_oid(const char *schema, const char *name);
 
 extern bool kpi_role_can_login(Oid role);
 
 /*
- * The role that has the name of a source's definer.  Error if there is none, or
- * if it is not the expected one (InvalidOid: any).
+ * Returns the role that has the name of a source's definer.  Error if there is
+ * none, or if it is not the expected one (InvalidOid: any).
  */
 extern Oid	kpi_definer_role(const char *source, const char *definer, Oid expected);
 
 /*
- * What a role is, or may become, that gives it more rights than tables: "a
- * superuser", "a member of pg_read_server_files", ...; NULL: nothing.
+ * Returns what a role is, or may become, that gives it more rights than tables:
+ * "a superuser", "a member of pg_read_server_files", ...; NULL: nothing.
  */
 extern const char *kpi_role_privilege(Oid role);
 
 /*
- * Whether what belongs to the owner may run with the rights of the role: any
- * owner of a role without such a privilege, else only itself and superusers.
+ * Checks whether what belongs to the owner may run with the rights of the role:
+ * anybody's with those of a role without such a privilege, else only its own and
+ * that of superusers.
  */
 extern bool kpi_role_trusts(Oid role, Oid owner);
 
@@ -117,7 +118,7 @@ extern void kpi_user_switch(KpiUser *state, Oid role);
 extern void kpi_user_restore(KpiUser *state);
 
 /*
- * Error unless the current user may define organisation-wide things (teams,
+ * Raises an error unless the current user may define organisation-wide things (teams,
  * members, calendars, goals, formulas): a superuser, the extension's owner or
  * a role that kpi.grant_editor() was called for.
  */
@@ -262,27 +263,27 @@ typedef struct KpiKeyedTable
 /*
  * Opens a table for writing (ROW EXCLUSIVE) through the unique index with
  * this many key columns whose first column is first_key.  Reads are made
- * under the snapshot, which must stay registered until the store is closed.
+ * under the snapshot, which must stay registered until the table is closed.
  */
 extern KpiKeyedTable *kpi_keyed_table_open(const char *schema, const char *table,
 										   const char *first_key, int nkeys, Snapshot snapshot);
 extern void kpi_keyed_table_close(KpiKeyedTable *keyed);
 
-/* Finds the row with this key into store->found; nulls may be NULL. */
+/* Finds the row with this key into keyed->found; nulls may be NULL. */
 extern bool kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls);
 
 /*
  * The same for keys asked for in ascending order within each prefix of
  * nprefix columns; the columns after the prefix are of type int4, date or text
  * of collation "C", and not null.  Goes on from the last position when the
- * row is near.  Nothing else may use the store's scan in between.
+ * row is near.  Nothing else may use the table's scan in between.
  */
 extern bool kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls);
 
 /*
- * Rows whose first nprefix key columns equal prefix and whose next key column
- * is within [low, high] (not tested when nprefix = nkeys or bounded is
- * false), in the order of the index, one at a time into store->found.
+ * Scans the rows whose first nprefix key columns equal prefix and whose next
+ * key column is within [low, high] (not tested when nprefix = nkeys or bounded
+ * is false), in the order of the index, one at a time into keyed->found.
  */
 extern void kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix,
 								 bool bounded, Datum low, Datum high);
@@ -297,34 +298,34 @@ extern void kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, co
 extern void kpi_keyed_table_update_found(KpiKeyedTable *keyed, const Datum *values, const bool *nulls);
 extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
 
-/* The next value of the sequence behind column "id". */
+/* Takes the next value of the sequence behind column "id". */
 extern int64 kpi_keyed_table_next_id(KpiKeyedTable *keyed);
 
 /* ---- args.c ---- */
 
 /*
- * NULL if null or not given.  A polymorphic parameter (anycompatible: a plain
+ * Reads a text; NULL if null or not given.  A polymorphic parameter (anycompatible: a plain
  * literal is text there) takes any type and yields its text.
  */
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
 
-/* Error if null, empty, or with spaces around; "what" names it: "team". */
+/* Reads a name: error if null, empty, or with spaces around; "what" it names: "team". */
 extern char *kpi_arg_name(FunctionCallInfo fcinfo, int n, const char *what);
 
 /* The same, but NULL if null. */
 extern char *kpi_arg_optional_name(FunctionCallInfo fcinfo, int n, const char *what);
 
-/* A day; null, and the infinite of the same side, are if_null. */
+/* Reads a day; null, and the infinite of the same side, are if_null. */
 extern DateADT kpi_arg_day(FunctionCallInfo fcinfo, int n, const char *name, DateADT if_null);
 
-/* '2026-10-05', whatever DateStyle says; 'always' and 'open' for open ends. */
+/* Writes a day as '2026-10-05', whatever DateStyle says; open ends as 'always' and 'open'. */
 extern char *kpi_day_text(DateADT day);
 
-/* The first few of some texts as 'a, b and 3 others'; NULL for none. */
+/* Writes the first few of some texts as 'a, b and 3 others'; NULL for none. */
 extern char *kpi_list_join(List *texts);
 
 /*
- * The same of what a query of one text column yields, parameter $1 an id.
+ * The same for what a query of one text column yields, parameter $1 an id.
  */
 extern char *kpi_list_some(const char *sql, int32 id);
 
@@ -370,8 +371,8 @@ typedef struct KpiSlot
 	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
 	pg_atomic_uint64 defining_since;	/* since then they follow each other */
 	pg_atomic_uint64 commands;	/* those that may have changed what sources
-								 * stand on; raised before wakes */
-	pg_atomic_uint64 rechecked; /* commands after which sources were looked at */
+								 * depend on; raised before wakes */
+	pg_atomic_uint64 rechecked; /* commands after which sources were rechecked */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
@@ -390,7 +391,7 @@ typedef struct KpiSlot
 /* Databases that have no slot and ask for one. */
 #define KPI_ANNOUNCEMENTS 64
 
-/* Databases that a command wants for itself. */
+/* Databases that a command wants for itself: no worker may be in them. */
 #define KPI_EVICTIONS 16
 
 /*
@@ -436,7 +437,7 @@ extern bool kpi_am_worker;
 extern void kpi_shmem_init(void (*on_new) (void));
 
 /*
- * The current transaction, if it commits, wakes its database's worker;
+ * Has the current transaction, if it commits, wake its database's worker;
  * definitions: it may have changed what sources there are and what they mean.
  */
 extern void kpi_wake_request(bool definitions);
@@ -445,7 +446,7 @@ extern void kpi_wake_request(bool definitions);
 extern void kpi_wake_request_database(Oid dbid);
 
 /*
- * The current transaction, if it commits, makes the worker look at its
+ * Has the current transaction, if it commits, make the worker recheck its
  * sources' tables, rights and functions; everywhere: every database's worker.
  * Databases that are not known to have the extension are left alone.
  */
@@ -464,9 +465,9 @@ extern KpiSlot *kpi_slot_find(Oid dbid);
 extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
 
 /*
- * Makes the worker of a database leave, waits until it is gone, and keeps
- * workers out of it until the transaction ends (worker/utility.c).  False:
- * no place to note that, or none is preloaded.
+ * Evicts the worker of a database: makes it leave, waits until it is gone, and
+ * lets none in until the transaction ends (worker/utility.c).  False: there is
+ * no place to note that, or the library is not preloaded.
  */
 extern bool kpi_evict(Oid dbid);
 extern bool kpi_is_evicted(Oid dbid);
@@ -567,27 +568,27 @@ extern void kpi_settings_pin(int kinds);
  */
 #define KPI_NOTE_OWN "00000 "
 
-/* The note of an error that ended what was done. */
+/* Makes the note of an error that ended what was done. */
 extern char *kpi_error_note(const ErrorData *error);
 
-/* The same of one that an expression raised for a fact: never our words. */
+/* The same for one that an expression raised for a fact: never our words. */
 extern char *kpi_fact_error_note(const ErrorData *error);
 
 /*
- * What of a note is shown to a role, of a source that this definer made
+ * Returns what of a note is shown to a role, of a source that this definer made
  * (definer_oid: the role that had the name then, or InvalidOid): the message,
  * or the name of the condition and its SQLSTATE.
  */
 extern char *kpi_note_shown(const char *note, Oid viewer, const char *definer, Oid definer_oid);
 
 /*
- * The name of the source if texts of its errors are not for the current user;
- * NULL if they are.  To be asked while no error is being handled.
+ * Returns the name of the source if texts of its errors are not for the current
+ * user; NULL if they are.  To be asked while no error is being handled.
  */
 extern char *kpi_hidden_source(int32 source_id);
 
 /*
- * Leaves in an error what is for everybody; true if that is not all.  The
+ * Takes from an error what is not for everybody; true if there was any.  The
  * server's log has the rest as its detail.
  */
 extern bool kpi_error_conceal(ErrorData *error, const char *source);

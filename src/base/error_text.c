@@ -56,7 +56,7 @@ kpi_fact_error_note(const ErrorData *error)
 	return make_note(unpack_sql_state(error->sqlerrcode), error);
 }
 
-/* "division_by_zero (SQLSTATE 22012)"; a function may raise one without a name. */
+/* Writes "division_by_zero (SQLSTATE 22012)"; a function may raise one without a name. */
 static char *
 condition_text(const char *sqlstate)
 {
@@ -68,7 +68,7 @@ condition_text(const char *sqlstate)
 	return psprintf("error (SQLSTATE %.5s)", sqlstate);
 }
 
-/* A role that has come under the definer's name is not the definer. */
+/* Checks who may read texts; a role that has come under the definer's name may not. */
 static bool
 may_read(Oid viewer, const char *definer, Oid definer_oid)
 {

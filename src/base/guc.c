@@ -44,7 +44,7 @@ parse_now(const char *string)
 												   Int32GetDatum(-1)));
 }
 
-/* The value is parsed at use, as its meaning depends on TimeZone. */
+/* Parses the value at each use, as its meaning depends on TimeZone. */
 TimestampTz
 kpi_now(void)
 {
@@ -54,7 +54,7 @@ kpi_now(void)
 	return parse_now(kpi_now_string);
 }
 
-/* Parsing does nothing but compute, so catching its error leaves nothing behind. */
+/* Checks by parsing, which only computes: catching its error leaves nothing behind. */
 static bool
 is_moment(const char *string)
 {
@@ -74,7 +74,7 @@ is_moment(const char *string)
 	return !TIMESTAMP_NOT_FINITE(moment);
 }
 
-/* Whoever asks for the time must not meet an error. */
+/* Refuses what is no moment: whoever asks for the time must not meet an error. */
 static bool
 check_now(char **newval, void **extra, GucSource source)
 {
@@ -85,7 +85,7 @@ check_now(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-/* The launcher takes a place among max_worker_processes, too. */
+/* Refuses more than max_worker_processes allows; the launcher takes a place, too. */
 static bool
 check_max_workers(int *newval, void **extra, GucSource source)
 {

@@ -36,7 +36,7 @@
 /* Rows written together: a few pages' worth. */
 #define BATCH_ROWS 256
 
-/* The operator a key column is searched with; a type's default btree class. */
+/* Returns the function that searches a key column, of the type's default btree class. */
 static RegProcedure
 key_procedure(Oid type, StrategyNumber strategy)
 {
@@ -49,7 +49,7 @@ key_procedure(Oid type, StrategyNumber strategy)
 	return get_opcode(op);
 }
 
-/* The unique index with nkeys columns that begins with first_key. */
+/* Opens the unique index with nkeys columns that begins with first_key. */
 static Relation
 open_key_index(Relation rel, const char *first_key, int nkeys)
 {
@@ -205,7 +205,7 @@ kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls)
  */
 #define SEEK_STEPS 64
 
-/* Values of a type that kpi_keyed_table_seek() allows after the prefix. */
+/* Compares values of the types that kpi_keyed_table_seek() allows after the prefix. */
 static int
 compare_values(Datum a, Datum b, bool is_text)
 {
@@ -219,7 +219,7 @@ compare_values(Datum a, Datum b, bool is_text)
 	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(x) - (int) VARSIZE_ANY_EXHDR(y);
 }
 
-/* The entry the scan stands on against the wanted key, after the prefix. */
+/* Compares the entry the scan stands on with the wanted key, after the prefix. */
 static int
 compare_entry(KpiKeyedTable *keyed, int nprefix, const Datum *keys)
 {
@@ -297,7 +297,7 @@ seek_step(KpiKeyedTable *keyed)
 }
 
 /*
- * Only the entry of the wanted key is followed to the heap.  Several may have
+ * Follows only the entry of the wanted key to the heap.  Several may have
  * the key, as updates that moved the row leave old ones.
  */
 bool
@@ -390,7 +390,7 @@ kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nu
 		kpi_keyed_table_flush(keyed);
 }
 
-/* One WAL record and one buffer lock for a page of rows, not for each. */
+/* Inserts the batch: one WAL record and one buffer lock for a page of rows, not for each. */
 void
 kpi_keyed_table_flush(KpiKeyedTable *keyed)
 {

@@ -68,7 +68,7 @@ typedef struct PlanEntry
 static MemoryContext plan_context = NULL;
 static plans_hash *plans = NULL;
 
-/* The statement's entry, made if there is room; else NULL. */
+/* Returns the statement's entry, made if there is room; else NULL. */
 static KeptPlan *
 find_plan(const char *sql)
 {
@@ -98,7 +98,7 @@ same_types(const KeptPlan *kept, int nargs, const Oid *types)
 	return kept->nargs == nargs && (nargs == 0 || memcmp(kept->types, types, nargs * sizeof(Oid)) == 0);
 }
 
-/* Whether there is a plan to be used; makes it when it is time to. */
+/* Checks whether there is a plan to be used, and makes one when it is time to. */
 static bool
 make_ready(KeptPlan *kept, const char *sql, int nargs, Oid *types)
 {

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-/* A function that RAISEs an error of whatever code fails like any other. */
+/* Tells an error's class; a function that RAISEs whatever code fails like any other. */
 KpiErrorClass
 kpi_error_class(const ErrorData *error)
 {

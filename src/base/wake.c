@@ -27,7 +27,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-/* How long kpi_evict() waits for a worker to be gone, and looks again. */
+/* How long kpi_evict() waits for a worker to be gone, and how often it checks. */
 #define KEEP_OUT_WAIT_MS 2000
 #define KEEP_OUT_STEP_MS 10
 
@@ -45,7 +45,7 @@ static Oid	wake_database = InvalidOid;
 static bool recheck_wanted = false;
 static bool recheck_everywhere = false;
 
-/* The current transaction keeps workers out of databases. */
+/* The current transaction has evicted workers. */
 static bool keeping_out = false;
 
 /* This backend's slot, as last seen. */
@@ -147,7 +147,7 @@ kpi_wake_launcher(void)
 	set_latch_of(pg_atomic_read_u32(&kpi_shared->launcher_procno));
 }
 
-/* The slot may belong to another database at any later moment. */
+/* Finds the slot of a database; it may be another's at any later moment. */
 KpiSlot *
 kpi_slot_find(Oid dbid)
 {
@@ -159,7 +159,7 @@ kpi_slot_find(Oid dbid)
 	return NULL;
 }
 
-/* Once is enough; when all places are taken the launcher looks everywhere. */
+/* Leaves a database's id for the launcher, which asks all when no place is left. */
 static void
 announce(Oid dbid)
 {
@@ -178,8 +178,9 @@ announce(Oid dbid)
 }
 
 /*
- * False if the slot is another database's by now.  The addition is a full
- * barrier: whoever frees the slot or leaves looks after us.
+ * Counts a wake-up and sets the latch of who works it off; false if the slot is
+ * another database's by now.  The addition is a full barrier: whoever frees the
+ * slot or leaves reads the counter after us.
  */
 static bool
 wake_slot(KpiSlot *slot, Oid dbid)
@@ -194,7 +195,7 @@ wake_slot(KpiSlot *slot, Oid dbid)
 	return true;
 }
 
-/* The slot of a database, or NULL; this backend's is found at once. */
+/* Returns the slot of a database, or NULL; this backend's is found at once. */
 static KpiSlot *
 slot_of(Oid dbid)
 {
@@ -204,8 +205,9 @@ slot_of(Oid dbid)
 }
 
 /*
- * For the worker, which does not build in the middle of definitions.  What the
- * launcher wakes it for, as nobody knows what has changed, is none.
+ * Notes the moment of a definition for the worker, which does not build in the
+ * middle of them.  What the launcher wakes it for, as nobody knows what has
+ * changed, is none.
  */
 static void
 note_definition(void)
@@ -293,7 +295,7 @@ wake_at_commit(XactEvent event, void *arg)
 	wake_database = InvalidOid;
 }
 
-/* Registered when first needed: other backends pay nothing. */
+/* Registers the callback when it is first needed: other backends pay nothing. */
 static void
 register_callback(void)
 {
@@ -333,7 +335,7 @@ kpi_wake_request_recheck(bool everywhere)
 	recheck_everywhere |= everywhere;
 }
 
-/* ---- keeping workers out ---- */
+/* ---- evicting workers ---- */
 
 bool
 kpi_is_evicted(Oid dbid)

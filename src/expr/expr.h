@@ -108,7 +108,7 @@ typedef struct KpiFingerprints KpiFingerprints;
  * FirstLowInvalidHeapAttributeNumber).  *user_code says whether it names a
  * function or type of a user, which compiling may have replaced by what it
  * does.  Runs as the current user, who must be the source's definer.  Error if
- * it reaches code of others that is not known.  Adds to prints (expr.h)
+ * it reaches code of others that is not known.  Adds to fingerprints
  * unless it is NULL.
  */
 extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,

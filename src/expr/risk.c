@@ -5,7 +5,7 @@
  *
  * Capture evaluates what cannot raise an error without protection, and
  * everything else in a subtransaction; only what may reach a function of a
- * user needs a switch to the source's definer.  When to be rechecked the answer is
+ * user needs a switch to the source's definer.  When in doubt the answer is
  * the more careful one.  Running out of memory and damaged data are not
  * counted as errors of an expression.
  *

@@ -63,7 +63,7 @@ typedef struct KpiProjection KpiProjection;
 /*
  * Compiles all streams of the source for a leaf table, in a memory context of
  * its own below the given parent.  Raises an error when the table no longer
- * fits (dropped or retyped column).  Unless prints is NULL, what the
+ * fits (dropped or retyped column).  Unless fingerprints is NULL, what the
  * expressions and the time zone depend on is added to it (expr/expr.h).
  */
 extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid leaf,

@@ -4,8 +4,8 @@
  *	  NOTIFY kpi_progress when the status of a goal changes.
  *
  * A status may change when values change or a source is suspended, when a
- * goal is altered, and when a day begins in its calendar; each of them looks
- * here.  What was announced last is in kpi_internal.goal_status, written in
+ * goal is altered, and when a day begins in its calendar; each of them calls
+ * this.  What was announced last is in kpi_internal.goal_status, written in
  * the same transaction as the notification, so each change is announced once,
  * and only if it commits.
  *

@@ -177,7 +177,7 @@ check(ReturnSetInfo *rsinfo, const char *sql, Name viewer)
 	}
 }
 
-/* Workers of this database crashed, and took all sessions with them. */
+/* Adds a row if workers of this database crashed and took all sessions with them. */
 static void
 check_crashes(ReturnSetInfo *rsinfo)
 {

@@ -19,8 +19,8 @@ typedef struct KpiPolicy
 } KpiPolicy;
 
 /*
- * As committed now.  Error if the source does not exist, or the current user
- * is neither its definer nor an editor.
+ * Reads a source's policy as committed now.  Error if the source does not exist,
+ * or the current user is neither its definer nor an editor.
  */
 extern KpiPolicy *kpi_ops_policy_open(const char *name);
 
@@ -29,7 +29,7 @@ extern bool kpi_ops_source_is_paused(int32 source_id);
 /* Raises the error of a function that refreshes just this source. */
 extern void kpi_ops_require_not_paused(int32 source_id, const char *name);
 
-/* A source becomes manual: something else than the worker refreshes it. */
+/* Makes a source manual: something else than the worker refreshes it. */
 extern void kpi_ops_policy_set_manual(int32 source_id);
 
 #endif							/* KPI_OPS_INTERNAL_H */

@@ -43,7 +43,7 @@ job_name(const char *source)
 	return psprintf("pg_kpi: %s: %s", database_name(), source);
 }
 
-/* Error unless pg_cron's functions are here; there is what to run elsewhere. */
+/* Raises an error unless pg_cron is in this database; "there" is what to run in its own. */
 static void
 require_pg_cron(const char *source, const char *there)
 {
@@ -97,7 +97,7 @@ call_pg_cron(const char *source, const char *sql, int nargs, Oid *types, Datum *
 	PG_END_TRY();
 }
 
-/* Removes the jobs of this name that the current user may see; how many. */
+/* Removes the jobs of this name that the current user may see; returns how many. */
 static int
 remove_jobs(const char *source)
 {

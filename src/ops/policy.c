@@ -49,7 +49,7 @@ require_operator(const char *definer)
 	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.definer" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
-/* The sources that a condition on $1 finds, in the caller's memory. */
+/* Reads the sources that a condition on $1 finds, into the caller's memory. */
 static List *
 read_policies(const char *sql, const char *name)
 {
@@ -150,7 +150,7 @@ interval_text(Interval *every)
 	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(every)));
 }
 
-/* Whole seconds, at least one. */
+/* Takes an interval to whole seconds; error below one. */
 static int32
 interval_seconds(Interval *every, const char *source)
 {
@@ -266,8 +266,8 @@ reattach(int32 source_id)
 }
 
 /*
- * Why one of many suspended sources is passed over; NULL: it is not.  Who else
- * is to be trusted from now on is a decision on one source.
+ * Returns why one of many suspended sources is passed over; NULL: it is not.
+ * Who else is to be trusted from now on is a decision on one source.
  */
 static const char *
 cannot_rebuild(const KpiPolicy *policy)
@@ -294,7 +294,7 @@ must_rebuild(const KpiPolicy *policy)
 	return policy->suspended || !policy->paused;
 }
 
-/* The caller of these holds the source's lock, under which it was looked at. */
+/* The caller of these holds the source's lock, under which it was checked. */
 static void
 resume_paused(const KpiPolicy *policy)
 {
@@ -303,7 +303,7 @@ resume_paused(const KpiPolicy *policy)
 }
 
 /*
- * Only looks at the source: it cannot be built before writers, locked out by
+ * Only rechecks the source: it cannot be built before writers, locked out by
  * attaching it, can go on.  Whoever names it accepts the code of others that it
  * reaches now (expr/foreign_code.c); of many at once, those that reach anything new
  * stay suspended.

@@ -34,7 +34,7 @@ source_argument(FunctionCallInfo fcinfo)
 	return kpi_model_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
-/* One source's error holds no other source back. */
+/* Refreshes a source whose error must hold no other source back. */
 static void
 refresh_one_of_many(int32 source_id)
 {
@@ -77,7 +77,7 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A source that stands still is not exact: verification must not be silent about it. */
+/* Reports a source that stands still: it is not exact, and verification must say so. */
 static void
 report_stopped(KpiReport *report, int32 source_id, const char *stored)
 {
@@ -87,7 +87,7 @@ report_stopped(KpiReport *report, int32 source_id, const char *stored)
 	kpi_refresh_report(report, &diff);
 }
 
-/* Why a source is suspended, as far as it is for this role. */
+/* Returns why a source is suspended, as far as this role may know. */
 static char *
 reason_for(int32 source_id, Oid viewer)
 {

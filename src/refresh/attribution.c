@@ -68,7 +68,7 @@ struct KpiAttributions
 	HTAB	   *path_numbers;
 	KpiOrg	   *org;			/* loaded at first need */
 	bool		use_applied;	/* what is stored may be trusted */
-	bool		keyed;			/* new ones are written */
+	bool		keyed;			/* new attributions are written */
 };
 
 static HTAB *
@@ -278,7 +278,7 @@ int4_array(const int32 *ids, int n)
 	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-/* Attributions of owners that kpi_internal.applied_attribution does not have. */
+/* Adds owners that kpi_internal.applied_attribution does not have. */
 static void
 add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
 {

@@ -80,7 +80,7 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellIt
 	}
 }
 
-/* Owners of the list's cells of one stream: attributions must be there for them. */
+/* Loads the attributions of all owners that cells of the stream have. */
 static void
 need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
 {

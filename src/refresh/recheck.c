@@ -3,14 +3,14 @@
  * recheck.c
  *	  What the catalogs say against a source going on as it is.
  *
- * The same look for a refresh, which suspends the source, and for whoever reads
+ * The same check for a refresh, which suspends the source, and for whoever reads
  * how complete its numbers are before one has come by: kpi.source_status, the
  * views of values and the progress of goals.  Nothing is locked, so a table
- * may go while it is looked at, and no rights are asked for: only names of a
+ * may go while it is checked, and no rights are asked for: only names of a
  * source's own tables leave here.
  *
  * Views ask for each row they show.  So the answer is kept until a relation or
- * a schema changes, whichever it is: a look is cheap, one a row is not.
+ * a schema changes, whichever it is: a check is cheap, one a row is not.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,11 +49,11 @@ typedef struct Look
 	bool		works;
 } Look;
 
-/* Grows with each invalidation: what was looked at before is out of date. */
+/* Grows with each invalidation: what was checked before is out of date. */
 static uint64 generation = 0;
 static HTAB *looks = NULL;
 
-/* ---- looking ---- */
+/* ---- checking ---- */
 
 static bool
 set_problem(KpiProblem *problem, char *reason, char *hint)

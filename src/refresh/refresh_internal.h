@@ -206,7 +206,7 @@ extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
 
 /*
  * Looks for markers only, changing nothing, and for deltas of transactions
- * before doubt (which may be invalid).
+ * before suspect_before (which may be invalid).
  */
 extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
 								   bool *recompute, char **suspend);
@@ -253,7 +253,7 @@ typedef struct KpiTransfer
 extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot);
 
 /*
- * Has those of these owners (of a stream's owner kind) at hand: as the last
+ * Loads the attributions of these owners (of a stream's owner kind), as the last
  * refresh applied them, or from the definitions for owners not met before.
  */
 extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind,
@@ -264,7 +264,7 @@ extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribut
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
- * Forgets what was applied: from now on the definitions are asked.  store:
+ * Forgets what was applied: from now on the definitions are asked.  keyed:
  * what is stored is forgotten too and written anew.
  */
 extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);

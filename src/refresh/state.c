@@ -74,7 +74,7 @@ suspend_given_away(KpiRun *run, KpiSourceState *state, Oid owner, Oid definer)
 }
 
 /*
- * A definer that must not read what belongs to others gives way to the table's
+ * A definer that must not read what belongs to others is replaced by the table's
  * owner: sources from before there was this rule have one, or one that has
  * got more rights since.
  */
@@ -108,7 +108,7 @@ check_table_rights(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid de
 	Oid			owner = kpi_fact_table_owner(run->relid);
 	char	   *grants;
 
-	/* Dropped since: the next look sees it. */
+	/* Dropped since: the next recheck sees it. */
 	if (!OidIsValid(owner))
 		return;
 	if (OidIsValid(run->source->table_owner) && owner != run->source->table_owner && owner != definer)
@@ -340,7 +340,7 @@ check_names(KpiRun *run, KpiSourceState *state)
  * What the expressions reach against what they reached when last seen.  After
  * a difference all is computed anew.  Writers that have not committed yet may
  * have captured by what was there before; nobody waits for them, so what comes
- * of transactions that are under way now is doubtful.
+ * of transactions that are under way now is suspect.
  */
 static void
 compare_prints(KpiSourceState *state, const char *seen)
@@ -430,7 +430,7 @@ kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
 }
 
 /*
- * Writers of a table, or of a partition of it, look at its sources anew.  No
+ * Has writers of a table, or of a partition of it, load its sources anew.  No
  * lock: it may be gone, and then nobody writes to it.
  */
 static void

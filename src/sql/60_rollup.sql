@@ -12,7 +12,7 @@ CREATE TABLE kpi_internal.source_state (
     table_owner      oid,                    -- and who owned the table
     org_version      bigint NOT NULL DEFAULT 0,
     calendar_shape   text,
-    goals_calendar   bigint,                 -- version of the calendars by which its goals were looked at
+    goals_calendar   bigint,                 -- version of the calendars by which its goals were checked
     columns          jsonb,                  -- how each is stored
     fingerprints     jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (expr/expr.h)

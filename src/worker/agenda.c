@@ -200,6 +200,8 @@ kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes)
 }
 
 /*
+ * Returns the moment at which a day begins in a time zone.
+ *
  * A midnight that does not exist is the moment when clocks were set forward
  * over it.  One that comes twice, as clocks are set back over it, is taken for
  * the second by timestamp_zone().

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * blocked.c
- *	  Sources that a worker leaves alone for a while: somebody holds them, or
- *	  their refresh was in somebody's way.
+ *	  Sources that a worker leaves alone for a while: somebody has locked them,
+ *	  or their refresh has yielded to somebody.
  *
- * A worker's own memory, which goes with it: what was held is due for the next
- * one.  All moments are by the real clock.
+ * A worker's own memory, which goes with it: what was blocked is due for the
+ * next one.  All moments are by the real clock.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,13 +18,13 @@
 
 /*
  * Waiting for locks: at most this long at first, then longer, and between two
- * tries always so many times as long, so that a source somebody holds takes
- * little of the others' time.
+ * tries always so many times as long, so that a source somebody has locked
+ * takes little of the others' time.
  */
 #define MIN_LOCK_TIMEOUT_MS 50
 #define LOCK_RETRY_FACTOR 5
 
-/* After giving way to who waited for a table; doubled each time in a row. */
+/* After yielding to who waited for a table; doubled each time in a row. */
 #define GIVE_WAY_PAUSE_MS 1000
 #define MAX_PAUSE_DOUBLED 6
 

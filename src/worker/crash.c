@@ -89,7 +89,7 @@ write_file(const KpiCrash *crashes)
 
 /* ---- the postmaster, when shared memory is given up and made ---- */
 
-/* The database's entry; a new one takes the place of the oldest. */
+/* Returns the database's entry; a new one takes the place of the oldest. */
 static KpiCrash *
 entry_to_write(KpiCrash *crashes, Oid dbid)
 {
@@ -121,7 +121,7 @@ note_crash(KpiCrash *crashes, Oid dbid, int32 source_id)
 					   MAX_CRASH_PAUSE_MS / 1000)));
 }
 
-/* At any other end than after a crash no worker is left in its slot. */
+/* Writes down whose worker has died: at any other end none is left in its slot. */
 static void
 save_crashes(int code, Datum arg)
 {
@@ -176,7 +176,7 @@ kpi_worker_crash_find(Oid dbid, KpiCrash *crash)
 	return found;
 }
 
-/* A clock that was set back since must not keep the database waiting. */
+/* Finds when to try again; a clock that was set back must not keep the database waiting. */
 TimestampTz
 kpi_worker_crash_retry_at(Oid dbid, TimestampTz now)
 {

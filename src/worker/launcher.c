@@ -124,7 +124,7 @@ search_all(void)
 	end_transaction();
 }
 
-/* Its name; false if it is gone or takes no connections. */
+/* Reads a database's name; false if it is gone or takes no connections. */
 static bool
 database_name(Oid dbid, char *name)
 {
@@ -175,9 +175,9 @@ slot_due(int i)
 }
 
 /*
- * A commit looks at the database after raising the counter, and this looks at
- * the counter after clearing the database: either it announces itself, or it
- * is seen here.
+ * Takes the slot from its database.  A commit reads the database after raising
+ * the counter, and this reads the counter after clearing the database: either
+ * the commit announces itself, or it is seen here.
  */
 static void
 free_slot(int i)
@@ -190,7 +190,7 @@ free_slot(int i)
 	memset(&attendances[i], 0, sizeof(Attendance));
 }
 
-/* Nobody can commit in a database that is gone. */
+/* Frees the slot of a database that is gone: nobody can commit there. */
 static void
 forget_slot(int i)
 {
@@ -219,8 +219,8 @@ give_slot(int i, Oid dbid)
 }
 
 /*
- * A free slot, or one whose database has been without work for the longest
- * time; -1 if all are busy.
+ * Finds a free slot, or takes the one whose database has been without work for
+ * the longest time; -1 if all are busy.
  */
 static int
 find_slot(void)
@@ -255,7 +255,7 @@ is_probing(void)
 	return false;
 }
 
-/* Databases that have announced themselves are asked before others. */
+/* Has databases that announced themselves asked before others. */
 static void
 take_announcements(void)
 {
@@ -278,7 +278,7 @@ take_announcements(void)
 		search_all();
 }
 
-/* The first of those to be asked; one whose worker crashed waits its time. */
+/* Returns the database to be asked next; one whose worker crashed waits its time. */
 static Oid
 database_to_ask(TimestampTz now)
 {
@@ -292,7 +292,7 @@ database_to_ask(TimestampTz now)
 	return InvalidOid;
 }
 
-/* Asks one database after the other, and gives those without slot a turn. */
+/* Asks one database after the other, after kpi.naptime also those without slot. */
 static void
 next_probe(TimestampTz now)
 {
@@ -320,7 +320,7 @@ next_probe(TimestampTz now)
 
 /* ---- workers ---- */
 
-/* A worker that was asked for and has ended before it began. */
+/* Gives up a worker that was asked for and has ended before it began. */
 static void
 give_up_start(int i)
 {
@@ -420,9 +420,10 @@ register_worker(int i, Oid dbid, const char *database)
 }
 
 /*
- * False: there is no place for another worker in the server.  A command that
- * wants the database for itself notes that first and then looks at the state,
- * and here it is the other way round: one of the two sees the other.
+ * Starts the worker of a slot; false: there is no place for another one in the
+ * server.  A command that wants the database for itself notes that first and then
+ * reads the state, and here it is the other way round: one of the two sees the
+ * other.
  */
 static bool
 start_worker(int i)
@@ -453,7 +454,7 @@ start_worker(int i)
 	return kpi_is_evicted(dbid);
 }
 
-/* The slot that has been waiting for a worker for the longest time, or -1. */
+/* Finds the slot that has waited for a worker for the longest time, or -1. */
 static int
 next_waiting(TimestampTz now, int *nrunning, int *nwaiting)
 {
@@ -542,10 +543,10 @@ start_workers(TimestampTz now)
 /* ---- the loop ---- */
 
 /*
- * Moments that were noted mean nothing any more, as the clock was set back or
- * settings have changed (kpi.now is one): each database's worker looks anew.
+ * Forgets moments that were noted: they mean nothing any more, as the clock was
+ * set back or settings have changed (kpi.now is one).  Each database becomes due.
  * One that is running may leave before it has heard of that, and note another
- * such moment: whatever it notes, the next one looks, too.
+ * such moment: whatever it notes, the database gets the next one, too.
  */
 static void
 forget_moments(TimestampTz now)
@@ -669,7 +670,7 @@ kpi_worker_launcher_main(Datum arg)
 	proc_exit(1);
 }
 
-/* pg_upgrade's servers are not to be worked in. */
+/* Registers the launcher, but not in pg_upgrade's servers: no worker may be there. */
 void
 kpi_worker_launcher_register(void)
 {

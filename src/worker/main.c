@@ -5,12 +5,12 @@
  *
  * Started by the launcher for one slot and one database.  Each source is
  * refreshed in a transaction of its own; an error in it is noted in another,
- * and the next source has its turn.  Between transactions the worker holds
+ * and the next source is worked on.  Between transactions the worker holds
  * nothing; its first lock in each is the extension's, so that DROP EXTENSION
  * and the worker wait for each other there and cannot deadlock.
  *
  * Before it waits it has read the database's counter of wake-ups; before it
- * leaves it says so and reads it again (src/README, "The worker").
+ * leaves it says so and reads it again (src/worker/README, "Waking").
  *
  * It runs as the bootstrap superuser: the engine switches to the extension's
  * owner for our tables and to a source's definer for expressions.  Its commits
@@ -45,22 +45,22 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
-/* How long it works on while other databases wait for a worker. */
+/* The quantum: how long it works on while other databases wait for a worker. */
 #define TURN_MS 1000
 
 /*
  * Commands that may concern sources' tables can be many, and there can be many
- * sources: between two looks so many times as long as the look took, within
- * these bounds.
+ * sources: between two rechecks there is a pause of so many times as long as
+ * the recheck took, within these bounds.
  */
 #define MIN_LOOK_PAUSE_MS 1000
 #define MAX_LOOK_PAUSE_MS 30000
 #define LOOK_PAUSE_FACTOR 9
 
 /*
- * After a pass it rests so many times as long as the pass took, within this
- * bound: commits gather meanwhile, and of a core it takes a third at most
- * while passes are short.
+ * The batch delay after a pass is so many times as long as the pass took,
+ * within this bound: commits gather meanwhile, and of a core the worker takes a
+ * third at most while passes are short.
  */
 #define REST_FACTOR 2
 #define MAX_REST_MS 5
@@ -74,7 +74,7 @@
 typedef struct KpiWorker
 {
 	KpiSlot    *slot;
-	Oid			extension;		/* InvalidOid: not looked for yet */
+	Oid			extension;		/* InvalidOid: not read yet */
 	bool		no_extension;	/* gone, or never there */
 	bool		leaving;
 	bool		crashed;		/* the last ones have, since work was done */
@@ -84,7 +84,7 @@ typedef struct KpiWorker
 	uint64		changes;		/* of definitions, when due was loaded */
 	MemoryContext queued_context;
 	Bitmapset  *queued;			/* sources with rows in the queue */
-	TimestampTz next_recheck;	/* at sources because of commands, not before */
+	TimestampTz next_recheck;	/* no recheck because of commands before */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
@@ -99,8 +99,8 @@ static KpiWorker worker;
 /* ---- beginning and end ---- */
 
 /*
- * Another process has crashed, and that is no fault of ours.  The slot says so,
- * as the postmaster takes who dies without a word for the one (crash.c).
+ * Ends this process because another has crashed.  The slot says so, as the
+ * postmaster takes a worker that dies without a word for the one (crash.c).
  */
 static void
 quit(SIGNAL_ARGS)
@@ -111,8 +111,8 @@ quit(SIGNAL_ARGS)
 }
 
 /*
- * The slot is ours only if the launcher still means this start.  worker.slot is
- * set before anybody can see that.
+ * Takes the slot, if the launcher still means this start.  worker.slot is set
+ * before anybody can see that.
  */
 static bool
 take_slot(const KpiWorkerOrder *order)
@@ -136,7 +136,7 @@ worker_exit(int code, Datum arg)
 {
 	KpiSlot    *slot = (KpiSlot *) DatumGetPointer(arg);
 
-	/* Why it was due may have been a look, and nobody else knows that. */
+	/* A blocked source may be due for a recheck, which nobody else knows. */
 	if (kpi_worker_blocked_any())
 		pg_atomic_fetch_add_u64(&slot->commands, 1);
 	kpi_slot_report(slot, 0, "");
@@ -174,9 +174,9 @@ set_lock_timeout(int ms)
 }
 
 /*
- * The extension as this worker found it first, locked until the end of the
- * transaction.  After DROP EXTENSION, even if it was created again, everything
- * this process has cached is doubtful, so it leaves.
+ * Locks the extension until the end of the transaction; false if it is not the
+ * one that this worker found first.  After DROP EXTENSION, even if it was
+ * created again, everything this process has cached may be wrong, so it leaves.
  */
 static bool
 lock_extension(void)
@@ -239,7 +239,7 @@ run_transaction(void (*body) (void))
 
 /* ---- what is due ---- */
 
-/* They were due when they met a lock, though it may have been for a look. */
+/* Makes blocked sources due: they were when they met a lock, maybe for a recheck. */
 static void
 blocked_are_due(void)
 {
@@ -274,7 +274,7 @@ look(void)
 	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
 }
 
-/* A day has begun somewhere, or this worker is new. */
+/* Follows the beginning of a day; a new worker does so at once. */
 static void
 begin_day(void)
 {
@@ -283,7 +283,7 @@ begin_day(void)
 	worker.next_day = kpi_worker_agenda_next_day(kpi_now());
 }
 
-/* It is tried again, and keeps no source back. */
+/* Logs the error and tries again later: it keeps no source back. */
 static void
 begin_day_failed(void)
 {
@@ -315,7 +315,7 @@ count_give_way(void)
 	kpi_worker_failure_count_give_way(worker.source->id);
 }
 
-/* The source in hand was in somebody's way, who may have more to do. */
+/* Blocks the source in hand for a while: who waited may have more to do. */
 static void
 yield_to(int waiter)
 {
@@ -329,7 +329,7 @@ yield_to(int waiter)
 			 errdetail("It begins again after %d ms.", pause_ms)));
 }
 
-/* Into the state of the source; into the log only if it is another error. */
+/* Notes the error in the source's state; in the log only if it is another one. */
 static void
 note_failure(void)
 {
@@ -344,7 +344,7 @@ note_failure(void)
 			 error->context ? errcontext("%s", error->context) : 0));
 }
 
-/* The refresh of the source in hand ended with worker.error. */
+/* Does what follows from worker.error, which ended the refresh in hand. */
 static void
 source_failed(void)
 {
@@ -415,7 +415,7 @@ absorb_interrupts(void)
 	}
 }
 
-/* Whether another database should have this worker's place now. */
+/* Checks whether another database should have this worker's place now. */
 static bool
 quantum_is_over(TimestampTz started)
 {
@@ -449,7 +449,7 @@ must_leave(void)
 }
 
 /*
- * When sources with new measures or formulas may be built: those that are
+ * Returns when sources with new measures or formulas may be built: those that are
  * defined one after the other are built together.  Somebody who never stops
  * defining does not hold that up for ever, nor does a clock that was set back.
  */
@@ -465,7 +465,7 @@ build_at(TimestampTz now)
 			   TimestampTzPlusMilliseconds(since, (int64) kpi_build_delay * MAX_BUILD_DELAYS));
 }
 
-/* By the real clock: when a source that is due may be worked on. */
+/* Returns when, by the real clock, a source that is due may be worked on. */
 static TimestampTz
 not_before(const KpiAgendaSource *source, TimestampTz now)
 {
@@ -474,7 +474,7 @@ not_before(const KpiAgendaSource *source, TimestampTz now)
 	return source->must_build ? Max(moment, build_at(now)) : moment;
 }
 
-/* Commands after which the sources were not looked at yet, and may be now. */
+/* Checks whether commands came after which the sources are to be rechecked now. */
 static bool
 must_recheck(uint64 commands)
 {
@@ -482,7 +482,7 @@ must_recheck(uint64 commands)
 		GetCurrentTimestamp() >= worker.next_recheck;
 }
 
-/* When it may look again. */
+/* Returns when the next recheck may begin. */
 static TimestampTz
 after_recheck(TimestampTz started)
 {
@@ -566,8 +566,8 @@ work(TimestampTz quantum_started)
 }
 
 /*
- * When this database has work again without any commit, by the real clock:
- * a held source can be tried, or a moment of kpi_now() comes.
+ * Returns when this database has work again without any commit, by the real clock:
+ * a blocked source can be tried, or a moment of kpi_now() comes.
  */
 static TimestampTz
 next_due(void)
@@ -610,8 +610,8 @@ try_to_leave(uint64 seen)
 }
 
 /*
- * Not for the latch, which each commit sets: who commits then need not wake
- * this process.  Interrupts wait as long, too.
+ * Waits for the batch delay, not for the latch, which each commit sets: who
+ * commits then need not wake this process.  Interrupts wait as long, too.
  */
 static void
 batch_delay_after(TimestampTz pass_started)

@@ -13,7 +13,7 @@
  *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION
  *	  must not meet a writer that comes with its locks in the other order.
  *	- Commands that change tables, rights, functions or types may change what a
- *	  source is, and no fact is written: the workers look at their sources.
+ *	  source is, and no fact is written: the workers recheck their sources.
  *	- COMMIT PREPARED commits what another transaction has put into the queue, and
  *	  whatever commands it has run.
  *	- CREATE and DROP EXTENSION, a trigger of ours that a restore brings, and a
@@ -58,7 +58,7 @@ find_option(List *options, const char *name)
 	return NULL;
 }
 
-/* Whoever may create databases may copy one that is marked as a template. */
+/* Checks whether the user may copy a database because it is marked as a template. */
 static bool
 may_copy(Oid dbid)
 {
@@ -76,7 +76,7 @@ may_copy(Oid dbid)
 	return result;
 }
 
-/* The command will refuse anybody else, so they must not disturb the worker. */
+/* Evicts the worker for who may run the command: nobody else may disturb it. */
 static void
 evict(const char *name, bool copied)
 {
@@ -164,7 +164,7 @@ is_our_trigger(CreateTrigStmt *stmt)
 	return schema != NULL && strcmp(schema, "kpi") == 0 && strncmp(function, "capture", 7) == 0;
 }
 
-/* Whether what a source stands on may be another thing after the command. */
+/* Checks whether this command can change a source's table, rights, functions or types. */
 static bool
 may_change_sources(Node *command)
 {
@@ -195,7 +195,7 @@ may_change_sources(Node *command)
 	}
 }
 
-/* The database is found by its name again: the command has just made it. */
+/* Asks for what a command makes necessary; a database it made is found by name. */
 static void
 after_command(Node *command)
 {

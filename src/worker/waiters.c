@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * waiters.c
- *	  Long refreshes give way to whoever waits for a table.
+ *	  Long refreshes yield to whoever waits for a table.
  *
  * A refresh holds weak locks on our tables and on the facts until its end,
  * and the first one of a large table lasts; VACUUM FULL, REINDEX or ALTER
  * TABLE would wait for it, and behind them all writers.  So while a worker
- * has had a source in hand for a while, the launcher looks at the lock table
+ * has had a source in hand for a while, the launcher reads the lock table
  * every now and then, and cancels a refresh that somebody waits for.  The
  * worker tries again after a pause that grows with each time; once it has
- * given way too often in a row it goes on to the end, as it never would
- * otherwise.
+ * yielded too often in a row its refresh is uncancellable and goes on to the
+ * end, as it never would otherwise.
  *
  * Locks that are not on relations do not count: waiting for a source's own
  * lock means wanting the very refresh that is running.
@@ -26,13 +26,13 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
-/* A refresh that lasts longer is looked at, and this often. */
+/* A refresh that lasts longer is checked for waiters, and this often. */
 #define LONG_REFRESH_MS 500
 
 /* In a row; the pauses between them add up to half a minute. */
 #define MAX_GIVE_WAYS 5
 
-/* The process id of a worker that should give way if somebody waits, or 0. */
+/* Returns the process id of a worker that should yield if somebody waits, or 0. */
 static int
 long_worker(KpiSlot *slot, TimestampTz now)
 {
@@ -61,7 +61,7 @@ is_blocked_by(const LockInstanceData *waiter, const LockInstanceData *holder)
 	return false;
 }
 
-/* A process that waits for a relation because of this one, or 0. */
+/* Finds a process that waits for a relation because of this one, or 0. */
 static int
 find_waiter(const LockData *locks, int pid)
 {
@@ -115,7 +115,7 @@ kpi_worker_waiters_serve(TimestampTz now)
 		MemoryContextDelete(context);
 }
 
-/* A worker that is starting tells nobody when it begins to work. */
+/* Asks for another check while any worker is there: none tells when it begins to work. */
 TimestampTz
 kpi_worker_waiters_next_recheck(TimestampTz now)
 {

@@ -18,18 +18,18 @@
 
 /* ---- status.c ---- */
 
-/* Whether databases can count on being worked on (status.c). */
+/* Checks whether databases can count on being worked on. */
 extern bool kpi_worker_workers_run(void);
 
 /* ---- crash.c ---- */
 
-/* For the postmaster, when it has made shared memory. */
+/* Reads, in the postmaster, which databases' workers crashed before. */
 extern void kpi_worker_crash_shmem_init(void);
 
-/* Whether the database's worker crashed, and has not made up for it yet. */
+/* Finds the crashes of the database's worker, until one has made up for them. */
 extern bool kpi_worker_crash_find(Oid dbid, KpiCrash *crash);
 
-/* No worker is to be started before; DT_NOBEGIN: nothing is in the way. */
+/* Returns when a worker may be started at the earliest; DT_NOBEGIN: at once. */
 extern TimestampTz kpi_worker_crash_retry_at(Oid dbid, TimestampTz now);
 
 /* ---- utility.c ---- */
@@ -51,8 +51,8 @@ extern PGDLLEXPORT void kpi_worker_main(Datum arg);
 extern ErrorData *kpi_worker_refresh_caught(int32 source_id);
 
 /*
- * kpi_refresh_source() for whoever has called a function of ours: an error says no
- * more than is for the current user (base/base.h).
+ * Runs kpi_refresh_source() for whoever has called a function of ours: an error
+ * says no more than is for the current user (base/base.h).
  */
 extern KpiRunResult kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report);
 

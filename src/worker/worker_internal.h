@@ -18,25 +18,26 @@
 
 /* ---- crash.c ---- */
 
+/* Forgets the crashes of a database's worker. */
 extern void kpi_worker_crash_forget(Oid dbid);
 
 /* ---- waiters.c ---- */
 
-/* For the launcher: cancels long refreshes that somebody waits for. */
+/* Cancels, in the launcher, long refreshes that somebody waits for. */
 extern void kpi_worker_waiters_serve(TimestampTz now);
 
-/* When to call that again; DT_NOEND: no worker is there. */
+/* Returns when to do that again; DT_NOEND: no worker is there. */
 extern TimestampTz kpi_worker_waiters_next_recheck(TimestampTz now);
 
 /*
- * For a worker whose refresh was cancelled: the process id of who waited, 0:
- * that was not why.
+ * Returns, in a worker whose refresh was cancelled, the process id of who
+ * waited; 0: that was not why.
  */
 extern int	kpi_worker_waiters_cancelled(KpiSlot *slot);
 
 /*
- * For a worker that begins a refresh of a source that has given way so often
- * since one was done.
+ * Begins, in a worker, a refresh of a source that has yielded so often since one
+ * was done: after too many it is uncancellable.
  */
 extern void kpi_worker_waiters_begin(KpiSlot *slot, int yields);
 
@@ -77,29 +78,30 @@ typedef struct KpiAgenda
  */
 extern KpiAgenda *kpi_worker_agenda_load(void);
 
-/* Sources that have rows in the queue. */
+/* Returns the sources that have rows in the queue. */
 extern Bitmapset *kpi_worker_agenda_queued(void);
 
 /*
- * Whether a source is due now, and from which moment it is (DT_NOEND: not
- * before something happens).
+ * Checks whether a source is due now, and returns from which moment it is
+ * (DT_NOEND: not before something happens).
  */
 extern bool kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now);
 extern TimestampTz kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued);
 
-/* Continuous sources are due, once: something they stand on may have changed. */
+/* Makes continuous sources due, once: something they depend on may have changed. */
 extern void kpi_worker_agenda_recheck(KpiAgenda *due);
 
 /*
- * A source was refreshed just now, and had changes or not.  An interval that
- * passes without any is not repeated: the next change is refreshed at once.
+ * Sets when a source is due that was refreshed just now, and had changes or not.
+ * An interval that passes without any is not repeated: the next change is
+ * refreshed at once.
  */
 extern void kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes);
 
-/* The first moment after now that begins a day in some calendar. */
+/* Returns the first moment after now that begins a day in some calendar. */
 extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
 
-/* When to try again after so many failures in a row, from 1 on. */
+/* Returns when to try again after so many failures in a row, from 1 on. */
 extern TimestampTz kpi_worker_agenda_retry(TimestampTz now, int failures);
 
 /* ---- failure.c ---- */
@@ -119,25 +121,25 @@ extern void kpi_worker_failure_count_give_way(int32 source_id);
 /* How long the worker waits for a lock at most. */
 #define KPI_MAX_LOCK_TIMEOUT_MS 1600
 
-/* A refresh of the source met a lock. */
+/* Blocks a source whose refresh met a lock, each time for longer. */
 extern void kpi_worker_blocked_by_lock(int32 source_id);
 
 /*
- * A refresh was in somebody's way, as so many before it in a row; returns how
- * long the source rests, in ms.
+ * Blocks a source whose refresh has yielded, as so many before it in a row;
+ * returns for how long, in ms.
  */
 extern int	kpi_worker_blocked_to_give_way(int32 source_id, int yields);
 
-/* The source was refreshed. */
+/* Unblocks a source that was refreshed. */
 extern void kpi_worker_blocked_release(int32 source_id);
 
 extern bool kpi_worker_blocked_any(void);
 extern bool kpi_worker_is_blocked(int32 source_id);
 
-/* Until when, by the real clock; DT_NOBEGIN: it is not. */
+/* Returns until when it is blocked, by the real clock; DT_NOBEGIN: it is not. */
 extern TimestampTz kpi_worker_blocked_until(int32 source_id);
 
-/* How long its next refresh may wait for a lock, in ms. */
+/* Returns how long its next refresh may wait for a lock, in ms. */
 extern int	kpi_worker_blocked_lock_timeout(int32 source_id);
 
 #endif							/* KPI_WORKER_INTERNAL_H */

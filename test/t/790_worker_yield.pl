@@ -1,4 +1,4 @@
-# Whom a long refresh gives way to and whom not, and what a worker that fails
+# Whom a long refresh yields to and to whom not, and what a worker that fails
 # takes with it.
 use strict;
 use warnings FATAL => 'all';
@@ -59,7 +59,7 @@ is(gave_way(), 0, 'the worker is not in its way');
 $holder->query_safe('COMMIT');
 $_->quit for $holder, $waiter;
 
-# ---- it gives way, but not for ever ----
+# ---- it yields, but not for ever ----
 
 my $alterer = $node->background_psql('postgres');
 build('a waiter for the table');
