@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-/* ---- flush.c ---- */
+/* ---- queue.c ---- */
 
 /* Columns of kpi_internal.delta. */
 enum
@@ -32,20 +32,24 @@ enum
 #define KPI_DELTA_RECOMPUTE	'r'
 #define KPI_DELTA_SUSPEND	's'
 
+/* ---- flush.c ---- */
+
+/* Writes this transaction's buffered deltas to the queue now. */
+extern void kpi_capture_flush_now(void);
+
+/* ---- xact.c ---- */
+
 /*
  * Has the ends of transactions write what they captured; to be called when the
- * library is loaded (flush.c).
+ * library is loaded.
  */
 extern void kpi_capture_init(void);
-
-/* Writes this transaction's buffered deltas to the queue now (flush.c). */
-extern void kpi_capture_flush_now(void);
 
 /* ---- attach.c ---- */
 
 /*
  * Makes sure every leaf of a source's table has its TRUNCATE trigger and the
- * row triggers are there (attach.c).  The definer's rights on the table
+ * row triggers are there.  The definer's rights on the table
  * were checked.
  */
 extern void kpi_capture_attach(int32 source_id, Oid relid, Oid definer);

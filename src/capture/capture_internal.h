@@ -8,13 +8,20 @@
 #ifndef KPI_CAPTURE_INTERNAL_H
 #define KPI_CAPTURE_INTERNAL_H
 
-#include "access/xact.h"
+#include "access/heapam.h"
 #include "capture/capture.h"
 #include "cell/cell.h"
+#include "executor/tuptable.h"
 #include "fact/fact.h"
 #include "model/model.h"
+#include "utils/relcache.h"
 
-/* ---- buffer.c ---- */
+/*
+ * A file of these uses only those before it: attach.c, subxact.c, queue.c,
+ * marker.c, flush.c, buffer.c, trigger.c, xact.c.
+ */
+
+/* ---- subxact.c ---- */
 
 /* The last error of a fact, as the queue shows it, is cut to this. */
 #define KPI_ERROR_LEN 200
@@ -98,11 +105,25 @@ extern KpiSubxactDeltas *kpi_capture_subxact_current(void);
  */
 extern bool kpi_capture_merge_failed;
 
-extern void kpi_capture_subtransaction_callback(SubXactEvent event, SubTransactionId mySubid,
-												SubTransactionId parentSubid, void *arg);
+static inline bool
+kpi_capture_same_key(const KpiDelta *a, const KpiDelta *b)
+{
+	return a->key_len == b->key_len && memcmp(a->key, b->key, a->key_len) == 0;
+}
 
-/* At the end of the transaction. */
-extern void kpi_capture_buffer_forget(void);
+/* By key and hash; NULL if the level has none. */
+extern KpiDelta *kpi_capture_subxact_find(KpiSubxactDeltas *subxact, KpiDelta *wanted);
+
+/* Adds a delta that is not there yet, with copies of the key and this cell. */
+extern KpiDelta *kpi_capture_subxact_insert(KpiSubxactDeltas *subxact, const KpiDelta *model,
+											const KpiCell *cell);
+
+/*
+ * Keeps what a function that changes cells has returned: the delta's own, or a
+ * larger one in whatever memory context was current, which is copied.
+ */
+extern void kpi_capture_subxact_set_cell(KpiSubxactDeltas *subxact, KpiDelta *delta, KpiCell *cell);
+extern void kpi_capture_subxact_set_error(KpiSubxactDeltas *subxact, KpiDelta *delta, const char *message);
 
 /* Forgets all deltas of a level, but keeps its memory. */
 extern void kpi_capture_subxact_clear(KpiSubxactDeltas *subxact);
@@ -111,28 +132,66 @@ extern void kpi_capture_subxact_clear(KpiSubxactDeltas *subxact);
 extern void kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact, void (*visit) (KpiDelta *delta, void *arg), void *arg);
 
 /*
+ * The subtransaction at this nesting level becomes part of the one above, or is
+ * undone.
+ */
+extern void kpi_capture_subxact_committed(int nest_level);
+extern void kpi_capture_subxact_aborted(int nest_level);
+
+/* At the end of the transaction. */
+extern void kpi_capture_subxact_forget(void);
+
+/* ---- queue.c ---- */
+
+/* kpi_internal.delta while rows are written to it. */
+typedef struct KpiQueueWriter
+{
+	Relation	rel;
+	MemoryContext context;		/* of what follows; NULL: one row at a time,
+								 * in the current context */
+	MemoryContext rows;			/* reset when all are written */
+	TupleTableSlot **slots;		/* the batch; NULL: one row at a time */
+	BulkInsertState bistate;
+	int			nslots;			/* slots filled */
+	int			nmade;			/* slots that exist */
+} KpiQueueWriter;
+
+/*
+ * False, and nothing to close, when the table is gone.  Rows are there for good
+ * when the writer is closed; with "many" they are written in batches.
+ */
+extern bool kpi_capture_queue_open(KpiQueueWriter *writer, bool many);
+extern void kpi_capture_queue_delta(KpiQueueWriter *writer, const KpiDelta *delta);
+extern void kpi_capture_queue_marker(KpiQueueWriter *writer, int32 source_id, char kind, const char *error);
+extern void kpi_capture_queue_close(KpiQueueWriter *writer);
+
+/* ---- marker.c ---- */
+
+/*
+ * Appends a marker to the queue, in the current transaction: 'r' asks the
+ * next refresh to recompute the source, 's' to suspend it with this note.
+ * Takes no lock anyone waits for; usable in triggers.
+ */
+extern void kpi_capture_mark(int32 source_id, char kind, const char *error);
+
+/* ---- flush.c ---- */
+
+/* Writes a level's deltas to the queue; keeps them. */
+extern void kpi_capture_flush_subxact(KpiSubxactDeltas *subxact);
+
+/* ---- buffer.c ---- */
+
+/* From pre-commit on: nothing may stay in the buffer. */
+extern bool kpi_capture_write_through;
+
+/*
  * Adds a fact of stream number s to the current level, or takes it off; spills
  * when the level has grown too large.
  */
 extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 							 const KpiFact *fact, int sign);
 
-/* ---- flush.c ---- */
-
-/* Writes a level's deltas to the queue; keeps them. */
-extern void kpi_capture_subxact_write(KpiSubxactDeltas *subxact);
-
-/*
- * Appends a marker to the queue, in the current transaction: 'r' asks the
- * next refresh to recompute the source, 's' to suspend it with this note.
- * Takes no lock anyone waits for; usable in triggers (flush.c).
- */
-extern void kpi_capture_queue_marker(int32 source_id, char kind, const char *error);
-
 /* ---- trigger.c ---- */
-
-/* From pre-commit on: nothing may stay in the buffer. */
-extern bool kpi_capture_write_through;
 
 /* A marker that asks to suspend the source has committed: one is enough. */
 extern void kpi_capture_reported(int32 source_id);

@@ -438,11 +438,11 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		(entry->proj != NULL && kpi_fact_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
 	if (entry->stack_is_short || entry->is_refused)
-		kpi_capture_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
+		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
-		kpi_capture_queue_marker(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
+		kpi_capture_mark(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
 	if (entry->is_new_leaf)
-		kpi_capture_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
+		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	return entry->state == ENTRY_READY ? entry : NULL;
 }
 
@@ -455,7 +455,7 @@ capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int si
 	{
 		kpi_fact_project(proj, s, slot, &fact);
 		if (fact.undecided)
-			kpi_capture_queue_marker(source->id, KPI_DELTA_RECOMPUTE, NULL);
+			kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
 		if (fact.is_event)
 			kpi_capture_fact(source, proj, s, &fact, sign);
 	}
@@ -498,6 +498,6 @@ kpi_sql_capture_truncate(PG_FUNCTION_ARGS)
 	check_trigger_call(fcinfo, "capture_truncate", false);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry != NULL)
-		kpi_capture_queue_marker(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
+		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	return PointerGetDatum(NULL);
 }
