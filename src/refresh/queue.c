@@ -71,7 +71,7 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	run->at.is_known = false;
 
 	if (!nulls[DELTA_ERROR])
-		run->fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
+		run->stats.fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
 }
 
 static void
@@ -133,7 +133,7 @@ kpi_refresh_queue_consume(KpiRun *run)
 			MemoryContextReset(row_cxt);
 		}
 		simple_heap_delete(rel, &slot->tts_tid);
-		run->ndeltas++;
+		run->stats.ndeltas++;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

@@ -139,7 +139,7 @@ add_left_out(FactScan *scan, int64 facts)
 	key.day.day = KPI_ERROR_DAY;
 	MemoryContextSwitchTo(scan->run->mcxt);
 	append_item(scan, &key, kpi_cell_add_error(kpi_cell_empty(), 0, facts));
-	scan->run->fact_error = KPI_DAY_ERROR;
+	scan->run->stats.fact_error = KPI_DAY_ERROR;
 }
 
 static bool
@@ -198,7 +198,7 @@ scan_grouped(void *arg)
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	kpi_fact_cells_run(scan->run->source, scan->stream, scan->run->relid, scan->run->leaves, &scan->receiver);
+	kpi_fact_cells_run(scan->run->source, scan->stream, scan->run->table.relid, scan->run->table.leaves, &scan->receiver);
 	kpi_user_restore(&user);
 }
 
@@ -230,7 +230,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
 		scan->unexplained = false;
 	if (fact->error)
-		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
+		scan->run->stats.fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
 	if (fact->failed)
 	{
 		key.day.day = KPI_ERROR_DAY;
@@ -295,9 +295,9 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
  * others were locked and looked at is left to the next refresh.
  */
 static bool
-may_group(KpiRun *run)
+may_group(const KpiRunTable *table)
 {
-	return list_difference_oid(kpi_model_leaf_relids(run->relid), run->leaves) == NIL;
+	return list_difference_oid(kpi_model_leaf_relids(table->relid), table->leaves) == NIL;
 }
 
 KpiCellList *
@@ -314,7 +314,7 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
-	bool		grouped = may_group(run);
+	bool		grouped = may_group(&run->table);
 	ErrorData  *error = NULL;
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
@@ -327,7 +327,7 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 
 		scan_reset(&scan);
 		scan.unexplained = error != NULL;
-		foreach(lc, run->leaves)
+		foreach(lc, run->table.leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
 		if (scan.unexplained)
 			ReThrowError(error);

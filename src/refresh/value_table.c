@@ -221,7 +221,7 @@ kpi_refresh_values_close(KpiValues *values)
 	close_get(values);
 	for (int t = 0; t < 2; t++)
 	{
-		values->run->nvalues += values->tables[t].put->nwritten;
+		values->run->stats.nvalues += values->tables[t].put->nwritten;
 		kpi_keyed_table_close(values->tables[t].put);
 	}
 	UnregisterSnapshot(values->put_snapshot);
