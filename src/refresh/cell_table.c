@@ -163,9 +163,10 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 		key_values(&item->key, keyed->nkeys, keys);
 		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
 		{
-			KpiCell    *cell = present_states(run->source, item->key.stream_id, kpi_refresh_table_found_cell(keyed));
+			KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
+			KpiCell    *present = present_states(run->source, item->key.stream_id, stored);
 
-			update_found(keyed, &item->key, kpi_cell_merge(cell, item->cell));
+			update_found(keyed, &item->key, kpi_cell_merge(present, item->cell));
 		}
 		else
 			insert_item(keyed, item);
@@ -218,8 +219,8 @@ report_cell(KpiReport *report, KpiCellTable table, const KpiCellKey *key, const 
 
 /* The row the scan stands on is not in the list, or differs from its item. */
 static void
-sync_found(const KpiSource *source, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCellItem *item,
-		   bool mend, KpiReport *report)
+sync_found(const KpiSource *source, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
+		   const KpiCellItem *item, bool mend, KpiReport *report)
 {
 	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
 	KpiCell    *present;

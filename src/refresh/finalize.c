@@ -112,7 +112,7 @@ put_cell(Finalizer *fin, const KpiStream *stream, const Bitmapset *changed, cons
 			put->key.team_id = scope->scope_id;
 		else
 			put->key.member_id = scope->scope_id;
-		put->key.dim_id = scope->dim_value_id;
+		put->key.dim_value_id = scope->dim_value_id;
 		put->key.grain = grain;
 		put->key.start = start;
 		put->exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) &&

@@ -110,7 +110,7 @@ typedef struct KpiDict KpiDict;
 
 extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
 extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no owner */
-extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
+extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull);	/* text[] */
 
 /*
  * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the
@@ -119,11 +119,11 @@ extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* tex
  */
 extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
 
-/* The row of dimension number k's value alone, for an interned combination. */
-extern int32 kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k);
+/* The dim value at a position, from 1, of a dim combination; both are rows of kpi_internal.dim. */
+extern int32 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position);
 
-/* Starts with an empty cache of kpi_refresh_dim_single(). */
-extern void kpi_refresh_dim_forget(void);
+/* Starts with an empty cache of kpi_refresh_dim_value(). */
+extern void kpi_refresh_dim_values_forget(void);
 
 /*
  * After all cells were made anew: removes the rows of dimensions that the source
@@ -209,7 +209,8 @@ typedef enum KpiScopeKind
 
 typedef struct KpiQueue
 {
-	KpiCellMap *cells;			/* keys with local owner and dim numbers */
+	KpiCellMap *cells;			/* keys with local numbers of owners and of
+								 * dim combinations */
 	KpiDict    *dict;
 	bool		recompute;		/* a marker asks for it */
 	char	   *suspend;		/* a marker says so: why */
@@ -264,7 +265,8 @@ typedef struct KpiTransfer
 	const KpiOwnerAttribution *to;
 } KpiTransfer;
 
-extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot);
+extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
+													   Snapshot snapshot);
 
 /*
  * Has those of these owners (of a stream's owner kind) at hand: as the last
@@ -382,7 +384,8 @@ extern void kpi_refresh_values_close(KpiValues *values);
 /* ---- finalize.c ---- */
 
 /* Finalizes all stored values that the rollups with these keys feed. */
-extern void kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values, const KpiCellList *touched);
+extern void kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values,
+										const KpiCellList *touched);
 
 /* ---- formula.c ---- */
 
@@ -423,7 +426,8 @@ typedef struct KpiSourceState
  * table and its leaves, and puts another definer into the source where the one
  * it has must not read the table.
  */
-extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTable *table);
+extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot,
+														KpiRunTable *table);
 
 /*
  * Notes what is to be known of the locked leaves and their triggers.  To be

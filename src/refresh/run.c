@@ -459,7 +459,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	run->mcxt = mcxt;
 	run->stats.first_day = DATEVAL_NOEND;
 	run->stats.last_day = DATEVAL_NOBEGIN;
-	kpi_refresh_dim_forget();
+	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);
 	if (result == KPI_RUN_DONE)
