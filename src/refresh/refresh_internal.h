@@ -110,7 +110,9 @@ typedef struct KpiDict KpiDict;
 
 extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
 extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no owner */
-extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull);	/* text[] */
+
+/* A text[] of each dimension's value, or none. */
+extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull);
 
 /*
  * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the

@@ -256,7 +256,8 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
 	key.day.day = fact->day;
 	if (scan->run->source->ndims > 0)
-		key.day.dim_combination_id = dim_combination_number(scan, dim_combination_array(scan->run->source, fact->dims));
+		key.day.dim_combination_id =
+			dim_combination_number(scan, dim_combination_array(scan->run->source, fact->dims));
 	for (int m = 0; m < layout->nmeasures; m++)
 	{
 		int			first = layout->measures[m].first_input;

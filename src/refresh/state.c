@@ -282,7 +282,8 @@ compile_expressions(void *arg)
 	KpiProjection *projection;
 
 	kpi_fact_lock_wait_begin(&wait, check->source->relation);
-	projection = kpi_fact_projection_create(check->source, check->relid, CurrentMemoryContext, check->fingerprints);
+	projection = kpi_fact_projection_create(check->source, check->relid, CurrentMemoryContext,
+											check->fingerprints);
 	check->used_columns = kpi_fact_projection_columns(projection);
 	kpi_fact_projection_free(projection);
 	kpi_fact_lock_wait_end(&wait);
@@ -488,7 +489,8 @@ kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table)
 
 	table->leaf_states = NIL;
 	foreach(lc, table->locked)
-		table->leaf_states = lappend(table->leaf_states, kpi_capture_trigger_state(source_id, lfirst_oid(lc)));
+		table->leaf_states = lappend(table->leaf_states,
+									 kpi_capture_trigger_state(source_id, lfirst_oid(lc)));
 }
 
 /* Writers learn which leaves are known now. */

@@ -104,7 +104,7 @@ static HTAB *
 load_dim_values(KpiValues *values)
 {
 	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(DimValue),.hcxt = values->mcxt};
-	HTAB	   *dim_values = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *dim_values = hash_create("kpi dim values", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	KpiSpi		spi;
 	uint64		rows;
 
