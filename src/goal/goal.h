@@ -18,7 +18,7 @@ typedef struct KpiValueKey
 	int32		kpi_id;
 	int32		team_id;		/* or 0 */
 	int32		member_id;		/* or 0 */
-	int32		dim_id;			/* 0: kpi_value; else kpi_breakdown */
+	int32		dim_value_id;	/* 0: kpi_value; else kpi_breakdown */
 	int32		grain;
 	DateADT		start;
 } KpiValueKey;

@@ -74,7 +74,8 @@ struct KpiAttributions
 static HTAB *
 create_entries(MemoryContext mcxt)
 {
-	HASHCTL		ctl = {.keysize = sizeof(KpiOwnerKey),.entrysize = sizeof(KpiOwnerAttribution),.hcxt = mcxt};
+	HASHCTL		ctl = {.keysize = sizeof(KpiOwnerKey),.entrysize = sizeof(KpiOwnerAttribution),
+	.hcxt = mcxt};
 
 	return hash_create("kpi attributions", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }

@@ -104,11 +104,11 @@ key_start(KpiCellTable table, const KpiCellKey *key)
  * dropping one leaves its states to whoever writes the cell next.
  */
 static KpiCell *
-present_states(KpiRun *run, int32 stream_id, const KpiCell *stored)
+present_states(const KpiSource *source, int32 stream_id, const KpiCell *stored)
 {
 	KpiCell    *cell = kpi_cell_pack(stored);
 
-	kpi_refresh_drop_unknown_states(cell, kpi_model_stream_find(run->source, stream_id));
+	kpi_refresh_drop_unknown_states(cell, kpi_model_stream_find(source, stream_id));
 	return cell;
 }
 
@@ -163,9 +163,10 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 		key_values(&item->key, keyed->nkeys, keys);
 		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
 		{
-			KpiCell    *cell = present_states(run, item->key.stream_id, kpi_refresh_table_found_cell(keyed));
+			KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
+			KpiCell    *present = present_states(run->source, item->key.stream_id, stored);
 
-			update_found(keyed, &item->key, kpi_cell_merge(cell, item->cell));
+			update_found(keyed, &item->key, kpi_cell_merge(present, item->cell));
 		}
 		else
 			insert_item(keyed, item);
@@ -175,7 +176,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 	run->at.is_known = false;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
-	run->ncells += keyed->nwritten;
+	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
 }
 
@@ -218,15 +219,15 @@ report_cell(KpiReport *report, KpiCellTable table, const KpiCellKey *key, const 
 
 /* The row the scan stands on is not in the list, or differs from its item. */
 static void
-sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCellItem *item,
-		   bool mend, KpiReport *report)
+sync_found(const KpiSource *source, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
+		   const KpiCellItem *item, bool mend, KpiReport *report)
 {
 	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
 	KpiCell    *present;
 
 	if (item != NULL && kpi_cell_equal(stored, item->cell))
 		return;
-	present = present_states(run, key->stream_id, stored);
+	present = present_states(source, key->stream_id, stored);
 	if (item ? !kpi_cell_equal(present, item->cell) : !kpi_cell_is_empty(present))
 		report_cell(report, table, key, stored, item ? item->cell : NULL);
 	if (!mend)
@@ -271,7 +272,7 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 		}
 		else
 		{
-			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, report);
+			sync_found(run->source, table, keyed, &key, order == 0 ? item : NULL, mend, report);
 			more = kpi_keyed_table_next(keyed);
 		}
 		if (order >= 0)
@@ -280,13 +281,13 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
-	run->ncells += keyed->nwritten;
+	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
 }
 
 KpiCellList *
-kpi_refresh_table_rollup_keys(KpiRun *run)
+kpi_refresh_table_rollup_keys(const KpiSource *source)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
@@ -294,9 +295,9 @@ kpi_refresh_table_rollup_keys(KpiRun *run)
 	int			max = 1024;
 
 	list->items = palloc(max * sizeof(KpiCellItem));
-	for (int s = 0; s < run->source->nstreams; s++)
+	for (int s = 0; s < source->nstreams; s++)
 	{
-		Datum		prefix = Int32GetDatum(run->source->streams[s].id);
+		Datum		prefix = Int32GetDatum(source->streams[s].id);
 
 		kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
 		while (kpi_keyed_table_next(keyed))

@@ -32,7 +32,7 @@ typedef struct DictText
 	uint32		hash;
 	int			len;
 	char	   *data;			/* not terminated by a zero byte */
-	Datum		dims;			/* of a combination: the array */
+	Datum		dim_combination;	/* the array, where it is one */
 	bool		used;			/* by a cell that is to be stored */
 	int32		id;
 } DictText;
@@ -50,7 +50,7 @@ struct KpiDict
 {
 	MemoryContext mcxt;
 	DictTable	owners;			/* number 0: no owner */
-	DictTable	dims;			/* number 0: no dimensions */
+	DictTable	dim_combinations;	/* number 0: no dimensions */
 };
 
 static void
@@ -72,7 +72,7 @@ kpi_refresh_dict_create(MemoryContext parent)
 
 	dict->mcxt = mcxt;
 	table_init(&dict->owners);
-	table_init(&dict->dims);
+	table_init(&dict->dim_combinations);
 	MemoryContextSwitchTo(old);
 	return dict;
 }
@@ -121,7 +121,7 @@ table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *i
 	text->len = len;
 	text->data = palloc(len + 1);
 	memcpy(text->data, data, len);
-	text->dims = (Datum) 0;
+	text->dim_combination = (Datum) 0;
 	text->used = false;
 	text->id = 0;
 	table->slots[slot] = ++table->ntexts;
@@ -145,7 +145,7 @@ kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len)
 
 /* Arrays of the same shape and content are equal byte by byte. */
 int
-kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull)
+kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull)
 {
 	ArrayType  *array;
 	int			number;
@@ -153,18 +153,18 @@ kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull)
 
 	if (isnull)
 		return 0;
-	array = DatumGetArrayTypeP(dims);
-	number = table_number(dict, &dict->dims, (char *) array + VARHDRSZ,
+	array = DatumGetArrayTypeP(dim_combination);
+	number = table_number(dict, &dict->dim_combinations, (char *) array + VARHDRSZ,
 						  VARSIZE(array) - VARHDRSZ, &is_new);
 	if (is_new)
 	{
 		MemoryContext old = MemoryContextSwitchTo(dict->mcxt);
 
-		dict->dims.texts[number].dims =
+		dict->dim_combinations.texts[number].dim_combination =
 			PointerGetDatum(DatumGetArrayTypePCopy(PointerGetDatum(array)));
 		MemoryContextSwitchTo(old);
 	}
-	if ((Pointer) array != DatumGetPointer(dims))
+	if ((Pointer) array != DatumGetPointer(dim_combination))
 		pfree(array);
 	return number;
 }
@@ -249,19 +249,19 @@ dim_row(int32 source_id, int position, Datum vals)
 }
 
 static void
-resolve_dims(KpiDict *dict, const KpiSource *source)
+resolve_dim_combinations(KpiDict *dict, const KpiSource *source)
 {
 	KpiSpi		spi;
 
-	if (dict->dims.ntexts == 1)
+	if (dict->dim_combinations.ntexts == 1)
 		return;
 	kpi_spi_begin(&spi);
-	for (int n = 1; n < dict->dims.ntexts; n++)
+	for (int n = 1; n < dict->dim_combinations.ntexts; n++)
 	{
-		DictText   *text = &dict->dims.texts[n];
+		DictText   *text = &dict->dim_combinations.texts[n];
 
 		if (text->used)
-			text->id = dim_row(source->id, 0, text->dims);
+			text->id = dim_row(source->id, 0, text->dim_combination);
 	}
 	kpi_spi_end(&spi);
 }
@@ -272,40 +272,40 @@ kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *da
 	for (int i = 0; i < days->nitems; i++)
 	{
 		dict->owners.texts[days->items[i].key.day.owner_id].used = true;
-		dict->dims.texts[days->items[i].key.day.dim_combination_id].used = true;
+		dict->dim_combinations.texts[days->items[i].key.day.dim_combination_id].used = true;
 	}
 	resolve_owners(dict);
-	resolve_dims(dict, source);
+	resolve_dim_combinations(dict, source);
 	for (int i = 0; i < days->nitems; i++)
 	{
 		KpiDayKey  *key = &days->items[i].key.day;
 
 		key->owner_id = dict->owners.texts[key->owner_id].id;
-		key->dim_combination_id = dict->dims.texts[key->dim_combination_id].id;
+		key->dim_combination_id = dict->dim_combinations.texts[key->dim_combination_id].id;
 	}
 	kpi_refresh_celllist_sort(days);
 }
 
-typedef struct SingleKey
+typedef struct DimValueKey
 {
-	int32		dim_id;
-	int32		k;
-} SingleKey;
+	int32		dim_combination_id;
+	int32		position;
+} DimValueKey;
 
-typedef struct SingleEntry
+typedef struct DimValueEntry
 {
-	SingleKey	key;
-	int32		single;
-} SingleEntry;
+	DimValueKey key;
+	int32		dim_value_id;
+} DimValueEntry;
 
-static HTAB *singles = NULL;
+static HTAB *dim_values = NULL;
 
 void
-kpi_refresh_dim_forget(void)
+kpi_refresh_dim_values_forget(void)
 {
-	if (singles)
-		hash_destroy(singles);
-	singles = NULL;
+	if (dim_values)
+		hash_destroy(dim_values);
+	dim_values = NULL;
 }
 
 void
@@ -318,41 +318,41 @@ kpi_refresh_dim_sweep(const KpiSource *source)
 				 " AND (d.position > $2 OR d.position = 0 AND pg_catalog.cardinality(d.vals) <> $2)",
 				 2, KPI_INT4(source->id), KPI_INT4(source->ndims));
 	kpi_spi_end(&spi);
-	kpi_refresh_dim_forget();
+	kpi_refresh_dim_values_forget();
 }
 
 int32
-kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k)
+kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position)
 {
-	SingleKey	key = {dim_id, k};
-	SingleEntry *entry;
+	DimValueKey key = {dim_combination_id, position};
+	DimValueEntry *entry;
 	bool		found;
 	KpiSpi		spi;
-	int32		single;
+	int32		dim_value_id;
 
-	if (singles == NULL)
+	if (dim_values == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(SingleKey),.entrysize = sizeof(SingleEntry)};
+		HASHCTL		ctl = {.keysize = sizeof(DimValueKey),.entrysize = sizeof(DimValueEntry)};
 
-		singles = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
+		dim_values = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
-	entry = hash_search(singles, &key, HASH_FIND, NULL);
+	entry = hash_search(dim_values, &key, HASH_FIND, NULL);
 	if (entry)
-		return entry->single;
+		return entry->dim_value_id;
 
 	kpi_spi_begin(&spi);
 	if (kpi_spi_exec("SELECT ARRAY[d.vals[$2]] FROM kpi_internal.dim d WHERE d.id = $1",
-					 2, KPI_INT4(dim_id), KPI_INT4(k)) != 1)
-		elog(ERROR, "dimension values %d are not there", dim_id);
+					 2, KPI_INT4(dim_combination_id), KPI_INT4(position)) != 1)
+		elog(ERROR, "dimension values %d are not there", dim_combination_id);
 	{
 		bool		isnull;
 		Datum		vals = kpi_spi_datum(0, 1, &isnull);
 
-		single = dim_row(source->id, k, vals);
+		dim_value_id = dim_row(source->id, position, vals);
 	}
 	kpi_spi_end(&spi);
 
-	entry = hash_search(singles, &key, HASH_ENTER, &found);
-	entry->single = single;
-	return single;
+	entry = hash_search(dim_values, &key, HASH_ENTER, &found);
+	entry->dim_value_id = dim_value_id;
+	return dim_value_id;
 }

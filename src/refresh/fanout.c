@@ -75,7 +75,7 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellIt
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
 		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH,
-									kpi_refresh_dim_single(run->source, dim_combination, k), month),
+									kpi_refresh_dim_value(run->source, dim_combination, k), month),
 				item->cell, subtract);
 	}
 }
@@ -114,7 +114,7 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
 	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 		add(paths, path_key(stream->id, span->path, KPI_MONTH,
-							kpi_refresh_dim_single(run->source, dim_combination, k), month),
+							kpi_refresh_dim_value(run->source, dim_combination, k), month),
 			item->cell, false);
 }
 

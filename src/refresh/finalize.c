@@ -36,7 +36,7 @@ typedef struct PendingPut
 
 typedef struct Finalizer
 {
-	KpiRun	   *run;
+	const KpiSource *source;
 	KpiValues  *values;
 	KpiKeyedTable *cells;		/* the rollups, as they are now */
 	const KpiCalendar *calendar;
@@ -112,7 +112,7 @@ put_cell(Finalizer *fin, const KpiStream *stream, const Bitmapset *changed, cons
 			put->key.team_id = scope->scope_id;
 		else
 			put->key.member_id = scope->scope_id;
-		put->key.dim_id = scope->dim_value_id;
+		put->key.dim_value_id = scope->dim_value_id;
 		put->key.grain = grain;
 		put->key.start = start;
 		put->exists = cell != NULL && kpi_cell_final(cell, measure->id, measure->divisor, &final) &&
@@ -167,7 +167,7 @@ static void
 finalize_year(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items, int n, DateADT year)
 {
 	const KpiRollupKey *scope = &items[0].key.rollup;
-	KpiGrain	finest = fin->run->source->grain;
+	KpiGrain	finest = fin->source->grain;
 	KpiCell    *months[MONTHS_A_YEAR] = {NULL};
 	Bitmapset  *year_changed = NULL;
 	DateADT		starts[MONTHS_A_YEAR];
@@ -275,7 +275,7 @@ finalize_days(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items,
 {
 	int			i = 0;
 
-	if (fin->run->source->grain > KPI_WEEK)
+	if (fin->source->grain > KPI_WEEK)
 		return;
 	while (i < n)
 	{
@@ -295,11 +295,10 @@ finalize_days(Finalizer *fin, const KpiStream *stream, const KpiCellItem *items,
 }
 
 void
-kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *touched)
+kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values, const KpiCellList *touched)
 {
-	const KpiSource *source = run->source;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Finalizer	fin = {.run = run,.values = values,.max_pending = 256};
+	Finalizer	fin = {.source = source,.values = values,.max_pending = 256};
 	int			first = 0;
 	int			s = 0;
 	MemoryContext old;

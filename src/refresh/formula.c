@@ -160,7 +160,7 @@ collect_keys(KpiValues *values, const FormulaKpi *kpi, int *nkeys)
 		{
 			if (touched[t].kpi_id != kpi->inputs[i].kpi_id)
 				continue;
-			if (touched[t].dim_id != 0 && !kpi->one_source)
+			if (touched[t].dim_value_id != 0 && !kpi->one_source)
 				continue;
 			keys[n] = touched[t];
 			keys[n++].kpi_id = kpi->kpi_id;

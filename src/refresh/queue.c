@@ -66,12 +66,13 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	key.day.stream_id = stream->id;
 	key.day.owner_id = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
 	key.day.day = run->at.day;
-	key.day.dim_combination_id = kpi_refresh_dict_dims(queue->dict, values[DELTA_DIMS], nulls[DELTA_DIMS]);
+	key.day.dim_combination_id = kpi_refresh_dict_dim_combination(queue->dict, values[DELTA_DIMS],
+																  nulls[DELTA_DIMS]);
 	kpi_refresh_cellmap_add(queue->cells, &key, cell);
 	run->at.is_known = false;
 
 	if (!nulls[DELTA_ERROR])
-		run->fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
+		run->stats.fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
 }
 
 static void
@@ -133,7 +134,7 @@ kpi_refresh_queue_consume(KpiRun *run)
 			MemoryContextReset(row_cxt);
 		}
 		simple_heap_delete(rel, &slot->tts_tid);
-		run->ndeltas++;
+		run->stats.ndeltas++;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

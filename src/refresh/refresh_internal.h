@@ -110,7 +110,9 @@ typedef struct KpiDict KpiDict;
 
 extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
 extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no owner */
-extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* text[] */
+
+/* A text[] of each dimension's value, or none. */
+extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull);
 
 /*
  * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the
@@ -119,11 +121,11 @@ extern int	kpi_refresh_dict_dims(KpiDict *dict, Datum dims, bool isnull);	/* tex
  */
 extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
 
-/* The row of dimension number k's value alone, for an interned combination. */
-extern int32 kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k);
+/* The dim value at a position, from 1, of a dim combination; both are rows of kpi_internal.dim. */
+extern int32 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position);
 
-/* Starts with an empty cache of kpi_refresh_dim_single(). */
-extern void kpi_refresh_dim_forget(void);
+/* Starts with an empty cache of kpi_refresh_dim_value(). */
+extern void kpi_refresh_dim_values_forget(void);
 
 /*
  * After all cells were made anew: removes the rows of dimensions that the source
@@ -143,7 +145,16 @@ typedef struct KpiFactsAt
 	int			owner_len;
 } KpiFactsAt;
 
-typedef struct KpiAttributions KpiAttributions;
+/* The table under a source, as a run finds and locks it. */
+typedef struct KpiRunTable
+{
+	Oid			relid;
+	List	   *leaves;
+	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
+	List	   *locked;			/* and its leaves */
+	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
+								 * S */
+} KpiRunTable;
 
 /*
  * What a run makes: decided before the first delta is read, beside the
@@ -157,34 +168,39 @@ typedef struct KpiPlan
 	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
 								 * before users */
 	bool		all_values;		/* not only those that deltas change */
+	bool		people_moved;	/* since the attributions were stored */
 } KpiPlan;
 
-typedef struct KpiRun
+/* What a run has met and written so far, for those who ask what it did. */
+typedef struct KpiRunStats
 {
-	const KpiSource *source;
-	KpiPlan		plan;
-	MemoryContext mcxt;
-	Snapshot	snapshot;		/* S: registered and active */
-	TimestampTz as_of;
-	Oid			relid;
-	List	   *leaves;
-	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
-	List	   *locked;			/* and its leaves */
-	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
-								 * S */
-	int64		org_version;	/* as of S */
-	int64		applied_org_version;
-	bool		first_time;		/* no state yet */
-	char	   *fact_error;		/* note of the last one met */
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
 	int64		nvalues;		/* rows of values written */
-	KpiValueChanges changes;	/* for the goals that follow from them */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
+	char	   *fact_error;		/* note of the last one met */
+	KpiValueChanges changes;	/* for the goals that follow from them */
+} KpiRunStats;
+
+typedef struct KpiAttributions KpiAttributions;
+
+/*
+ * One engine transaction on one source.  A function that needs only a part of
+ * it takes that part.
+ */
+typedef struct KpiRun
+{
+	const KpiSource *source;	/* NULL: not loaded yet, or gone */
+	MemoryContext mcxt;
+	Snapshot	snapshot;		/* S: registered and active */
+	TimestampTz as_of;
+	KpiRunTable table;
+	KpiPlan		plan;
+	KpiRunStats stats;
+	KpiAttributions *attributions;
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
-	struct KpiAttributions *attributions;
 } KpiRun;
 
 typedef enum KpiScopeKind
@@ -195,7 +211,8 @@ typedef enum KpiScopeKind
 
 typedef struct KpiQueue
 {
-	KpiCellMap *cells;			/* keys with local owner and dim numbers */
+	KpiCellMap *cells;			/* keys with local numbers of owners and of
+								 * dim combinations */
 	KpiDict    *dict;
 	bool		recompute;		/* a marker asks for it */
 	char	   *suspend;		/* a marker says so: why */
@@ -250,7 +267,8 @@ typedef struct KpiTransfer
 	const KpiOwnerAttribution *to;
 } KpiTransfer;
 
-extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot);
+extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
+													   Snapshot snapshot);
 
 /*
  * Loads the attributions of these owners (of a stream's owner kind), as the last
@@ -320,8 +338,8 @@ extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCe
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 								   const KpiCellList *expected, bool mend, KpiReport *report);
 
-/* The keys of all rollups of the run's source, without their cells. */
-extern KpiCellList *kpi_refresh_table_rollup_keys(KpiRun *run);
+/* The keys of all rollups of a source, without their cells. */
+extern KpiCellList *kpi_refresh_table_rollup_keys(const KpiSource *source);
 
 /* ---- value_table.c ---- */
 
@@ -368,7 +386,8 @@ extern void kpi_refresh_values_close(KpiValues *values);
 /* ---- finalize.c ---- */
 
 /* Finalizes all stored values that the rollups with these keys feed. */
-extern void kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *touched);
+extern void kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values,
+										const KpiCellList *touched);
 
 /* ---- formula.c ---- */
 
@@ -393,6 +412,8 @@ typedef struct KpiSourceState
 	bool		revalue;		/* all values, from the rollups */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
+	int64		org_version;	/* as of S */
+	int64		applied_org_version;
 	char	   *calendar_shape;
 	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
@@ -403,24 +424,25 @@ typedef struct KpiSourceState
 } KpiSourceState;
 
 /*
- * Compares the source with its state, under the run's snapshot; also sets
- * what the run knows of the table and the versions, and puts another definer
- * into the run's source where the one it has must not read the table.
+ * Compares the source with its state, under the run's snapshot; also finds the
+ * table and its leaves, and puts another definer into the source where the one
+ * it has must not read the table.
  */
-extern KpiSourceState *kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source);
+extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot,
+														KpiRunTable *table);
 
 /*
- * Notes what is to be known of the run's leaves and their triggers.  To be
+ * Notes what is to be known of the locked leaves and their triggers.  To be
  * called before the snapshot is taken: what changes afterwards differs from
  * it at the next refresh.
  */
-extern void kpi_refresh_source_state_recheck(KpiRun *run);
+extern void kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table);
 
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
 
 /* Writes what the run has achieved. */
-extern void kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double duration_ms);
+extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);
 
 /* ---- lock.c ---- */
 

@@ -64,18 +64,24 @@ drop_snapshot(KpiRun *run)
 }
 
 static void
-lock_relations(KpiRun *run)
+lock_relations(KpiRunTable *table, const char *relation)
 {
 	KpiLockWait wait;
 	ListCell   *lc;
 
-	kpi_fact_lock_wait_begin(&wait, run->source->relation);
-	LockRelationOid(run->relid, AccessShareLock);
-	foreach(lc, run->leaves)
+	kpi_fact_lock_wait_begin(&wait, relation);
+	LockRelationOid(table->relid, AccessShareLock);
+	foreach(lc, table->leaves)
 		LockRelationOid(lfirst_oid(lc), AccessShareLock);
 	kpi_fact_lock_wait_end(&wait);
-	run->locked = run->leaves;
-	run->locked_relid = run->relid;
+	table->locked = table->leaves;
+	table->locked_relid = table->relid;
+}
+
+static bool
+is_locked(const KpiRunTable *table)
+{
+	return table->relid == table->locked_relid && list_difference_oid(table->leaves, table->locked) == NIL;
 }
 
 /*
@@ -98,13 +104,13 @@ is_being_written(Oid relid)
 }
 
 static bool
-facts_are_being_written(KpiRun *run)
+facts_are_being_written(const KpiRunTable *table)
 {
 	ListCell   *lc;
 
-	if (is_being_written(run->relid))
+	if (is_being_written(table->relid))
 		return true;
-	foreach(lc, run->leaves)
+	foreach(lc, table->leaves)
 	{
 		if (is_being_written(lfirst_oid(lc)))
 			return true;
@@ -138,32 +144,32 @@ streams_to_build(const KpiSource *source, bool recompute)
 }
 
 static void
-refuse_being_written(KpiRun *run, bool must)
+refuse_being_written(const KpiSource *source, bool must)
 {
 	ereport(must ? ERROR : WARNING,
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("source \"%s\" cannot be recomputed while a statement of this session writes to its table",
-					run->source->name),
+					source->name),
 			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
 }
 
 static void
-suspend(const KpiRun *run, const KpiSourceState *state)
+suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 {
 	if (!state->suspended)
-		kpi_refresh_source_state_suspend(run->source->id, run->relid, state->suspend_reason, state->suspend_hint);
+		kpi_refresh_source_state_suspend(source->id, relid, state->suspend_reason, state->suspend_hint);
 	ereport(WARNING,
-			(errmsg("source \"%s\" is suspended: %s", run->source->name,
-					kpi_note_shown(state->suspend_reason, GetUserId(), run->source->definer,
-								   run->source->definer_oid)),
+			(errmsg("source \"%s\" is suspended: %s", source->name,
+					kpi_note_shown(state->suspend_reason, GetUserId(), source->definer,
+								   source->definer_oid)),
 			 errhint("%s", state->suspend_hint)));
 }
 
 static bool
-facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
+facts_are_needed(const KpiSource *source, const KpiSourceState *state, KpiRunMode mode)
 {
 	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR ||
-		!bms_is_empty(streams_to_build(run->source, state->recompute));
+		!bms_is_empty(streams_to_build(source, state->recompute));
 }
 
 /* Under the snapshot: can the source be refreshed, and must it? */
@@ -176,19 +182,19 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (source == NULL)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
-	*state = kpi_refresh_source_state_examine(run, source);
+	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->table);
 	if ((*state)->suspend_reason)
 	{
-		suspend(run, *state);
+		suspend(source, run->table.relid, *state);
 		return KPI_RUN_SUSPENDED;
 	}
 	if (mode == KPI_RUN_ACCEPT)
-		kpi_model_code_save(run->source);
+		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
-	if (facts_are_needed(run, *state, mode) && facts_are_being_written(run))
+	if (facts_are_needed(source, *state, mode) && facts_are_being_written(&run->table))
 	{
-		refuse_being_written(run, mode != KPI_RUN_REFRESH);
+		refuse_being_written(source, mode != KPI_RUN_REFRESH);
 		return KPI_RUN_SUSPENDED;
 	}
 	return KPI_RUN_DONE;
@@ -215,25 +221,23 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 			continue;
 		}
 		if (result == KPI_RUN_DONE &&
-			(!facts_are_needed(run, *state, mode) ||
-			 (run->relid == run->locked_relid &&
-			  list_difference_oid(run->leaves, run->locked) == NIL)))
+			(!facts_are_needed(run->source, *state, mode) || is_locked(&run->table)))
 			return KPI_RUN_DONE;
 		drop_snapshot(run);
 		if (result != KPI_RUN_DONE)
 			return result;
 
 		if ((*state)->unattached)
-			kpi_capture_attach(source_id, run->relid, kpi_model_source_definer(run->source));
-		lock_relations(run);
-		kpi_refresh_source_state_recheck(run);
+			kpi_capture_attach(source_id, run->table.relid, kpi_model_source_definer(run->source));
+		lock_relations(&run->table, run->source->relation);
+		kpi_refresh_source_state_recheck(source_id, &run->table);
 	}
 }
 
 /* ---- steps 5 and 6 ---- */
 
 static void
-note_days(KpiRun *run, const KpiCellList *days)
+note_days(KpiRunStats *stats, const KpiCellList *days)
 {
 	for (int i = 0; i < days->nitems; i++)
 	{
@@ -241,8 +245,8 @@ note_days(KpiRun *run, const KpiCellList *days)
 
 		if (day == KPI_ERROR_DAY)
 			continue;
-		run->first_day = Min(run->first_day, day);
-		run->last_day = Max(run->last_day, day);
+		stats->first_day = Min(stats->first_day, day);
+		stats->last_day = Max(stats->last_day, day);
 	}
 }
 
@@ -257,7 +261,7 @@ apply_deltas(KpiRun *run)
 
 	days = kpi_refresh_cellmap_items(queue->cells);
 	kpi_refresh_dict_resolve(queue->dict, run->source, days);
-	note_days(run, days);
+	note_days(&run->stats, days);
 
 	kpi_refresh_transfer(run, rollups);
 	kpi_refresh_fanout(run, days, rollups);
@@ -280,7 +284,7 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 		KpiCellList *days = kpi_refresh_scan_facts(run, s);
 		KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
 
-		note_days(run, days);
+		note_days(&run->stats, days);
 		kpi_refresh_fanout(run, days, rollups);
 		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report);
 		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
@@ -309,15 +313,16 @@ measure_kpi_ids(const KpiSource *source)
 static void
 note_changes(KpiRun *run, KpiValues *values, bool all)
 {
+	KpiValueChanges *changes = &run->stats.changes;
 	KpiValueKey *keys;
 	int			n = kpi_refresh_values_touched(values, &keys);
 
-	run->changes.all |= all;
-	if (run->changes.all || n == 0)
+	changes->all |= all;
+	if (changes->all || n == 0)
 		return;
-	run->changes.keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
-	memcpy(run->changes.keys, keys, n * sizeof(KpiValueKey));
-	run->changes.nkeys = n;
+	changes->keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
+	memcpy(changes->keys, keys, n * sizeof(KpiValueKey));
+	changes->nkeys = n;
 }
 
 /* What is gone is swept before a formula can read it. */
@@ -329,9 +334,9 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 	if (!all && touched->nitems == 0)
 		return;
 	if (all)
-		touched = kpi_refresh_table_rollup_keys(run);
+		touched = kpi_refresh_table_rollup_keys(run->source);
 	values = kpi_refresh_values_open(run, all, mend, report);
-	kpi_refresh_values_finalize(run, values, touched);
+	kpi_refresh_values_finalize(run->source, values, touched);
 	if (all)
 		kpi_refresh_values_sweep(values, measure_kpi_ids(run->source));
 	kpi_refresh_formulas_update(values, run->source, run->plan.formulas, all);
@@ -363,11 +368,11 @@ run_error_context(void *arg)
 
 /* The date dimension covers what was touched and the two years to plan for. */
 static void
-extend_calendar_days(KpiRun *run)
+extend_calendar_days(const KpiRunStats *stats)
 {
 	DateADT		today = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 
-	kpi_calendar_day_extend(Min(run->first_day, today), Max(run->last_day, today + 2 * 366));
+	kpi_calendar_day_extend(Min(stats->first_day, today), Max(stats->last_day, today + 2 * 366));
 }
 
 static KpiPlan
@@ -377,6 +382,7 @@ make_plan(const KpiSource *source, const KpiSourceState *state)
 	bool		pending;
 
 	plan.formulas = kpi_refresh_formulas_find(source, &pending);
+	plan.people_moved = state->org_version != state->applied_org_version;
 	plan.all_values = plan.build != NULL || state->revalue || pending;
 	return plan;
 }
@@ -393,7 +399,7 @@ refresh_locked(KpiRun *run)
 	update_values(run, touched, plan->all_values, true, NULL);
 	if (plan->all_values)
 		kpi_refresh_formulas_mark_built(run->source);
-	extend_calendar_days(run);
+	extend_calendar_days(&run->stats);
 }
 
 /* Refreshed first, so that nothing but a true difference is found. */
@@ -417,9 +423,9 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		run->plan.build != NULL ? "build" : "refresh",
 		.started = started,
 		.duration_ms = duration_ms,
-		.ndeltas = run->ndeltas,
-		.ncells = run->ncells,
-		.nvalues = run->nvalues
+		.ndeltas = run->stats.ndeltas,
+		.ncells = run->stats.ncells,
+		.nvalues = run->stats.nvalues
 	};
 
 	kpi_refresh_log_run(&entry);
@@ -433,9 +439,9 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz s
 	double		duration_ms = (ended - started) / 1000.0;
 
 	kpi_refresh_source_state_save(run, state, duration_ms);
-	run->changes.source_id = run->source->id;
-	run->changes.people_moved = run->org_version != run->applied_org_version;
-	kpi_goal_notify_changes(&run->changes);
+	run->stats.changes.source_id = run->source->id;
+	run->stats.changes.people_moved = run->plan.people_moved;
+	kpi_goal_notify_changes(&run->stats.changes);
 	log_run(run, mode, started, duration_ms);
 }
 
@@ -451,9 +457,9 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	KpiRunResult result;
 
 	run->mcxt = mcxt;
-	run->first_day = DATEVAL_NOEND;
-	run->last_day = DATEVAL_NOBEGIN;
-	kpi_refresh_dim_forget();
+	run->stats.first_day = DATEVAL_NOEND;
+	run->stats.last_day = DATEVAL_NOBEGIN;
+	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);
 	if (result == KPI_RUN_DONE)

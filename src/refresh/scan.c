@@ -58,9 +58,9 @@ enum
 
 /* The array with every element bounded as capture bounds it. */
 static Datum
-bounded_dims(Datum dims)
+bounded_dim_combination(Datum dim_combination)
 {
-	ArrayType  *array = DatumGetArrayTypeP(dims);
+	ArrayType  *array = DatumGetArrayTypeP(dim_combination);
 	Datum	   *elems;
 	bool	   *nulls;
 	int			n;
@@ -94,6 +94,12 @@ owner_number(FactScan *scan, Datum owner)
 	return kpi_refresh_dict_owner(scan->dict, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 }
 
+static int
+dim_combination_number(FactScan *scan, Datum dim_combination)
+{
+	return kpi_refresh_dict_dim_combination(scan->dict, dim_combination, false);
+}
+
 static void
 append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
 {
@@ -119,8 +125,11 @@ add_group(FactScan *scan, TupleTableSlot *slot)
 		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
 	key.day.day = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
 	if (!slot->tts_isnull[CELLS_DIMS])
-		key.day.dim_combination_id = kpi_refresh_dict_dims(scan->dict, bounded_dims(slot->tts_values[CELLS_DIMS]),
-														   false);
+	{
+		Datum		dim_combination = bounded_dim_combination(slot->tts_values[CELLS_DIMS]);
+
+		key.day.dim_combination_id = dim_combination_number(scan, dim_combination);
+	}
 
 	/* Groups come once each: no need to look for equal keys. */
 	MemoryContextSwitchTo(scan->run->mcxt);
@@ -139,7 +148,7 @@ add_left_out(FactScan *scan, int64 facts)
 	key.day.day = KPI_ERROR_DAY;
 	MemoryContextSwitchTo(scan->run->mcxt);
 	append_item(scan, &key, kpi_cell_add_error(kpi_cell_empty(), 0, facts));
-	scan->run->fact_error = KPI_DAY_ERROR;
+	scan->run->stats.fact_error = KPI_DAY_ERROR;
 }
 
 static bool
@@ -198,12 +207,13 @@ scan_grouped(void *arg)
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	kpi_fact_cells_run(scan->run->source, scan->stream, scan->run->relid, scan->run->leaves, &scan->receiver);
+	kpi_fact_cells_run(scan->run->source, scan->stream, scan->run->table.relid, scan->run->table.leaves,
+					   &scan->receiver);
 	kpi_user_restore(&user);
 }
 
 static Datum
-dims_array(const KpiSource *source, char **dims)
+dim_combination_array(const KpiSource *source, char **dims)
 {
 	Datum	   *elems = palloc(source->ndims * sizeof(Datum));
 	bool	   *nulls = palloc(source->ndims * sizeof(bool));
@@ -229,7 +239,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
 		scan->unexplained = false;
 	if (fact->error)
-		scan->run->fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
+		scan->run->stats.fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
 	if (fact->failed)
 	{
 		key.day.day = KPI_ERROR_DAY;
@@ -245,8 +255,8 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
 	key.day.day = fact->day;
 	if (scan->run->source->ndims > 0)
-		key.day.dim_combination_id = kpi_refresh_dict_dims(scan->dict, dims_array(scan->run->source, fact->dims),
-														   false);
+		key.day.dim_combination_id =
+			dim_combination_number(scan, dim_combination_array(scan->run->source, fact->dims));
 	kpi_refresh_cellmap_add(scan->cells, &key, kpi_fact_change_cell(NULL, layout, fact, 1));
 	scan->run->at.is_known = false;
 }
@@ -285,9 +295,9 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
  * others were locked and looked at is left to the next refresh.
  */
 static bool
-may_group(KpiRun *run)
+may_group(const KpiRunTable *table)
 {
-	return list_difference_oid(kpi_model_leaf_relids(run->relid), run->leaves) == NIL;
+	return list_difference_oid(kpi_model_leaf_relids(table->relid), table->leaves) == NIL;
 }
 
 KpiCellList *
@@ -304,7 +314,7 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 		.run = run,
 		.stream = &run->source->streams[s]
 	};
-	bool		grouped = may_group(run);
+	bool		grouped = may_group(&run->table);
 	ErrorData  *error = NULL;
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
@@ -317,7 +327,7 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 
 		scan_reset(&scan);
 		scan.unexplained = error != NULL;
-		foreach(lc, run->leaves)
+		foreach(lc, run->table.leaves)
 			scan_leaf(&scan, lfirst_oid(lc), s);
 		if (scan.unexplained)
 			ReThrowError(error);

@@ -62,14 +62,14 @@ set_suspend(KpiSourceState *state, const char *reason, const char *hint)
  * retyped, by that role: somebody has to say who the definer is from now on.
  */
 static void
-suspend_given_away(KpiRun *run, KpiSourceState *state, Oid owner, Oid definer)
+suspend_given_away(const KpiSource *source, KpiSourceState *state, Oid owner)
 {
-	char	   *name = quote_literal_cstr(run->source->name);
+	char	   *name = quote_literal_cstr(source->name);
 
-	set_suspend(state, psprintf("table %s belongs to role \"%s\" now", run->source->relation,
+	set_suspend(state, psprintf("table %s belongs to role \"%s\" now", source->relation,
 								GetUserNameFromId(owner, false)),
 				psprintf("If role \"%s\" may go on as the definer of the source, call kpi.resume(%s); else first kpi.alter_source(%s, definer => %s).",
-						 run->source->definer, name, name,
+						 source->definer, name, name,
 						 quote_literal_cstr(GetUserNameFromId(owner, false))));
 }
 
@@ -79,21 +79,21 @@ suspend_given_away(KpiRun *run, KpiSourceState *state, Oid owner, Oid definer)
  * got more rights since.
  */
 static Oid
-replace_untrusting(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid definer)
+replace_untrusting(KpiSource *source, Oid relid, KpiSourceState *state, Oid definer)
 {
-	Oid			untrusted = kpi_fact_definer_untrusted(run->relid, definer);
+	Oid			untrusted = kpi_fact_definer_untrusted(relid, definer);
 	Oid			owner;
 
 	if (!OidIsValid(untrusted))
 		return definer;
-	owner = kpi_fact_definer_give_to_owner(run->source->id, run->source->name, run->relid, definer);
+	owner = kpi_fact_definer_give_to_owner(source->id, source->name, relid, definer);
 	if (!OidIsValid(owner))
 	{
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, is %s and must not read table %s of role \"%s\"",
-									run->source->definer, kpi_role_privilege(definer),
+									source->definer, kpi_role_privilege(definer),
 									kpi_fact_table_name(untrusted),
 									GetUserNameFromId(kpi_fact_table_owner(untrusted), false)),
-					psprintf("%s Then call kpi.resume().", kpi_fact_definer_untrusted_hint(run->relid, untrusted)));
+					psprintf("%s Then call kpi.resume().", kpi_fact_definer_untrusted_hint(relid, untrusted)));
 		return definer;
 	}
 	source->definer = GetUserNameFromId(owner, false);
@@ -103,55 +103,55 @@ replace_untrusting(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid de
 }
 
 static void
-check_table_rights(KpiRun *run, KpiSource *source, KpiSourceState *state, Oid definer)
+check_table_rights(KpiSource *source, Oid relid, KpiSourceState *state, Oid definer)
 {
-	Oid			owner = kpi_fact_table_owner(run->relid);
+	Oid			owner = kpi_fact_table_owner(relid);
 	char	   *grants;
 
 	/* Dropped since: the next recheck sees it. */
 	if (!OidIsValid(owner))
 		return;
-	if (OidIsValid(run->source->table_owner) && owner != run->source->table_owner && owner != definer)
+	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
 	{
-		suspend_given_away(run, state, owner, definer);
+		suspend_given_away(source, state, owner);
 		return;
 	}
-	definer = replace_untrusting(run, source, state, definer);
-	grants = kpi_fact_definer_missing_grants(run->relid, definer);
+	definer = replace_untrusting(source, relid, state, definer);
+	grants = kpi_fact_definer_missing_grants(relid, definer);
 	if (grants != NULL)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
-									run->source->definer, run->source->relation),
-					psprintf("Run: %s SELECT kpi.resume(%s);", grants, quote_literal_cstr(run->source->name)));
-	else if (check_enable_rls(run->relid, definer, true) == RLS_ENABLED)
+									source->definer, source->relation),
+					psprintf("Run: %s SELECT kpi.resume(%s);", grants, quote_literal_cstr(source->name)));
+	else if (check_enable_rls(relid, definer, true) == RLS_ENABLED)
 		set_suspend(state, psprintf("row security on table %s applies to role \"%s\", the definer of the source",
-									run->source->relation, run->source->definer),
+									source->relation, source->definer),
 					"Exempt the role from row security, then call kpi.resume().");
 }
 
 /* The definer must still have the rights that creating the source needed. */
 static void
-check_rights(KpiRun *run, KpiSource *source, KpiSourceState *state)
+check_rights(KpiSource *source, Oid relid, KpiSourceState *state)
 {
-	Oid			definer = get_role_oid(run->source->definer, true);
-	char	   *now = OidIsValid(run->source->definer_oid) ?
-	GetUserNameFromId(run->source->definer_oid, true) : NULL;
+	Oid			definer = get_role_oid(source->definer, true);
+	char	   *now = OidIsValid(source->definer_oid) ?
+	GetUserNameFromId(source->definer_oid, true) : NULL;
 
-	if (now != NULL && strcmp(now, run->source->definer) != 0)
+	if (now != NULL && strcmp(now, source->definer) != 0)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, was renamed to \"%s\"",
-									run->source->definer, now),
+									source->definer, now),
 					"Rename it back, then call kpi.resume(), or drop the source and create it as that role.");
 	else if (!OidIsValid(definer))
-		set_suspend(state, psprintf("role \"%s\", the definer of the source, does not exist", run->source->definer),
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, does not exist", source->definer),
 					"Create the role again, then call kpi.resume(), or drop the source and create it as another role.");
-	else if (OidIsValid(run->source->definer_oid) && definer != run->source->definer_oid)
+	else if (OidIsValid(source->definer_oid) && definer != source->definer_oid)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, was dropped and created again",
-									run->source->definer),
+									source->definer),
 					"If the new role may have the source, resume it by its name as that role or as a superuser; else drop it.");
-	else if (run->source->definer_login && !kpi_role_can_login(definer))
-		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", run->source->definer),
+	else if (source->definer_login && !kpi_role_can_login(definer))
+		set_suspend(state, psprintf("role \"%s\", the definer of the source, can no longer log in", source->definer),
 					"If the source is to go on, call kpi.resume(); else drop it, or create it as another role.");
 	else
-		check_table_rights(run, source, state, definer);
+		check_table_rights(source, relid, state, definer);
 }
 
 static char *
@@ -166,30 +166,30 @@ table_name(Oid relid)
 
 /* The leaves as they are against the leaves as last seen. */
 static void
-compare_leaves(KpiRun *run, KpiSourceState *state)
+compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState *state)
 {
 	ListCell   *lc;
 	uint64		rows;
 
 	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
-						1, KPI_INT4(run->source->id));
+						1, KPI_INT4(source->id));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		isnull;
 		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
 
-		if (!list_member_oid(run->leaves, relid))
-			set_suspend(state, psprintf("a partition of table %s was detached or dropped", run->source->relation),
+		if (!list_member_oid(table->leaves, relid))
+			set_suspend(state, psprintf("a partition of table %s was detached or dropped", source->relation),
 						"Call kpi.resume() to rebuild the source from the facts that are there.");
-		else if (strcmp(kpi_capture_trigger_state(run->source->id, relid), kpi_spi_text(r, 2)) != 0)
+		else if (strcmp(kpi_capture_trigger_state(source->id, relid), kpi_spi_text(r, 2)) != 0)
 			state->recompute = true;
 	}
-	if (rows < list_length(run->leaves))
+	if (rows < list_length(table->leaves))
 		state->recompute = true;
 
-	foreach(lc, run->leaves)
+	foreach(lc, table->leaves)
 	{
-		if (kpi_capture_trigger_state(run->source->id, lfirst_oid(lc))[0] == '\0')
+		if (kpi_capture_trigger_state(source->id, lfirst_oid(lc))[0] == '\0')
 		{
 			if (rows == 0)
 				state->unattached = true;
@@ -211,7 +211,7 @@ compare_leaves(KpiRun *run, KpiSourceState *state)
  * concern nobody.
  */
 static void
-compare_columns(KpiRun *run, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
+compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
 {
 	bool		isnull;
 	Datum		columns;
@@ -223,7 +223,7 @@ compare_columns(KpiRun *run, KpiSourceState *state, const Jsonb *seen, MemoryCon
 				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v')))"
 				 " FROM pg_catalog.pg_attribute a"
 				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
-				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)));
+				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
 	columns = kpi_spi_datum(0, 1, &isnull);
 	if (isnull)
 		return;
@@ -238,19 +238,19 @@ compare_columns(KpiRun *run, KpiSourceState *state, const Jsonb *seen, MemoryCon
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
-					 2, KPI_INT4(run->source->id), KPI_VALUE(JSONBOID, state->columns)) > 0)
+					 2, KPI_INT4(source_id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
 }
 
 /* Partitions must agree with the root on what their columns mean. */
 static void
-check_virtual_columns(KpiRun *run, KpiSourceState *state)
+check_virtual_columns(const KpiRunTable *table, KpiSourceState *state)
 {
 	ListCell   *lc;
 
-	foreach(lc, run->leaves)
+	foreach(lc, table->leaves)
 	{
-		char	   *problem = kpi_expr_virtual_columns_problem(run->relid, lfirst_oid(lc));
+		char	   *problem = kpi_expr_virtual_columns_problem(table->relid, lfirst_oid(lc));
 
 		if (problem)
 			set_suspend(state, problem, KPI_VIRTUAL_COLUMNS_HINT);
@@ -268,7 +268,8 @@ kpi_refresh_calendar_shape(void)
 
 typedef struct ExpressionCheck
 {
-	KpiRun	   *run;
+	const KpiSource *source;
+	Oid			relid;
 	KpiFingerprints *fingerprints;
 	Bitmapset  *used_columns;
 } ExpressionCheck;
@@ -277,12 +278,12 @@ static void
 compile_expressions(void *arg)
 {
 	ExpressionCheck *check = arg;
-	KpiRun	   *run = check->run;
 	KpiLockWait wait;
 	KpiProjection *projection;
 
-	kpi_fact_lock_wait_begin(&wait, run->source->relation);
-	projection = kpi_fact_projection_create(run->source, run->relid, run->mcxt, check->fingerprints);
+	kpi_fact_lock_wait_begin(&wait, check->source->relation);
+	projection = kpi_fact_projection_create(check->source, check->relid, CurrentMemoryContext,
+											check->fingerprints);
 	check->used_columns = kpi_fact_projection_columns(projection);
 	kpi_fact_projection_free(projection);
 	kpi_fact_lock_wait_end(&wait);
@@ -293,9 +294,9 @@ compile_expressions(void *arg)
  * changed its type without any row being written since.
  */
 static void
-check_expressions(KpiRun *run, KpiSourceState *state)
+check_expressions(const KpiSource *source, Oid relid, KpiSourceState *state)
 {
-	ExpressionCheck check = {.run = run,.fingerprints = kpi_expr_fingerprints_create()};
+	ExpressionCheck check = {.source = source,.relid = relid,.fingerprints = kpi_expr_fingerprints_create()};
 	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED, compile_expressions, &check);
 
 	if (error != NULL)
@@ -314,24 +315,24 @@ check_expressions(KpiRun *run, KpiSourceState *state)
  * dropped, the new one takes its place.
  */
 static void
-check_names(KpiRun *run, KpiSourceState *state)
+check_names(const KpiSource *source, Oid relid, KpiSourceState *state)
 {
 	int			attno = -1;
 
 	while ((attno = bms_next_member(state->used_columns, attno)) >= 0)
 	{
-		char	   *name = get_attname(run->relid, attno, true);
+		char	   *name = get_attname(relid, attno, true);
 
 		if (name == NULL ||
 			kpi_spi_exec("SELECT a.attname FROM kpi_internal.source_state s"
 						 " JOIN pg_catalog.pg_attribute a ON a.attrelid = $2 AND NOT a.attisdropped"
 						 " AND a.attnum::text = pg_catalog.split_part(s.columns ->> $3, ' ', 1)"
 						 " WHERE s.source_id = $1 AND a.attnum <> $4",
-						 4, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
+						 4, KPI_INT4(source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)),
 						 KPI_TEXT(name), KPI_INT4(attno)) == 0)
 			continue;
 		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
-									name, run->source->relation, kpi_spi_text(0, 1)),
+									name, source->relation, kpi_spi_text(0, 1)),
 					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
 	}
 }
@@ -354,7 +355,7 @@ compare_prints(KpiSourceState *state, const char *seen)
 }
 
 KpiSourceState *
-kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
+kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTable *table)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
@@ -366,16 +367,15 @@ kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
 	KpiProblem	problem;
 	KpiSpi		spi;
 
-	run->relid = kpi_model_source_relid(run->source);
+	table->relid = kpi_model_source_relid(source);
 	state->calendar_shape = kpi_refresh_calendar_shape();
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
-	run->first_time = kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
-								   " s.fingerprints, s.suspect_before_xid, s.columns"
-								   " FROM kpi_internal.source_state s WHERE s.source_id = $1",
-								   1, KPI_INT4(run->source->id)) == 0;
-	if (!run->first_time)
+	if (kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
+					 " s.fingerprints, s.suspect_before_xid, s.columns"
+					 " FROM kpi_internal.source_state s WHERE s.source_id = $1",
+					 1, KPI_INT4(source->id)) > 0)
 	{
 		char	   *shape = kpi_spi_text(0, 4);
 		Datum		suspect_before;
@@ -388,7 +388,7 @@ kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
-		run->applied_org_version = kpi_spi_int8(0, 3);
+		state->applied_org_version = kpi_spi_int8(0, 3);
 		fingerprints = kpi_spi_text(0, 7);
 		suspect_before = kpi_spi_datum(0, 8, &isnull);
 		if (!isnull)
@@ -399,29 +399,29 @@ kpi_refresh_source_state_examine(KpiRun *run, KpiSource *source)
 		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
-	run->org_version = kpi_spi_int8(0, 1);
+	state->org_version = kpi_spi_int8(0, 1);
 
-	if (kpi_refresh_table_recheck(run->source->relation, run->relid, known_relid, &problem))
+	if (kpi_refresh_table_recheck(source->relation, table->relid, known_relid, &problem))
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
-		run->leaves = kpi_model_leaf_relids(run->relid);
-		check_rights(run, source, state);
-		compare_leaves(run, state);
-		compare_columns(run, state, columns, caller);
+		table->leaves = kpi_model_leaf_relids(table->relid);
+		check_rights(source, table->relid, state);
+		compare_leaves(source, table, state);
+		compare_columns(source->id, table->relid, state, columns, caller);
 		if (state->recompute)
-			check_virtual_columns(run, state);
+			check_virtual_columns(table, state);
 		if (state->suspend_reason == NULL)
-			check_expressions(run, state);
+			check_expressions(source, table->relid, state);
 		if (state->suspend_reason == NULL)
-			check_names(run, state);
+			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
 			compare_prints(state, fingerprints);
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 
-	kpi_refresh_queue_peek(run->source->id, run->snapshot, XidFromFullTransactionId(state->suspect_before),
+	kpi_refresh_queue_peek(source->id, snapshot, XidFromFullTransactionId(state->suspect_before),
 						   &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
@@ -483,37 +483,38 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 }
 
 void
-kpi_refresh_source_state_recheck(KpiRun *run)
+kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table)
 {
 	ListCell   *lc;
 
-	run->leaf_states = NIL;
-	foreach(lc, run->locked)
-		run->leaf_states = lappend(run->leaf_states, kpi_capture_trigger_state(run->source->id, lfirst_oid(lc)));
+	table->leaf_states = NIL;
+	foreach(lc, table->locked)
+		table->leaf_states = lappend(table->leaf_states,
+									 kpi_capture_trigger_state(source_id, lfirst_oid(lc)));
 }
 
 /* Writers learn which leaves are known now. */
 static void
-save_leaves(KpiRun *run)
+save_leaves(int32 source_id, const KpiRunTable *table)
 {
 	ListCell   *leaf;
 	ListCell   *look;
 
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(run->source->id));
-	forboth(leaf, run->locked, look, run->leaf_states)
+	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
+	forboth(leaf, table->locked, look, table->leaf_states)
 	{
-		if (!list_member_oid(run->leaves, lfirst_oid(leaf)))
+		if (!list_member_oid(table->leaves, lfirst_oid(leaf)))
 			continue;
 		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
-					 KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
+					 KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
 					 KPI_TEXT(lfirst(look)));
-		if (lfirst_oid(leaf) != run->relid)
+		if (lfirst_oid(leaf) != table->relid)
 			CacheInvalidateRelcacheByRelid(lfirst_oid(leaf));
 	}
 }
 
 void
-kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double duration_ms)
+kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms)
 {
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
@@ -523,7 +524,7 @@ kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double d
 
 	kpi_spi_begin(&spi);
 	if (state->recompute)
-		save_leaves(run);
+		save_leaves(run->source->id, &run->table);
 	while ((s = bms_next_member(run->plan.build, s)) >= 0)
 	{
 		const KpiStream *stream = &run->source->streams[s];
@@ -553,14 +554,14 @@ kpi_refresh_source_state_save(KpiRun *run, const KpiSourceState *state, double d
 				 " next_try = NULL, yields = 0,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
 				 " last_values = EXCLUDED.last_values",
-				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->relid)),
-				 KPI_INT8(run->org_version), KPI_TEXT(state->calendar_shape),
+				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
-				 KPI_INT8(run->ndeltas), KPI_TEXT(run->fact_error),
-				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->ncells),
-				 KPI_INT8(run->nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_INT8(run->stats.ndeltas), KPI_TEXT(run->stats.fact_error),
+				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->stats.ncells),
+				 KPI_INT8(run->stats.nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) : KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);

@@ -56,7 +56,7 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups)
 	KpiKeyedTable *days;
 	ListCell   *lc;
 
-	if (run->org_version == run->applied_org_version)
+	if (!run->plan.people_moved)
 		return;
 
 	transfers = kpi_refresh_attribution_renew(run->attributions);

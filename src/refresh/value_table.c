@@ -27,13 +27,13 @@
 #include "utils/timestamp.h"
 
 /* A dimension's value alone, by its row in kpi_internal.dim. */
-typedef struct SingleDim
+typedef struct DimValue
 {
 	int32		id;
 	Datum		dimension;
 	Datum		value;
 	bool		isnull;
-} SingleDim;
+} DimValue;
 
 /* Columns of kpi.kpi_breakdown; kpi.kpi_value has all but the dimension's. */
 typedef enum ValueColumn
@@ -94,22 +94,22 @@ struct KpiValues
 	ValueTable	tables[2];		/* totals, breakdowns */
 	Datum		grains[KPI_NGRAINS];
 	Datum		scopes[KPI_SCOPE_MEMBER + 1];
-	HTAB	   *dims;			/* of SingleDim */
+	HTAB	   *dim_values;		/* of DimValue */
 	int			ntouched;
 	int			max_touched;
 	KpiValueKey *touched;
 };
 
 static HTAB *
-load_dims(KpiValues *values)
+load_dim_values(KpiValues *values)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(SingleDim),.hcxt = values->mcxt};
-	HTAB	   *dims = hash_create("kpi dims", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(DimValue),.hcxt = values->mcxt};
+	HTAB	   *dim_values = hash_create("kpi dim values", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	KpiSpi		spi;
 	uint64		rows;
 
 	if (values->run->source->ndims == 0)
-		return dims;
+		return dim_values;
 	kpi_spi_begin(&spi);
 	rows = kpi_spi_exec("SELECT d.id, d.position::integer, d.vals[1] FROM kpi_internal.dim d"
 						" WHERE d.source_id = $1 AND d.position BETWEEN 1 AND $2",
@@ -117,17 +117,17 @@ load_dims(KpiValues *values)
 	for (uint64 r = 0; r < rows; r++)
 	{
 		int32		id = kpi_spi_int4(r, 1);
-		SingleDim  *dim = hash_search(dims, &id, HASH_ENTER, NULL);
+		DimValue   *dim_value = hash_search(dim_values, &id, HASH_ENTER, NULL);
 		char	   *value = kpi_spi_text(r, 3);
 		MemoryContext old = MemoryContextSwitchTo(values->mcxt);
 
-		dim->dimension = CStringGetTextDatum(values->run->source->dim_names[kpi_spi_int4(r, 2) - 1]);
-		dim->isnull = value == NULL;
-		dim->value = value ? CStringGetTextDatum(value) : (Datum) 0;
+		dim_value->dimension = CStringGetTextDatum(values->run->source->dim_names[kpi_spi_int4(r, 2) - 1]);
+		dim_value->isnull = value == NULL;
+		dim_value->value = value ? CStringGetTextDatum(value) : (Datum) 0;
 		MemoryContextSwitchTo(old);
 	}
 	kpi_spi_end(&spi);
-	return dims;
+	return dim_values;
 }
 
 /* Where a column is in this table. */
@@ -180,7 +180,7 @@ kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 		values->grains[g] = CStringGetTextDatum(kpi_calendar_grain_name(g));
 	values->scopes[KPI_SCOPE_TEAM] = CStringGetTextDatum("team");
 	values->scopes[KPI_SCOPE_MEMBER] = CStringGetTextDatum("member");
-	values->dims = load_dims(values);
+	values->dim_values = load_dim_values(values);
 	for (int t = 0; t < 2; t++)
 		values->tables[t].seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	values->max_touched = 1024;
@@ -221,7 +221,7 @@ kpi_refresh_values_close(KpiValues *values)
 	close_get(values);
 	for (int t = 0; t < 2; t++)
 	{
-		values->run->nvalues += values->tables[t].put->nwritten;
+		values->run->stats.nvalues += values->tables[t].put->nwritten;
 		kpi_keyed_table_close(values->tables[t].put);
 	}
 	UnregisterSnapshot(values->put_snapshot);
@@ -246,20 +246,20 @@ kpi_refresh_values_touched(KpiValues *values, KpiValueKey **keys)
 	return values->ntouched;
 }
 
-static const SingleDim *
-single_dim(KpiValues *values, int32 id)
+static const DimValue *
+find_dim_value(KpiValues *values, int32 id)
 {
-	const SingleDim *dim = hash_search(values->dims, &id, HASH_FIND, NULL);
+	const DimValue *dim_value = hash_search(values->dim_values, &id, HASH_FIND, NULL);
 
-	if (dim == NULL)
+	if (dim_value == NULL)
 		elog(ERROR, "dimension value %d is not there", id);
-	return dim;
+	return dim_value;
 }
 
 static ValueTable *
 table_of(KpiValues *values, const KpiValueKey *key)
 {
-	return &values->tables[key->dim_id != 0];
+	return &values->tables[key->dim_value_id != 0];
 }
 
 /* Sets the unique key's columns. */
@@ -276,11 +276,11 @@ key_datums(KpiValues *values, const KpiValueKey *key, Datum *datums, bool *nulls
 	nulls[KEY_MEMBER] = key->member_id == 0;
 	if (table->has_dimension)
 	{
-		const SingleDim *dim = single_dim(values, key->dim_id);
+		const DimValue *dim_value = find_dim_value(values, key->dim_value_id);
 
-		datums[KEY_DIMENSION] = dim->dimension;
-		datums[KEY_DIMENSION_VALUE] = dim->value;
-		nulls[KEY_DIMENSION_VALUE] = dim->isnull;
+		datums[KEY_DIMENSION] = dim_value->dimension;
+		datums[KEY_DIMENSION_VALUE] = dim_value->value;
+		nulls[KEY_DIMENSION_VALUE] = dim_value->isnull;
 	}
 	datums[key_column(table, KEY_GRAIN)] = values->grains[key->grain];
 	datums[key_column(table, KEY_PERIOD_START)] = DateADTGetDatum(key->start);
@@ -331,11 +331,11 @@ row_datums(KpiValues *values, const KpiValueKey *key, int64 id, const KpiValue *
 	nulls[VALUE_MEMBER] = key->member_id == 0;
 	if (table->has_dimension)
 	{
-		const SingleDim *dim = single_dim(values, key->dim_id);
+		const DimValue *dim_value = find_dim_value(values, key->dim_value_id);
 
-		datums[VALUE_DIMENSION] = dim->dimension;
-		datums[VALUE_DIMENSION_VALUE] = dim->value;
-		nulls[VALUE_DIMENSION_VALUE] = dim->isnull;
+		datums[VALUE_DIMENSION] = dim_value->dimension;
+		datums[VALUE_DIMENSION_VALUE] = dim_value->value;
+		nulls[VALUE_DIMENSION_VALUE] = dim_value->isnull;
 	}
 	kpi_calendar_period_name(key->grain, key->start, calendar, name);
 	datums[column(table, VALUE_GRAIN)] = values->grains[key->grain];
@@ -391,7 +391,7 @@ static void
 report_value(KpiValues *values, const KpiValueKey *key, const char *stored, const char *expected)
 {
 	KpiDifference diff = {
-		.level = key->dim_id ? "breakdown" : "value",
+		.level = key->dim_value_id ? "breakdown" : "value",
 		.kpi_id = key->kpi_id,
 		.team_id = key->team_id,
 		.member_id = key->member_id,
@@ -401,12 +401,12 @@ report_value(KpiValues *values, const KpiValueKey *key, const char *stored, cons
 		.expected = expected
 	};
 
-	if (key->dim_id)
+	if (key->dim_value_id)
 	{
-		const SingleDim *dim = single_dim(values, key->dim_id);
+		const DimValue *dim_value = find_dim_value(values, key->dim_value_id);
 
-		diff.dimension = TextDatumGetCString(dim->dimension);
-		diff.dimension_value = dim->isnull ? NULL : TextDatumGetCString(dim->value);
+		diff.dimension = TextDatumGetCString(dim_value->dimension);
+		diff.dimension_value = dim_value->isnull ? NULL : TextDatumGetCString(dim_value->value);
 	}
 	kpi_refresh_report(values->report, &diff);
 }
@@ -496,8 +496,8 @@ kpi_refresh_valuekey_compare(const void *a, const void *b)
 {
 	const KpiValueKey *x = a;
 	const KpiValueKey *y = b;
-	const int32 xs[] = {x->kpi_id, x->team_id, x->member_id, x->dim_id, x->grain, x->start};
-	const int32 ys[] = {y->kpi_id, y->team_id, y->member_id, y->dim_id, y->grain, y->start};
+	const int32 xs[] = {x->kpi_id, x->team_id, x->member_id, x->dim_value_id, x->grain, x->start};
+	const int32 ys[] = {y->kpi_id, y->team_id, y->member_id, y->dim_value_id, y->grain, y->start};
 
 	for (int i = 0; i < lengthof(xs); i++)
 	{
@@ -507,7 +507,7 @@ kpi_refresh_valuekey_compare(const void *a, const void *b)
 	return 0;
 }
 
-/* The key of the row a scan of one of the tables stands on, but its dim. */
+/* The key of the row a scan of one of the tables stands on, but its dimension. */
 static KpiValueKey
 found_value_key(const ValueTable *table, TupleTableSlot *slot)
 {
