@@ -374,7 +374,7 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 	}
 }
 
-/* ---------------- subtransactions ---------------- */
+/* ---- subtransactions ---- */
 
 static void
 merge_delta(KpiDelta *delta, void *arg)

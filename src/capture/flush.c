@@ -308,7 +308,7 @@ kpi_capture_subxact_write(KpiSubxactDeltas *subxact)
 	table_close(writer.rel, NoLock);
 }
 
-/* ---------------- markers ---------------- */
+/* ---- markers ---- */
 
 static bool
 marker_is_queued(int32 source_id, char kind)
@@ -374,7 +374,7 @@ kpi_capture_queue_marker(int32 source_id, char kind, const char *error)
 	remember_marker(source_id, kind);
 }
 
-/* ---------------- when ---------------- */
+/* ---- when ---- */
 
 /*
  * A table with out-of-line storage is written under a snapshot, and at this

@@ -75,7 +75,7 @@ create_entries(MemoryContext mcxt)
 {
 	HASHCTL		ctl = {.keysize = sizeof(RouteKey),.entrysize = sizeof(AttributionEntry),.hcxt = mcxt};
 
-	return hash_create("kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create("pg_kpi routes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static uint32
@@ -103,13 +103,13 @@ create_path_numbers(MemoryContext mcxt)
 	HASHCTL		ctl = {.keysize = sizeof(RoutePath),.entrysize = sizeof(PathEntry),
 	.hash = path_hash,.match = path_compare,.hcxt = mcxt};
 
-	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	return hash_create("pg_kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 KpiAttributions *
 kpi_refresh_attribution_create(KpiRun *run)
 {
-	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "kpi routes", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "pg_kpi routes", ALLOCSET_DEFAULT_SIZES);
 	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
 	attributions->run = run;

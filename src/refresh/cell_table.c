@@ -121,7 +121,7 @@ kpi_refresh_table_apply(KpiRun *run, const char *table, int nkeys, const KpiCell
 	if (deltas->nitems == 0)
 		return;
 	keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, run->snapshot);
-	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
+	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
 
 	for (int i = 0; i < deltas->nitems; i++)
@@ -207,7 +207,7 @@ kpi_refresh_table_sync(KpiRun *run, const char *table, int nkeys, int32 stream_i
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_keyed_table_open("kpi_internal", table, "stream_id", nkeys, snapshot);
 	Datum		prefix = Int32GetDatum(stream_id);
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 	int			i = 0;
 	bool		more;

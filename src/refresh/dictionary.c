@@ -91,7 +91,7 @@ table_init(DictTable *table)
 KpiDict *
 kpi_refresh_dict_create(MemoryContext parent)
 {
-	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi dictionary", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi dictionary", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
 	KpiDict    *dict = palloc0(sizeof(KpiDict));
 
@@ -337,7 +337,7 @@ kpi_refresh_dim_single(const KpiSource *source, int32 dim_id, int k)
 	{
 		HASHCTL		ctl = {.keysize = sizeof(SingleKey),.entrysize = sizeof(SingleEntry)};
 
-		singles = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
+		singles = hash_create("pg_kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 	entry = hash_search(singles, &key, HASH_FIND, NULL);
 	if (entry)

@@ -299,7 +299,7 @@ kpi_refresh_values_finalize(KpiRun *run, KpiValues *values, const KpiCellList *t
 
 	fin.cells = kpi_keyed_table_open("kpi_internal", "rollup_cell", "stream_id", KPI_CELL_KEYS, snapshot);
 	fin.pending = palloc(fin.max_pending * sizeof(PendingPut));
-	fin.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi periods", ALLOCSET_DEFAULT_SIZES);
+	fin.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi periods", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(fin.row_cxt);
 
 	while (first < touched->nitems)
