@@ -119,7 +119,8 @@ kpi_definer_role(const char *source, const char *definer, Oid expected)
 	if (OidIsValid(expected) && role != expected)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\", the definer of source \"%s\", was dropped and created again", definer, source),
+				 errmsg("role \"%s\", the definer of source \"%s\", was dropped and created again",
+						definer, source),
 				 errhint("If the new role may have the source, call kpi.resume() as that role or as a superuser; else drop the source.")));
 	return role;
 }
