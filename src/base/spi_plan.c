@@ -78,7 +78,7 @@ find_plan(const char *sql)
 
 	if (plans == NULL)
 	{
-		plan_context = AllocSetContextCreate(TopMemoryContext, "kpi plans", ALLOCSET_DEFAULT_SIZES);
+		plan_context = AllocSetContextCreate(TopMemoryContext, "pg_kpi plans", ALLOCSET_DEFAULT_SIZES);
 		plans = plans_create(plan_context, 128, NULL);
 	}
 	entry = plans_lookup(plans, sql);

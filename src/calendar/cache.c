@@ -73,6 +73,7 @@ read_calendars(CalendarCache *new, Relation rel, Snapshot snapshot)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KpiCalendar *cal;
+		Datum		working_days;
 
 		if (new->ncalendars == room)
 		{
@@ -86,8 +87,8 @@ read_calendars(CalendarCache *new, Relation rel, Snapshot snapshot)
 		cal->time_zone = TextDatumGetCString(attribute(rel, tuple, Anum_calendar_time_zone));
 		cal->week_start = DatumGetInt16(attribute(rel, tuple, Anum_calendar_week_start));
 		cal->fiscal_start = DatumGetInt16(attribute(rel, tuple, Anum_calendar_fiscal_year_start));
-		kpi_calendar_working_days_parse(TextDatumGetCString(attribute(rel, tuple, Anum_calendar_working_days)),
-										cal->working_day, NULL);
+		working_days = attribute(rel, tuple, Anum_calendar_working_days);
+		kpi_calendar_working_days_parse(TextDatumGetCString(working_days), cal->working_day, NULL);
 	}
 	systable_endscan(scan);
 }

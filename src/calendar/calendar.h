@@ -69,7 +69,8 @@ extern DateADT kpi_calendar_period_shift(KpiGrain grain, DateADT start, int n, c
 extern void kpi_calendar_period_name(KpiGrain grain, DateADT start, const KpiCalendar *cal, char *buf);
 
 /* Parses a period's name; error with a hint that lists the forms. */
-extern void kpi_calendar_period_parse(const char *name, const KpiCalendar *cal, KpiGrain *grain, DateADT *start);
+extern void kpi_calendar_period_parse(const char *name, const KpiCalendar *cal,
+									  KpiGrain *grain, DateADT *start);
 
 /*
  * Working days in [since, until], both inclusive; 0 when until < since.  What

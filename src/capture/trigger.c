@@ -86,7 +86,7 @@ static HTAB *entries = NULL;
 static MemoryContext cache_context = NULL;
 static MemoryContext retired_context = NULL;
 
-/* ---------------- invalidation ---------------- */
+/* ---- invalidation ---- */
 
 static bool
 entry_concerns(Entry *entry, Oid relid)
@@ -144,7 +144,7 @@ init_cache(void)
 
 	cache_context = AllocSetContextCreate(CacheMemoryContext, "pg_kpi capture",
 										  ALLOCSET_SMALL_SIZES);
-	retired_context = AllocSetContextCreate(cache_context, "pg_kpi capture, retired",
+	retired_context = AllocSetContextCreate(cache_context, "pg_kpi retired capture",
 											ALLOCSET_SMALL_SIZES);
 	ctl.keysize = sizeof(EntryKey);
 	ctl.entrysize = sizeof(Entry);
@@ -203,7 +203,7 @@ kpi_capture_reported(int32 source_id)
 	}
 }
 
-/* ---------------- loading ---------------- */
+/* ---- loading ---- */
 
 /*
  * The definer must still be allowed to read the table; other rights are checked
@@ -370,7 +370,7 @@ get_entry(Relation rel, int32 source_id)
 	return entry;
 }
 
-/* ---------------- the triggers ---------------- */
+/* ---- the triggers ---- */
 
 /*
  * The source's id, or 0 when the trigger is none of ours: only one of a table

@@ -234,7 +234,11 @@ literal_type_walker(Node *node, NameCheck *check)
 		return false;
 
 	if (IsA(node, TypeCast))
-		check_literal_type(check, LookupTypeNameOid(check->pstate, ((TypeCast *) node)->typeName, true), true);
+	{
+		TypeName   *name = ((TypeCast *) node)->typeName;
+
+		check_literal_type(check, LookupTypeNameOid(check->pstate, name, true), true);
+	}
 	else if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
 	{
 		const char *name = strVal(llast(((ColumnRef *) node)->fields));

@@ -143,7 +143,8 @@ extern KpiExprRisk kpi_expr_risk(Node *node);
 extern KpiFingerprints *kpi_expr_fingerprints_create(void);
 
 /* Adds what all expressions of a source share: its time zone and its dimensions. */
-extern void kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone, int ndims, char **names, char **exprs);
+extern void kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone,
+										 int ndims, char **names, char **exprs);
 
 /* One text value per key (jsonb), in the current memory context. */
 extern Datum kpi_expr_fingerprints_jsonb(KpiFingerprints *fingerprints);
@@ -166,7 +167,8 @@ extern void kpi_expr_virtual_columns_state(StringInfo state, Oid relid);
  */
 extern char *kpi_expr_virtual_columns_problem(Oid root, Oid leaf);
 
-#define KPI_VIRTUAL_COLUMNS_HINT "Give the column the same expression everywhere with ALTER TABLE ... ALTER COLUMN ... SET EXPRESSION."
+#define KPI_VIRTUAL_COLUMNS_HINT \
+	"Give the column the same expression everywhere with ALTER TABLE ... ALTER COLUMN ... SET EXPRESSION."
 
 /* ---- settings.c ---- */
 

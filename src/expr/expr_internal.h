@@ -41,6 +41,7 @@ extern void kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code)
 /* ---- fingerprint.c ---- */
 
 /* Adds what an expression reaches, as it was parsed and as it was compiled. */
-extern void kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text, Node *parsed, Node *compiled);
+extern void kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text,
+											 Node *parsed, Node *compiled);
 
 #endif							/* KPI_EXPR_INTERNAL_H */

@@ -358,7 +358,8 @@ reach_zone(FuncExpr *call, Reached *reached)
  * several jobs brings it when the source may have been built already.
  */
 void
-kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone, int ndims, char **names, char **exprs)
+kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zone,
+							 int ndims, char **names, char **exprs)
 {
 	pg_tz	   *zone = pg_tzset(time_zone);
 	StringInfoData dimensions;
@@ -403,7 +404,8 @@ reach_walker(Node *node, Reached *reached)
 }
 
 void
-kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text, Node *parsed, Node *compiled)
+kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text,
+								 Node *parsed, Node *compiled)
 {
 	Reached		reached = {.fingerprints = fingerprints};
 

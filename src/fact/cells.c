@@ -234,7 +234,7 @@ void
 kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
 				   DestReceiver *dest)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "kpi cells query",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Relation	rel = table_open(relid, AccessShareLock);

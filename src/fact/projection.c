@@ -112,7 +112,7 @@ typedef struct CompileState
 	KpiFingerprints *fingerprints;	/* or NULL */
 } CompileState;
 
-/* ---------------- compiling ---------------- */
+/* ---- compiling ---- */
 
 static void
 note_risk(CompileState *cs, Node *node)
@@ -424,7 +424,7 @@ kpi_fact_projection_is_busy(KpiProjection *proj)
 	return proj->is_busy;
 }
 
-/* ---------------- evaluating ---------------- */
+/* ---- evaluating ---- */
 
 bool
 kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,

@@ -217,8 +217,9 @@ enter_goal(HTAB *places, uint64 r)
 static void
 notify_changed(const KpiValueChanges *changes, uint64 ngoals)
 {
-	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),.hcxt = CurrentMemoryContext};
-	HTAB	   *places = hash_create("kpi goals", ngoals, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),
+	.hcxt = CurrentMemoryContext};
+	HTAB	   *places = hash_create("pg_kpi goals", ngoals, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	Datum	   *ids = palloc_extended(ngoals * sizeof(Datum), MCXT_ALLOC_HUGE);
 	int			n = 0;
 

@@ -92,7 +92,8 @@ static char *
 reason_for(int32 source_id, Oid viewer)
 {
 	KpiSource  *source = kpi_model_source_load(source_id, false);
-	char	   *note = kpi_refresh_name_of("SELECT s.reason FROM kpi_internal.source_state s WHERE s.source_id = $1", source_id);
+	char	   *note = kpi_refresh_name_of("SELECT s.reason FROM kpi_internal.source_state s"
+										   " WHERE s.source_id = $1", source_id);
 
 	return psprintf("suspended: %s",
 					kpi_note_shown(note, viewer, source->definer, source->definer_oid));

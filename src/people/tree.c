@@ -75,10 +75,7 @@ typedef struct SpanList
 static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
 						   orgkey_hash **keys);
 
-/* ----------------------------------------------------------------
- *		Loading
- * ----------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 /*
  * Both queries give one row per node and assignment: id, key, target team,
@@ -98,7 +95,7 @@ org_load(bool with_members)
 {
 	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "kpi organisation",
+												  "pg_kpi organisation",
 												  ALLOCSET_DEFAULT_SIZES);
 	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
 	KpiSpi		spi;
@@ -218,10 +215,7 @@ org_team(const KpiOrg *org, int32 id)
 	elog(ERROR, "team %d of the organisation is missing", id);
 }
 
-/* ----------------------------------------------------------------
- *		Flattening
- * ----------------------------------------------------------------
- */
+/* ---- flattening ---- */
 
 static bool
 span_same_scopes(const KpiSpan *a, const KpiSpan *b)
@@ -357,10 +351,7 @@ member_flatten(KpiOrg *org, OrgNode *member)
 	member->nspans = list.n;
 }
 
-/* ----------------------------------------------------------------
- *		Asking
- * ----------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 static OrgNode *
 org_find(orgkey_hash *keys, const char *key)

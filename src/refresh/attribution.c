@@ -77,7 +77,7 @@ create_entries(MemoryContext mcxt)
 	HASHCTL		ctl = {.keysize = sizeof(KpiOwnerKey),.entrysize = sizeof(KpiOwnerAttribution),
 	.hcxt = mcxt};
 
-	return hash_create("kpi attributions", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create("pg_kpi attributions", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static uint32
@@ -105,13 +105,13 @@ create_path_numbers(MemoryContext mcxt)
 	HASHCTL		ctl = {.keysize = sizeof(TeamPath),.entrysize = sizeof(PathEntry),
 	.hash = path_hash,.match = path_compare,.hcxt = mcxt};
 
-	return hash_create("kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	return hash_create("pg_kpi paths", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 KpiAttributions *
 kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot)
 {
-	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi attributions", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi attributions", ALLOCSET_DEFAULT_SIZES);
 	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
 	attributions->source_id = source_id;

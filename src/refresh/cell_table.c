@@ -147,7 +147,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 	if (deltas->nitems == 0)
 		return;
 	keyed = kpi_refresh_table_open(table, run->snapshot);
-	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
+	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
 
 	for (int i = 0; i < deltas->nitems; i++)
@@ -245,7 +245,7 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
 	Datum		prefix = Int32GetDatum(stream_id);
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi cell row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 	int			i = 0;
 	bool		more;

@@ -52,7 +52,7 @@ struct KpiCellMap
 KpiCellMap *
 kpi_refresh_cellmap_create(MemoryContext parent)
 {
-	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi cells", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi cells", ALLOCSET_DEFAULT_SIZES);
 	KpiCellMap *map = MemoryContextAlloc(mcxt, sizeof(KpiCellMap));
 
 	map->mcxt = mcxt;

@@ -29,7 +29,6 @@
 /* A text's number: local while collecting, then also that of its row. */
 typedef struct DictText
 {
-	uint32		hash;
 	int			len;
 	char	   *data;			/* not terminated by a zero byte */
 	Datum		dim_combination;	/* the array, where it is one */
@@ -37,13 +36,40 @@ typedef struct DictText
 	int32		id;
 } DictText;
 
+/* A text by its bytes, in the hash. */
+typedef struct DictKey
+{
+	const char *data;
+	int			len;
+} DictKey;
+
+typedef struct DictEntry
+{
+	DictKey		key;
+	int			number;
+	uint32		hash;
+	char		status;
+} DictEntry;
+
+#define SH_PREFIX dicttext
+#define SH_ELEMENT_TYPE DictEntry
+#define SH_KEY_TYPE DictKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key).data, (key).len)
+#define SH_EQUAL(tb, a, b) ((a).len == (b).len && memcmp((a).data, (b).data, (a).len) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, entry) ((entry)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 typedef struct DictTable
 {
 	int			ntexts;
 	int			max;
 	DictText   *texts;
-	int			nslots;			/* power of two */
-	int		   *slots;			/* number + 1, or 0 */
+	dicttext_hash *numbers;
 } DictTable;
 
 struct KpiDict
@@ -58,15 +84,14 @@ table_init(DictTable *table)
 {
 	table->max = 64;
 	table->texts = palloc0(table->max * sizeof(DictText));
-	table->nslots = 256;
-	table->slots = palloc0(table->nslots * sizeof(int));
+	table->numbers = dicttext_create(CurrentMemoryContext, 128, NULL);
 	table->ntexts = 1;			/* number 0 is the absent text, row 0 */
 }
 
 KpiDict *
 kpi_refresh_dict_create(MemoryContext parent)
 {
-	MemoryContext mcxt = AllocSetContextCreate(parent, "kpi dictionary", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi dictionary", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
 	KpiDict    *dict = palloc0(sizeof(KpiDict));
 
@@ -77,38 +102,19 @@ kpi_refresh_dict_create(MemoryContext parent)
 	return dict;
 }
 
-static void
-table_rehash(DictTable *table)
-{
-	pfree(table->slots);
-	table->nslots *= 2;
-	table->slots = palloc0(table->nslots * sizeof(int));
-	for (int n = 1; n < table->ntexts; n++)
-	{
-		uint32		slot = table->texts[n].hash & (table->nslots - 1);
-
-		while (table->slots[slot] != 0)
-			slot = (slot + 1) & (table->nslots - 1);
-		table->slots[slot] = n + 1;
-	}
-}
-
 /* The text's number; *is_new tells that it was just given one. */
 static int
 table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *is_new)
 {
-	uint32		hash = hash_bytes((const unsigned char *) data, len);
-	uint32		slot = hash & (table->nslots - 1);
+	DictKey		key = {data, len};
+	bool		found;
+	DictEntry  *entry = dicttext_insert(table->numbers, key, &found);
 	MemoryContext old;
 	DictText   *text;
 
-	*is_new = false;
-	for (; table->slots[slot] != 0; slot = (slot + 1) & (table->nslots - 1))
-	{
-		text = &table->texts[table->slots[slot] - 1];
-		if (text->hash == hash && text->len == len && memcmp(text->data, data, len) == 0)
-			return table->slots[slot] - 1;
-	}
+	*is_new = !found;
+	if (found)
+		return entry->number;
 
 	old = MemoryContextSwitchTo(dict->mcxt);
 	if (table->ntexts == table->max)
@@ -117,20 +123,17 @@ table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *i
 		table->texts = repalloc(table->texts, table->max * sizeof(DictText));
 	}
 	text = &table->texts[table->ntexts];
-	text->hash = hash;
 	text->len = len;
 	text->data = palloc(len + 1);
 	memcpy(text->data, data, len);
 	text->dim_combination = (Datum) 0;
 	text->used = false;
 	text->id = 0;
-	table->slots[slot] = ++table->ntexts;
-	if (table->ntexts * 2 > table->nslots)
-		table_rehash(table);
 	MemoryContextSwitchTo(old);
 
-	*is_new = true;
-	return table->ntexts - 1;
+	entry->key.data = text->data;	/* the caller's goes */
+	entry->number = table->ntexts;
+	return table->ntexts++;
 }
 
 int
@@ -334,7 +337,7 @@ kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int pos
 	{
 		HASHCTL		ctl = {.keysize = sizeof(DimValueKey),.entrysize = sizeof(DimValueEntry)};
 
-		dim_values = hash_create("kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
+		dim_values = hash_create("pg_kpi dimension values", 256, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 	entry = hash_search(dim_values, &key, HASH_FIND, NULL);
 	if (entry)

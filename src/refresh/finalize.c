@@ -305,7 +305,7 @@ kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values, const Kp
 
 	fin.cells = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
 	fin.pending = palloc(fin.max_pending * sizeof(PendingPut));
-	fin.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi periods", ALLOCSET_DEFAULT_SIZES);
+	fin.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi periods", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(fin.row_cxt);
 
 	while (first < touched->nitems)

@@ -209,7 +209,7 @@ put_formula(KpiValues *values, const FormulaKpi *kpi, const KpiValueKey *key)
 static void
 update_formula(KpiValues *values, const FormulaKpi *kpi)
 {
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi formula", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi formula", ALLOCSET_DEFAULT_SIZES);
 	int			nkeys;
 	KpiValueKey *keys = collect_keys(values, kpi, &nkeys);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);

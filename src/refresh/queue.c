@@ -114,7 +114,7 @@ kpi_refresh_queue_consume(KpiRun *run)
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), RowExclusiveLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan;
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi queue row",
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
 												  ALLOCSET_DEFAULT_SIZES);
 
 	queue->cells = kpi_refresh_cellmap_create(run->mcxt);

@@ -448,7 +448,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz s
 KpiRunResult
 kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 {
-	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "kpi run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi run", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
 	KpiRun	   *run = palloc0(sizeof(KpiRun));
 	KpiSourceState *state = NULL;

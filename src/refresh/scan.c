@@ -317,7 +317,7 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 	bool		grouped = may_group(&run->table);
 	ErrorData  *error = NULL;
 
-	scan.row_cxt = AllocSetContextCreate(run->mcxt, "kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
 	scan_reset(&scan);
 	if (grouped)
 		error = kpi_try(KPI_ERROR_TRAPPED, scan_grouped, &scan);

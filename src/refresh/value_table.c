@@ -104,7 +104,7 @@ static HTAB *
 load_dim_values(KpiValues *values)
 {
 	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(DimValue),.hcxt = values->mcxt};
-	HTAB	   *dim_values = hash_create("kpi dim values", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *dim_values = hash_create("pg_kpi dim values", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	KpiSpi		spi;
 	uint64		rows;
 
@@ -162,7 +162,7 @@ open_table(KpiValues *values, ValueTable *table, const char *name, bool has_dime
 KpiValues *
 kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 {
-	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "kpi values", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "pg_kpi values", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
 	KpiValues  *values = palloc0(sizeof(KpiValues));
 	HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = mcxt};
@@ -182,7 +182,8 @@ kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report)
 	values->scopes[KPI_SCOPE_MEMBER] = CStringGetTextDatum("member");
 	values->dim_values = load_dim_values(values);
 	for (int t = 0; t < 2; t++)
-		values->tables[t].seen = hash_create("kpi rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		values->tables[t].seen = hash_create("pg_kpi rows", 1024, &ctl,
+											 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	values->max_touched = 1024;
 	values->touched = palloc(values->max_touched * sizeof(KpiValueKey));
 	MemoryContextSwitchTo(old);

@@ -720,9 +720,11 @@ kpi_worker_main(Datum arg)
 	set_option("synchronous_commit", "off");
 	/* Our tables are small and not analyzed when it matters most: at first. */
 	set_option("jit", "off");
-	worker.context = AllocSetContextCreate(TopMemoryContext, "kpi worker", ALLOCSET_DEFAULT_SIZES);
-	worker.due_context = AllocSetContextCreate(worker.context, "kpi worker: sources", ALLOCSET_DEFAULT_SIZES);
-	worker.queued_context = AllocSetContextCreate(worker.context, "kpi worker: queue", ALLOCSET_SMALL_SIZES);
+	worker.context = AllocSetContextCreate(TopMemoryContext, "pg_kpi worker", ALLOCSET_DEFAULT_SIZES);
+	worker.due_context = AllocSetContextCreate(worker.context, "pg_kpi worker sources",
+											   ALLOCSET_DEFAULT_SIZES);
+	worker.queued_context = AllocSetContextCreate(worker.context, "pg_kpi worker queue",
+												  ALLOCSET_SMALL_SIZES);
 	worker.next_day = DT_NOBEGIN;
 	SetCurrentStatementStartTimestamp();
 	worker.last_now = GetCurrentTimestamp();

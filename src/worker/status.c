@@ -34,7 +34,7 @@ put_launcher(ReturnSetInfo *rsinfo)
 	Datum		values[STATUS_COLUMNS] = {0};
 	bool		nulls[STATUS_COLUMNS];
 	uint32		pid = kpi_shared ? pg_atomic_read_u32(&kpi_shared->launcher_pid) : 0;
-	TimestampTz no_worker_since = kpi_shared ? (TimestampTz) pg_atomic_read_u64(&kpi_shared->no_worker_since) : 0;
+	TimestampTz no_worker_since = kpi_shared ? pg_atomic_read_u64(&kpi_shared->no_worker_since) : 0;
 	const char *state;
 
 	if (kpi_shared == NULL)

@@ -99,7 +99,7 @@ kpi_worker_waiters_serve(TimestampTz now)
 		{
 			MemoryContext old;
 
-			context = AllocSetContextCreate(CurrentMemoryContext, "kpi locks", ALLOCSET_DEFAULT_SIZES);
+			context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi locks", ALLOCSET_DEFAULT_SIZES);
 			old = MemoryContextSwitchTo(context);
 			locks = GetLockStatusData();
 			MemoryContextSwitchTo(old);
