@@ -111,6 +111,7 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 typedef struct KpiLockWait
 {
 	const char *table;
+	int			timeout;		/* in ms; 0: none */
 	int			guc_nest_level; /* 0: nothing was set */
 	ErrorContextCallback callback;
 } KpiLockWait;
