@@ -89,9 +89,10 @@ BEGIN
 END $$;
 SELECT dd.try('ALTER ROLE regress_dd_mighty CREATEROLE', 'ALTER ROLE regress_dd_mighty NOCREATEROLE');
 SELECT dd.try('ALTER ROLE regress_dd_mighty BYPASSRLS', 'ALTER ROLE regress_dd_mighty NOBYPASSRLS');
+SELECT dd.try('ALTER ROLE regress_dd_mighty REPLICATION', 'ALTER ROLE regress_dd_mighty NOREPLICATION');
 SELECT dd.try('ALTER ROLE regress_dd_between CREATEROLE', 'ALTER ROLE regress_dd_between NOCREATEROLE');
 SELECT dd.try(format('GRANT %I TO regress_dd_between', r), format('REVOKE %I FROM regress_dd_between', r))
-  FROM unnest('{pg_execute_server_program,pg_read_server_files,pg_write_server_files,regress_dd_super}'::text[]) r;
+  FROM unnest('{pg_execute_server_program,pg_read_server_files,pg_write_server_files,pg_read_all_data,pg_write_all_data,regress_dd_super}'::text[]) r;
 SELECT dd.try('GRANT pg_monitor TO regress_dd_between', 'REVOKE pg_monitor FROM regress_dd_between');
 -- Its own table is its own code; a superuser's is nobody's that could gain.
 ALTER ROLE regress_dd_mighty CREATEROLE;

@@ -159,6 +159,10 @@ own_privilege(Oid role)
 			return "a member of pg_read_server_files";
 		case ROLE_PG_WRITE_SERVER_FILES:
 			return "a member of pg_write_server_files";
+		case ROLE_PG_READ_ALL_DATA:
+			return "a member of pg_read_all_data";
+		case ROLE_PG_WRITE_ALL_DATA:
+			return "a member of pg_write_all_data";
 		default:
 			break;
 	}
@@ -173,6 +177,9 @@ own_privilege(Oid role)
 		privilege = "a role with CREATEROLE";
 	else if (form->rolbypassrls)
 		privilege = "a role with BYPASSRLS";
+	else if (form->rolreplication)
+		privilege = "a role with REPLICATION";	/* which decodes what all
+												 * tables get */
 	ReleaseSysCache(tuple);
 	return privilege;
 }

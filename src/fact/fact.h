@@ -121,6 +121,7 @@ extern KpiCell *kpi_fact_change_cell(KpiCell *cell, const KpiLayout *layout,
 typedef struct KpiLockWait
 {
 	const char *table;
+	int			timeout;		/* in ms; 0: none */
 	int			guc_nest_level; /* 0: nothing was set */
 	ErrorContextCallback callback;
 } KpiLockWait;

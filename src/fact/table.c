@@ -13,6 +13,7 @@
 #include "base/compat.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "base/base.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -21,6 +22,7 @@
 #include "catalog/pg_inherits.h"
 #include "expr/expr.h"
 #include "fact/fact_internal.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -28,6 +30,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 char *
@@ -201,7 +204,7 @@ lock_wait_callback(void *arg)
 	if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
 		return;
 	errmsg("could not obtain a lock on table %s", wait->table);
-	errdetail("Others have held it for longer than %d ms.", LockTimeout);
+	errdetail("Others have held it for longer than %d ms.", wait->timeout);
 	errhint("Try again when they have ended (pg_locks and pg_stat_activity show them), or wait longer: SET kpi.lock_timeout. Writers queue up behind whoever waits for a table.");
 }
 
@@ -216,6 +219,7 @@ kpi_fact_lock_wait_begin(KpiLockWait *wait, const char *table)
 		(void) set_config_option("lock_timeout", psprintf("%d", kpi_lock_timeout),
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	}
+	wait->timeout = LockTimeout;
 	wait->callback.callback = lock_wait_callback;
 	wait->callback.arg = wait;
 	wait->callback.previous = error_context_stack;
@@ -230,6 +234,58 @@ kpi_fact_lock_wait_end(KpiLockWait *wait)
 		AtEOXact_GUC(true, wait->guc_nest_level);
 }
 
+/* ---- the table and its partitions ---- */
+
+typedef struct TreeLock
+{
+	Oid			relid;
+	LOCKMODE	lockmode;
+	const char *name;			/* to be looked up, or NULL: relid is given */
+	Oid			named_definer;
+} TreeLock;
+
+/*
+ * Partitions, as long as the table is locked: a writer of one of them who then
+ * writes to the table would wait for us as we for him, and the server ends who
+ * notices that last, the writer.  So this wait is over before he looks.
+ */
+static List *
+lock_partitions(const TreeLock *lock)
+{
+	int			guc_nest_level = NewGUCNestLevel();
+	int			timeout = Max(DeadlockTimeout / 2, 1);
+	List	   *relids;
+
+	if (LockTimeout == 0 || LockTimeout > timeout)
+		(void) set_config_option("lock_timeout", psprintf("%d", timeout),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	relids = find_all_inheritors(lock->relid, lock->lockmode, NULL);
+	AtEOXact_GUC(true, guc_nest_level);
+	return relids;
+}
+
+/*
+ * Locks all with body, in a subtransaction: where a partition is not free in
+ * time, the table is given back for those who wait for it, and it begins anew.
+ */
+static void
+lock_tree(TreeLock *lock, void (*body) (void *arg), const KpiLockWait *wait)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorData  *error;
+
+	/* A subtransaction begins with no invalidation under way. */
+	CommandCounterIncrement();
+	while ((error = kpi_try(KPI_ERROR_CONFLICT, body, lock)) != NULL)
+	{
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE ||
+			(wait->timeout > 0 && TimestampDifferenceExceeds(started, GetCurrentTimestamp(), wait->timeout)))
+			ReThrowError(error);
+		FreeErrorData(error);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* Rights come first: who has none must not make others wait for a lock. */
 static void
 lookup_callback(const RangeVar *rv, Oid relid, Oid old_relid, void *named_definer)
@@ -240,44 +296,63 @@ lookup_callback(const RangeVar *rv, Oid relid, Oid old_relid, void *named_define
 	kpi_fact_definer_check(relid, kpi_fact_definer_choose(relid, *(Oid *) named_definer));
 }
 
-Oid
-kpi_fact_table_open(const char *name, Oid named_definer)
+static void
+open_tree(void *arg)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(name));
-	KpiLockWait wait;
+	TreeLock   *lock = arg;
+	List	   *names = textToQualifiedNameList(cstring_to_text(lock->name));
 	Oid			relid;
 	ListCell   *lc;
 
-	kpi_fact_lock_wait_begin(&wait, name);
-	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), ShareRowExclusiveLock,
-									 RVR_MISSING_OK, lookup_callback, &named_definer);
+	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), lock->lockmode,
+									 RVR_MISSING_OK, lookup_callback, &lock->named_definer);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"%s\" does not exist", name),
+				 errmsg("table \"%s\" does not exist", lock->name),
 				 errhint("Give the table with its schema, like crm.deals; names with capitals stand in double quotes.")));
 
 	/* Both again: it may have changed before the lock was there. */
 	check_one(relid, true);
-	kpi_fact_definer_check(relid, kpi_fact_definer_choose(relid, named_definer));
-	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
+	kpi_fact_definer_check(relid, kpi_fact_definer_choose(relid, lock->named_definer));
+	lock->relid = relid;
+	foreach(lc, lock_partitions(lock))
 	{
 		check_one(lfirst_oid(lc), false);
 		check_virtual_columns(relid, lfirst_oid(lc));
 	}
+}
+
+Oid
+kpi_fact_table_open(const char *name, Oid named_definer)
+{
+	TreeLock	lock = {.lockmode = ShareRowExclusiveLock,.name = name,.named_definer = named_definer};
+	KpiLockWait wait;
+
+	kpi_fact_lock_wait_begin(&wait, name);
+	lock_tree(&lock, open_tree, &wait);
 	kpi_fact_lock_wait_end(&wait);
-	return relid;
+	return lock.relid;
+}
+
+static void
+lock_given(void *arg)
+{
+	TreeLock   *lock = arg;
+	ListCell   *lc;
+
+	LockRelationOid(lock->relid, lock->lockmode);
+	foreach(lc, lock_partitions(lock))
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
 
 void
 kpi_fact_table_lock(Oid relid, LOCKMODE lockmode)
 {
+	TreeLock	lock = {.relid = relid,.lockmode = lockmode};
 	KpiLockWait wait;
-	ListCell   *lc;
 
 	kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(relid));
-	LockRelationOid(relid, lockmode);
-	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
-		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	lock_tree(&lock, lock_given, &wait);
 	kpi_fact_lock_wait_end(&wait);
 }
