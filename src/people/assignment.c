@@ -32,23 +32,23 @@ links_create(const KpiLinkTable *table, int32 owner_id, int max)
 KpiLinks *
 kpi_people_assignments_load(const KpiLinkTable *table, int32 owner_id)
 {
-	char	   *sql = psprintf("SELECT %s, coalesce(since, '-infinity'), coalesce(until, 'infinity')"
-							   "  FROM %s WHERE %s = $1 ORDER BY 2",
+	char	   *sql = psprintf("SELECT %s, since, until FROM %s WHERE %s = $1 ORDER BY since NULLS FIRST",
 							   table->target_column, table->table, table->owner_column);
-	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(owner_id));
-	KpiLinks   *links = links_create(table, owner_id, rows);
+	KpiLinks   *links;
+	KpiRows		rows;
 
-	for (uint64 r = 0; r < rows; r++)
+	kpi_rows_begin(&rows, sql, 1, KPI_INT4(owner_id));
+	links = links_create(table, owner_id, rows.n);
+	while (kpi_rows_next(&rows))
 	{
-		bool		isnull;
-
 		links->links[links->n++] = (KpiLink)
 		{
-			DatumGetDateADT(kpi_spi_datum(r, 2, &isnull)),
-				DatumGetDateADT(kpi_spi_datum(r, 3, &isnull)),
-				kpi_spi_int4(r, 1)
+			kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN),
+				kpi_rows_date(&rows, "until", DATEVAL_NOEND),
+				kpi_rows_int4(&rows, table->target_column)
 		};
 	}
+	kpi_rows_end(&rows);
 	return links;
 }
 

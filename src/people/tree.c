@@ -81,9 +81,8 @@ typedef struct SpanList
 } SpanList;
 
 static int	org_team_index(const KpiOrg *org, int32 id);
-static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
-						   orgkey_hash **keys);
-static void org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes);
+static void org_read(KpiOrg *org, const char *sql, int *nnodes, OrgNode **nodes,
+					 orgkey_hash **keys);
 static const KpiSpan *org_team_flat(KpiOrg *org, OrgNode *team, int *nspans);
 
 
@@ -93,11 +92,10 @@ static const KpiSpan *org_team_flat(KpiOrg *org, OrgNode *team, int *nspans);
  */
 
 /*
- * Both queries give one row per node and link: id, key, target team, since,
- * until; sorted by id and since.
+ * Both queries give one row per node and link, sorted by id and since.
  */
 #define ORG_TEAMS \
-	"SELECT t.id, t.key, p.parent_id, p.since, p.until" \
+	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
 	" ORDER BY t.id, p.since NULLS FIRST"
 #define ORG_MEMBERS \
@@ -113,7 +111,6 @@ org_load(bool with_members)
 												  "kpi organisation",
 												  ALLOCSET_DEFAULT_SIZES);
 	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
-	KpiSpi		spi;
 
 	org->context = context;
 	org->unassigned = (KpiSpan)
@@ -121,18 +118,9 @@ org_load(bool with_members)
 		DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned
 	};
 
-	kpi_spi_begin(&spi);
-	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
-	org_read_links(org, org->teams, org->nteams);
-	SPI_freetuptable(SPI_tuptable);
+	org_read(org, ORG_TEAMS, &org->nteams, &org->teams, &org->team_keys);
 	if (with_members)
-	{
-		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members,
-									   &org->member_keys);
-		org_read_links(org, org->members, org->nmembers);
-	}
-	kpi_spi_end(&spi);
-
+		org_read(org, ORG_MEMBERS, &org->nmembers, &org->members, &org->member_keys);
 	return org;
 }
 
@@ -154,25 +142,24 @@ kpi_people_free(KpiOrg *org)
 	MemoryContextDelete(org->context);
 }
 
-/* Runs the query and makes a node, known by its key, of every id. */
+/* Makes a node, known by its key, of every id. */
 static int
-org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys)
+org_read_nodes(KpiOrg *org, KpiRows *rows, OrgNode **nodes, orgkey_hash **keys)
 {
-	uint64		rows = kpi_spi_read(sql, 0);
 	MemoryContext old = MemoryContextSwitchTo(org->context);
 	int			n = 0;
 
 	*nodes = MemoryContextAllocExtended(org->context,
-										Max(rows, 1) * sizeof(OrgNode),
+										Max(rows->n, 1) * sizeof(OrgNode),
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint64 r = 0; r < rows; r++)
+	while (kpi_rows_next(rows))
 	{
-		int32		id = kpi_spi_int4(r, 1);
+		int32		id = kpi_rows_int4(rows, "id");
 
 		if (n == 0 || (*nodes)[n - 1].id != id)
 		{
 			(*nodes)[n].id = id;
-			(*nodes)[n].key = kpi_spi_text(r, 2);
+			(*nodes)[n].key = kpi_rows_text(rows, "key");
 			n++;
 		}
 		(*nodes)[n - 1].nlinks++;
@@ -189,40 +176,41 @@ org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys
 	return n;
 }
 
-static DateADT
-org_date(uint64 r, int c, DateADT if_null)
-{
-	bool		isnull;
-	Datum		value = kpi_spi_datum(r, c, &isnull);
-
-	return isnull ? if_null : DatumGetDateADT(value);
-}
-
 /* Second pass over the rows of org_read_nodes(): the teams are known now. */
 static void
-org_read_links(KpiOrg *org, OrgNode *nodes, int nnodes)
+org_read_links(KpiOrg *org, KpiRows *rows, OrgNode *nodes, int nnodes)
 {
-	uint64		r = 0;
-
 	for (int i = 0; i < nnodes; i++)
 	{
 		int			nrows = nodes[i].nlinks;
 
 		nodes[i].links = MemoryContextAlloc(org->context, nrows * sizeof(OrgLink));
 		nodes[i].nlinks = 0;
-		for (int k = 0; k < nrows; k++, r++)
+		for (int k = 0; k < nrows && kpi_rows_next(rows); k++)
 		{
-			int32		team_id = kpi_spi_int4(r, 3);
+			int32		team_id = kpi_rows_int4(rows, "team_id");
 
 			if (team_id != 0)
 				nodes[i].links[nodes[i].nlinks++] = (OrgLink)
 			{
-				org_date(r, 4, DATEVAL_NOBEGIN),
-					org_date(r, 5, DATEVAL_NOEND),
+				kpi_rows_date(rows, "since", DATEVAL_NOBEGIN),
+					kpi_rows_date(rows, "until", DATEVAL_NOEND),
 					org_team_index(org, team_id)
 			};
 		}
 	}
+}
+
+static void
+org_read(KpiOrg *org, const char *sql, int *nnodes, OrgNode **nodes, orgkey_hash **keys)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, sql, 0);
+	*nnodes = org_read_nodes(org, &rows, nodes, keys);
+	kpi_rows_rewind(&rows);
+	org_read_links(org, &rows, *nodes, *nnodes);
+	kpi_rows_end(&rows);
 }
 
 static int
