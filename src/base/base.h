@@ -168,7 +168,6 @@ extern KpiParam KPI_NULL(Oid type);
 /* Column c (from 1) of row r (from 0) of SPI_tuptable. */
 extern char *kpi_spi_text(uint64 r, int c); /* palloc'd in the SPI context;
 											 * NULL if null */
-extern char *kpi_spi_text_in(MemoryContext context, uint64 r, int c);	/* outlives SPI */
 extern int32 kpi_spi_int4(uint64 r, int c); /* 0 if null */
 extern int64 kpi_spi_int8(uint64 r, int c);
 extern bool kpi_spi_bool(uint64 r, int c);

@@ -160,14 +160,6 @@ kpi_spi_text(uint64 r, int c)
 	return SPI_getvalue(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, c);
 }
 
-char *
-kpi_spi_text_in(MemoryContext context, uint64 r, int c)
-{
-	char	   *value = kpi_spi_text(r, c);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
-
 int32
 kpi_spi_int4(uint64 r, int c)
 {
