@@ -191,7 +191,7 @@ typedef struct KpiRows
 {
 	KpiSpi		spi;
 	SPITupleTable *table;
-	uint64		n;
+	uint64		n;				/* rows in all */
 	uint64		next;			/* rows that kpi_rows_next() has come to */
 	int			column;			/* the one read last, from 0 */
 } KpiRows;
