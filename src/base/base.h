@@ -170,9 +170,6 @@ extern KpiParam KPI_NULL(Oid type);
 /* Column c (from 1) of row r (from 0) of SPI_tuptable. */
 extern char *kpi_spi_text(uint64 r, int c); /* palloc'd in the SPI context;
 											 * NULL if null */
-extern char *kpi_spi_text_in(MemoryContext context, uint64 r, int c);	/* outlives SPI */
-extern List *kpi_spi_texts_in(MemoryContext context, uint64 r, int c);	/* a text[] without
-																		 * nulls; NIL if null */
 extern int32 kpi_spi_int4(uint64 r, int c); /* 0 if null */
 extern int64 kpi_spi_int8(uint64 r, int c);
 extern bool kpi_spi_bool(uint64 r, int c);
@@ -196,7 +193,7 @@ typedef struct KpiRows
 {
 	KpiSpi		spi;
 	SPITupleTable *table;
-	uint64		n;
+	uint64		n;				/* rows in all */
 	uint64		next;			/* rows that kpi_rows_next() has come to */
 	int			column;			/* the one read last, from 0 */
 } KpiRows;
@@ -211,6 +208,8 @@ extern void kpi_rows_end(KpiRows *rows);
 /* A column of the row: of the type that is asked for; texts are of any type. */
 extern char *kpi_rows_text(KpiRows *rows, const char *name);	/* palloc'd; NULL if
 																 * null */
+extern List *kpi_rows_texts(KpiRows *rows, const char *name);	/* a text[] without nulls; NIL
+																 * if null */
 extern int32 kpi_rows_int4(KpiRows *rows, const char *name);	/* 0 if null */
 extern int64 kpi_rows_int8(KpiRows *rows, const char *name);
 extern bool kpi_rows_bool(KpiRows *rows, const char *name);

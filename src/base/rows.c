@@ -18,6 +18,8 @@
 #include "base/base_internal.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -144,6 +146,22 @@ kpi_rows_text(KpiRows *rows, const char *name)
 
 	Assert(rows->next > 0);
 	return SPI_getvalue(rows->table->vals[rows->next - 1], rows->table->tupdesc, column + 1);
+}
+
+List *
+kpi_rows_texts(KpiRows *rows, const char *name)
+{
+	bool		isnull;
+	Datum		value = kpi_rows_datum(rows, name, &isnull);
+	Datum	   *texts;
+	int			n = 0;
+	List	   *values = NIL;
+
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
+	for (int i = 0; i < n; i++)
+		values = lappend(values, TextDatumGetCString(texts[i]));
+	return values;
 }
 
 int32

@@ -174,32 +174,6 @@ kpi_spi_text(uint64 r, int c)
 	return SPI_getvalue(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, c);
 }
 
-char *
-kpi_spi_text_in(MemoryContext context, uint64 r, int c)
-{
-	char	   *value = kpi_spi_text(r, c);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
-
-List *
-kpi_spi_texts_in(MemoryContext context, uint64 r, int c)
-{
-	MemoryContext old = MemoryContextSwitchTo(context);
-	bool		isnull;
-	Datum		value = kpi_spi_datum(r, c, &isnull);
-	Datum	   *texts;
-	int			n = 0;
-	List	   *values = NIL;
-
-	if (!isnull)
-		deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
-	for (int i = 0; i < n; i++)
-		values = lappend(values, TextDatumGetCString(texts[i]));
-	MemoryContextSwitchTo(old);
-	return values;
-}
-
 int32
 kpi_spi_int4(uint64 r, int c)
 {

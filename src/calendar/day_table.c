@@ -173,16 +173,21 @@ lock_calendars(void)
 static bool
 filled_range(DateADT *since, DateADT *until)
 {
-	bool		isnull;
+	KpiRows		rows;
+	bool		found;
 
-	kpi_spi_exec("SELECT pg_catalog.min(day), pg_catalog.max(day) "
-				 "FROM kpi.calendar_day WHERE calendar_id = "
-				 "(SELECT pg_catalog.min(calendar_id) FROM kpi.calendar_day)", 0);
-	*since = DatumGetDateADT(kpi_spi_datum(0, 1, &isnull));
-	if (isnull)
-		return false;
-	*until = DatumGetDateADT(kpi_spi_datum(0, 2, &isnull));
-	return true;
+	kpi_rows_begin(&rows, "SELECT pg_catalog.min(day) AS since, pg_catalog.max(day) AS until "
+				   "FROM kpi.calendar_day WHERE calendar_id = "
+				   "(SELECT pg_catalog.min(calendar_id) FROM kpi.calendar_day) "
+				   "HAVING pg_catalog.min(day) IS NOT NULL", 0);
+	found = kpi_rows_next(&rows);
+	if (found)
+	{
+		*since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
+		*until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+	}
+	kpi_rows_end(&rows);
+	return found;
 }
 
 static void

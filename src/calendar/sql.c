@@ -10,10 +10,12 @@
  */
 #include "base/compat.h"
 
+#include "base/base.h"
 #include "calendar/calendar.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_period_start);
 PG_FUNCTION_INFO_V1(kpi_sql_period_end);
@@ -25,6 +27,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_workdays);
 PG_FUNCTION_INFO_V1(kpi_sql_workdays_internal);
 PG_FUNCTION_INFO_V1(kpi_sql_today);
 PG_FUNCTION_INFO_V1(kpi_sql_today_internal);
+PG_FUNCTION_INFO_V1(kpi_sql_now);
 
 static const KpiCalendar *
 calendar_arg(FunctionCallInfo fcinfo, int n)
@@ -231,4 +234,10 @@ Datum
 kpi_sql_today_internal(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATEADT(kpi_calendar_today(kpi_calendar_get(PG_GETARG_INT32(0))));
+}
+
+Datum
+kpi_sql_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(kpi_now());
 }

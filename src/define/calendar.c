@@ -157,7 +157,8 @@ lock_calendar(const char *name, char **time_zone)
 	KpiRows		rows;
 	int32		id;
 
-	kpi_rows_begin(&rows, "SELECT id, time_zone FROM kpi.calendar WHERE name = $1 FOR UPDATE", 1, KPI_TEXT(name));
+	kpi_rows_begin(&rows, "SELECT id, time_zone FROM kpi.calendar WHERE name = $1 FOR UPDATE",
+				   1, KPI_TEXT(name));
 	if (!kpi_rows_next(&rows))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -189,7 +190,8 @@ kpi_sql_create_calendar(PG_FUNCTION_ARGS)
 				 errmsg("calendar \"%s\" already exists", args.name),
 				 errhint("Change it with kpi.alter_calendar().")));
 	args.time_zone = check_time_zone(args.time_zone);
-	id = kpi_first_int4("INSERT INTO kpi.calendar (name, time_zone, week_start, fiscal_year_start, working_days) "
+	id = kpi_first_int4("INSERT INTO kpi.calendar"
+						" (name, time_zone, week_start, fiscal_year_start, working_days) "
 						"VALUES ($1, $2, $3, $4, $5) RETURNING id",
 						5, KPI_TEXT(args.name), KPI_TEXT(args.time_zone),
 						KPI_INT4(args.week_start ? args.week_start : 1),
@@ -219,8 +221,8 @@ refuse_if_goals_move(const KpiCalendar *before, const KpiCalendar *after)
 {
 	KpiRows		goals;
 
-	kpi_rows_begin(&goals, "SELECT coalesce(name, id::text) AS goal, grain, period, period_start FROM kpi.goal "
-				   "WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
+	kpi_rows_begin(&goals, "SELECT coalesce(name, id::text) AS goal, grain, period, period_start "
+				   "FROM kpi.goal WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
 	while (kpi_rows_next(&goals))
 	{
 		DateADT		start = kpi_rows_date(&goals, "period_start", DATEVAL_NOBEGIN);
@@ -310,8 +312,10 @@ kpi_sql_drop_calendar(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("calendar \"%s\" cannot be dropped", name),
 				 errhint("Change it with kpi.alter_calendar().")));
-	refuse_if_used(name, id, "source", "SELECT name FROM kpi.source WHERE calendar_id = $1 ORDER BY name LIMIT 1");
-	refuse_if_used(name, id, "team", "SELECT key FROM kpi.team WHERE calendar_id = $1 ORDER BY key LIMIT 1");
+	refuse_if_used(name, id, "source",
+				   "SELECT name FROM kpi.source WHERE calendar_id = $1 ORDER BY name LIMIT 1");
+	refuse_if_used(name, id, "team",
+				   "SELECT key FROM kpi.team WHERE calendar_id = $1 ORDER BY key LIMIT 1");
 	kpi_spi_exec("DELETE FROM kpi.calendar_day WHERE calendar_id = $1", 1, KPI_INT4(id));
 	kpi_spi_exec("DELETE FROM kpi.holiday WHERE calendar_id = $1", 1, KPI_INT4(id));
 	kpi_spi_exec("DELETE FROM kpi.calendar WHERE id = $1", 1, KPI_INT4(id));

@@ -257,7 +257,8 @@ lack_text(KpiRows *goal, GoalLack lack)
 		case LACK_DIMENSION:
 			return psprintf("%s (dimension \"%s\")", label, kpi_rows_text(goal, "dimension"));
 		case LACK_OWNER:
-			return psprintf(kpi_rows_text(goal, "member") ? "%s (an owner)" : "%s (an owner or a team)", label);
+			return psprintf(kpi_rows_text(goal, "member") ? "%s (an owner)" : "%s (an owner or a team)",
+							label);
 		case LACK_GRAIN:
 			return psprintf("%s (values for a %s)", label, kpi_rows_text(goal, "grain"));
 		case LACK_SIGN:

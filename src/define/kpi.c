@@ -261,9 +261,11 @@ write_formula(KpiRow *kpi)
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_rows_begin_read(&cycle, "WITH RECURSIVE input (first, id) AS ("
-						"SELECT input_kpi_id, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1 UNION "
-						"SELECT i.first, f.input_kpi_id FROM kpi_internal.formula_input f JOIN input i ON f.kpi_id = i.id) "
-						"SELECT k.name FROM input i JOIN kpi.kpi k ON k.id = i.first WHERE i.id = $1 ORDER BY k.name",
+						"SELECT input_kpi_id, input_kpi_id FROM kpi_internal.formula_input WHERE kpi_id = $1 "
+						"UNION SELECT i.first, f.input_kpi_id FROM kpi_internal.formula_input f "
+						"JOIN input i ON f.kpi_id = i.id) "
+						"SELECT k.name FROM input i JOIN kpi.kpi k ON k.id = i.first "
+						"WHERE i.id = $1 ORDER BY k.name",
 						1, KPI_INT4(kpi->id));
 	if (kpi_rows_next(&cycle))
 		ereport(ERROR,
@@ -309,9 +311,11 @@ write_row(KpiRow *kpi)
 	if (kpi->id == 0)
 	{
 		check_new_name(kpi->name);
-		kpi->id = kpi_first_int4("INSERT INTO kpi.kpi (name, kind, source_id, measure, formula, title, is_additive) "
+		kpi->id = kpi_first_int4("INSERT INTO kpi.kpi"
+								 " (name, kind, source_id, measure, formula, title, is_additive) "
 								 "SELECT $1, CASE WHEN $4 IS NULL THEN 'measure' ELSE 'formula' END, "
-								 "(SELECT id FROM kpi.source WHERE name = $2), $3, $4, $1, false RETURNING id",
+								 "(SELECT id FROM kpi.source WHERE name = $2), $3, $4, $1, false "
+								 "RETURNING id",
 								 4, KPI_TEXT(kpi->name), KPI_TEXT(kpi->source), KPI_TEXT(kpi->measure),
 								 KPI_TEXT(kpi->formula));
 	}
@@ -559,8 +563,10 @@ kpi_define_drop(const char *name, bool cascade)
 	/* What uses it may have changed while we waited. */
 	if (!cascade)
 		check_unused(kpi);
-	while ((user = kpi_first_text("SELECT k.name FROM kpi_internal.formula_input f JOIN kpi.kpi k ON k.id = f.kpi_id "
-								  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1", 1, KPI_INT4(kpi->id))) != NULL)
+	while ((user = kpi_first_text("SELECT k.name FROM kpi_internal.formula_input f "
+								  "JOIN kpi.kpi k ON k.id = f.kpi_id "
+								  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1",
+								  1, KPI_INT4(kpi->id))) != NULL)
 		kpi_define_drop(user, true);
 	if (kpi_first_text("SELECT plan FROM kpi.goal WHERE kpi_id = $1 LIMIT 1", 1, KPI_INT4(kpi->id)) != NULL)
 		kpi_require_editor();

@@ -427,14 +427,22 @@ kpi_expr_fingerprints_differ(Datum now, const char *seen, bool *news)
 	Jsonb	   *jsonb = DatumGetJsonbP(now);
 	char	   *text = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
 
+	KpiRows		rows;
+	bool		differ = false;
+
 	*news = false;
 	if (seen != NULL && strcmp(text, seen) == 0)
 		return false;
-	kpi_spi_exec("SELECT pg_catalog.bool_or(seen.value <> now.value),"
-				 " pg_catalog.bool_or(seen.value IS NULL AND pg_catalog.starts_with(now.key, $3))"
-				 " FROM pg_catalog.jsonb_each_text($1) now"
-				 " LEFT JOIN pg_catalog.jsonb_each_text($2::pg_catalog.jsonb) seen USING (key)",
-				 3, KPI_VALUE(JSONBOID, now), KPI_TEXT(seen ? seen : "{}"), KPI_TEXT(EXPRESSION_KEY));
-	*news = kpi_spi_bool(0, 2);
-	return kpi_spi_bool(0, 1);
+	kpi_rows_begin(&rows, "SELECT pg_catalog.bool_or(seen.value <> now.value) AS differ,"
+				   " pg_catalog.bool_or(seen.value IS NULL AND pg_catalog.starts_with(now.key, $3)) AS news"
+				   " FROM pg_catalog.jsonb_each_text($1) now"
+				   " LEFT JOIN pg_catalog.jsonb_each_text($2::pg_catalog.jsonb) seen USING (key)",
+				   3, KPI_VALUE(JSONBOID, now), KPI_TEXT(seen ? seen : "{}"), KPI_TEXT(EXPRESSION_KEY));
+	if (kpi_rows_next(&rows))
+	{
+		differ = kpi_rows_bool(&rows, "differ");
+		*news = kpi_rows_bool(&rows, "news");
+	}
+	kpi_rows_end(&rows);
+	return differ;
 }

@@ -41,32 +41,11 @@
 /* Numbers longer than this are left out. */
 #define MAX_NUMBER_LEN 200
 
-/* Columns of CHANGED_GOALS. */
-enum
-{
-	GOAL_ID = 1,
-	GOAL_NAME,
-	GOAL_KPI,
-	GOAL_SCOPE,
-	GOAL_PERIOD,
-	GOAL_OLD_STATUS,
-	GOAL_STATUS,
-	GOAL_ACTUAL,
-	GOAL_TARGET
-};
-
-#define CHANGED_GOALS \
-	"SELECT p.goal_id, p.goal, p.kpi," \
-	" CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END," \
-	" p.period, s.status, p.status, p.actual::text, p.target::text" \
-	" FROM kpi.goal_progress p LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id" \
-	" WHERE p.goal_id = ANY ($1) AND s.status IS DISTINCT FROM p.status" \
-	" AND (s.status IS NOT NULL OR p.status <> 'incomplete')" \
-	" ORDER BY p.goal_id"
-
 static void
-append_text(StringInfo payload, const char *name, const char *value)
+append_text(StringInfo payload, KpiRows *goal, const char *name)
 {
+	char	   *value = kpi_rows_text(goal, name);
+
 	appendStringInfo(payload, "%s\"%s\":", payload->len > 1 ? "," : "", name);
 	if (value == NULL)
 		appendStringInfoString(payload, "null");
@@ -76,33 +55,33 @@ append_text(StringInfo payload, const char *name, const char *value)
 
 /* JSON has no NaN and no infinity, and a payload no room for a long number. */
 static void
-append_number(StringInfo payload, const char *name, const char *value)
+append_number(StringInfo payload, KpiRows *goal, const char *name)
 {
+	char	   *value = kpi_rows_text(goal, name);
 	bool		shown = value != NULL && strlen(value) <= MAX_NUMBER_LEN &&
 	strspn(value, "-.0123456789") == strlen(value);
 
 	appendStringInfo(payload, ",\"%s\":%s", name, shown ? value : "null");
 }
 
+/* The fields of the payload are columns of kpi_internal.goal_announcement. */
 static void
-announce(SPITupleTable *rows, uint64 r)
+announce(KpiRows *goal)
 {
 	StringInfoData payload;
 
-#define FIELD(column) SPI_getvalue(rows->vals[r], rows->tupdesc, column)
 	initStringInfo(&payload);
 	appendStringInfoChar(&payload, '{');
-	append_text(&payload, "goal", FIELD(GOAL_NAME));
-	append_number(&payload, "goal_id", FIELD(GOAL_ID));
-	append_text(&payload, "kpi", FIELD(GOAL_KPI));
-	append_text(&payload, "scope", FIELD(GOAL_SCOPE));
-	append_text(&payload, "period", FIELD(GOAL_PERIOD));
-	append_text(&payload, "old_status", FIELD(GOAL_OLD_STATUS));
-	append_text(&payload, "status", FIELD(GOAL_STATUS));
-	append_number(&payload, "actual", FIELD(GOAL_ACTUAL));
-	append_number(&payload, "target", FIELD(GOAL_TARGET));
+	append_text(&payload, goal, "goal");
+	append_number(&payload, goal, "goal_id");
+	append_text(&payload, goal, "kpi");
+	append_text(&payload, goal, "scope");
+	append_text(&payload, goal, "period");
+	append_text(&payload, goal, "old_status");
+	append_text(&payload, goal, "status");
+	append_number(&payload, goal, "actual");
+	append_number(&payload, goal, "target");
 	appendStringInfoChar(&payload, '}');
-#undef FIELD
 
 	Async_Notify("kpi_progress", payload.data);
 	pfree(payload.data);
@@ -126,31 +105,32 @@ note_status(int64 goal_id, const char *old_status, const char *status)
 static void
 notify_goals(Datum ids)
 {
-	SPITupleTable *rows;
-	uint64		nrows;
+	KpiRows		goals;
 
-	nrows = kpi_spi_exec(CHANGED_GOALS, 1, KPI_VALUE(INT8ARRAYOID, ids));
-	rows = SPI_tuptable;
-	for (uint64 r = 0; r < nrows; r++)
+	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
+				   " WHERE goal_id = ANY ($1) ORDER BY goal_id",
+				   1, KPI_VALUE(INT8ARRAYOID, ids));
+	while (kpi_rows_next(&goals))
 	{
-		bool		isnull;
-		int64		id = DatumGetInt64(SPI_getbinval(rows->vals[r], rows->tupdesc, GOAL_ID, &isnull));
-
-		if (note_status(id, SPI_getvalue(rows->vals[r], rows->tupdesc, GOAL_OLD_STATUS),
-						SPI_getvalue(rows->vals[r], rows->tupdesc, GOAL_STATUS)))
-			announce(rows, r);
+		if (note_status(kpi_rows_int8(&goals, "goal_id"), kpi_rows_text(&goals, "old_status"),
+						kpi_rows_text(&goals, "status")))
+			announce(&goals);
 	}
+	kpi_rows_end(&goals);
 }
 
-/* Goals that a statement with one row and one column, bigint[], has found. */
+/* Ends a statement of one row and one column "goals", bigint[], and notifies those. */
 static void
-notify_found(void)
+notify_found(KpiRows *found)
 {
-	bool		isnull;
-	Datum		ids = kpi_spi_datum(0, 1, &isnull);
+	bool		isnull = true;
+	Datum		ids = (Datum) 0;
 
+	if (kpi_rows_next(found))
+		ids = kpi_rows_datum(found, "goals", &isnull);
 	if (!isnull)
 		notify_goals(ids);
+	kpi_rows_end(found);
 }
 
 /* Where the value stands that a goal is measured by. */
@@ -181,8 +161,8 @@ int4_array(Bitmapset *members)
 }
 
 /* Goals of the KPIs and the years that the run has changed: more than needed. */
-static uint64
-find_goals(const KpiValueChanges *changes)
+static void
+find_goals(KpiRows *goals, const KpiValueChanges *changes)
 {
 	Bitmapset  *kpi_ids = NULL;
 	DateADT		first = DATEVAL_NOEND;
@@ -195,16 +175,19 @@ find_goals(const KpiValueChanges *changes)
 		first = Min(first, changes->keys[i].start);
 		last = Max(last, changes->keys[i].start);
 	}
-	return kpi_spi_exec("SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.period_start FROM kpi.goal g"
-						" WHERE g.kpi_id = ANY ($1) AND g.period_start BETWEEN $2 AND $3 ORDER BY g.id",
-						3, KPI_VALUE(INT4ARRAYOID, int4_array(kpi_ids)),
-						KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));
+	kpi_rows_begin(goals, "SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.period_start FROM kpi.goal g"
+				   " WHERE g.kpi_id = ANY ($1) AND g.period_start BETWEEN $2 AND $3 ORDER BY g.id",
+				   3, KPI_VALUE(INT4ARRAYOID, int4_array(kpi_ids)),
+				   KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));
 }
 
 static PlaceEntry *
-enter_goal(HTAB *places, uint64 r)
+enter_goal(HTAB *places, KpiRows *goal)
 {
-	GoalPlace	place = {kpi_spi_int4(r, 2), kpi_spi_int4(r, 3), kpi_spi_int4(r, 4), kpi_spi_int4(r, 5)};
+	GoalPlace	place = {
+		kpi_rows_int4(goal, "kpi_id"), kpi_rows_int4(goal, "team_id"), kpi_rows_int4(goal, "member_id"),
+		kpi_rows_date(goal, "period_start", DATEVAL_NOBEGIN)
+	};
 	bool		found;
 	PlaceEntry *entry = hash_search(places, &place, HASH_ENTER, &found);
 
@@ -213,18 +196,18 @@ enter_goal(HTAB *places, uint64 r)
 	return entry;
 }
 
-/* Of the goals just found, those a value of which has changed. */
+/* Of the goals found, those a value of which has changed. */
 static void
-notify_changed(const KpiValueChanges *changes, uint64 ngoals)
+notify_changed(const KpiValueChanges *changes, KpiRows *goals)
 {
 	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),
 	.hcxt = CurrentMemoryContext};
-	HTAB	   *places = hash_create("pg_kpi goals", ngoals, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	Datum	   *ids = palloc_extended(ngoals * sizeof(Datum), MCXT_ALLOC_HUGE);
+	HTAB	   *places = hash_create("pg_kpi goals", goals->n, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Datum	   *ids = palloc_extended(goals->n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	int			n = 0;
 
-	for (uint64 r = 0; r < ngoals; r++)
-		(void) enter_goal(places, r);
+	while (kpi_rows_next(goals))
+		(void) enter_goal(places, goals);
 	for (int i = 0; i < changes->nkeys; i++)
 	{
 		const KpiValueKey *key = &changes->keys[i];
@@ -234,10 +217,11 @@ notify_changed(const KpiValueChanges *changes, uint64 ngoals)
 		if (entry)
 			entry->changed = true;
 	}
-	for (uint64 r = 0; r < ngoals; r++)
+	kpi_rows_rewind(goals);
+	while (kpi_rows_next(goals))
 	{
-		if (enter_goal(places, r)->changed)
-			ids[n++] = Int64GetDatum(kpi_spi_int8(r, 1));
+		if (enter_goal(places, goals)->changed)
+			ids[n++] = Int64GetDatum(kpi_rows_int8(goals, "id"));
 	}
 	if (n > 0)
 		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
@@ -247,15 +231,18 @@ notify_changed(const KpiValueChanges *changes, uint64 ngoals)
 static void
 notify_rechecks(int32 source_id)
 {
+	KpiRows		found;
+
 	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) == 0)
 		return;
-	kpi_spi_exec("WITH seen AS ("
-				 " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
-				 " WHERE g.id = d.goal_id AND kpi_internal.leaf_kpis(g.kpi_id) &&"
-				 "  ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
-				 " RETURNING d.goal_id)"
-				 " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) FROM seen s", 1, KPI_INT4(source_id));
-	notify_found();
+	kpi_rows_begin(&found, "WITH seen AS ("
+				   " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
+				   " WHERE g.id = d.goal_id AND kpi_internal.leaf_kpis(g.kpi_id) &&"
+				   "  ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
+				   " RETURNING d.goal_id)"
+				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s",
+				   1, KPI_INT4(source_id));
+	notify_found(&found);
 }
 
 /*
@@ -282,7 +269,7 @@ void
 kpi_goal_notify_changes(const KpiValueChanges *changes)
 {
 	KpiSpi		spi;
-	uint64		ngoals;
+	KpiRows		goals;
 	bool		all;
 
 	kpi_spi_begin(&spi);
@@ -294,9 +281,10 @@ kpi_goal_notify_changes(const KpiValueChanges *changes)
 	else if (changes->nkeys > 0)
 	{
 		kpi_spi_begin(&spi);
-		ngoals = find_goals(changes);
-		if (ngoals > 0)
-			notify_changed(changes, ngoals);
+		find_goals(&goals, changes);
+		if (goals.n > 0)
+			notify_changed(changes, &goals);
+		kpi_rows_end(&goals);
 		kpi_spi_end(&spi);
 	}
 }
@@ -305,12 +293,13 @@ void
 kpi_goal_notify_source(int32 source_id)
 {
 	KpiSpi		spi;
+	KpiRows		found;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("SELECT pg_catalog.array_agg(g.id) FROM kpi.goal g"
-				 " WHERE kpi_internal.leaf_kpis(g.kpi_id) &&"
-				 " ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)", 1, KPI_INT4(source_id));
-	notify_found();
+	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
+				   " WHERE kpi_internal.leaf_kpis(g.kpi_id) &&"
+				   " ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)", 1, KPI_INT4(source_id));
+	notify_found(&found);
 	kpi_spi_end(&spi);
 }
 
@@ -318,11 +307,14 @@ void
 kpi_goal_notify_goal(int64 goal_id)
 {
 	KpiSpi		spi;
+	KpiRows		found;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id) VALUES ($1) RETURNING ARRAY[goal_id]",
-				 1, KPI_INT8(goal_id));
-	notify_found();
+	kpi_rows_begin(&found,
+				   "INSERT INTO kpi_internal.goal_recheck (goal_id) VALUES ($1)"
+				   " RETURNING ARRAY[goal_id] AS goals",
+				   1, KPI_INT8(goal_id));
+	notify_found(&found);
 	kpi_spi_end(&spi);
 }
 
@@ -334,19 +326,22 @@ void
 kpi_goal_notify_days(void)
 {
 	KpiSpi		spi;
+	KpiRows		found;
 
 	kpi_spi_begin(&spi);
 	if (kpi_spi_exec("SELECT FROM kpi.calendar c LEFT JOIN kpi_internal.announced_day a ON a.calendar_id = c.id"
 					 " WHERE a.day IS DISTINCT FROM kpi_internal.today(c.id)", 0) > 0)
 	{
-		kpi_spi_exec("WITH moved AS ("
-					 " INSERT INTO kpi_internal.announced_day AS a"
-					 " SELECT c.id, kpi_internal.today(c.id) FROM kpi.calendar c ORDER BY c.id"
-					 " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day WHERE a.day <> EXCLUDED.day"
-					 " RETURNING a.calendar_id)"
-					 " SELECT pg_catalog.array_agg(g.id) FROM kpi.goal g"
-					 " WHERE kpi_internal.kpi_calendar(g.kpi_id) IN (SELECT m.calendar_id FROM moved m)", 0);
-		notify_found();
+		kpi_rows_begin(&found, "WITH moved AS ("
+					   " INSERT INTO kpi_internal.announced_day AS a"
+					   " SELECT c.id, kpi_internal.today(c.id) FROM kpi.calendar c ORDER BY c.id"
+					   " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day"
+					   " WHERE a.day <> EXCLUDED.day"
+					   " RETURNING a.calendar_id)"
+					   " SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
+					   " WHERE kpi_internal.kpi_calendar(g.kpi_id) IN (SELECT m.calendar_id FROM moved m)",
+					   0);
+		notify_found(&found);
 	}
 	kpi_spi_end(&spi);
 }

@@ -27,51 +27,60 @@
 #include "utils/snapmgr.h"
 
 static bool
-load_source(KpiSource *source, MemoryContext context)
+load_source(KpiSource *source)
 {
+	KpiRows		rows;
 	bool		isnull;
+	bool		found;
 
-	if (kpi_spi_read("SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, s.definer, "
-					 "t.definer_oid, t.definer_login, t.code, t.table_owner "
-					 "FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
-					 "LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
-					 "WHERE s.id = $1", 1, KPI_INT4(source->id)) == 0)
-		return false;
-
-	source->name = kpi_spi_text_in(context, 0, 1);
-	source->relation = kpi_spi_text_in(context, 0, 2);
-	source->filter = kpi_spi_text_in(context, 0, 3);
-	if (!kpi_calendar_grain_parse(kpi_spi_text(0, 4), &source->grain))
-		elog(ERROR, "source \"%s\" has an unknown grain", source->name);
-	source->calendar_id = kpi_spi_int4(0, 5);
-	source->time_zone = kpi_spi_text_in(context, 0, 6);
-	source->definer = kpi_spi_text_in(context, 0, 7);
-	source->definer_oid = DatumGetObjectId(kpi_spi_datum(0, 8, &isnull));
-	source->definer_login = kpi_spi_bool(0, 9);
-	source->code = MemoryContextAllocZero(context, sizeof(KpiCode));
-	(void) kpi_spi_datum(0, 10, &isnull);
-	source->code->is_known = !isnull;
-	source->code->known = kpi_spi_texts_in(context, 0, 10);
-	source->table_owner = DatumGetObjectId(kpi_spi_datum(0, 11, &isnull));
-	return true;
+	kpi_rows_begin_read(&rows,
+						"SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, "
+						"s.definer, t.definer_oid, t.definer_login, t.code, t.table_owner "
+						"FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
+						"LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
+						"WHERE s.id = $1", 1, KPI_INT4(source->id));
+	found = kpi_rows_next(&rows);
+	if (found)
+	{
+		source->name = kpi_rows_text(&rows, "name");
+		source->relation = kpi_rows_text(&rows, "relation");
+		source->filter = kpi_rows_text(&rows, "filter");
+		if (!kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &source->grain))
+			elog(ERROR, "source \"%s\" has an unknown grain", source->name);
+		source->calendar_id = kpi_rows_int4(&rows, "calendar_id");
+		source->time_zone = kpi_rows_text(&rows, "time_zone");
+		source->definer = kpi_rows_text(&rows, "definer");
+		source->definer_oid = kpi_rows_oid(&rows, "definer_oid");
+		source->definer_login = kpi_rows_bool(&rows, "definer_login");
+		(void) kpi_rows_datum(&rows, "code", &isnull);
+		source->code = palloc0(sizeof(KpiCode));
+		source->code->is_known = !isnull;
+		source->code->known = kpi_rows_texts(&rows, "code");
+		source->table_owner = kpi_rows_oid(&rows, "table_owner");
+	}
+	kpi_rows_end(&rows);
+	return found;
 }
 
 static void
-load_dimensions(KpiSource *source, MemoryContext context)
+load_dimensions(KpiSource *source)
 {
-	source->ndims = kpi_spi_read("SELECT name, expression FROM kpi.dimension "
-								 "WHERE source_id = $1 ORDER BY position",
-								 1, KPI_INT4(source->id));
-	if (source->ndims == 0)
-		return;
+	KpiRows		rows;
 
-	source->dim_names = MemoryContextAlloc(context, source->ndims * sizeof(char *));
-	source->dim_exprs = MemoryContextAlloc(context, source->ndims * sizeof(char *));
-	for (int i = 0; i < source->ndims; i++)
+	kpi_rows_begin_read(&rows, "SELECT name, expression FROM kpi.dimension "
+						"WHERE source_id = $1 ORDER BY position",
+						1, KPI_INT4(source->id));
+	if (rows.n > 0)
 	{
-		source->dim_names[i] = kpi_spi_text_in(context, i, 1);
-		source->dim_exprs[i] = kpi_spi_text_in(context, i, 2);
+		source->dim_names = palloc(rows.n * sizeof(char *));
+		source->dim_exprs = palloc(rows.n * sizeof(char *));
 	}
+	while (kpi_rows_next(&rows))
+	{
+		source->dim_names[source->ndims] = kpi_rows_text(&rows, "name");
+		source->dim_exprs[source->ndims++] = kpi_rows_text(&rows, "expression");
+	}
+	kpi_rows_end(&rows);
 }
 
 static KpiOwnerKind
@@ -85,80 +94,76 @@ owner_kind(const char *name)
 }
 
 static void
-load_measure(KpiMeasure *m, uint64 row, MemoryContext context)
+load_measure(KpiMeasure *m, KpiRows *rows)
 {
-	char	   *kind = kpi_spi_text(row, 8);
+	char	   *kind = kpi_rows_text(rows, "kind");
 
-	m->id = kpi_spi_int4(row, 5);
-	m->kpi_id = kpi_spi_int4(row, 6);
-	m->kpi_name = kpi_spi_text_in(context, row, 7);
+	m->id = kpi_rows_int4(rows, "measure_id");
+	m->kpi_id = kpi_rows_int4(rows, "kpi_id");
+	m->kpi_name = kpi_rows_text(rows, "kpi");
 	if (!kpi_cell_kind_parse(kind, &m->kind))
 		elog(ERROR, "measure %d has unknown kind \"%s\"", m->id, kind);
-	m->inputs = kpi_spi_texts_in(context, row, 9);
+	m->inputs = kpi_rows_texts(rows, "inputs");
 	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
 		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
-	m->divisor = kpi_spi_int4(row, 10);
-	m->built = kpi_spi_bool(row, 11);
+	m->divisor = kpi_rows_int4(rows, "divisor");
+	m->built = kpi_rows_bool(rows, "is_built");
 }
 
 /* The rows come by stream; each stream takes the rows that are its own. */
 static void
-load_streams(KpiSource *source, MemoryContext context)
+load_streams(KpiSource *source)
 {
-	uint64		nrows;
+	KpiRows		rows;
 	KpiStream  *stream = NULL;
 
-	nrows = kpi_spi_read("SELECT s.id, s.version, s.owner_kind, s.owner, m.id, m.kpi_id, k.name, "
-						 "m.kind, m.inputs, m.divisor, b.measure_id IS NOT NULL, s.at "
-						 "FROM kpi_internal.stream s "
-						 "JOIN kpi_internal.measure m ON m.stream_id = s.id "
-						 "JOIN kpi.kpi k ON k.id = m.kpi_id "
-						 "LEFT JOIN kpi_internal.measure_built b "
-						 "ON b.measure_id = m.id AND b.stream_id = s.id AND b.version = s.version "
-						 "WHERE s.source_id = $1 ORDER BY s.id, m.id",
-						 1, KPI_INT4(source->id));
-	if (nrows == 0)
-		return;
-
-	source->streams = MemoryContextAllocZero(context, nrows * sizeof(KpiStream));
-	for (uint64 row = 0; row < nrows; row++)
+	kpi_rows_begin_read(&rows,
+						"SELECT s.id, s.version, s.owner_kind, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
+						"k.name AS kpi, m.kind, m.inputs, m.divisor, "
+						"b.measure_id IS NOT NULL AS is_built "
+						"FROM kpi_internal.stream s "
+						"JOIN kpi_internal.measure m ON m.stream_id = s.id "
+						"JOIN kpi.kpi k ON k.id = m.kpi_id "
+						"LEFT JOIN kpi_internal.measure_built b "
+						"ON b.measure_id = m.id AND b.stream_id = s.id AND b.version = s.version "
+						"WHERE s.source_id = $1 ORDER BY s.id, m.id",
+						1, KPI_INT4(source->id));
+	if (rows.n > 0)
+		source->streams = palloc0(rows.n * sizeof(KpiStream));
+	while (kpi_rows_next(&rows))
 	{
-		int32		id = kpi_spi_int4(row, 1);
+		int32		id = kpi_rows_int4(&rows, "id");
 
 		if (stream == NULL || stream->id != id)
 		{
 			stream = &source->streams[source->nstreams++];
 			stream->id = id;
-			stream->version = kpi_spi_int4(row, 2);
-			stream->owner_kind = owner_kind(kpi_spi_text(row, 3));
-			stream->owner = kpi_spi_text_in(context, row, 4);
-			stream->at = kpi_spi_text_in(context, row, 12);
-			stream->measures = MemoryContextAllocZero(context,
-													  (nrows - row) * sizeof(KpiMeasure));
+			stream->version = kpi_rows_int4(&rows, "version");
+			stream->owner_kind = owner_kind(kpi_rows_text(&rows, "owner_kind"));
+			stream->owner = kpi_rows_text(&rows, "owner");
+			stream->at = kpi_rows_text(&rows, "at");
+			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));
 		}
-		load_measure(&stream->measures[stream->nmeasures++], row, context);
+		load_measure(&stream->measures[stream->nmeasures++], &rows);
 	}
+	kpi_rows_end(&rows);
 }
 
 KpiSource *
 kpi_model_source_load(int32 source_id, bool use_active)
 {
-	MemoryContext context = CurrentMemoryContext;
 	KpiSource  *source = palloc0(sizeof(KpiSource));
-	KpiSpi		spi;
 	bool		found;
 
 	source->id = source_id;
 	if (!use_active)
 		PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	found = load_source(source, context);
+	found = load_source(source);
 	if (found)
 	{
-		load_dimensions(source, context);
-		load_streams(source, context);
+		load_dimensions(source);
+		load_streams(source);
 	}
-	kpi_spi_end(&spi);
 	if (!use_active)
 		PopActiveSnapshot();
 
@@ -173,23 +178,10 @@ kpi_model_source_load(int32 source_id, bool use_active)
 	return NULL;
 }
 
-static int32
-id_by_name(const char *sql, const char *name)
-{
-	KpiSpi		spi;
-	int32		id = 0;
-
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec(sql, 1, KPI_TEXT(name)) > 0)
-		id = kpi_spi_int4(0, 1);
-	kpi_spi_end(&spi);
-	return id;
-}
-
 int32
 kpi_model_source_id(const char *name)
 {
-	int32		id = id_by_name("SELECT id FROM kpi.source WHERE name = $1", name);
+	int32		id = kpi_first_int4("SELECT id FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name));
 
 	if (id == 0)
 		ereport(ERROR,

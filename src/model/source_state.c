@@ -19,19 +19,14 @@ Oid
 kpi_model_attached_relid(int32 source_id)
 {
 	Oid			relid = InvalidOid;
-	bool		isnull;
-	KpiSpi		spi;
+	KpiRows		rows;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_spi_begin(&spi);
-	if (kpi_spi_read("SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
-					 1, KPI_INT4(source_id)) == 1)
-	{
-		relid = DatumGetObjectId(kpi_spi_datum(0, 1, &isnull));
-		if (isnull)
-			relid = InvalidOid;
-	}
-	kpi_spi_end(&spi);
+	kpi_rows_begin_read(&rows, "SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
+						1, KPI_INT4(source_id));
+	if (kpi_rows_next(&rows))
+		relid = kpi_rows_oid(&rows, "relid");
+	kpi_rows_end(&rows);
 	PopActiveSnapshot();
 	return relid;
 }

@@ -46,36 +46,31 @@ require_operator(const char *definer)
 }
 
 #define POLICY_QUERY \
-	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false), s.definer" \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended, s.definer" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
 /* Reads the sources that a condition on $1 finds, into the caller's memory. */
 static List *
 read_policies(const char *sql, const char *name)
 {
-	MemoryContext context = CurrentMemoryContext;
 	List	   *policies = NIL;
 	List	   *definers = NIL;
 	ListCell   *lc;
-	KpiSpi		spi;
-	uint64		rows;
+	KpiRows		rows;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(sql, 1, KPI_TEXT(name));
-	MemoryContextSwitchTo(context);
-	for (uint64 r = 0; r < rows; r++)
+	kpi_rows_begin(&rows, sql, 1, KPI_TEXT(name));
+	while (kpi_rows_next(&rows))
 	{
 		KpiPolicy  *policy = palloc(sizeof(KpiPolicy));
 
-		policy->source_id = kpi_spi_int4(r, 1);
-		policy->name = pstrdup(kpi_spi_text(r, 2));
-		policy->paused = kpi_spi_bool(r, 3);
-		policy->suspended = kpi_spi_bool(r, 4);
+		policy->source_id = kpi_rows_int4(&rows, "id");
+		policy->name = kpi_rows_text(&rows, "name");
+		policy->paused = kpi_rows_bool(&rows, "is_paused");
+		policy->suspended = kpi_rows_bool(&rows, "is_suspended");
 		policies = lappend(policies, policy);
-		definers = lappend(definers, pstrdup(kpi_spi_text(r, 5)));
+		definers = lappend(definers, kpi_rows_text(&rows, "definer"));
 	}
-	kpi_spi_end(&spi);
-	MemoryContextSwitchTo(context);
+	kpi_rows_end(&rows);
 
 	foreach(lc, definers)
 		require_operator(lfirst(lc));

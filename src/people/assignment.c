@@ -30,21 +30,22 @@ assignments_create(int max)
 KpiAssignments *
 kpi_people_assignments_load(const KpiAssignmentTable *table, int32 owner_id)
 {
-	char	   *sql = psprintf("SELECT %s, coalesce(since, '-infinity'), coalesce(until, 'infinity')"
-							   "  FROM %s WHERE %s = $1 ORDER BY 2",
+	char	   *sql = psprintf("SELECT %s, since, until FROM %s WHERE %s = $1 ORDER BY since NULLS FIRST",
 							   table->target_column, table->table, table->owner_column);
-	uint64		rows = kpi_spi_exec(sql, 1, KPI_INT4(owner_id));
-	KpiAssignments *assignments = assignments_create(rows);
+	KpiAssignments *assignments;
+	KpiRows		rows;
 
-	for (uint64 r = 0; r < rows; r++)
+	kpi_rows_begin(&rows, sql, 1, KPI_INT4(owner_id));
+	assignments = assignments_create(rows.n);
+	while (kpi_rows_next(&rows))
 	{
 		KpiAssignment *item = &assignments->items[assignments->n++];
-		bool		isnull;
 
-		item->target = kpi_spi_int4(r, 1);
-		item->since = DatumGetDateADT(kpi_spi_datum(r, 2, &isnull));
-		item->until = DatumGetDateADT(kpi_spi_datum(r, 3, &isnull));
+		item->target = kpi_rows_int4(&rows, table->target_column);
+		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
+		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
 	}
+	kpi_rows_end(&rows);
 	return assignments;
 }
 

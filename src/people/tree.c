@@ -78,11 +78,10 @@ static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
 /* ---- loading ---- */
 
 /*
- * Both queries give one row per node and assignment: id, key, target team,
- * since, until; sorted by id and since.
+ * Both queries give one row per node and assignment, sorted by id and since.
  */
 #define ORG_TEAMS \
-	"SELECT t.id, t.key, p.parent_id, p.since, p.until" \
+	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
 	" ORDER BY t.id, p.since NULLS FIRST"
 #define ORG_MEMBERS \
@@ -98,7 +97,6 @@ org_load(bool with_members)
 												  "pg_kpi organisation",
 												  ALLOCSET_DEFAULT_SIZES);
 	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
-	KpiSpi		spi;
 
 	org->context = context;
 	org->unassigned = (KpiSpan)
@@ -106,16 +104,9 @@ org_load(bool with_members)
 		DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned
 	};
 
-	kpi_spi_begin(&spi);
 	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
-	SPI_freetuptable(SPI_tuptable);
 	if (with_members)
-	{
-		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members,
-									   &org->member_keys);
-	}
-	kpi_spi_end(&spi);
-
+		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members, &org->member_keys);
 	return org;
 }
 
@@ -137,15 +128,6 @@ kpi_people_free(KpiOrg *org)
 	MemoryContextDelete(org->context);
 }
 
-static DateADT
-org_date(uint64 r, int c, DateADT if_null)
-{
-	bool		isnull;
-	Datum		value = kpi_spi_datum(r, c, &isnull);
-
-	return isnull ? if_null : DatumGetDateADT(value);
-}
-
 /*
  * Runs the query and makes a node, known by its key, of every id.  The
  * assignments of all nodes stand in one array.
@@ -153,36 +135,38 @@ org_date(uint64 r, int c, DateADT if_null)
 static int
 org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys)
 {
-	uint64		rows = kpi_spi_read(sql, 0);
+	KpiRows		rows;
 	MemoryContext old = MemoryContextSwitchTo(org->context);
 	KpiAssignment *item;
 	int			n = 0;
 
+	kpi_rows_begin_read(&rows, sql, 0);
 	*nodes = MemoryContextAllocExtended(org->context,
-										Max(rows, 1) * sizeof(OrgNode),
+										Max(rows.n, 1) * sizeof(OrgNode),
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	item = MemoryContextAllocExtended(org->context,
-									  Max(rows, 1) * sizeof(KpiAssignment),
+									  Max(rows.n, 1) * sizeof(KpiAssignment),
 									  MCXT_ALLOC_HUGE);
-	for (uint64 r = 0; r < rows; r++)
+	while (kpi_rows_next(&rows))
 	{
-		int32		id = kpi_spi_int4(r, 1);
+		int32		id = kpi_rows_int4(&rows, "id");
 
 		if (n == 0 || (*nodes)[n - 1].id != id)
 		{
 			(*nodes)[n].id = id;
-			(*nodes)[n].key = kpi_spi_text(r, 2);
+			(*nodes)[n].key = kpi_rows_text(&rows, "key");
 			(*nodes)[n].assignments.items = item;
 			n++;
 		}
-		item->target = kpi_spi_int4(r, 3);
+		item->target = kpi_rows_int4(&rows, "team_id");
 		if (item->target == 0)
 			continue;
-		item->since = org_date(r, 4, DATEVAL_NOBEGIN);
-		item->until = org_date(r, 5, DATEVAL_NOEND);
+		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
+		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
 		(*nodes)[n - 1].assignments.n++;
 		item++;
 	}
+	kpi_rows_end(&rows);
 
 	*keys = orgkey_create(org->context, Max(n, 16), NULL);
 	for (int i = 0; i < n; i++)

@@ -187,7 +187,9 @@ RETURNS date AS 'MODULE_PATHNAME', 'kpi_sql_today' LANGUAGE C STABLE STRICT PARA
 COMMENT ON FUNCTION kpi.today(text) IS
 'The present day in the calendar''s time zone (the setting kpi.now may pretend another moment). Errors: unknown calendar.';
 
--- For our views: until is inclusive here.
+-- For our views: until is inclusive here; now is what kpi.now may pretend.
+CREATE FUNCTION kpi_internal.now()
+RETURNS timestamptz AS 'MODULE_PATHNAME', 'kpi_sql_now' LANGUAGE C STABLE PARALLEL SAFE;
 CREATE FUNCTION kpi_internal.workdays(since date, until_inclusive date, calendar_id integer)
 RETURNS integer AS 'MODULE_PATHNAME', 'kpi_sql_workdays_internal' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION kpi_internal.today(calendar_id integer)

@@ -391,6 +391,16 @@ CREATE VIEW kpi.source_status AS
                      JOIN kpi_internal.day_cell e ON e.stream_id = x.id
                     WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
+-- "incomplete" is no first status, as nobody has seen a number yet.
+CREATE VIEW kpi_internal.goal_announcement AS
+    SELECT p.goal_id, p.goal, p.kpi,
+           CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
+           p.period, s.status AS old_status, p.status, p.actual, p.target
+      FROM kpi.goal_progress p
+      LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
+     WHERE s.status IS DISTINCT FROM p.status AND (s.status IS NOT NULL OR p.status <> 'incomplete');
+
+COMMENT ON VIEW kpi_internal.goal_announcement IS 'Goals whose status is another than listeners to kpi_progress know (old_status; NULL: none yet)';
 COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';
 COMMENT ON VIEW kpi.source_status IS 'Sources: what state they are in, and what a DBA looks at';
 COMMENT ON VIEW kpi.goal_progress IS 'Where every goal stands, as of the last refresh of its KPI''s source and of this day';

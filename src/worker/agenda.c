@@ -12,9 +12,8 @@
  * long as one in a busy time, and by a clock that stands still (kpi.now) for
  * ever.  All moments are by kpi_now().
  *
- * A source that has no state at all came with a dump.  It waits until the
- * restore has brought its triggers: before that its table is not filled, and
- * attaching it would make the restore fail over triggers that are there.
+ * What the definitions say is the view kpi_internal.agenda; clock, queue and
+ * shape of the calendars are looked at here.
  *
  * Locks: ACCESS SHARE on our own tables.
  *
@@ -38,65 +37,24 @@
 /* After a failure: 1 s, doubled each time, up to 5 min. */
 #define MAX_RETRY_SECONDS 300
 
-/* Measures below formulas that are not built as they are written now. */
-#define SOURCES_OF_NEW_FORMULAS \
-	"WITH RECURSIVE part (kpi_id) AS (" \
-	" SELECT i.input_kpi_id FROM kpi_internal.formula_input i JOIN kpi.kpi k ON k.id = i.kpi_id" \
-	" WHERE NOT EXISTS (SELECT FROM kpi_internal.formula_built b" \
-	"  WHERE b.kpi_id = k.id AND b.formula = k.formula)" \
-	" UNION SELECT i.input_kpi_id FROM part p JOIN kpi_internal.formula_input i ON i.kpi_id = p.kpi_id) " \
-	"SELECT k.source_id FROM part p JOIN kpi.kpi k ON k.id = p.kpi_id WHERE k.source_id IS NOT NULL"
-
-#define SOURCES \
-	"SELECT s.id, s.name, s.refresh_mode = 'continuous', coalesce(s.refresh_seconds, 0)," \
-	" t.refreshed_at, t.next_try," \
-	" t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)" \
-	" OR t.calendar_shape IS DISTINCT FROM $1" \
-	" OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)" \
-	" OR EXISTS (SELECT FROM kpi_internal.goal_recheck d JOIN kpi.goal g ON g.id = d.goal_id" \
-	"  JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id)) WHERE k.source_id = s.id)," \
-	" coalesce(t.yields, 0), coalesce(t.last_deltas, 0) > 0," \
-	" t.refreshed_at IS NULL" \
-	" OR EXISTS (SELECT FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
-	"  WHERE x.source_id = s.id AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b" \
-	"   WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version))" \
-	" OR s.id IN (" SOURCES_OF_NEW_FORMULAS ") " \
-	"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id " \
-	"WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'" \
-	" AND (t.source_id IS NOT NULL OR (" RESTORED_TRIGGERS ")) " \
-	"ORDER BY t.refreshed_at NULLS FIRST, s.id"
-
-/* Every table that has the row trigger of s has its TRUNCATE trigger, too. */
-#define RESTORED_TRIGGERS \
-	"SELECT pg_catalog.count(r.oid) > 0 AND pg_catalog.count(r.oid) = pg_catalog.count(c.oid)" \
-	" FROM pg_catalog.pg_trigger r LEFT JOIN pg_catalog.pg_trigger c" \
-	" ON c.tgrelid = r.tgrelid AND c.tgname = 'kpi_truncate_' || s.id" \
-	" WHERE r.tgname = 'kpi_capture_' || s.id" \
-	" AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure"
-
-static TimestampTz
-timestamp_or(uint64 row, int column, TimestampTz otherwise)
-{
-	bool		isnull;
-	Datum		value = kpi_spi_datum(row, column, &isnull);
-
-	return isnull ? otherwise : DatumGetTimestampTz(value);
-}
-
 static KpiAgendaSource *
-load_source(uint64 row, MemoryContext context)
+load_source(KpiRows *rows, const char *calendar_shape)
 {
-	KpiAgendaSource *source = MemoryContextAllocZero(context, sizeof(KpiAgendaSource));
+	KpiAgendaSource *source = palloc0(sizeof(KpiAgendaSource));
 	TimestampTz now = kpi_now();
-	TimestampTz refreshed = timestamp_or(row, 5, DT_NOBEGIN);
+	TimestampTz refreshed = kpi_rows_time(rows, "refreshed_at", DT_NOBEGIN);
+	const char *shape = kpi_rows_text(rows, "calendar_shape");
+	bool		had_deltas = kpi_rows_bool(rows, "had_deltas");
+	bool		must_refresh = kpi_rows_bool(rows, "must_refresh") ||
+	shape == NULL || strcmp(shape, calendar_shape) != 0;
 
-	source->id = kpi_spi_int4(row, 1);
-	source->name = MemoryContextStrdup(context, kpi_spi_text(row, 2));
-	source->follows_queue = kpi_spi_bool(row, 3);
-	source->interval = kpi_spi_int4(row, 4);
-	source->not_before = timestamp_or(row, 6, DT_NOBEGIN);
-	source->yields = kpi_spi_int4(row, 8);
-	source->must_build = kpi_spi_bool(row, 10);
+	source->id = kpi_rows_int4(rows, "source_id");
+	source->name = kpi_rows_text(rows, "source");
+	source->follows_queue = kpi_rows_bool(rows, "is_continuous");
+	source->interval = kpi_rows_int4(rows, "refresh_seconds");
+	source->not_before = kpi_rows_time(rows, "next_try", DT_NOBEGIN);
+	source->yields = kpi_rows_int4(rows, "yields");
+	source->must_build = kpi_rows_bool(rows, "must_build");
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
@@ -106,31 +64,26 @@ load_source(uint64 row, MemoryContext context)
 
 	if (source->interval > 0 && refreshed != DT_NOBEGIN)
 		source->at = refreshed + source->interval * USECS_PER_SEC;
-	else if (source->interval > 0 || source->must_build || kpi_spi_bool(row, 7) ||
-			 source->not_before != DT_NOBEGIN)
+	else if (source->interval > 0 || source->must_build || must_refresh || source->not_before != DT_NOBEGIN)
 		source->at = DT_NOBEGIN;
 	else
 		source->at = DT_NOEND;
-	source->queue_at = source->interval > 0 && kpi_spi_bool(row, 9) ? source->at : DT_NOBEGIN;
+	source->queue_at = source->interval > 0 && had_deltas ? source->at : DT_NOBEGIN;
 	return source;
 }
 
 KpiAgenda *
 kpi_worker_agenda_load(void)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	KpiAgenda  *due = palloc0(sizeof(KpiAgenda));
-	char	   *shape = kpi_refresh_calendar_shape();
-	KpiSpi		spi;
-	uint64		rows;
+	char	   *calendar_shape = kpi_refresh_calendar_shape();
+	KpiRows		rows;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec(SOURCES, 1, KPI_TEXT(shape));
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-		due->sources = lappend(due->sources, load_source(row, caller));
-	kpi_spi_end(&spi);
-	MemoryContextSwitchTo(caller);
+	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.agenda"
+				   " ORDER BY refreshed_at NULLS FIRST, source_id", 0);
+	while (kpi_rows_next(&rows))
+		due->sources = lappend(due->sources, load_source(&rows, calendar_shape));
+	kpi_rows_end(&rows);
 	return due;
 }
 
@@ -222,19 +175,15 @@ TimestampTz
 kpi_worker_agenda_next_day(TimestampTz now)
 {
 	TimestampTz next = DT_NOEND;
-	KpiSpi		spi;
-	uint64		rows;
+	ListCell   *lc;
 
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("SELECT id FROM kpi.calendar", 0);
-	for (uint64 row = 0; row < rows; row++)
+	foreach(lc, kpi_all_int4("SELECT id FROM kpi.calendar", 0))
 	{
-		const KpiCalendar *calendar = kpi_calendar_find(kpi_spi_int4(row, 1));
+		const KpiCalendar *calendar = kpi_calendar_find(lfirst_int(lc));
 
 		if (calendar != NULL)
 			next = Min(next, day_begin(kpi_calendar_today(calendar) + 1, calendar->time_zone));
 	}
-	kpi_spi_end(&spi);
 	/* Where clocks go back at midnight, the day has begun before. */
 	return Max(next, now + USECS_PER_SEC);
 }

@@ -31,15 +31,18 @@ kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *e
 	int			failures = 1;
 	bool		known = false;
 	KpiSpi		spi;
+	KpiRows		rows;
 
 	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT failures, last_sqlstate = $2 AND last_error = $3"
-					 " FROM kpi_internal.source_state WHERE source_id = $1",
-					 3, KPI_INT4(source_id), KPI_TEXT(sqlstate), KPI_TEXT(note)) > 0)
+	kpi_rows_begin(&rows, "SELECT failures, last_sqlstate = $2 AND last_error = $3 AS is_known"
+				   " FROM kpi_internal.source_state WHERE source_id = $1",
+				   3, KPI_INT4(source_id), KPI_TEXT(sqlstate), KPI_TEXT(note));
+	if (kpi_rows_next(&rows))
 	{
-		failures += kpi_spi_int4(0, 1);
-		known = kpi_spi_bool(0, 2);
+		failures += kpi_rows_int4(&rows, "failures");
+		known = kpi_rows_bool(&rows, "is_known");
 	}
+	kpi_rows_end(&rows);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s"
 				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try)"
 				 " SELECT id, 'building', $2, $3, $4, $5, $6 FROM kpi.source WHERE id = $1"

@@ -1,0 +1,127 @@
+-- 88_health: what kpi.health() tells, a view for each kind of thing that may be
+-- wrong: rows (severity, problem, object, detail, remedy).  Read as the owner of
+-- the extension.
+
+-- An old as_of alone means nothing where workers run, as they do not refresh an
+-- idle source; of those of a primary a standby knows only that it has them too.
+CREATE VIEW kpi_internal.health_source AS
+    SELECT s.viewer, p.severity, p.problem, pg_catalog.format('source "%s"', s.source) AS object, p.detail, p.remedy
+      FROM (SELECT z.source, z.status, z.hint, z.failing_since, z.last_sqlstate, z.failures, z.capture_problem,
+                   z.refresh_mode, z.pending_deltas, z.oldest_pending_seconds, z.as_of, z.facts_ignored,
+                   v.rolname AS viewer,
+                   greatest(2 * z.refresh_seconds, 60) AS patience,
+                   pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas,
+                                     coalesce(z.as_of::text, 'never')) AS backlog,
+                   kpi_internal.error_shown(v.rolname, d.definer, t.definer_oid, t.reason) AS reason,
+                   kpi_internal.error_shown(v.rolname, d.definer, t.definer_oid, t.last_error) AS last_error,
+                   kpi_internal.error_shown(v.rolname, d.definer, t.definer_oid, t.last_fact_error) AS last_fact_error,
+                   EXISTS (SELECT FROM kpi.worker_status w
+                            WHERE w.kind = 'launcher'
+                              AND CASE WHEN pg_catalog.pg_is_in_recovery() THEN w.state <> 'not preloaded'
+                                       ELSE w.state = 'running' END) AS has_workers
+              FROM pg_catalog.pg_roles v
+             CROSS JOIN kpi.source_status z
+              JOIN kpi.source d ON d.id = z.source_id
+              LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s
+     CROSS JOIN LATERAL (VALUES
+           (s.reason IS NOT NULL, 'error', 'suspended', s.reason, s.hint),
+           (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing',
+            pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
+                              pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
+                              s.last_sqlstate, s.failures, s.failing_since),
+            pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source)),
+           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status <> 'building', 'error', 'capture',
+            s.capture_problem, s.hint),
+           (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0
+            AND (s.oldest_pending_seconds > s.patience
+                 OR NOT s.has_workers
+                    AND s.as_of < pg_catalog.statement_timestamp() - s.patience * interval '1 second'),
+            'error', 'behind', s.backlog,
+            pg_catalog.format('Run CALL kpi.refresh(%L); kpi.refresh_log says what refreshes did.', s.source)),
+           (s.status IN ('active', 'building') AND s.pending_deltas >= 100000, 'warning', 'backlog', s.backlog,
+            pg_catalog.format('Run CALL kpi.refresh(%L), and refresh it more often.', s.source)),
+           (s.status = 'paused' AND s.pending_deltas > 0, 'notice', 'paused', s.backlog,
+            pg_catalog.format('Run SELECT kpi.resume(%L) when it may go on.', s.source)),
+           (s.facts_ignored > 0, 'warning', 'facts_ignored',
+            pg_catalog.format('Facts left out because an expression failed on them: %s%s', s.facts_ignored,
+                              '; last error: ' || s.last_fact_error),
+            'Correct the facts, or the expression with kpi.alter_source() or kpi.alter_kpi().')
+           ) AS p (is_there, severity, problem, detail, remedy)
+     WHERE p.is_there
+     ORDER BY s.source;
+COMMENT ON VIEW kpi_internal.health_source IS 'What is wrong with sources, for each role that may ask (viewer): texts of errors are shown as that role may read them';
+
+CREATE VIEW kpi_internal.health_worker AS
+    SELECT 'warning' AS severity, 'not_preloaded' AS problem, 'library "pg_kpi"' AS object,
+           pg_catalog.format('No background worker runs; sources that are refreshed by CALL kpi.refresh() only: %s',
+                             c.sources) AS detail,
+           'Add pg_kpi to shared_preload_libraries and restart the server, or say with kpi.set_refresh() or'
+           ' kpi.schedule() that the sources are manual.' AS remedy
+      FROM kpi.worker_status w
+     CROSS JOIN (SELECT pg_catalog.count(*) AS sources
+                   FROM kpi.source s WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused) c
+     WHERE w.kind = 'launcher' AND w.state = 'not preloaded' AND c.sources > 0
+       AND NOT pg_catalog.pg_is_in_recovery()
+    UNION ALL
+    SELECT CASE w.state WHEN 'disabled' THEN 'warning' ELSE 'error' END, 'no_worker', 'launcher of pg_kpi',
+           pg_catalog.format('Its state is "%s", so that sources are refreshed by CALL kpi.refresh() only', w.state),
+           CASE w.state WHEN 'disabled' THEN 'Set kpi.enabled = on and reload the server.'
+                        WHEN 'no free process' THEN 'Raise max_worker_processes and restart the server.'
+                        ELSE 'The log of the server says why; max_worker_processes may be too low.' END
+      FROM kpi.worker_status w
+     WHERE w.kind = 'launcher' AND w.state NOT IN ('running', 'not preloaded')
+       AND NOT (w.state = 'no free process'
+                AND w.state_since > pg_catalog.statement_timestamp() - interval '5 seconds')
+       AND EXISTS (SELECT FROM kpi.source s WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused)
+       AND NOT pg_catalog.pg_is_in_recovery();
+COMMENT ON VIEW kpi_internal.health_worker IS 'Why no worker refreshes sources that wait for one';
+
+-- kpi.max_workers is there where the library was loaded at server start.
+CREATE VIEW kpi_internal.health_process AS
+    SELECT 'warning' AS severity, 'max_worker_processes' AS problem, 'setting max_worker_processes' AS object,
+           pg_catalog.format('It is %s, but the launcher and kpi.max_workers = %s workers need %s',
+                             n.processes, n.workers, n.workers + 1) AS detail,
+           'Raise max_worker_processes and restart the server, or lower kpi.max_workers.' AS remedy
+      FROM (SELECT pg_catalog.current_setting('max_worker_processes')::integer AS processes,
+                   pg_catalog.current_setting('kpi.max_workers', true)::integer AS workers) n
+     WHERE n.workers >= n.processes;
+COMMENT ON VIEW kpi_internal.health_process IS 'Whether there are processes enough for kpi.max_workers';
+
+CREATE VIEW kpi_internal.health_publication AS
+    SELECT 'warning' AS severity, 'publication' AS problem, pg_catalog.format('publication "%s"', p.pubname) AS object,
+           'It carries the queue and the cells of pg_kpi, so that each change of a fact is sent several times' AS detail,
+           'Publish the tables or schemas that subscribers need, without schema kpi_internal.' AS remedy
+      FROM pg_catalog.pg_publication p
+     WHERE p.puballtables
+        OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n
+                    WHERE n.pnpubid = p.oid AND n.pnnspid = 'kpi_internal'::regnamespace::oid)
+        OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
+                    WHERE r.prpubid = p.oid AND c.relnamespace = 'kpi_internal'::regnamespace::oid)
+     ORDER BY p.pubname;
+COMMENT ON VIEW kpi_internal.health_publication IS 'Publications of tables of pg_kpi that nobody subscribes to on purpose';
+
+CREATE VIEW kpi_internal.health_transaction AS
+    SELECT 'warning' AS severity, 'old_snapshot' AS problem, o.object,
+           pg_catalog.format('Open since %s: rows deleted from the queue since then cannot be reclaimed,'
+                             ' and refreshes slow down', o.since) AS detail,
+           o.remedy
+      FROM (SELECT pg_catalog.format('process %s of role "%s"', a.pid, a.usename) AS object, a.xact_start AS since,
+                   pg_catalog.format('End that transaction, or run SELECT pg_terminate_backend(%s).', a.pid) AS remedy
+              FROM pg_catalog.pg_stat_activity a
+             WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+               AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
+            UNION ALL
+            SELECT pg_catalog.format('prepared transaction "%s"', x.gid), x.prepared,
+                   pg_catalog.format('Run COMMIT PREPARED %L or ROLLBACK PREPARED %L.', x.gid, x.gid)
+              FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()) o
+     WHERE o.since < kpi_internal.now() - interval '30 minutes'
+       AND EXISTS (SELECT FROM kpi.source)
+     ORDER BY o.since;
+COMMENT ON VIEW kpi_internal.health_transaction IS 'Transactions so old that the queue grows';
+
+CREATE VIEW kpi_internal.health_autovacuum AS
+    SELECT 'warning' AS severity, 'autovacuum' AS problem, 'setting autovacuum' AS object,
+           'It is off: the queue grows, and refreshes slow down' AS detail,
+           'Set autovacuum = on and reload the server.' AS remedy
+     WHERE NOT pg_catalog.current_setting('autovacuum')::boolean AND EXISTS (SELECT FROM kpi.source);
+COMMENT ON VIEW kpi_internal.health_autovacuum IS 'Whether autovacuum is off';
