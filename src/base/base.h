@@ -208,8 +208,8 @@ extern void kpi_rows_end(KpiRows *rows);
 /* A column of the row: of the type that is asked for; texts are of any type. */
 extern char *kpi_rows_text(KpiRows *rows, const char *name);	/* palloc'd; NULL if
 																 * null */
-extern List *kpi_rows_texts(KpiRows *rows, const char *name);	/* a text[] without nulls; NIL
-																 * if null */
+extern List *kpi_rows_texts(KpiRows *rows, const char *name);	/* a text[] without
+																 * nulls; NIL if null */
 extern int32 kpi_rows_int4(KpiRows *rows, const char *name);	/* 0 if null */
 extern int64 kpi_rows_int8(KpiRows *rows, const char *name);
 extern bool kpi_rows_bool(KpiRows *rows, const char *name);
