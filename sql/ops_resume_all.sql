@@ -40,6 +40,13 @@ SELECT kpi.resume('all_sales');
 CALL kpi.refresh();
 SELECT * FROM resume_all.status;
 
+-- a definer without rights on the table holds no other source back
+REVOKE SELECT ON resume_all.sales FROM regress_all_definer;
+SELECT kpi.pause('all_visits');
+:all
+GRANT SELECT ON resume_all.sales TO regress_all_definer;
+:all
+
 -- the definer is gone, and then another has its name
 DROP OWNED BY regress_all_definer;
 DROP ROLE regress_all_definer;

@@ -280,6 +280,8 @@ cannot_rebuild(const KpiPolicy *policy)
 		return "its definer was dropped";
 	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
 		return "its table belongs to another role now";
+	if (kpi_fact_definer_missing_grants(relid, definer) != NULL)
+		return "its definer lacks rights on its table";
 	return NULL;
 }
 
