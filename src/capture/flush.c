@@ -26,6 +26,7 @@
 #include "base/compat.h"
 
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/base.h"
