@@ -118,6 +118,16 @@ kpi_expr_site_pop(KpiExprSite *site)
 }
 
 /*
+ * Errors take the position of an expression from exprLocation(), which descends
+ * without looking at the depth of the stack: this looks, once, and goes deeper.
+ */
+static bool
+depth_walker(Node *node, void *context)
+{
+	return node != NULL && raw_expression_tree_walker(node, depth_walker, context);
+}
+
+/*
  * The raw parser's mode for PL/pgSQL expressions takes a SELECT without the
  * word SELECT, so positions in errors are positions in the text; all that may
  * follow a target list is refused here.
@@ -158,6 +168,7 @@ kpi_expr_raw(const char *text)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("not one SQL expression: %s", text)));
 
+	(void) depth_walker(target->val, NULL);
 	return target->val;
 }
 
