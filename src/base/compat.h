@@ -3,7 +3,8 @@
  * compat.h
  *	  Every difference between the supported PostgreSQL versions.
  *
- * No other file may test PG_VERSION_NUM.
+ * No file but this and compat.c may test PG_VERSION_NUM.  What needs headers of
+ * the server is in compat.c, so that including this one costs nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,80 +70,12 @@
 /* A database whose DROP was interrupted; 15.4 and 16 can have them. */
 #define KPI_DATABASE_IS_INVALID(form) ((form)->datconnlimit == -2)
 
-
 /* Names are parsed with soft errors, if wanted, since 16. */
 #if PG_VERSION_NUM < 160000
 #define kpi_qualified_names(string) stringToQualifiedNameList(string)
 #else
 #define kpi_qualified_names(string) stringToQualifiedNameList(string, NULL)
 #endif
-
-#include "access/genam.h"
-#include "access/tableam.h"
-#include "catalog/dependency.h"
-#include "executor/executor.h"
-#include "executor/execdesc.h"
-#include "nodes/execnodes.h"
-#include "parser/parse_node.h"
-#include "rewrite/rewriteHandler.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-
-/* An index scan whose number of descents nobody wants to know. */
-static inline IndexScanDesc
-kpi_compat_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
-{
-#if PG_VERSION_NUM >= 180000
-	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
-#else
-	return index_beginscan(rel, index, snapshot, nkeys, 0);
-#endif
-}
-
-static inline Oid
-kpi_compat_identity_sequence(Relation rel, AttrNumber attno)
-{
-#if PG_VERSION_NUM >= 170000
-	return getIdentitySequence(rel, attno, false);
-#else
-	return getIdentitySequence(RelationGetRelid(rel), attno, false);
-#endif
-}
-
-/* New index entries for a row just inserted. */
-static inline void
-kpi_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot,
-							   EState *estate)
-{
-#if PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
-#else
-	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
-#endif
-}
-
-/* Updates a row nobody else may change, and its index entries as needed. */
-static inline void
-kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
-				  EState *estate, Snapshot snapshot)
-{
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes update_indexes;
-
-	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
-							  &update_indexes);
-	if (update_indexes != TU_None)
-		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL,
-							  update_indexes == TU_Summarizing);
-#else
-	bool		update_indexes;
-
-	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
-							  &update_indexes);
-	if (update_indexes)
-		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL);
-#endif
-}
 
 /* Abbreviations of time zones are looked up in the session's zone first since 18. */
 #if PG_VERSION_NUM >= 180000
@@ -159,36 +92,43 @@ kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
 
+/* ---- compat.c ---- */
+
+/* Declared by their tags: every file includes this one, and few need more of them. */
+struct EState;
+struct IndexScanDescData;
+struct ItemPointerData;
+struct Node;
+struct ParseState;
+struct Query;
+struct QueryDesc;
+struct RelationData;
+struct ResultRelInfo;
+struct SnapshotData;
+struct TupleTableSlot;
+
+/* An index scan whose number of descents nobody wants to know. */
+extern struct IndexScanDescData *kpi_compat_beginscan(struct RelationData *rel, struct RelationData *index,
+													  struct SnapshotData *snapshot, int nkeys);
+
+extern Oid	kpi_compat_identity_sequence(struct RelationData *rel, int16 attno);
+
+/* New index entries for a row just inserted. */
+extern void kpi_compat_insert_index_tuples(struct ResultRelInfo *rri, struct TupleTableSlot *slot,
+										   struct EState *estate);
+
+/* Updates a row nobody else may change, and its index entries as needed. */
+extern void kpi_compat_update(struct ResultRelInfo *rri, struct ItemPointerData *tid,
+							  struct TupleTableSlot *slot, struct EState *estate,
+							  struct SnapshotData *snapshot);
+
 /* An expression over stored columns only; relation 1 of it is rel. */
-static inline Node *
-kpi_compat_expand_virtual(Node *node, Relation rel)
-{
-#if PG_VERSION_NUM >= 180000
-	return expand_generated_columns_in_expr(node, rel, 1);
-#else
-	return node;
-#endif
-}
+extern struct Node *kpi_compat_expand_virtual(struct Node *node, struct RelationData *rel);
 
 /* The relations of a parse state become those of a query. */
-static inline void
-kpi_compat_set_relations(Query *query, ParseState *pstate)
-{
-	query->rtable = pstate->p_rtable;
-#if PG_VERSION_NUM >= 160000
-	query->rteperminfos = pstate->p_rteperminfos;
-#endif
-}
+extern void kpi_compat_set_relations(struct Query *query, struct ParseState *pstate);
 
 /* Runs a query to its end, once: so it may use parallel workers. */
-static inline void
-kpi_compat_run_once(QueryDesc *desc)
-{
-#if PG_VERSION_NUM >= 180000
-	ExecutorRun(desc, ForwardScanDirection, 0);
-#else
-	ExecutorRun(desc, ForwardScanDirection, 0, true);
-#endif
-}
+extern void kpi_compat_run_once(struct QueryDesc *desc);
 
 #endif							/* KPI_COMPAT_H */

@@ -10,6 +10,7 @@
  */
 #include "base/compat.h"
 
+#include "access/htup_details.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "fmgr.h"

@@ -12,8 +12,9 @@
 #include "define/define.h"
 #include "fmgr.h"
 #include "model/model.h"
+#include "storage/lockdefs.h"
 
-/* ---- source.c ---- */
+/* ---- source_row.c ---- */
 
 /* A row of kpi.source, as its functions change it. */
 typedef struct KpiSourceRow
@@ -38,8 +39,34 @@ typedef struct KpiSourceRow
  */
 extern KpiSourceRow *kpi_define_source_row_open(const char *name, bool need_table);
 
+/* The same with its table, for a change that makes this role the definer (InvalidOid: none). */
+extern KpiSourceRow *kpi_define_source_row_open_as(const char *name, Oid named_definer);
+
+/* The parts of it: finds the row, of whichever definer; error if there is none. */
+extern KpiSourceRow *kpi_define_source_row_read(const char *name);
+
+/* Error unless the current user may change it. */
+extern void kpi_define_source_row_require_definer(const KpiSourceRow *source);
+
+/* Error if its table is gone. */
+extern void kpi_define_source_row_require_table(const KpiSourceRow *source);
+
+/*
+ * Locks its row and then its table; false if it has no table whose lock is the
+ * definer's to take.
+ */
+extern bool kpi_define_source_row_lock(const KpiSourceRow *row, LOCKMODE lockmode);
+
+/* In the row in memory. */
+extern void kpi_define_source_row_set_definer(KpiSourceRow *row, Oid definer);
+
+/* The role that is the definer; error as for kpi_definer_role(). */
+extern Oid	kpi_define_source_row_definer(const KpiSourceRow *source);
+
 /* kpi_user_switch() to the definer of a source. */
 extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
+
+/* ---- args.c ---- */
 
 /* A text argument; empty means none. */
 extern char *kpi_define_arg_given(FunctionCallInfo fcinfo, int n);

@@ -4,9 +4,8 @@
  *	  SQL functions that define sources.
  *
  * The expressions of a source are checked and evaluated as its definer
- * (fact/definer.c).  Whoever has the definer's privileges may change it.  Locks: the
- * source's row, the source's table (fact/table.c), then other rows of our own
- * tables.
+ * (fact/definer.c).  Locks: the source's row and table (source_row.c), then other
+ * rows of our own tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,11 +23,9 @@
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/regproc.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_create_source);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_source);
@@ -41,165 +38,6 @@ typedef struct Dimension
 	char	   *name;
 	char	   *expression;
 } Dimension;
-
-/* ---- whose source ---- */
-
-bool
-kpi_define_is_definer(const char *definer)
-{
-	Oid			role = get_role_oid(definer, true);
-
-	return superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role));
-}
-
-static Oid
-definer_oid(const KpiSourceRow *source)
-{
-	return kpi_definer_role(source->name, source->definer, source->definer_oid);
-}
-
-void
-kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source)
-{
-	kpi_user_switch(state, definer_oid(source));
-}
-
-static void
-require_table(const KpiSourceRow *source)
-{
-	if (!OidIsValid(source->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
-				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
-}
-
-/*
- * Under a snapshot of its own: after waiting for a lock, a transaction's may
- * be too old to see what was committed meanwhile.
- */
-static KpiSourceRow *
-read_row(const char *name)
-{
-	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
-	KpiRows		rows;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, "
-						"t.definer_oid "
-						"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
-						"WHERE s.name = $1", 1, KPI_TEXT(name));
-	if (!kpi_rows_next(&rows))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("source \"%s\" does not exist", name),
-				 errhint("Table kpi.source lists the sources.")));
-	row->id = kpi_rows_int4(&rows, "id");
-	row->name = kpi_rows_text(&rows, "name");
-	row->relation = kpi_rows_text(&rows, "relation");
-	row->key = kpi_rows_text(&rows, "key");
-	row->owner = kpi_rows_text(&rows, "owner");
-	row->team = kpi_rows_text(&rows, "team");
-	row->at = kpi_rows_text(&rows, "at");
-	row->filter = kpi_rows_text(&rows, "filter");
-	row->definer = kpi_rows_text(&rows, "definer");
-	row->definer_oid = kpi_rows_oid(&rows, "definer_oid");
-	kpi_rows_end(&rows);
-	PopActiveSnapshot();
-
-	row->relid = kpi_model_relid_by_name(row->relation);
-	return row;
-}
-
-static void
-require_definer(const KpiSourceRow *source)
-{
-	if (!kpi_define_is_definer(source->definer))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for source \"%s\"", source->name),
-				 errdetail("Its definer is role \"%s\".", source->definer),
-				 errhint("Only its definer, members of that role and superusers may change a source and its KPIs.")));
-}
-
-void
-kpi_define_require_source_rights(const char *name)
-{
-	require_definer(read_row(name));
-}
-
-/*
- * Locks the source's table, unless it is another that has come under its name,
- * on which the definer has no rights: nobody must wait for such a lock.
- */
-static bool
-lock_table(const KpiSourceRow *row, LOCKMODE lockmode)
-{
-	Oid			definer = get_role_oid(row->definer, true);
-
-	if (!OidIsValid(row->relid) ||
-		(row->relid != kpi_model_attached_relid(row->id) &&
-		 !(OidIsValid(definer) && kpi_fact_definer_missing_grants(row->relid, definer) == NULL)))
-		return false;
-	kpi_fact_table_lock(row->relid, lockmode);
-	return true;
-}
-
-/*
- * Before the table's lock: whoever holds the row's, for a goal or another
- * definition, may be idle in a transaction, and who waits for that must not
- * keep writers out of the table meanwhile.
- */
-static void
-lock_row(const KpiSourceRow *row)
-{
-	KpiSpi		spi;
-
-	kpi_spi_begin(&spi);
-	kpi_spi_exec("SELECT FROM kpi.source WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT4(row->id));
-	kpi_spi_end(&spi);
-}
-
-static void
-set_definer(KpiSourceRow *row, Oid definer)
-{
-	row->definer = GetUserNameFromId(definer, false);
-	row->definer_oid = definer;
-}
-
-/* The row of a source, locked; its definer is the named one if that is given. */
-static KpiSourceRow *
-open_row(const char *name, bool need_table, Oid named_definer)
-{
-	KpiSourceRow *row = read_row(name);
-
-	require_definer(row);
-	lock_row(row);
-	if (lock_table(row, ShareRowExclusiveLock))
-	{
-		/* What the source says may have changed while we waited. */
-		row = read_row(name);
-		require_definer(row);
-	}
-	if (!need_table)
-		return row;
-	require_table(row);
-	if (OidIsValid(named_definer))
-	{
-		kpi_fact_definer_check(row->relid, named_definer);
-		set_definer(row, named_definer);
-	}
-	else
-		set_definer(row, kpi_fact_definer_settle(row->id, row->name, row->relid, definer_oid(row)));
-	return row;
-}
-
-KpiSourceRow *
-kpi_define_source_row_open(const char *name, bool need_table)
-{
-	return open_row(name, need_table, InvalidOid);
-}
 
 /* ---- dimensions ---- */
 
@@ -368,14 +206,6 @@ check_expressions(KpiSourceRow *row, List *dimensions)
 	kpi_user_restore(&user);
 }
 
-char *
-kpi_define_arg_given(FunctionCallInfo fcinfo, int n)
-{
-	char	   *value = kpi_arg_text(fcinfo, n);
-
-	return value == NULL || value[0] == '\0' ? NULL : value;
-}
-
 /* The role named by an argument of ours; InvalidOid: none is. */
 static Oid
 arg_definer(FunctionCallInfo fcinfo, int n)
@@ -420,7 +250,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 
 	row.relid = kpi_fact_table_open(table, named_definer);
 	row.relation = kpi_fact_table_name(row.relid);
-	set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
+	kpi_define_source_row_set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
 	check_expressions(&row, dimensions);
 
 	kpi_spi_begin(&spi);
@@ -447,30 +277,6 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
 		kpi_fact_definer_tell_owner(row.name, row.relid);
 	PG_RETURN_INT32(row.id);
-}
-
-char *
-kpi_define_arg_changed(FunctionCallInfo fcinfo, int n, char *old)
-{
-	return PG_ARGISNULL(n) ? old : kpi_define_arg_given(fcinfo, n);
-}
-
-void
-kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, int team_arg,
-							char **owner, char **team)
-{
-	char	   *new_owner = kpi_define_arg_changed(fcinfo, owner_arg, *owner);
-	char	   *new_team = kpi_define_arg_changed(fcinfo, team_arg, *team);
-
-	if (new_owner != NULL && new_team != NULL)
-	{
-		if (PG_ARGISNULL(team_arg))
-			new_team = NULL;
-		else if (PG_ARGISNULL(owner_arg))
-			new_owner = NULL;
-	}
-	*owner = new_owner;
-	*team = new_team;
 }
 
 static bool
@@ -534,7 +340,7 @@ Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
-	KpiSourceRow *row = open_row(kpi_arg_name(fcinfo, 0, "name of the source"), true, named_definer);
+	KpiSourceRow *row = kpi_define_source_row_open_as(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceRow old_row = *row;
 	int32		calendar_id = 0;
@@ -614,7 +420,7 @@ kpi_define_source_redefined(int32 source_id)
 Datum
 kpi_sql_drop_source(PG_FUNCTION_ARGS)
 {
-	KpiSourceRow *row = read_row(kpi_arg_name(fcinfo, 0, "name of the source"));
+	KpiSourceRow *row = kpi_define_source_row_read(kpi_arg_name(fcinfo, 0, "name of the source"));
 	bool		cascade = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	KpiSpi		spi;
 	char	   *users;
@@ -623,15 +429,14 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	 * The engine's lock before the table's: writers must not wait for a
 	 * refresh.
 	 */
-	require_definer(row);
+	kpi_define_source_row_require_definer(row);
 	kpi_refresh_lock_source(row->id);
-	lock_row(row);
 
 	/*
 	 * What dropping a trigger needs, at once: a weaker lock first would
 	 * deadlock.
 	 */
-	(void) lock_table(row, AccessExclusiveLock);
+	(void) kpi_define_source_row_lock(row, AccessExclusiveLock);
 	row = kpi_define_source_row_open(row->name, false);
 
 	kpi_spi_begin(&spi);
@@ -735,15 +540,15 @@ kpi_sql_facts_query(PG_FUNCTION_ARGS)
 {
 	char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
 	char	   *kpi = kpi_arg_optional_name(fcinfo, 1, "name of the KPI");
-	KpiSourceRow *row = read_row(name);
+	KpiSourceRow *row = kpi_define_source_row_read(name);
 	KpiSource  *source = kpi_model_source_load(row->id, false);
 	KpiStream  *stream;
 	Bitmapset  *measure = NULL;
 	char	   *filter = NULL;
 	char	   *query;
 
-	require_table(row);
-	kpi_fact_definer_check(row->relid, definer_oid(row));
+	kpi_define_source_row_require_table(row);
+	kpi_fact_definer_check(row->relid, kpi_define_source_row_definer(row));
 	if (kpi != NULL)
 	{
 		stream = stream_of_kpi(source, kpi, &measure);

@@ -36,7 +36,7 @@ typedef struct KpiCode
 /* The same of an expression that was parsed, and nothing of it run yet. */
 extern void kpi_expr_code_check(KpiCode *code, Node *node);
 
-/* ---- expr.c ---- */
+/* ---- parse.c ---- */
 
 /*
  * Where an expression stands, for errors: while one of these is on the error
@@ -60,6 +60,14 @@ extern void kpi_expr_site_pop(KpiExprSite *site);
  */
 extern void kpi_expr_error_position(const char *text);
 
+/* The raw parse tree of the one expression a text holds. */
+extern Node *kpi_expr_raw(const char *text);
+
+/* A ParseState that sees the columns of one relation, with varno 1. */
+extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
+
+/* ---- expr.c ---- */
+
 /* How careful the evaluation of an expression must be. */
 typedef enum KpiExprRisk
 {
@@ -68,21 +76,6 @@ typedef enum KpiExprRisk
 	KPI_EXPR_USER				/* calls functions of users: runs as the
 								 * source's definer, search_path pinned */
 } KpiExprRisk;
-
-/* What a checked expression is. */
-typedef struct KpiExpr
-{
-	char	   *text;			/* deparsed */
-	Oid			type;
-	Oid			collation;
-	KpiExprRisk risk;
-} KpiExpr;
-
-/* The raw parse tree of the one expression a text holds. */
-extern Node *kpi_expr_raw(const char *text);
-
-/* A ParseState that sees the columns of one relation, with varno 1. */
-extern ParseState *kpi_expr_pstate(Relation rel, const char *text);
 
 /*
  * A stored expression, parsed and checked again.  Call it as the definer, with
@@ -116,6 +109,15 @@ extern Node *kpi_expr_compile(Oid relid, const char *text, Bitmapset **attrs,
 							  KpiFingerprints *fingerprints);
 
 /* ---- check.c ---- */
+
+/* What a checked expression is. */
+typedef struct KpiExpr
+{
+	char	   *text;			/* deparsed */
+	Oid			type;
+	Oid			collation;
+	KpiExprRisk risk;
+} KpiExpr;
 
 /* kpi_expr_check_full() for a raw parse tree cut out of site->text. */
 extern KpiExpr kpi_expr_check_raw(KpiExprSite *site, Node *raw);

@@ -23,7 +23,7 @@
  */
 extern void kpi_expr_code_check_type(KpiCode *code, Oid type, bool named);
 
-/* ---- expr.c ---- */
+/* ---- parse.c ---- */
 
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);

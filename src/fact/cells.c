@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "cell/cell.h"
+#include "executor/executor.h"
 #include "expr/expr.h"
 #include "fact/fact_internal.h"
 #include "lib/stringinfo.h"
@@ -40,6 +41,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Of one call of kpi.cell_agg(), whose state is an argument as well. */
 #define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)

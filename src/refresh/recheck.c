@@ -16,6 +16,7 @@
  */
 #include "base/compat.h"
 
+#include "access/htup_details.h"
 #include "base/base.h"
 #include "capture/capture.h"
 #include "fact/fact.h"

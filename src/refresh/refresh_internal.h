@@ -16,6 +16,7 @@
 #include "model/model.h"
 #include "nodes/pg_list.h"
 #include "refresh/refresh.h"
+#include "utils/snapshot.h"
 #include "utils/tuplestore.h"
 
 /* ---- cellmap.c ---- */

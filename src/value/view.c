@@ -11,6 +11,7 @@
  */
 #include "base/compat.h"
 
+#include "access/htup_details.h"
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"

@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.c
+ *	  Functions of the server that take other arguments from version to version.
+ *
+ * What compat.h cannot say in a macro, so that no other file has to test
+ * PG_VERSION_NUM.  Each does what the server's function of its name does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "catalog/dependency.h"
+#include "executor/executor.h"
+#include "executor/execdesc.h"
+#include "nodes/execnodes.h"
+#include "parser/parse_node.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+IndexScanDesc
+kpi_compat_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
+#endif
+}
+
+Oid
+kpi_compat_identity_sequence(Relation rel, AttrNumber attno)
+{
+#if PG_VERSION_NUM >= 170000
+	return getIdentitySequence(rel, attno, false);
+#else
+	return getIdentitySequence(RelationGetRelid(rel), attno, false);
+#endif
+}
+
+void
+kpi_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot,
+							   EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
+#else
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+void
+kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
+				  EState *estate, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
+							  &update_indexes);
+	if (update_indexes != TU_None)
+		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL,
+							  update_indexes == TU_Summarizing);
+#else
+	bool		update_indexes;
+
+	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
+							  &update_indexes);
+	if (update_indexes)
+		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL);
+#endif
+}
+
+Node *
+kpi_compat_expand_virtual(Node *node, Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return expand_generated_columns_in_expr(node, rel, 1);
+#else
+	return node;
+#endif
+}
+
+void
+kpi_compat_set_relations(Query *query, ParseState *pstate)
+{
+	query->rtable = pstate->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	query->rteperminfos = pstate->p_rteperminfos;
+#endif
+}
+
+void
+kpi_compat_run_once(QueryDesc *desc)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(desc, ForwardScanDirection, 0);
+#else
+	ExecutorRun(desc, ForwardScanDirection, 0, true);
+#endif
+}
