@@ -592,13 +592,9 @@ extern char *kpi_hidden_source(int32 source_id);
  */
 extern bool kpi_error_conceal(ErrorData *error, const char *source);
 
-/* ---- query.c ---- */
+/* ---- for every room ---- */
 
-/*
- * Owner keys and dimension values longer than this are cut and given a hash
- * of the whole, the same in capture and in scans.
- */
+/* Owner keys and dimension values longer than this are cut (fact/query.c). */
 #define KPI_MAX_KEY 500
-extern char *kpi_fact_key_bounded(char *key);	/* returns key itself if short */
 
 #endif							/* KPI_BASE_H */

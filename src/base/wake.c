@@ -28,8 +28,8 @@
 #include "utils/timestamp.h"
 
 /* How long kpi_evict() waits for a worker to be gone, and how often it checks. */
-#define KEEP_OUT_WAIT_MS 2000
-#define KEEP_OUT_STEP_MS 10
+#define EVICT_WAIT_MS 2000
+#define EVICT_STEP_MS 10
 
 KpiShared  *kpi_shared = NULL;
 bool		kpi_am_worker = false;
@@ -46,7 +46,7 @@ static bool recheck_wanted = false;
 static bool recheck_everywhere = false;
 
 /* The current transaction has evicted workers. */
-static bool keeping_out = false;
+static bool evicting = false;
 
 /* This backend's slot, as last seen. */
 static KpiSlot *my_slot = NULL;
@@ -268,7 +268,7 @@ release_evictions(void)
 		if ((uint32) pg_atomic_read_u64(&kpi_shared->evict[i]) == (uint32) MyProcPid)
 			pg_atomic_exchange_u64(&kpi_shared->evict[i], 0);
 	}
-	keeping_out = false;
+	evicting = false;
 	kpi_wake_launcher();
 }
 
@@ -278,7 +278,7 @@ wake_at_commit(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
-	if (keeping_out)
+	if (evicting)
 		release_evictions();
 	if (event == XACT_EVENT_COMMIT)
 	{
@@ -388,11 +388,11 @@ kpi_evict(Oid dbid)
 	if (kpi_shared == NULL)
 		return false;
 	register_callback();
-	keeping_out = true;
+	evicting = true;
 	if (!note_evict(dbid))
 		return false;
 
-	for (int waited = 0; waited < KEEP_OUT_WAIT_MS; waited += KEEP_OUT_STEP_MS)
+	for (int waited = 0; waited < EVICT_WAIT_MS; waited += EVICT_STEP_MS)
 	{
 		slot = kpi_slot_find(dbid);
 		if (slot != NULL && pg_atomic_read_u32(&slot->state) != KPI_WORKER_NONE)
@@ -401,14 +401,14 @@ kpi_evict(Oid dbid)
 
 			if (now != 0)
 				pid = now;
-			if (pid != 0 && waited % (10 * KEEP_OUT_STEP_MS) == 0 && BackendPidGetProc(pid) != NULL)
+			if (pid != 0 && waited % (10 * EVICT_STEP_MS) == 0 && BackendPidGetProc(pid) != NULL)
 				kill(pid, SIGINT);
 			set_latch_of(pg_atomic_read_u32(&slot->procno));
 		}
 		else if (pid == 0 || BackendPidGetProc(pid) == NULL)
 			break;
 		CHECK_FOR_INTERRUPTS();
-		pg_usleep(KEEP_OUT_STEP_MS * 1000L);
+		pg_usleep(EVICT_STEP_MS * 1000L);
 	}
 	return true;
 }

@@ -129,7 +129,8 @@ extern void kpi_capture_subxact_set_error(KpiSubxactDeltas *subxact, KpiDelta *d
 extern void kpi_capture_subxact_clear(KpiSubxactDeltas *subxact);
 
 /* Calls a function for each delta of a level. */
-extern void kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact, void (*visit) (KpiDelta *delta, void *arg), void *arg);
+extern void kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact,
+										void (*visit) (KpiDelta *delta, void *arg), void *arg);
 
 /*
  * The subtransaction at this nesting level becomes part of the one above, or is

@@ -302,7 +302,8 @@ kpi_capture_subxact_committed(int nest_level)
 
 	if (kpi_capture_subxact_top == NULL || kpi_capture_subxact_top->nest_level < nest_level)
 		return;
-	if (kpi_capture_subxact_top->parent != NULL && kpi_capture_subxact_top->parent->nest_level == nest_level - 1)
+	if (kpi_capture_subxact_top->parent != NULL &&
+		kpi_capture_subxact_top->parent->nest_level == nest_level - 1)
 		merge_into_parent(kpi_capture_subxact_top);
 	else
 		kpi_capture_subxact_top->nest_level = nest_level - 1;

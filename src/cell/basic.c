@@ -478,7 +478,8 @@ basic_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in)
 	const KpiKindOps *ops = kpi_cell_kind_ops(kpi_cell_state_at(buf->cell, offset)->kind);
 
 	for (int i = 0; i < ops->ncounts; i++)
-		kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset))[i] = kpi_cell_text_count(in, ops->fields[i]);
+		kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset))[i] =
+			kpi_cell_text_count(in, ops->fields[i]);
 	for (int i = 0; i < ops->ndecimals; i++)
 		set_sum(buf, offset, ops, i, kpi_cell_text_decimal(in, ops->fields[ops->ncounts + i]));
 }

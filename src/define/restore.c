@@ -70,7 +70,8 @@ kpi_sql_restore_builtin(PG_FUNCTION_ARGS)
 	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "UPDATE %s SET ",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigdata->tg_relation)),
+					 quote_qualified_identifier(get_namespace_name(
+																   RelationGetNamespace(trigdata->tg_relation)),
 												RelationGetRelationName(trigdata->tg_relation)));
 	for (int i = 0; i < tupdesc->natts; i++)
 	{

@@ -85,7 +85,8 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 	}
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref),
-								   analyse_text(pstate, relid, kpi_fact_condition(source, stream), source->code));
+								   analyse_text(pstate, relid, kpi_fact_condition(source, stream),
+												source->code));
 	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	kpi_compat_set_relations(query, pstate);
 	return query;

@@ -23,6 +23,13 @@
 /* ---- query.c ---- */
 
 /*
+ * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
+ * a hash of the whole, the same in capture and in scans.  Returns key itself if
+ * it is short.
+ */
+extern char *kpi_fact_key_bounded(char *key);
+
+/*
  * The facts query of one stream as people read it, with the inputs of the given
  * measures (NULL: all).  It names the table: what reads facts is cells.c.
  */
@@ -169,7 +176,8 @@ extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
 /*
  * Runs the facts query of one stream over a table known by its OID, grouped,
  * under the active snapshot: columns owner text, day date, dims text[] (NULL
- * without dimensions), cell kpi.cell, facts bigint (how many the group has).  The current user is the source's definer
+ * without dimensions), cell kpi.cell, facts bigint (how many the group has).
+ * The current user is the source's definer
  * (kpi_user_switch()).  The table and its leaves, all that may be read, are
  * locked.
  */

@@ -359,7 +359,8 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 }
 
 KpiProjection *
-kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent, KpiFingerprints *fingerprints)
+kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext parent,
+						   KpiFingerprints *fingerprints)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "pg_kpi projection",
 												  ALLOCSET_SMALL_SIZES);
@@ -373,7 +374,8 @@ kpi_fact_projection_create(const KpiSource *source, Oid leaf, MemoryContext pare
 		proj->econtext = CreateStandaloneExprContext();
 		kpi_fact_zone_open(&proj->zone, source->time_zone);
 		if (fingerprints != NULL)
-			kpi_expr_fingerprints_source(fingerprints, source->time_zone, source->ndims, source->dim_names, source->dim_exprs);
+			kpi_expr_fingerprints_source(fingerprints, source->time_zone, source->ndims,
+										 source->dim_names, source->dim_exprs);
 		proj->definer = kpi_model_source_definer(source);
 		kpi_user_switch(&user, proj->definer);
 		compile_all(proj, source, leaf, fingerprints);

@@ -224,7 +224,8 @@ notify_changed(const KpiValueChanges *changes, KpiRows *goals)
 			ids[n++] = Int64GetDatum(kpi_rows_int8(goals, "id"));
 	}
 	if (n > 0)
-		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+													 TYPALIGN_DOUBLE)));
 }
 
 /* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */

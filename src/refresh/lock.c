@@ -72,7 +72,8 @@ joined_sources(int32 source_id)
 
 			if (bms_is_member(formula, kpis) && bms_is_member(input, kpis))
 				continue;
-			if (!bms_is_member(formula, kpis) && !bms_is_member(input, kpis) && !bms_is_member(source, sources))
+			if (!bms_is_member(formula, kpis) && !bms_is_member(input, kpis) &&
+				!bms_is_member(source, sources))
 				continue;
 			kpis = bms_add_member(bms_add_member(kpis, formula), input);
 			if (source != 0)

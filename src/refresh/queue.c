@@ -167,7 +167,8 @@ kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect
 	{
 		if (is_marker(slot))
 			read_marker(slot, recompute, suspend);
-		else if (TransactionIdIsValid(suspect_before) && TransactionIdPrecedes(row_writer(slot), suspect_before))
+		else if (TransactionIdIsValid(suspect_before) &&
+				 TransactionIdPrecedes(row_writer(slot), suspect_before))
 			*recompute = true;
 	}
 	table_endscan(scan);

@@ -122,7 +122,8 @@ broken_leaves(int32 source_id, List *leaves)
 }
 
 bool
-kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached, KpiProblem *problem)
+kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached,
+						   KpiProblem *problem)
 {
 	char	   *broken;
 
@@ -211,7 +212,8 @@ kpi_sql_capture_works(PG_FUNCTION_ARGS)
 		 * date.
 		 */
 		now = generation;
-		works = !kpi_refresh_source_recheck(key.source_id, relation, kpi_model_relid_by_name(relation), key.attached,
+		works = !kpi_refresh_source_recheck(key.source_id, relation,
+											kpi_model_relid_by_name(relation), key.attached,
 											&problem);
 		look = hash_search(looks, &key, HASH_ENTER, &found);
 		look->generation = now;

@@ -366,7 +366,8 @@ extern int	kpi_refresh_valuekey_compare(const void *a, const void *b);
 extern KpiValues *kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
 
 /* Makes the stored row so (facts 0 and exists false: no row). */
-extern void kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists, const KpiValue *value);
+extern void kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists,
+								   const KpiValue *value);
 
 /* The stored value, as of the last kpi_refresh_values_sync(); false when none. */
 extern bool kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value);
@@ -440,7 +441,8 @@ extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snaps
 extern void kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table);
 
 /* Notes it, and tells the writers of the table that the source names. */
-extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason, const char *hint);
+extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
+											 const char *hint);
 
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);

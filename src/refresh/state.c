@@ -344,7 +344,7 @@ check_names(const KpiSource *source, Oid relid, KpiSourceState *state)
  * of transactions that are under way now is suspect.
  */
 static void
-compare_prints(KpiSourceState *state, const char *seen)
+compare_fingerprints(KpiSourceState *state, const char *seen)
 {
 	bool		news;
 	bool		differ = kpi_expr_fingerprints_differ(state->fingerprints, seen, &news);
@@ -416,7 +416,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTab
 		if (state->suspend_reason == NULL)
 			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
-			compare_prints(state, fingerprints);
+			compare_fingerprints(state, fingerprints);
 	}
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
@@ -563,7 +563,8 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->stats.ncells),
 				 KPI_INT8(run->stats.nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
-				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) : KPI_NULL(XID8OID));
+				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
+				 KPI_NULL(XID8OID));
 	kpi_spi_end(&spi);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);

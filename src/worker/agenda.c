@@ -129,7 +129,7 @@ kpi_worker_agenda_queued(void)
 }
 
 TimestampTz
-kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued)
+kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued)
 {
 	TimestampTz at = source->at;
 
@@ -139,9 +139,9 @@ kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued)
 }
 
 bool
-kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now)
+kpi_worker_agenda_is_due(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now)
 {
-	return kpi_worker_agenda_when(source, queued) <= now;
+	return kpi_worker_agenda_due_at(source, queued) <= now;
 }
 
 void

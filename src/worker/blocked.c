@@ -28,80 +28,80 @@
 #define GIVE_WAY_PAUSE_MS 1000
 #define MAX_PAUSE_DOUBLED 6
 
-typedef struct HeldSource
+typedef struct BlockedSource
 {
 	int32		id;
 	int			timeout_ms;		/* of the next try */
 	TimestampTz until;
-} HeldSource;
+}			BlockedSource;
 
-static List *held_sources = NIL;	/* in TopMemoryContext */
+static List *blocked_sources = NIL; /* in TopMemoryContext */
 
-static HeldSource *
+static BlockedSource *
 find_blocked(int32 id)
 {
 	ListCell   *lc;
 
-	foreach(lc, held_sources)
+	foreach(lc, blocked_sources)
 	{
-		HeldSource *held = lfirst(lc);
+		BlockedSource *blocked = lfirst(lc);
 
-		if (held->id == id)
-			return held;
+		if (blocked->id == id)
+			return blocked;
 	}
 	return NULL;
 }
 
-static HeldSource *
-hold(int32 id)
+static BlockedSource *
+block(int32 id)
 {
-	HeldSource *held = find_blocked(id);
+	BlockedSource *blocked = find_blocked(id);
 	MemoryContext old;
 
-	if (held != NULL)
-		return held;
+	if (blocked != NULL)
+		return blocked;
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	held = palloc0(sizeof(HeldSource));
-	held->id = id;
-	held->timeout_ms = MIN_LOCK_TIMEOUT_MS;
-	held_sources = lappend(held_sources, held);
+	blocked = palloc0(sizeof(BlockedSource));
+	blocked->id = id;
+	blocked->timeout_ms = MIN_LOCK_TIMEOUT_MS;
+	blocked_sources = lappend(blocked_sources, blocked);
 	MemoryContextSwitchTo(old);
-	return held;
+	return blocked;
 }
 
 void
 kpi_worker_blocked_by_lock(int32 source_id)
 {
-	HeldSource *held = hold(source_id);
+	BlockedSource *blocked = block(source_id);
 
-	held->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), held->timeout_ms * LOCK_RETRY_FACTOR);
-	held->timeout_ms = Min(held->timeout_ms * 2, KPI_MAX_LOCK_TIMEOUT_MS);
+	blocked->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), blocked->timeout_ms * LOCK_RETRY_FACTOR);
+	blocked->timeout_ms = Min(blocked->timeout_ms * 2, KPI_MAX_LOCK_TIMEOUT_MS);
 }
 
 int
-kpi_worker_blocked_to_give_way(int32 source_id, int yields)
+kpi_worker_blocked_to_yield(int32 source_id, int yields)
 {
 	int			pause_ms = GIVE_WAY_PAUSE_MS << Min(yields, MAX_PAUSE_DOUBLED);
 
-	hold(source_id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	block(source_id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	return pause_ms;
 }
 
 void
 kpi_worker_blocked_release(int32 source_id)
 {
-	HeldSource *held = find_blocked(source_id);
+	BlockedSource *blocked = find_blocked(source_id);
 
-	if (held == NULL)
+	if (blocked == NULL)
 		return;
-	held_sources = list_delete_ptr(held_sources, held);
-	pfree(held);
+	blocked_sources = list_delete_ptr(blocked_sources, blocked);
+	pfree(blocked);
 }
 
 bool
 kpi_worker_blocked_any(void)
 {
-	return held_sources != NIL;
+	return blocked_sources != NIL;
 }
 
 bool
@@ -113,15 +113,15 @@ kpi_worker_is_blocked(int32 source_id)
 TimestampTz
 kpi_worker_blocked_until(int32 source_id)
 {
-	const HeldSource *held = find_blocked(source_id);
+	const		BlockedSource *blocked = find_blocked(source_id);
 
-	return held ? held->until : DT_NOBEGIN;
+	return blocked ? blocked->until : DT_NOBEGIN;
 }
 
 int
 kpi_worker_blocked_lock_timeout(int32 source_id)
 {
-	const HeldSource *held = find_blocked(source_id);
+	const		BlockedSource *blocked = find_blocked(source_id);
 
-	return held ? held->timeout_ms : MIN_LOCK_TIMEOUT_MS;
+	return blocked ? blocked->timeout_ms : MIN_LOCK_TIMEOUT_MS;
 }

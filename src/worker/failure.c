@@ -60,7 +60,7 @@ kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *e
 }
 
 void
-kpi_worker_failure_count_give_way(int32 source_id)
+kpi_worker_failure_count_yield(int32 source_id)
 {
 	KpiSpi		spi;
 

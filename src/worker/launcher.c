@@ -596,7 +596,8 @@ time_to_wait(TimestampTz now)
 	}
 	if (until == DT_NOEND)
 		return -1;
-	return Max(TimestampDifferenceMilliseconds(now, Min(until, TimestampTzPlusMilliseconds(now, MAX_SLEEP_MS))), 1);
+	until = Min(until, TimestampTzPlusMilliseconds(now, MAX_SLEEP_MS));
+	return Max(TimestampDifferenceMilliseconds(now, until), 1);
 }
 
 static void

@@ -46,24 +46,24 @@
 #include "worker/worker_internal.h"
 
 /* The quantum: how long it works on while other databases wait for a worker. */
-#define TURN_MS 1000
+#define QUANTUM_MS 1000
 
 /*
  * Commands that may concern sources' tables can be many, and there can be many
  * sources: between two rechecks there is a pause of so many times as long as
  * the recheck took, within these bounds.
  */
-#define MIN_LOOK_PAUSE_MS 1000
-#define MAX_LOOK_PAUSE_MS 30000
-#define LOOK_PAUSE_FACTOR 9
+#define MIN_RECHECK_PAUSE_MS 1000
+#define MAX_RECHECK_PAUSE_MS 30000
+#define RECHECK_PAUSE_FACTOR 9
 
 /*
  * The batch delay after a pass is so many times as long as the pass took,
  * within this bound: commits gather meanwhile, and of a core the worker takes a
  * third at most while passes are short.
  */
-#define REST_FACTOR 2
-#define MAX_REST_MS 5
+#define BATCH_DELAY_FACTOR 2
+#define MAX_BATCH_DELAY_MS 5
 
 /* When to follow the beginning of a day again after that failed. */
 #define NEXT_DAY_RETRY_MS 60000
@@ -287,7 +287,8 @@ begin_day(void)
 static void
 begin_day_failed(void)
 {
-	if (kpi_error_class(worker.error) != KPI_ERROR_CONFLICT && worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+	if (kpi_error_class(worker.error) != KPI_ERROR_CONFLICT &&
+		worker.error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		ereport(LOG,
 				(errcode(worker.error->sqlerrcode),
 				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
@@ -310,9 +311,9 @@ refresh_source(void)
 }
 
 static void
-count_give_way(void)
+count_yield(void)
 {
-	kpi_worker_failure_count_give_way(worker.source->id);
+	kpi_worker_failure_count_yield(worker.source->id);
 }
 
 /* Blocks the source in hand for a while: who waited may have more to do. */
@@ -321,8 +322,8 @@ yield_to(int waiter)
 {
 	int			pause_ms;
 
-	(void) run_transaction(count_give_way);
-	pause_ms = kpi_worker_blocked_to_give_way(worker.source->id, worker.source->yields);
+	(void) run_transaction(count_yield);
+	pause_ms = kpi_worker_blocked_to_yield(worker.source->id, worker.source->yields);
 	ereport(LOG,
 			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
 					worker.source->name, waiter),
@@ -420,7 +421,7 @@ static bool
 quantum_is_over(TimestampTz started)
 {
 	return pg_atomic_read_u32(&kpi_shared->waiting) > 0 &&
-		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), TURN_MS);
+		TimestampDifferenceExceeds(started, GetCurrentTimestamp(), QUANTUM_MS);
 }
 
 /*
@@ -487,9 +488,9 @@ static TimestampTz
 after_recheck(TimestampTz started)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		pause_ms = LOOK_PAUSE_FACTOR * TimestampDifferenceMilliseconds(started, now);
+	long		pause_ms = RECHECK_PAUSE_FACTOR * TimestampDifferenceMilliseconds(started, now);
 
-	return TimestampTzPlusMilliseconds(now, Max(MIN_LOOK_PAUSE_MS, Min(pause_ms, MAX_LOOK_PAUSE_MS)));
+	return TimestampTzPlusMilliseconds(now, Max(MIN_RECHECK_PAUSE_MS, Min(pause_ms, MAX_RECHECK_PAUSE_MS)));
 }
 
 /*
@@ -540,7 +541,7 @@ work(TimestampTz quantum_started)
 		if (!complete)
 			break;
 		SetCurrentStatementStartTimestamp();
-		if (!kpi_worker_agenda_is(source, worker.queued, kpi_now()))
+		if (!kpi_worker_agenda_is_due(source, worker.queued, kpi_now()))
 			continue;
 		if (not_before(source, GetCurrentTimestamp()) > GetCurrentTimestamp())
 		{
@@ -585,7 +586,7 @@ next_due(void)
 	{
 		KpiAgendaSource *source = lfirst(lc);
 
-		moment = kpi_worker_agenda_when(source, worker.queued);
+		moment = kpi_worker_agenda_due_at(source, worker.queued);
 		if (moment == DT_NOEND)
 			continue;
 		SetCurrentStatementStartTimestamp();
@@ -616,10 +617,12 @@ try_to_leave(uint64 seen)
 static void
 batch_delay_after(TimestampTz pass_started)
 {
-	long		ms = REST_FACTOR * TimestampDifferenceMilliseconds(pass_started, GetCurrentTimestamp());
+	long		ms = BATCH_DELAY_FACTOR *
+	TimestampDifferenceMilliseconds(pass_started, GetCurrentTimestamp());
 
 	if (pg_atomic_read_u32(&kpi_shared->waiting) == 0)
-		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_REST_MS), PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_BATCH_DELAY_MS),
+						 PG_WAIT_EXTENSION);
 }
 
 static void

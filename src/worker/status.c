@@ -117,7 +117,7 @@ put_slot(ReturnSetInfo *rsinfo, KpiSlot *slot)
 }
 
 bool
-kpi_worker_workers_run(void)
+kpi_worker_runs(void)
 {
 	return kpi_shared != NULL && kpi_enabled && pg_atomic_read_u32(&kpi_shared->launcher_pid) != 0 &&
 		pg_atomic_read_u64(&kpi_shared->no_worker_since) == 0;

@@ -19,7 +19,7 @@
 /* ---- status.c ---- */
 
 /* Checks whether databases can count on being worked on. */
-extern bool kpi_worker_workers_run(void);
+extern bool kpi_worker_runs(void);
 
 /* ---- crash.c ---- */
 

@@ -85,8 +85,8 @@ extern Bitmapset *kpi_worker_agenda_queued(void);
  * Checks whether a source is due now, and returns from which moment it is
  * (DT_NOEND: not before something happens).
  */
-extern bool kpi_worker_agenda_is(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now);
-extern TimestampTz kpi_worker_agenda_when(const KpiAgendaSource *source, Bitmapset *queued);
+extern bool kpi_worker_agenda_is_due(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now);
+extern TimestampTz kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued);
 
 /* Makes continuous sources due, once: something they depend on may have changed. */
 extern void kpi_worker_agenda_recheck(KpiAgenda *due);
@@ -114,7 +114,7 @@ extern TimestampTz kpi_worker_agenda_retry(TimestampTz now, int failures);
 extern bool kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *error);
 
 /* Counts in the source's state a refresh that was cancelled for a waiter. */
-extern void kpi_worker_failure_count_give_way(int32 source_id);
+extern void kpi_worker_failure_count_yield(int32 source_id);
 
 /* ---- blocked.c ---- */
 
@@ -128,7 +128,7 @@ extern void kpi_worker_blocked_by_lock(int32 source_id);
  * Blocks a source whose refresh has yielded, as so many before it in a row;
  * returns for how long, in ms.
  */
-extern int	kpi_worker_blocked_to_give_way(int32 source_id, int yields);
+extern int	kpi_worker_blocked_to_yield(int32 source_id, int yields);
 
 /* Unblocks a source that was refreshed. */
 extern void kpi_worker_blocked_release(int32 source_id);
