@@ -76,11 +76,17 @@ KpiAgenda *
 kpi_worker_agenda_load(void)
 {
 	KpiAgenda  *due = palloc0(sizeof(KpiAgenda));
-	char	   *calendar_shape = kpi_refresh_calendar_shape();
+	char	   *calendar_shape;
 	KpiRows		rows;
 
 	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.agenda"
 				   " ORDER BY refreshed_at NULLS FIRST, source_id", 0);
+
+	/*
+	 * After the statement, whose locks have this backend hear of changes: at
+	 * the beginning of a transaction the calendars in memory may be old.
+	 */
+	calendar_shape = kpi_refresh_calendar_shape();
 	while (kpi_rows_next(&rows))
 		due->sources = lappend(due->sources, load_source(&rows, calendar_shape));
 	kpi_rows_end(&rows);
