@@ -33,7 +33,7 @@ typedef struct BlockedSource
 	int32		id;
 	int			timeout_ms;		/* of the next try */
 	TimestampTz until;
-}			BlockedSource;
+} BlockedSource;
 
 static List *blocked_sources = NIL; /* in TopMemoryContext */
 
@@ -113,7 +113,7 @@ kpi_worker_is_blocked(int32 source_id)
 TimestampTz
 kpi_worker_blocked_until(int32 source_id)
 {
-	const		BlockedSource *blocked = find_blocked(source_id);
+	const BlockedSource *blocked = find_blocked(source_id);
 
 	return blocked ? blocked->until : DT_NOBEGIN;
 }
@@ -121,7 +121,7 @@ kpi_worker_blocked_until(int32 source_id)
 int
 kpi_worker_blocked_lock_timeout(int32 source_id)
 {
-	const		BlockedSource *blocked = find_blocked(source_id);
+	const BlockedSource *blocked = find_blocked(source_id);
 
 	return blocked ? blocked->timeout_ms : MIN_LOCK_TIMEOUT_MS;
 }
