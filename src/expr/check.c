@@ -183,17 +183,9 @@ function_checker(Oid funcid, void *context)
 static void
 check_type_owner(Oid type)
 {
-	HeapTuple	tuple;
-	Oid			owner;
-
 	if (type < FirstNormalObjectId || type_is_enum(type))
 		return;
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	owner = ((Form_pg_type) GETSTRUCT(tuple))->typowner;
-	ReleaseSysCache(tuple);
-	check_trust("type", format_type_be_qualified(type), owner);
+	check_trust("type", format_type_be_qualified(type), kpi_expr_type_owner(type));
 }
 
 /* Any of the overloaded: which one is meant turns out while literals are read. */

@@ -18,10 +18,14 @@
 
 /*
  * Error if reading a value of the type, which an expression names or which a
- * column in it has, would run code that is not known.  Runs as the source's definer; code may be NULL, for
- * an expression that its definer has just written.
+ * column in it has, would run code that is not known.  Runs as the source's
+ * definer; code may be NULL, for an expression that its definer has just
+ * written.
  */
 extern void kpi_expr_code_check_type(KpiCode *code, Oid type, bool named);
+
+/* Whose code reading and writing values of the type is. */
+extern Oid	kpi_expr_type_owner(Oid type);
 
 /* ---- parse.c ---- */
 

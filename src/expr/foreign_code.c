@@ -94,8 +94,8 @@ add_item(CodeWalk *walk, const char *kind, const char *name, Oid owner, bool nam
 	walk->items = lappend(walk->items, item);
 }
 
-static Oid
-type_owner(Oid type)
+Oid
+kpi_expr_type_owner(Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	Oid			owner;
@@ -227,7 +227,7 @@ walk_type(CodeWalk *walk, Oid type, bool named)
 		type = element;
 	if (type < FirstNormalObjectId || type_is_enum(type))
 		return;
-	add_item(walk, "type", format_type_be_qualified(type), type_owner(type), named);
+	add_item(walk, "type", format_type_be_qualified(type), kpi_expr_type_owner(type), named);
 	if (list_member_oid(walk->types, type))
 		return;
 	walk->types = lappend_oid(walk->types, type);
@@ -267,7 +267,7 @@ is_named_call(FuncExpr *call)
 	if (call->funcformat == COERCE_EXPLICIT_CALL)
 		return true;
 	return call->funcformat == COERCE_EXPLICIT_CAST && type >= FirstNormalObjectId &&
-		call->funcid >= FirstNormalObjectId && function_owner(call->funcid) == type_owner(type);
+		call->funcid >= FirstNormalObjectId && function_owner(call->funcid) == kpi_expr_type_owner(type);
 }
 
 static bool

@@ -23,23 +23,6 @@
 /* User-level advisory locks have 1 or 2 here. */
 #define KPI_LOCK_CLASS 0x4B50
 
-static List *
-all_sources(void)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *ids = NIL;
-	KpiSpi		spi;
-	uint64		rows;
-
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("SELECT id FROM kpi.source ORDER BY id", 0);
-	MemoryContextSwitchTo(caller);
-	for (uint64 r = 0; r < rows; r++)
-		ids = lappend_int(ids, kpi_spi_int4(r, 1));
-	kpi_spi_end(&spi);
-	return ids;
-}
-
 /*
  * Sources joined to one by formulas, directly or over others, itself included.
  * Formulas are few, so their inputs are passed through until nothing is added:
@@ -92,7 +75,7 @@ joined_sources(int32 source_id)
 static List *
 sources_to_lock(int32 source_id)
 {
-	return source_id == 0 ? all_sources() : joined_sources(source_id);
+	return source_id == 0 ? kpi_all_int4("SELECT id FROM kpi.source ORDER BY id", 0) : joined_sources(source_id);
 }
 
 static void
@@ -128,7 +111,7 @@ kpi_refresh_lock_source(int32 source_id)
 void
 kpi_refresh_lock_all_sources(void)
 {
-	List	   *ids = all_sources();
+	List	   *ids = kpi_all_int4("SELECT id FROM kpi.source ORDER BY id", 0);
 	ListCell   *lc;
 
 	foreach(lc, ids)

@@ -20,17 +20,8 @@
 char *
 kpi_refresh_name_of(const char *sql, int32 id)
 {
-	KpiSpi		spi;
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *name = NULL;
+	char	   *name = kpi_first_text(sql, 1, KPI_INT4(id));
 
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec(sql, 1, KPI_INT4(id)) == 1)
-		name = kpi_spi_text(0, 1);
-	if (name)
-		name = MemoryContextStrdup(caller, name);
-	kpi_spi_end(&spi);
-	MemoryContextSwitchTo(caller);
 	return name ? name : psprintf("#%d", id);
 }
 

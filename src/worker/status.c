@@ -116,13 +116,6 @@ put_slot(ReturnSetInfo *rsinfo, KpiSlot *slot)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-bool
-kpi_worker_runs(void)
-{
-	return kpi_shared != NULL && kpi_enabled && pg_atomic_read_u32(&kpi_shared->launcher_pid) != 0 &&
-		pg_atomic_read_u64(&kpi_shared->no_worker_since) == 0;
-}
-
 /* kpi_internal.worker_status() */
 Datum
 kpi_sql_worker_status(PG_FUNCTION_ARGS)

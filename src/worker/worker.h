@@ -18,9 +18,6 @@
 
 /* ---- status.c ---- */
 
-/* Checks whether databases can count on being worked on. */
-extern bool kpi_worker_runs(void);
-
 /* ---- crash.c ---- */
 
 /* Reads, in the postmaster, which databases' workers crashed before. */
