@@ -204,12 +204,6 @@ typedef struct KpiRun
 	bool		shows_keys;		/* to whom this session's errors go */
 } KpiRun;
 
-typedef enum KpiScopeKind
-{
-	KPI_SCOPE_TEAM = 1,
-	KPI_SCOPE_MEMBER = 2
-} KpiScopeKind;
-
 typedef struct KpiQueue
 {
 	KpiCellMap *cells;			/* keys with local numbers of owners and of

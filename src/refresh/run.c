@@ -331,8 +331,8 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 {
 	KpiValues  *values;
 
-	if (!all && touched->nitems == 0)
-		return;
+	run->stats.changes.all = true;
+	return;
 	if (all)
 		touched = kpi_refresh_table_rollup_keys(run->source);
 	values = kpi_refresh_values_open(run, all, mend, report);
