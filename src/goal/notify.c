@@ -230,8 +230,7 @@ notify_changed(const KpiValueChanges *changes, KpiRows *goals)
 
 /* Whether the KPI of goal g is measured on source $1, or a formula is over one that is. */
 #define KPI_IS_OF_SOURCE \
-	"EXISTS (SELECT FROM kpi_internal.kpi_stream s JOIN kpi_internal.stream x ON x.id = s.stream_id" \
-	" WHERE s.kpi_id = g.kpi_id AND x.source_id = $1)"
+	"EXISTS (SELECT FROM kpi_internal.kpi_stream s WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)"
 
 /* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */
 static void
@@ -343,8 +342,7 @@ kpi_goal_notify_days(void)
 					   " WHERE a.day <> EXCLUDED.day"
 					   " RETURNING a.calendar_id)"
 					   " SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-					   " WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s"
-					   "  JOIN kpi_internal.stream x ON x.id = s.stream_id JOIN kpi.source q ON q.id = x.source_id"
+					   " WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s JOIN kpi.source q ON q.id = s.source_id"
 					   "  WHERE s.kpi_id = g.kpi_id AND q.calendar_id IN (SELECT m.calendar_id FROM moved m))",
 					   0);
 		notify_found(&found);

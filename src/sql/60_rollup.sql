@@ -62,9 +62,11 @@ CREATE TABLE kpi_internal.formula_built (
 CREATE TABLE kpi_internal.kpi_stream (
     kpi_id        integer NOT NULL,
     stream_id     integer NOT NULL,
-    position      integer NOT NULL,
+    source_id     integer NOT NULL,          -- the stream's
+    for_members   boolean NOT NULL,          -- its facts count for members
+    position      integer NOT NULL,          -- from 1
+    has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
     program       text NOT NULL,
-    has_breakdown boolean NOT NULL,
     PRIMARY KEY (kpi_id, stream_id)
 );
 CREATE INDEX ON kpi_internal.kpi_stream (stream_id);
@@ -112,10 +114,12 @@ CREATE TABLE kpi_internal.day_cell (
     PRIMARY KEY (stream_id, owner_id, day, dim_id)
 ) WITH (fillfactor = 70);
 ALTER TABLE kpi_internal.day_cell ALTER cell SET STORAGE MAIN;
+-- For who asks for a day of everybody; updates of cells do not touch it.
+CREATE INDEX day_cell_day_idx ON kpi_internal.day_cell (stream_id, day);
 
 -- scope_kind 1 team, 2 member; grain 0 day to 4 year (as in calendar/calendar.h).
--- A row without a cell is a place: days and weeks of members, weeks of teams,
--- quarters and years are put together from cells when they are read.
+-- A row without a cell is a place: weeks, quarters and years are put together from
+-- cells when they are read. Days of members are in day_cell.
 CREATE TABLE kpi_internal.rollup_cell (
     stream_id  integer NOT NULL,
     scope_kind integer NOT NULL,
@@ -127,6 +131,7 @@ CREATE TABLE kpi_internal.rollup_cell (
     PRIMARY KEY (stream_id, scope_kind, scope_id, grain, dim_id, start)
 ) WITH (fillfactor = 70);
 ALTER TABLE kpi_internal.rollup_cell ALTER cell SET STORAGE MAIN;
+CREATE INDEX rollup_cell_period_idx ON kpi_internal.rollup_cell (stream_id, grain, start, scope_kind, dim_id);
 
 COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';
 COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';

@@ -53,6 +53,19 @@ CREATE VIEW kpi_internal.kpi_state AS
       FROM kpi_internal.kpi_stream s
      WHERE s.position = 1;
 
+-- Days of members, as rows of rollup_cell would be: the base cells of the owner
+-- that counted for the member at the last refresh, each day once. A cell of some
+-- values of dimensions is only a part of the day.
+CREATE VIEW kpi_internal.member_day AS
+    SELECT b.stream_id, a.source_id, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
+           b.day AS start, CASE WHEN b.dim_id = 0 THEN b.cell END AS cell
+      FROM kpi_internal.day_cell b
+      JOIN kpi_internal.applied_attribution a
+           ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
+     WHERE NOT EXISTS (SELECT FROM kpi_internal.day_cell e
+                        WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
+                          AND e.dim_id < b.dim_id);
+
 -- The views of one level and grain, all from one template, so that they look the
 -- same; and those over all of them.
 DO $generate$
@@ -77,6 +90,9 @@ DECLARE
     cells constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id
       JOIN kpi_internal.rollup_cell c ON c.stream_id = s.stream_id$$;
+    member_days constant text := $$kpi.kpi k
+      JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
+      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id$$;
     dimensions constant text := $$
       JOIN kpi_internal.dim x ON x.id = c.dim_id
       JOIN kpi.dimension d ON d.source_id = x.source_id AND d.position = x.position$$;
@@ -135,7 +151,8 @@ BEGIN
         EXECUTE pg_catalog.format(series_template, 'team_' || g.suffix, row_id, kpi_columns, 'team', team_columns,
                                   g.grain, period, row, cells, 1, g.number, 'kpi.team t ON t.id = c.scope_id');
         EXECUTE pg_catalog.format(series_template, 'member_' || g.suffix, row_id, kpi_columns, 'member', member_columns,
-                                  g.grain, period, row, cells, 2, g.number, 'kpi.member m ON m.id = c.scope_id');
+                                  g.grain, period, row, CASE g.grain WHEN 'day' THEN member_days ELSE cells END,
+                                  2, g.number, 'kpi.member m ON m.id = c.scope_id');
         IF g.grain IN ('month', 'quarter', 'year') THEN
             EXECUTE pg_catalog.format(breakdown_template, 'team_breakdown_' || g.suffix, row_id, kpi_columns, team_columns,
                                       g.grain, period, row, cells, g.number, dimensions);
@@ -326,7 +343,7 @@ CREATE VIEW kpi_internal.goal_announcement AS
       LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
      WHERE s.status IS DISTINCT FROM p.status AND (s.status IS NOT NULL OR p.status <> 'incomplete');
 
-COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
+COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts; of members from the week up, their days are in kpi.member_daily. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
 COMMENT ON VIEW kpi.kpi_breakdown IS 'Values of teams by dimension: one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up';
 COMMENT ON VIEW kpi_internal.goal_announcement IS 'Goals whose status is another than listeners to kpi_progress know (old_status; NULL: none yet)';
 COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';

@@ -38,8 +38,7 @@ CREATE VIEW kpi_internal.agenda AS
            OR EXISTS (SELECT FROM kpi_internal.goal_recheck d
                         JOIN kpi.goal g ON g.id = d.goal_id
                         JOIN kpi_internal.kpi_stream k ON k.kpi_id = g.kpi_id
-                        JOIN kpi_internal.stream x ON x.id = k.stream_id
-                       WHERE x.source_id = s.id) AS must_refresh,
+                       WHERE k.source_id = s.id) AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            t.next_try, coalesce(t.yields, 0) AS yields,
