@@ -86,6 +86,8 @@ CREATE TABLE kpi_internal.applied_attribution (
     teams     integer[] NOT NULL,
     PRIMARY KEY (source_id, owner_kind, owner_id, since)
 );
+CREATE INDEX applied_attribution_member_idx ON kpi_internal.applied_attribution (source_id, member_id)
+    WHERE member_id <> 0;
 
 CREATE TABLE kpi_internal.day_cell (
     stream_id integer NOT NULL,
@@ -94,10 +96,11 @@ CREATE TABLE kpi_internal.day_cell (
     dim_id    integer NOT NULL,
     cell      kpi.cell NOT NULL,
     PRIMARY KEY (stream_id, owner_id, day, dim_id)
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 70);
 ALTER TABLE kpi_internal.day_cell ALTER cell SET STORAGE MAIN;
 
--- scope_kind 1 team, 2 member; grain 0 day, 2 month (as in calendar/calendar.h).
+-- scope_kind 1 team, 2 member; grain 0 day to 4 year (as in calendar/calendar.h).
+-- A row of another grain than it has cells of is a place: a key without a cell.
 CREATE TABLE kpi_internal.rollup_cell (
     stream_id  integer NOT NULL,
     scope_kind integer NOT NULL,
@@ -105,7 +108,7 @@ CREATE TABLE kpi_internal.rollup_cell (
     grain      integer NOT NULL,
     dim_id     integer NOT NULL,
     start      date NOT NULL,
-    cell       kpi.cell NOT NULL,
+    cell       kpi.cell,
     PRIMARY KEY (stream_id, scope_kind, scope_id, grain, dim_id, start)
 ) WITH (fillfactor = 70);
 ALTER TABLE kpi_internal.rollup_cell ALTER cell SET STORAGE MAIN;
@@ -190,4 +193,4 @@ COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 i
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
 COMMENT ON TABLE kpi_internal.applied_attribution IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
 COMMENT ON TABLE kpi_internal.day_cell IS 'The base of all numbers: one cell per stream, owner, day and dimension values';
-COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month';
+COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month; without a cell the other periods in which there are any';
