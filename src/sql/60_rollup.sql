@@ -142,4 +142,4 @@ COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 i
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
 COMMENT ON TABLE kpi_internal.applied_attribution IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
 COMMENT ON TABLE kpi_internal.day_cell IS 'The base of all numbers: one cell per stream, owner, day and dimension values';
-COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month';
+COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month; without a cell the other periods in which there are any';
