@@ -380,9 +380,9 @@ DECLARE
         "facts": "Facts that count; of a formula those of its inputs together",
         "previous_value": "Value of the period before; NULL: no facts there",
         "previous_value_to_date": "Value of the period before, up to as many days after its start as have begun of this one; only in the current period",
-        "growth_ratio": "Change against the period before, as a fraction of it: 0.1 is 10 percent more. In the current period value_to_date against previous_value_to_date. NULL: nothing to compare with, or it is 0, or the period has not begun",
+        "growth_ratio": "Change against the period before, as a fraction of it: 0.1 is 10 percent more. In the current period value_to_date against previous_value_to_date. NULL: nothing to compare with, or it is 0",
         "year_ago_value": "Value of the same period of the year before (of a week: 52 weeks before); NULL: no facts there",
-        "yoy_growth_ratio": "Change against year_ago_value, as a fraction of it. In the current period value_to_date against as many days of the year before. NULL: nothing to compare with, or it is 0, or the period has not begun"}';
+        "yoy_growth_ratio": "Change of value against year_ago_value, as a fraction of it; NULL: nothing to compare with, or it is 0"}';
     breakdown constant jsonb := '{
         "dimension": "Name of the dimension, as the source declares it",
         "dimension_value": "Its value; NULL: facts that have none"}';

@@ -291,35 +291,21 @@ growth(Numeric value, Numeric base)
 	return DatumGetNumeric(DirectFunctionCall2(numeric_round, NumericGetDatum(ratio), Int32GetDatum(RATIO_SCALE)));
 }
 
-static Numeric
-growth_against(const ViewRow *row, const KpiPlace *other)
-{
-	KpiValue	value;
-
-	switch (progress_of(row->program, &row->place))
-	{
-		case NOT_BEGUN:
-			break;
-		case CURRENT:
-			return growth(value_to_date(row), other_to_date(row, other));
-		case OVER:
-			if (value_of_row(row, &value))
-				return growth(value.value, whole_value(row->program, other));
-			break;
-	}
-	return NULL;
-}
-
 Datum
 kpi_sql_growth_ratio(PG_FUNCTION_ARGS)
 {
 	ViewRow		row;
 	KpiPlace	previous;
+	KpiValue	value;
 
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_NULL();
 	previous = kpi_value_place_shift(&row.place, -1);
-	RETURN_NUMERIC_OR_NULL(growth_against(&row, &previous));
+	if (progress_of(row.program, &row.place) == CURRENT)
+		RETURN_NUMERIC_OR_NULL(growth(value_to_date(&row), other_to_date(&row, &previous)));
+	if (!value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &previous)));
 }
 
 Datum
@@ -327,11 +313,12 @@ kpi_sql_yoy_growth_ratio(PG_FUNCTION_ARGS)
 {
 	ViewRow		row;
 	KpiPlace	ago;
+	KpiValue	value;
 
-	if (!read_row(fcinfo, &row))
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
 	ago = kpi_value_place_year_ago(&row.place);
-	RETURN_NUMERIC_OR_NULL(growth_against(&row, &ago));
+	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &ago)));
 }
 
 /* ---- days ---- */
