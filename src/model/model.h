@@ -85,6 +85,9 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
+/* The kind that kpi_internal.stream.owner_kind names. */
+extern KpiOwnerKind kpi_model_owner_kind(const char *name);
+
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
 
@@ -180,6 +183,7 @@ typedef struct KpiProgramNode
 	int		   *inputs;			/* in the order of the formula's names */
 	int32		source_id;		/* of a measure, as the rest */
 	int32		stream_id;
+	KpiOwnerKind owner_kind;	/* of the stream */
 	int32		measure_id;
 	int32		divisor;
 	KpiGrain	grain;			/* the shortest its source has values of */

@@ -131,6 +131,7 @@ CREATE VIEW kpi.%1$s AS
            %6$s,
            kpi_internal.is_current(s.program, c.grain, c.start) AS is_current,
            kpi_internal.value(%7$s) AS value,
+           kpi_internal.value_to_date(%7$s) AS value_to_date,
            kpi_internal.numerator(%7$s) AS numerator,
            kpi_internal.denominator(%7$s) AS denominator,
            kpi_internal.facts(%7$s) AS facts,

@@ -7,7 +7,7 @@
  * at its ends; where most of a month counts, the month less the days that do
  * not.  Teams have cells of days and months; members those of months, and of
  * their days the base cells of their owner, as the last refresh attributed it
- * (applied_attribution).  Values of dimensions have months only.
+ * (applied_attribution).  Values of dimensions have months only (ahead.c).
  *
  * The columns of a row of a view are separate calls, and rows of several KPIs
  * ask for the same cells, so the sums met last are kept as long as the active
@@ -32,36 +32,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "value/value_internal.h"
-
-enum
-{
-	Anum_rollup_stream_id = 1,
-	Anum_rollup_scope_kind,
-	Anum_rollup_scope_id,
-	Anum_rollup_grain,
-	Anum_rollup_dim_id,
-	Anum_rollup_start,
-	Anum_rollup_cell
-};
-
-enum
-{
-	Anum_day_stream_id = 1,
-	Anum_day_owner_id,
-	Anum_day_day,
-	Anum_day_dim_id,
-	Anum_day_cell
-};
-
-enum
-{
-	Anum_applied_source_id = 1,
-	Anum_applied_owner_kind,
-	Anum_applied_owner_id,
-	Anum_applied_since,
-	Anum_applied_until,
-	Anum_applied_member_id
-};
 
 /* ---- what is kept ---- */
 
@@ -109,8 +79,8 @@ memo_entry(const KpiDays *days)
 
 /* ---- reading ---- */
 
-static void
-key_equal(ScanKey key, AttrNumber attno, int32 value)
+void
+kpi_value_key(ScanKey key, AttrNumber attno, int32 value)
 {
 	ScanKeyInit(key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(value));
 }
@@ -156,11 +126,11 @@ sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, Da
 {
 	ScanKeyData keys[7];
 
-	key_equal(&keys[0], Anum_rollup_stream_id, days->stream_id);
-	key_equal(&keys[1], Anum_rollup_scope_kind, days->scope_kind);
-	key_equal(&keys[2], Anum_rollup_scope_id, days->scope_id);
-	key_equal(&keys[3], Anum_rollup_grain, grain);
-	key_equal(&keys[4], Anum_rollup_dim_id, days->dim_id);
+	kpi_value_key(&keys[0], Anum_rollup_stream_id, days->stream_id);
+	kpi_value_key(&keys[1], Anum_rollup_scope_kind, days->scope_kind);
+	kpi_value_key(&keys[2], Anum_rollup_scope_id, days->scope_id);
+	kpi_value_key(&keys[3], Anum_rollup_grain, grain);
+	kpi_value_key(&keys[4], Anum_rollup_dim_id, days->dim_id);
 	key_days(&keys[5], Anum_rollup_start, since, until);
 	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, keys, 7, subtract);
 }
@@ -175,8 +145,8 @@ read_owners(int32 source_id, int32 member_id)
 	HeapTuple	tuple;
 	List	   *owner_ids = NIL;
 
-	key_equal(&keys[0], Anum_applied_source_id, source_id);
-	key_equal(&keys[1], Anum_applied_member_id, member_id);
+	kpi_value_key(&keys[0], Anum_applied_source_id, source_id);
+	kpi_value_key(&keys[1], Anum_applied_member_id, member_id);
 	scan = systable_beginscan(rel, kpi_relation_oid("kpi_internal", "applied_attribution_member_idx"), true,
 							  GetActiveSnapshot(), 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -224,8 +194,8 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 	{
 		ScanKeyData keys[4];
 
-		key_equal(&keys[0], Anum_day_stream_id, days->stream_id);
-		key_equal(&keys[1], Anum_day_owner_id, lfirst_int(lc));
+		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
+		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
 		key_days(&keys[2], Anum_day_day, since, until);
 		sum = sum_cells(sum, "day_cell", Anum_day_cell, keys, 4, subtract);
 	}
@@ -275,10 +245,13 @@ sum_period(const KpiDays *days)
 		first = next_month(month_of(first));
 	if (days->dim_id != 0)
 	{
-		if (first != days->since || last != days->until)
-			return NULL;
+		Assert(first == days->since);
+		sum = sum_rollups(NULL, days, KPI_MONTH, first, days->until, false);
+		if (sum != NULL && last < days->until)
+			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
+		return sum;
 	}
-	else if (first > last)
+	if (first > last)
 		return sum_part(NULL, days, days->since, days->until);
 	else
 	{

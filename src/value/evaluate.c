@@ -65,11 +65,13 @@ kpi_value_place_end(const KpiPlace *place)
 	return place_until(place) - 1;
 }
 
+/* Those of a measure. */
 static KpiDays
-days_of(const KpiPlace *place, int32 source_id, int32 stream_id, DateADT until)
+days_of(const KpiPlace *place, const KpiProgramNode *node, DateADT until)
 {
 	KpiDays		days = {
-		source_id, stream_id, place->scope_kind, place->scope_id, place->dim_id, place->start, until
+		node->source_id, node->stream_id, node->owner_kind, place->scope_kind, place->scope_id, place->dim_id,
+		place->start, until
 	};
 
 	return days;
@@ -82,7 +84,7 @@ kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace 
 	{
 		if (program->nodes[n].formula == NULL && program->nodes[n].stream_id == stream_id)
 		{
-			KpiDays		days = days_of(place, program->nodes[n].source_id, stream_id, place_until(place));
+			KpiDays		days = days_of(place, &program->nodes[n], place_until(place));
 
 			return kpi_value_cell(&days);
 		}
@@ -140,7 +142,7 @@ evaluate_stream(const KpiProgram *program, int32 stream_id, const KpiPlace *plac
 			continue;
 		if (!asked)
 		{
-			KpiDays		days = days_of(place, node->source_id, stream_id, until);
+			KpiDays		days = days_of(place, node, until);
 
 			if (given != NULL && given->stream_id == stream_id && !given->isnull)
 				cell = DatumGetKpiCellP(given->cell);

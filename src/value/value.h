@@ -43,8 +43,8 @@ typedef struct KpiValue
 extern bool kpi_value_at(const KpiProgram *program, const KpiPlace *place, KpiValue *result);
 
 /*
- * What is dated until that day, inclusive.  Also false, and nothing in
- * *result, where the cells do not tell, see value/cells.c.
+ * What is dated until that day, inclusive.  Of a dimension's value at a cost that
+ * grows with what is dated on the rest of that day's month.
  */
 extern bool kpi_value_until(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result);
 

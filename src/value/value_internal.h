@@ -8,6 +8,7 @@
 #ifndef KPI_VALUE_INTERNAL_H
 #define KPI_VALUE_INTERNAL_H
 
+#include "access/skey.h"
 #include "cell/cell.h"
 #include "value/value.h"
 
@@ -18,6 +19,7 @@ typedef struct KpiDays
 {
 	int32		source_id;
 	int32		stream_id;
+	int32		owner_kind;		/* KpiOwnerKind, of the stream */
 	int32		scope_kind;		/* KpiScopeKind */
 	int32		scope_id;
 	int32		dim_id;
@@ -25,12 +27,55 @@ typedef struct KpiDays
 	DateADT		until;			/* exclusive */
 } KpiDays;
 
+/* Columns of the tables of cells. */
+enum
+{
+	Anum_rollup_stream_id = 1,
+	Anum_rollup_scope_kind,
+	Anum_rollup_scope_id,
+	Anum_rollup_grain,
+	Anum_rollup_dim_id,
+	Anum_rollup_start,
+	Anum_rollup_cell
+};
+
+enum
+{
+	Anum_day_stream_id = 1,
+	Anum_day_owner_id,
+	Anum_day_day,
+	Anum_day_dim_id,
+	Anum_day_cell
+};
+
+enum
+{
+	Anum_applied_source_id = 1,
+	Anum_applied_owner_kind,
+	Anum_applied_owner_id,
+	Anum_applied_since,
+	Anum_applied_until,
+	Anum_applied_member_id,
+	Anum_applied_teams
+};
+
+/* An int4 column that equals a value. */
+extern void kpi_value_key(ScanKey key, AttrNumber attno, int32 value);
+
 /*
  * The sum of all cells on these days under the active snapshot; NULL if there
- * are none.  Of a dimension's value there are whole months only; on other days
- * there are none.  It is kept, and valid until the next call.
+ * are none.  Of a dimension's value the days begin with a month.  It is kept, and
+ * valid until the next call.
  */
 extern const KpiCell *kpi_value_cell(const KpiDays *days);
+
+/* ---- ahead.c ---- */
+
+/*
+ * Takes from a sum of one value of a dimension what counts for the team on these days; the
+ * cost is that of all base cells on them.
+ */
+extern KpiCell *kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until);
 
 /* ---- evaluate.c ---- */
 

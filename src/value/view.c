@@ -170,13 +170,6 @@ progress_of(const KpiProgram *program, const KpiPlace *place)
 	return today <= kpi_value_place_end(place) ? CURRENT : OVER;
 }
 
-/* Whether the cells tell what is dated until some day within a period. */
-static bool
-has_days(const KpiPlace *place)
-{
-	return place->dim_id == 0;
-}
-
 /* Nothing that adds up is 0, of anything else there is none. */
 static Numeric
 to_date_of_nothing(const KpiProgram *program)
@@ -192,8 +185,6 @@ value_to_date(const ViewRow *row)
 
 	if (progress == OVER)
 		return value_of_row(row, &value) ? value.value : NULL;
-	if (progress == CURRENT && !has_days(&row->place))
-		return NULL;
 	if (progress == CURRENT &&
 		kpi_value_until(row->program, &row->place, kpi_calendar_today_in(row->program->time_zone), &value))
 		return value.value;
@@ -225,8 +216,6 @@ other_to_date(const ViewRow *row, const KpiPlace *other)
 	DateADT		days = kpi_calendar_today_in(row->program->time_zone) - row->place.start;
 	KpiValue	value;
 
-	if (!has_days(other))
-		return NULL;
 	return kpi_value_until(row->program, other, other->start + days, &value) ? value.value : NULL;
 }
 
