@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "lib/stringinfo.h"
 #include "people/people.h"
 #include "refresh/refresh.h"
@@ -177,6 +178,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
 								 kpi_people_assignments_set(assignments, since, until, team_id));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -216,6 +218,7 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
 								 kpi_people_assignments_set(assignments, until, current->until, 0));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -240,6 +243,7 @@ kpi_sql_alter_member(PG_FUNCTION_ARGS)
 				 " WHERE id = $1", 3,
 				 KPI_INT4(id), KPI_TEXT(new_key), KPI_TEXT(name));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 

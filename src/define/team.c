@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "people/people.h"
 #include "refresh/refresh.h"
 #include "utils/builtins.h"
@@ -197,6 +198,7 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 				 KPI_INT4(id), KPI_TEXT(new_key), KPI_TEXT(name),
 				 KPI_BOOL(calendar != NULL), KPI_INT4(calendar_id));
 	kpi_spi_end(&spi);
+	kpi_goal_team_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -235,6 +237,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 								 kpi_people_assignments_set(parents, since, until, parent_team));
 	check_cycle(id, key, parent);
 	kpi_spi_end(&spi);
+	kpi_goal_team_redefined(id);
 	PG_RETURN_VOID();
 }
 

@@ -53,4 +53,23 @@ extern void kpi_goal_notify_source(int32 source_id);
 extern void kpi_goal_notify_goal(int64 goal_id);
 extern void kpi_goal_notify_days(void);
 
+/*
+ * Works off the list of goals to be looked at once more; true if some are left,
+ * as somebody has their rows locked.  Nearly free if there are none.
+ */
+extern bool kpi_goal_recheck(void);
+
+/* Whether there are some. */
+extern bool kpi_goal_recheck_waits(void);
+
+/* ---- table.c ---- */
+
+/* To be called by whoever has written a definition that rows of goals show or follow from. */
+extern void kpi_goal_kpi_redefined(int32 kpi_id);	/* formulas over it as
+													 * well */
+extern void kpi_goal_source_redefined(int32 source_id);
+extern void kpi_goal_team_redefined(int32 team_id); /* teams below it as well */
+extern void kpi_goal_member_redefined(int32 member_id);
+extern void kpi_goal_calendar_redefined(int32 calendar_id); /* working days */
+
 #endif							/* KPI_GOAL_H */

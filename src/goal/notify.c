@@ -31,7 +31,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
-#include "goal/goal.h"
+#include "goal/goal_internal.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -101,12 +101,13 @@ note_status(int64 goal_id, const char *old_status, const char *status)
 						3, KPI_INT8(goal_id), KPI_TEXT(status), KPI_TEXT(old_status)) > 0;
 }
 
-/* Within kpi_spi_begin(). */
+/* Within kpi_spi_begin(): writes the rows of goals, and tells of those whose status has changed. */
 static void
-notify_goals(Datum ids)
+notify_goals(Datum ids, bool wait)
 {
 	KpiRows		goals;
 
+	kpi_goal_table_write(ids, wait);
 	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
 				   " WHERE goal_id = ANY ($1) ORDER BY goal_id",
 				   1, KPI_VALUE(INT8ARRAYOID, ids));
@@ -129,7 +130,7 @@ notify_found(KpiRows *found)
 	if (kpi_rows_next(found))
 		ids = kpi_rows_datum(found, "goals", &isnull);
 	if (!isnull)
-		notify_goals(ids);
+		notify_goals(ids, false);
 	kpi_rows_end(found);
 }
 
@@ -225,28 +226,47 @@ notify_changed(const KpiValueChanges *changes, KpiRows *goals)
 	}
 	if (n > 0)
 		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-													 TYPALIGN_DOUBLE)));
+													 TYPALIGN_DOUBLE)), false);
 }
 
 /* Whether the KPI of goal g is measured on source $1, or a formula is over one that is. */
 #define KPI_IS_OF_SOURCE \
 	"EXISTS (SELECT FROM kpi_internal.kpi_stream s WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)"
 
-/* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */
-static void
-notify_rechecks(int32 source_id)
+bool
+kpi_goal_recheck_waits(void)
+{
+	KpiSpi		spi;
+	bool		waits;
+
+	kpi_spi_begin(&spi);
+	waits = kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) > 0;
+	kpi_spi_end(&spi);
+	return waits;
+}
+
+/*
+ * What is taken from the list and found locked comes back on it.  Of two that
+ * work on it at once each has its own.
+ */
+bool
+kpi_goal_recheck(void)
 {
 	KpiRows		found;
+	KpiSpi		spi;
 
-	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) == 0)
-		return;
+	if (!kpi_goal_recheck_waits())
+		return false;
+	kpi_spi_begin(&spi);
 	kpi_rows_begin(&found, "WITH seen AS ("
-				   " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
-				   " WHERE g.id = d.goal_id AND " KPI_IS_OF_SOURCE
+				   " DELETE FROM kpi_internal.goal_recheck d WHERE d.id IN ("
+				   "  SELECT r.id FROM kpi_internal.goal_recheck r WHERE r.not_before <= pg_catalog.clock_timestamp()"
+				   "  FOR UPDATE SKIP LOCKED)"
 				   " RETURNING d.goal_id)"
-				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s",
-				   1, KPI_INT4(source_id));
+				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s", 0);
 	notify_found(&found);
+	kpi_spi_end(&spi);
+	return kpi_goal_recheck_waits();
 }
 
 /*
@@ -276,8 +296,8 @@ kpi_goal_notify_changes(const KpiValueChanges *changes)
 	KpiRows		goals;
 	bool		all;
 
+	(void) kpi_goal_recheck();
 	kpi_spi_begin(&spi);
-	notify_rechecks(changes->source_id);
 	all = workdays_moved(changes) || changes->all;
 	kpi_spi_end(&spi);
 	if (all)
@@ -309,15 +329,14 @@ kpi_goal_notify_source(int32 source_id)
 void
 kpi_goal_notify_goal(int64 goal_id)
 {
+	Datum		id = Int64GetDatum(goal_id);
+	Datum		ids = PointerGetDatum(construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+													  TYPALIGN_DOUBLE));
 	KpiSpi		spi;
-	KpiRows		found;
 
 	kpi_spi_begin(&spi);
-	kpi_rows_begin(&found,
-				   "INSERT INTO kpi_internal.goal_recheck (goal_id) VALUES ($1)"
-				   " RETURNING ARRAY[goal_id] AS goals",
-				   1, KPI_INT8(goal_id));
-	notify_found(&found);
+	kpi_goal_recheck_later(ids);
+	notify_goals(ids, true);
 	kpi_spi_end(&spi);
 }
 
@@ -341,9 +360,12 @@ kpi_goal_notify_days(void)
 					   " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day"
 					   " WHERE a.day <> EXCLUDED.day"
 					   " RETURNING a.calendar_id)"
-					   " SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-					   " WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s JOIN kpi.source q ON q.id = s.source_id"
-					   "  WHERE s.kpi_id = g.kpi_id AND q.calendar_id IN (SELECT m.calendar_id FROM moved m))",
+					   " SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi.goal_progress p"
+					   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+					   " WHERE p.as_of_day <> kpi_internal.today_of(s.program)"
+					   " AND p.period_start <= greatest(p.as_of_day, kpi_internal.today_of(s.program))"
+					   " AND p.period_end >= least(p.as_of_day, kpi_internal.today_of(s.program))"
+					   " AND (SELECT pg_catalog.count(*) FROM moved) > 0",
 					   0);
 		notify_found(&found);
 	}
