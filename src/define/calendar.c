@@ -358,6 +358,7 @@ kpi_sql_add_holiday(PG_FUNCTION_ARGS)
 	kpi_spi_exec("INSERT INTO kpi.holiday (calendar_id, day, name) VALUES ($1, $2, $3)",
 				 3, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day)), KPI_TEXT(name));
 	kpi_spi_end(&spi);
+	kpi_goal_calendar_redefined(id);
 
 	PG_RETURN_VOID();
 }

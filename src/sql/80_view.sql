@@ -206,11 +206,11 @@ CREATE VIEW kpi_internal.goal_now AS
            g.grain, g.period, g.period_start, g.period_end,
            s.today >= g.period_start AND s.today <= g.period_end AS is_current,
            g.target,
-           coalesce(v.value, CASE WHEN k.is_additive THEN 0 END) AS actual,
+           coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS actual,
            (p.f).actual AS actual_to_date,
            v.numerator, v.denominator,
-           pg_catalog.round(coalesce(v.value, CASE WHEN k.is_additive THEN 0 END) / nullif(g.target, 0), 6) AS attainment_ratio,
-           g.target - coalesce(v.value, CASE WHEN k.is_additive THEN 0 END) AS remaining,
+           pg_catalog.round(coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) / nullif(g.target, 0), 6) AS attainment_ratio,
+           g.target - coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS remaining,
            pg_catalog.round((p.f).workdays_elapsed::numeric / (p.f).workdays, 6) AS elapsed_ratio,
            (p.f).expected_today,
            pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
@@ -260,6 +260,21 @@ CREATE VIEW kpi_internal.goal_now AS
                                          v.value_to_date, coalesce(g.team_id, h.team_id, 1),
                                          g.period_start, g.period_end, s.today) AS f
            OFFSET 0) p;
+
+-- For verification: columns of a row, by name, that are not what they should be.
+CREATE VIEW kpi_internal.goal_difference AS
+    SELECT x.goal_id, x.kpi_id, CASE WHEN x.member_id IS NULL THEN x.team_id END AS team_id, x.member_id, x.grain, x.period_start,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.stored) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS stored,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.expected) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS expected
+      FROM (SELECT n.goal_id, n.kpi_id, n.team_id, n.member_id, n.grain, n.period_start,
+                   pg_catalog.to_jsonb(p) - '{as_of,refreshed_at,changed_at}'::text[] AS stored,
+                   pg_catalog.to_jsonb(n) - '{as_of,refreshed_at}'::text[] AS expected
+              FROM kpi_internal.goal_now n
+              LEFT JOIN kpi.goal_progress p ON p.id = n.id) x
+     WHERE x.stored IS DISTINCT FROM x.expected;
+COMMENT ON VIEW kpi_internal.goal_difference IS 'Rows of kpi.goal_progress that are not what kpi_internal.goal_now says, with the columns that differ';
 
 CREATE VIEW kpi.unassigned AS
     SELECT s.id AS source_id, s.name AS source, x.owner_kind AS kind, o.key AS owner,
