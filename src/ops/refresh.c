@@ -102,10 +102,18 @@ reason_for(int32 source_id, Oid viewer)
 static void
 verify_source(KpiReport *report, int32 source_id)
 {
+	KpiRunResult result;
+
 	if (kpi_ops_source_is_paused(source_id))
+	{
 		report_stopped(report, source_id, "paused");
-	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
+		return;
+	}
+	result = kpi_worker_for_user(source_id, KPI_RUN_VERIFY, report);
+	if (result == KPI_RUN_SUSPENDED)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
+	else if (result == KPI_RUN_DONE)
+		kpi_refresh_goals_check(source_id, false, report);
 }
 
 /* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
@@ -140,5 +148,6 @@ kpi_sql_repair(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),
 				 errhint("See kpi.source_status for the reason, then call kpi.resume().")));
+	kpi_refresh_goals_check(source_id, true, &report);
 	PG_RETURN_INT64(report.ndifferences);
 }
