@@ -162,6 +162,7 @@ typedef struct KpiParam
 extern KpiParam KPI_TEXT(const char *value);
 extern KpiParam KPI_TEXTS(List *values);	/* char *, as text[]; NIL: empty */
 extern KpiParam KPI_INT4(int32 value);
+extern KpiParam KPI_INT4S(List *values);	/* as integer[]; NIL: empty */
 extern KpiParam KPI_INT8(int64 value);
 extern KpiParam KPI_BOOL(bool value);
 extern KpiParam KPI_VALUE(Oid type, Datum value);

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh.h"
@@ -492,6 +493,8 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		kpi_define_programs_of_kpi(kpi->id);
 	if (redefined)
 		kpi_define_ground_check_kpi(kpi->id, old_name);
+	if (redefined && is_formula)
+		kpi_goal_notify_kpi(kpi->id);
 	PG_RETURN_VOID();
 }
 

@@ -10,29 +10,36 @@
 
 #include "postgres.h"
 
-#include "utils/date.h"
+#include "calendar/calendar.h"
+#include "model/model.h"
+#include "nodes/pg_list.h"
 
-/* A value that goals may follow from. */
-typedef struct KpiValueKey
+/*
+ * A stored cell that has changed: of a team or member, in a day or month.  Days
+ * of members have none of their own, they are as days of the base cells.
+ */
+typedef struct KpiChangedCell
 {
-	int32		kpi_id;
-	int32		team_id;		/* or 0 */
-	int32		member_id;		/* or 0 */
-	int32		dim_value_id;	/* 0: kpi_value; else kpi_breakdown */
-	int32		grain;
+	int32		stream_id;
+	KpiScopeKind scope_kind;
+	int32		scope_id;
+	KpiGrain	grain;
+	int32		dim_id;			/* 0: all facts */
 	DateADT		start;
-} KpiValueKey;
+} KpiChangedCell;
 
 /* What an engine transaction on a source has changed. */
-typedef struct KpiValueChanges
+typedef struct KpiChanges
 {
 	int32		source_id;
+	List	   *locked;			/* sources that nobody else refreshes until
+								 * the transaction ends */
 	bool		people_moved;	/* who belongs where is another than before */
-	bool		all;			/* any value of the source's KPIs may have
-								 * changed; else these have, by KPI */
-	int			nkeys;
-	KpiValueKey *keys;
-} KpiValueChanges;
+	bool		all;			/* any cell may have changed; else these have */
+	int			ncells;
+	int			max_cells;
+	KpiChangedCell *cells;
+} KpiChanges;
 
 /* Texts in payloads are cut to this many bytes. */
 #define KPI_NOTIFY_TEXT 200
@@ -43,14 +50,16 @@ typedef struct KpiValueChanges
  *	_changes(): at the end of an engine transaction, by what it wrote
  *	_source(): goals of KPIs that depend on a source
  *	_goal(): one goal, made or altered
+ *	_kpi(): goals of a KPI, and of formulas over it, computed otherwise now
  *	_days(): goals by calendars in which a day has begun since it was called
  *		last; nearly free if there is none.  The caller holds the locks of all
  *		sources, or can be retried: refreshes write the same rows in another
  *		order.
  */
-extern void kpi_goal_notify_changes(const KpiValueChanges *changes);
+extern void kpi_goal_notify_changes(const KpiChanges *changes);
 extern void kpi_goal_notify_source(int32 source_id);
 extern void kpi_goal_notify_goal(int64 goal_id);
+extern void kpi_goal_notify_kpi(int32 kpi_id);
 extern void kpi_goal_notify_days(void);
 
 #endif							/* KPI_GOAL_H */

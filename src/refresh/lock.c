@@ -24,51 +24,19 @@
 #define KPI_LOCK_CLASS 0x4B50
 
 /*
- * Sources joined to one by formulas, directly or over others, itself included.
- * Formulas are few, so their inputs are passed through until nothing is added:
- * a recursive query makes room for far more before it starts.
+ * The source, and those that a goal joins it with: the goal's KPI is a formula
+ * over both.  Ascending.  Two refreshes at once, each moving one input of the
+ * formula, would both see the goal where it was, and nobody would announce it.
+ * Values are computed by who reads them, so other formulas join nothing.
  */
 static List *
 joined_sources(int32 source_id)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Bitmapset  *sources = bms_make_singleton(source_id);
-	Bitmapset  *kpis = NULL;
-	List	   *ids = NIL;
-	bool		added = true;
-	int			id = -1;
-	KpiSpi		spi;
-	uint64		rows;
-
-	kpi_spi_begin(&spi);
-	rows = kpi_spi_exec("SELECT i.kpi_id, i.input_kpi_id, k.source_id FROM kpi_internal.formula_input i"
-						" JOIN kpi.kpi k ON k.id = i.input_kpi_id", 0);
-	MemoryContextSwitchTo(caller);
-	while (added)
-	{
-		added = false;
-		for (uint64 r = 0; r < rows; r++)
-		{
-			int32		formula = kpi_spi_int4(r, 1);
-			int32		input = kpi_spi_int4(r, 2);
-			int32		source = kpi_spi_int4(r, 3);	/* 0: a formula */
-
-			if (bms_is_member(formula, kpis) && bms_is_member(input, kpis))
-				continue;
-			if (!bms_is_member(formula, kpis) && !bms_is_member(input, kpis) &&
-				!bms_is_member(source, sources))
-				continue;
-			kpis = bms_add_member(bms_add_member(kpis, formula), input);
-			if (source != 0)
-				sources = bms_add_member(sources, source);
-			added = true;
-		}
-	}
-	kpi_spi_end(&spi);
-
-	while ((id = bms_next_member(sources, id)) >= 0)
-		ids = lappend_int(ids, id);
-	return ids;
+	return kpi_all_int4("SELECT $1 UNION"
+						" SELECT o.source_id FROM kpi_internal.kpi_stream s"
+						"  JOIN kpi_internal.kpi_stream o ON o.kpi_id = s.kpi_id AND o.source_id <> s.source_id"
+						" WHERE s.source_id = $1 AND EXISTS (SELECT FROM kpi.goal g WHERE g.kpi_id = s.kpi_id)"
+						" ORDER BY 1", 1, KPI_INT4(source_id));
 }
 
 /* In ascending order; 0: all of them. */
@@ -108,16 +76,6 @@ kpi_refresh_lock_source(int32 source_id)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
-void
-kpi_refresh_lock_all_sources(void)
-{
-	List	   *ids = kpi_all_int4("SELECT id FROM kpi.source ORDER BY id", 0);
-	ListCell   *lc;
-
-	foreach(lc, ids)
-		kpi_refresh_lock_source(lfirst_int(lc));
-}
-
 List *
 kpi_refresh_lock_sources(int32 source_id)
 {
@@ -137,7 +95,7 @@ kpi_refresh_lock_sources(int32 source_id)
 	PreventCommandIfParallelMode("kpi.refresh()");
 	kpi_capture_flush_now();
 
-	/* A formula made while we waited may join more sources: start over. */
+	/* A goal made while we waited may join more sources: start over. */
 	wanted = sources_to_lock(source_id);
 	while (list_difference_int(wanted, locked) != NIL)
 	{
@@ -156,13 +114,13 @@ kpi_refresh_lock_sources(int32 source_id)
 }
 
 bool
-kpi_refresh_lock_joined_sources(int32 source_id, const char *name)
+kpi_refresh_lock_joined_sources(int32 source_id, const char *name, List **joined)
 {
-	List	   *wanted = joined_sources(source_id);
 	bool		complete = true;
 	ListCell   *lc;
 
-	foreach(lc, wanted)
+	*joined = joined_sources(source_id);
+	foreach(lc, *joined)
 	{
 		LOCKTAG		tag;
 
@@ -172,7 +130,7 @@ kpi_refresh_lock_joined_sources(int32 source_id, const char *name)
 			case LOCKACQUIRE_NOT_AVAIL:
 				ereport(ERROR,
 						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						 errmsg("could not lock the sources that a new formula joins with source \"%s\"", name),
+						 errmsg("could not lock the sources that a new goal joins with source \"%s\"", name),
 						 errhint("Another refresh is under way: try again.")));
 				break;
 			case LOCKACQUIRE_OK:

@@ -308,7 +308,7 @@ CREATE VIEW kpi.source_status AS
                 THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
-           t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
+           t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
@@ -463,7 +463,6 @@ DECLARE
         "duration_ms": "How long that took, in milliseconds",
         "last_deltas": "Changes it took from the queue",
         "last_cells": "Rows of cells it wrote",
-        "last_values": "Rows of values it wrote",
         "deltas_applied": "Changes merged since the source was made",
         "last_error": "Message of the error that the background worker''s last refresh met; NULL: it met none",
         "last_sqlstate": "SQLSTATE of that error",
