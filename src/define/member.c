@@ -16,7 +16,6 @@
 #include "goal/goal.h"
 #include "lib/stringinfo.h"
 #include "people/people.h"
-#include "refresh/refresh.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_add_member);
@@ -257,7 +256,6 @@ kpi_sql_drop_member(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_member_id(key);

@@ -21,7 +21,6 @@
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "people/people.h"
-#include "refresh/refresh.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -253,7 +252,6 @@ kpi_sql_drop_team(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_team_id(key);

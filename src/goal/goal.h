@@ -10,29 +10,34 @@
 
 #include "postgres.h"
 
-#include "utils/date.h"
+#include "calendar/calendar.h"
+#include "model/model.h"
+#include "nodes/pg_list.h"
 
-/* A value that goals may follow from. */
-typedef struct KpiValueKey
+/*
+ * A stored cell that has changed: of a team or member, in a day or month.  Days
+ * of members have none of their own, they are as days of the base cells.
+ */
+typedef struct KpiChangedCell
 {
-	int32		kpi_id;
-	int32		team_id;		/* or 0 */
-	int32		member_id;		/* or 0 */
-	int32		dim_value_id;	/* 0: kpi_value; else kpi_breakdown */
-	int32		grain;
+	int32		stream_id;
+	KpiScopeKind scope_kind;
+	int32		scope_id;
+	KpiGrain	grain;
+	int32		dim_id;			/* 0: all facts */
 	DateADT		start;
-} KpiValueKey;
+} KpiChangedCell;
 
 /* What an engine transaction on a source has changed. */
-typedef struct KpiValueChanges
+typedef struct KpiChanges
 {
 	int32		source_id;
 	bool		people_moved;	/* who belongs where is another than before */
-	bool		all;			/* any value of the source's KPIs may have
-								 * changed; else these have, by KPI */
-	int			nkeys;
-	KpiValueKey *keys;
-} KpiValueChanges;
+	bool		all;			/* any cell may have changed; else these have */
+	int			ncells;
+	int			max_cells;
+	KpiChangedCell *cells;
+} KpiChanges;
 
 /* Texts in payloads are cut to this many bytes. */
 #define KPI_NOTIFY_TEXT 200
@@ -48,7 +53,7 @@ typedef struct KpiValueChanges
  *		sources, or can be retried: refreshes write the same rows in another
  *		order.
  */
-extern void kpi_goal_notify_changes(const KpiValueChanges *changes);
+extern void kpi_goal_notify_changes(const KpiChanges *changes);
 extern void kpi_goal_notify_source(int32 source_id);
 extern void kpi_goal_notify_goal(int64 goal_id);
 extern void kpi_goal_notify_days(void);

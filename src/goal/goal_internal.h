@@ -10,6 +10,14 @@
 
 #include "goal/goal.h"
 
+/* ---- notify.c ---- */
+
+/*
+ * Writes the rows of these goals (bigint[]), and tells of those whose status has changed.
+ * Within kpi_spi_begin().
+ */
+extern void kpi_goal_notify_rows(Datum ids, bool wait);
+
 /* ---- table.c ---- */
 
 /*

@@ -180,9 +180,10 @@ redefined(const char *goals, int32 id)
 	{
 		ids = kpi_rows_datum(&found, "goals", &isnull);
 		if (!isnull)
+		{
 			kpi_goal_recheck_later(ids);
-		if (!isnull)
-			kpi_goal_table_write(ids, true);
+			kpi_goal_notify_rows(ids, true);
+		}
 	}
 	kpi_rows_end(&found);
 	kpi_spi_end(&spi);

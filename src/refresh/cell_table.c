@@ -221,10 +221,54 @@ row_text(const KpiCell *cell)
 	return DatumGetCString(DirectFunctionCall1(kpi_sql_cell_out, PointerGetDatum(cell)));
 }
 
+static bool
+is_measure(int32 measure_id, void *arg)
+{
+	return measure_id == *(int32 *) arg;
+}
+
+static KpiCell *
+part_of(const KpiCell *cell, int32 measure_id)
+{
+	KpiCell    *part = cell ? kpi_cell_pack(cell) : kpi_cell_empty();
+
+	kpi_cell_filter(part, is_measure, &measure_id);
+	return part;
+}
+
+/* The names of the KPIs whose part of two cells differs; either may be NULL. */
+static char *
+differing_kpis(const KpiStream *stream, const KpiCell *a, const KpiCell *b)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		const KpiMeasure *measure = &stream->measures[m];
+
+		if (!kpi_cell_equal(part_of(a, measure->id), part_of(b, measure->id)))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", measure->kpi_name);
+	}
+	return names.len > 0 ? names.data : NULL;
+}
+
+static void
+set_dimension(KpiDifference *diff, int32 dim_value_id)
+{
+	if (dim_value_id == 0)
+		return;
+	diff->dimension = kpi_first_text("SELECT n.name FROM kpi_internal.dim d"
+									 " JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position"
+									 " WHERE d.id = $1", 1, KPI_INT4(dim_value_id));
+	diff->dimension_value = kpi_first_text("SELECT d.vals[1] FROM kpi_internal.dim d WHERE d.id = $1",
+										   1, KPI_INT4(dim_value_id));
+}
+
 /* A row that is stored, with which cell, against the one that should be; either may be missing. */
 static void
-report_difference(KpiReport *report, KpiCellTable table, const KpiCellKey *key, bool is_stored,
-				  const KpiCell *stored, const KpiCellItem *expected)
+report_difference(KpiRun *run, KpiReport *report, KpiCellTable table, const KpiCellKey *key,
+				  bool is_stored, const KpiCell *stored, const KpiCellItem *expected)
 {
 	KpiDifference diff = {0};
 
@@ -244,7 +288,10 @@ report_difference(KpiReport *report, KpiCellTable table, const KpiCellKey *key, 
 		else
 			diff.member_id = key->rollup.scope_id;
 		diff.grain = kpi_calendar_grain_name(key->rollup.grain);
+		set_dimension(&diff, key->rollup.dim_value_id);
 	}
+	diff.kpi = differing_kpis(kpi_model_stream_find(run->source, key->stream_id), stored,
+							  expected ? expected->cell : NULL);
 	diff.start = key_start(table, key);
 	diff.stored = is_stored ? row_text(stored) : NULL;
 	diff.expected = expected ? row_text(expected->cell) : NULL;
@@ -288,7 +335,7 @@ sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellK
 	if (item != NULL && same_cell(stored, item->cell))
 		return;
 	if (found_differs(run, table, key, stored, item, left))
-		report_difference(report, table, key, true, stored, item);
+		report_difference(run, report, table, key, true, stored, item);
 	if (!mend)
 		return;
 	if (item)
@@ -325,7 +372,7 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 		}
 		if (order > 0)
 		{
-			report_difference(report, table, &item->key, false, NULL, item);
+			report_difference(run, report, table, &item->key, false, NULL, item);
 			if (mend)
 				insert_item(keyed, item);
 		}
@@ -343,39 +390,4 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
-}
-
-KpiCellList *
-kpi_refresh_table_rollup_keys(const KpiSource *source)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
-	KpiCellList *list = palloc0(sizeof(KpiCellList));
-	int			max = 1024;
-
-	list->items = palloc(max * sizeof(KpiCellItem));
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		Datum		prefix = Int32GetDatum(source->streams[s].id);
-
-		kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
-		while (kpi_keyed_table_next(keyed))
-		{
-			KpiCellKey	key = kpi_refresh_table_found_key(keyed);
-
-			CHECK_FOR_INTERRUPTS();
-			if (kpi_refresh_is_place(&key.rollup))
-				continue;
-			if (list->nitems == max)
-			{
-				max *= 2;
-				list->items = repalloc_huge(list->items, max * sizeof(KpiCellItem));
-			}
-			list->items[list->nitems].key = key;
-			list->items[list->nitems++].cell = NULL;
-		}
-	}
-	kpi_keyed_table_close(keyed);
-	UnregisterSnapshot(snapshot);
-	return list;
 }

@@ -32,7 +32,7 @@ kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report)
 	{
 		KpiDifference diff = {
 			.level = "goal",
-			.kpi_id = kpi_rows_int4(&rows, "kpi_id"),
+			.kpi = kpi_rows_text(&rows, "kpi"),
 			.team_id = kpi_rows_int4(&rows, "team_id"),
 			.member_id = kpi_rows_int4(&rows, "member_id"),
 			.grain = kpi_rows_text(&rows, "grain"),

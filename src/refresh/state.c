@@ -535,9 +535,9 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
+				 " last_deltas, last_cells, definer_oid, definer_login,"
 				 " fingerprints, suspect_before_xid, table_owner)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
@@ -550,16 +550,15 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
 				 " next_try = NULL, yields = 0,"
-				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
-				 " last_values = EXCLUDED.last_values",
-				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
+				 15, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->stats.ndeltas), KPI_TEXT(run->stats.fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->stats.ncells),
-				 KPI_INT8(run->stats.nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
 				 KPI_NULL(XID8OID));

@@ -263,12 +263,12 @@ CREATE VIEW kpi_internal.goal_now AS
 
 -- For verification: columns of a row, by name, that are not what they should be.
 CREATE VIEW kpi_internal.goal_difference AS
-    SELECT x.goal_id, x.kpi_id, CASE WHEN x.member_id IS NULL THEN x.team_id END AS team_id, x.member_id, x.grain, x.period_start,
+    SELECT x.goal_id, x.kpi_id, x.kpi, CASE WHEN x.member_id IS NULL THEN x.team_id END AS team_id, x.member_id, x.grain, x.period_start,
            (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
               FROM pg_catalog.jsonb_each_text(x.stored) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS stored,
            (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
               FROM pg_catalog.jsonb_each_text(x.expected) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS expected
-      FROM (SELECT n.goal_id, n.kpi_id, n.team_id, n.member_id, n.grain, n.period_start,
+      FROM (SELECT n.goal_id, n.kpi_id, n.kpi, n.team_id, n.member_id, n.grain, n.period_start,
                    pg_catalog.to_jsonb(p) - '{as_of,refreshed_at,changed_at}'::text[] AS stored,
                    pg_catalog.to_jsonb(n) - '{as_of,refreshed_at}'::text[] AS expected
               FROM kpi_internal.goal_now n
@@ -330,7 +330,7 @@ CREATE VIEW kpi.source_status AS
                 THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
-           t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
+           t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
@@ -489,7 +489,6 @@ DECLARE
         "duration_ms": "How long that took, in milliseconds",
         "last_deltas": "Changes it took from the queue",
         "last_cells": "Rows of cells it wrote",
-        "last_values": "Rows of values it wrote",
         "deltas_applied": "Changes merged since the source was made",
         "last_error": "Message of the error that the background worker''s last refresh met; NULL: it met none",
         "last_sqlstate": "SQLSTATE of that error",

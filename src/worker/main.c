@@ -472,7 +472,7 @@ must_leave(void)
 }
 
 /*
- * Returns when sources with new measures or formulas may be built: those that are
+ * Returns when sources with new measures may be built: those that are
  * defined one after the other are built together.  Somebody who never stops
  * defining does not hold that up for ever, nor does a clock that was set back.
  */
