@@ -160,6 +160,7 @@ typedef struct KpiParam
 } KpiParam;
 
 extern KpiParam KPI_TEXT(const char *value);
+extern KpiParam KPI_INT4S(List *values);	/* as integer[]; NIL: empty */
 extern KpiParam KPI_TEXTS(List *values);	/* char *, as text[]; NIL: empty */
 extern KpiParam KPI_INT4(int32 value);
 extern KpiParam KPI_INT8(int64 value);
@@ -542,6 +543,14 @@ typedef struct KpiDefinitionCache
  * next call that can process invalidations.
  */
 extern void *kpi_definition_cache_get(KpiDefinitionCache *cache);
+
+/* ---- source_lock.c ---- */
+
+/* Until the end of the transaction; for whom, and in which order, refresh/lock.c says. */
+extern void kpi_source_lock(int32 source_id);
+
+/* Whether another transaction has the lock at this moment. */
+extern bool kpi_source_is_busy(int32 source_id);
 
 /* ---- near.c ---- */
 

@@ -277,6 +277,37 @@ kpi_goal_recheck_waits(void)
 }
 
 /*
+ * Within kpi_spi_begin(): puts goals back on the list below which somebody
+ * refreshes a source now, who may have begun before what brought them there was committed.
+ * Who begins later sees it, and what those before have done is seen by the
+ * statements that follow.
+ */
+static void
+recheck_busy(Datum ids)
+{
+	List	   *busy = NIL;
+	KpiRows		sources;
+
+	kpi_rows_begin(&sources, "SELECT DISTINCT s.source_id FROM kpi.goal g"
+				   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = g.kpi_id WHERE g.id = ANY ($1)",
+				   1, KPI_VALUE(INT8ARRAYOID, ids));
+	while (kpi_rows_next(&sources))
+	{
+		int32		source_id = kpi_rows_int4(&sources, "source_id");
+
+		if (kpi_source_is_busy(source_id))
+			busy = lappend_int(busy, source_id);
+	}
+	kpi_rows_end(&sources);
+	if (busy != NIL)
+		kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id, not_before)"
+					 " SELECT g.id, pg_catalog.clock_timestamp() + interval '250 ms'"
+					 " FROM kpi.goal g WHERE g.id = ANY ($1) AND EXISTS (SELECT FROM kpi_internal.kpi_stream s"
+					 "  WHERE s.kpi_id = g.kpi_id AND s.source_id = ANY ($2))",
+					 2, KPI_VALUE(INT8ARRAYOID, ids), KPI_INT4S(busy));
+}
+
+/*
  * What is taken from the list and found locked comes back on it.  Of two that
  * work on it at once each has its own.
  */
@@ -285,6 +316,8 @@ kpi_goal_recheck(void)
 {
 	KpiRows		found;
 	KpiSpi		spi;
+	Datum		ids = (Datum) 0;
+	bool		isnull = true;
 
 	if (!kpi_goal_recheck_waits())
 		return false;
@@ -295,7 +328,14 @@ kpi_goal_recheck(void)
 				   "  FOR UPDATE SKIP LOCKED)"
 				   " RETURNING d.goal_id)"
 				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s", 0);
-	notify_found(&found);
+	if (kpi_rows_next(&found))
+		ids = kpi_rows_datum(&found, "goals", &isnull);
+	if (!isnull)
+	{
+		recheck_busy(ids);
+		kpi_goal_notify_rows(ids, false);
+	}
+	kpi_rows_end(&found);
 	kpi_spi_end(&spi);
 	return kpi_goal_recheck_waits();
 }

@@ -141,6 +141,10 @@ lock_rows(Datum goal_ids, bool wait, Datum *present, Datum *locked)
 	kpi_rows_end(&rows);
 }
 
+/*
+ * A goal may come on the list more than once: an entry that is seen may be
+ * another's who is working it off, from before what is noted here.
+ */
 void
 kpi_goal_table_write(Datum goal_ids, bool wait)
 {
@@ -157,8 +161,7 @@ kpi_goal_table_write(Datum goal_ids, bool wait)
 	if (number_of(locked) < number_of(present))
 		kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id, not_before)"
 					 " SELECT x.id, pg_catalog.clock_timestamp() + interval '250 ms'"
-					 " FROM (SELECT pg_catalog.unnest($1) EXCEPT SELECT pg_catalog.unnest($2)) AS x (id)"
-					 " WHERE NOT EXISTS (SELECT FROM kpi_internal.goal_recheck r WHERE r.goal_id = x.id)",
+					 " FROM (SELECT pg_catalog.unnest($1) EXCEPT SELECT pg_catalog.unnest($2)) AS x (id)",
 					 2, KPI_VALUE(INT8ARRAYOID, present), KPI_VALUE(INT8ARRAYOID, locked));
 }
 

@@ -144,7 +144,10 @@ kpi_sql_repair(PG_FUNCTION_ARGS)
 	(void) kpi_refresh_lock_sources(source_id);
 	kpi_ops_require_not_paused(source_id, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
-	/* Rows of goals before the cells: those that a mended cell moves are rewritten by the run. */
+	/*
+	 * Rows of goals before the cells: those that a mended cell moves are
+	 * rewritten by the run.
+	 */
 	if (kpi_worker_for_user(source_id, KPI_RUN_REFRESH, NULL) == KPI_RUN_DONE)
 		kpi_refresh_goals_check(source_id, true, &report);
 	if (kpi_worker_for_user(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)

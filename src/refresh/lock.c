@@ -3,9 +3,8 @@
  * lock.c
  *	  Locks of sources: one engine transaction at a time on each.
  *
- * Nothing of a source is refreshed without its lock.  A source's lock is an
- * advisory lock in a key space of its own, held until the end of the
- * transaction; several are always taken in ascending order of source id,
+ * Nothing of a source is refreshed without its lock (base/source_lock.c), which is
+ * held until the end of the transaction; several are always taken in ascending order of source id,
  * before any row is written, so engine transactions cannot deadlock over
  * them.  Writers of facts never take one.  A formula joins no sources here: who
  * reads it computes it, and of two refreshes that move one goal the second finds
@@ -20,16 +19,6 @@
 #include "capture/capture.h"
 #include "miscadmin.h"
 #include "refresh/refresh_internal.h"
-#include "storage/lock.h"
-
-/* User-level advisory locks have 1 or 2 here. */
-#define KPI_LOCK_CLASS 0x4B50
-
-static void
-set_locktag(LOCKTAG *tag, int32 source_id)
-{
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) source_id, 0, KPI_LOCK_CLASS);
-}
 
 /*
  * An expression of a source must not start a refresh, or change a definition,
@@ -47,12 +36,8 @@ refuse_restricted(void)
 void
 kpi_refresh_lock_source(int32 source_id)
 {
-	LOCKTAG		tag;
-
 	refuse_restricted();
-
-	set_locktag(&tag, source_id);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	kpi_source_lock(source_id);
 }
 
 List *

@@ -357,14 +357,20 @@ CREATE VIEW kpi.source_status AS
                      JOIN kpi_internal.day_cell e ON e.stream_id = x.id
                     WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
--- "incomplete" is no first status, as nobody has seen a number yet.
+-- "incomplete" is no first status, as nobody has seen a number yet, and is told of
+-- where a source stands still, not while it is being built.
 CREATE VIEW kpi_internal.goal_announcement AS
     SELECT p.goal_id, p.goal, p.kpi,
            CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
            p.period, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target
       FROM kpi.goal_progress p
       LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
-     WHERE s.status IS DISTINCT FROM p.status AND (s.status IS NOT NULL OR p.status <> 'incomplete');
+     WHERE s.status IS DISTINCT FROM p.status
+       AND (p.status <> 'incomplete'
+            OR s.status IS NOT NULL
+               AND EXISTS (SELECT FROM kpi_internal.kpi_stream x
+                             JOIN kpi_internal.source_state t ON t.source_id = x.source_id
+                            WHERE x.kpi_id = p.kpi_id AND t.status = 'suspended'));
 
 COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts; of members from the week up, their days are in kpi.member_daily. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
 COMMENT ON VIEW kpi.kpi_breakdown IS 'Values of teams by dimension: one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up';
