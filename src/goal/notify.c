@@ -360,6 +360,18 @@ workdays_moved(const KpiChanges *changes)
 	return moved;
 }
 
+/* Within kpi_spi_begin(): goals whose numbers were of an earlier day, and are of today now. */
+static void
+notify_stale(int32 source_id)
+{
+	KpiRows		found;
+
+	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi_internal.kpi_stream s"
+				   " JOIN kpi.goal_progress p ON p.kpi_id = s.kpi_id AND p.is_stale WHERE s.source_id = $1",
+				   1, KPI_INT4(source_id));
+	notify_found(&found);
+}
+
 void
 kpi_goal_notify_changes(const KpiChanges *changes)
 {
@@ -370,6 +382,8 @@ kpi_goal_notify_changes(const KpiChanges *changes)
 	(void) kpi_goal_recheck();
 	kpi_spi_begin(&spi);
 	all = workdays_moved(changes) || changes->all;
+	if (!all)
+		notify_stale(changes->source_id);
 	kpi_spi_end(&spi);
 	if (all)
 		kpi_goal_notify_source(changes->source_id);

@@ -102,18 +102,10 @@ reason_for(int32 source_id, Oid viewer)
 static void
 verify_source(KpiReport *report, int32 source_id)
 {
-	KpiRunResult result;
-
 	if (kpi_ops_source_is_paused(source_id))
-	{
 		report_stopped(report, source_id, "paused");
-		return;
-	}
-	result = kpi_worker_for_user(source_id, KPI_RUN_VERIFY, report);
-	if (result == KPI_RUN_SUSPENDED)
+	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
-	else if (result == KPI_RUN_DONE)
-		kpi_refresh_goals_check(source_id, false, report);
 }
 
 /* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
@@ -143,13 +135,6 @@ kpi_sql_repair(PG_FUNCTION_ARGS)
 
 	(void) kpi_refresh_lock_sources(source_id);
 	kpi_ops_require_not_paused(source_id, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-
-	/*
-	 * Rows of goals before the cells: those that a mended cell moves are
-	 * rewritten by the run.
-	 */
-	if (kpi_worker_for_user(source_id, KPI_RUN_REFRESH, NULL) == KPI_RUN_DONE)
-		kpi_refresh_goals_check(source_id, true, &report);
 	if (kpi_worker_for_user(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

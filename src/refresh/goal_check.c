@@ -3,9 +3,9 @@
  * goal_check.c
  *	  Whether the rows of goals are what they should be.
  *
- * To be asked after a run, which writes the rows it may have moved last.  Rows
- * on the list of those to be looked at once more are known not to be in their
- * final state, and left out.
+ * To be asked when those that a refresh has moved are written, and before cells
+ * are mended: what they move is written again.  Rows on the list of those to be
+ * looked at once more are known not to be in their final state, and left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 
 #include "base/base.h"
 #include "goal/goal.h"
-#include "refresh/refresh.h"
+#include "refresh/refresh_internal.h"
 
 void
 kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report)

@@ -57,14 +57,6 @@ extern void kpi_refresh_report(KpiReport *report, const KpiDifference *diff);
 /* The one text that a query for id $1 finds, or the id itself where the row is gone. */
 extern char *kpi_refresh_name_of(const char *sql, int32 id);
 
-/* ---- goal_check.c ---- */
-
-/*
- * Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source
- * feeds, after a run on it.
- */
-extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
-
 /* ---- run.c ---- */
 
 typedef enum KpiRunMode

@@ -423,6 +423,11 @@ extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const c
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);
 
+/* ---- goal_check.c ---- */
+
+/* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
+extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
+
 /* ---- log.c ---- */
 
 /* What a run did. */

@@ -402,18 +402,38 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 	kpi_refresh_log_run(&entry);
 }
 
-/* All is written: the state, what listeners wait for, the log. */
-static void
-end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz started)
+static double
+milliseconds_since(TimestampTz started)
 {
-	TimestampTz ended = GetCurrentTimestamp();
-	double		duration_ms = (ended - started) / 1000.0;
+	return (GetCurrentTimestamp() - started) / 1000.0;
+}
 
-	kpi_refresh_source_state_save(run, state, duration_ms);
+/* Goals follow what the run has changed so far, and the state. */
+static void
+move_goals(KpiRun *run)
+{
 	run->stats.changes.source_id = run->source->id;
 	run->stats.changes.people_moved = run->plan.people_moved;
 	kpi_goal_notify_changes(&run->stats.changes);
-	log_run(run, mode, started, duration_ms);
+}
+
+/* The cells are written: now the state, and what follows from both. */
+static void
+end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *report, TimestampTz started)
+{
+	kpi_refresh_source_state_save(run, state, milliseconds_since(started));
+	move_goals(run);
+	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
+	{
+		bool		mend = mode == KPI_RUN_REPAIR;
+
+		report->source_name = run->source->name;
+		kpi_refresh_goals_check(run->source->id, mend, report);
+		check_locked(run, mend, report);
+		if (mend)
+			move_goals(run);
+	}
+	log_run(run, mode, started, milliseconds_since(started));
 }
 
 KpiRunResult
@@ -439,12 +459,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
 		run->plan = make_plan(run->source, state);
 		refresh_locked(run);
-		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
-		{
-			report->source_name = run->source->name;
-			check_locked(run, mode == KPI_RUN_REPAIR, report);
-		}
-		end_run(run, state, mode, started);
+		end_run(run, state, mode, report, started);
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

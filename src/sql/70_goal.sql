@@ -120,6 +120,7 @@ CREATE TABLE kpi.goal_progress (
     UNIQUE (goal_id, period_start)
 ) WITH (fillfactor = 70);
 CREATE INDEX ON kpi.goal_progress (kpi_id);
+CREATE INDEX ON kpi.goal_progress (kpi_id) WHERE is_stale;  -- changes twice a day at most
 CREATE INDEX ON kpi.goal_progress (team_id);
 CREATE INDEX ON kpi.goal_progress (member_id) WHERE member_id IS NOT NULL;
 CREATE INDEX ON kpi.goal_progress (period_start);
