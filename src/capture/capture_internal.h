@@ -148,6 +148,7 @@ extern void kpi_capture_subxact_forget(void);
 typedef struct KpiQueueWriter
 {
 	Relation	rel;
+	TimestampTz now;			/* when it was opened */
 	MemoryContext context;		/* of what follows; NULL: one row at a time,
 								 * in the current context */
 	MemoryContext rows;			/* reset when all are written */
