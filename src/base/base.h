@@ -543,6 +543,32 @@ typedef struct KpiDefinitionCache
  */
 extern void *kpi_definition_cache_get(KpiDefinitionCache *cache);
 
+/* ---- near.c ---- */
+
+/* A few of the names (char *) that may have been meant, as '"revenue", "revenues"'; NULL: none is near. */
+extern char *kpi_near_names(List *names, const char *wanted);
+
+/* ---- snapshot.c ---- */
+
+/* A snapshot, as far as it matters for what it shows. */
+typedef struct KpiSnapshotNote
+{
+	uint64		nends;			/* of transactions and subtransactions */
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		nrunning;
+	CommandId	command;
+	bool		in_recovery;
+} KpiSnapshotNote;
+
+extern void kpi_snapshot_init(void);
+
+/*
+ * True if the active snapshot may show other rows than the one noted, and then
+ * it is noted; a note that is all zero is of none.
+ */
+extern bool kpi_snapshot_changed(KpiSnapshotNote *note);
+
 /* ---- pinned.c ---- */
 
 /* What settings change; to be combined. */

@@ -209,7 +209,10 @@ redefine_sources(int32 id)
 	ListCell   *lc;
 
 	foreach(lc, kpi_all_int4("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id", 1, KPI_INT4(id)))
+	{
 		kpi_define_source_redefined(lfirst_int(lc));
+		kpi_define_programs_of_source(lfirst_int(lc));
+	}
 }
 
 /*

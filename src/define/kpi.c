@@ -258,6 +258,7 @@ write_formula(KpiRow *kpi)
 	forboth(name, names, id, ids)
 		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id) VALUES ($1, $2, $3)",
 					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
+	kpi_define_ground_lock(kpi->id);
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_rows_begin_read(&cycle, "WITH RECURSIVE input (first, id) AS ("
@@ -372,6 +373,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		write_formula(&kpi);
 		require_formula_rights(kpi.id);
 	}
+	kpi_define_programs_of_kpi(kpi.id);
 	PG_RETURN_INT32(kpi.id);
 }
 
@@ -484,10 +486,12 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		write_formula(kpi);
 		require_formula_rights(kpi->id);
 	}
-	if (redefined)
-		kpi_define_ground_check_kpi(kpi->id, old_name);
 	if (strcmp(old_name, kpi->name) != 0)
 		rename_in_formulas(kpi->id, old_name, kpi->name);
+	if (redefined || strcmp(old_name, kpi->name) != 0)
+		kpi_define_programs_of_kpi(kpi->id);
+	if (redefined)
+		kpi_define_ground_check_kpi(kpi->id, old_name);
 	PG_RETURN_VOID();
 }
 
@@ -586,6 +590,7 @@ kpi_define_drop(const char *name, bool cascade)
 	kpi_spi_exec("DELETE FROM kpi.goal WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_define_measure_drop(kpi->id);
+	kpi_define_program_drop(kpi->id);
 	kpi_spi_exec("DELETE FROM kpi.kpi WHERE id = $1", 1, KPI_INT4(kpi->id));
 	if (source != NULL)
 		kpi_define_streams_drop(source->id, false);

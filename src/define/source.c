@@ -394,6 +394,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 		kpi_model_code_accept(row->id, 0);
 		kpi_define_source_redefined(row->id);
 	}
+	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
 	PG_RETURN_VOID();
 }

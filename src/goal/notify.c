@@ -228,6 +228,10 @@ notify_changed(const KpiValueChanges *changes, KpiRows *goals)
 													 TYPALIGN_DOUBLE)));
 }
 
+/* Whether the KPI of goal g is measured on source $1, or a formula is over one that is. */
+#define KPI_IS_OF_SOURCE \
+	"EXISTS (SELECT FROM kpi_internal.kpi_stream s WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)"
+
 /* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */
 static void
 notify_rechecks(int32 source_id)
@@ -238,8 +242,7 @@ notify_rechecks(int32 source_id)
 		return;
 	kpi_rows_begin(&found, "WITH seen AS ("
 				   " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
-				   " WHERE g.id = d.goal_id AND kpi_internal.leaf_kpis(g.kpi_id) &&"
-				   "  ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
+				   " WHERE g.id = d.goal_id AND " KPI_IS_OF_SOURCE
 				   " RETURNING d.goal_id)"
 				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s",
 				   1, KPI_INT4(source_id));
@@ -298,8 +301,7 @@ kpi_goal_notify_source(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-				   " WHERE kpi_internal.leaf_kpis(g.kpi_id) &&"
-				   " ARRAY(SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)", 1, KPI_INT4(source_id));
+				   " WHERE " KPI_IS_OF_SOURCE, 1, KPI_INT4(source_id));
 	notify_found(&found);
 	kpi_spi_end(&spi);
 }
@@ -340,7 +342,8 @@ kpi_goal_notify_days(void)
 					   " WHERE a.day <> EXCLUDED.day"
 					   " RETURNING a.calendar_id)"
 					   " SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-					   " WHERE kpi_internal.kpi_calendar(g.kpi_id) IN (SELECT m.calendar_id FROM moved m)",
+					   " WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s JOIN kpi.source q ON q.id = s.source_id"
+					   "  WHERE s.kpi_id = g.kpi_id AND q.calendar_id IN (SELECT m.calendar_id FROM moved m))",
 					   0);
 		notify_found(&found);
 	}

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "calendar/calendar.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
@@ -28,8 +29,8 @@ extern void kpi_refresh_queue_forget(int32 source_id, bool markers_only);
 /* One difference between what is stored and what should be. */
 typedef struct KpiDifference
 {
-	const char *level;			/* day cell, rollup cell, value, breakdown,
-								 * source */
+	const char *level;			/* day cell, rollup cell, place, value,
+								 * breakdown, source */
 	bool		level_is_source;	/* no scope and no period */
 	int32		kpi_id;			/* or 0 */
 	int32		team_id;		/* at most one of the three is not 0 */
@@ -85,8 +86,8 @@ extern KpiRunResult kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiRepo
 /* Forgets what was built and seen of a source: the next refresh starts anew. */
 extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
 
-/* What values depend on besides the cells, as text: how periods are cut. */
-extern char *kpi_refresh_calendar_shape(void);
+/* What places depend on besides the cells, as text: how periods are cut. */
+extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);
 
 /* ---- lock.c ---- */
 

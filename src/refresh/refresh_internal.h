@@ -10,6 +10,7 @@
 
 #include "access/transam.h"
 #include "base/base.h"
+#include "calendar/calendar.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
 #include "goal/goal.h"
@@ -44,7 +45,10 @@ typedef struct KpiPathKey
 	int32		unused[1];
 } KpiPathKey;
 
-/* A row of kpi_internal.rollup_cell, in the order of its primary key. */
+/*
+ * A row of kpi_internal.rollup_cell, in the order of its primary key.  In some
+ * periods it is a place, and has no cell (place.c).
+ */
 typedef struct KpiRollupKey
 {
 	int32		stream_id;
@@ -74,7 +78,7 @@ typedef union KpiCellKey
 typedef struct KpiCellItem
 {
 	KpiCellKey	key;
-	KpiCell    *cell;
+	KpiCell    *cell;			/* NULL: a place */
 } KpiCellItem;
 
 /* A sum of cells per key, in a hash. */
@@ -169,6 +173,7 @@ typedef struct KpiPlan
 	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
 								 * before users */
 	bool		all_values;		/* not only those that deltas change */
+	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
 } KpiPlan;
 
@@ -200,15 +205,10 @@ typedef struct KpiRun
 	KpiPlan		plan;
 	KpiRunStats stats;
 	KpiAttributions *attributions;
+	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 } KpiRun;
-
-typedef enum KpiScopeKind
-{
-	KPI_SCOPE_TEAM = 1,
-	KPI_SCOPE_MEMBER = 2
-} KpiScopeKind;
 
 typedef struct KpiQueue
 {
@@ -303,13 +303,44 @@ extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap 
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
 									bool subtract, KpiCellMap *rollups);
 
+/* ---- place.c ---- */
+
+/* Places above cells that came or went. */
+typedef struct KpiPlaces KpiPlaces;
+
+extern KpiPlaces *kpi_refresh_places_create(KpiRun *run);
+
+/*
+ * Notes the places above a cell that is there, or is gone; or only those of a
+ * member for which a day cell counts now, or (owner 0) did.
+ */
+extern void kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone);
+extern void kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone);
+extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id,
+										  const KpiDayKey *key, bool is_gone);
+
+/* Whether a place was noted. */
+extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);
+
+/* Adds what was noted to a list, at its end. */
+extern void kpi_refresh_places_append(const KpiPlaces *places, KpiCellList *list);
+
+/* Makes the rows of places what the cells, which are written, say of those noted. */
+extern void kpi_refresh_places_settle(KpiPlaces *places);
+
+/* Makes the places of a stream anew from its cells. */
+extern void kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream);
+
+/* Whether a row has no cell because of its key. */
+extern bool kpi_refresh_is_place(const KpiRollupKey *key);
+
 /* ---- transfer.c ---- */
 
 /*
  * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them.
+ * scopes because of them, and notes the places of members who come or go.
  */
-extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups);
+extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places);
 
 /* ---- cell_table.c ---- */
 
@@ -322,24 +353,30 @@ typedef enum KpiCellTable
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
 
-/* Of the row that was found; the cell is a copy. */
+/* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
 
 /* Drops, in place, the states of measures that the stream does not have (any more). */
 extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
 
-/* Merges each delta into its row; a cell that becomes empty disappears. */
-extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas);
+/*
+ * Merges each delta into its row; a cell that becomes empty disappears.  Notes
+ * the places above what comes and goes.
+ */
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas,
+									KpiPlaces *places);
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
- * makes them so.  report may be NULL.
+ * makes them so.  report may be NULL.  Rows of nothing but dropped measures are
+ * no difference, nor are the places above them, which are kept in left.
  */
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-								   const KpiCellList *expected, bool mend, KpiReport *report);
+								   const KpiCellList *expected, bool mend, KpiReport *report,
+								   KpiPlaces *left);
 
-/* The keys of all rollups of a source, without their cells. */
+/* The keys of all rollups of a source that have cells, without these. */
 extern KpiCellList *kpi_refresh_table_rollup_keys(const KpiSource *source);
 
 /* ---- value_table.c ---- */
@@ -411,7 +448,7 @@ typedef struct KpiSourceState
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
-	bool		revalue;		/* all values, from the rollups */
+	bool		new_periods;	/* the calendar cuts others than before */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
@@ -431,7 +468,7 @@ typedef struct KpiSourceState
  * it has must not read the table.
  */
 extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot,
-														KpiRunTable *table);
+														const KpiCalendar *calendar, KpiRunTable *table);
 
 /*
  * Notes what is to be known of the locked leaves and their triggers.  To be

@@ -182,7 +182,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (source == NULL)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
-	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->table);
+	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	if ((*state)->suspend_reason)
 	{
 		suspend(source, run->table.relid, *state);
@@ -255,6 +256,7 @@ static KpiCellList *
 apply_deltas(KpiRun *run)
 {
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+	KpiPlaces  *places = kpi_refresh_places_create(run);
 	KpiQueue   *queue = kpi_refresh_queue_consume(run);
 	KpiCellList *days;
 	KpiCellList *touched;
@@ -263,13 +265,31 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_dict_resolve(queue->dict, run->source, days);
 	note_days(&run->stats, days);
 
-	kpi_refresh_transfer(run, rollups);
+	kpi_refresh_transfer(run, rollups, places);
 	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_table_apply(run, KPI_DAY_CELL, days);
+	kpi_refresh_table_apply(run, KPI_DAY_CELL, days, places);
 	touched = kpi_refresh_cellmap_list(rollups);
-	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched, places);
 	CommandCounterIncrement();
+	if (!run->plan.new_periods)
+		kpi_refresh_places_settle(places);
 	return touched;
+}
+
+/* The rows of rollup_cell above day cells, of which the rollups are. */
+static KpiCellList *
+expected_rollups(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
+{
+	KpiCellList *rows = kpi_refresh_cellmap_items(rollups);
+	KpiPlaces  *places = kpi_refresh_places_create(run);
+
+	for (int i = 0; i < days->nitems; i++)
+		kpi_refresh_places_add_day(places, &days->items[i].key.day, false);
+	for (int i = 0; i < rows->nitems; i++)
+		kpi_refresh_places_add_rollup(places, &rows->items[i].key.rollup, false);
+	kpi_refresh_places_append(places, rows);
+	kpi_refresh_celllist_sort(rows);
+	return rows;
 }
 
 /* Compares, and with mend makes, the cells of some streams as the facts say. */
@@ -283,13 +303,27 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 		int32		stream_id = run->source->streams[s].id;
 		KpiCellList *days = kpi_refresh_scan_facts(run, s);
 		KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+		KpiPlaces  *left = kpi_refresh_places_create(run);
 
 		note_days(&run->stats, days);
 		kpi_refresh_fanout(run, days, rollups);
-		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report);
+		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report, left);
 		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
-							   kpi_refresh_cellmap_list(rollups), mend, report);
+							   expected_rollups(run, days, rollups), mend, report, left);
 		CommandCounterIncrement();
+	}
+}
+
+/* The places of streams that were not built, where the calendar has changed. */
+static void
+renew_places(KpiRun *run)
+{
+	if (!run->plan.new_periods)
+		return;
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		if (!bms_is_member(s, run->plan.build))
+			kpi_refresh_places_renew(run, &run->source->streams[s]);
 	}
 }
 
@@ -331,8 +365,8 @@ update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiR
 {
 	KpiValues  *values;
 
-	if (!all && touched->nitems == 0)
-		return;
+	run->stats.changes.all = true;
+	return;
 	if (all)
 		touched = kpi_refresh_table_rollup_keys(run->source);
 	values = kpi_refresh_values_open(run, all, mend, report);
@@ -383,7 +417,8 @@ make_plan(const KpiSource *source, const KpiSourceState *state)
 
 	plan.formulas = kpi_refresh_formulas_find(source, &pending);
 	plan.people_moved = state->org_version != state->applied_org_version;
-	plan.all_values = plan.build != NULL || state->revalue || pending;
+	plan.new_periods = state->new_periods;
+	plan.all_values = plan.build != NULL || plan.new_periods || pending;
 	return plan;
 }
 
@@ -394,6 +429,7 @@ refresh_locked(KpiRun *run)
 	KpiCellList *touched = apply_deltas(run);
 
 	reconcile_cells(run, plan->build, true, NULL);
+	renew_places(run);
 	if (plan->build != NULL)
 		kpi_refresh_dim_sweep(run->source);
 	update_values(run, touched, plan->all_values, true, NULL);

@@ -257,12 +257,9 @@ check_virtual_columns(const KpiRunTable *table, KpiSourceState *state)
 	}
 }
 
-/* What values depend on besides the cells: how periods are cut. */
 char *
-kpi_refresh_calendar_shape(void)
+kpi_refresh_calendar_shape(const KpiCalendar *calendar)
 {
-	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-
 	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
 }
 
@@ -355,7 +352,8 @@ compare_fingerprints(KpiSourceState *state, const char *seen)
 }
 
 KpiSourceState *
-kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTable *table)
+kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const KpiCalendar *calendar,
+								 KpiRunTable *table)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
@@ -368,7 +366,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTab
 	KpiSpi		spi;
 
 	table->relid = kpi_model_source_relid(source);
-	state->calendar_shape = kpi_refresh_calendar_shape();
+	state->calendar_shape = kpi_refresh_calendar_shape(calendar);
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
@@ -396,7 +394,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTab
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
-		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+		state->new_periods = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);

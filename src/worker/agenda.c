@@ -86,7 +86,7 @@ kpi_worker_agenda_load(void)
 	 * After the statement, whose locks have this backend hear of changes: at
 	 * the beginning of a transaction the calendars in memory may be old.
 	 */
-	calendar_shape = kpi_refresh_calendar_shape();
+	calendar_shape = kpi_refresh_calendar_shape(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 	while (kpi_rows_next(&rows))
 		due->sources = lappend(due->sources, load_source(&rows, calendar_shape));
 	kpi_rows_end(&rows);
