@@ -176,6 +176,9 @@ extern void kpi_capture_queue_close(KpiQueueWriter *writer);
  */
 extern void kpi_capture_mark(int32 source_id, char kind, const char *error);
 
+/* Counts a fact or a marker of the source, for kpi_capture_count(). */
+extern void kpi_capture_note(int32 source_id);
+
 /* ---- flush.c ---- */
 
 /* Writes a level's deltas to the queue; keeps them. */

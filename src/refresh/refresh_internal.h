@@ -494,6 +494,14 @@ extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceStat
  */
 extern bool kpi_refresh_lock_joined_sources(int32 source_id, const char *name);
 
+/* ---- rollup_queue.c ---- */
+
+/*
+ * Puts into the queue of rollup tables which of their rows the run has moved: by
+ * the day cells and rollups it touched, or all where streams are built.
+ */
+extern void kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellList *rollups);
+
 /* ---- log.c ---- */
 
 /* What a run did. */

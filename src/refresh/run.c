@@ -273,6 +273,7 @@ apply_deltas(KpiRun *run)
 	CommandCounterIncrement();
 	if (!run->plan.new_periods)
 		kpi_refresh_places_settle(places);
+	kpi_refresh_rollups_queue(run, days, touched);
 	return touched;
 }
 

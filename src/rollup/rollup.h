@@ -12,6 +12,7 @@
 
 #include "calendar/calendar.h"
 #include "nodes/pg_list.h"
+#include "refresh/refresh.h"
 
 /* ---- table.c ---- */
 
@@ -60,5 +61,37 @@ extern void kpi_rollup_adopt(const KpiRollup *rollup);
  * transaction.  Waits as kpi_fact_lock_wait_begin() says.
  */
 extern void kpi_rollup_lock(const KpiRollup *rollup);
+
+/* ---- step.c ---- */
+
+/*
+ * Brings a part of a rollup table up to date; false: there was nothing to do.
+ * own_transaction: the transaction is for this alone, so that deferred triggers
+ * can be fired.
+ */
+extern bool kpi_rollup_step(int32 rollup_id, bool own_transaction);
+
+/*
+ * The tables that there is something to do for now; when the next of those that
+ * wait after a failure is to be tried (by kpi_now(); DT_NOEND: there is none).
+ * all: also those that no refresh has moved, but a definition or a new day.
+ * is_called: by somebody, who does not wait for the next try but after a lock.
+ */
+extern List *kpi_rollup_due(bool all, bool is_called, TimestampTz *next_try);
+
+/* Notes the error that ended a step; returns when to try again. */
+extern TimestampTz kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error);
+
+/*
+ * Brings a table up to date in subtransactions.  An error, unless the session is
+ * to stop what it does, is noted and returned; else NULL.
+ */
+extern ErrorData *kpi_rollup_write_caught(int32 rollup_id);
+
+/* Warns of an error that ended a step, as far as its text is for the current user. */
+extern void kpi_rollup_warn(int32 rollup_id, const ErrorData *error);
+
+/* Compares all rows with what they should be; with mend, makes them so. */
+extern void kpi_rollup_verify(int32 rollup_id, bool mend, KpiReport *report);
 
 #endif							/* KPI_ROLLUP_H */

@@ -17,12 +17,16 @@
 #include "base/compat.h"
 
 #include "base/base.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fact/fact.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "rollup/rollup_internal.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 /* User-level advisory locks have 1 or 2 here, those of sources 0x4B50. */
@@ -152,6 +156,106 @@ kpi_rollup_relid(const KpiRollup *rollup)
 	if (OidIsValid(known) && get_rel_name(known) != NULL)
 		return known;
 	return kpi_model_relid_by_name(rollup->relation);
+}
+
+/* ---- the table as it is ---- */
+
+static void
+refuse_misfit(const KpiRollup *rollup, const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rollup table %s %s", rollup->relation, problem),
+			 errhint("Change it back, or give it up with kpi.drop_rollup() and create it anew.")));
+}
+
+/* Its columns must be what they were created as; others may have come. */
+static void
+check_columns(const KpiRollup *rollup, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, rollup->columns)
+	{
+		const KpiRollupColumn *column = lfirst(lc);
+		AttrNumber	attno = get_attnum(relid, column->name);
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (attno == InvalidAttrNumber)
+			refuse_misfit(rollup, psprintf("has no column \"%s\" any more", column->name));
+		get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+		if (type != column->type || typmod != -1)
+			refuse_misfit(rollup, psprintf("has column \"%s\" of type %s instead of %s", column->name,
+										   format_type_with_typemod(type, typmod),
+										   format_type_be(column->type)));
+		if (get_attgenerated(relid, attno) != '\0')
+			refuse_misfit(rollup, psprintf("has column \"%s\" generated", column->name));
+	}
+}
+
+/*
+ * What is written is for who may read it anywhere, and code that a role with
+ * more rights than those on tables has run is its own or that of one like it.
+ */
+static void
+check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
+{
+	char	   *name = GetUserNameFromId(owner, false);
+	KpiRows		rows;
+
+	if (pg_class_aclcheck(kpi_relation_oid("kpi", "kpi_value"), owner, ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\", the owner of rollup table %s, may not read KPIs", name, rollup->relation),
+				 errhint("Run SELECT kpi.grant_reader(%s).", quote_literal_cstr(name))));
+	kpi_rows_begin(&rows, "SELECT t.tgname, p.proowner FROM pg_catalog.pg_trigger t"
+				   " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
+				   " WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled <> 'D'", 1,
+				   KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
+	while (kpi_rows_next(&rows))
+	{
+		Oid			other = kpi_rows_oid(&rows, "proowner");
+
+		if (!kpi_role_trusts(owner, other))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("trigger \"%s\" of rollup table %s runs code of role \"%s\"",
+							kpi_rows_text(&rows, "tgname"), rollup->relation, GetUserNameFromId(other, false)),
+					 errdetail("The table's owner \"%s\" is %s.", name, kpi_role_privilege(owner)),
+					 errhint("Drop the trigger, or give the table to a role without such rights.")));
+	}
+	kpi_rows_end(&rows);
+}
+
+KpiRollupTable
+kpi_rollup_table_open(KpiRollup *rollup)
+{
+	KpiRollupTable table = {.rollup = rollup,.relid = kpi_rollup_relid(rollup)};
+	KpiLockWait wait;
+	char		relkind;
+
+	if (OidIsValid(table.relid))
+	{
+		kpi_fact_lock_wait_begin(&wait, rollup->relation);
+		LockRelationOid(table.relid, RowExclusiveLock);
+		kpi_fact_lock_wait_end(&wait);
+		table.owner = kpi_fact_table_owner(table.relid);
+	}
+	if (!OidIsValid(table.owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("rollup table %s does not exist any more", rollup->relation),
+				 errhint("Run SELECT kpi.drop_rollup(%s).", quote_literal_cstr(rollup->relation))));
+	rollup->relation = kpi_fact_table_name(table.relid);
+	relkind = get_rel_relkind(table.relid);
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		get_rel_persistence(table.relid) == RELPERSISTENCE_TEMP)
+		refuse_misfit(rollup, "is no permanent table");
+	check_columns(rollup, table.relid);
+	check_owner(rollup, table.relid, table.owner);
+	return table;
 }
 
 void
