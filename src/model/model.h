@@ -182,7 +182,7 @@ typedef enum KpiReach
 {
 	KPI_REACH_OWN,				/* those that it lies in */
 	KPI_REACH_LATER				/* and all later ones */
-}			KpiReach;
+} KpiReach;
 
 /* A KPI of a program: a measure, or a formula over KPIs before it. */
 typedef struct KpiProgramNode
