@@ -39,6 +39,9 @@
 /* Rows written together: a few pages' worth. */
 #define BATCH_ROWS 256
 
+/* Rows whose index entries are sorted together, as far as maintenance_work_mem has room: 1 GB. */
+#define MAX_SORTED_ROWS (1 << 25)
+
 /* ---- opening ---- */
 
 static void
@@ -335,7 +338,7 @@ enter_rows(KpiKeyedTable *keyed)
 static void
 add_rows(KpiKeyedTable *keyed, TupleTableSlot **slots, int nslots)
 {
-	int			most = Max(maintenance_work_mem * (Size) 1024 / sizeof(KpiKeyedRow), BATCH_ROWS);
+	int			most = Min(maintenance_work_mem * (Size) 1024 / sizeof(KpiKeyedRow), MAX_SORTED_ROWS);
 
 	if (keyed->nrows + nslots > most)
 		enter_rows(keyed);
