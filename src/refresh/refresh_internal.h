@@ -356,6 +356,9 @@ typedef enum KpiCellTable
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
 
+/* Finds the row of an item, all of which are looked for in the list's order. */
+extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i);
+
 /* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);

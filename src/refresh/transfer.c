@@ -26,7 +26,7 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		const KpiStream *stream = &run->source->streams[s];
-		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(owner_id)};
+		int32		owner[] = {stream->id, owner_id};
 
 		if (stream->owner_kind != transfer->from.key.owner_kind)
 			continue;
