@@ -1,3 +1,4 @@
+SET plan_cache_mode = force_generic_plan;
 SELECT array_agg(name::text) AS kpis, array_agg(id) AS kpi_ids
   FROM (SELECT k.id, k.name FROM kpi.kpi k JOIN kpi.source s ON s.id = k.source_id AND s.name = 'deals'
          ORDER BY k.id LIMIT 10) x \gset
