@@ -51,8 +51,10 @@ measure()
 # seconds, and is given up then: it leaves no number.
 measure_slow()
 {
-	PGOPTIONS="-c statement_timeout=${patience:?}s" measure "$@" 2>&1 |
-		sed '/statement timeout/d' >&2 || true
+	local said
+
+	said=$(PGOPTIONS="-c statement_timeout=${patience:?}s" measure "$@" 2>&1) ||
+		[[ $said == *'statement timeout'* ]] || kpi_fail "$said"
 }
 
 # numbers LABEL KIND: those of all rounds
