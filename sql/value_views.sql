@@ -122,7 +122,7 @@ BEGIN
                count(*) FILTER (WHERE round(v.previous_value, 10) IS DISTINCT FROM round(p.value, 10)
                                    OR round(v.year_ago_value, 10) IS DISTINCT FROM round(y.value, 10)
                                    OR NOT v.is_current AND round((v.value - p.value) / nullif(abs(p.value), 0), 6) IS DISTINCT FROM v.growth_ratio
-                                   OR v.is_current AND round((v.value - v.previous_value_to_date) / nullif(abs(v.previous_value_to_date), 0), 6) IS DISTINCT FROM v.growth_ratio
+                                   OR v.is_current AND round((v.value_to_date - v.previous_value_to_date) / nullif(abs(v.previous_value_to_date), 0), 6) IS DISTINCT FROM v.growth_ratio
                                    OR round((v.value - y.value) / nullif(abs(y.value), 0), 6) IS DISTINCT FROM v.yoy_growth_ratio
                                    OR NOT v.is_current AND v.previous_value_to_date IS NOT NULL)
           FROM v

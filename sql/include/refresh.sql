@@ -33,8 +33,8 @@ FROM (VALUES ('rf_revenue', 'sum(amount)', $$stage = 'won'$$, NULL),
              ('rf_opened', 'count(*)', NULL, 'created_at')) k(name, measure, filter, at);
 SELECT kpi.create_kpi('rf_mean', formula => 'rf_revenue / rf_won') IS NOT NULL AS kpi;
 
--- What the facts amount to in plain SQL: the rows that only one side has.  The
--- settings are what the definitions say at the moment.
+-- What the facts amount to in plain SQL: the rows that only one side has, of
+-- values and of places.  The settings are what the definitions say at the moment.
 SET rf.won = 'won';
 SET rf.left_out = 'nothing';
 SET rf.time_zone = 'UTC';
@@ -92,11 +92,25 @@ WITH RECURSIVE fact AS (
           SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_quarterly UNION ALL
           SELECT kpi, 'member ' || member, grain, period_start, value, facts FROM kpi.member_yearly) v (kpi, scope, grain, period_start, value, facts)
     WHERE kpi IN ('rf_revenue', 'rf_won', 'rf_size', 'rf_rate', 'rf_ratio', 'rf_opened', 'rf_mean')
+), place AS (
+    SELECT DISTINCT m.stream_id, n.scope, n.grain, n.start
+    FROM number n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.kpi_id = k.id
+    WHERE grain NOT IN ('day', 'month')
+), stored_place AS (
+    SELECT c.stream_id, coalesce('team ' || t.key, 'member ' || m.key), (ARRAY['day', 'week', 'month', 'quarter', 'year'])[1 + c.grain], c.start
+    FROM kpi_internal.rollup_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id
+         LEFT JOIN kpi.team t ON c.scope_kind = 1 AND t.id = c.scope_id
+         LEFT JOIN kpi.member m ON c.scope_kind = 2 AND m.id = c.scope_id
+    WHERE o.name = 'rf' AND c.dim_id = 0 AND c.cell IS NULL
 )
 SELECT * FROM (
     (SELECT 'facts', * FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM actual) x)
     UNION ALL
-    (SELECT 'views', * FROM (SELECT * FROM actual EXCEPT ALL SELECT * FROM expected) x)) d
+    (SELECT 'views', * FROM (SELECT * FROM actual EXCEPT ALL SELECT * FROM expected) x)
+    UNION ALL
+    (SELECT 'no place', stream_id::text, scope, grain, start, NULL, NULL FROM (SELECT * FROM place EXCEPT ALL SELECT * FROM stored_place) x)
+    UNION ALL
+    (SELECT 'place', x.* , NULL, NULL FROM (SELECT stream_id::text, y.s, y.g, y.start FROM (SELECT * FROM stored_place EXCEPT ALL SELECT * FROM place) y (stream_id, s, g, start)) x)) d
 -- what a formula of nothing but NaN is: see formula.sql
 WHERE kpi <> 'rf_mean' OR value <> 0
 ORDER BY 2, 3, 4, 5, 1 LIMIT 20

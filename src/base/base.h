@@ -160,6 +160,7 @@ typedef struct KpiParam
 } KpiParam;
 
 extern KpiParam KPI_TEXT(const char *value);
+extern KpiParam KPI_INT4S(List *values);	/* as integer[]; NIL: empty */
 extern KpiParam KPI_TEXTS(List *values);	/* char *, as text[]; NIL: empty */
 extern KpiParam KPI_INT4(int32 value);
 extern KpiParam KPI_INT8(int64 value);
@@ -542,6 +543,40 @@ typedef struct KpiDefinitionCache
  * next call that can process invalidations.
  */
 extern void *kpi_definition_cache_get(KpiDefinitionCache *cache);
+
+/* ---- source_lock.c ---- */
+
+/* Until the end of the transaction; for whom, and in which order, refresh/lock.c says. */
+extern void kpi_source_lock(int32 source_id);
+
+/* Whether another transaction has the lock at this moment. */
+extern bool kpi_source_is_busy(int32 source_id);
+
+/* ---- near.c ---- */
+
+/* A few of the names (char *) that may have been meant, as '"revenue", "revenues"'; NULL: none is near. */
+extern char *kpi_near_names(List *names, const char *wanted);
+
+/* ---- snapshot.c ---- */
+
+/* A snapshot, as far as it matters for what it shows. */
+typedef struct KpiSnapshotNote
+{
+	uint64		nends;			/* of transactions and subtransactions */
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		nrunning;
+	CommandId	command;
+	bool		in_recovery;
+} KpiSnapshotNote;
+
+extern void kpi_snapshot_init(void);
+
+/*
+ * True if the active snapshot may show other rows than the one noted, and then
+ * it is noted; a note that is all zero is of none.
+ */
+extern bool kpi_snapshot_changed(KpiSnapshotNote *note);
 
 /* ---- pinned.c ---- */
 

@@ -84,6 +84,13 @@
 #define KPI_ABBREVIATIONS_OF_SESSION false
 #endif
 
+/* A primary key can be deferrable, and is found only if that will do, since 18. */
+#if PG_VERSION_NUM >= 180000
+#define kpi_compat_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define kpi_compat_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* Generated columns need not be stored since 18. */
 #if PG_VERSION_NUM >= 180000
 #define KPI_HAVE_VIRTUAL_COLUMNS true

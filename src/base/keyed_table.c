@@ -3,7 +3,7 @@
  * keyed_table.c
  *	  Rows of one of our own tables, found and changed by its unique key.
  *
- * Cells and values by their index: a refresh touches a hundred thousand of
+ * Cells by their index: a refresh touches a hundred thousand of
  * these rows, and a statement through the executor costs several times as
  * much as a descent of the index and a heap update.
  *

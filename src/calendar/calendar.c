@@ -519,14 +519,31 @@ kpi_calendar_workdays(DateADT since, DateADT until, const KpiCalendar *cal)
 
 /*
  * The zone is taken as AT TIME ZONE takes it, so that "today" and the days of
- * facts follow the same rules.
+ * facts follow the same rules.  Asked on each row of a view, so the last answer
+ * is kept.
  */
+DateADT
+kpi_calendar_today_in(const char *time_zone)
+{
+	static char last_zone[TZ_STRLEN_MAX + 1] = "";
+	static TimestampTz last_now = 0;
+	static DateADT last_today = 0;
+	TimestampTz now = kpi_now();
+
+	if (now != last_now || strcmp(time_zone, last_zone) != 0)
+	{
+		Datum		local = DirectFunctionCall2(timestamptz_zone, CStringGetTextDatum(time_zone),
+												TimestampTzGetDatum(now));
+
+		last_today = DatumGetDateADT(DirectFunctionCall1(timestamp_date, local));
+		strlcpy(last_zone, time_zone, sizeof(last_zone));
+		last_now = now;
+	}
+	return last_today;
+}
+
 DateADT
 kpi_calendar_today(const KpiCalendar *cal)
 {
-	Datum		local = DirectFunctionCall2(timestamptz_zone,
-											CStringGetTextDatum(cal->time_zone),
-											TimestampTzGetDatum(kpi_now()));
-
-	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, local));
+	return kpi_calendar_today_in(cal->time_zone);
 }

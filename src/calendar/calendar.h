@@ -80,6 +80,7 @@ extern int	kpi_calendar_workdays(DateADT since, DateADT until, const KpiCalendar
 
 /* Today by kpi_now() in the calendar's time zone. */
 extern DateADT kpi_calendar_today(const KpiCalendar *cal);
+extern DateADT kpi_calendar_today_in(const char *time_zone);
 
 /*
  * Weekday names as users write them ('mon', 'Monday'); 0 if it is none.  A

@@ -44,6 +44,9 @@ typedef struct KpiCell
 extern KpiCell *kpi_cell_from_datum(Datum datum);
 extern KpiCell *kpi_cell_copy_from_datum(Datum datum);
 
+/* The states of one measure alone, at a cost that hardly grows with how many there are. */
+extern KpiCell *kpi_cell_of_measure(Datum datum, int32 measure_id);
+
 /* A palloc'd value of kpi.cell to be stored, without empty states. */
 extern struct varlena *kpi_cell_compact(const KpiCell *cell);
 

@@ -154,6 +154,46 @@ expand_state(Reader *reader, KpiState *state, Size room, int32 *measure_id)
 	return state->length;
 }
 
+/* Steps over the rest of a state, behind its measure's id. */
+static void
+skip_state(Reader *reader)
+{
+	uint64		n;
+
+	if (reader->next >= reader->end)
+		corrupt();
+	reader->next++;
+	n = read_number(reader);
+	for (; n > 0 && reader->next < reader->end; reader->next++)
+	{
+		if ((*reader->next & 0x80) == 0)
+			n--;
+	}
+	if (n > 0)
+		corrupt();
+}
+
+/* Reads what comes before the states. */
+static void
+begin_reading(Reader *reader, struct varlena *compact, uint64 *nstates, uint64 *nwords)
+{
+	reader->next = (const uint8 *) VARDATA_ANY(compact);
+	reader->end = (const uint8 *) VARDATA_ANY(compact) + VARSIZE_ANY_EXHDR(compact);
+	if (*reader->next != (KPI_CELL_VERSION | KPI_CELL_COMPACT))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cell has version %d, which this library does not know",
+						*reader->next & ~KPI_CELL_COMPACT)));
+	reader->next++;
+	*nstates = read_number(reader);
+	*nwords = read_number(reader);
+
+	/* Each state and each word took a byte at least. */
+	if (*nstates > reader->end - reader->next || *nwords > reader->end - reader->next ||
+		*nstates > PG_UINT16_MAX)
+		corrupt();
+}
+
 static KpiCell *
 expand(struct varlena *compact)
 {
@@ -165,21 +205,7 @@ expand(struct varlena *compact)
 	Size		offset = sizeof(KpiCell);
 	int32		measure_id = 0;
 
-	reader.next = (const uint8 *) VARDATA_ANY(compact);
-	reader.end = (const uint8 *) VARDATA_ANY(compact) + VARSIZE_ANY_EXHDR(compact);
-	if (*reader.next != (KPI_CELL_VERSION | KPI_CELL_COMPACT))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cell has version %d, which this library does not know",
-						*reader.next & ~KPI_CELL_COMPACT)));
-	reader.next++;
-	nstates = read_number(&reader);
-	nwords = read_number(&reader);
-
-	/* Each state and each word took a byte at least. */
-	if (nstates > reader.end - reader.next || nwords > reader.end - reader.next ||
-		nstates > PG_UINT16_MAX)
-		corrupt();
+	begin_reading(&reader, compact, &nstates, &nwords);
 	size = sizeof(KpiCell) + nstates * sizeof(KpiState) + nwords * WORD;
 	cell = palloc0(size);
 	SET_VARSIZE(cell, size);
@@ -224,4 +250,50 @@ kpi_cell_copy_from_datum(Datum datum)
 	if (is_compact(value))
 		return expand(value);
 	return (KpiCell *) PG_DETOAST_DATUM_COPY(PointerGetDatum(value));
+}
+
+/* A measure has at most two states: its own and that of its errors. */
+#define MAX_STATES_OF_MEASURE 2
+
+KpiCell *
+kpi_cell_of_measure(Datum datum, int32 measure_id)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
+	Reader		reader;
+	uint64		nstates;
+	uint64		nwords;
+	KpiCell    *cell;
+	Size		size;
+	Size		offset = sizeof(KpiCell);
+	int32		last_id = 0;
+
+	if (!is_compact(value))
+		return kpi_cell_from_datum(PointerGetDatum(value));
+	begin_reading(&reader, value, &nstates, &nwords);
+	size = sizeof(KpiCell) + MAX_STATES_OF_MEASURE * sizeof(KpiState) + nwords * WORD;
+	cell = palloc0(size);
+	cell->version = KPI_CELL_VERSION;
+	for (uint64 i = 0; i < nstates; i++)
+	{
+		Reader		ahead = reader;
+		uint64		id = last_id + read_number(&ahead);
+
+		if (id > measure_id)
+			break;
+		if (id < measure_id)
+		{
+			last_id = (int32) id;
+			reader = ahead;
+			skip_state(&reader);
+			continue;
+		}
+		if (size - offset < sizeof(KpiState))
+			corrupt();
+		offset += expand_state(&reader, kpi_cell_state_at(cell, offset), size - offset, &last_id);
+		cell->nstates++;
+	}
+	SET_VARSIZE(cell, size);
+	cell->used = offset;
+	kpi_cell_check(cell);
+	return cell;
 }

@@ -124,6 +124,18 @@ extern void kpi_define_drop(const char *name, bool cascade);
 /* Drops all KPIs of a source, and what uses them. */
 extern void kpi_define_drop_of_source(int32 source_id);
 
+/* ---- program.c ---- */
+
+/*
+ * Writes the programs of a KPI, or of all KPIs of a source, and of the formulas
+ * over them, by their definitions, which are written already.
+ */
+extern void kpi_define_programs_of_kpi(int32 kpi_id);
+extern void kpi_define_programs_of_source(int32 source_id);
+
+/* Within kpi_spi_begin(). */
+extern void kpi_define_program_drop(int32 kpi_id);
+
 /* ---- team.c ---- */
 
 /*

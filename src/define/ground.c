@@ -42,7 +42,8 @@ typedef enum GoalLack
 	"SELECT coalesce('\"' || g.name || '\"', 'goal ' || g.id) AS label, k.name AS kpi, k.id AS kpi_id," \
 	" t.key AS team, p.key AS member, g.team_id IS NOT DISTINCT FROM 1 AS is_company," \
 	" g.dimension, g.dimension_value, g.grain, g.period, g.period_end," \
-	" kpi_internal.today(kpi_internal.kpi_calendar(k.id)) AS today, g.target::text," \
+	" kpi_internal.today_of((SELECT a.program FROM kpi_internal.kpi_stream a" \
+	"  WHERE a.kpi_id = k.id AND a.position = 1)) AS today, g.target::text," \
 	" CASE WHEN g.target <= 100 THEN pg_catalog.trim_scale(g.target / 100)::text END AS percent," \
 	" g.target < 0 AS is_negative, g.target > 1 AS is_above_one," \
 	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = k.source_id AND d.name = g.dimension)" \
@@ -56,11 +57,11 @@ typedef enum GoalLack
 	"   pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams," \
 	"   pg_catalog.array_agg(s.name ORDER BY r.rank DESC, s.name) AS sources," \
 	"   pg_catalog.array_agg(s.grain ORDER BY r.rank DESC, s.name) AS grains" \
-	"  FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
+	"  FROM kpi_internal.kpi_stream m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
 	"  JOIN kpi.source s ON s.id = x.source_id" \
 	"  CROSS JOIN LATERAL (" \
 	"   SELECT pg_catalog.array_position('{day,week,month,quarter,year}', s.grain) AS rank) r" \
-	"  WHERE m.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) l " \
+	"  WHERE m.kpi_id = k.id) l " \
 	"WHERE " condition " ORDER BY g.id"
 
 /* KPIs that meet the condition, and all formulas over them. */
@@ -70,16 +71,21 @@ typedef enum GoalLack
 	" UNION SELECT f.kpi_id FROM above a JOIN kpi_internal.formula_input f ON f.input_kpi_id = a.id)" \
 	" SELECT id FROM above)"
 
+/* KPI $1 and all it is computed from. */
+#define AT_OR_BELOW \
+	"(WITH RECURSIVE below (id) AS (" \
+	" SELECT $1 UNION SELECT f.input_kpi_id FROM below b" \
+	"  JOIN kpi_internal.formula_input f ON f.kpi_id = b.id)" \
+	" SELECT id FROM below)"
+
 void
 kpi_define_ground_lock(int32 kpi_id)
 {
 	kpi_spi_exec("SELECT FROM kpi.source s WHERE s.id IN (SELECT k.source_id FROM kpi.kpi k"
-				 " WHERE k.id = ANY (kpi_internal.leaf_kpis($1))) ORDER BY s.id FOR SHARE OF s",
+				 " WHERE k.id IN " AT_OR_BELOW ") ORDER BY s.id FOR SHARE OF s",
 				 1, KPI_INT4(kpi_id));
-	kpi_spi_exec("SELECT FROM kpi.kpi k WHERE k.kind = 'formula' AND k.id IN (WITH RECURSIVE below (id) AS ("
-				 " SELECT $1 UNION SELECT f.input_kpi_id FROM below b"
-				 "  JOIN kpi_internal.formula_input f ON f.kpi_id = b.id)"
-				 " SELECT id FROM below) ORDER BY k.id FOR SHARE OF k", 1, KPI_INT4(kpi_id));
+	kpi_spi_exec("SELECT FROM kpi.kpi k WHERE k.kind = 'formula' AND k.id IN " AT_OR_BELOW
+				 " ORDER BY k.id FOR SHARE OF k", 1, KPI_INT4(kpi_id));
 }
 
 /* What the goal in this row of GOALS lacks. */
@@ -224,7 +230,7 @@ warn_unseen(KpiRows *goal)
 			 errmsg("no fact of KPI \"%s\" has \"%s\" for dimension \"%s\"", kpi, value, dimension) :
 			 errmsg("every fact of KPI \"%s\" has a value for dimension \"%s\"", kpi, dimension),
 			 errdetail("So it is as of the last refresh: the goal has nothing to be measured by yet."),
-			 errhint("Table kpi.kpi_breakdown has the values that are there.")));
+			 errhint("View kpi.kpi_breakdown has the values that are there.")));
 }
 
 void

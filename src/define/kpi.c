@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh.h"
@@ -275,6 +276,8 @@ write_formula(KpiRow *kpi)
 				 errhint("Write the formula over KPIs that do not depend on it.")));
 	kpi_rows_end(&cycle);
 	PopActiveSnapshot();
+	/* Nobody changes what it is over until its program is seen. */
+	kpi_define_ground_lock(kpi->id);
 	kpi_spi_end(&spi);
 }
 
@@ -372,6 +375,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		write_formula(&kpi);
 		require_formula_rights(kpi.id);
 	}
+	kpi_define_programs_of_kpi(kpi.id);
 	PG_RETURN_INT32(kpi.id);
 }
 
@@ -484,10 +488,13 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		write_formula(kpi);
 		require_formula_rights(kpi->id);
 	}
-	if (redefined)
-		kpi_define_ground_check_kpi(kpi->id, old_name);
 	if (strcmp(old_name, kpi->name) != 0)
 		rename_in_formulas(kpi->id, old_name, kpi->name);
+	if (redefined || strcmp(old_name, kpi->name) != 0)
+		kpi_define_programs_of_kpi(kpi->id);
+	if (redefined)
+		kpi_define_ground_check_kpi(kpi->id, old_name);
+	kpi_goal_kpi_redefined(kpi->id);
 	PG_RETURN_VOID();
 }
 
@@ -575,6 +582,7 @@ kpi_define_drop(const char *name, bool cascade)
 	kpi_spi_exec("DELETE FROM kpi.goal WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_define_measure_drop(kpi->id);
+	kpi_define_program_drop(kpi->id);
 	kpi_spi_exec("DELETE FROM kpi.kpi WHERE id = $1", 1, KPI_INT4(kpi->id));
 	if (source != NULL)
 		kpi_define_streams_drop(source->id, false);

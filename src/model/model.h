@@ -85,6 +85,9 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
+/* The kind that kpi_internal.stream.owner_kind names. */
+extern KpiOwnerKind kpi_model_owner_kind(const char *name);
+
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
 
@@ -137,32 +140,9 @@ extern void kpi_model_code_accept(int32 source_id, int32 kpi_id);
 /* Stores what was met as what is known. */
 extern void kpi_model_code_save(const KpiSource *source);
 
-/* ---- kpi.c ---- */
+/* ---- formula.c ---- */
 
 typedef struct KpiFormula KpiFormula;
-
-typedef struct KpiEntry
-{
-	int32		id;
-	int32		calendar_id;	/* cuts its periods: of its source; a
-								 * formula's is that of the first measure
-								 * below it */
-	bool		additive;
-	KpiFormula *formula;		/* NULL: a measure */
-	int			ninputs;
-	struct KpiEntry **inputs;	/* in the order of the formula's names */
-	int			nleaves;
-	int32	   *leaves;			/* the measures below a formula, or itself */
-} KpiEntry;
-
-/*
- * From a backend-local cache that follows changes to the definitions; valid
- * until the next call that can process invalidations.  NULL if there is no
- * such KPI.
- */
-extern const KpiEntry *kpi_model_kpi_find(int32 id);
-
-/* ---- formula.c ---- */
 
 /*
  * Parses a formula into the current memory context.  Error if it is malformed,
@@ -184,6 +164,53 @@ extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
 
 /* The text of a formula with one KPI's name replaced by another, quoted where needed. */
 extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
+
+/* ---- program.c ---- */
+
+/* Whom a cell and a value are of; stored, never renumber. */
+typedef enum KpiScopeKind
+{
+	KPI_SCOPE_TEAM = 1,
+	KPI_SCOPE_MEMBER = 2
+} KpiScopeKind;
+
+/* A KPI of a program: a measure, or a formula over KPIs before it. */
+typedef struct KpiProgramNode
+{
+	bool		additive;
+	KpiFormula *formula;		/* NULL: a measure */
+	int			ninputs;
+	int		   *inputs;			/* in the order of the formula's names */
+	int32		source_id;		/* of a measure, as the rest */
+	int32		stream_id;
+	KpiOwnerKind owner_kind;	/* of the stream */
+	int32		measure_id;
+	int32		divisor;
+	KpiGrain	grain;			/* the shortest its source has values of */
+} KpiProgramNode;
+
+/*
+ * All that the value of a KPI is computed by, besides cells.  Its text is in
+ * kpi_internal.kpi_stream, so a reader has that of the definition its snapshot
+ * shows.
+ */
+typedef struct KpiProgram
+{
+	uint64		number;			/* of this text, in this backend */
+	char	   *time_zone;		/* which day is today */
+	int			nnodes;
+	KpiProgramNode *nodes;		/* inputs before users; the last is the KPI */
+	int			nstreams;
+	int32	   *streams;		/* of its measures, each once */
+} KpiProgram;
+
+/*
+ * The program of a text, kept in this backend's memory; valid until the next call.
+ */
+extern const KpiProgram *kpi_model_program(const text * program);
+
+/* The text of a KPI's program, by its definition as of now.  Within kpi_spi_begin(). */
+extern char *kpi_model_program_text(int32 kpi_id);
 
 /* ---- measure.c ---- */
 

@@ -83,8 +83,8 @@ load_dimensions(KpiSource *source)
 	kpi_rows_end(&rows);
 }
 
-static KpiOwnerKind
-owner_kind(const char *name)
+KpiOwnerKind
+kpi_model_owner_kind(const char *name)
 {
 	if (strcmp(name, "member") == 0)
 		return KPI_OWNER_MEMBER;
@@ -139,7 +139,7 @@ load_streams(KpiSource *source)
 			stream = &source->streams[source->nstreams++];
 			stream->id = id;
 			stream->version = kpi_rows_int4(&rows, "version");
-			stream->owner_kind = owner_kind(kpi_rows_text(&rows, "owner_kind"));
+			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
 			stream->owner = kpi_rows_text(&rows, "owner");
 			stream->at = kpi_rows_text(&rows, "at");
 			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));

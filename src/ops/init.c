@@ -26,6 +26,7 @@ void
 _PG_init(void)
 {
 	kpi_guc_init();
+	kpi_snapshot_init();
 	kpi_worker_utility_init();
 	kpi_capture_init();
 	if (process_shared_preload_libraries_in_progress)

@@ -58,7 +58,7 @@ extern const KpiSpan *kpi_people_team_spans(KpiOrg *org, const char *team_key, i
  */
 extern char *kpi_people_cycle(KpiOrg *org, int32 team_id, DateADT *day);
 
-/* ---- team_cache.c ---- */
+/* ---- team.c ---- */
 
 /*
  * Whose working days count for a team: its own calendar, else that of the

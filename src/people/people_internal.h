@@ -18,11 +18,11 @@ extern int	kpi_people_nteams(const KpiOrg *org);
 extern int32 kpi_people_team_id(const KpiOrg *org, int index);
 extern const KpiSpan *kpi_people_team_spans_at(KpiOrg *org, int index, int *nspans);
 
-/* ---- team_cache.c ---- */
+/* ---- team.c ---- */
 
 typedef struct KpiTeam
 {
-	int32		id;
+	int32		id;				/* must be first */
 	int32		calendar_id;	/* 0: the parent's */
 	char	   *key;
 	char	   *name;
@@ -30,8 +30,7 @@ typedef struct KpiTeam
 } KpiTeam;
 
 /*
- * From a backend-local cache that follows changes to kpi.team and
- * kpi.team_parent; valid until the next call that can process invalidations.
+ * As the active snapshot shows it, and valid as long as that shows the same.
  * NULL if there is no such team.
  */
 extern const KpiTeam *kpi_people_team_find(int32 id);

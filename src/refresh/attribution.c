@@ -320,7 +320,10 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 			missing[nmissing++] = owner_ids[i];
 	}
 	if (nmissing == 0)
+	{
+		pfree(missing);
 		return;
+	}
 
 	kpi_spi_begin(&spi);
 	if (attributions->use_applied)

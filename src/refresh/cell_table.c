@@ -71,6 +71,8 @@ KpiCell *
 kpi_refresh_table_found_cell(KpiKeyedTable *keyed)
 {
 	slot_getallattrs(keyed->found);
+	if (keyed->found->tts_isnull[keyed->nkeys])
+		return NULL;
 	return DatumGetKpiCellPCopy(keyed->found->tts_values[keyed->nkeys]);
 }
 
@@ -101,44 +103,77 @@ key_start(KpiCellTable table, const KpiCellKey *key)
 
 /*
  * A copy of a stored cell without the states of KPIs that were dropped since:
- * dropping one leaves its states to whoever writes the cell next.
+ * dropping one leaves its states to whoever writes the cell next.  A row that
+ * should have a cell and has none is as good as one with an empty one.
  */
 static KpiCell *
 present_states(const KpiSource *source, int32 stream_id, const KpiCell *stored)
 {
-	KpiCell    *cell = kpi_cell_pack(stored);
+	KpiCell    *cell = stored ? kpi_cell_pack(stored) : kpi_cell_empty();
 
 	kpi_refresh_drop_unknown_states(cell, kpi_model_stream_find(source, stream_id));
 	return cell;
+}
+
+/* Of a row; the cell NULL: a place. */
+static void
+row_values(const KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell, Datum *values, bool *nulls)
+{
+	key_values(key, keyed->nkeys, values);
+	memset(nulls, false, keyed->nkeys);
+	nulls[keyed->nkeys] = cell == NULL;
+	values[keyed->nkeys] = cell ? PointerGetDatum(kpi_cell_compact(cell)) : (Datum) 0;
 }
 
 static void
 insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
 {
 	Datum		values[KPI_CELL_KEY_COLUMNS + 1];
+	bool		nulls[KPI_CELL_KEY_COLUMNS + 1];
 
-	key_values(&item->key, keyed->nkeys, values);
-	values[keyed->nkeys] = PointerGetDatum(kpi_cell_compact(item->cell));
-	kpi_keyed_table_insert(keyed, values, NULL);
+	row_values(keyed, &item->key, item->cell, values, nulls);
+	kpi_keyed_table_insert(keyed, values, nulls);
 }
 
 static void
 update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 {
 	Datum		values[KPI_CELL_KEY_COLUMNS + 1];
+	bool		nulls[KPI_CELL_KEY_COLUMNS + 1];
 
-	if (kpi_cell_is_empty(cell))
+	row_values(keyed, key, cell, values, nulls);
+	kpi_keyed_table_update_found(keyed, values, nulls);
+}
+
+static void
+note_places(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool is_gone)
+{
+	if (table == KPI_DAY_CELL)
+		kpi_refresh_places_add_day(places, &key->day, is_gone);
+	else
+		kpi_refresh_places_add_rollup(places, &key->rollup, is_gone);
+}
+
+/* Merges a delta into the row that was found; a cell that becomes empty disappears. */
+static void
+merge_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellItem *item,
+			KpiPlaces *places)
+{
+	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
+	KpiCell    *present = present_states(run->source, item->key.stream_id, stored);
+	KpiCell    *sum = kpi_cell_merge(present, item->cell);
+
+	if (kpi_cell_is_empty(sum))
 	{
 		kpi_keyed_table_delete_found(keyed);
-		return;
+		note_places(places, table, &item->key, true);
 	}
-	key_values(key, keyed->nkeys, values);
-	values[keyed->nkeys] = PointerGetDatum(kpi_cell_compact(cell));
-	kpi_keyed_table_update_found(keyed, values, NULL);
+	else
+		update_found(keyed, &item->key, sum);
 }
 
 void
-kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas)
+kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas, KpiPlaces *places)
 {
 	KpiKeyedTable *keyed;
 	MemoryContext row_cxt;
@@ -162,14 +197,12 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 		};
 		key_values(&item->key, keyed->nkeys, keys);
 		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
-		{
-			KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
-			KpiCell    *present = present_states(run->source, item->key.stream_id, stored);
-
-			update_found(keyed, &item->key, kpi_cell_merge(present, item->cell));
-		}
+			merge_found(run, table, keyed, item, places);
 		else
+		{
 			insert_item(keyed, item);
+			note_places(places, table, &item->key, false);
+		}
 		MemoryContextReset(row_cxt);
 	}
 
@@ -181,16 +214,61 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 }
 
 static char *
-cell_text(const KpiCell *cell)
+row_text(const KpiCell *cell)
 {
 	if (cell == NULL)
-		return NULL;
+		return pstrdup("place");
 	return DatumGetCString(DirectFunctionCall1(kpi_sql_cell_out, PointerGetDatum(cell)));
 }
 
+static bool
+is_measure(int32 measure_id, void *arg)
+{
+	return measure_id == *(int32 *) arg;
+}
+
+static KpiCell *
+part_of(const KpiCell *cell, int32 measure_id)
+{
+	KpiCell    *part = cell ? kpi_cell_pack(cell) : kpi_cell_empty();
+
+	kpi_cell_filter(part, is_measure, &measure_id);
+	return part;
+}
+
+/* The names of the KPIs whose part of two cells differs; either may be NULL. */
+static char *
+differing_kpis(const KpiStream *stream, const KpiCell *a, const KpiCell *b)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		const KpiMeasure *measure = &stream->measures[m];
+
+		if (!kpi_cell_equal(part_of(a, measure->id), part_of(b, measure->id)))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", measure->kpi_name);
+	}
+	return names.len > 0 ? names.data : NULL;
+}
+
 static void
-report_cell(KpiReport *report, KpiCellTable table, const KpiCellKey *key, const KpiCell *stored,
-			const KpiCell *expected)
+set_dimension(KpiDifference *diff, int32 dim_value_id)
+{
+	if (dim_value_id == 0)
+		return;
+	diff->dimension = kpi_first_text("SELECT n.name FROM kpi_internal.dim d"
+									 " JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position"
+									 " WHERE d.id = $1", 1, KPI_INT4(dim_value_id));
+	diff->dimension_value = kpi_first_text("SELECT d.vals[1] FROM kpi_internal.dim d WHERE d.id = $1",
+										   1, KPI_INT4(dim_value_id));
+}
+
+/* A row that is stored, with which cell, against the one that should be; either may be missing. */
+static void
+report_difference(KpiRun *run, KpiReport *report, KpiCellTable table, const KpiCellKey *key,
+				  bool is_stored, const KpiCell *stored, const KpiCellItem *expected)
 {
 	KpiDifference diff = {0};
 
@@ -204,32 +282,60 @@ report_cell(KpiReport *report, KpiCellTable table, const KpiCellKey *key, const 
 	}
 	else
 	{
-		diff.level = "rollup cell";
+		diff.level = kpi_refresh_is_place(&key->rollup) ? "place" : "rollup cell";
 		if (key->rollup.scope_kind == KPI_SCOPE_TEAM)
 			diff.team_id = key->rollup.scope_id;
 		else
 			diff.member_id = key->rollup.scope_id;
 		diff.grain = kpi_calendar_grain_name(key->rollup.grain);
+		set_dimension(&diff, key->rollup.dim_value_id);
 	}
+	diff.kpi = differing_kpis(kpi_model_stream_find(run->source, key->stream_id), stored,
+							  expected ? expected->cell : NULL);
 	diff.start = key_start(table, key);
-	diff.stored = cell_text(stored);
-	diff.expected = cell_text(expected);
+	diff.stored = is_stored ? row_text(stored) : NULL;
+	diff.expected = expected ? row_text(expected->cell) : NULL;
 	kpi_refresh_report(report, &diff);
 }
 
-/* The row the scan stands on is not in the list, or differs from its item. */
-static void
-sync_found(const KpiSource *source, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
-		   const KpiCellItem *item, bool mend, KpiReport *report)
+static bool
+same_cell(const KpiCell *a, const KpiCell *b)
 {
-	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
+	return a != NULL && b != NULL ? kpi_cell_equal(a, b) : a == b;
+}
+
+/*
+ * Whether the row the scan stands on differs from its item, or should not be
+ * there, as far as measures are concerned that are still there.
+ */
+static bool
+found_differs(KpiRun *run, KpiCellTable table, const KpiCellKey *key, const KpiCell *stored,
+			  const KpiCellItem *item, KpiPlaces *left)
+{
 	KpiCell    *present;
 
-	if (item != NULL && kpi_cell_equal(stored, item->cell))
+	if (table == KPI_ROLLUP_CELL && kpi_refresh_is_place(&key->rollup))
+		return item ? stored != NULL : !kpi_refresh_places_contain(left, key);
+	present = present_states(run->source, key->stream_id, stored);
+	if (item)
+		return !kpi_cell_equal(present, item->cell);
+	if (!kpi_cell_is_empty(present) || stored == NULL)
+		return true;
+	note_places(left, table, key, false);
+	return false;
+}
+
+/* The row the scan stands on is not in the list, or may differ from its item. */
+static void
+sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
+		   const KpiCellItem *item, bool mend, KpiReport *report, KpiPlaces *left)
+{
+	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
+
+	if (item != NULL && same_cell(stored, item->cell))
 		return;
-	present = present_states(source, key->stream_id, stored);
-	if (item ? !kpi_cell_equal(present, item->cell) : !kpi_cell_is_empty(present))
-		report_cell(report, table, key, stored, item ? item->cell : NULL);
+	if (found_differs(run, table, key, stored, item, left))
+		report_difference(run, report, table, key, true, stored, item);
 	if (!mend)
 		return;
 	if (item)
@@ -240,7 +346,7 @@ sync_found(const KpiSource *source, KpiCellTable table, KpiKeyedTable *keyed, co
 
 void
 kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-					   const KpiCellList *expected, bool mend, KpiReport *report)
+					   const KpiCellList *expected, bool mend, KpiReport *report, KpiPlaces *left)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
@@ -266,13 +372,13 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 		}
 		if (order > 0)
 		{
-			report_cell(report, table, &item->key, NULL, item->cell);
+			report_difference(run, report, table, &item->key, false, NULL, item);
 			if (mend)
 				insert_item(keyed, item);
 		}
 		else
 		{
-			sync_found(run->source, table, keyed, &key, order == 0 ? item : NULL, mend, report);
+			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, report, left);
 			more = kpi_keyed_table_next(keyed);
 		}
 		if (order >= 0)
@@ -284,35 +390,4 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
-}
-
-KpiCellList *
-kpi_refresh_table_rollup_keys(const KpiSource *source)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
-	KpiCellList *list = palloc0(sizeof(KpiCellList));
-	int			max = 1024;
-
-	list->items = palloc(max * sizeof(KpiCellItem));
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		Datum		prefix = Int32GetDatum(source->streams[s].id);
-
-		kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
-		while (kpi_keyed_table_next(keyed))
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (list->nitems == max)
-			{
-				max *= 2;
-				list->items = repalloc_huge(list->items, max * sizeof(KpiCellItem));
-			}
-			list->items[list->nitems].key = kpi_refresh_table_found_key(keyed);
-			list->items[list->nitems++].cell = NULL;
-		}
-	}
-	kpi_keyed_table_close(keyed);
-	UnregisterSnapshot(snapshot);
-	return list;
 }

@@ -10,6 +10,7 @@
 
 #include "access/transam.h"
 #include "base/base.h"
+#include "calendar/calendar.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
 #include "goal/goal.h"
@@ -44,7 +45,10 @@ typedef struct KpiPathKey
 	int32		unused[1];
 } KpiPathKey;
 
-/* A row of kpi_internal.rollup_cell, in the order of its primary key. */
+/*
+ * A row of kpi_internal.rollup_cell, in the order of its primary key.  In some
+ * periods it is a place, and has no cell (place.c).
+ */
 typedef struct KpiRollupKey
 {
 	int32		stream_id;
@@ -74,7 +78,7 @@ typedef union KpiCellKey
 typedef struct KpiCellItem
 {
 	KpiCellKey	key;
-	KpiCell    *cell;
+	KpiCell    *cell;			/* NULL: a place */
 } KpiCellItem;
 
 /* A sum of cells per key, in a hash. */
@@ -166,9 +170,7 @@ typedef struct KpiPlan
 	Bitmapset  *build;			/* numbers of streams made from the facts,
 								 * which have their deltas; of the others each
 								 * measure is built */
-	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
-								 * before users */
-	bool		all_values;		/* not only those that deltas change */
+	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
 } KpiPlan;
 
@@ -177,11 +179,10 @@ typedef struct KpiRunStats
 {
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
-	int64		nvalues;		/* rows of values written */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	char	   *fact_error;		/* note of the last one met */
-	KpiValueChanges changes;	/* for the goals that follow from them */
+	KpiChanges	changes;		/* for the goals that follow from them */
 } KpiRunStats;
 
 typedef struct KpiAttributions KpiAttributions;
@@ -200,15 +201,10 @@ typedef struct KpiRun
 	KpiPlan		plan;
 	KpiRunStats stats;
 	KpiAttributions *attributions;
+	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 } KpiRun;
-
-typedef enum KpiScopeKind
-{
-	KPI_SCOPE_TEAM = 1,
-	KPI_SCOPE_MEMBER = 2
-} KpiScopeKind;
 
 typedef struct KpiQueue
 {
@@ -303,13 +299,51 @@ extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap 
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
 									bool subtract, KpiCellMap *rollups);
 
+/* ---- place.c ---- */
+
+/* Places above cells that came or went. */
+typedef struct KpiPlaces KpiPlaces;
+
+extern KpiPlaces *kpi_refresh_places_create(KpiRun *run);
+
+/*
+ * Notes the places above a cell that is there, or is gone; or only those of a
+ * member for which a day cell counts now, or (owner 0) did.
+ */
+extern void kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone);
+extern void kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone);
+extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id,
+										  const KpiDayKey *key, bool is_gone);
+
+/* Whether a place was noted. */
+extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);
+
+/* Adds what was noted to a list, at its end. */
+extern void kpi_refresh_places_append(const KpiPlaces *places, KpiCellList *list);
+
+/* Makes the rows of places what the cells, which are written, say of those noted. */
+extern void kpi_refresh_places_settle(KpiPlaces *places);
+
+/* Makes the places of a stream anew from its cells. */
+extern void kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream);
+
+/* Whether a row has no cell because of its key. */
+extern bool kpi_refresh_is_place(const KpiRollupKey *key);
+
+/* ---- change.c ---- */
+
+/* Notes what has changed: rollups, or the days of the members that day cells count for. */
+extern void kpi_refresh_change_add_rollups(KpiRun *run, const KpiCellList *rollups);
+extern void kpi_refresh_change_add_days(KpiRun *run, const KpiCellList *days);
+extern void kpi_refresh_change_add_member(KpiRun *run, int32 member_id, const KpiDayKey *key);
+
 /* ---- transfer.c ---- */
 
 /*
  * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them.
+ * scopes because of them, and notes the days and places of members who come or go.
  */
-extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups);
+extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places);
 
 /* ---- cell_table.c ---- */
 
@@ -322,86 +356,28 @@ typedef enum KpiCellTable
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
 
-/* Of the row that was found; the cell is a copy. */
+/* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
 
 /* Drops, in place, the states of measures that the stream does not have (any more). */
 extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
 
-/* Merges each delta into its row; a cell that becomes empty disappears. */
-extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas);
+/*
+ * Merges each delta into its row; a cell that becomes empty disappears.  Notes
+ * the places above what comes and goes.
+ */
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas,
+									KpiPlaces *places);
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
- * makes them so.  report may be NULL.
+ * makes them so.  report may be NULL.  Rows of nothing but dropped measures are
+ * no difference, nor are the places above them, which are kept in left.
  */
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-								   const KpiCellList *expected, bool mend, KpiReport *report);
-
-/* The keys of all rollups of a source, without their cells. */
-extern KpiCellList *kpi_refresh_table_rollup_keys(const KpiSource *source);
-
-/* ---- value_table.c ---- */
-
-/* A stored value; facts is 0 and nothing else set where there is none. */
-typedef struct KpiValue
-{
-	Numeric		value;			/* each may be NULL */
-	Numeric		numerator;
-	Numeric		denominator;
-	int64		facts;
-} KpiValue;
-
-/* The two tables of values, open for a run. */
-typedef struct KpiValues KpiValues;
-
-/* For qsort(): by KPI, scope, dimension value, grain, start. */
-extern int	kpi_refresh_valuekey_compare(const void *a, const void *b);
-
-/*
- * all: everything the source's KPIs amount to will be put, so rows that are
- * not put are wrong.  mend: write; else only compare.  report may be NULL.
- */
-extern KpiValues *kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
-
-/* Makes the stored row so (facts 0 and exists false: no row). */
-extern void kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists,
-								   const KpiValue *value);
-
-/* The stored value, as of the last kpi_refresh_values_sync(); false when none. */
-extern bool kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value);
-
-/* Makes what was put so far visible to kpi_refresh_values_get(). */
-extern void kpi_refresh_values_sync(KpiValues *values);
-
-/* Keys of rows that changed (with all: of every row that was put). */
-extern int	kpi_refresh_values_touched(KpiValues *values, KpiValueKey **keys);
-
-/* Adds the keys of another source's KPI, in kpi_value only. */
-extern void kpi_refresh_values_touch_stored(KpiValues *values, int32 kpi_id);
-
-/* With all: removes the rows of these KPIs that were not put. */
-extern void kpi_refresh_values_sweep(KpiValues *values, List *kpi_ids);
-extern void kpi_refresh_values_close(KpiValues *values);
-
-/* ---- finalize.c ---- */
-
-/* Finalizes all stored values that the rollups with these keys feed. */
-extern void kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values,
-										const KpiCellList *touched);
-
-/* ---- formula.c ---- */
-
-/* Every formula the source's KPIs feed (formula.c). */
-extern void kpi_refresh_formulas_update(KpiValues *values, const KpiSource *source, List *formulas, bool all);
-
-/*
- * The formulas that the source's KPIs feed, inputs before users; *pending when
- * one of them has not been computed yet as it is written now.
- */
-extern List *kpi_refresh_formulas_find(const KpiSource *source, bool *pending);
-extern void kpi_refresh_formulas_mark_built(const KpiSource *source);
+								   const KpiCellList *expected, bool mend, KpiReport *report,
+								   KpiPlaces *left);
 
 /* ---- state.c ---- */
 
@@ -411,7 +387,7 @@ typedef struct KpiSourceState
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
-	bool		revalue;		/* all values, from the rollups */
+	bool		new_periods;	/* the calendar cuts others than before */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
@@ -431,7 +407,7 @@ typedef struct KpiSourceState
  * it has must not read the table.
  */
 extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot,
-														KpiRunTable *table);
+														const KpiCalendar *calendar, KpiRunTable *table);
 
 /*
  * Notes what is to be known of the locked leaves and their triggers.  To be
@@ -447,15 +423,10 @@ extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const c
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);
 
-/* ---- lock.c ---- */
+/* ---- goal_check.c ---- */
 
-/*
- * To be called after the snapshot of a run was taken: a formula may have been
- * made since the locks were, and join the source with others.  Takes their
- * locks if nobody holds them, else it is an error: waiting would be out of
- * order.  True if all were held before; else the snapshot is too old.
- */
-extern bool kpi_refresh_lock_joined_sources(int32 source_id, const char *name);
+/* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
+extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
 
 /* ---- log.c ---- */
 
@@ -469,7 +440,6 @@ typedef struct KpiLogEntry
 	double		duration_ms;
 	int64		ndeltas;
 	int64		ncells;
-	int64		nvalues;
 	const char *sqlstate;		/* NULL: it succeeded */
 	const char *error;
 } KpiLogEntry;

@@ -3,11 +3,9 @@
  * run.c
  *	  One engine transaction on a source: refresh, verification, repair.
  *
- * A run brings one source's cells and values up to date, or says in what they
- * differ.  The order of steps is what makes every number exact:
+ * A run brings one source's cells up to date, or says in what they differ.  The order of steps is what makes every number exact:
  *
- *	1. the locks of the source and of all sources a formula joins it with, in
- *	   ascending order (lock.c);
+ *	1. the lock of the source (lock.c);
  *	2. if facts will be read, ACCESS SHARE on the table and its leaves: DDL is
  *	   not MVCC, so the facts at a snapshot mean something only under them;
  *	3. one snapshot, taken after the locks, after this transaction's own
@@ -182,7 +180,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (source == NULL)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
-	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->table);
+	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	if ((*state)->suspend_reason)
 	{
 		suspend(source, run->table.relid, *state);
@@ -202,7 +201,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
- * the relations first and looks again, until neither a relation nor a formula
+ * the relations first and looks again, until neither a relation nor a goal
  * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
 static KpiRunResult
@@ -215,11 +214,6 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
-		if (result == KPI_RUN_DONE && !kpi_refresh_lock_joined_sources(source_id, run->source->name))
-		{
-			drop_snapshot(run);
-			continue;
-		}
 		if (result == KPI_RUN_DONE &&
 			(!facts_are_needed(run->source, *state, mode) || is_locked(&run->table)))
 			return KPI_RUN_DONE;
@@ -251,10 +245,11 @@ note_days(KpiRunStats *stats, const KpiCellList *days)
 }
 
 /* Takes the deltas and what moved in the organisation into the cells. */
-static KpiCellList *
+static void
 apply_deltas(KpiRun *run)
 {
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+	KpiPlaces  *places = kpi_refresh_places_create(run);
 	KpiQueue   *queue = kpi_refresh_queue_consume(run);
 	KpiCellList *days;
 	KpiCellList *touched;
@@ -263,13 +258,32 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_dict_resolve(queue->dict, run->source, days);
 	note_days(&run->stats, days);
 
-	kpi_refresh_transfer(run, rollups);
+	kpi_refresh_transfer(run, rollups, places);
 	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_table_apply(run, KPI_DAY_CELL, days);
+	kpi_refresh_table_apply(run, KPI_DAY_CELL, days, places);
 	touched = kpi_refresh_cellmap_list(rollups);
-	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched, places);
 	CommandCounterIncrement();
-	return touched;
+	if (!run->plan.new_periods)
+		kpi_refresh_places_settle(places);
+	kpi_refresh_change_add_days(run, days);
+	kpi_refresh_change_add_rollups(run, touched);
+}
+
+/* The rows of rollup_cell above day cells, of which the rollups are. */
+static KpiCellList *
+expected_rollups(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
+{
+	KpiCellList *rows = kpi_refresh_cellmap_items(rollups);
+	KpiPlaces  *places = kpi_refresh_places_create(run);
+
+	for (int i = 0; i < days->nitems; i++)
+		kpi_refresh_places_add_day(places, &days->items[i].key.day, false);
+	for (int i = 0; i < rows->nitems; i++)
+		kpi_refresh_places_add_rollup(places, &rows->items[i].key.rollup, false);
+	kpi_refresh_places_append(places, rows);
+	kpi_refresh_celllist_sort(rows);
+	return rows;
 }
 
 /* Compares, and with mend makes, the cells of some streams as the facts say. */
@@ -283,67 +297,28 @@ reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
 		int32		stream_id = run->source->streams[s].id;
 		KpiCellList *days = kpi_refresh_scan_facts(run, s);
 		KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
+		KpiPlaces  *left = kpi_refresh_places_create(run);
 
 		note_days(&run->stats, days);
 		kpi_refresh_fanout(run, days, rollups);
-		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report);
+		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report, left);
 		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
-							   kpi_refresh_cellmap_list(rollups), mend, report);
+							   expected_rollups(run, days, rollups), mend, report, left);
 		CommandCounterIncrement();
 	}
 }
 
-/* ---- values ---- */
-
-/* The KPIs measured on this source. */
-static List *
-measure_kpi_ids(const KpiSource *source)
+/* The places of streams that were not built, where the calendar has changed. */
+static void
+renew_places(KpiRun *run)
 {
-	List	   *ids = NIL;
-
-	for (int s = 0; s < source->nstreams; s++)
+	if (!run->plan.new_periods)
+		return;
+	for (int s = 0; s < run->source->nstreams; s++)
 	{
-		for (int m = 0; m < source->streams[s].nmeasures; m++)
-			ids = lappend_int(ids, source->streams[s].measures[m].kpi_id);
+		if (!bms_is_member(s, run->plan.build))
+			kpi_refresh_places_renew(run, &run->source->streams[s]);
 	}
-	return ids;
-}
-
-/* What the goals to be looked at follow from. */
-static void
-note_changes(KpiRun *run, KpiValues *values, bool all)
-{
-	KpiValueChanges *changes = &run->stats.changes;
-	KpiValueKey *keys;
-	int			n = kpi_refresh_values_touched(values, &keys);
-
-	changes->all |= all;
-	if (changes->all || n == 0)
-		return;
-	changes->keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
-	memcpy(changes->keys, keys, n * sizeof(KpiValueKey));
-	changes->nkeys = n;
-}
-
-/* What is gone is swept before a formula can read it. */
-static void
-update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
-{
-	KpiValues  *values;
-
-	if (!all && touched->nitems == 0)
-		return;
-	if (all)
-		touched = kpi_refresh_table_rollup_keys(run->source);
-	values = kpi_refresh_values_open(run, all, mend, report);
-	kpi_refresh_values_finalize(run->source, values, touched);
-	if (all)
-		kpi_refresh_values_sweep(values, measure_kpi_ids(run->source));
-	kpi_refresh_formulas_update(values, run->source, run->plan.formulas, all);
-	if (mend)
-		note_changes(run, values, all);
-	kpi_refresh_values_close(values);
-	CommandCounterIncrement();
 }
 
 /* ---- one source ---- */
@@ -379,11 +354,9 @@ static KpiPlan
 make_plan(const KpiSource *source, const KpiSourceState *state)
 {
 	KpiPlan		plan = {.build = streams_to_build(source, state->recompute)};
-	bool		pending;
 
-	plan.formulas = kpi_refresh_formulas_find(source, &pending);
 	plan.people_moved = state->org_version != state->applied_org_version;
-	plan.all_values = plan.build != NULL || state->revalue || pending;
+	plan.new_periods = state->new_periods;
 	return plan;
 }
 
@@ -391,14 +364,13 @@ static void
 refresh_locked(KpiRun *run)
 {
 	const KpiPlan *plan = &run->plan;
-	KpiCellList *touched = apply_deltas(run);
 
+	apply_deltas(run);
 	reconcile_cells(run, plan->build, true, NULL);
+	renew_places(run);
 	if (plan->build != NULL)
 		kpi_refresh_dim_sweep(run->source);
-	update_values(run, touched, plan->all_values, true, NULL);
-	if (plan->all_values)
-		kpi_refresh_formulas_mark_built(run->source);
+	run->stats.changes.all = plan->build != NULL || plan->new_periods;
 	extend_calendar_days(&run->stats);
 }
 
@@ -410,7 +382,7 @@ check_locked(KpiRun *run, bool mend, KpiReport *report)
 
 	kpi_refresh_attribution_reset(run->attributions, mend);
 	reconcile_cells(run, all, mend, report);
-	update_values(run, NULL, true, mend, report);
+	run->stats.changes.all |= mend;
 }
 
 static void
@@ -424,25 +396,44 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->stats.ndeltas,
-		.ncells = run->stats.ncells,
-		.nvalues = run->stats.nvalues
+		.ncells = run->stats.ncells
 	};
 
 	kpi_refresh_log_run(&entry);
 }
 
-/* All is written: the state, what listeners wait for, the log. */
-static void
-end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz started)
+static double
+milliseconds_since(TimestampTz started)
 {
-	TimestampTz ended = GetCurrentTimestamp();
-	double		duration_ms = (ended - started) / 1000.0;
+	return (GetCurrentTimestamp() - started) / 1000.0;
+}
 
-	kpi_refresh_source_state_save(run, state, duration_ms);
+/* Goals follow what the run has changed so far, and the state. */
+static void
+move_goals(KpiRun *run)
+{
 	run->stats.changes.source_id = run->source->id;
 	run->stats.changes.people_moved = run->plan.people_moved;
 	kpi_goal_notify_changes(&run->stats.changes);
-	log_run(run, mode, started, duration_ms);
+}
+
+/* The cells are written: now the state, and what follows from both. */
+static void
+end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *report, TimestampTz started)
+{
+	kpi_refresh_source_state_save(run, state, milliseconds_since(started));
+	move_goals(run);
+	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
+	{
+		bool		mend = mode == KPI_RUN_REPAIR;
+
+		report->source_name = run->source->name;
+		kpi_refresh_goals_check(run->source->id, mend, report);
+		check_locked(run, mend, report);
+		if (mend)
+			move_goals(run);
+	}
+	log_run(run, mode, started, milliseconds_since(started));
 }
 
 KpiRunResult
@@ -468,12 +459,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
 		run->plan = make_plan(run->source, state);
 		refresh_locked(run);
-		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
-		{
-			report->source_name = run->source->name;
-			check_locked(run, mode == KPI_RUN_REPAIR, report);
-		}
-		end_run(run, state, mode, started);
+		end_run(run, state, mode, report, started);
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

@@ -257,12 +257,9 @@ check_virtual_columns(const KpiRunTable *table, KpiSourceState *state)
 	}
 }
 
-/* What values depend on besides the cells: how periods are cut. */
 char *
-kpi_refresh_calendar_shape(void)
+kpi_refresh_calendar_shape(const KpiCalendar *calendar)
 {
-	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-
 	return psprintf("week %d year %d", calendar->week_start, calendar->fiscal_start);
 }
 
@@ -355,7 +352,8 @@ compare_fingerprints(KpiSourceState *state, const char *seen)
 }
 
 KpiSourceState *
-kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTable *table)
+kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const KpiCalendar *calendar,
+								 KpiRunTable *table)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSourceState *state = palloc0(sizeof(KpiSourceState));
@@ -368,7 +366,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTab
 	KpiSpi		spi;
 
 	table->relid = kpi_model_source_relid(source);
-	state->calendar_shape = kpi_refresh_calendar_shape();
+	state->calendar_shape = kpi_refresh_calendar_shape(calendar);
 	kpi_spi_begin(&spi);
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
@@ -396,7 +394,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, KpiRunTab
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
-		state->revalue = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+		state->new_periods = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);
@@ -537,9 +535,9 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
+				 " last_deltas, last_cells, definer_oid, definer_login,"
 				 " fingerprints, suspect_before_xid, table_owner)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
@@ -552,16 +550,15 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
 				 " next_try = NULL, yields = 0,"
-				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
-				 " last_values = EXCLUDED.last_values",
-				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
+				 15, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->stats.ndeltas), KPI_TEXT(run->stats.fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->stats.ncells),
-				 KPI_INT8(run->stats.nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
 				 KPI_NULL(XID8OID));

@@ -18,12 +18,15 @@
 #include "refresh/refresh_internal.h"
 
 static void
-move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCellMap *rollups)
+move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCellMap *rollups,
+		   KpiPlaces *places)
 {
+	int32		owner_id = transfer->from.key.owner_id;
+
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		const KpiStream *stream = &run->source->streams[s];
-		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(transfer->from.key.owner_id)};
+		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(owner_id)};
 
 		if (stream->owner_kind != transfer->from.key.owner_kind)
 			continue;
@@ -44,13 +47,20 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 				kpi_refresh_fanout_span(run, from, &item, true, rollups);
 				kpi_refresh_fanout_span(run, to, &item, false, rollups);
 			}
+			if (from->member_id != to->member_id)
+			{
+				kpi_refresh_change_add_member(run, from->member_id, &item.key.day);
+				kpi_refresh_change_add_member(run, to->member_id, &item.key.day);
+				kpi_refresh_places_add_member(places, from->member_id, 0, &item.key.day, true);
+				kpi_refresh_places_add_member(places, to->member_id, owner_id, &item.key.day, false);
+			}
 			pfree(item.cell);
 		}
 	}
 }
 
 void
-kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups)
+kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 {
 	List	   *transfers;
 	KpiKeyedTable *days;
@@ -62,6 +72,6 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups)
 	transfers = kpi_refresh_attribution_renew(run->attributions);
 	days = kpi_refresh_table_open(KPI_DAY_CELL, run->snapshot);
 	foreach(lc, transfers)
-		move_cells(run, days, lfirst(lc), rollups);
+		move_cells(run, days, lfirst(lc), rollups, places);
 	kpi_keyed_table_close(days);
 }

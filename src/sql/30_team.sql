@@ -50,11 +50,6 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.member_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.membership_id_seq', '');
 
-CREATE FUNCTION kpi_internal.definition_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_definition_changed';
-CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
-CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.team_parent
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
 
 INSERT INTO kpi.team (id, key, name) VALUES
     (1, 'company', 'Company'),

@@ -1,34 +1,10 @@
 -- 80_view: what people read.
 --
--- How these views stay cheap: they join base tables by indexed columns, so
--- that conditions reach the indexes; what is dear or depends on the clock
--- stands in lateral subqueries behind OFFSET 0, which are computed once for a
--- row and not at all when nobody asks for their columns.
-
--- Periods are those of the organisation's calendar, whatever calendar cuts the
--- days of a source.
-CREATE FUNCTION kpi_internal.period_start(day date, grain text) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_start';
-CREATE FUNCTION kpi_internal.period_name(period_start date, grain text) RETURNS text
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_name';
-CREATE FUNCTION kpi_internal.day_of(moment timestamptz, calendar_id integer) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_day_of';
-
--- From the definitions each backend keeps in memory.
-CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.kpi
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
-CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.source
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
-CREATE TRIGGER definition_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi_internal.formula_input
-    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.definition_changed();
-CREATE FUNCTION kpi_internal.kpi_calendar(kpi_id integer) RETURNS integer
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_kpi_calendar';
-CREATE FUNCTION kpi_internal.leaf_kpis(kpi_id integer) RETURNS integer[]
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_leaf_kpis';
-CREATE FUNCTION kpi_internal.combine(kpi_id integer, ids integer[], "values" numeric[], facts bigint[],
-                                     OUT value numeric, OUT numerator numeric, OUT denominator numeric,
-                                     OUT facts_below bigint)
-    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_combine';
+-- How these views stay cheap: they are flat joins of definitions, cells or places
+-- and names by indexed columns, so that conditions, by name or by id, reach the
+-- indexes whatever they are joined with. All that is computed stands in the target
+-- list, so it is not computed when nobody asks for it, and for ORDER BY ... LIMIT
+-- only for the rows that are shown.
 
 CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_complete boolean,
                                        target numeric, value numeric, team_id integer,
@@ -49,10 +25,17 @@ CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive bool
 CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
     STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_works';
 
--- How far the numbers of a KPI are. A formula is as complete and as old as the
--- worst of what is below it.
+-- How far the numbers of a KPI are, by its program. A formula is as complete and
+-- as old as the worst of what is below it.
+CREATE FUNCTION kpi_internal.is_complete(program text) RETURNS boolean
+    STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_complete';
+CREATE FUNCTION kpi_internal.as_of(program text) RETURNS timestamptz
+    STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_as_of';
+CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
+    STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_refreshed_at';
+
 CREATE VIEW kpi_internal.measure_state AS
-    SELECT m.kpi_id, st.as_of, st.refreshed_at,
+    SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
            st.status = 'active' AND b.version IS NOT DISTINCT FROM x.version
            AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_complete
       FROM kpi_internal.measure m
@@ -62,197 +45,158 @@ CREATE VIEW kpi_internal.measure_state AS
       LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id;
 
 CREATE VIEW kpi_internal.kpi_state AS
-    SELECT k.id AS kpi_id,
-           coalesce(l.is_complete AND l.measures = pg_catalog.cardinality(f.ids)
-                    AND (k.formula IS NULL OR EXISTS (SELECT FROM kpi_internal.formula_built b
-                                                       WHERE b.kpi_id = k.id AND b.formula = k.formula)),
-                    false) AS is_complete,
-           l.as_of, l.refreshed_at,
-           kpi_internal.kpi_calendar(k.id) AS calendar_id,
-           kpi_internal.today(kpi_internal.kpi_calendar(k.id)) AS today
-      FROM kpi.kpi k
-     CROSS JOIN LATERAL (SELECT kpi_internal.leaf_kpis(k.id) AS ids OFFSET 0) f
-     CROSS JOIN LATERAL (
-           SELECT pg_catalog.bool_and(m.is_complete) AS is_complete, pg_catalog.count(*) AS measures,
-                  pg_catalog.min(m.as_of) AS as_of, pg_catalog.min(m.refreshed_at) AS refreshed_at
-             FROM kpi_internal.measure_state m WHERE m.kpi_id = ANY (f.ids)) l;
+    SELECT s.kpi_id, s.program,
+           kpi_internal.is_complete(s.program) AS is_complete,
+           kpi_internal.as_of(s.program) AS as_of,
+           kpi_internal.refreshed_at(s.program) AS refreshed_at,
+           kpi_internal.today_of(s.program) AS today
+      FROM kpi_internal.kpi_stream s
+     WHERE s.position = 1;
 
--- The days of teams and members, the weeks of members: one row per measure.
-CREATE VIEW kpi_internal.team_day_cell AS
-    SELECT m.kpi_id, m.id AS measure_id, m.divisor, r.scope_id, r.start AS period_start, r.cell
-      FROM kpi_internal.measure m
-      JOIN kpi_internal.measure_built b ON b.measure_id = m.id
-      JOIN kpi_internal.rollup_cell r ON r.stream_id = m.stream_id
-     WHERE r.scope_kind = 1 AND r.grain = 0 AND r.dim_id = 0;
+-- Days of members, as rows of rollup_cell would be: the base cells of the owner
+-- that counted for the member at the last refresh, each day once. A cell of some
+-- values of dimensions is only a part of the day.
+CREATE VIEW kpi_internal.member_day AS
+    SELECT b.stream_id, a.source_id, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
+           b.day AS start, CASE WHEN b.dim_id = 0 THEN b.cell END AS cell
+      FROM kpi_internal.day_cell b
+      JOIN kpi_internal.applied_attribution a
+           ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
+     WHERE NOT EXISTS (SELECT FROM kpi_internal.day_cell e
+                        WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
+                          AND e.dim_id < b.dim_id);
 
-CREATE VIEW kpi_internal.member_cell AS
-    SELECT m.kpi_id, m.id AS measure_id, m.divisor, p.id AS scope_id, c.day, c.cell
-      FROM kpi_internal.measure m
-      JOIN kpi_internal.measure_built b ON b.measure_id = m.id
-      JOIN kpi_internal.stream x ON x.id = m.stream_id AND x.owner_kind = 'member'
-      JOIN kpi_internal.day_cell c ON c.stream_id = m.stream_id
-      JOIN kpi_internal.owner o ON o.id = c.owner_id
-      JOIN kpi.member p ON p.key COLLATE "C" = o.key
-     WHERE c.day > '-infinity';
-
-CREATE VIEW kpi_internal.member_day_cell AS
-    SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id, c.day AS period_start, kpi.merge(c.cell) AS cell
-      FROM kpi_internal.member_cell c
-     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id, c.day;
-
-CREATE VIEW kpi_internal.member_week_cell AS
-    SELECT c.kpi_id, c.measure_id, c.divisor, c.scope_id,
-           kpi_internal.period_start(c.day, 'week') AS period_start, kpi.merge(c.cell) AS cell
-      FROM kpi_internal.member_cell c
-     GROUP BY c.kpi_id, c.measure_id, c.divisor, c.scope_id, kpi_internal.period_start(c.day, 'week');
-
--- The views of one level and grain, all from two templates: over the stored
--- values, and over cells that are finalized here.
+-- The views of one level and grain, all from one template, so that they look the
+-- same; and those over all of them.
 DO $generate$
 DECLARE
-    -- what a KPI amounts to in the days from %1$s until %2$s
-    range_value constant text := $$(
-           SELECT (kpi_internal.combine(v.kpi_id, pg_catalog.array_agg(x.kpi_id), pg_catalog.array_agg((x.f).value),
-                                        pg_catalog.array_agg((x.f).facts))).value
-             FROM (SELECT r.kpi_id, kpi.cell_final(kpi.merge(r.cell), r.measure_id, r.divisor) AS f
-                     FROM %1$s r
-                    WHERE r.kpi_id = ANY (kpi_internal.leaf_kpis(v.kpi_id)) AND r.scope_id = v.scope_id
-                      AND r.%2$s >= %3$s AND r.%2$s < %4$s
-                    GROUP BY r.kpi_id, r.measure_id, r.divisor) x
-            WHERE (x.f).facts > 0)$$;
-    -- a stored value of the period that begins on %2$s
-    stored_value constant text := $$(
-           SELECT o.value FROM kpi.kpi_value o
-            WHERE o.kpi_id = v.kpi_id AND o.team_id %1$s AND o.member_id %2$s
-              AND o.grain = %3$L AND o.period_start = %4$s)$$;
-    stored constant text := $$(
-           SELECT w.*, w.%1$s_id AS scope_id FROM kpi.kpi_value w
-            WHERE w.grain = %2$L AND w.team_id %3$s AND w.member_id %4$s)$$;
-    computed constant text := $$(
-           SELECT (y.kpi_id::bigint << 48) | (y.scope_id::bigint << 22) | (y.period_start - '0001-01-01'::date) AS id,
-                  y.kpi_id, %1$L::text COLLATE "C" AS scope, y.scope_id,
-                  %2$L::text COLLATE "C" AS grain, y.period_start,
-                  y.value, y.numerator, y.denominator, y.facts
-             FROM (SELECT z.kpi_id, z.scope_id, z.period_start,
-                          (z.f).value, (z.f).numerator, (z.f).denominator, (z.f).facts
-                     FROM (SELECT c.kpi_id, c.scope_id, c.period_start,
-                                  kpi.cell_final(c.cell, c.measure_id, c.divisor) AS f
-                             FROM kpi_internal.%3$s c) z
-                    WHERE (z.f).facts > 0
-                   UNION ALL
-                   SELECT z.kpi_id, z.scope_id, z.period_start,
-                          (z.f).value, (z.f).numerator, (z.f).denominator, (z.f).facts_below
-                     FROM (SELECT k.id AS kpi_id, l.scope_id, l.period_start,
-                                  kpi_internal.combine(k.id, pg_catalog.array_agg(l.kpi_id),
-                                                       pg_catalog.array_agg((l.f).value),
-                                                       pg_catalog.array_agg((l.f).facts)) AS f
-                             FROM kpi.kpi k
-                            CROSS JOIN LATERAL (
-                                  SELECT c.kpi_id, c.scope_id, c.period_start,
-                                         kpi.cell_final(c.cell, c.measure_id, c.divisor) AS f
-                                    FROM kpi_internal.%3$s c
-                                   WHERE c.kpi_id = ANY (kpi_internal.leaf_kpis(k.id))) l
-                            WHERE k.kind = 'formula' AND (l.f).facts > 0
-                            GROUP BY k.id, l.scope_id, l.period_start) z
-                    WHERE (z.f).facts_below > 0) y)$$;
-    template constant text := $$
+    -- the arguments of a column: the program of the KPI at the place of the row
+    row constant text := 's.program, c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, c.cell';
+    row_id constant text := 'kpi_internal.row_id(k.id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start)';
+    period constant text := $$kpi_internal.period_name(c.start, c.grain,
+                                    (SELECT o.fiscal_year_start FROM kpi.calendar o WHERE o.id = 1)) AS period,
+           c.start AS period_start, kpi_internal.period_end(c.start, c.grain) AS period_end$$;
+    kpi_columns constant text := 'k.id AS kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit';
+    team_columns constant text := $$t.id AS team_id, t.key AS team, t.name AS team_name,
+           kpi_internal.team_path(t.id) AS team_path, kpi_internal.team_level(t.id) AS team_level,
+           kpi_internal.parent_team(t.id) AS parent_team$$;
+    member_team constant text := $$(SELECT %1$s FROM kpi.membership h%2$s
+             WHERE h.member_id = m.id
+               AND (h.since IS NULL OR h.since <= least(kpi_internal.today_of(s.program), kpi_internal.period_end(c.start, c.grain)))
+               AND (h.until IS NULL OR h.until > least(kpi_internal.today_of(s.program), kpi_internal.period_end(c.start, c.grain))))$$;
+    member_columns constant text := 'm.id AS member_id, m.key AS member, m.name AS member_name, '
+        || pg_catalog.format(member_team, 'h.team_id', '') || ' AS team_id, '
+        || pg_catalog.format(member_team, 'u.key', ' JOIN kpi.team u ON u.id = h.team_id') || ' AS team';
+    cells constant text := $$kpi.kpi k
+      JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id
+      JOIN kpi_internal.rollup_cell c ON c.stream_id = s.stream_id$$;
+    member_days constant text := $$kpi.kpi k
+      JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
+      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id$$;
+    dimensions constant text := $$
+      JOIN kpi_internal.dim x ON x.id = c.dim_id
+      JOIN kpi.dimension d ON d.source_id = x.source_id AND d.position = x.position$$;
+    grains constant text := $$
+      JOIN (VALUES (0, 'day'::text COLLATE "C"), (1, 'week'), (2, 'month'), (3, 'quarter'), (4, 'year'))
+           AS g (number, grain) ON g.number = c.grain$$;
+    series_template constant text := $$
 CREATE VIEW kpi.%1$s AS
-    SELECT v.id, v.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, v.scope, %2$s,
-           v.grain, %3$s AS period, v.period_start, %4$s AS period_end, n.is_current,
-           v.value, v.numerator, v.denominator, v.facts,
-           p.previous_value, p.previous_value_to_date,
-           pg_catalog.round((v.value - p.base_value) / nullif(pg_catalog.abs(p.base_value), 0), 6) AS growth_ratio,
-           p.year_ago_value,
-           pg_catalog.round((v.value - p.year_ago_value) / nullif(pg_catalog.abs(p.year_ago_value), 0), 6) AS yoy_growth_ratio,
-           s.is_complete, s.as_of, s.refreshed_at, %5$s AS changed_at
-      FROM %6$s v
-      JOIN kpi.kpi k ON k.id = v.kpi_id
-     CROSS JOIN LATERAL (SELECT z.* FROM kpi_internal.kpi_state z WHERE z.kpi_id = v.kpi_id OFFSET 0) s
-      %7$s
-     CROSS JOIN LATERAL (SELECT s.today >= v.period_start AND s.today <= %4$s AS is_current,
-                                (v.period_start - %8$L::interval)::date AS previous_start,
-                                (v.period_start - %9$L::interval)::date AS year_ago_start) n
-     CROSS JOIN LATERAL (
-           SELECT q.*, CASE WHEN n.is_current THEN q.previous_value_to_date ELSE q.previous_value END AS base_value
-             FROM (SELECT %10$s AS previous_value,
-                          CASE WHEN n.is_current THEN %11$s END AS previous_value_to_date,
-                          %12$s AS year_ago_value
-                   OFFSET 0) q
-           OFFSET 0) p
-      %13$s$$;
-    team_columns constant text :=
-        'v.scope_id AS team_id, t.key AS team, t.name AS team_name,'
-        ' kpi_internal.team_path(v.scope_id) AS team_path, kpi_internal.team_level(v.scope_id) AS team_level,'
-        ' kpi_internal.parent_team(v.scope_id) AS parent_team';
-    member_columns constant text :=
-        'v.scope_id AS member_id, m.key AS member, m.name AS member_name, w.team_id, t.key AS team';
-    member_team constant text := $$
-      JOIN kpi.member m ON m.id = v.scope_id$$;
-    member_team_join constant text := $$
-     CROSS JOIN LATERAL (
-           SELECT (SELECT h.team_id FROM kpi.membership h
-                    WHERE h.member_id = v.scope_id
-                      AND (h.since IS NULL OR h.since <= least(s.today, %1$s))
-                      AND (h.until IS NULL OR h.until > least(s.today, %1$s))) AS team_id
-           OFFSET 0) w
-      LEFT JOIN kpi.team t ON t.id = w.team_id$$;
-    to_date constant text := 'least(n.previous_start + (s.today - v.period_start) + 1, v.period_start)';
+    SELECT %2$s AS id, %3$s,
+           %4$L::text COLLATE "C" AS scope, %5$s,
+           %6$L::text COLLATE "C" AS grain,
+           %7$s,
+           kpi_internal.is_current(s.program, c.grain, c.start) AS is_current,
+           kpi_internal.value(%8$s) AS value,
+           kpi_internal.value_to_date(%8$s) AS value_to_date,
+           kpi_internal.numerator(%8$s) AS numerator,
+           kpi_internal.denominator(%8$s) AS denominator,
+           kpi_internal.facts(%8$s) AS facts,
+           kpi_internal.previous_value(%8$s) AS previous_value,
+           kpi_internal.previous_value_to_date(%8$s) AS previous_value_to_date,
+           kpi_internal.growth_ratio(%8$s) AS growth_ratio,
+           kpi_internal.year_ago_value(%8$s) AS year_ago_value,
+           kpi_internal.yoy_growth_ratio(%8$s) AS yoy_growth_ratio,
+           kpi_internal.is_complete(s.program) AS is_complete,
+           kpi_internal.as_of(s.program) AS as_of,
+           kpi_internal.refreshed_at(s.program) AS refreshed_at
+      FROM %9$s AND c.scope_kind = %10$s AND c.grain = %11$s AND c.dim_id = 0
+      JOIN %12$s
+     WHERE kpi_internal.has_value(%8$s)$$;
+    breakdown_template constant text := $$
+CREATE VIEW kpi.%1$s AS
+    SELECT %2$s AS id, %3$s,
+           'team'::text COLLATE "C" AS scope, %4$s,
+           d.name COLLATE "C" AS dimension, x.vals[1] AS dimension_value,
+           %5$L::text COLLATE "C" AS grain,
+           %6$s,
+           kpi_internal.is_current(s.program, c.grain, c.start) AS is_current,
+           kpi_internal.value(%7$s) AS value,
+           kpi_internal.value_to_date(%7$s) AS value_to_date,
+           kpi_internal.numerator(%7$s) AS numerator,
+           kpi_internal.denominator(%7$s) AS denominator,
+           kpi_internal.facts(%7$s) AS facts,
+           kpi_internal.previous_value(%7$s) AS previous_value,
+           kpi_internal.year_ago_value(%7$s) AS year_ago_value,
+           kpi_internal.is_complete(s.program) AS is_complete,
+           kpi_internal.as_of(s.program) AS as_of,
+           kpi_internal.refreshed_at(s.program) AS refreshed_at
+      FROM %8$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain = %9$s AND c.dim_id <> 0%10$s
+      JOIN kpi.team t ON t.id = c.scope_id
+     WHERE kpi_internal.has_value(%7$s)$$;
     g record;
-    own text;
-    other text;
-    cells text;
-    day_column text;
-    period_end text;
 BEGIN
     FOR g IN
-        SELECT * FROM (VALUES
-            ('team', 'daily', 'day', '1 day', '1 year', false, 'team_day_cell'),
-            ('team', 'weekly', 'week', '7 days', '364 days', true, NULL),
-            ('team', 'monthly', 'month', '1 month', '1 year', true, NULL),
-            ('team', 'quarterly', 'quarter', '3 months', '1 year', true, NULL),
-            ('team', 'yearly', 'year', '1 year', '1 year', true, NULL),
-            ('member', 'daily', 'day', '1 day', '1 year', false, 'member_day_cell'),
-            ('member', 'weekly', 'week', '7 days', '364 days', false, 'member_week_cell'),
-            ('member', 'monthly', 'month', '1 month', '1 year', true, NULL),
-            ('member', 'quarterly', 'quarter', '3 months', '1 year', true, NULL),
-            ('member', 'yearly', 'year', '1 year', '1 year', true, NULL))
-            AS x (level, suffix, grain, step, year, is_stored, source_view)
+        SELECT * FROM (VALUES (0, 'day', 'daily'), (1, 'week', 'weekly'), (2, 'month', 'monthly'),
+                              (3, 'quarter', 'quarterly'), (4, 'year', 'yearly')) AS x (number, grain, suffix)
     LOOP
-        cells := CASE g.level WHEN 'team' THEN 'kpi_internal.team_day_cell' ELSE 'kpi_internal.member_cell' END;
-        day_column := CASE g.level WHEN 'team' THEN 'period_start' ELSE 'day' END;
-        own := CASE g.level WHEN 'team' THEN '= v.scope_id' ELSE 'IS NULL' END;
-        other := CASE g.level WHEN 'team' THEN 'IS NULL' ELSE '= v.scope_id' END;
-        period_end := CASE WHEN g.is_stored THEN 'v.period_end'
-                           WHEN g.grain = 'day' THEN 'v.period_start'
-                           ELSE 'v.period_start + 6' END;
-        EXECUTE pg_catalog.format(template,
-            g.level || '_' || g.suffix,
-            CASE g.level WHEN 'team' THEN team_columns ELSE member_columns END,
-            CASE WHEN g.is_stored THEN 'v.period'
-                 ELSE pg_catalog.format('kpi_internal.period_name(v.period_start, %L)', g.grain) END,
-            period_end,
-            CASE WHEN g.is_stored THEN 'v.changed_at' ELSE 's.refreshed_at' END,
-            CASE WHEN g.is_stored THEN
-                 pg_catalog.format(stored, g.level, g.grain,
-                                   CASE g.level WHEN 'team' THEN 'IS NOT NULL' ELSE 'IS NULL' END,
-                                   CASE g.level WHEN 'team' THEN 'IS NULL' ELSE 'IS NOT NULL' END)
-                 ELSE pg_catalog.format(computed, g.level, g.grain, g.source_view) END,
-            CASE g.level WHEN 'team' THEN 'JOIN kpi.team t ON t.id = v.scope_id' ELSE member_team END,
-            g.step, g.year,
-            CASE WHEN g.is_stored THEN pg_catalog.format(stored_value, own, other, g.grain, 'n.previous_start')
-                 ELSE pg_catalog.format(range_value, cells, day_column, 'n.previous_start', 'v.period_start') END,
-            pg_catalog.format(range_value, cells, day_column, 'n.previous_start', to_date),
-            CASE WHEN g.is_stored THEN pg_catalog.format(stored_value, own, other, g.grain, 'n.year_ago_start')
-                 ELSE pg_catalog.format(range_value, cells, day_column, 'n.year_ago_start',
-                                        CASE g.grain WHEN 'day' THEN 'n.year_ago_start + 1'
-                                             ELSE 'n.year_ago_start + 7' END) END,
-            CASE g.level WHEN 'member' THEN pg_catalog.format(member_team_join, period_end) ELSE '' END);
+        EXECUTE pg_catalog.format(series_template, 'team_' || g.suffix, row_id, kpi_columns, 'team', team_columns,
+                                  g.grain, period, row, cells, 1, g.number, 'kpi.team t ON t.id = c.scope_id');
+        EXECUTE pg_catalog.format(series_template, 'member_' || g.suffix, row_id, kpi_columns, 'member', member_columns,
+                                  g.grain, period, row, CASE g.grain WHEN 'day' THEN member_days ELSE cells END,
+                                  2, g.number, 'kpi.member m ON m.id = c.scope_id');
+        IF g.grain IN ('month', 'quarter', 'year') THEN
+            EXECUTE pg_catalog.format(breakdown_template, 'team_breakdown_' || g.suffix, row_id, kpi_columns, team_columns,
+                                      g.grain, period, row, cells, g.number, dimensions);
+        END IF;
     END LOOP;
+
+    EXECUTE pg_catalog.format($$
+CREATE VIEW kpi.kpi_value AS
+    SELECT %1$s AS id, k.id AS kpi_id, p.scope, t.id AS team_id, m.id AS member_id, g.grain,
+           %2$s,
+           kpi_internal.value(%3$s) AS value,
+           kpi_internal.numerator(%3$s) AS numerator,
+           kpi_internal.denominator(%3$s) AS denominator,
+           kpi_internal.facts(%3$s) AS facts
+      FROM %4$s AND c.dim_id = 0%5$s
+      JOIN (VALUES (1, 'team'::text COLLATE "C"), (2, 'member')) AS p (kind, scope) ON p.kind = c.scope_kind
+      LEFT JOIN kpi.team t ON c.scope_kind = 1 AND t.id = c.scope_id
+      LEFT JOIN kpi.member m ON c.scope_kind = 2 AND m.id = c.scope_id
+     WHERE (t.id IS NOT NULL OR m.id IS NOT NULL) AND kpi_internal.has_value(%3$s)$$,
+        row_id, period, row, cells, grains);
+
+    EXECUTE pg_catalog.format($$
+CREATE VIEW kpi.kpi_breakdown AS
+    SELECT %1$s AS id, k.id AS kpi_id, 'team'::text COLLATE "C" AS scope, t.id AS team_id, NULL::integer AS member_id,
+           d.name COLLATE "C" AS dimension, x.vals[1] AS dimension_value, g.grain,
+           %2$s,
+           kpi_internal.value(%3$s) AS value,
+           kpi_internal.numerator(%3$s) AS numerator,
+           kpi_internal.denominator(%3$s) AS denominator,
+           kpi_internal.facts(%3$s) AS facts
+      FROM %4$s AND s.has_breakdown AND c.scope_kind = 1 AND c.dim_id <> 0%5$s%6$s
+      JOIN kpi.team t ON t.id = c.scope_id
+     WHERE kpi_internal.has_value(%3$s)$$,
+        row_id, period, row, cells, dimensions, grains);
 END
 $generate$;
 
-CREATE VIEW kpi.goal_progress AS
-    SELECT g.id, g.id AS goal_id, g.name AS goal, g.plan,
+-- Where every goal stands now, as the row of kpi.goal_progress says it (goal/table.c).
+-- Judged by what is dated until today: what is dated ahead is no progress yet.
+CREATE VIEW kpi_internal.goal_now AS
+    SELECT kpi_internal.goal_period_id(g.id, g.period_start) AS id, g.id AS goal_id,
+           coalesce(g.name, pg_catalog.concat_ws(' ', k.title, coalesce(m.name, t.name), g.dimension_value, g.period)) AS goal,
+           g.plan,
            g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
            CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
            t.id AS team_id, t.key AS team, t.name AS team_name,
@@ -261,11 +205,12 @@ CREATE VIEW kpi.goal_progress AS
            g.dimension, g.dimension_value,
            g.grain, g.period, g.period_start, g.period_end,
            s.today >= g.period_start AND s.today <= g.period_end AS is_current,
-           g.target, (p.f).actual,
-           coalesce(v.numerator, i.numerator, b.numerator) AS numerator,
-           coalesce(v.denominator, i.denominator, b.denominator) AS denominator,
-           pg_catalog.round((p.f).actual / nullif(g.target, 0), 6) AS attainment_ratio,
-           g.target - (p.f).actual AS remaining,
+           g.target,
+           coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS actual,
+           (p.f).actual AS actual_to_date,
+           v.numerator, v.denominator,
+           pg_catalog.round(coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) / nullif(g.target, 0), 6) AS attainment_ratio,
+           g.target - coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS remaining,
            pg_catalog.round((p.f).workdays_elapsed::numeric / (p.f).workdays, 6) AS elapsed_ratio,
            (p.f).expected_today,
            pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
@@ -278,37 +223,58 @@ CREATE VIEW kpi.goal_progress AS
                                            (p.f).expected_today, g.period_start, g.period_end, s.today,
                                            k.unit) AS status_reason,
            s.is_complete,
-           s.as_of IS NULL OR (s.as_of_day < s.today AND s.as_of_day <= g.period_end) AS is_stale,
-           s.is_complete AND coalesce(s.as_of_day > g.period_end, false) AS is_final,
-           s.as_of, coalesce(v.changed_at, i.changed_at, b.changed_at) AS changed_at, s.refreshed_at
+           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= g.period_end) AS is_stale,
+           s.is_complete AND coalesce(s.numbers_day > g.period_end, false) AS is_final,
+           s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
-           SELECT z.is_complete, z.as_of, z.refreshed_at, z.today,
-                  kpi_internal.day_of(z.as_of, z.calendar_id) AS as_of_day
+           SELECT z.program, z.is_complete, z.as_of, z.refreshed_at, z.today,
+                  kpi_internal.day_of(z.program, z.as_of) AS numbers_day
              FROM kpi_internal.kpi_state z WHERE z.kpi_id = g.kpi_id
            OFFSET 0) s
-      LEFT JOIN kpi.kpi_value v
-             ON v.kpi_id = g.kpi_id AND v.team_id = g.team_id AND v.member_id IS NULL
-            AND v.grain = g.grain AND v.period_start = g.period_start AND g.dimension IS NULL
-      LEFT JOIN kpi.kpi_value i
-             ON i.kpi_id = g.kpi_id AND i.team_id IS NULL AND i.member_id = g.member_id
-            AND i.grain = g.grain AND i.period_start = g.period_start
-      LEFT JOIN kpi.kpi_breakdown b
-             ON b.kpi_id = g.kpi_id AND b.team_id = g.team_id AND b.member_id IS NULL
-            AND b.dimension = g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value
-            AND b.grain = g.grain AND b.period_start = g.period_start
+      LEFT JOIN kpi.dimension d ON d.source_id = k.source_id AND d.name = g.dimension
+      LEFT JOIN kpi_internal.dim x
+             ON x.source_id = d.source_id AND x.position = d.position
+            AND pg_catalog.hash_array_extended(x.vals, 0) = pg_catalog.hash_array_extended(ARRAY[g.dimension_value] COLLATE "C", 0)
+            AND x.vals = ARRAY[g.dimension_value] COLLATE "C"
+     CROSS JOIN LATERAL (
+           SELECT kpi_internal.value(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value,
+                  kpi_internal.value_to_date(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value_to_date,
+                  kpi_internal.numerator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS numerator,
+                  kpi_internal.denominator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS denominator
+             FROM (SELECT s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END AS scope_kind,
+                          coalesce(g.team_id, g.member_id) AS scope_id,
+                          pg_catalog.array_position('{day,week,month,quarter,year}', g.grain) - 1 AS grain,
+                          CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END AS dim_id,
+                          g.period_start AS start) q
+           OFFSET 0) v
       LEFT JOIN kpi.member m ON m.id = g.member_id
       LEFT JOIN kpi.membership h
              ON h.member_id = g.member_id
             AND (h.since IS NULL OR h.since <= least(s.today, g.period_end))
             AND (h.until IS NULL OR h.until > least(s.today, g.period_end))
-      LEFT JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id)
+      JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id, 2)
      CROSS JOIN LATERAL (
            SELECT kpi_internal.goal_pace(k.direction, k.is_additive, s.is_complete, g.target,
-                                         coalesce(v.value, i.value, b.value), coalesce(g.team_id, h.team_id, 1),
+                                         v.value_to_date, coalesce(g.team_id, h.team_id, 1),
                                          g.period_start, g.period_end, s.today) AS f
            OFFSET 0) p;
+
+-- For verification: columns of a row, by name, that are not what they should be.
+CREATE VIEW kpi_internal.goal_difference AS
+    SELECT x.goal_id, x.kpi_id, x.kpi, CASE WHEN x.member_id IS NULL THEN x.team_id END AS team_id, x.member_id, x.grain, x.period_start,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.stored) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS stored,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.expected) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS expected
+      FROM (SELECT n.goal_id, n.kpi_id, n.kpi, n.team_id, n.member_id, n.grain, n.period_start,
+                   pg_catalog.to_jsonb(p) - '{as_of,refreshed_at,changed_at}'::text[] AS stored,
+                   pg_catalog.to_jsonb(n) - '{as_of,refreshed_at}'::text[] AS expected
+              FROM kpi_internal.goal_now n
+              LEFT JOIN kpi.goal_progress p ON p.id = n.id) x
+     WHERE x.stored IS DISTINCT FROM x.expected;
+COMMENT ON VIEW kpi_internal.goal_difference IS 'Rows of kpi.goal_progress that are not what kpi_internal.goal_now says, with the columns that differ';
 
 CREATE VIEW kpi.unassigned AS
     SELECT s.id AS source_id, s.name AS source, x.owner_kind AS kind, o.key AS owner,
@@ -364,7 +330,7 @@ CREATE VIEW kpi.source_status AS
                 THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
-           t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
+           t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
@@ -391,19 +357,27 @@ CREATE VIEW kpi.source_status AS
                      JOIN kpi_internal.day_cell e ON e.stream_id = x.id
                     WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
--- "incomplete" is no first status, as nobody has seen a number yet.
+-- "incomplete" is no first status, as nobody has seen a number yet, and is told of
+-- where a source stands still, not while it is being built.
 CREATE VIEW kpi_internal.goal_announcement AS
     SELECT p.goal_id, p.goal, p.kpi,
            CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
-           p.period, s.status AS old_status, p.status, p.actual, p.target
+           p.period, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target
       FROM kpi.goal_progress p
       LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
-     WHERE s.status IS DISTINCT FROM p.status AND (s.status IS NOT NULL OR p.status <> 'incomplete');
+     WHERE s.status IS DISTINCT FROM p.status
+       AND (p.status <> 'incomplete'
+            OR s.status IS NOT NULL
+               AND EXISTS (SELECT FROM kpi_internal.kpi_stream x
+                             JOIN kpi_internal.source_state t ON t.source_id = x.source_id
+                            WHERE x.kpi_id = p.kpi_id AND t.status = 'suspended'));
 
+COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts; of members from the week up, their days are in kpi.member_daily. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
+COMMENT ON VIEW kpi.kpi_breakdown IS 'Values of teams by dimension: one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up';
 COMMENT ON VIEW kpi_internal.goal_announcement IS 'Goals whose status is another than listeners to kpi_progress know (old_status; NULL: none yet)';
 COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';
 COMMENT ON VIEW kpi.source_status IS 'Sources: what state they are in, and what a DBA looks at';
-COMMENT ON VIEW kpi.goal_progress IS 'Where every goal stands, as of the last refresh of its KPI''s source and of this day';
+COMMENT ON VIEW kpi_internal.goal_now IS 'Where every goal stands, computed now: what kpi.goal_progress is made of';
 
 -- Comments of all views from one list, so that the same column says the same
 -- everywhere; a column without one is an error.
@@ -428,16 +402,19 @@ DECLARE
         "team_level": "Teams above it, as the tree stands today: 0 is the company"}';
     series constant jsonb := '{
         "id": "Key of the row; it stays the same as long as the row is there",
-        "value": "The KPI in the period. Teams contain the teams and members below them and periods contain shorter ones: never add up rows of several levels. NULL: nothing to divide by",
+        "value": "The KPI in the period, also what is dated after today. Teams contain the teams and members below them and periods contain shorter ones: never add up rows of several levels. NULL: nothing to divide by",
+        "value_to_date": "value without what is dated after today; of a KPI that accumulates 0 and of another NULL while nothing else is there",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
         "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
         "facts": "Facts that count; of a formula those of its inputs together",
         "previous_value": "Value of the period before; NULL: no facts there",
         "previous_value_to_date": "Value of the period before, up to as many days after its start as have begun of this one; only in the current period",
-        "growth_ratio": "Change against the period before, as a fraction of it: 0.1 is 10 percent more. In the current period against previous_value_to_date. NULL: nothing to compare with, or it is 0",
+        "growth_ratio": "Change against the period before, as a fraction of it: 0.1 is 10 percent more. In the current period value_to_date against previous_value_to_date. NULL: nothing to compare with, or it is 0",
         "year_ago_value": "Value of the same period of the year before (of a week: 52 weeks before); NULL: no facts there",
-        "yoy_growth_ratio": "Change against year_ago_value, as a fraction of it; NULL: nothing to compare with, or it is 0",
-        "changed_at": "When a refresh last changed the value; of values that are not stored when their source was last refreshed"}';
+        "yoy_growth_ratio": "Change of value against year_ago_value, as a fraction of it; NULL: nothing to compare with, or it is 0"}';
+    breakdown constant jsonb := '{
+        "dimension": "Name of the dimension, as the source declares it",
+        "dimension_value": "Its value; NULL: facts that have none"}';
     team_series constant jsonb := '{
         "team_id": "The team (kpi.team.id)",
         "team": "Key of the team",
@@ -449,13 +426,16 @@ DECLARE
         "member_name": "Name of the member",
         "team_id": "Team of the member on the last day of the period, or today if that is earlier (kpi.team.id)",
         "team": "Key of that team; NULL: none"}';
+    either constant jsonb := '{
+        "team_id": "The team (kpi.team.id); NULL: a member''s. A team contains the teams below it: do not add teams of different levels up",
+        "member_id": "The member (kpi.member.id); NULL: a team''s"}';
     goal constant jsonb := '{
         "id": "Key of the row: one per goal and period",
         "goal_id": "The goal (kpi.goal.id)",
-        "goal": "Name of the goal, or NULL",
+        "goal": "Name of the goal; of one without, its KPI, whom it is for, the dimension value and the period",
         "plan": "The plan it belongs to",
         "direction": "up: the target is to be reached at least; down: to be kept at most",
-        "team_id": "The team whose goal it is; of a member''s goal its team on the last day of the period, or today if that is earlier (kpi.team.id)",
+        "team_id": "The team whose goal it is; of a member''s goal its team on the last day of the period, or today if that is earlier, (unassigned) where it has none (kpi.team.id)",
         "team": "Key of that team",
         "team_name": "Name of that team",
         "member_id": "The member whose goal it is (kpi.member.id); NULL: a team''s",
@@ -464,14 +444,18 @@ DECLARE
         "dimension": "Only facts with one value of this dimension count; NULL: all",
         "dimension_value": "That value; NULL with a dimension: facts without a value",
         "target": "The number to reach (direction up) or to stay within (down), in the KPI''s unit",
-        "actual": "The KPI in the period so far. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
+        "actual": "The KPI in the whole period, also what is dated after as_of_day. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
+        "actual_to_date": "The same without what is dated after as_of_day: expected_today, pace_ratio, required_per_workday and status go by it",
+        "as_of_day": "The day by which the row was judged: today, when it was written",
+        "as_of": "The snapshot of the refresh before the row was last changed; how far the numbers are as a whole is in kpi.freshness",
+        "refreshed_at": "When that refresh was",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
         "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
         "attainment_ratio": "actual / target, as a fraction: 1 is the target. With direction down 1 and less is good. NULL: the target is 0",
         "remaining": "target - actual: what is missing, or with direction down what is left; negative beyond the target",
         "elapsed_ratio": "Working days of the period gone, today included, as a fraction; by the calendar of the team",
-        "expected_today": "What actual should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
-        "pace_ratio": "actual / expected_today, as a fraction; NULL: nothing is expected yet",
+        "expected_today": "What actual_to_date should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
+        "pace_ratio": "actual_to_date / expected_today, as a fraction; NULL: nothing is expected yet",
         "required_per_workday": "What is missing (with direction down: what is left) for each working day left; only of a KPI that accumulates, in a period that is not over",
         "workdays_left": "Working days of the period from today on, today included",
         "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); over_limit: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
@@ -479,7 +463,7 @@ DECLARE
         "status_reason": "Why the status is what it is, in one sentence",
         "is_stale": "True when the numbers are of an earlier day than today, though the period was not over on it",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
-        "changed_at": "When a refresh last changed actual; NULL: no facts"}';
+        "changed_at": "When the row was last changed"}';
     unassigned constant jsonb := '{
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
@@ -511,7 +495,6 @@ DECLARE
         "duration_ms": "How long that took, in milliseconds",
         "last_deltas": "Changes it took from the queue",
         "last_cells": "Rows of cells it wrote",
-        "last_values": "Rows of values it wrote",
         "deltas_applied": "Changes merged since the source was made",
         "last_error": "Message of the error that the background worker''s last refresh met; NULL: it met none",
         "last_sqlstate": "SQLSTATE of that error",
@@ -526,13 +509,15 @@ BEGIN
         SELECT c.relname AS view, a.attname AS "column"
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relkind = 'v' AND c.relname <> 'team_ancestor'
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND (c.relkind = 'v' AND c.relname <> 'team_ancestor' OR c.relname = 'goal_progress')
     LOOP
-        suffix := pg_catalog.split_part(v.view, '_', 2);
+        suffix := pg_catalog.split_part(v.view, '_', -1);
         of_view := common || CASE
             WHEN v.view = 'goal_progress' THEN goal
             WHEN v.view = 'unassigned' THEN unassigned
             WHEN v.view = 'source_status' THEN status
+            WHEN v.view LIKE 'kpi_%' THEN series || team_series || member_series || breakdown || either
+            WHEN v.view LIKE 'team_breakdown%' THEN series || team_series || breakdown
             WHEN v.view LIKE 'team%' THEN series || team_series
             ELSE series || member_series END;
         IF of_view ->> v."column" IS NULL THEN
@@ -542,8 +527,9 @@ BEGIN
                                   of_view ->> v."column");
         IF level_of_suffix ? suffix THEN
             EXECUTE pg_catalog.format('COMMENT ON VIEW kpi.%I IS %L', v.view,
-                pg_catalog.format('KPIs of %ss by %s: the periods that have facts',
-                                  pg_catalog.split_part(v.view, '_', 1), level_of_suffix ->> suffix));
+                pg_catalog.format('KPIs of %ss by %s%s: the periods that have facts',
+                                  pg_catalog.split_part(v.view, '_', 1), level_of_suffix ->> suffix,
+                                  CASE WHEN v.view LIKE '%breakdown%' THEN ' and value of a dimension' ELSE '' END));
         END IF;
     END LOOP;
 END

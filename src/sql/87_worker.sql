@@ -34,11 +34,7 @@ COMMENT ON COLUMN kpi.worker_status.next_due IS 'When there is work without any 
 CREATE VIEW kpi_internal.agenda AS
     SELECT s.id AS source_id, s.name AS source, t.refreshed_at, t.calendar_shape,
            t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)
-           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)
-           OR EXISTS (SELECT FROM kpi_internal.goal_recheck d
-                        JOIN kpi.goal g ON g.id = d.goal_id
-                        JOIN kpi.kpi k ON k.id = ANY (kpi_internal.leaf_kpis(g.kpi_id))
-                       WHERE k.source_id = s.id) AS must_refresh,
+           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p) AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            t.next_try, coalesce(t.yields, 0) AS yields,
@@ -47,22 +43,7 @@ CREATE VIEW kpi_internal.agenda AS
                         JOIN kpi_internal.stream x ON x.id = m.stream_id
                        WHERE x.source_id = s.id
                          AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b
-                                          WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version))
-           -- measures below formulas that are not built as they are written now
-           OR s.id IN (WITH RECURSIVE part (kpi_id) AS (
-                           SELECT i.input_kpi_id
-                             FROM kpi_internal.formula_input i
-                             JOIN kpi.kpi k ON k.id = i.kpi_id
-                            WHERE NOT EXISTS (SELECT FROM kpi_internal.formula_built b
-                                               WHERE b.kpi_id = k.id AND b.formula = k.formula)
-                            UNION
-                           SELECT i.input_kpi_id
-                             FROM part p
-                             JOIN kpi_internal.formula_input i ON i.kpi_id = p.kpi_id)
-                       SELECT k.source_id
-                         FROM part p
-                         JOIN kpi.kpi k ON k.id = p.kpi_id
-                        WHERE k.source_id IS NOT NULL) AS must_build
+                                          WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version)) AS must_build
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
      WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'
@@ -73,4 +54,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation, the working days of its goals or goals to be rechecked are others than the last refresh saw; must_build: it, a measure or a formula is new';
+'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new';

@@ -1,168 +1,376 @@
 /*-------------------------------------------------------------------------
  *
  * view.c
- *	  KPIs, formulas too, from the values of the measures below them, for views.
+ *	  Columns of the views: values of a KPI at the place of a row.
  *
- * The values that are stored come from refresh/formula.c; this computes the same
- * for the grains and ranges of days that are not stored.  Definitions
- * come from model/kpi.c.
+ * All but the last few functions take what a row of a view has: the program of
+ * the KPI, and the columns of a row of kpi_internal.rollup_cell, whose cell is
+ * that of the stream that brought the row.
+ *
+ * To date means to date: a period is compared with another by what is dated
+ * until today, and of the other by as many days after its start.
  *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
 
-#include "access/htup_details.h"
 #include "calendar/calendar.h"
-#include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "model/model.h"
-#include "utils/array.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "value/value_internal.h"
 
-PG_FUNCTION_INFO_V1(kpi_sql_leaf_kpis);
-PG_FUNCTION_INFO_V1(kpi_sql_kpi_calendar);
-PG_FUNCTION_INFO_V1(kpi_sql_combine);
+PG_FUNCTION_INFO_V1(kpi_sql_has_value);
+PG_FUNCTION_INFO_V1(kpi_sql_value);
+PG_FUNCTION_INFO_V1(kpi_sql_numerator);
+PG_FUNCTION_INFO_V1(kpi_sql_denominator);
+PG_FUNCTION_INFO_V1(kpi_sql_facts);
+PG_FUNCTION_INFO_V1(kpi_sql_value_to_date);
+PG_FUNCTION_INFO_V1(kpi_sql_previous_value);
+PG_FUNCTION_INFO_V1(kpi_sql_previous_value_to_date);
+PG_FUNCTION_INFO_V1(kpi_sql_growth_ratio);
+PG_FUNCTION_INFO_V1(kpi_sql_year_ago_value);
+PG_FUNCTION_INFO_V1(kpi_sql_yoy_growth_ratio);
+PG_FUNCTION_INFO_V1(kpi_sql_is_current);
+PG_FUNCTION_INFO_V1(kpi_sql_today_of);
+PG_FUNCTION_INFO_V1(kpi_sql_day_of);
+PG_FUNCTION_INFO_V1(kpi_sql_row_id);
 
-/* What the facts give for one KPI; facts 0: nothing. */
-typedef struct ViewValue
+/* The decimals of ratios. */
+#define RATIO_SCALE 6
+
+/* The arguments of a column. */
+typedef struct ViewRow
 {
-	Numeric		value;
-	Numeric		numerator;
-	Numeric		denominator;
-	int64		facts;
-} ViewValue;
+	const KpiProgram *program;
+	KpiPlace	place;
+	KpiGivenCell given;
+} ViewRow;
 
-/* The measures' values of one call. */
-typedef struct ViewInputs
-{
-	int			n;
-	Datum	   *ids;
-	Datum	   *values;
-	bool	   *value_nulls;
-	Datum	   *facts;
-} ViewInputs;
-
-/* kpi_internal.leaf_kpis(kpi_id): the measures below a formula, or itself. */
-Datum
-kpi_sql_leaf_kpis(PG_FUNCTION_ARGS)
-{
-	const KpiEntry *kpi = kpi_model_kpi_find(PG_GETARG_INT32(0));
-	int			n = kpi ? kpi->nleaves : 0;
-	Datum	   *ids = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		ids[i] = Int32GetDatum(kpi->leaves[i]);
-	PG_RETURN_ARRAYTYPE_P(construct_array(ids, n, INT4OID, sizeof(int32), true,
-										  TYPALIGN_INT));
-}
-
-/* kpi_internal.kpi_calendar(kpi_id) */
-Datum
-kpi_sql_kpi_calendar(PG_FUNCTION_ARGS)
-{
-	const KpiEntry *kpi = kpi_model_kpi_find(PG_GETARG_INT32(0));
-
-	PG_RETURN_INT32(kpi ? kpi->calendar_id : KPI_DEFAULT_CALENDAR);
-}
-
-/* False when there are no facts for it. */
+/* (program, stream_id, scope_kind, scope_id, grain, dim_id, start, cell), of which the last may be NULL. */
 static bool
-evaluate(const KpiEntry *kpi, const ViewInputs *inputs, ViewValue *result)
+read_row(FunctionCallInfo fcinfo, ViewRow *row)
 {
-	Numeric    *numbers;
-
-	memset(result, 0, sizeof(ViewValue));
-	if (kpi->formula == NULL)
+	for (int i = 0; i < 7; i++)
 	{
-		for (int i = 0; i < inputs->n; i++)
-		{
-			if (DatumGetInt32(inputs->ids[i]) != kpi->id)
-				continue;
-			result->value = inputs->value_nulls[i] ? NULL : DatumGetNumeric(inputs->values[i]);
-			result->facts = DatumGetInt64(inputs->facts[i]);
-			return true;
-		}
-		return false;
+		if (PG_ARGISNULL(i))
+			return false;
 	}
-
-	check_stack_depth();
-	numbers = palloc0(Max(kpi->ninputs, 1) * sizeof(Numeric));
-	for (int i = 0; i < kpi->ninputs; i++)
-	{
-		ViewValue	input;
-
-		if (kpi->inputs[i] == NULL)
-			continue;
-		if (evaluate(kpi->inputs[i], inputs, &input))
-		{
-			numbers[i] = input.value;
-			result->facts += input.facts;
-		}
-		/* Nothing there, or nothing but facts that are left out. */
-		if (numbers[i] == NULL && kpi->inputs[i]->additive)
-			numbers[i] = int64_to_numeric(0);
-	}
-	if (result->facts == 0)
-		return false;
-	result->value = kpi_model_formula_eval(kpi->formula, numbers, &result->numerator,
-										   &result->denominator);
+	row->program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	row->given.stream_id = PG_GETARG_INT32(1);
+	row->place.scope_kind = (KpiScopeKind) PG_GETARG_INT32(2);
+	row->place.scope_id = PG_GETARG_INT32(3);
+	row->place.grain = (KpiGrain) PG_GETARG_INT32(4);
+	row->place.dim_id = PG_GETARG_INT32(5);
+	row->place.start = PG_GETARG_DATEADT(6);
+	row->given.isnull = PG_ARGISNULL(7);
+	row->given.cell = PG_GETARG_DATUM(7);
 	return true;
 }
 
-static void
-deconstruct(FunctionCallInfo fcinfo, int n, Oid type, Datum **values, bool **nulls, int *count)
+static bool
+value_of_row(const ViewRow *row, KpiValue *value)
 {
-	int16		length;
-	bool		byval;
-	char		align;
-
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), type, length, byval, align,
-					  values, nulls, count);
+	return kpi_value_at_given(row->program, &row->place, &row->given, value);
 }
 
 /*
- * kpi_internal.combine(kpi_id, ids, values, facts): the KPI computed from what
- * the measures below it (kpi_internal.leaf_kpis()) amount to; null without
- * facts.
+ * Whether the row is one of the view: the KPI has facts there, and no stream
+ * before this one brings the same row.
  */
 Datum
-kpi_sql_combine(PG_FUNCTION_ARGS)
+kpi_sql_has_value(PG_FUNCTION_ARGS)
 {
-	const KpiEntry *kpi;
-	ViewInputs	inputs;
-	ViewValue	result;
-	TupleDesc	tupdesc;
-	Datum		values[4];
-	bool		nulls[4];
-	bool	   *ignored;
-	int			nvalues;
-	int			nfacts;
+	ViewRow		row;
+	KpiValue	value;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	deconstruct(fcinfo, 1, INT4OID, &inputs.ids, &ignored, &inputs.n);
-	deconstruct(fcinfo, 2, NUMERICOID, &inputs.values, &inputs.value_nulls, &nvalues);
-	deconstruct(fcinfo, 3, INT8OID, &inputs.facts, &ignored, &nfacts);
-	if (nvalues != inputs.n || nfacts != inputs.n)
-		elog(ERROR, "arrays of kpi_internal.combine() differ in length");
+	if (!read_row(fcinfo, &row))
+		PG_RETURN_BOOL(false);
+	for (int s = 0; s < row.program->nstreams && row.program->streams[s] != row.given.stream_id; s++)
+	{
+		if (kpi_value_place_cell(row.program, row.program->streams[s], &row.place) != NULL)
+			PG_RETURN_BOOL(false);
+	}
+	PG_RETURN_BOOL(value_of_row(&row, &value));
+}
 
-	kpi = kpi_model_kpi_find(PG_GETARG_INT32(0));
-	if (kpi == NULL || !evaluate(kpi, &inputs, &result))
+#define RETURN_NUMERIC_OR_NULL(number) \
+	do { \
+		Numeric		returned = (number); \
+		if (returned == NULL) \
+			PG_RETURN_NULL(); \
+		PG_RETURN_NUMERIC(returned); \
+	} while (0)
+
+Datum
+kpi_sql_value(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	values[0] = NumericGetDatum(result.value);
-	values[1] = NumericGetDatum(result.numerator);
-	values[2] = NumericGetDatum(result.denominator);
-	values[3] = Int64GetDatum(result.facts);
-	nulls[0] = result.value == NULL;
-	nulls[1] = result.numerator == NULL;
-	nulls[2] = result.denominator == NULL;
-	nulls[3] = false;
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
-													  values, nulls)));
+	RETURN_NUMERIC_OR_NULL(value.value);
+}
+
+Datum
+kpi_sql_numerator(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	RETURN_NUMERIC_OR_NULL(value.numerator);
+}
+
+Datum
+kpi_sql_denominator(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	RETURN_NUMERIC_OR_NULL(value.denominator);
+}
+
+Datum
+kpi_sql_facts(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(value.facts);
+}
+
+/* ---- to date ---- */
+
+/* How far a period has gone. */
+typedef enum Progress
+{
+	NOT_BEGUN,
+	CURRENT,
+	OVER
+} Progress;
+
+static Progress
+progress_of(const KpiProgram *program, const KpiPlace *place)
+{
+	DateADT		today = kpi_calendar_today_in(program->time_zone);
+
+	if (today < place->start)
+		return NOT_BEGUN;
+	return today <= kpi_value_place_end(place) ? CURRENT : OVER;
+}
+
+/* Nothing that adds up is 0, of anything else there is none. */
+static Numeric
+to_date_of_nothing(const KpiProgram *program)
+{
+	return program->nodes[program->nnodes - 1].additive ? int64_to_numeric(0) : NULL;
+}
+
+static Numeric
+value_to_date(const ViewRow *row)
+{
+	Progress	progress = progress_of(row->program, &row->place);
+	KpiValue	value;
+
+	if (progress == OVER)
+		return value_of_row(row, &value) ? value.value : NULL;
+	if (progress == CURRENT &&
+		kpi_value_until(row->program, &row->place, kpi_calendar_today_in(row->program->time_zone), &value))
+		return value.value;
+	return to_date_of_nothing(row->program);
+}
+
+Datum
+kpi_sql_value_to_date(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+
+	if (!read_row(fcinfo, &row))
+		PG_RETURN_NULL();
+	RETURN_NUMERIC_OR_NULL(value_to_date(&row));
+}
+
+static Numeric
+whole_value(const KpiProgram *program, const KpiPlace *place)
+{
+	KpiValue	value;
+
+	return kpi_value_at(program, place, &value) ? value.value : NULL;
+}
+
+/* Of another period, as many days after its start as have begun of the row's, which is current. */
+static Numeric
+other_to_date(const ViewRow *row, const KpiPlace *other)
+{
+	DateADT		days = kpi_calendar_today_in(row->program->time_zone) - row->place.start;
+	KpiValue	value;
+
+	return kpi_value_until(row->program, other, other->start + days, &value) ? value.value : NULL;
+}
+
+Datum
+kpi_sql_previous_value(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiPlace	previous;
+
+	if (!read_row(fcinfo, &row))
+		PG_RETURN_NULL();
+	previous = kpi_value_place_shift(&row.place, -1);
+	RETURN_NUMERIC_OR_NULL(whole_value(row.program, &previous));
+}
+
+Datum
+kpi_sql_previous_value_to_date(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiPlace	previous;
+
+	if (!read_row(fcinfo, &row) || progress_of(row.program, &row.place) != CURRENT)
+		PG_RETURN_NULL();
+	previous = kpi_value_place_shift(&row.place, -1);
+	RETURN_NUMERIC_OR_NULL(other_to_date(&row, &previous));
+}
+
+Datum
+kpi_sql_year_ago_value(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiPlace	ago;
+
+	if (!read_row(fcinfo, &row))
+		PG_RETURN_NULL();
+	ago = kpi_value_place_year_ago(&row.place);
+	RETURN_NUMERIC_OR_NULL(whole_value(row.program, &ago));
+}
+
+/* ---- growth ---- */
+
+static Numeric
+call_numeric(PGFunction function, Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(function, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+/* (value - base) / |base|; NULL where there is nothing to compare with, or it is 0. */
+static Numeric
+growth(Numeric value, Numeric base)
+{
+	Numeric		ratio;
+	bool		failed = false;
+
+	if (value == NULL || base == NULL)
+		return NULL;
+	value = call_numeric(numeric_sub, value, base);
+	base = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(base)));
+	ratio = numeric_div_opt_error(value, base, &failed);
+	if (failed)
+		return NULL;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_round, NumericGetDatum(ratio), Int32GetDatum(RATIO_SCALE)));
+}
+
+Datum
+kpi_sql_growth_ratio(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiPlace	previous;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row))
+		PG_RETURN_NULL();
+	previous = kpi_value_place_shift(&row.place, -1);
+	if (progress_of(row.program, &row.place) == CURRENT)
+		RETURN_NUMERIC_OR_NULL(growth(value_to_date(&row), other_to_date(&row, &previous)));
+	if (!value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &previous)));
+}
+
+Datum
+kpi_sql_yoy_growth_ratio(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+	KpiPlace	ago;
+	KpiValue	value;
+
+	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
+		PG_RETURN_NULL();
+	ago = kpi_value_place_year_ago(&row.place);
+	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &ago)));
+}
+
+/* ---- days ---- */
+
+/* kpi_internal.is_current(program, grain, start) */
+Datum
+kpi_sql_is_current(PG_FUNCTION_ARGS)
+{
+	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	KpiPlace	place = {.grain = (KpiGrain) PG_GETARG_INT32(1),.start = PG_GETARG_DATEADT(2)};
+
+	PG_RETURN_BOOL(progress_of(program, &place) == CURRENT);
+}
+
+/* kpi_internal.today_of(program) */
+Datum
+kpi_sql_today_of(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATEADT(kpi_calendar_today_in(kpi_model_program(PG_GETARG_TEXT_PP(0))->time_zone));
+}
+
+/* kpi_internal.day_of(program, moment): the day in the KPI's time zone. */
+Datum
+kpi_sql_day_of(PG_FUNCTION_ARGS)
+{
+	pg_tz	   *zone = pg_tzset(kpi_model_program(PG_GETARG_TEXT_PP(0))->time_zone);
+	TimestampTz moment = PG_GETARG_TIMESTAMPTZ(1);
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+
+	if (zone == NULL || TIMESTAMP_NOT_FINITE(moment) ||
+		timestamp2tm(moment, &tz, &tm, &fsec, NULL, zone) != 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATEADT(date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE);
+}
+
+/* ---- keys of rows ---- */
+
+/* Widths of the parts of a key; days are counted from 1899, where the first week of 1900 begins. */
+#define ROW_ID_DAY_BITS 17
+#define ROW_ID_GRAIN_BITS 3
+#define ROW_ID_KIND_BITS 1
+#define ROW_ID_SCOPE_BITS 24
+#define ROW_ID_FIRST_YEAR 1899
+
+/*
+ * kpi_internal.row_id(kpi_id, scope_kind, scope_id, grain, dim_id, start): a number
+ * for tools that want one in the place of a key of several columns.  With a dimension it
+ * does not fit into 64 bits and is a hash.
+ */
+Datum
+kpi_sql_row_id(PG_FUNCTION_ARGS)
+{
+	uint64		id = PG_GETARG_INT32(0);
+	int32		dim_id = PG_GETARG_INT32(4);
+
+	id = id << ROW_ID_SCOPE_BITS | (PG_GETARG_INT32(2) & ((1 << ROW_ID_SCOPE_BITS) - 1));
+	id = id << ROW_ID_KIND_BITS | (PG_GETARG_INT32(1) - 1);
+	id = id << ROW_ID_GRAIN_BITS | PG_GETARG_INT32(3);
+	id = id << ROW_ID_DAY_BITS |
+		(PG_GETARG_DATEADT(5) - (date2j(ROW_ID_FIRST_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE));
+	if (dim_id != 0)
+		id = hash_bytes_extended((const unsigned char *) &id, sizeof(id), dim_id) & PG_INT64_MAX;
+	PG_RETURN_INT64((int64) id);
 }

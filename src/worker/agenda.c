@@ -4,8 +4,8 @@
  *	  Which sources are due, and when something becomes due.
  *
  * A continuous source is due when the queue has rows of it, or when what it
- * was last refreshed with is not what the definitions say now: measures or
- * formulas that are not built, a changed organisation, changed calendars, goals
+ * was last refreshed with is not what the definitions say now: measures
+ * that are not built, a changed organisation, changed calendars, goals
  * to be rechecked (goal/notify.c).  One with an interval is due when the interval has
  * passed, and also as soon as the queue has rows of it if the last refresh had
  * none: else a change that comes just after such a refresh would wait for as
@@ -86,7 +86,7 @@ kpi_worker_agenda_load(void)
 	 * After the statement, whose locks have this backend hear of changes: at
 	 * the beginning of a transaction the calendars in memory may be old.
 	 */
-	calendar_shape = kpi_refresh_calendar_shape();
+	calendar_shape = kpi_refresh_calendar_shape(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 	while (kpi_rows_next(&rows))
 		due->sources = lappend(due->sources, load_source(&rows, calendar_shape));
 	kpi_rows_end(&rows);

@@ -150,7 +150,7 @@ sub meant
 	return $facts =~ s/\{(\w+)\}/$word{$1}/gr;
 }
 
-# A query with a row for each number that is missing, wrong or too many.
+# A query with a row for each number, or place, that is missing, wrong or too many.
 sub difference_sql
 {
 	my @kpis = @_ ? sort_kpis(@_) : sort_kpis(keys %KPI);
@@ -229,6 +229,42 @@ sub difference_sql
 		SELECT k.name, b.scope, t.key, b.grain, b.period_start, b.dimension, b.dimension_value,
 			   b.value, b.numerator, b.denominator, b.facts
 		FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id JOIN kpi.team t ON t.id = b.team_id),
+	-- periods that have rows without a cell; cells of nothing but errors or dropped KPIs have them as well
+	place AS (
+		SELECT DISTINCT m.stream_id, scope, key, grain, start, dim, dim_value
+		FROM number n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.kpi_id = k.id
+		WHERE grain NOT IN ('day', 'month')),
+	stored_place AS (
+		SELECT c.stream_id, CASE c.scope_kind WHEN 1 THEN 'team' ELSE 'member' END AS scope,
+			   CASE c.scope_kind WHEN 1 THEN (SELECT t.key FROM kpi.team t WHERE t.id = c.scope_id)
+				ELSE (SELECT m.key FROM kpi.member m WHERE m.id = c.scope_id) END AS key,
+			   ('{day,week,month,quarter,year}'::text[])[1 + c.grain] AS grain, c.start,
+			   n.name AS dim, d.vals[1] AS dim_value
+		FROM kpi_internal.rollup_cell c
+			 LEFT JOIN kpi_internal.dim d ON d.id = c.dim_id AND c.dim_id <> 0
+			 LEFT JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position
+		WHERE c.cell IS NULL),
+	surplus_place AS (
+		SELECT x.*, (('{"day": 1, "week": 7, "quarter": 3, "year": 12}'::jsonb ->> grain)
+					 || CASE WHEN grain IN ('day', 'week') THEN ' days' ELSE ' months' END)::interval AS length
+		FROM (SELECT * FROM stored_place EXCEPT ALL SELECT * FROM place) x),
+	wrong_place AS (
+		SELECT 'no place' AS side, x.* FROM (SELECT * FROM place EXCEPT ALL SELECT * FROM stored_place) x
+		UNION ALL
+		SELECT 'place', stream_id, scope, key, grain, start, dim, dim_value FROM surplus_place p
+		WHERE length IS NULL
+		   OR NOT EXISTS (
+				SELECT FROM kpi_internal.rollup_cell c LEFT JOIN kpi_internal.dim d ON d.id = c.dim_id
+				WHERE c.cell IS NOT NULL AND c.stream_id = p.stream_id
+				  AND CASE c.scope_kind WHEN 1 THEN p.scope = 'team' AND c.scope_id = (SELECT t.id FROM kpi.team t WHERE t.key = p.key)
+					  ELSE p.scope = 'member' AND c.scope_id = (SELECT m.id FROM kpi.member m WHERE m.key = p.key) END
+				  AND c.grain = CASE WHEN p.grain IN ('day', 'week') THEN 0 ELSE 2 END
+				  AND (c.dim_id <> 0) = (p.dim IS NOT NULL) AND (c.dim_id = 0 OR d.vals[1] IS NOT DISTINCT FROM p.dim_value)
+				  AND c.start >= p.start AND c.start < p.start + p.length)
+		  AND NOT EXISTS (
+				SELECT FROM kpi_internal.day_cell c JOIN kpi_internal.owner o ON o.id = c.owner_id
+				WHERE c.stream_id = p.stream_id AND p.scope = 'member' AND p.grain IN ('day', 'week') AND o.key = p.key
+				  AND c.day >= p.start AND c.day < p.start + p.length)),
 	-- 14 significant digits: a quotient may have more here or there
 	e AS (SELECT kpi, scope, key, grain, start, dim, dim_value, round(value, 14 - length(trunc(abs(value))::text)) AS value, num, den, facts
 		  FROM expected),
@@ -238,7 +274,9 @@ sub difference_sql
 	SELECT * FROM (
 		(SELECT 'expected' AS side, * FROM (SELECT * FROM e EXCEPT ALL SELECT * FROM a) x)
 		UNION ALL
-		(SELECT 'actual', * FROM (SELECT * FROM a EXCEPT ALL SELECT * FROM e) x)) AS d
+		(SELECT 'actual', * FROM (SELECT * FROM a EXCEPT ALL SELECT * FROM e) x)
+		UNION ALL
+		SELECT side, 'stream ' || stream_id, scope, key, grain, start, dim, dim_value, NULL, NULL, NULL, NULL FROM wrong_place) AS d
 	ORDER BY kpi, scope, key, grain, start, dim_value, side LIMIT 20};
 }
 

@@ -1,0 +1,323 @@
+/*-------------------------------------------------------------------------
+ *
+ * program.c
+ *	  Programs: what the value of a KPI is computed by.
+ *
+ * A program is written when a KPI is defined and read whenever a value is: it
+ * holds the measures, the formulas over them and the time zone.  Readers get
+ * its text from the row that their snapshot shows and keep what they made of it
+ * by that text, so nothing has to be invalidated, and nobody computes by a
+ * definition newer than the cells and names beside it.  (Caches of the newest
+ * definitions, which the engine has, cannot promise that.)
+ *
+ * The text has one line for the time zone and one for each KPI, inputs before
+ * their users and the KPI itself last:
+ *
+ *	zone Europe/Berlin
+ *	measure <additive 0|1> <source> <stream> <owner kind 0..2> <measure> <divisor> <grain 0..4>
+ *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
+ *
+ * Invariant: a program never changes; another text is another program.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* ---- writing ---- */
+
+typedef struct Writer
+{
+	StringInfoData text;
+	List	   *kpi_ids;		/* of the lines so far */
+	bool		has_zone;
+} Writer;
+
+static int	write_kpi(Writer *writer, int32 kpi_id);
+
+static void
+write_measure(Writer *writer, int32 kpi_id, bool additive)
+{
+	KpiRows		rows;
+	KpiGrain	grain = KPI_DAY;
+	KpiOwnerKind owner_kind;
+
+	/* Whoever changes one of them writes the programs anew: it waits. */
+	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, m.id AS measure_id,"
+				   " m.divisor, c.time_zone"
+				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
+				   " JOIN kpi.source s ON s.id = x.source_id JOIN kpi.calendar c ON c.id = s.calendar_id"
+				   " WHERE m.kpi_id = $1 FOR SHARE OF c",
+				   1, KPI_INT4(kpi_id));
+	if (!kpi_rows_next(&rows))
+		elog(ERROR, "KPI %d has no measure", kpi_id);
+	if (!writer->has_zone)
+	{
+		StringInfoData zone;
+
+		initStringInfo(&zone);
+		appendStringInfo(&zone, "zone %s\n%s", kpi_rows_text(&rows, "time_zone"), writer->text.data);
+		writer->text = zone;
+		writer->has_zone = true;
+	}
+	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
+	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
+	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d\n", additive, kpi_rows_int4(&rows, "source_id"),
+					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
+					 kpi_rows_int4(&rows, "divisor"), grain);
+	kpi_rows_end(&rows);
+}
+
+static void
+write_formula(Writer *writer, int32 kpi_id, bool additive, const char *formula)
+{
+	List	   *names = kpi_model_formula_names(kpi_model_formula_parse(formula));
+	StringInfoData inputs;
+	ListCell   *lc;
+
+	initStringInfo(&inputs);
+	foreach(lc, names)
+	{
+		int32		input = kpi_first_int4("SELECT input_kpi_id FROM kpi_internal.formula_input"
+										   " WHERE kpi_id = $1 AND name = $2",
+										   2, KPI_INT4(kpi_id), KPI_TEXT(lfirst(lc)));
+
+		if (input == 0)
+			elog(ERROR, "input \"%s\" of formula KPI %d is not there", (char *) lfirst(lc), kpi_id);
+		appendStringInfo(&inputs, " %d", write_kpi(writer, input));
+	}
+	appendStringInfo(&writer->text, "formula %d %zu %s %d%s\n", additive, strlen(formula), formula,
+					 list_length(names), inputs.data);
+}
+
+/* Writes a KPI's line, unless it is there, after those it needs; returns its number. */
+static int
+write_kpi(Writer *writer, int32 kpi_id)
+{
+	KpiRows		rows;
+	char	   *formula;
+	bool		additive;
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, writer->kpi_ids)
+	{
+		if (lfirst_int(lc) == kpi_id)
+			return foreach_current_index(lc);
+	}
+	kpi_rows_begin(&rows, "SELECT formula, is_additive FROM kpi.kpi WHERE id = $1", 1, KPI_INT4(kpi_id));
+	if (!kpi_rows_next(&rows))
+		elog(ERROR, "KPI %d is not there", kpi_id);
+	formula = kpi_rows_text(&rows, "formula");
+	additive = kpi_rows_bool(&rows, "is_additive");
+	kpi_rows_end(&rows);
+	if (formula == NULL)
+		write_measure(writer, kpi_id, additive);
+	else
+		write_formula(writer, kpi_id, additive, formula);
+	writer->kpi_ids = lappend_int(writer->kpi_ids, kpi_id);
+	return list_length(writer->kpi_ids) - 1;
+}
+
+char *
+kpi_model_program_text(int32 kpi_id)
+{
+	Writer		writer = {.kpi_ids = NIL};
+
+	initStringInfo(&writer.text);
+	(void) write_kpi(&writer, kpi_id);
+	return writer.text.data;
+}
+
+/* ---- reading ---- */
+
+/* More programs than this are forgotten together: a bound, not a target. */
+#define MAX_PROGRAMS 4096
+
+typedef struct ProgramEntry
+{
+	const		text *key;
+	KpiProgram *program;
+	uint32		hash;
+	char		status;
+} ProgramEntry;
+
+static inline uint32
+hash_text(const text * key)
+{
+	return hash_bytes((const unsigned char *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+}
+
+static inline bool
+equal_texts(const text * a, const text * b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+#define SH_PREFIX programhash
+#define SH_ELEMENT_TYPE ProgramEntry
+#define SH_KEY_TYPE const text *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) hash_text(key)
+#define SH_EQUAL(tb, a, b) equal_texts(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+static MemoryContext programs_cxt = NULL;
+static programhash_hash *programs = NULL;
+
+static int
+next_number(const char **p)
+{
+	char	   *end;
+	long		number = strtol(*p, &end, 10);
+
+	if (end == *p)
+		elog(ERROR, "program of a KPI is damaged");
+	*p = end;
+	return (int) number;
+}
+
+static bool
+next_word(const char **p, const char *word)
+{
+	size_t		length = strlen(word);
+
+	if (strncmp(*p, word, length) != 0)
+		return false;
+	*p += length;
+	return true;
+}
+
+static void
+read_formula(KpiProgramNode *node, const char **p, int nnodes)
+{
+	int			length = next_number(p);
+
+	if (length < 0 || length >= strlen(*p))
+		elog(ERROR, "program of a KPI is damaged");
+	node->formula = kpi_model_formula_parse(pnstrdup(*p + 1, length));
+	*p += 1 + length;
+	node->ninputs = next_number(p);
+	if (node->ninputs != list_length(kpi_model_formula_names(node->formula)))
+		elog(ERROR, "program of a KPI is damaged");
+	node->inputs = palloc(Max(node->ninputs, 1) * sizeof(int));
+	for (int i = 0; i < node->ninputs; i++)
+	{
+		node->inputs[i] = next_number(p);
+		if (node->inputs[i] < 0 || node->inputs[i] >= nnodes)
+			elog(ERROR, "program of a KPI is damaged");
+	}
+}
+
+static void
+add_stream(KpiProgram *program, int32 stream_id)
+{
+	for (int s = 0; s < program->nstreams; s++)
+	{
+		if (program->streams[s] == stream_id)
+			return;
+	}
+	program->streams[program->nstreams++] = stream_id;
+}
+
+/* Into the current memory context. */
+static KpiProgram *
+read_program(const char *text)
+{
+	KpiProgram *program = palloc0(sizeof(KpiProgram));
+	const char *p = text;
+	const char *end;
+	int			nlines = 0;
+
+	for (const char *c = text; *c != '\0'; c++)
+		nlines += *c == '\n';
+	program->nodes = palloc0(Max(nlines, 1) * sizeof(KpiProgramNode));
+	program->streams = palloc0(Max(nlines, 1) * sizeof(int32));
+	end = strchr(p, '\n');
+	if (!next_word(&p, "zone ") || end == NULL)
+		elog(ERROR, "program of a KPI is damaged");
+	program->time_zone = pnstrdup(p, end - p);
+	p = end + 1;
+	while (*p != '\0')
+	{
+		KpiProgramNode *node = &program->nodes[program->nnodes];
+
+		if (next_word(&p, "measure "))
+		{
+			node->additive = next_number(&p) != 0;
+			node->source_id = next_number(&p);
+			node->stream_id = next_number(&p);
+			node->owner_kind = (KpiOwnerKind) next_number(&p);
+			node->measure_id = next_number(&p);
+			node->divisor = next_number(&p);
+			node->grain = (KpiGrain) next_number(&p);
+			add_stream(program, node->stream_id);
+		}
+		else if (next_word(&p, "formula "))
+		{
+			node->additive = next_number(&p) != 0;
+			read_formula(node, &p, program->nnodes);
+		}
+		if (!next_word(&p, "\n"))
+			elog(ERROR, "program of a KPI is damaged");
+		program->nnodes++;
+	}
+	if (program->nnodes == 0)
+		elog(ERROR, "program of a KPI is damaged");
+	return program;
+}
+
+static void
+forget_programs(void)
+{
+	if (programs_cxt == NULL)
+		programs_cxt = AllocSetContextCreate(CacheMemoryContext, "pg_kpi programs", ALLOCSET_DEFAULT_SIZES);
+	programs = NULL;
+	MemoryContextReset(programs_cxt);
+	programs = programhash_create(programs_cxt, 64, NULL);
+}
+
+/* An error while reading leaves no entry, and its garbage until all is forgotten. */
+static KpiProgram *
+enter_program(const text * key)
+{
+	static uint64 nread = 0;
+	MemoryContext old;
+	KpiProgram *program;
+	text	   *copy;
+	bool		found;
+
+	if (programs->members >= MAX_PROGRAMS)
+		forget_programs();
+	old = MemoryContextSwitchTo(programs_cxt);
+	program = read_program(text_to_cstring(key));
+	program->number = ++nread;
+	copy = cstring_to_text_with_len(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	MemoryContextSwitchTo(old);
+	programhash_insert(programs, copy, &found)->program = program;
+	return program;
+}
+
+const KpiProgram *
+kpi_model_program(const text * key)
+{
+	ProgramEntry *entry;
+
+	if (programs == NULL)
+		forget_programs();
+	entry = programhash_lookup(programs, key);
+	return entry != NULL ? entry->program : enter_program(key);
+}

@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * freshness.c
+ *	  How far the numbers of a KPI are: complete, as of when, refreshed when.
+ *
+ * Columns of the views, on every row; they follow from the KPI's program and the
+ * state of its sources, which are looked at once for each program as long as the
+ * active snapshot shows the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_is_complete);
+PG_FUNCTION_INFO_V1(kpi_sql_as_of);
+PG_FUNCTION_INFO_V1(kpi_sql_refreshed_at);
+
+/* So many programs are kept, each in the place that its number gives it. */
+#define KEPT_PROGRAMS 256
+
+typedef struct Freshness
+{
+	uint64		program;		/* its number; 0: none */
+	bool		is_complete;
+	TimestampTz as_of;			/* DT_NOBEGIN: never */
+	TimestampTz refreshed_at;
+} Freshness;
+
+static KpiSnapshotNote kept_snapshot;
+static Freshness kept[KEPT_PROGRAMS];
+
+static Datum
+measure_ids(const KpiProgram *program)
+{
+	Datum	   *ids = palloc(program->nnodes * sizeof(Datum));
+	int			n = 0;
+
+	for (int i = 0; i < program->nnodes; i++)
+	{
+		if (program->nodes[i].formula == NULL)
+			ids[n++] = Int32GetDatum(program->nodes[i].measure_id);
+	}
+	return PointerGetDatum(construct_array(ids, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+static void
+look(const KpiProgram *program, Freshness *freshness)
+{
+	Datum		ids = measure_ids(program);
+	KpiRows		rows;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_rows_begin_read(&rows, "SELECT coalesce(pg_catalog.bool_and(m.is_complete)"
+						"  AND pg_catalog.count(*) = pg_catalog.cardinality($1), false) AS is_complete,"
+						" pg_catalog.min(m.as_of) AS as_of, pg_catalog.min(m.refreshed_at) AS refreshed_at"
+						" FROM kpi_internal.measure_state m WHERE m.measure_id = ANY ($1)",
+						1, KPI_VALUE(INT4ARRAYOID, ids));
+	if (kpi_rows_next(&rows))
+	{
+		freshness->is_complete = kpi_rows_bool(&rows, "is_complete");
+		freshness->as_of = kpi_rows_time(&rows, "as_of", DT_NOBEGIN);
+		freshness->refreshed_at = kpi_rows_time(&rows, "refreshed_at", DT_NOBEGIN);
+	}
+	kpi_rows_end(&rows);
+	kpi_spi_end(&spi);
+}
+
+static Freshness
+freshness_of(FunctionCallInfo fcinfo)
+{
+	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	uint64		number = program->number;
+	Freshness  *entry = &kept[number % KEPT_PROGRAMS];
+	Freshness	found = {.program = number};
+
+	if (kpi_snapshot_changed(&kept_snapshot))
+		memset(kept, 0, sizeof(kept));
+	if (entry->program != number)
+	{
+		look(program, &found);
+		*entry = found;
+	}
+	return *entry;
+}
+
+Datum
+kpi_sql_is_complete(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(freshness_of(fcinfo).is_complete);
+}
+
+static Datum
+time_or_null(FunctionCallInfo fcinfo, TimestampTz time)
+{
+	if (time == DT_NOBEGIN)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(time);
+}
+
+Datum
+kpi_sql_as_of(PG_FUNCTION_ARGS)
+{
+	return time_or_null(fcinfo, freshness_of(fcinfo).as_of);
+}
+
+Datum
+kpi_sql_refreshed_at(PG_FUNCTION_ARGS)
+{
+	return time_or_null(fcinfo, freshness_of(fcinfo).refreshed_at);
+}

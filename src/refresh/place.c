@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * place.c
+ *	  Places: the periods in which a scope has facts but no cell of its own.
+ *
+ * A place is a row of kpi_internal.rollup_cell without a cell.  It is there
+ * exactly while at least one row of cells is below it:
+ *
+ *	week of a team				its day cells
+ *	quarter, year (any scope)	its month cells, of the same dimension value
+ *	week of a member			day_cell, of the owner that counts for it
+ *
+ * So only cells that come and go concern places.  Both are noted while cells
+ * are written and worked off when all are: a place all of whose cells came
+ * exists, one that lost a cell is looked at below.  Owners are known by their
+ * keys, as members are, so at most one owner counts for a member at a time,
+ * and whatever changes that notes all its days (transfer.c).
+ *
+ * The calendar is the run's, by which the state of the source is saved: when
+ * the default calendar cuts periods otherwise than that says, all places are
+ * made anew from the cells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "fact/fact.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+typedef struct PlaceEntry
+{
+	KpiCellKey	key;			/* the hash key */
+	int32		owner_id;		/* of a member's place: who counts for it now,
+								 * if cells of his were noted */
+	bool		lost_cells;		/* so there may be none left */
+} PlaceEntry;
+
+struct KpiPlaces
+{
+	KpiRun	   *run;
+	MemoryContext mcxt;
+	HTAB	   *entries;
+};
+
+KpiPlaces *
+kpi_refresh_places_create(KpiRun *run)
+{
+	MemoryContext mcxt = AllocSetContextCreate(run->mcxt, "pg_kpi places", ALLOCSET_DEFAULT_SIZES);
+	KpiPlaces  *places = MemoryContextAlloc(mcxt, sizeof(KpiPlaces));
+	HASHCTL		ctl = {.keysize = sizeof(KpiCellKey),.entrysize = sizeof(PlaceEntry),.hcxt = mcxt};
+
+	places->run = run;
+	places->mcxt = mcxt;
+	places->entries = hash_create("pg_kpi places", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return places;
+}
+
+bool
+kpi_refresh_is_place(const KpiRollupKey *key)
+{
+	return key->grain != KPI_MONTH && key->grain != KPI_DAY;
+}
+
+bool
+kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key)
+{
+	return hash_search(places->entries, key, HASH_FIND, NULL) != NULL;
+}
+
+/* The place of a grain above something of a day. */
+static void
+add_place(KpiPlaces *places, KpiRollupKey key, KpiGrain grain, DateADT day, int32 owner_id, bool is_gone)
+{
+	KpiCellKey	place = {.rollup = key};
+	PlaceEntry *entry;
+	bool		found;
+
+	place.rollup.grain = grain;
+	place.rollup.start = kpi_calendar_period_start(grain, day, &places->run->calendar);
+	entry = hash_search(places->entries, &place, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->owner_id = 0;
+		entry->lost_cells = false;
+	}
+	if (owner_id != 0)
+		entry->owner_id = owner_id;
+	entry->lost_cells |= is_gone;
+}
+
+void
+kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone)
+{
+	if (key->grain == KPI_DAY)
+		add_place(places, *key, KPI_WEEK, key->start, 0, is_gone);
+	else
+	{
+		add_place(places, *key, KPI_QUARTER, key->start, 0, is_gone);
+		add_place(places, *key, KPI_YEAR, key->start, 0, is_gone);
+	}
+}
+
+void
+kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id, const KpiDayKey *key,
+							  bool is_gone)
+{
+	KpiRollupKey scope = {key->stream_id, KPI_SCOPE_MEMBER, member_id};
+
+	if (member_id == 0 || key->day == KPI_ERROR_DAY)
+		return;
+	add_place(places, scope, KPI_WEEK, key->day, owner_id, is_gone);
+}
+
+void
+kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone)
+{
+	KpiRun	   *run = places->run;
+	KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
+
+	if (kind != KPI_OWNER_MEMBER)
+		return;
+	kpi_refresh_attribution_need(run->attributions, kind, &key->owner_id, 1);
+	kpi_refresh_places_add_member(places,
+								  kpi_refresh_attribution_at(run->attributions, kind, key->owner_id,
+															 key->day)->member_id,
+								  key->owner_id, key, is_gone);
+}
+
+void
+kpi_refresh_places_append(const KpiPlaces *places, KpiCellList *list)
+{
+	long		n = hash_get_num_entries(places->entries);
+	HASH_SEQ_STATUS status;
+	PlaceEntry *entry;
+
+	if (n == 0)
+		return;
+	list->items = repalloc_huge(list->items, (list->nitems + n) * sizeof(KpiCellItem));
+	hash_seq_init(&status, places->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		list->items[list->nitems].key = entry->key;
+		list->items[list->nitems++].cell = NULL;
+	}
+}
+
+/* All places, in the order of their keys. */
+static KpiCellList *
+sorted_places(KpiPlaces *places)
+{
+	KpiCellList *list = MemoryContextAllocZero(places->mcxt, sizeof(KpiCellList));
+
+	list->items = MemoryContextAlloc(places->mcxt, sizeof(KpiCellItem));
+	kpi_refresh_places_append(places, list);
+	kpi_refresh_celllist_sort(list);
+	return list;
+}
+
+static void
+insert_place(KpiKeyedTable *rollups, const KpiCellKey *key)
+{
+	Datum		values[KPI_CELL_KEY_COLUMNS + 1] = {0};
+	bool		nulls[KPI_CELL_KEY_COLUMNS + 1] = {[KPI_CELL_KEY_COLUMNS] = true};
+
+	for (int i = 0; i < KPI_CELL_KEY_COLUMNS; i++)
+		values[i] = Int32GetDatum(key->columns[i]);
+	kpi_keyed_table_insert(rollups, values, nulls);
+}
+
+/* Whether a row of cells is below a place. */
+static bool
+has_cells(const KpiPlaces *places, KpiKeyedTable *rollups, KpiKeyedTable *days, const PlaceEntry *entry)
+{
+	const KpiRollupKey *key = &entry->key.rollup;
+	bool		is_month = key->grain >= KPI_MONTH;
+	Datum		low = DateADTGetDatum(key->start);
+	Datum		high = DateADTGetDatum(kpi_calendar_period_end(key->grain, key->start, &places->run->calendar));
+
+	if (key->scope_kind == KPI_SCOPE_MEMBER && !is_month)
+	{
+		Datum		owner[] = {Int32GetDatum(key->stream_id), Int32GetDatum(entry->owner_id)};
+
+		if (entry->owner_id == 0)
+			return false;
+		kpi_keyed_table_scan(days, lengthof(owner), owner, true, low, high);
+		return kpi_keyed_table_next(days);
+	}
+	else
+	{
+		Datum		scope[] = {
+			Int32GetDatum(key->stream_id), Int32GetDatum(key->scope_kind), Int32GetDatum(key->scope_id),
+			Int32GetDatum(is_month ? KPI_MONTH : KPI_DAY), Int32GetDatum(key->dim_value_id)
+		};
+
+		kpi_keyed_table_scan(rollups, lengthof(scope), scope, true, low, high);
+		return kpi_keyed_table_next(rollups);
+	}
+}
+
+/* Takes out of the list what is not there any more: the rest is to be there. */
+static void
+remove_places(KpiPlaces *places, KpiKeyedTable *rollups, KpiKeyedTable *days, KpiCellList *list)
+{
+	int			n = 0;
+
+	for (int i = 0; i < list->nitems; i++)
+	{
+		PlaceEntry *entry = hash_search(places->entries, &list->items[i].key, HASH_FIND, NULL);
+		Datum		keys[KPI_CELL_KEY_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!entry->lost_cells || has_cells(places, rollups, days, entry))
+		{
+			list->items[n++] = list->items[i];
+			continue;
+		}
+		for (int k = 0; k < KPI_CELL_KEY_COLUMNS; k++)
+			keys[k] = Int32GetDatum(entry->key.columns[k]);
+		if (kpi_keyed_table_find(rollups, keys, NULL))
+			kpi_keyed_table_delete_found(rollups);
+	}
+	list->nitems = n;
+}
+
+static void
+add_missing_places(KpiKeyedTable *rollups, const KpiCellList *list)
+{
+	for (int i = 0; i < list->nitems; i++)
+	{
+		const KpiCellKey *key = &list->items[i].key;
+		Datum		keys[KPI_CELL_KEY_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		for (int k = 0; k < KPI_CELL_KEY_COLUMNS; k++)
+			keys[k] = Int32GetDatum(key->columns[k]);
+		if (!kpi_keyed_table_seek(rollups, KPI_KEY_COLUMNS_BEFORE(KpiRollupKey, start), keys, NULL))
+			insert_place(rollups, key);
+	}
+}
+
+void
+kpi_refresh_places_settle(KpiPlaces *places)
+{
+	KpiRun	   *run = places->run;
+	KpiCellList *list;
+	Snapshot	snapshot;
+	KpiKeyedTable *rollups;
+	KpiKeyedTable *days;
+
+	if (hash_get_num_entries(places->entries) == 0)
+		return;
+	list = sorted_places(places);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rollups = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
+	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
+	remove_places(places, rollups, days, list);
+	add_missing_places(rollups, list);
+	run->stats.ncells += rollups->nwritten;
+	kpi_keyed_table_close(days);
+	kpi_keyed_table_close(rollups);
+	UnregisterSnapshot(snapshot);
+}
+
+/* Notes the places above all day cells of members in a stream. */
+static void
+add_stored_days(KpiPlaces *places, const KpiStream *stream, Snapshot snapshot)
+{
+	KpiKeyedTable *days;
+	Datum		prefix = Int32GetDatum(stream->id);
+
+	if (stream->owner_kind != KPI_OWNER_MEMBER)
+		return;
+	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
+	kpi_keyed_table_scan(days, 1, &prefix, false, 0, 0);
+	while (kpi_keyed_table_next(days))
+	{
+		KpiCellKey	key = kpi_refresh_table_found_key(days);
+
+		CHECK_FOR_INTERRUPTS();
+		kpi_refresh_places_add_day(places, &key.day, false);
+	}
+	kpi_keyed_table_close(days);
+}
+
+/* Places that the calendar cuts as before are not written. */
+void
+kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream)
+{
+	KpiPlaces  *places = kpi_refresh_places_create(run);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	KpiKeyedTable *rollups = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
+	Datum		prefix = Int32GetDatum(stream->id);
+
+	kpi_keyed_table_scan(rollups, 1, &prefix, false, 0, 0);
+	while (kpi_keyed_table_next(rollups))
+	{
+		KpiCellKey	key = kpi_refresh_table_found_key(rollups);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!kpi_refresh_is_place(&key.rollup))
+			kpi_refresh_places_add_rollup(places, &key.rollup, false);
+	}
+	add_stored_days(places, stream, snapshot);
+
+	kpi_keyed_table_scan(rollups, 1, &prefix, false, 0, 0);
+	while (kpi_keyed_table_next(rollups))
+	{
+		KpiCellKey	key = kpi_refresh_table_found_key(rollups);
+
+		CHECK_FOR_INTERRUPTS();
+		if (kpi_refresh_is_place(&key.rollup) && !kpi_refresh_places_contain(places, &key))
+			kpi_keyed_table_delete_found(rollups);
+	}
+	add_missing_places(rollups, sorted_places(places));
+	run->stats.ncells += rollups->nwritten;
+	kpi_keyed_table_close(rollups);
+	UnregisterSnapshot(snapshot);
+	MemoryContextDelete(places->mcxt);
+}

@@ -1,0 +1,55 @@
+-- 78_value: the value of a KPI at a place.
+
+CREATE FUNCTION kpi.value(kpi text, team anycompatible DEFAULT NULL, member anycompatible DEFAULT NULL,
+                          period text DEFAULT NULL, dimension text DEFAULT NULL, dimension_value text DEFAULT NULL)
+    RETURNS numeric STABLE PARALLEL SAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_value_of';
+COMMENT ON FUNCTION kpi.value(text, anycompatible, anycompatible, text, text, text) IS
+'The value of a KPI, in its unit, for a team or a member, else for the company, in a period (2026, 2026-Q4, 2026-10, 2026-W41, 2026-10-05), or of the facts there that have one value of a dimension (teams, month and longer; dimension_value NULL: facts without a value). As of the last refresh, and of the snapshot of the query. NULL: no value; a KPI that accumulates (count, sum) is 0 where it has facts earlier. Errors: KPI, team, member or dimension unknown (near names are offered); malformed period; the KPI has no values for members, for teams, by the dimension or for so short a period';
+
+-- Columns of the views of schema kpi: the program of a KPI at the place of a row
+-- of kpi_internal.rollup_cell, which brings the cell of one of its streams.  They
+-- check no rights: whoever may read the views may call them.
+DO $columns$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN
+        SELECT * FROM (VALUES
+            ('has_value', 'boolean', 'Whether a row is one of the view: the KPI has facts at the place, and no stream before this one has it'),
+            ('value', 'numeric', 'Value of the KPI'),
+            ('numerator', 'numeric', 'What is divided'),
+            ('denominator', 'numeric', 'What it is divided by'),
+            ('facts', 'bigint', 'Facts that count'),
+            ('value_to_date', 'numeric', 'Value without what is dated after today'),
+            ('previous_value', 'numeric', 'Value of the period before'),
+            ('previous_value_to_date', 'numeric', 'Value of the period before up to as many days after its start as have begun of this one, if this is the current one'),
+            ('growth_ratio', 'numeric', 'Change against the period before'),
+            ('year_ago_value', 'numeric', 'Value of the period a year before'),
+            ('yoy_growth_ratio', 'numeric', 'Change against the period a year before'))
+            AS x (name, type, comment)
+    LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE FUNCTION kpi_internal.%1$I(program text, stream_id integer, scope_kind integer, scope_id integer,'
+            ' grain integer, dim_id integer, start date, cell kpi.cell) RETURNS %2$s'
+            ' STABLE PARALLEL SAFE COST 100 LANGUAGE c AS ''MODULE_PATHNAME'', %3$L',
+            c.name, c.type, 'kpi_sql_' || c.name);
+        EXECUTE pg_catalog.format(
+            'COMMENT ON FUNCTION kpi_internal.%I(text, integer, integer, integer, integer, integer, date, kpi.cell) IS %L',
+            c.name, c.comment);
+    END LOOP;
+END
+$columns$;
+
+CREATE FUNCTION kpi_internal.is_current(program text, grain integer, start date) RETURNS boolean
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_current';
+CREATE FUNCTION kpi_internal.today_of(program text) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_today_of';
+CREATE FUNCTION kpi_internal.day_of(program text, moment timestamptz) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_day_of';
+CREATE FUNCTION kpi_internal.row_id(kpi_id integer, scope_kind integer, scope_id integer, grain integer,
+                                    dim_id integer, start date) RETURNS bigint
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_row_id';
+CREATE FUNCTION kpi_internal.period_name(period_start date, grain integer, fiscal_year_start smallint) RETURNS text
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_name';
+CREATE FUNCTION kpi_internal.period_end(period_start date, grain integer) RETURNS date
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_end';

@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * cells.c
+ *	  Sums of cells over days, found by the primary keys of their tables.
+ *
+ * A period is put together from the fewest cells: whole months, and the days
+ * at its ends; where most of a month counts, the month less the days that do
+ * not.  Teams have cells of days and months; members those of months, and of
+ * their days the base cells of their owner, as the last refresh attributed it
+ * (applied_attribution).  Values of dimensions have months only (ahead.c).
+ *
+ * The columns of a row of a view are separate calls, and rows of several KPIs
+ * ask for the same cells, so the sums met last are kept as long as the active
+ * snapshot shows the same: a table of MEMO_SIZE places, each taken by the last
+ * that fell on it.
+ *
+ * No SPI, no rights, nothing written: works in parallel workers, and whoever
+ * may call the functions that use it.  Locks: ACCESS SHARE on our own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "base/base.h"
+#include "common/hashfn.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "value/value_internal.h"
+
+/* ---- what is kept ---- */
+
+#define MEMO_SIZE 1024			/* a power of 2 */
+
+/* Larger cells are not kept: that bounds the memory. */
+#define MEMO_MAX_CELL 8192
+
+typedef struct MemoEntry
+{
+	KpiDays		days;
+	bool		used;
+	KpiCell    *cell;			/* NULL: there are none */
+} MemoEntry;
+
+static KpiSnapshotNote memo_snapshot;
+static MemoryContext memo_cxt = NULL;
+static MemoEntry *memo = NULL;
+
+/* Whose owner's cells were asked for last. */
+static struct
+{
+	int32		source_id;
+	int32		member_id;
+	List	   *owner_ids;		/* in memo_cxt */
+}			last_member;
+
+static void
+forget_all(void)
+{
+	if (memo_cxt == NULL)
+		memo_cxt = AllocSetContextCreate(TopMemoryContext, "pg_kpi values", ALLOCSET_DEFAULT_SIZES);
+	memo = NULL;
+	last_member.source_id = 0;
+	last_member.owner_ids = NIL;
+	MemoryContextReset(memo_cxt);
+	memo = MemoryContextAllocZero(memo_cxt, MEMO_SIZE * sizeof(MemoEntry));
+}
+
+static MemoEntry *
+memo_entry(const KpiDays *days)
+{
+	return &memo[hash_bytes((const unsigned char *) days, sizeof(KpiDays)) & (MEMO_SIZE - 1)];
+}
+
+/* ---- reading ---- */
+
+void
+kpi_value_key(ScanKey key, AttrNumber attno, int32 value)
+{
+	ScanKeyInit(key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(value));
+}
+
+/* Days from since until, exclusive, as two keys. */
+static void
+key_days(ScanKey keys, AttrNumber attno, DateADT since, DateADT until)
+{
+	ScanKeyInit(&keys[0], attno, BTGreaterEqualStrategyNumber, F_DATE_GE, DateADTGetDatum(since));
+	ScanKeyInit(&keys[1], attno, BTLessStrategyNumber, F_DATE_LT, DateADTGetDatum(until));
+}
+
+/* Adds all cells that the keys find to the sum, or takes them from it; a sum is made of the first. */
+static KpiCell *
+sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, int nkeys, bool subtract)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), nkeys, keys);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		cell = heap_getattr(tuple, cell_attno, RelationGetDescr(rel), &isnull);
+
+		if (isnull)
+			continue;
+		if (sum == NULL && !subtract)
+			sum = DatumGetKpiCellPCopy(cell);
+		else if (subtract)
+			sum = kpi_cell_subtract(sum != NULL ? sum : kpi_cell_empty(), DatumGetKpiCellP(cell));
+		else
+			sum = kpi_cell_merge(sum, DatumGetKpiCellP(cell));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return sum;
+}
+
+/* Cells of one grain, day or month, that begin on these days. */
+static KpiCell *
+sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, DateADT until, bool subtract)
+{
+	ScanKeyData keys[7];
+
+	kpi_value_key(&keys[0], Anum_rollup_stream_id, days->stream_id);
+	kpi_value_key(&keys[1], Anum_rollup_scope_kind, days->scope_kind);
+	kpi_value_key(&keys[2], Anum_rollup_scope_id, days->scope_id);
+	kpi_value_key(&keys[3], Anum_rollup_grain, grain);
+	kpi_value_key(&keys[4], Anum_rollup_dim_id, days->dim_id);
+	key_days(&keys[5], Anum_rollup_start, since, until);
+	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, keys, 7, subtract);
+}
+
+/* Owners whose facts count for a member; one at most, unless its key has changed. */
+static List *
+read_owners(int32 source_id, int32 member_id)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "applied_attribution"), AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *owner_ids = NIL;
+
+	kpi_value_key(&keys[0], Anum_applied_source_id, source_id);
+	kpi_value_key(&keys[1], Anum_applied_member_id, member_id);
+	scan = systable_beginscan(rel, kpi_relation_oid("kpi_internal", "applied_attribution_member_idx"), true,
+							  GetActiveSnapshot(), 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		owner_ids = list_append_unique_int(owner_ids,
+										   DatumGetInt32(heap_getattr(tuple, Anum_applied_owner_id,
+																	  RelationGetDescr(rel), &isnull)));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner_ids;
+}
+
+static List *
+owners_of(int32 source_id, int32 member_id)
+{
+	if (last_member.source_id != source_id || last_member.member_id != member_id)
+	{
+		MemoryContext old;
+		List	   *owner_ids = read_owners(source_id, member_id);
+
+		last_member.source_id = 0;
+		old = MemoryContextSwitchTo(memo_cxt);
+		list_free(last_member.owner_ids);
+		last_member.owner_ids = list_copy(owner_ids);
+		MemoryContextSwitchTo(old);
+		last_member.source_id = source_id;
+		last_member.member_id = member_id;
+	}
+	return last_member.owner_ids;
+}
+
+static KpiCell *
+sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool subtract)
+{
+	ListCell   *lc;
+
+	if (since >= until)
+		return sum;
+	if (days->scope_kind == KPI_SCOPE_TEAM)
+		return sum_rollups(sum, days, KPI_DAY, since, until, subtract);
+	foreach(lc, owners_of(days->source_id, days->scope_id))
+	{
+		ScanKeyData keys[4];
+
+		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
+		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
+		key_days(&keys[2], Anum_day_day, since, until);
+		sum = sum_cells(sum, "day_cell", Anum_day_cell, keys, 4, subtract);
+	}
+	return sum;
+}
+
+/* ---- putting periods together ---- */
+
+static DateADT
+month_of(DateADT day)
+{
+	static const KpiCalendar any = {.week_start = 1,.fiscal_start = 1};
+
+	return kpi_calendar_period_start(KPI_MONTH, day, &any);
+}
+
+static DateADT
+next_month(DateADT month)
+{
+	return kpi_calendar_period_shift(KPI_MONTH, month, 1, NULL);
+}
+
+/* Days within one month: by themselves, or as the month less the others if those are fewer. */
+static KpiCell *
+sum_part(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
+{
+	DateADT		month = month_of(since);
+	DateADT		end = next_month(month);
+
+	if (until - since <= (end - month) / 2)
+		return sum_days(sum, days, since, until, false);
+	sum = sum_rollups(sum, days, KPI_MONTH, month, end, false);
+	if (sum == NULL)
+		return NULL;
+	sum = sum_days(sum, days, month, since, true);
+	return sum_days(sum, days, until, end, true);
+}
+
+static KpiCell *
+sum_period(const KpiDays *days)
+{
+	DateADT		first = days->since;	/* whole months [first, last) */
+	DateADT		last = month_of(days->until);
+	KpiCell    *sum = NULL;
+
+	if (first != month_of(first))
+		first = next_month(month_of(first));
+	if (days->dim_id != 0)
+	{
+		Assert(first == days->since);
+		sum = sum_rollups(NULL, days, KPI_MONTH, first, days->until, false);
+		if (sum != NULL && last < days->until)
+			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
+		return sum;
+	}
+	if (first > last)
+		return sum_part(NULL, days, days->since, days->until);
+	else
+	{
+		if (days->since < first)
+			sum = sum_part(sum, days, days->since, first);
+		if (last < days->until)
+			sum = sum_part(sum, days, last, days->until);
+	}
+	if (first < last)
+		sum = sum_rollups(sum, days, KPI_MONTH, first, last, false);
+	return sum;
+}
+
+const KpiCell *
+kpi_value_cell(const KpiDays *days)
+{
+	MemoEntry  *entry;
+	KpiCell    *cell;
+
+	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
+		forget_all();
+	entry = memo_entry(days);
+	if (entry->used && memcmp(&entry->days, days, sizeof(KpiDays)) == 0)
+		return entry->cell;
+
+	cell = days->since < days->until ? sum_period(days) : NULL;
+	if (cell != NULL && kpi_cell_is_empty(cell))
+		cell = NULL;
+	entry->used = false;
+	if (entry->cell != NULL)
+		pfree(entry->cell);
+	entry->cell = NULL;
+	if (cell != NULL && cell->used > MEMO_MAX_CELL)
+		return cell;
+	entry->days = *days;
+	if (cell != NULL)
+	{
+		entry->cell = MemoryContextAlloc(memo_cxt, VARSIZE(cell));
+		memcpy(entry->cell, cell, VARSIZE(cell));
+	}
+	entry->used = true;
+	return entry->cell;
+}

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * value_internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KPI_VALUE_INTERNAL_H
+#define KPI_VALUE_INTERNAL_H
+
+#include "access/skey.h"
+#include "cell/cell.h"
+#include "value/value.h"
+
+/* ---- cells.c ---- */
+
+/* Days of a team or member, as far as one stream is concerned; each column counts as a key. */
+typedef struct KpiDays
+{
+	int32		source_id;
+	int32		stream_id;
+	int32		owner_kind;		/* KpiOwnerKind, of the stream */
+	int32		scope_kind;		/* KpiScopeKind */
+	int32		scope_id;
+	int32		dim_id;
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+} KpiDays;
+
+/* Columns of the tables of cells. */
+enum
+{
+	Anum_rollup_stream_id = 1,
+	Anum_rollup_scope_kind,
+	Anum_rollup_scope_id,
+	Anum_rollup_grain,
+	Anum_rollup_dim_id,
+	Anum_rollup_start,
+	Anum_rollup_cell
+};
+
+enum
+{
+	Anum_day_stream_id = 1,
+	Anum_day_owner_id,
+	Anum_day_day,
+	Anum_day_dim_id,
+	Anum_day_cell
+};
+
+enum
+{
+	Anum_applied_source_id = 1,
+	Anum_applied_owner_kind,
+	Anum_applied_owner_id,
+	Anum_applied_since,
+	Anum_applied_until,
+	Anum_applied_member_id,
+	Anum_applied_teams
+};
+
+/* An int4 column that equals a value. */
+extern void kpi_value_key(ScanKey key, AttrNumber attno, int32 value);
+
+/*
+ * The sum of all cells on these days under the active snapshot; NULL if there
+ * are none.  Of a dimension's value the days begin with a month.  It is kept, and
+ * valid until the next call.
+ */
+extern const KpiCell *kpi_value_cell(const KpiDays *days);
+
+/* ---- ahead.c ---- */
+
+/*
+ * Takes from a sum of one value of a dimension what counts for the team on these days; the
+ * cost is that of all base cells on them.
+ */
+extern KpiCell *kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until);
+
+/* ---- evaluate.c ---- */
+
+/* The cell of a place, as a row of a view has it. */
+typedef struct KpiGivenCell
+{
+	int32		stream_id;
+	Datum		cell;
+	bool		isnull;			/* a place without a cell of its own */
+} KpiGivenCell;
+
+/* kpi_value_at() with one stream's cell at hand. */
+extern bool kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given,
+							   KpiValue *result);
+
+/* The sum of the stream's cells at the place; NULL if there are none. */
+extern const KpiCell *kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace *place);
+
+/* The place n periods later, or earlier. */
+extern KpiPlace kpi_value_place_shift(const KpiPlace *place, int n);
+
+/* The same a year earlier: of weeks 52 weeks, so that it is one. */
+extern KpiPlace kpi_value_place_year_ago(const KpiPlace *place);
+
+/* The last day of the place. */
+extern DateADT kpi_value_place_end(const KpiPlace *place);
+
+#endif							/* KPI_VALUE_INTERNAL_H */
