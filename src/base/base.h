@@ -492,6 +492,10 @@ extern KpiErrorClass kpi_error_class(const ErrorData *error);
  */
 extern ErrorData *kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg);
 
+/* When to try again after so many failures in a row, from 1 on: 1 s, doubled each time. */
+#define KPI_MAX_RETRY_SECONDS 300
+extern TimestampTz kpi_retry_at(TimestampTz now, int failures);
+
 /* ---- invalidation.c ---- */
 
 /*

@@ -428,6 +428,14 @@ extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceStat
 /* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
 extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
 
+/* ---- rollup_queue.c ---- */
+
+/*
+ * Puts into the queue of rollup tables which of their rows the run has moved: by
+ * the day cells and rollups it touched, or all where streams are built.
+ */
+extern void kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellList *rollups);
+
 /* ---- log.c ---- */
 
 /* What a run did. */

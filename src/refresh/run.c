@@ -268,6 +268,7 @@ apply_deltas(KpiRun *run)
 		kpi_refresh_places_settle(places);
 	kpi_refresh_change_add_days(run, days);
 	kpi_refresh_change_add_rollups(run, touched);
+	kpi_refresh_rollups_queue(run, days, touched);
 }
 
 /* The rows of rollup_cell above day cells, of which the rollups are. */
@@ -402,6 +403,28 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 	kpi_refresh_log_run(&entry);
 }
 
+/* So many rows of cells make a build worth a look of the planner at once. */
+#define ANALYZE_CELLS 5000
+
+/*
+ * Readers come before autovacuum does, and without statistics the planner joins
+ * names, streams and cells in any order.  Whoever has a table locked, as another
+ * build that does the same, is not waited for.
+ */
+static void
+analyze_after_build(const KpiRun *run)
+{
+	KpiSpi		spi;
+
+	if (run->plan.build == NULL || run->stats.ncells < ANALYZE_CELLS)
+		return;
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("ANALYZE (SKIP_LOCKED) kpi_internal.rollup_cell, kpi_internal.day_cell,"
+				 " kpi_internal.applied_attribution, kpi_internal.kpi_stream, kpi_internal.dim,"
+				 " kpi.kpi, kpi.team, kpi.member", 0);
+	kpi_spi_end(&spi);
+}
+
 static double
 milliseconds_since(TimestampTz started)
 {
@@ -433,6 +456,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *re
 		if (mend)
 			move_goals(run);
 	}
+	analyze_after_build(run);
 	log_run(run, mode, started, milliseconds_since(started));
 }
 

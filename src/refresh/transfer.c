@@ -40,6 +40,8 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			CHECK_FOR_INTERRUPTS();
 			item.key = kpi_refresh_table_found_key(days);
 			item.cell = kpi_refresh_table_found_cell(days);
+			/* The rollups lose those of KPIs that were dropped when they are written. */
+			kpi_refresh_drop_unknown_states(item.cell, stream);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
 			if (from->member_id != to->member_id || from->path != to->path)

@@ -101,9 +101,6 @@ extern void kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes);
 /* Returns the first moment after now that begins a day in some calendar. */
 extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
 
-/* Returns when to try again after so many failures in a row, from 1 on. */
-extern TimestampTz kpi_worker_agenda_retry(TimestampTz now, int failures);
-
 /* ---- failure.c ---- */
 
 /*
