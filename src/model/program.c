@@ -177,6 +177,8 @@ equal_texts(const text * a, const text * b)
 
 static MemoryContext programs_cxt = NULL;
 static programhash_hash *programs = NULL;
+static const text *last_key = NULL;
+static const KpiProgram *last_program = NULL;
 
 static int
 next_number(const char **p)
@@ -288,17 +290,19 @@ forget_programs(void)
 	if (programs_cxt == NULL)
 		programs_cxt = AllocSetContextCreate(CacheMemoryContext, "pg_kpi programs", ALLOCSET_DEFAULT_SIZES);
 	programs = NULL;
+	last_key = NULL;
 	MemoryContextReset(programs_cxt);
 	programs = programhash_create(programs_cxt, 64, NULL);
 }
 
 /* An error while reading leaves no entry, and its garbage until all is forgotten. */
-static KpiProgram *
+static ProgramEntry *
 enter_program(const text * key)
 {
 	static uint64 nread = 0;
 	MemoryContext old;
 	KpiProgram *program;
+	ProgramEntry *entry;
 	text	   *copy;
 	bool		found;
 
@@ -309,17 +313,25 @@ enter_program(const text * key)
 	program->number = ++nread;
 	copy = cstring_to_text_with_len(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 	MemoryContextSwitchTo(old);
-	programhash_insert(programs, copy, &found)->program = program;
-	return program;
+	entry = programhash_insert(programs, copy, &found);
+	entry->program = program;
+	return entry;
 }
 
+/* The columns of a row ask for the same one after the other: the last is compared first. */
 const KpiProgram *
 kpi_model_program(const text * key)
 {
 	ProgramEntry *entry;
 
+	if (last_key != NULL && equal_texts(last_key, key))
+		return last_program;
 	if (programs == NULL)
 		forget_programs();
 	entry = programhash_lookup(programs, key);
-	return entry != NULL ? entry->program : enter_program(key);
+	if (entry == NULL)
+		entry = enter_program(key);
+	last_key = entry->key;
+	last_program = entry->program;
+	return last_program;
 }
