@@ -123,6 +123,8 @@ kpi_rollup_step(int32 rollup_id, bool own_transaction)
 		kpi_rollup_places_queue_all(&table);
 	else
 		places = kpi_rollup_places_take(table.rollup);
+	if (places.n > 0 && !own_transaction)
+		kpi_rollup_table_check_deferred(&table);
 	if (places.n > 0)
 		kpi_rollup_table_write(&table, kpi_rollup_rows_make(table.rollup, &places), own_transaction);
 	drop_snapshot(snapshot);
@@ -168,18 +170,28 @@ kpi_rollup_due(bool all, bool is_called, TimestampTz *next_try)
 }
 
 TimestampTz
-kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error)
+kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known)
 {
 	TimestampTz now = kpi_now();
 	TimestampTz next_try;
+	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	bool		is_locked = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 	char	   *note = is_locked ? pstrdup(KPI_NOTE_OWN "somebody has locked the table, or another writes it") :
 	kpi_error_note(error);
-	int			failures;
+	int			failures = 1;
 	KpiSpi		spi;
+	KpiRows		rows;
 
-	failures = 1 + kpi_first_int4("SELECT s.failures FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1",
-								  1, KPI_INT4(rollup_id));
+	*is_known = false;
+	kpi_rows_begin(&rows, "SELECT s.failures, coalesce(s.last_sqlstate = $2 AND s.last_error = $3, false) AS is_known"
+				   " FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1",
+				   3, KPI_INT4(rollup_id), KPI_TEXT(sqlstate), KPI_TEXT(note));
+	if (kpi_rows_next(&rows))
+	{
+		failures += kpi_rows_int4(&rows, "failures");
+		*is_known = kpi_rows_bool(&rows, "is_known");
+	}
+	kpi_rows_end(&rows);
 	next_try = kpi_retry_at(now, failures);
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.rollup_state AS s"
@@ -188,7 +200,7 @@ kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error)
 				 " ON CONFLICT (rollup_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
 				 " last_sqlstate = EXCLUDED.last_sqlstate, hint = EXCLUDED.hint, failures = EXCLUDED.failures,"
 				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since), next_try = EXCLUDED.next_try",
-				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(pstrdup(unpack_sql_state(error->sqlerrcode))),
+				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
 				 KPI_TEXT(error->hint), KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(next_try)));
 	kpi_spi_end(&spi);
@@ -218,11 +230,12 @@ kpi_rollup_write_caught(int32 rollup_id)
 {
 	StepCall	call = {.rollup_id = rollup_id,.more = true};
 	ErrorData  *error = NULL;
+	bool		is_known;
 
 	while (call.more && error == NULL)
 		error = kpi_try(KPI_ERROR_SERVER, step, &call);
 	if (error != NULL)
-		(void) kpi_rollup_note_failure(rollup_id, error);
+		(void) kpi_rollup_note_failure(rollup_id, error, &is_known);
 	return error;
 }
 
