@@ -169,6 +169,7 @@ kpi_rollup_due(bool all, bool is_called, TimestampTz *next_try)
 	return ids;
 }
 
+/* Who writes the table meanwhile has its state, and nothing has failed for him: nobody waits for that. */
 TimestampTz
 kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known)
 {
@@ -194,14 +195,15 @@ kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known)
 	kpi_rows_end(&rows);
 	next_try = kpi_retry_at(now, failures);
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.rollup_state AS s"
-				 " (rollup_id, last_error, last_sqlstate, hint, failing_since, failures, next_try)"
-				 " SELECT r.id, $2, $3, $4, $5, $6, $7 FROM kpi.rollup r WHERE r.id = $1"
-				 " ON CONFLICT (rollup_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
-				 " last_sqlstate = EXCLUDED.last_sqlstate, hint = EXCLUDED.hint, failures = EXCLUDED.failures,"
-				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since), next_try = EXCLUDED.next_try",
-				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
-				 KPI_TEXT(error->hint), KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
+	kpi_spi_exec("INSERT INTO kpi_internal.rollup_state (rollup_id) SELECT r.id FROM kpi.rollup r WHERE r.id = $1"
+				 " AND NOT EXISTS (SELECT FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1) ON CONFLICT DO NOTHING",
+				 1, KPI_INT4(rollup_id));
+	kpi_spi_exec("UPDATE kpi_internal.rollup_state s SET last_error = $2, last_sqlstate = $3, hint = $4, failures = $6,"
+				 " failing_since = coalesce(s.failing_since, $5), next_try = $7"
+				 " FROM (SELECT l.rollup_id FROM kpi_internal.rollup_state l WHERE l.rollup_id = $1"
+				 "  FOR UPDATE SKIP LOCKED) f WHERE s.rollup_id = f.rollup_id",
+				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(sqlstate), KPI_TEXT(error->hint),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(next_try)));
 	kpi_spi_end(&spi);
 	return next_try;

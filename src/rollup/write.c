@@ -24,6 +24,7 @@
 #include "capture/capture.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fact/fact.h"
 #include "refresh/refresh.h"
 #include "rollup/rollup_internal.h"
 #include "utils/array.h"
@@ -243,8 +244,10 @@ kpi_rollup_table_write(const KpiRollupTable *table, const KpiRollupRows *rows, b
 {
 	int32		source_id;
 	uint64		captured = kpi_capture_count(&source_id);
+	KpiLockWait wait;
 	KpiUser		user;
 
+	kpi_fact_lock_wait_begin(&wait, table->rollup->relation);
 	begin_as_owner(table, &user);
 	if (own_transaction && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
 		elog(ERROR, "SPI failed: SET CONSTRAINTS");
@@ -253,6 +256,7 @@ kpi_rollup_table_write(const KpiRollupTable *table, const KpiRollupRows *rows, b
 	if (count_places(rows, true) > 0)
 		run(upsert(table, rows), false);
 	end_as_owner(&user);
+	kpi_fact_lock_wait_end(&wait);
 
 	if (kpi_capture_count(&source_id) != captured)
 		refuse_loop(table, source_id);

@@ -159,7 +159,7 @@ wait_for($node, 'postgres', same('bad', 'member_monthly', 'deals'), 'it goes on 
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE reporting.bad IN ACCESS EXCLUSIVE MODE');
 insert();
-wait_for($node, 'postgres', q{SELECT last_error = '00000 somebody has locked the table, or another writes it' AND failures >= 2
+wait_for($node, 'postgres', q{SELECT last_error = '00000 could not obtain a lock on table reporting.bad' AND failures >= 2
 	FROM kpi_internal.rollup_state s JOIN kpi.rollup r ON r.id = s.rollup_id WHERE r.relation = 'reporting.bad'}, 'a lock is noted');
 insert();
 good_is_current('a lock');
