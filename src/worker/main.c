@@ -319,7 +319,7 @@ recheck_goals(void)
 static void
 look_at_goals(void)
 {
-	if (!run_transaction(recheck_goals))
+	if (!kpi_worker_transaction(recheck_goals))
 		ereport(DEBUG1,
 				(errmsg("could not look at goals once more: %s", worker.error->message)));
 	worker.next_goals = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_GOALS_RETRY_MS);
