@@ -37,6 +37,9 @@ extern bool kpi_preloaded;
 /* How long, in ms, a lock on a user's table is waited for; 0: without end. */
 extern int	kpi_lock_timeout;
 
+/* How long, in ms, a worker spends on a part of a rollup table; 0: without end. */
+extern int	kpi_rollup_timeout;
+
 /* Refreshes that take this many ms are logged: 0 all, -1 none. */
 extern int	kpi_log_min_duration;
 

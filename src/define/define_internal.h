@@ -145,6 +145,9 @@ extern void kpi_define_program_drop(int32 kpi_id);
  */
 extern void kpi_define_touch(void);
 
+/* The same of what teams and members are called, which only readers depend on. */
+extern void kpi_define_names_touch(void);
+
 /* ---- calendar.c ---- */
 
 /*

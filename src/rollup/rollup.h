@@ -67,7 +67,7 @@ extern void kpi_rollup_lock(const KpiRollup *rollup);
 /*
  * Brings a part of a rollup table up to date; false: there was nothing to do.
  * own_transaction: the transaction is for this alone, so that deferred triggers
- * can be fired.
+ * need not be refused.
  */
 extern bool kpi_rollup_step(int32 rollup_id, bool own_transaction);
 
@@ -79,8 +79,11 @@ extern bool kpi_rollup_step(int32 rollup_id, bool own_transaction);
  */
 extern List *kpi_rollup_due(bool all, bool is_called, TimestampTz *next_try);
 
-/* Notes the error that ended a step; returns when to try again. */
-extern TimestampTz kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error);
+/*
+ * Notes the error that ended a step; returns when to try again, and whether the
+ * last step has failed by the same.
+ */
+extern TimestampTz kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known);
 
 /*
  * Brings a table up to date in subtransactions.  An error, unless the session is

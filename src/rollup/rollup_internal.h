@@ -29,6 +29,9 @@ typedef struct KpiRollupTable
  */
 extern KpiRollupTable kpi_rollup_table_open(KpiRollup *rollup);
 
+/* Error if a trigger of the table would have to wait for the end of somebody else's transaction. */
+extern void kpi_rollup_table_check_deferred(const KpiRollupTable *table);
+
 /* ---- place.c ---- */
 
 /* The key of a row. */
@@ -96,7 +99,7 @@ extern KpiRollupRows *kpi_rollup_rows_make(const KpiRollup *rollup, const KpiRol
 /* The keys of rows of the table after one of them (NULL: from the first), in their order. */
 extern KpiRollupPlaces kpi_rollup_table_keys(const KpiRollupTable *table, const KpiRollupPlace *after);
 
-/* Makes the table's rows so. */
+/* Makes the table's rows so; own_transaction as for kpi_rollup_step(). */
 extern void kpi_rollup_table_write(const KpiRollupTable *table, const KpiRollupRows *rows, bool own_transaction);
 
 /* Reports each column that differs. */

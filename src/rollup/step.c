@@ -123,6 +123,8 @@ kpi_rollup_step(int32 rollup_id, bool own_transaction)
 		kpi_rollup_places_queue_all(&table);
 	else
 		places = kpi_rollup_places_take(table.rollup);
+	if (places.n > 0 && !own_transaction)
+		kpi_rollup_table_check_deferred(&table);
 	if (places.n > 0)
 		kpi_rollup_table_write(&table, kpi_rollup_rows_make(table.rollup, &places), own_transaction);
 	drop_snapshot(snapshot);
@@ -167,29 +169,41 @@ kpi_rollup_due(bool all, bool is_called, TimestampTz *next_try)
 	return ids;
 }
 
+/* Who writes the table meanwhile has its state, and nothing has failed for him: nobody waits for that. */
 TimestampTz
-kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error)
+kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known)
 {
 	TimestampTz now = kpi_now();
 	TimestampTz next_try;
+	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	bool		is_locked = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 	char	   *note = is_locked ? pstrdup(KPI_NOTE_OWN "somebody has locked the table, or another writes it") :
 	kpi_error_note(error);
-	int			failures;
+	int			failures = 1;
 	KpiSpi		spi;
+	KpiRows		rows;
 
-	failures = 1 + kpi_first_int4("SELECT s.failures FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1",
-								  1, KPI_INT4(rollup_id));
+	*is_known = false;
+	kpi_rows_begin(&rows, "SELECT s.failures, coalesce(s.last_sqlstate = $2 AND s.last_error = $3, false) AS is_known"
+				   " FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1",
+				   3, KPI_INT4(rollup_id), KPI_TEXT(sqlstate), KPI_TEXT(note));
+	if (kpi_rows_next(&rows))
+	{
+		failures += kpi_rows_int4(&rows, "failures");
+		*is_known = kpi_rows_bool(&rows, "is_known");
+	}
+	kpi_rows_end(&rows);
 	next_try = kpi_retry_at(now, failures);
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.rollup_state AS s"
-				 " (rollup_id, last_error, last_sqlstate, hint, failing_since, failures, next_try)"
-				 " SELECT r.id, $2, $3, $4, $5, $6, $7 FROM kpi.rollup r WHERE r.id = $1"
-				 " ON CONFLICT (rollup_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
-				 " last_sqlstate = EXCLUDED.last_sqlstate, hint = EXCLUDED.hint, failures = EXCLUDED.failures,"
-				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since), next_try = EXCLUDED.next_try",
-				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(pstrdup(unpack_sql_state(error->sqlerrcode))),
-				 KPI_TEXT(error->hint), KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
+	kpi_spi_exec("INSERT INTO kpi_internal.rollup_state (rollup_id) SELECT r.id FROM kpi.rollup r WHERE r.id = $1"
+				 " AND NOT EXISTS (SELECT FROM kpi_internal.rollup_state s WHERE s.rollup_id = $1) ON CONFLICT DO NOTHING",
+				 1, KPI_INT4(rollup_id));
+	kpi_spi_exec("UPDATE kpi_internal.rollup_state s SET last_error = $2, last_sqlstate = $3, hint = $4, failures = $6,"
+				 " failing_since = coalesce(s.failing_since, $5), next_try = $7"
+				 " FROM (SELECT l.rollup_id FROM kpi_internal.rollup_state l WHERE l.rollup_id = $1"
+				 "  FOR UPDATE SKIP LOCKED) f WHERE s.rollup_id = f.rollup_id",
+				 7, KPI_INT4(rollup_id), KPI_TEXT(note), KPI_TEXT(sqlstate), KPI_TEXT(error->hint),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(next_try)));
 	kpi_spi_end(&spi);
 	return next_try;
@@ -218,11 +232,12 @@ kpi_rollup_write_caught(int32 rollup_id)
 {
 	StepCall	call = {.rollup_id = rollup_id,.more = true};
 	ErrorData  *error = NULL;
+	bool		is_known;
 
 	while (call.more && error == NULL)
 		error = kpi_try(KPI_ERROR_SERVER, step, &call);
 	if (error != NULL)
-		(void) kpi_rollup_note_failure(rollup_id, error);
+		(void) kpi_rollup_note_failure(rollup_id, error, &is_known);
 	return error;
 }
 

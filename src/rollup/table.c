@@ -165,7 +165,7 @@ refuse_misfit(const KpiRollup *rollup, const char *problem)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("rollup table %s %s", rollup->relation, problem),
+			 errmsg("table %s %s", rollup->relation, problem),
 			 errhint("Change it back, or give it up with kpi.drop_rollup() and create it anew.")));
 }
 
@@ -208,7 +208,7 @@ check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
 	if (pg_class_aclcheck(kpi_relation_oid("kpi", "kpi_value"), owner, ACL_SELECT) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\", the owner of rollup table %s, may not read KPIs", name, rollup->relation),
+				 errmsg("role \"%s\", the owner of table %s, may not read KPIs", name, rollup->relation),
 				 errhint("Run SELECT kpi.grant_reader(%s).", quote_literal_cstr(name))));
 	kpi_rows_begin(&rows, "SELECT t.tgname, p.proowner FROM pg_catalog.pg_trigger t"
 				   " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
@@ -221,12 +221,28 @@ check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
 		if (!kpi_role_trusts(owner, other))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("trigger \"%s\" of rollup table %s runs code of role \"%s\"",
+					 errmsg("trigger \"%s\" of table %s runs code of role \"%s\"",
 							kpi_rows_text(&rows, "tgname"), rollup->relation, GetUserNameFromId(other, false)),
 					 errdetail("The table's owner \"%s\" is %s.", name, kpi_role_privilege(owner)),
 					 errhint("Drop the trigger, or give the table to a role without such rights.")));
 	}
 	kpi_rows_end(&rows);
+}
+
+void
+kpi_rollup_table_check_deferred(const KpiRollupTable *table)
+{
+	char	   *trigger = kpi_first_text("SELECT t.tgname FROM pg_catalog.pg_trigger t"
+										 " WHERE t.tgrelid = $1 AND t.tginitdeferred AND t.tgenabled <> 'D'"
+										 " ORDER BY t.tgname LIMIT 1",
+										 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(table->relid)));
+
+	if (trigger != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("trigger \"%s\" of table %s is deferred, and cannot wait for the end of this transaction",
+						trigger, table->rollup->relation),
+				 errhint("The background worker writes the table; where there is none, make the trigger or constraint INITIALLY IMMEDIATE.")));
 }
 
 KpiRollupTable
@@ -246,7 +262,7 @@ kpi_rollup_table_open(KpiRollup *rollup)
 	if (!OidIsValid(table.owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("rollup table %s does not exist any more", rollup->relation),
+				 errmsg("table %s does not exist any more", rollup->relation),
 				 errhint("Run SELECT kpi.drop_rollup(%s).", quote_literal_cstr(rollup->relation))));
 	rollup->relation = kpi_fact_table_name(table.relid);
 	relkind = get_rel_relkind(table.relid);

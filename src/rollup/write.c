@@ -6,10 +6,12 @@
  * They run whatever code the table's owner has put there: triggers, defaults,
  * policies, the expressions of indexes.  So each runs as the owner, in a
  * security-restricted operation with a pinned search_path, and what it is to
- * write comes as parameters.  What such code leaves behind must not run later
- * with the rights of whoever ends the transaction: deferred triggers are fired
- * before the operation is left, where the transaction is ours, and else refused.
- * It must not set off the next refresh either, which would write the table again.
+ * write comes as parameters.  Nothing of such code may run later, with the rights
+ * of whoever ends the transaction: the server lets no deferred trigger wait within
+ * such an operation.  Where the transaction is ours all constraints are made
+ * immediate before, so that those of the user work; in somebody else's that would
+ * concern his, too, and there they are refused.  Such code must not set off the
+ * next refresh either, which would write the table again.
  *
  * Locks: those of the statements, on a table that is locked already.
  *
@@ -21,7 +23,6 @@
 #include "calendar/calendar.h"
 #include "capture/capture.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fact/fact.h"
 #include "refresh/refresh.h"
@@ -227,49 +228,12 @@ removal(const KpiRollupTable *table, const KpiRollupRows *rows)
 	return statement;
 }
 
-/* Relations that deferred triggers are waiting for, among those that have any. */
-static List *
-pending_relations(void)
-{
-	List	   *pending = NIL;
-	KpiRows		rows;
-
-	kpi_rows_begin(&rows, "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t"
-				   " WHERE t.tgdeferrable AND t.tgenabled <> 'D'", 0);
-	while (kpi_rows_next(&rows))
-	{
-		Oid			relid = kpi_rows_oid(&rows, "tgrelid");
-
-		if (AfterTriggerPendingOnRel(relid))
-			pending = lappend_oid(pending, relid);
-	}
-	kpi_rows_end(&rows);
-	return pending;
-}
-
-/*
- * In a transaction of somebody else deferred triggers would run at its end, with
- * his rights; fired now, those that wait for him would run with the owner's.
- */
-static void
-refuse_deferred(const KpiRollupTable *table, List *before)
-{
-	List	   *new = list_difference_oid(pending_relations(), before);
-
-	if (new != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a deferred trigger of table %s cannot run where rollup table %s is written by kpi.refresh()",
-						kpi_fact_table_name(linitial_oid(new)), table->rollup->relation),
-				 errhint("The background worker can have it run; else make the trigger or constraint NOT DEFERRABLE.")));
-}
-
 static void
 refuse_loop(const KpiRollupTable *table, int32 source_id)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("writing rollup table %s writes to the table of source \"%s\": a loop", table->rollup->relation,
+			 errmsg("writing table %s writes to the table of source \"%s\": a loop", table->rollup->relation,
 					kpi_refresh_name_of("SELECT name FROM kpi.source WHERE id = $1", source_id)),
 			 errdetail("A trigger does it; the refresh that follows would write the rollup table again, and so on without end."),
 			 errhint("Drop the trigger of the rollup table, or have it write elsewhere.")));
@@ -278,22 +242,22 @@ refuse_loop(const KpiRollupTable *table, int32 source_id)
 void
 kpi_rollup_table_write(const KpiRollupTable *table, const KpiRollupRows *rows, bool own_transaction)
 {
-	List	   *deferred = own_transaction ? NIL : pending_relations();
 	int32		source_id;
 	uint64		captured = kpi_capture_count(&source_id);
+	KpiLockWait wait;
 	KpiUser		user;
 
+	kpi_fact_lock_wait_begin(&wait, table->rollup->relation);
 	begin_as_owner(table, &user);
+	if (own_transaction && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
+		elog(ERROR, "SPI failed: SET CONSTRAINTS");
 	if (count_places(rows, false) > 0)
 		run(removal(table, rows), false);
 	if (count_places(rows, true) > 0)
 		run(upsert(table, rows), false);
-	if (own_transaction)
-		AfterTriggerFireDeferred();
 	end_as_owner(&user);
+	kpi_fact_lock_wait_end(&wait);
 
-	if (!own_transaction)
-		refuse_deferred(table, deferred);
 	if (kpi_capture_count(&source_id) != captured)
 		refuse_loop(table, source_id);
 	CommandCounterIncrement();

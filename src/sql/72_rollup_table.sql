@@ -96,9 +96,9 @@ CREATE VIEW kpi_internal.rollup_agenda AS
       FROM kpi.rollup r
       LEFT JOIN kpi_internal.rollup_state s ON s.rollup_id = r.id
      CROSS JOIN LATERAL (
-           SELECT pg_catalog.concat_ws(' ', o.org, o.begun, o.week_start, o.fiscal_year_start,
+           SELECT pg_catalog.concat_ws(' ', o.org, o.names, o.begun, o.week_start, o.fiscal_year_start,
                                        coalesce((r.since - date '2000-01-01')::text, 'always'), c.columns) AS shape
-             FROM (SELECT v.org, l.week_start, l.fiscal_year_start,
+             FROM (SELECT v.org, v.names, l.week_start, l.fiscal_year_start,
                           (SELECT pg_catalog.count(*) FILTER (WHERE a.since <= d.today)
                                   + pg_catalog.count(*) FILTER (WHERE a.until <= d.today)
                              FROM (SELECT since, until FROM kpi.membership
