@@ -35,8 +35,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Columns that say when, and alone are no reason to write a row. */
-static const char *const moments[] = {"as_of", "refreshed_at", "changed_at"};
+/* Columns that say when, and alone are no reason to write a row; as_of_day may be (goal_day_matters()). */
+static const char *const moments[] = {"as_of_day", "as_of", "refreshed_at", "changed_at"};
 
 /* The statements that write rows; made of the columns once in a session. */
 static char *update_statement = NULL;
@@ -93,7 +93,9 @@ make_statements(void)
 													"  WHERE goal_id = ANY ($1))"
 													" UPDATE kpi.goal_progress p SET (%s, changed_at) ="
 													"  ROW (%s, pg_catalog.clock_timestamp())"
-													" FROM n WHERE p.id = n.id AND (%s) IS DISTINCT FROM (%s)",
+													" FROM n WHERE p.id = n.id AND ((%s) IS DISTINCT FROM (%s) OR"
+													" kpi_internal.goal_day_matters(p.period_start, p.period_end,"
+													"  p.as_of_day, n.as_of_day))",
 													columns.data, now.data, compared.data, compared_now.data));
 	insert_statement = MemoryContextStrdup(TopMemoryContext,
 										   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at)"
