@@ -23,6 +23,7 @@
 bool		kpi_preloaded = false;
 int			kpi_buffer_size = 4096;
 int			kpi_lock_timeout = 10000;
+int			kpi_rollup_timeout = 5000;
 int			kpi_log_min_duration = -1;
 int			kpi_log_retention = 30;
 bool		kpi_notify_refresh = false;
@@ -175,11 +176,19 @@ kpi_guc_init(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("kpi.lock_timeout",
-							"Time for which refreshes and definitions wait for a lock on a table of facts.",
+							"Time for which refreshes and definitions wait for a lock on a table of facts or a rollup table.",
 							"Writers queue up behind whoever waits for a table; 0 waits without end. lock_timeout holds too.",
 							&kpi_lock_timeout,
 							10000, 0, INT_MAX,
 							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.rollup_timeout",
+							"Time that a background worker spends on a part of a rollup table at most.",
+							"Triggers of the table count; 0 sets no limit.",
+							&kpi_rollup_timeout,
+							5000, 0, INT_MAX,
+							PGC_SIGHUP,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.log_min_duration",

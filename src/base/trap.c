@@ -72,3 +72,13 @@ kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
 		ReThrowError(error);
 	return error;
 }
+
+TimestampTz
+kpi_retry_at(TimestampTz now, int failures)
+{
+	int			seconds = KPI_MAX_RETRY_SECONDS;
+
+	if (failures <= 9)
+		seconds = 1 << (Max(failures, 1) - 1);
+	return now + Min(seconds, KPI_MAX_RETRY_SECONDS) * USECS_PER_SEC;
+}

@@ -92,6 +92,7 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 	KpiDelta	model = fact_key(source, &source->streams[s], fact);
 	KpiDelta   *delta = subxact->last;
 
+	kpi_capture_note(source->id);
 	if (delta == NULL || !kpi_capture_same_key(delta, &model))
 	{
 		model.hash = hash_bytes((unsigned char *) model.key, model.key_len);

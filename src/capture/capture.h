@@ -24,6 +24,7 @@ enum
 	DELTA_DIMS,
 	DELTA_CELL,
 	DELTA_ERROR,
+	DELTA_CAPTURED_AT,
 	DELTA_COLUMNS
 };
 
@@ -36,6 +37,14 @@ enum
 
 /* Writes this transaction's buffered deltas to the queue now. */
 extern void kpi_capture_flush_now(void);
+
+/* ---- marker.c ---- */
+
+/*
+ * How many facts and markers this process has captured so far, and the source of
+ * the last of them: who runs a user's code sees whether it wrote any.
+ */
+extern uint64 kpi_capture_count(int32 *source_id);
 
 /* ---- xact.c ---- */
 

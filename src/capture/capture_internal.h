@@ -148,6 +148,7 @@ extern void kpi_capture_subxact_forget(void);
 typedef struct KpiQueueWriter
 {
 	Relation	rel;
+	TimestampTz now;			/* when it was opened */
 	MemoryContext context;		/* of what follows; NULL: one row at a time,
 								 * in the current context */
 	MemoryContext rows;			/* reset when all are written */
@@ -174,6 +175,9 @@ extern void kpi_capture_queue_close(KpiQueueWriter *writer);
  * Takes no lock anyone waits for; usable in triggers.
  */
 extern void kpi_capture_mark(int32 source_id, char kind, const char *error);
+
+/* Counts a fact or a marker of the source, for kpi_capture_count(). */
+extern void kpi_capture_note(int32 source_id);
 
 /* ---- flush.c ---- */
 

@@ -14,6 +14,23 @@
 #include "capture/capture_internal.h"
 #include "utils/memutils.h"
 
+static uint64 captured = 0;
+static int32 last_source_id = 0;
+
+void
+kpi_capture_note(int32 source_id)
+{
+	captured++;
+	last_source_id = source_id;
+}
+
+uint64
+kpi_capture_count(int32 *source_id)
+{
+	*source_id = last_source_id;
+	return captured;
+}
+
 static bool
 marker_is_queued(int32 source_id, char kind)
 {
@@ -50,6 +67,7 @@ kpi_capture_mark(int32 source_id, char kind, const char *error)
 {
 	KpiQueueWriter writer;
 
+	kpi_capture_note(source_id);
 	if (marker_is_queued(source_id, kind) || !kpi_capture_queue_open(&writer, false))
 		return;
 	kpi_capture_queue_marker(&writer, source_id, kind, error);

@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 /* A row larger than this is split, so that it needs no out-of-line storage. */
 #define MAX_ROW_SIZE (BLCKSZ - 512)
@@ -89,6 +90,7 @@ kpi_capture_queue_open(KpiQueueWriter *writer, bool many)
 	writer->rel = open_queue();
 	if (writer->rel == NULL)
 		return false;
+	writer->now = GetCurrentTimestamp();
 	kpi_wake_request(false);
 	if (many)
 		begin_batches(writer);
@@ -231,6 +233,7 @@ write_cell(KpiQueueWriter *writer, const KpiDelta *delta, const KpiCell *cell)
 	if (delta->error != NULL)
 		values[DELTA_ERROR] = CStringGetTextDatum(delta->error);
 	nulls[DELTA_ERROR] = (delta->error == NULL);
+	values[DELTA_CAPTURED_AT] = TimestampTzGetDatum(writer->now);
 
 	row = heap_form_tuple(RelationGetDescr(writer->rel), values, nulls);
 	if (row->t_len > MAX_ROW_SIZE)
@@ -280,7 +283,9 @@ kpi_capture_queue_marker(KpiQueueWriter *writer, int32 source_id, char kind, con
 	memset(nulls, true, sizeof(nulls));
 	values[DELTA_SOURCE] = Int32GetDatum(source_id);
 	values[DELTA_KIND] = CharGetDatum(kind);
+	values[DELTA_CAPTURED_AT] = TimestampTzGetDatum(writer->now);
 	nulls[DELTA_SOURCE] = nulls[DELTA_STREAM] = nulls[DELTA_VERSION] = nulls[DELTA_KIND] = false;
+	nulls[DELTA_CAPTURED_AT] = false;
 	if (error != NULL)
 	{
 		values[DELTA_ERROR] = CStringGetTextDatum(error);

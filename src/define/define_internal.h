@@ -145,6 +145,9 @@ extern void kpi_define_program_drop(int32 kpi_id);
  */
 extern void kpi_define_touch(void);
 
+/* The same of what teams and members are called, which only readers depend on. */
+extern void kpi_define_names_touch(void);
+
 /* ---- calendar.c ---- */
 
 /*
@@ -163,7 +166,8 @@ extern int32 kpi_define_member_id(const char *key);
 
 /*
  * Until the transaction ends nobody else changes what the KPI is measured by.
- * To be called before a goal of it is written, within kpi_spi_begin().
+ * To be called before a goal or a rollup table of it is written, within
+ * kpi_spi_begin().
  */
 extern void kpi_define_ground_lock(int32 kpi_id);
 
@@ -173,9 +177,12 @@ extern void kpi_define_ground_lock(int32 kpi_id);
  */
 extern void kpi_define_ground_check_goal(int64 goal_id);
 
+/* The same of the KPIs of a rollup table. */
+extern void kpi_define_ground_check_rollup(int32 rollup_id);
+
 /*
- * Error, naming them, if goals have lost what they stand on by a change of
- * this source or KPI, which is written already.
+ * Error, naming them, if goals or rollup tables have lost what they stand on by
+ * a change of this source or KPI, which is written already.
  */
 extern void kpi_define_ground_check_source(int32 source_id, const char *name);
 extern void kpi_define_ground_check_kpi(int32 kpi_id, const char *name);

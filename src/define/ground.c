@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * ground.c
- *	  What goals stand on: what its KPI must have for a goal to have a value.
+ *	  What goals and rollup tables stand on: what a KPI must have for them to have
+ *	  a value.
  *
  * A goal needs facts that count for its team or member, its dimension, values
  * as short as its period, and a target on the side of 0 where the KPI can be.
  * There is one rule for all who might break it, and it is asked when what they
  * do is written: of the goal that is made or altered, and of all goals of a
- * KPI or source that is altered, formulas over it included.
+ * KPI or source that is altered, formulas over it included.  A column of a rollup
+ * table needs the same of its KPI, but for a target.
  *
- * Locks: who writes a goal shares the rows of the sources below its KPI and of
+ * Locks: who writes a goal, or a rollup table, shares the rows of the sources below its KPI and of
  * the formulas on the way; who alters a source, a KPI of it or a formula has
  * that row for itself before asking.  So of two that would break the rule
  * together, one waits and then sees what the other did.
@@ -34,10 +36,21 @@ typedef enum GoalLack
 	LACK_SIGN
 } GoalLack;
 
-/*
- * Goals, with what their KPIs have.  The condition chooses some goals g.  Of
- * the sources below a KPI the one of the longest grain counts.
- */
+/* What is below KPI k.  Of its sources the one of the longest grain comes first. */
+#define BELOW_KPI \
+	" CROSS JOIN LATERAL (" \
+	"  SELECT pg_catalog.bool_or(x.owner_kind = 'member') AS for_members," \
+	"   pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams," \
+	"   pg_catalog.bool_or(m.has_breakdown) AS has_breakdown," \
+	"   pg_catalog.array_agg(s.name ORDER BY r.rank DESC, s.name) AS sources," \
+	"   pg_catalog.array_agg(s.grain ORDER BY r.rank DESC, s.name) AS grains" \
+	"  FROM kpi_internal.kpi_stream m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
+	"  JOIN kpi.source s ON s.id = x.source_id" \
+	"  CROSS JOIN LATERAL (" \
+	"   SELECT pg_catalog.array_position('{day,week,month,quarter,year}', s.grain) AS rank) r" \
+	"  WHERE m.kpi_id = k.id) l "
+
+/* Goals, with what their KPIs have.  The condition chooses some goals g. */
 #define GOALS(condition) \
 	"SELECT coalesce('\"' || g.name || '\"', 'goal ' || g.id) AS label, k.name AS kpi, k.id AS kpi_id," \
 	" t.key AS team, p.key AS member, g.team_id IS NOT DISTINCT FROM 1 AS is_company," \
@@ -52,17 +65,22 @@ typedef enum GoalLack
 	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id" \
 	" LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member p ON p.id = g.member_id" \
-	" CROSS JOIN LATERAL (" \
-	"  SELECT pg_catalog.bool_or(x.owner_kind = 'member') AS for_members," \
-	"   pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams," \
-	"   pg_catalog.array_agg(s.name ORDER BY r.rank DESC, s.name) AS sources," \
-	"   pg_catalog.array_agg(s.grain ORDER BY r.rank DESC, s.name) AS grains" \
-	"  FROM kpi_internal.kpi_stream m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
-	"  JOIN kpi.source s ON s.id = x.source_id" \
-	"  CROSS JOIN LATERAL (" \
-	"   SELECT pg_catalog.array_position('{day,week,month,quarter,year}', s.grain) AS rank) r" \
-	"  WHERE m.kpi_id = k.id) l " \
+	BELOW_KPI \
 	"WHERE " condition " ORDER BY g.id"
+
+/*
+ * Columns of rollup tables, with what their KPIs have.  Values by dimension are
+ * of one source.
+ */
+#define COLUMNS(condition) \
+	"SELECT g.relation, g.per = 'member' AS is_member, g.grain, g.dimension, k.name AS kpi, k.id AS kpi_id," \
+	" coalesce(l.has_breakdown AND EXISTS (SELECT FROM kpi.dimension d JOIN kpi.source s ON s.id = d.source_id" \
+	"  WHERE s.name = l.sources[1] AND d.name = g.dimension), false) AS has_dimension," \
+	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
+	"FROM (SELECT c.kpi_id, c.position, r.* FROM kpi.rollup_column c JOIN kpi.rollup r ON r.id = c.rollup_id) g" \
+	" JOIN kpi.kpi k ON k.id = g.kpi_id" \
+	BELOW_KPI \
+	"WHERE " condition " ORDER BY g.id, g.position"
 
 /* KPIs that meet the condition, and all formulas over them. */
 #define AT_OR_ABOVE(condition) \
@@ -88,21 +106,28 @@ kpi_define_ground_lock(int32 kpi_id)
 				 " ORDER BY k.id FOR SHARE OF k", 1, KPI_INT4(kpi_id));
 }
 
-/* What the goal in this row of GOALS lacks. */
-static GoalLack
-lack_of(KpiRows *goal)
+/* Whether the facts below the KPI in this row mean nothing at its grain. */
+static bool
+is_too_fine(KpiRows *row)
 {
 	KpiGrain	grain;
 	KpiGrain	coarse;
 
+	return kpi_rows_text(row, "coarse_grain") != NULL &&
+		kpi_calendar_grain_parse(kpi_rows_text(row, "grain"), &grain) &&
+		kpi_calendar_grain_parse(kpi_rows_text(row, "coarse_grain"), &coarse) && grain < coarse;
+}
+
+/* What the goal in this row of GOALS lacks. */
+static GoalLack
+lack_of(KpiRows *goal)
+{
 	if (kpi_rows_text(goal, "dimension") != NULL && !kpi_rows_bool(goal, "has_dimension"))
 		return LACK_DIMENSION;
 	if (!kpi_rows_bool(goal, "is_company") &&
 		!kpi_rows_bool(goal, kpi_rows_text(goal, "member") ? "for_members" : "for_teams"))
 		return LACK_OWNER;
-	if (kpi_rows_text(goal, "coarse_grain") != NULL &&
-		kpi_calendar_grain_parse(kpi_rows_text(goal, "grain"), &grain) &&
-		kpi_calendar_grain_parse(kpi_rows_text(goal, "coarse_grain"), &coarse) && grain < coarse)
+	if (is_too_fine(goal))
 		return LACK_GRAIN;
 	if (kpi_rows_bool(goal, "is_negative") &&
 		kpi_model_measure_range(kpi_rows_text(goal, "measure")) != KPI_RANGE_ANY)
@@ -294,6 +319,97 @@ refuse_all(KpiRows *goals, const char *kind, const char *name)
 				 errhint("Drop these goals first with kpi.drop_goal(), or keep what they need.")));
 }
 
+/* ---- columns of rollup tables ---- */
+
+/* What the column in this row of COLUMNS lacks; the company has what no team has. */
+static GoalLack
+column_lack(KpiRows *column)
+{
+	if (kpi_rows_text(column, "dimension") != NULL && !kpi_rows_bool(column, "has_dimension"))
+		return LACK_DIMENSION;
+	if (kpi_rows_bool(column, "is_member") && !kpi_rows_bool(column, "for_members"))
+		return LACK_OWNER;
+	return is_too_fine(column) ? LACK_GRAIN : LACK_NOTHING;
+}
+
+static void
+refuse_column(KpiRows *column, GoalLack lack)
+{
+	char	   *kpi = kpi_rows_text(column, "kpi");
+	char	   *grain = kpi_rows_text(column, "grain");
+	char	   *dimension = kpi_rows_text(column, "dimension");
+
+	if (lack == LACK_OWNER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has no values of members", kpi),
+				 kpi_rows_bool(column, "for_teams") ?
+				 errdetail("Its facts count for teams.") :
+				 errdetail("Its facts count for the company: neither the KPI nor its source has an owner or a team."),
+				 errhint("Make the rollup table per => 'team', or say who a fact counts for with kpi.alter_kpi(..., owner => ...).")));
+	if (lack == LACK_GRAIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has no values for a %s", kpi, grain),
+				 errdetail("The facts of source \"%s\" are for a %s each.",
+						   kpi_rows_text(column, "coarse_source"), kpi_rows_text(column, "coarse_grain")),
+				 errhint("Give a grain at least as long.")));
+	if (lack == LACK_DIMENSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("KPI \"%s\" has no dimension \"%s\"", kpi, dimension),
+				 errdetail("Dimensions belong to a source, and a formula over several sources has none."),
+				 errhint("Table kpi.dimension lists the dimensions of sources.")));
+}
+
+void
+kpi_define_ground_check_rollup(int32 rollup_id)
+{
+	KpiRows		columns;
+
+	kpi_rows_begin(&columns, COLUMNS("g.id = $1"), 1, KPI_INT4(rollup_id));
+	while (kpi_rows_next(&columns))
+		refuse_column(&columns, column_lack(&columns));
+	kpi_rows_end(&columns);
+}
+
+static char *
+column_lack_text(KpiRows *column, GoalLack lack)
+{
+	const char *needs;
+
+	if (lack == LACK_OWNER)
+		needs = "an owner";
+	else if (lack == LACK_GRAIN)
+		needs = psprintf("values for a %s", kpi_rows_text(column, "grain"));
+	else
+		needs = psprintf("dimension \"%s\"", kpi_rows_text(column, "dimension"));
+	return psprintf("%s (KPI \"%s\": %s)", kpi_rows_text(column, "relation"), kpi_rows_text(column, "kpi"), needs);
+}
+
+/* Kind and name say what was altered. */
+static void
+refuse_all_columns(KpiRows *columns, const char *kind, const char *name)
+{
+	List	   *lacks = NIL;
+
+	while (kpi_rows_next(columns))
+	{
+		GoalLack	lack = column_lack(columns);
+
+		if (lack != LACK_NOTHING)
+			lacks = lappend(lacks, column_lack_text(columns, lack));
+	}
+	if (lacks != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot alter %s \"%s\" because rollup tables need what it would lose", kind, name),
+				 errdetail("Rollup tables, and what they need: %s.", kpi_list_join(lacks)),
+				 errhint("Take the KPI out of them with kpi.alter_rollup(), or keep what they need.")));
+}
+
+/* ---- all that stands on a definition ---- */
+
 void
 kpi_define_ground_check_source(int32 source_id, const char *name)
 {
@@ -301,6 +417,9 @@ kpi_define_ground_check_source(int32 source_id, const char *name)
 
 	kpi_rows_begin(&goals, GOALS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id));
 	refuse_all(&goals, "source", name);
+	kpi_rows_end(&goals);
+	kpi_rows_begin(&goals, COLUMNS(AT_OR_ABOVE("i.source_id = $1")), 1, KPI_INT4(source_id));
+	refuse_all_columns(&goals, "source", name);
 	kpi_rows_end(&goals);
 }
 
@@ -315,5 +434,8 @@ kpi_define_ground_check_kpi(int32 kpi_id, const char *name)
 	kpi_rows_rewind(&goals);
 	while (kpi_rows_next(&goals))
 		warn_above_one(&goals);
+	kpi_rows_end(&goals);
+	kpi_rows_begin(&goals, COLUMNS(AT_OR_ABOVE("i.id = $1")), 1, KPI_INT4(kpi_id));
+	refuse_all_columns(&goals, "KPI", name);
 	kpi_rows_end(&goals);
 }

@@ -498,29 +498,38 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Error, naming them, if formulas or goals use the KPI. */
+static void
+append_users(StringInfo users, const char *kind, const char *names)
+{
+	if (names != NULL)
+		appendStringInfo(users, "%s%s: %s", users->len > 0 ? "; " : "", kind, names);
+}
+
+/* Error, naming them, if formulas, goals or rollup tables use the KPI. */
 static void
 check_unused(const KpiRow *kpi)
 {
-	KpiSpi		spi;
-	char	   *formulas;
-	char	   *goals;
+	StringInfoData users;
+	char	   *rollups = kpi_list_some("SELECT r.relation FROM kpi.rollup r WHERE r.id IN"
+										" (SELECT c.rollup_id FROM kpi.rollup_column c WHERE c.kpi_id = $1)"
+										" ORDER BY 1", kpi->id);
 
-	kpi_spi_begin(&spi);
-	formulas = kpi_list_some("SELECT pg_catalog.quote_ident(k.name) FROM kpi_internal.formula_input f "
-							 "JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY 1", kpi->id);
-	goals = kpi_list_some("SELECT coalesce(pg_catalog.quote_literal(name), 'of ' || period) FROM kpi.goal "
-						  "WHERE kpi_id = $1 ORDER BY 1", kpi->id);
-	if (formulas != NULL || goals != NULL)
+	initStringInfo(&users);
+	append_users(&users, "Formulas of KPIs",
+				 kpi_list_some("SELECT pg_catalog.quote_ident(k.name) FROM kpi_internal.formula_input f "
+							   "JOIN kpi.kpi k ON k.id = f.kpi_id WHERE f.input_kpi_id = $1 ORDER BY 1", kpi->id));
+	append_users(&users, "Goals",
+				 kpi_list_some("SELECT coalesce(pg_catalog.quote_literal(name), 'of ' || period) FROM kpi.goal "
+							   "WHERE kpi_id = $1 ORDER BY 1", kpi->id));
+	append_users(&users, "Rollup tables", rollups);
+	if (users.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop KPI \"%s\" because other definitions use it", kpi->name),
-				 errdetail("%s%s%s%s%s.",
-						   formulas ? "Formulas of KPIs: " : "", formulas ? formulas : "",
-						   formulas && goals ? "; " : "",
-						   goals ? "Goals: " : "", goals ? goals : ""),
+				 errdetail_internal("%s.", users.data),
+				 rollups ?
+				 errhint("Drop them first, or drop all with cascade => true; a rollup table keeps the column, empty.") :
 				 errhint("Drop them first, or drop all with cascade => true.")));
-	kpi_spi_end(&spi);
 }
 
 /*
@@ -575,7 +584,9 @@ kpi_define_drop(const char *name, bool cascade)
 								  "WHERE f.input_kpi_id = $1 ORDER BY k.id LIMIT 1",
 								  1, KPI_INT4(kpi->id))) != NULL)
 		kpi_define_drop(user, true);
-	if (kpi_first_text("SELECT plan FROM kpi.goal WHERE kpi_id = $1 LIMIT 1", 1, KPI_INT4(kpi->id)) != NULL)
+	if (kpi_first_int4("SELECT 1 FROM kpi.goal WHERE kpi_id = $1"
+					   " UNION ALL SELECT 1 FROM kpi.rollup_column WHERE kpi_id = $1 LIMIT 1",
+					   1, KPI_INT4(kpi->id)) != 0)
 		kpi_require_editor();
 
 	kpi_spi_begin(&spi);

@@ -235,6 +235,8 @@ kpi_sql_alter_member(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	if (new_key)
 		kpi_define_touch();
+	if (name)
+		kpi_define_names_touch();
 	id = kpi_define_member_id(key);
 	if (new_key && strcmp(new_key, key) != 0)
 		check_new_member_key(new_key);

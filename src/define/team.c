@@ -51,6 +51,12 @@ kpi_define_touch(void)
 		kpi_spi_exec("UPDATE kpi_internal.version SET org = org + 1 WHERE id = 1", 0);
 }
 
+void
+kpi_define_names_touch(void)
+{
+	kpi_spi_exec("UPDATE kpi_internal.version SET names = names + 1", 0);
+}
+
 int32
 kpi_define_team_id(const char *key)
 {
@@ -176,6 +182,8 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	if (new_key)
 		kpi_define_touch();
+	if (name)
+		kpi_define_names_touch();
 	if (calendar)
 		kpi_define_calendars_touch();
 	id = kpi_define_team_id(key);

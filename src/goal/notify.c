@@ -140,9 +140,8 @@ notify_found(KpiRows *found)
 typedef struct GoalPeriod
 {
 	int64		goal_id;
-	KpiGrain	grain;			/* of the cells that it consists of */
-	DateADT		first;
-	DateADT		last;
+	DateADT		first;			/* days and months that move it begin from */
+	DateADT		last;			/* here to here, inclusive */
 	bool		changed;
 	struct GoalPeriod *next;	/* of the same stream and scope */
 } GoalPeriod;
@@ -159,15 +158,6 @@ typedef struct ScopeEntry
 	GoalScope	scope;
 	GoalPeriod *goals;
 } ScopeEntry;
-
-/* Days and weeks consist of days, the rest of months. */
-static KpiGrain
-grain_of_cells(const char *name)
-{
-	KpiGrain	grain;
-
-	return kpi_calendar_grain_parse(name, &grain) && grain < KPI_MONTH ? KPI_DAY : KPI_MONTH;
-}
 
 /* Goals of the source's KPIs, and of formulas over them, in the time of the changes: by stream and id. */
 static void
@@ -188,9 +178,10 @@ find_goals(KpiRows *goals, const KpiChanges *changes)
 	 * A month's start stands for its days, but so it does in the goal's
 	 * period.
 	 */
-	kpi_rows_begin(goals, "SELECT g.id, s.stream_id, g.team_id, g.member_id, g.grain, g.period_start, g.period_end"
+	kpi_rows_begin(goals, "SELECT g.id, s.stream_id, g.team_id, g.member_id, g.period_end,"
+				   "  CASE s.reach WHEN 'own' THEN g.period_start ELSE '-infinity' END AS first"
 				   " FROM kpi_internal.kpi_stream s JOIN kpi.goal g ON g.kpi_id = s.kpi_id"
-				   " WHERE s.source_id = $1 AND g.period_start <= $3 AND g.period_end >= $2"
+				   " WHERE s.source_id = $1 AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own')"
 				   " ORDER BY g.id",
 				   3, KPI_INT4(changes->source_id),
 				   KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));
@@ -214,8 +205,7 @@ goals_by_scope(HTAB *scopes, KpiRows *goals)
 		ScopeEntry *entry = hash_search(scopes, &scope, HASH_ENTER, &found);
 
 		period->goal_id = kpi_rows_int8(goals, "id");
-		period->grain = grain_of_cells(kpi_rows_text(goals, "grain"));
-		period->first = kpi_rows_date(goals, "period_start", DATEVAL_NOBEGIN);
+		period->first = kpi_rows_date(goals, "first", DATEVAL_NOBEGIN);
 		period->last = kpi_rows_date(goals, "period_end", DATEVAL_NOEND);
 		period->changed = false;
 		period->next = found ? entry->goals : NULL;
@@ -224,6 +214,10 @@ goals_by_scope(HTAB *scopes, KpiRows *goals)
 	return periods;
 }
 
+/*
+ * Days count for goals of months and longer, too: what moves from one day to
+ * another within a month may come before today, or after it.
+ */
 static void
 mark_goals(HTAB *scopes, const KpiChangedCell *cell)
 {
@@ -232,7 +226,7 @@ mark_goals(HTAB *scopes, const KpiChangedCell *cell)
 
 	for (GoalPeriod *goal = entry ? entry->goals : NULL; goal; goal = goal->next)
 	{
-		if (cell->grain == goal->grain && cell->start >= goal->first && cell->start <= goal->last)
+		if (cell->start >= goal->first && cell->start <= goal->last)
 			goal->changed = true;
 	}
 }

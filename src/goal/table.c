@@ -38,9 +38,28 @@
 /* Columns that say when, and alone are no reason to write a row; as_of_day may be (goal_day_matters()). */
 static const char *const moments[] = {"as_of_day", "as_of", "refreshed_at", "changed_at"};
 
-/* The statements that write rows; made of the columns once in a session. */
+/* The statements that write rows, made of the columns of this table; InvalidOid: to be made anew. */
+static Oid	statements_of = InvalidOid;
 static char *update_statement = NULL;
 static char *insert_statement = NULL;
+
+static void
+table_changed(Oid relid)
+{
+	if (!OidIsValid(relid) || relid == statements_of)
+		statements_of = InvalidOid;
+}
+
+/* In the place of the old one. */
+static void
+keep_statement(char **statement, const char *sql)
+{
+	char	   *kept = MemoryContextStrdup(TopMemoryContext, sql);
+
+	if (*statement != NULL)
+		pfree(*statement);
+	*statement = kept;
+}
 
 static bool
 is_moment(const char *column)
@@ -62,7 +81,8 @@ append_column(StringInfo list, const char *prefix, const char *column)
 static void
 make_statements(void)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi", "goal_progress"), AccessShareLock);
+	Oid			relid = kpi_relation_oid("kpi", "goal_progress");
+	Relation	rel = table_open(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData columns,
 				now,
@@ -77,7 +97,7 @@ make_statements(void)
 	{
 		const char *column = NameStr(TupleDescAttr(desc, i)->attname);
 
-		if (strcmp(column, "changed_at") == 0)
+		if (TupleDescAttr(desc, i)->attisdropped || strcmp(column, "changed_at") == 0)
 			continue;
 		append_column(&columns, "", column);
 		append_column(&now, "n.", column);
@@ -88,22 +108,19 @@ make_statements(void)
 	}
 	table_close(rel, AccessShareLock);
 
-	update_statement = MemoryContextStrdup(TopMemoryContext,
-										   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now"
-													"  WHERE goal_id = ANY ($1))"
-													" UPDATE kpi.goal_progress p SET (%s, changed_at) ="
-													"  ROW (%s, pg_catalog.clock_timestamp())"
-													" FROM n WHERE p.id = n.id AND ((%s) IS DISTINCT FROM (%s) OR"
-													" kpi_internal.goal_day_matters(p.period_start, p.period_end,"
-													"  p.as_of_day, n.as_of_day))",
-													columns.data, now.data, compared.data, compared_now.data));
-	insert_statement = MemoryContextStrdup(TopMemoryContext,
-										   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at)"
-													" SELECT %s, pg_catalog.clock_timestamp()"
-													" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
-													" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
-													" ON CONFLICT DO NOTHING",
-													columns.data, now.data));
+	keep_statement(&update_statement,
+				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
+							" UPDATE kpi.goal_progress p SET (%s, changed_at) = ROW (%s, pg_catalog.clock_timestamp())"
+							" FROM n WHERE p.id = n.id AND ((%s) IS DISTINCT FROM (%s) OR kpi_internal.goal_day_matters("
+							" p.period_start, p.period_end, p.as_of_day, n.as_of_day))",
+							columns.data, now.data, compared.data, compared_now.data));
+	keep_statement(&insert_statement,
+				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at) SELECT %s, pg_catalog.clock_timestamp()"
+							" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
+							" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
+							" ON CONFLICT DO NOTHING",
+							columns.data, now.data));
+	statements_of = relid;
 }
 
 static int
@@ -153,7 +170,8 @@ kpi_goal_table_write(Datum goal_ids, bool wait)
 	Datum		present;
 	Datum		locked;
 
-	if (update_statement == NULL || insert_statement == NULL)
+	kpi_on_relcache_change(table_changed);
+	if (!OidIsValid(statements_of))
 		make_statements();
 	lock_rows(goal_ids, wait, &present, &locked);
 	if (number_of(locked) > 0)

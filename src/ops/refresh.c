@@ -19,6 +19,7 @@
 #include "model/model.h"
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
+#include "rollup/rollup.h"
 #include "utils/builtins.h"
 #include "worker/worker.h"
 
@@ -55,6 +56,24 @@ refresh_one_of_many(int32 source_id)
 	FreeErrorData(error);
 }
 
+/* After sources were refreshed, in the same transaction. */
+static void
+write_rollups(void)
+{
+	TimestampTz next_try;
+	List	   *ids = kpi_rollup_due(true, true, &next_try);
+	ListCell   *lc;
+
+	foreach(lc, ids)
+	{
+		ErrorData  *error = kpi_rollup_write_caught(lfirst_int(lc));
+
+		if (error != NULL)
+			kpi_rollup_warn(lfirst_int(lc), error);
+	}
+	kpi_refresh_rollups_queued = false;
+}
+
 /* CALL kpi.refresh(source text DEFAULT NULL) */
 Datum
 kpi_sql_refresh(PG_FUNCTION_ARGS)
@@ -66,6 +85,7 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	{
 		kpi_ops_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
 		(void) kpi_worker_for_user(linitial_int(sources), KPI_RUN_REFRESH, NULL);
+		write_rollups();
 		PG_RETURN_VOID();
 	}
 	foreach(lc, sources)
@@ -74,6 +94,7 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 			refresh_one_of_many(lfirst_int(lc));
 	}
 	kpi_goal_notify_days();
+	write_rollups();
 	PG_RETURN_VOID();
 }
 
@@ -108,6 +129,43 @@ verify_source(KpiReport *report, int32 source_id)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
 }
 
+static void
+report_failed(KpiReport *report, int32 rollup_id)
+{
+	KpiDifference diff = {.level = "rollup table",.level_is_source = true,.stored = "not written",.expected = "current"};
+
+	report->source_name = kpi_refresh_name_of("SELECT relation FROM kpi.rollup WHERE id = $1", rollup_id);
+	kpi_refresh_report(report, &diff);
+}
+
+/*
+ * Rollup tables of a source (0: all of them), which its refresh may have moved.
+ * One that cannot be written is not what it should be.
+ */
+static void
+verify_rollups(KpiReport *report, int32 source_id, bool mend)
+{
+	List	   *ids = kpi_all_int4("SELECT r.id FROM kpi.rollup r WHERE $1 = 0 OR EXISTS ("
+								   " SELECT FROM kpi.rollup_column c JOIN kpi_internal.kpi_stream s ON s.kpi_id = c.kpi_id"
+								   "  WHERE c.rollup_id = r.id AND s.source_id = $1) ORDER BY r.id",
+								   1, KPI_INT4(source_id));
+	ListCell   *lc;
+
+	foreach(lc, ids)
+	{
+		ErrorData  *error = kpi_rollup_write_caught(lfirst_int(lc));
+
+		if (error == NULL)
+			kpi_rollup_verify(lfirst_int(lc), mend, report);
+		else
+		{
+			kpi_rollup_warn(lfirst_int(lc), error);
+			report_failed(report, lfirst_int(lc));
+		}
+	}
+	kpi_refresh_rollups_queued = false;
+}
+
 /* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
 Datum
 kpi_sql_verify(PG_FUNCTION_ARGS)
@@ -115,14 +173,17 @@ kpi_sql_verify(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	KpiReport	report = {0};
 	List	   *sources;
+	int32		source_id;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	report.tupstore = rsinfo->setResult;
 	report.tupdesc = rsinfo->setDesc;
-	sources = kpi_refresh_lock_sources(source_argument(fcinfo));
+	source_id = source_argument(fcinfo);
+	sources = kpi_refresh_lock_sources(source_id);
 	foreach(lc, sources)
 		verify_source(&report, lfirst_int(lc));
+	verify_rollups(&report, source_id, false);
 	return (Datum) 0;
 }
 
@@ -140,5 +201,6 @@ kpi_sql_repair(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),
 				 errhint("See kpi.source_status for the reason, then call kpi.resume().")));
+	verify_rollups(&report, source_id, true);
 	PG_RETURN_INT64(report.ndifferences);
 }

@@ -27,8 +27,14 @@ typedef struct CellTableShape
 	const char *name;
 	int			nkeys;
 	int			nprefix;		/* of the columns within which rows are looked
-								 * for in order */
+								 * for in order: what comes next is a date */
 } CellTableShape;
+
+/*
+ * Two keys with so many days between them have their rows on one page, and so
+ * few rows between them that these are passed sooner than the other is found.
+ */
+#define NEAR_DAYS 64
 
 /* A stream's owner, or all but the start of a rollup's period, is a prefix. */
 static const CellTableShape shapes[] = {
@@ -45,7 +51,19 @@ kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot)
 {
 	const CellTableShape *shape = &shapes[table];
 
-	return kpi_keyed_table_open("kpi_internal", shape->name, "stream_id", shape->nkeys, snapshot);
+	return kpi_keyed_table_open("kpi_internal", shape->name, shape->nkeys, snapshot);
+}
+
+bool
+kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i)
+{
+	const int32 *key = list->items[i].key.columns;
+	const int32 *next = i + 1 < list->nitems ? list->items[i + 1].key.columns : NULL;
+	int			nprefix = shapes[table].nprefix;
+
+	return kpi_keyed_table_seek(keyed, key, nprefix,
+								next != NULL && memcmp(key, next, nprefix * sizeof(int32)) == 0 &&
+								(int64) next[nprefix] - key[nprefix] <= NEAR_DAYS);
 }
 
 /* date and int4 are both passed as int32. */
@@ -188,15 +206,13 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 	for (int i = 0; i < deltas->nitems; i++)
 	{
 		const KpiCellItem *item = &deltas->items[i];
-		Datum		keys[KPI_CELL_KEY_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
 		run->at = (KpiFactsAt)
 		{
 			true, key_start(table, &item->key), NULL, 0
 		};
-		key_values(&item->key, keyed->nkeys, keys);
-		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
+		if (kpi_refresh_table_seek(keyed, table, deltas, i))
 			merge_found(run, table, keyed, item, places);
 		else
 		{
@@ -350,13 +366,12 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
-	Datum		prefix = Int32GetDatum(stream_id);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 	int			i = 0;
 	bool		more;
 
-	kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
+	kpi_keyed_table_scan(keyed, 1, &stream_id, false, 0, 0);
 	more = kpi_keyed_table_next(keyed);
 	while (more || i < expected->nitems)
 	{

@@ -104,6 +104,11 @@ extern List *kpi_refresh_lock_sources(int32 source_id);
  */
 extern void kpi_refresh_lock_source(int32 source_id);
 
+/* ---- rollup_queue.c ---- */
+
+/* A refresh of this process has moved rows of rollup tables since this was cleared. */
+extern bool kpi_refresh_rollups_queued;
+
 /* ---- log.c ---- */
 
 /*

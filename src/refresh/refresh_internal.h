@@ -356,6 +356,9 @@ typedef enum KpiCellTable
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
 
+/* Finds the row of an item, all of which are looked for in the list's order. */
+extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i);
+
 /* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
@@ -427,6 +430,14 @@ extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceStat
 
 /* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
 extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
+
+/* ---- rollup_queue.c ---- */
+
+/*
+ * Puts into the queue of rollup tables which of their rows the run has moved: by
+ * the day cells and rollups it touched, or all where streams are built.
+ */
+extern void kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellList *rollups);
 
 /* ---- log.c ---- */
 

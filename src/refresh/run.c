@@ -268,6 +268,7 @@ apply_deltas(KpiRun *run)
 		kpi_refresh_places_settle(places);
 	kpi_refresh_change_add_days(run, days);
 	kpi_refresh_change_add_rollups(run, touched);
+	kpi_refresh_rollups_queue(run, days, touched);
 }
 
 /* The rows of rollup_cell above day cells, of which the rollups are. */

@@ -208,9 +208,9 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
  * A column may come to mean something else and no row be written: one dropped
  * and added again with a default, two that change names, a type that is stored
  * alike, another expression of a virtual one.  Columns that came or went
- * concern nobody.
+ * concern nobody.  True if nothing at all is other than seen.
  */
-static void
+static bool
 compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
 {
 	bool		isnull;
@@ -226,20 +226,21 @@ compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *
 				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
 	columns = kpi_spi_datum(0, 1, &isnull);
 	if (isnull)
-		return;
+		return false;
 	old = MemoryContextSwitchTo(caller);
 	state->columns = datumCopy(columns, false, -1);
 	MemoryContextSwitchTo(old);
 
 	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
 		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
-		return;
+		return true;
 	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
 					 2, KPI_INT4(source_id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
+	return false;
 }
 
 /* Partitions must agree with the root on what their columns mean. */
@@ -403,15 +404,17 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
+		bool		same_columns;
+
 		table->leaves = kpi_model_leaf_relids(table->relid);
 		check_rights(source, table->relid, state);
 		compare_leaves(source, table, state);
-		compare_columns(source->id, table->relid, state, columns, caller);
+		same_columns = compare_columns(source->id, table->relid, state, columns, caller);
 		if (state->recompute)
 			check_virtual_columns(table, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(source, table->relid, state);
-		if (state->suspend_reason == NULL)
+		if (state->suspend_reason == NULL && !same_columns)
 			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
 			compare_fingerprints(state, fingerprints);

@@ -26,7 +26,7 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		const KpiStream *stream = &run->source->streams[s];
-		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(owner_id)};
+		int32		owner[] = {stream->id, owner_id};
 
 		if (stream->owner_kind != transfer->from.key.owner_kind)
 			continue;
@@ -40,7 +40,11 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			CHECK_FOR_INTERRUPTS();
 			item.key = kpi_refresh_table_found_key(days);
 			item.cell = kpi_refresh_table_found_cell(days);
-			/* The rollups lose those of KPIs that were dropped when they are written. */
+
+			/*
+			 * The rollups lose those of KPIs that were dropped when they are
+			 * written.
+			 */
 			kpi_refresh_drop_unknown_states(item.cell, stream);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);

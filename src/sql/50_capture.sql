@@ -3,7 +3,8 @@
 -- No key and no index: writers append, the engine scans and deletes.
 -- kind: 'd' a delta; 'r' the source must be recomputed from its facts;
 -- 's' the source must be suspended, error says why. error of a 'd' row: the
--- last error of an ignored fact in it.
+-- last error of an ignored fact in it. captured_at: when the row was written,
+-- mostly as its transaction committed (kpi.freshness).
 CREATE TABLE kpi_internal.delta (
     source_id integer NOT NULL,
     stream_id integer NOT NULL,
@@ -13,7 +14,8 @@ CREATE TABLE kpi_internal.delta (
     day       date,
     dims      text[],
     cell      kpi.cell,
-    error     text
+    error     text,
+    captured_at timestamptz NOT NULL DEFAULT pg_catalog.statement_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_analyze_threshold = 2000000000);
 ALTER TABLE kpi_internal.delta

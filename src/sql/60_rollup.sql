@@ -59,6 +59,7 @@ CREATE TABLE kpi_internal.kpi_stream (
     for_members   boolean NOT NULL,          -- its facts count for members
     position      integer NOT NULL,          -- from 1
     has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
+    reach         text NOT NULL CHECK (reach IN ('own', 'later')),  -- which periods a changed day can move
     program       text NOT NULL,
     PRIMARY KEY (kpi_id, stream_id)
 );

@@ -68,7 +68,8 @@ CREATE FUNCTION kpi.drop_goal(goal text)
 COMMENT ON FUNCTION kpi.drop_goal(text) IS 'Drops a goal, known by its name. Errors: goal unknown; several goals of that name';
 
 -- A row for each period of a goal. Nothing that changes with the numbers is
--- indexed, so that updates stay on their page.
+-- indexed, so that updates stay on their page. People ask by names, as well as by
+-- ids.
 CREATE TABLE kpi.goal_progress (
     id                   bigint PRIMARY KEY,
     goal_id              bigint NOT NULL REFERENCES kpi.goal ON DELETE CASCADE,
@@ -124,6 +125,9 @@ CREATE INDEX ON kpi.goal_progress (kpi_id) WHERE is_stale;  -- changes twice a d
 CREATE INDEX ON kpi.goal_progress (team_id);
 CREATE INDEX ON kpi.goal_progress (member_id) WHERE member_id IS NOT NULL;
 CREATE INDEX ON kpi.goal_progress (period_start);
+CREATE INDEX ON kpi.goal_progress (kpi, period);
+CREATE INDEX ON kpi.goal_progress (team);
+CREATE INDEX ON kpi.goal_progress (member) WHERE member IS NOT NULL;
 COMMENT ON TABLE kpi.goal_progress IS 'Where every goal stands: one row per goal and period, rewritten when facts move it, when it is defined otherwise and when a day begins. Made by pg_kpi alone, and not dumped: a foreign key to it is not supported';
 
 CREATE FUNCTION kpi_internal.goal_period_id(goal_id bigint, period_start date) RETURNS bigint

@@ -23,6 +23,33 @@ COMMENT ON COLUMN kpi.refresh_log.role IS 'The role that did it';
 COMMENT ON COLUMN kpi.refresh_log.sqlstate IS 'SQLSTATE of the error the worker met; NULL: it succeeded';
 COMMENT ON COLUMN kpi.refresh_log.error IS 'Message of that error; its condition for those who are neither superusers nor members of the source''s definer';
 
+CREATE VIEW kpi.rollup_status AS
+    SELECT r.id AS rollup_id, r.relation, o.rolname::text AS owner,
+           CASE WHEN s.failures > 0 THEN 'failing' WHEN a.must_compare_all OR a.has_places THEN 'waiting' ELSE 'current' END AS status,
+           (SELECT coalesce(pg_catalog.sum(pg_catalog.cardinality(q.scope_ids)), 0)
+              FROM kpi_internal.rollup_queue q WHERE q.rollup_id = r.id) AS pending_rows,
+           s.written_at,
+           kpi_internal.error_shown(current_user, coalesce(o.rolname::text, ''), o.oid, s.last_error) AS last_error,
+           s.last_sqlstate, s.hint, s.failing_since, coalesce(s.failures, 0) AS failures, s.next_try
+      FROM kpi.rollup r
+      JOIN kpi_internal.rollup_agenda a ON a.rollup_id = r.id
+      LEFT JOIN kpi_internal.rollup_state s ON s.rollup_id = r.id
+      LEFT JOIN pg_catalog.pg_class c ON c.oid = s.relid
+      LEFT JOIN pg_catalog.pg_roles o ON o.oid = c.relowner;
+COMMENT ON VIEW kpi.rollup_status IS 'Rollup tables: whether they are current, and what keeps one from being written';
+COMMENT ON COLUMN kpi.rollup_status.rollup_id IS 'The rollup table (kpi.rollup.id)';
+COMMENT ON COLUMN kpi.rollup_status.relation IS 'The table';
+COMMENT ON COLUMN kpi.rollup_status.owner IS 'Whom it belongs to; NULL: it is gone';
+COMMENT ON COLUMN kpi.rollup_status.status IS 'current: as the views are; waiting: to be written after the next refresh, or while it is written in parts; failing: see last_error';
+COMMENT ON COLUMN kpi.rollup_status.pending_rows IS 'Rows that wait to be looked at; one that has moved several times counts for each';
+COMMENT ON COLUMN kpi.rollup_status.written_at IS 'When it was last written, or found to be as it should';
+COMMENT ON COLUMN kpi.rollup_status.last_error IS 'Message of the error that the last try met; NULL: it met none. The text of an error of the table''s own triggers is shown to superusers and members of its owner only; to others its condition';
+COMMENT ON COLUMN kpi.rollup_status.last_sqlstate IS 'SQLSTATE of that error';
+COMMENT ON COLUMN kpi.rollup_status.hint IS 'What to do about it';
+COMMENT ON COLUMN kpi.rollup_status.failing_since IS 'When the first of the errors in a row was met';
+COMMENT ON COLUMN kpi.rollup_status.failures IS 'Errors in a row';
+COMMENT ON COLUMN kpi.rollup_status.next_try IS 'When the background worker tries again';
+
 CREATE FUNCTION kpi.health(OUT severity text, OUT problem text, OUT object text, OUT detail text, OUT remedy text)
 RETURNS SETOF record
 LANGUAGE c STABLE

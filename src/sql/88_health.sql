@@ -51,6 +51,22 @@ CREATE VIEW kpi_internal.health_source AS
      ORDER BY s.source;
 COMMENT ON VIEW kpi_internal.health_source IS 'What is wrong with sources, for each role that may ask (viewer): texts of errors are shown as that role may read them';
 
+CREATE VIEW kpi_internal.health_rollup AS
+    SELECT v.rolname AS viewer, 'error' AS severity, 'rollup_table' AS problem,
+           pg_catalog.format('rollup table %s', r.relation) AS object,
+           pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
+                             pg_catalog.replace(kpi_internal.error_shown(v.rolname, coalesce(r.owner, ''),
+                                                                         c.relowner, s.last_error),
+                                                pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
+                             s.last_sqlstate, s.failures, s.failing_since) AS detail,
+           coalesce(s.hint, 'Mend the cause, then run CALL kpi.refresh().') AS remedy
+      FROM kpi.rollup_status r
+      JOIN kpi_internal.rollup_state s ON s.rollup_id = r.rollup_id AND s.failures > 0
+      LEFT JOIN pg_catalog.pg_class c ON c.oid = s.relid
+     CROSS JOIN pg_catalog.pg_roles v
+     ORDER BY r.relation;
+COMMENT ON VIEW kpi_internal.health_rollup IS 'Rollup tables that could not be written, for each role that may ask (viewer)';
+
 CREATE VIEW kpi_internal.health_worker AS
     SELECT 'warning' AS severity, 'not_preloaded' AS problem, 'library "pg_kpi"' AS object,
            pg_catalog.format('No background worker runs; sources that are refreshed by CALL kpi.refresh() only: %s',

@@ -34,9 +34,6 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
-/* After a failure: 1 s, doubled each time, up to 5 min. */
-#define MAX_RETRY_SECONDS 300
-
 static KpiAgendaSource *
 load_source(KpiRows *rows, const char *calendar_shape)
 {
@@ -59,7 +56,7 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
 		refreshed = DT_NOBEGIN;
-	if (source->not_before > now + MAX_RETRY_SECONDS * USECS_PER_SEC)
+	if (source->not_before > now + KPI_MAX_RETRY_SECONDS * USECS_PER_SEC)
 		source->not_before = now;
 
 	if (source->interval > 0 && refreshed != DT_NOBEGIN)
@@ -192,14 +189,4 @@ kpi_worker_agenda_next_day(TimestampTz now)
 	}
 	/* Where clocks go back at midnight, the day has begun before. */
 	return Max(next, now + USECS_PER_SEC);
-}
-
-TimestampTz
-kpi_worker_agenda_retry(TimestampTz now, int failures)
-{
-	int			seconds = MAX_RETRY_SECONDS;
-
-	if (failures <= 9)
-		seconds = 1 << (Max(failures, 1) - 1);
-	return now + Min(seconds, MAX_RETRY_SECONDS) * USECS_PER_SEC;
 }

@@ -52,7 +52,7 @@ kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *e
 				 " next_try = EXCLUDED.next_try",
 				 6, KPI_INT4(source_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_worker_agenda_retry(now, failures))));
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_retry_at(now, failures))));
 	kpi_spi_end(&spi);
 	kpi_refresh_log_failure(source_id, started, (GetCurrentTimestamp() - started) / 1000.0,
 							sqlstate, note);

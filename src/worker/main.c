@@ -5,7 +5,8 @@
  *
  * Started by the launcher for one slot and one database.  Each source is
  * refreshed in a transaction of its own; an error in it is noted in another,
- * and the next source is worked on.  Between transactions the worker holds
+ * and the next source is worked on.  Rollup tables are written after that, in
+ * the same manner.  Between transactions the worker holds
  * nothing; its first lock in each is the extension's, so that DROP EXTENSION
  * and the worker wait for each other there and cannot deadlock.
  *
@@ -165,8 +166,8 @@ set_option(const char *name, const char *value)
 	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-static void
-set_lock_timeout(int ms)
+void
+kpi_worker_set_lock_timeout(int ms)
 {
 	static int	current = -1;
 	char		value[16];
@@ -203,12 +204,8 @@ lock_extension(void)
 	return true;
 }
 
-/*
- * Runs a function in a transaction, if the extension is there; false if an
- * error ended it, which is in worker.error then.
- */
-static bool
-run_transaction(void (*body) (void))
+bool
+kpi_worker_transaction(void (*body) (void))
 {
 	if (worker.error != NULL)
 		FreeErrorData(worker.error);
@@ -240,6 +237,15 @@ run_transaction(void (*body) (void))
 	MemoryContextSwitchTo(worker.context);
 	pgstat_report_stat(false);
 	return worker.error == NULL;
+}
+
+ErrorData *
+kpi_worker_take_error(void)
+{
+	ErrorData  *error = worker.error;
+
+	worker.error = NULL;
+	return error;
 }
 
 /* ---- what is due ---- */
@@ -286,6 +292,7 @@ begin_day(void)
 {
 	kpi_calendar_day_follow();
 	kpi_goal_notify_days();
+	kpi_worker_rollups_redefined();
 	worker.next_day = kpi_worker_agenda_next_day(kpi_now());
 }
 
@@ -312,7 +319,7 @@ recheck_goals(void)
 static void
 look_at_goals(void)
 {
-	if (!run_transaction(recheck_goals))
+	if (!kpi_worker_transaction(recheck_goals))
 		ereport(DEBUG1,
 				(errmsg("could not look at goals once more: %s", worker.error->message)));
 	worker.next_goals = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_GOALS_RETRY_MS);
@@ -344,7 +351,7 @@ yield_to(int waiter)
 {
 	int			pause_ms;
 
-	(void) run_transaction(count_yield);
+	(void) kpi_worker_transaction(count_yield);
 	pause_ms = kpi_worker_blocked_to_yield(worker.source->id, worker.source->yields);
 	ereport(LOG,
 			(errmsg("refresh of source \"%s\" gave way to process %d, which waited for a table",
@@ -373,14 +380,13 @@ source_failed(void)
 {
 	int			waiter = kpi_worker_waiters_cancelled(worker.slot);
 
-	worker.failure = worker.error;
-	worker.error = NULL;
+	worker.failure = kpi_worker_take_error();
 	worker.due = NULL;
 	if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && kpi_is_evicted(MyDatabaseId))
 		worker.leaving = true;
 	else if (worker.failure->sqlerrcode == ERRCODE_QUERY_CANCELED && waiter != 0)
 		yield_to(waiter);
-	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !run_transaction(note_failure))
+	else if (kpi_error_class(worker.failure) == KPI_ERROR_CONFLICT || !kpi_worker_transaction(note_failure))
 		kpi_worker_blocked_by_lock(worker.source->id);
 	FreeErrorData(worker.failure);
 	worker.failure = NULL;
@@ -408,11 +414,11 @@ static void
 work_on(KpiAgendaSource *source)
 {
 	worker.source = source;
-	set_lock_timeout(kpi_worker_blocked_lock_timeout(source->id));
+	kpi_worker_set_lock_timeout(kpi_worker_blocked_lock_timeout(source->id));
 	kpi_worker_waiters_begin(worker.slot, source->yields);
 	say(source->name);
 	pg_atomic_write_u32(&worker.slot->source_id, source->id);
-	if (run_transaction(refresh_source))
+	if (kpi_worker_transaction(refresh_source))
 	{
 		kpi_worker_agenda_done(source, bms_is_member(source->id, worker.queued));
 		kpi_worker_blocked_release(source->id);
@@ -423,10 +429,10 @@ work_on(KpiAgendaSource *source)
 	worker.source = NULL;
 }
 
-/* ---- the loop ---- */
+/* ---- whether to go on ---- */
 
-static void
-absorb_interrupts(void)
+void
+kpi_worker_absorb_interrupts(void)
 {
 	/* A cancellation is meant for work in hand, and there is none. */
 	QueryCancelPending = false;
@@ -437,6 +443,14 @@ absorb_interrupts(void)
 		ProcessConfigFile(PGC_SIGHUP);
 	}
 }
+
+bool
+kpi_worker_must_leave(void)
+{
+	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_evicted(MyDatabaseId);
+}
+
+/* ---- the loop ---- */
 
 /* Checks whether another database should have this worker's place now. */
 static bool
@@ -463,12 +477,6 @@ recheck_at_clocks(void)
 		worker.leaving = true;
 	worker.last_now = now;
 	worker.last_kpi_now = pretended;
-}
-
-static bool
-must_leave(void)
-{
-	return worker.leaving || worker.no_extension || !kpi_enabled || kpi_is_evicted(MyDatabaseId);
 }
 
 /*
@@ -534,12 +542,15 @@ work(TimestampTz quantum_started)
 	ListCell   *lc;
 
 	if (changes != worker.changes)
+	{
 		worker.due = NULL;
+		kpi_worker_rollups_redefined();
+	}
 	worker.changes = changes;
-	set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
-	if (kpi_now() >= worker.next_day && !run_transaction(begin_day))
+	kpi_worker_set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
+	if (kpi_now() >= worker.next_day && !kpi_worker_transaction(begin_day))
 		begin_day_failed();
-	if (!run_transaction(look))
+	if (!kpi_worker_transaction(look))
 	{
 		if (kpi_error_class(worker.error) == KPI_ERROR_CONFLICT ||
 			worker.error->sqlerrcode == ERRCODE_QUERY_CANCELED)
@@ -560,8 +571,8 @@ work(TimestampTz quantum_started)
 	{
 		KpiAgendaSource *source = lfirst(lc);
 
-		absorb_interrupts();
-		complete = !must_leave() && !(worked && quantum_is_over(quantum_started));
+		kpi_worker_absorb_interrupts();
+		complete = !kpi_worker_must_leave() && !(worked && quantum_is_over(quantum_started));
 		if (!complete)
 			break;
 		SetCurrentStatementStartTimestamp();
@@ -585,6 +596,8 @@ work(TimestampTz quantum_started)
 		kpi_worker_crash_forget(MyDatabaseId);
 		worker.crashed = false;
 	}
+	if (kpi_worker_rollups_due_at() <= kpi_now())
+		worked |= kpi_worker_rollups_write();
 	if (worked)
 		say(NULL);
 	return worked;
@@ -619,6 +632,9 @@ next_due(void)
 		moment = now + (Max(moment, kpi_now()) - kpi_now());
 		next = Min(next, Max(moment, not_before(source, now)));
 	}
+	moment = kpi_worker_rollups_due_at();
+	if (moment != DT_NOEND)
+		next = Min(next, now + (Max(moment, kpi_now()) - kpi_now()));
 	return Min(next, now + (worker.next_day - kpi_now()));
 }
 
@@ -666,11 +682,11 @@ work_and_wait(void)
 		TimestampTz now;
 
 		ResetLatch(MyLatch);
-		absorb_interrupts();
+		kpi_worker_absorb_interrupts();
 		recheck_at_clocks();
 		seen = pg_atomic_read_u64(&worker.slot->wakes);
 		pg_memory_barrier();
-		if (!must_leave() && work(quantum_started) && !quantum_is_over(quantum_started))
+		if (!kpi_worker_must_leave() && work(quantum_started) && !quantum_is_over(quantum_started))
 		{
 			batch_delay_after(pass_started);
 			idle_since = GetCurrentTimestamp();
@@ -683,7 +699,7 @@ work_and_wait(void)
 			leave(KPI_WORKER_NO_EXTENSION);
 		}
 
-		if (must_leave() || quantum_is_over(quantum_started))
+		if (kpi_worker_must_leave() || quantum_is_over(quantum_started))
 		{
 			/* Whatever is left is due at once for the next worker. */
 			pg_atomic_exchange_u64(&worker.slot->next_due, GetCurrentTimestamp());

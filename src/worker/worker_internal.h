@@ -101,9 +101,6 @@ extern void kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes);
 /* Returns the first moment after now that begins a day in some calendar. */
 extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
 
-/* Returns when to try again after so many failures in a row, from 1 on. */
-extern TimestampTz kpi_worker_agenda_retry(TimestampTz now, int failures);
-
 /* ---- failure.c ---- */
 
 /*
@@ -141,5 +138,32 @@ extern TimestampTz kpi_worker_blocked_until(int32 source_id);
 
 /* Returns how long its next refresh may wait for a lock, in ms. */
 extern int	kpi_worker_blocked_lock_timeout(int32 source_id);
+
+/* ---- main.c ---- */
+
+/*
+ * Runs a function in a transaction, if the extension is there; false if an error
+ * ended it, which is then to be taken, or gone with the next transaction.
+ */
+extern bool kpi_worker_transaction(void (*body) (void));
+extern ErrorData *kpi_worker_take_error(void);
+
+/* How long a lock is waited for from now on. */
+extern void kpi_worker_set_lock_timeout(int ms);
+
+/* Follows signals between two pieces of work; whether there is to be another. */
+extern void kpi_worker_absorb_interrupts(void);
+extern bool kpi_worker_must_leave(void);
+
+/* ---- rollups.c ---- */
+
+/* A definition or a new day may have moved any rollup table. */
+extern void kpi_worker_rollups_redefined(void);
+
+/* When there is something to do for one, by kpi_now(); DT_NOEND: not before something happens. */
+extern TimestampTz kpi_worker_rollups_due_at(void);
+
+/* Writes a part of each that is due; false: none was. */
+extern bool kpi_worker_rollups_write(void);
 
 #endif							/* KPI_WORKER_INTERNAL_H */

@@ -1,0 +1,42 @@
+-- 84_freshness: how old the numbers are, made to be alerted on.
+
+-- What lag means.  A change that is in the queue has not been committed before
+-- the last refresh's snapshot, and not before it was captured, so it has waited
+-- for no longer than since the later of the two; where commit times are kept it
+-- is known to the microsecond.  The age of as_of alone would not do: of a source
+-- in which nothing has happened for days it is days, also in the moment between
+-- a commit and the worker's refresh.  Where capture has stopped, or nothing was
+-- ever computed, nobody knows what is missing, and all since then is.  What waits
+-- has waited for a millisecond at least: 0 is for nothing waits.
+CREATE VIEW kpi.freshness AS
+    SELECT s.id AS source_id, s.name AS source, t.as_of, t.refreshed_at,
+           CASE WHEN w.since IS NULL THEN 0
+                ELSE greatest(pg_catalog.round(extract(epoch FROM pg_catalog.statement_timestamp() - w.since), 3), 0.001)
+           END AS lag_seconds,
+           c.is_captured
+           AND NOT EXISTS (SELECT FROM kpi_internal.stream x
+                             JOIN kpi_internal.measure m ON m.stream_id = x.id
+                             LEFT JOIN kpi_internal.measure_built b
+                                    ON b.measure_id = m.id AND b.version = x.version
+                            WHERE x.source_id = s.id AND b.measure_id IS NULL) AS is_complete
+      FROM kpi.source s
+      LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
+     CROSS JOIN LATERAL (
+           SELECT coalesce(t.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, t.relid),
+                           false) AS is_captured
+           OFFSET 0) c
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN c.is_captured
+                       THEN (SELECT pg_catalog.min(greatest(coalesce(kpi_internal.commit_time(d.xmin), d.captured_at),
+                                                            t.as_of))
+                               FROM kpi_internal.delta d WHERE d.source_id = s.id)
+                       ELSE coalesce(t.as_of, s.created_at) END AS since
+           OFFSET 0) w;
+
+COMMENT ON VIEW kpi.freshness IS 'How old the numbers of each source are. To be alerted on: WHERE lag_seconds > 60 OR NOT is_complete';
+COMMENT ON COLUMN kpi.freshness.source_id IS 'The source (kpi.source.id)';
+COMMENT ON COLUMN kpi.freshness.source IS 'Name of the source';
+COMMENT ON COLUMN kpi.freshness.as_of IS 'The numbers hold all changes committed up to this moment; old in a source in which nothing happens, see lag_seconds. NULL: nothing is computed yet';
+COMMENT ON COLUMN kpi.freshness.refreshed_at IS 'When the source was last refreshed; NULL: never';
+COMMENT ON COLUMN kpi.freshness.lag_seconds IS 'For how long the oldest change of facts has waited that is not in the numbers; 0: none waits. At most since it was captured, so that a transaction that captured long before it committed counts for more, unless track_commit_timestamp is on. While changes are not captured (kpi.source_status says why) since as_of, or since the source was made';
+COMMENT ON COLUMN kpi.freshness.is_complete IS 'False while the numbers are not all there: the source or one of its KPIs is not built yet, or it is suspended or about to be (kpi.source_status)';
