@@ -493,7 +493,7 @@ sub round
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
 		push @script, change_meaning() if $what >= 0.8 && $what < 0.92;
-		push @script, map { change_goals() } 1 .. 3 if $what >= 0.92;
+		push @script, map { change_goals() } 1 .. 8 if $what >= 0.92;
 	}
 	return join "\n", @script;
 }
