@@ -400,6 +400,11 @@ sub change_goals
 	my $scope = sprintf q{team => '%s'}, pick('company', 'emea', 'dach', 'uk', 'apac');
 
 	return 'SELECT kpi.drop_goal(id) FROM kpi.goal ORDER BY id LIMIT 1;' if chance(0.2);
+	return sprintf 'SELECT kpi.alter_goal(id, target => %d) FROM kpi.goal ORDER BY id DESC LIMIT 1;', rand 1000 if chance(0.2);
+	return sprintf q{SELECT kpi.alter_team('%s', name => 'Team %d');}, pick(qw(emea dach uk apac company)), rand 1000 if chance(0.2);
+	return sprintf q{SELECT kpi.alter_member('%s', name => 'Member %d');}, pick(@members), rand 1000 if chance(0.1);
+	return sprintf q{SELECT kpi.add_holiday('%1$s', 'Day off') WHERE NOT EXISTS (SELECT FROM kpi.holiday WHERE day = '%1$s');}, random_day() if chance(0.1);
+	return 'SELECT kpi.drop_holiday(day) FROM kpi.holiday LIMIT 1;' if chance(0.05);
 	# what counts for nobody has goals of the company only
 	$scope = q{team => 'company'} if !defined $MEANING{owner};
 	if ($with{goal} && chance(0.6))
@@ -416,8 +421,8 @@ sub change_goals
 		}
 	}
 	$goal_number++;
-	return sprintf q{SELECT kpi.create_goal('goal %d', kpi => '%s', %s, period => '%s', target => '%d');},
-	  $goal_number, $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
+	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d');},
+	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
 }
 
 # Who writes, and how it writes values.
@@ -488,7 +493,7 @@ sub round
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
 		push @script, change_meaning() if $what >= 0.8 && $what < 0.92;
-		push @script, change_goals() if $what >= 0.92;
+		push @script, map { change_goals() } 1 .. 8 if $what >= 0.92;
 	}
 	return join "\n", @script;
 }
