@@ -81,6 +81,7 @@ SELECT * FROM kpi.verify('p_own');
 UPDATE kpi_internal.version SET org = 0;
 UPDATE kpi.team SET name = 'x';
 DELETE FROM kpi.kpi_value;
+DELETE FROM kpi_internal.rollup_cell;
 SELECT kpi.grant_editor('regress_priv_outsider');
 RESET ROLE;
 

@@ -71,7 +71,7 @@ SELECT * FROM health_test.health;
 -- Publications of all tables carry the queue.
 SET client_min_messages = error;
 CREATE PUBLICATION regress_kpi_all FOR ALL TABLES;
-CREATE PUBLICATION regress_kpi_some FOR TABLE health_test.deals, kpi.kpi_value;
+CREATE PUBLICATION regress_kpi_some FOR TABLE health_test.deals, kpi.kpi;
 CREATE PUBLICATION "Regress schema" FOR TABLES IN SCHEMA kpi_internal;
 SET client_min_messages = warning;
 SELECT * FROM health_test.health;

@@ -12,7 +12,7 @@ SELECT kpi.create_source('health_deals', relation => 'health_view.deals', at => 
 SELECT kpi.create_kpi('health_sum', source => 'health_deals', measure => 'sum(amount::numeric)') > 0 AS made;
 RESET ROLE;
 
--- the worker's agenda: the source is new, then it is not, then a KPI is
+-- the worker's agenda: the source is new, then it is not, then a KPI is; a formula needs no building
 SELECT source, must_build FROM kpi_internal.agenda WHERE source = 'health_deals';
 CALL kpi.refresh('health_deals');
 SELECT source, must_refresh, must_build, had_deltas, is_continuous, refresh_seconds

@@ -14,7 +14,7 @@ CREATE VIEW lo.look AS
     SELECT s.status, s.reason, s.hint, s.capture_problem, v.value, v.is_complete, g.is_complete AS goal, d.is_complete AS day
       FROM kpi.source_status s
      CROSS JOIN (SELECT value, is_complete FROM kpi.team_monthly WHERE kpi = 'lo_amount' AND team = 'company') v
-     CROSS JOIN (SELECT is_complete FROM kpi.goal_progress WHERE goal = 'lo_goal') g
+     CROSS JOIN (SELECT is_complete FROM kpi_internal.goal_now WHERE goal = 'lo_goal') g
      CROSS JOIN (SELECT is_complete FROM kpi.team_daily WHERE kpi = 'lo_amount' AND team = 'company') d
      WHERE s.source = 'lo_deals';
 CREATE VIEW lo.health AS SELECT problem, detail, remedy FROM kpi.health() WHERE object = 'source "lo_deals"' ORDER BY 1;

@@ -40,7 +40,7 @@ SELECT * FROM rf.check();
 SELECT (member IS NULL) AS team, grain, by_product, count(*) > 0 AS some FROM rf.place GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 SELECT * FROM rf.ahead;
 
--- The first fact of a day brings them, one of another product on the same day
+-- The first fact of a week brings them, one of another product or day there
 -- brings only what it is the first of, and the last one takes them along
 INSERT INTO rf.deals VALUES (3001, 'ann', 'won', 1, 'p', '2028-02-29', '2028-02-29 12:00+00');
 CALL kpi.refresh();

@@ -170,7 +170,8 @@ WHERE round(g.actual, 12) IS DISTINCT FROM round(e.value, 12)
 
 SELECT count(*) AS goals FROM kpi.goal_progress;
 SELECT * FROM crm.goal_difference ORDER BY goal;
-SELECT team, kpi, period, target, round(actual, 4) AS actual, round(attainment_ratio, 4) AS attainment, status
+-- (the export has the whole quarter: the status goes by what is dated until today)
+SELECT team, kpi, period, target, round(actual, 4) AS actual, round(attainment_ratio, 4) AS attainment, round(actual_to_date, 4) AS to_date, status
 FROM kpi.goal_progress WHERE period IN ('2017-Q3', '2017-Q4') ORDER BY kpi, period, team;
 
 --

@@ -163,6 +163,7 @@ typedef struct KpiParam
 } KpiParam;
 
 extern KpiParam KPI_TEXT(const char *value);
+extern KpiParam KPI_INT4S(List *values);	/* as integer[]; NIL: empty */
 extern KpiParam KPI_TEXTS(List *values);	/* char *, as text[]; NIL: empty */
 extern KpiParam KPI_INT4(int32 value);
 extern KpiParam KPI_INT8(int64 value);
@@ -232,7 +233,14 @@ extern List *kpi_all_texts(const char *sql, int nargs,...);
 
 /* ---- keyed_table.c ---- */
 
-#define KPI_KEYED_TABLE_MAX_KEYS 8
+#define KPI_KEYED_TABLE_MAX_KEYS 6
+
+/* A row that was inserted and is not in the indexes yet. */
+typedef struct KpiKeyedRow
+{
+	int32		keys[KPI_KEYED_TABLE_MAX_KEYS];
+	ItemPointerData tid;
+} KpiKeyedRow;
 
 typedef struct KpiKeyedTable
 {
@@ -240,68 +248,62 @@ typedef struct KpiKeyedTable
 	Relation	rel;
 	Relation	index;			/* the unique index rows are found by */
 	int			nkeys;
-	AttrNumber	key_attrs[KPI_KEYED_TABLE_MAX_KEYS];	/* of the table */
 	FmgrInfo	key_eq[KPI_KEYED_TABLE_MAX_KEYS];
-	Oid			key_collation[KPI_KEYED_TABLE_MAX_KEYS];
+	FmgrInfo	key_ge[KPI_KEYED_TABLE_MAX_KEYS];
+	FmgrInfo	key_le[KPI_KEYED_TABLE_MAX_KEYS];
 	EState	   *estate;
 	ResultRelInfo *rri;
+	bool		sorts_rows;		/* the indexes have columns of the key only */
 	Snapshot	snapshot;
 	IndexScanDesc scan;
 	int			scan_nkeys;
 	bool		seeking;		/* the scan is kpi_keyed_table_seek()'s */
 	bool		seek_entry;		/* it stands on an entry not yet passed */
 	int			seek_nprefix;
-	Datum		seek_prefix[KPI_KEYED_TABLE_MAX_KEYS];
-	bool		seek_nulls[KPI_KEYED_TABLE_MAX_KEYS];
-	TupleTableSlot *found;		/* the row kpi_keyed_table_find()/next()
+	int32		seek_prefix[KPI_KEYED_TABLE_MAX_KEYS];
+	TupleTableSlot *found;		/* the row kpi_keyed_table_next()/seek()
 								 * returned */
 	TupleTableSlot *write;
 	TupleTableSlot **batch;		/* rows still to be inserted */
 	int			nbatch;
-	Oid			sequence;		/* of column "id", or InvalidOid */
+	KpiKeyedRow *rows;			/* rows still to be entered into the indexes */
+	int			nrows;
+	int			max_rows;
 	int64		nwritten;		/* rows inserted, updated, deleted */
 } KpiKeyedTable;
 
 /*
- * Opens a table for writing (ROW EXCLUSIVE) through the unique index with
- * this many key columns whose first column is first_key.  Reads are made
- * under the snapshot, which must stay registered until the table is closed.
+ * Opens a table for writing (ROW EXCLUSIVE) through its primary key, which is its
+ * first nkeys columns, all of type int4 or date.  Reads are made under the
+ * snapshot, which must stay registered until the table is closed.
  */
-extern KpiKeyedTable *kpi_keyed_table_open(const char *schema, const char *table,
-										   const char *first_key, int nkeys, Snapshot snapshot);
+extern KpiKeyedTable *kpi_keyed_table_open(const char *schema, const char *table, int nkeys, Snapshot snapshot);
 extern void kpi_keyed_table_close(KpiKeyedTable *keyed);
 
-/* Finds the row with this key into keyed->found; nulls may be NULL. */
-extern bool kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls);
-
 /*
- * The same for keys asked for in ascending order within each prefix of
- * nprefix columns; the columns after the prefix are of type int4, date or text
- * of collation "C", and not null.  Goes on from the last position when the
- * row is near.  Nothing else may use the table's scan in between.
+ * Finds the row with this key into keyed->found.  If a key is asked for next that
+ * has the same first nprefix columns and is some few rows behind it (near), it
+ * is gone on to from there; nothing else may use the table's scan in between.
  */
-extern bool kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls);
+extern bool kpi_keyed_table_seek(KpiKeyedTable *keyed, const int32 *keys, int nprefix, bool near_follows);
 
 /*
  * Scans the rows whose first nprefix key columns equal prefix and whose next
  * key column is within [low, high] (not tested when nprefix = nkeys or bounded
- * is false), in the order of the index, one at a time into keyed->found.
+ * is false), in the order of the key, one at a time into keyed->found.
  */
-extern void kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix,
-								 bool bounded, Datum low, Datum high);
+extern void kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const int32 *prefix,
+								 bool bounded, int32 low, int32 high);
 extern bool kpi_keyed_table_next(KpiKeyedTable *keyed);
 
 /*
- * Values are given for every column, in order.  Inserted rows are collected
- * and written together: at the latest by kpi_keyed_table_flush() or _close().
+ * Values are given for every column, in order; nulls may be NULL.  Inserted rows
+ * are collected and written together, and their index entries in the order of
+ * each index: at the latest by _close(), so nobody may look for them before.
  */
-extern void kpi_keyed_table_flush(KpiKeyedTable *keyed);
 extern void kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nulls);
 extern void kpi_keyed_table_update_found(KpiKeyedTable *keyed, const Datum *values, const bool *nulls);
 extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
-
-/* Takes the next value of the sequence behind column "id". */
-extern int64 kpi_keyed_table_next_id(KpiKeyedTable *keyed);
 
 /* ---- args.c ---- */
 
@@ -549,6 +551,14 @@ typedef struct KpiDefinitionCache
  * next call that can process invalidations.
  */
 extern void *kpi_definition_cache_get(KpiDefinitionCache *cache);
+
+/* ---- source_lock.c ---- */
+
+/* Until the end of the transaction; for whom, and in which order, refresh/lock.c says. */
+extern void kpi_source_lock(int32 source_id);
+
+/* Whether another transaction has the lock at this moment. */
+extern bool kpi_source_is_busy(int32 source_id);
 
 /* ---- near.c ---- */
 

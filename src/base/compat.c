@@ -12,7 +12,6 @@
 
 #include "access/genam.h"
 #include "access/tableam.h"
-#include "catalog/dependency.h"
 #include "executor/executor.h"
 #include "executor/execdesc.h"
 #include "nodes/execnodes.h"
@@ -28,16 +27,6 @@ kpi_compat_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
 	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
 #else
 	return index_beginscan(rel, index, snapshot, nkeys, 0);
-#endif
-}
-
-Oid
-kpi_compat_identity_sequence(Relation rel, AttrNumber attno)
-{
-#if PG_VERSION_NUM >= 170000
-	return getIdentitySequence(rel, attno, false);
-#else
-	return getIdentitySequence(RelationGetRelid(rel), attno, false);
 #endif
 }
 

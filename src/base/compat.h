@@ -118,8 +118,6 @@ struct TupleTableSlot;
 extern struct IndexScanDescData *kpi_compat_beginscan(struct RelationData *rel, struct RelationData *index,
 													  struct SnapshotData *snapshot, int nkeys);
 
-extern Oid	kpi_compat_identity_sequence(struct RelationData *rel, int16 attno);
-
 /* New index entries for a row just inserted. */
 extern void kpi_compat_insert_index_tuples(struct ResultRelInfo *rri, struct TupleTableSlot *slot,
 										   struct EState *estate);

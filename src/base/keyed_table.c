@@ -1,11 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * keyed_table.c
- *	  Rows of one of our own tables, found and changed by its unique key.
+ *	  Rows of one of our own tables, found and changed by its primary key.
  *
- * Cells and values by their index: a refresh touches a hundred thousand of
- * these rows, and a statement through the executor costs several times as
- * much as a descent of the index and a heap update.
+ * Cells by their index: a refresh touches a hundred thousand of these rows, and
+ * a statement through the executor costs several times as much as a descent of
+ * the index and a heap update.
+ *
+ * Inserted rows wait for their index entries until they are many or the table is
+ * closed, and each index gets its entries in its own order: neighbours then fall
+ * on the same page, and entries behind all others need no descent.  That halves
+ * the cost of building half a million cells in an index that is not in the order
+ * of the key.  Entries of a unique index are checked all the same.
  *
  * Invariants: the caller holds the source's lock, so nobody else changes the
  * rows it asks for, and an update or delete never meets a concurrent one.
@@ -22,60 +28,61 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "base/base.h"
-#include "catalog/dependency.h"
-#include "catalog/index.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
 
 /* Rows written together: a few pages' worth. */
 #define BATCH_ROWS 256
 
-/* Returns the function that searches a key column, of the type's default btree class. */
-static RegProcedure
-key_procedure(Oid type, StrategyNumber strategy)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	Oid			input = entry->btree_opintype;
-	Oid			op = get_opfamily_member(entry->btree_opf, input, input, strategy);
+/* Rows whose index entries are sorted together, as far as maintenance_work_mem has room: 1 GB. */
+#define MAX_SORTED_ROWS (1 << 25)
 
-	if (!OidIsValid(op))
-		elog(ERROR, "no btree operator %d for type %u", strategy, type);
-	return get_opcode(op);
+/* ---- opening ---- */
+
+static void
+set_comparisons(KpiKeyedTable *keyed, int column, Oid type)
+{
+	if (type == INT4OID)
+	{
+		fmgr_info(F_INT4EQ, &keyed->key_eq[column]);
+		fmgr_info(F_INT4GE, &keyed->key_ge[column]);
+		fmgr_info(F_INT4LE, &keyed->key_le[column]);
+	}
+	else if (type == DATEOID)
+	{
+		fmgr_info(F_DATE_EQ, &keyed->key_eq[column]);
+		fmgr_info(F_DATE_GE, &keyed->key_ge[column]);
+		fmgr_info(F_DATE_LE, &keyed->key_le[column]);
+	}
+	else
+		elog(ERROR, "key column %d of table \"%s\" is of type %u", column + 1,
+			 RelationGetRelationName(keyed->rel), type);
 }
 
-/* Opens the unique index with nkeys columns that begins with first_key. */
-static Relation
-open_key_index(Relation rel, const char *first_key, int nkeys)
+/* Whether an index has nothing but columns of the key, in their natural order. */
+static bool
+is_of_key_columns(const KpiKeyedTable *keyed, Relation index, const IndexInfo *info)
 {
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-	AttrNumber	first = get_attnum(RelationGetRelid(rel), first_key);
-
-	foreach(lc, indexes)
+	if (index->rd_rel->relam != BTREE_AM_OID || !info->ii_ReadyForInserts ||
+		info->ii_Predicate != NIL || info->ii_Expressions != NIL || info->ii_ExclusionOps != NULL ||
+		info->ii_NumIndexAttrs > KPI_KEYED_TABLE_MAX_KEYS)
+		return false;
+	for (int i = 0; i < info->ii_NumIndexAttrs; i++)
 	{
-		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
-
-		if (index->rd_index->indisunique &&
-			index->rd_index->indnkeyatts == nkeys &&
-			index->rd_index->indkey.values[0] == first)
-			return index;
-		index_close(index, RowExclusiveLock);
+		if (info->ii_IndexAttrNumbers[i] > keyed->nkeys ||
+			(i < info->ii_NumIndexKeyAttrs && index->rd_indoption[i] != 0))
+			return false;
 	}
-	elog(ERROR, "table \"%s\" has no unique index with %d columns",
-		 RelationGetRelationName(rel), nkeys);
+	return true;
 }
 
 KpiKeyedTable *
-kpi_keyed_table_open(const char *schema, const char *table, const char *first_key,
-					 int nkeys, Snapshot snapshot)
+kpi_keyed_table_open(const char *schema, const char *table, int nkeys, Snapshot snapshot)
 {
 	KpiKeyedTable *keyed = palloc0(sizeof(KpiKeyedTable));
 	TupleDesc	desc;
@@ -83,80 +90,33 @@ kpi_keyed_table_open(const char *schema, const char *table, const char *first_ke
 	Assert(nkeys <= KPI_KEYED_TABLE_MAX_KEYS);
 	keyed->mcxt = CurrentMemoryContext;
 	keyed->rel = table_open(kpi_relation_oid(schema, table), RowExclusiveLock);
-	keyed->index = open_key_index(keyed->rel, first_key, nkeys);
 	keyed->nkeys = nkeys;
 	keyed->snapshot = snapshot;
 	desc = RelationGetDescr(keyed->rel);
-
 	for (int i = 0; i < nkeys; i++)
-	{
-		Form_pg_attribute att;
-
-		keyed->key_attrs[i] = keyed->index->rd_index->indkey.values[i];
-		att = TupleDescAttr(desc, keyed->key_attrs[i] - 1);
-		keyed->key_collation[i] = att->attcollation;
-		fmgr_info(key_procedure(att->atttypid, BTEqualStrategyNumber),
-				  &keyed->key_eq[i]);
-	}
+		set_comparisons(keyed, i, TupleDescAttr(desc, i)->atttypid);
 
 	keyed->estate = CreateExecutorState();
 	keyed->rri = makeNode(ResultRelInfo);
 	InitResultRelInfo(keyed->rri, keyed->rel, 0, NULL, 0);
 	ExecOpenIndices(keyed->rri, false);
+	keyed->sorts_rows = true;
+	for (int i = 0; i < keyed->rri->ri_NumIndices; i++)
+	{
+		Relation	index = keyed->rri->ri_IndexRelationDescs[i];
+
+		if (index->rd_index->indisprimary)
+			keyed->index = index;
+		keyed->sorts_rows &= is_of_key_columns(keyed, index, keyed->rri->ri_IndexRelationInfo[i]);
+	}
+	if (keyed->index == NULL || keyed->index->rd_index->indnkeyatts != nkeys)
+		elog(ERROR, "table \"%s\" has no primary key of %d columns", RelationGetRelationName(keyed->rel), nkeys);
 	keyed->found = table_slot_create(keyed->rel, NULL);
 	keyed->write = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-
-	if (get_attnum(RelationGetRelid(keyed->rel), "id") == 1 &&
-		TupleDescAttr(desc, 0)->attidentity != '\0')
-		keyed->sequence = kpi_compat_identity_sequence(keyed->rel, 1);
-
 	return keyed;
 }
 
-void
-kpi_keyed_table_close(KpiKeyedTable *keyed)
-{
-	kpi_keyed_table_flush(keyed);
-	for (int i = 0; keyed->batch != NULL && i < BATCH_ROWS && keyed->batch[i] != NULL; i++)
-		ExecDropSingleTupleTableSlot(keyed->batch[i]);
-	if (keyed->scan)
-		index_endscan(keyed->scan);
-	ExecDropSingleTupleTableSlot(keyed->found);
-	ExecDropSingleTupleTableSlot(keyed->write);
-	ExecCloseIndices(keyed->rri);
-	FreeExecutorState(keyed->estate);
-	index_close(keyed->index, NoLock);
-	table_close(keyed->rel, NoLock);
-	pfree(keyed);
-}
-
-/*
- * Scan keys that take a NULL need their own form; the arguments are set by
- * the caller.
- */
-static void
-init_key(KpiKeyedTable *keyed, ScanKey key, int column, StrategyNumber strategy,
-		 Datum value, bool isnull)
-{
-	if (isnull)
-	{
-		ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, column + 1,
-							   InvalidStrategy, InvalidOid, InvalidOid,
-							   InvalidOid, (Datum) 0);
-		return;
-	}
-	if (strategy == BTEqualStrategyNumber)
-		ScanKeyEntryInitializeWithInfo(key, 0, column + 1, strategy, InvalidOid,
-									   keyed->key_collation[column],
-									   &keyed->key_eq[column], value);
-	else
-		ScanKeyEntryInitialize(key, 0, column + 1, strategy, InvalidOid,
-							   keyed->key_collation[column],
-							   key_procedure(TupleDescAttr(RelationGetDescr(keyed->rel),
-														   keyed->key_attrs[column] - 1)->atttypid,
-											 strategy),
-							   value);
-}
+/* ---- scans ---- */
 
 /*
  * Restarts the index scan with these keys, reusing it when it has as many.
@@ -186,160 +146,26 @@ start_scan(KpiKeyedTable *keyed, ScanKey keys, int nkeys, bool seeking)
 	MemoryContextSwitchTo(old);
 }
 
-bool
-kpi_keyed_table_find(KpiKeyedTable *keyed, const Datum *keys, const bool *nulls)
-{
-	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
-
-	for (int i = 0; i < keyed->nkeys; i++)
-		init_key(keyed, &scan_keys[i], i, BTEqualStrategyNumber, keys[i],
-				 nulls != NULL && nulls[i]);
-	start_scan(keyed, scan_keys, keyed->nkeys, false);
-
-	return kpi_keyed_table_next(keyed);
-}
-
-/* ---- seeking ---- */
-
-/*
- * Entries to step over before a descent from the root is cheaper, which also
- * reads the prefix's entries of the page it comes to once more.
- */
-#define SEEK_STEPS 64
-
-/* Compares values of the types that kpi_keyed_table_seek() allows after the prefix. */
-static int
-compare_values(Datum a, Datum b, bool is_text)
-{
-	text	   *x = (text *) DatumGetPointer(a);
-	text	   *y = (text *) DatumGetPointer(b);
-	int			order;
-
-	if (!is_text)
-		return (DatumGetInt32(a) > DatumGetInt32(b)) - (DatumGetInt32(a) < DatumGetInt32(b));
-	order = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(VARSIZE_ANY_EXHDR(x), VARSIZE_ANY_EXHDR(y)));
-	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(x) - (int) VARSIZE_ANY_EXHDR(y);
-}
-
-/* Compares the entry the scan stands on with the wanted key, after the prefix. */
-static int
-compare_entry(KpiKeyedTable *keyed, int nprefix, const Datum *keys)
-{
-	for (int i = nprefix; i < keyed->nkeys; i++)
-	{
-		bool		isnull;
-		Datum		entry = index_getattr(keyed->scan->xs_itup, i + 1, keyed->scan->xs_itupdesc, &isnull);
-		int			order = compare_values(entry, keys[i], keyed->key_collation[i] != InvalidOid);
-
-		if (order != 0)
-			return order;
-	}
-	return 0;
-}
-
-static bool
-same_prefix(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
-{
-	if (keyed->seek_nprefix != nprefix)
-		return false;
-	for (int i = 0; i < nprefix; i++)
-	{
-		if (keyed->seek_nulls[i] != (nulls != NULL && nulls[i]))
-			return false;
-		if (!keyed->seek_nulls[i] && keyed->seek_prefix[i] != keys[i] &&
-			!DatumGetBool(FunctionCall2Coll(&keyed->key_eq[i], keyed->key_collation[i],
-											keyed->seek_prefix[i], keys[i])))
-			return false;
-	}
-	return true;
-}
-
-/* Descends to the first entry of the prefix that is not before the key. */
 static void
-seek_descend(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
+set_key(ScanKey key, int column, StrategyNumber strategy, FmgrInfo *function, int32 value)
 {
-	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
-	TupleDesc	desc = RelationGetDescr(keyed->rel);
-
-	for (int i = 0; i < nprefix; i++)
-	{
-		bool		isnull = nulls != NULL && nulls[i];
-		Form_pg_attribute att = TupleDescAttr(desc, keyed->key_attrs[i] - 1);
-
-		init_key(keyed, &scan_keys[i], i, BTEqualStrategyNumber, keys[i], isnull);
-
-		/* The prefix outlives the caller's values: compared with the next. */
-		if (!att->attbyval && keyed->seek_prefix[i] != (Datum) 0)
-			pfree(DatumGetPointer(keyed->seek_prefix[i]));
-		keyed->seek_prefix[i] = (Datum) 0;
-		keyed->seek_nulls[i] = isnull;
-		if (!isnull)
-		{
-			MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
-
-			keyed->seek_prefix[i] = datumCopy(keys[i], att->attbyval, att->attlen);
-			MemoryContextSwitchTo(old);
-		}
-	}
-	init_key(keyed, &scan_keys[nprefix], nprefix, BTGreaterEqualStrategyNumber, keys[nprefix], false);
-	start_scan(keyed, scan_keys, nprefix + 1, true);
-	keyed->seek_nprefix = nprefix;
-	keyed->seek_entry = false;
-}
-
-/* Steps to the next entry; false at the end of the prefix. */
-static bool
-seek_step(KpiKeyedTable *keyed)
-{
-	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
-
-	keyed->seek_entry = index_getnext_tid(keyed->scan, ForwardScanDirection) != NULL;
-	MemoryContextSwitchTo(old);
-	return keyed->seek_entry;
-}
-
-/*
- * Follows only the entry of the wanted key to the heap.  Several may have
- * the key, as updates that moved the row leave old ones.
- */
-bool
-kpi_keyed_table_seek(KpiKeyedTable *keyed, int nprefix, const Datum *keys, const bool *nulls)
-{
-	int			steps = 0;
-
-	if (!keyed->seeking || !same_prefix(keyed, nprefix, keys, nulls))
-	{
-		seek_descend(keyed, nprefix, keys, nulls);
-		(void) seek_step(keyed);
-	}
-	while (keyed->seek_entry)
-	{
-		int			order = compare_entry(keyed, nprefix, keys);
-
-		if (order > 0)
-			return false;
-		if (order == 0 && index_fetch_heap(keyed->scan, keyed->found))
-			return true;
-		if (order < 0 && ++steps == SEEK_STEPS)
-			seek_descend(keyed, nprefix, keys, nulls);
-		(void) seek_step(keyed);
-	}
-	return false;
+	ScanKeyEntryInitializeWithInfo(key, 0, column + 1, strategy, InvalidOid, InvalidOid, function,
+								   Int32GetDatum(value));
 }
 
 void
-kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const Datum *prefix, bool bounded,
-					 Datum low, Datum high)
+kpi_keyed_table_scan(KpiKeyedTable *keyed, int nprefix, const int32 *prefix, bool bounded,
+					 int32 low, int32 high)
 {
 	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS + 1];
 	int			n = 0;
 
 	for (; n < nprefix; n++)
-		init_key(keyed, &scan_keys[n], n, BTEqualStrategyNumber, prefix[n], false);
+		set_key(&scan_keys[n], n, BTEqualStrategyNumber, &keyed->key_eq[n], prefix[n]);
 	if (bounded)
 	{
-		init_key(keyed, &scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, low, false);
-		init_key(keyed, &scan_keys[n++], nprefix, BTLessEqualStrategyNumber, high, false);
+		set_key(&scan_keys[n++], nprefix, BTGreaterEqualStrategyNumber, &keyed->key_ge[nprefix], low);
+		set_key(&scan_keys[n++], nprefix, BTLessEqualStrategyNumber, &keyed->key_le[nprefix], high);
 	}
 	start_scan(keyed, scan_keys, n, false);
 }
@@ -354,6 +180,187 @@ kpi_keyed_table_next(KpiKeyedTable *keyed)
 	return found;
 }
 
+/* Entries to step over before a descent from the root is cheaper. */
+#define SEEK_STEPS 64
+
+static int
+compare_keys(int32 a, int32 b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Compares the entry the scan stands on with the wanted key, after the prefix. */
+static int
+compare_entry(KpiKeyedTable *keyed, int nprefix, const int32 *keys)
+{
+	for (int i = nprefix; i < keyed->nkeys; i++)
+	{
+		bool		isnull;
+		Datum		entry = index_getattr(keyed->scan->xs_itup, i + 1, keyed->scan->xs_itupdesc, &isnull);
+		int			order = compare_keys(DatumGetInt32(entry), keys[i]);
+
+		if (order != 0)
+			return order;
+	}
+	return 0;
+}
+
+/*
+ * Descends to the first entry of the prefix that is not before the key.  As many
+ * scan keys as for one row, so that the scan can be kept.
+ */
+static void
+seek_descend(KpiKeyedTable *keyed, int nprefix, const int32 *keys)
+{
+	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
+
+	for (int i = 0; i < nprefix; i++)
+		set_key(&scan_keys[i], i, BTEqualStrategyNumber, &keyed->key_eq[i], keys[i]);
+	for (int i = nprefix; i < keyed->nkeys; i++)
+		set_key(&scan_keys[i], i, BTGreaterEqualStrategyNumber, &keyed->key_ge[i],
+				i == nprefix ? keys[i] : PG_INT32_MIN);
+	start_scan(keyed, scan_keys, keyed->nkeys, true);
+	keyed->seek_nprefix = nprefix;
+	memcpy(keyed->seek_prefix, keys, nprefix * sizeof(int32));
+}
+
+/* Steps to the next entry; false at the end of the prefix. */
+static bool
+seek_step(KpiKeyedTable *keyed)
+{
+	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
+
+	keyed->seek_entry = index_getnext_tid(keyed->scan, ForwardScanDirection) != NULL;
+	MemoryContextSwitchTo(old);
+	return keyed->seek_entry;
+}
+
+/*
+ * A scan of many rows reads all that a page has of them at once.  That pays
+ * where several of them are wanted, else the one is looked for alone.  Follows
+ * only the entry of the wanted key to the heap.  Several may have the key, as
+ * updates that moved the row leave old ones.
+ */
+bool
+kpi_keyed_table_seek(KpiKeyedTable *keyed, const int32 *keys, int nprefix, bool near_follows)
+{
+	int			steps = 0;
+
+	if (!keyed->seeking || keyed->seek_nprefix != nprefix ||
+		memcmp(keyed->seek_prefix, keys, nprefix * sizeof(int32)) != 0)
+	{
+		if (!near_follows)
+		{
+			kpi_keyed_table_scan(keyed, keyed->nkeys, keys, false, 0, 0);
+			return kpi_keyed_table_next(keyed);
+		}
+		seek_descend(keyed, nprefix, keys);
+		(void) seek_step(keyed);
+	}
+	while (keyed->seek_entry)
+	{
+		int			order = compare_entry(keyed, nprefix, keys);
+
+		if (order > 0)
+			return false;
+		if (order == 0 && index_fetch_heap(keyed->scan, keyed->found))
+			return true;
+		if (order < 0 && ++steps == SEEK_STEPS)
+			seek_descend(keyed, nprefix, keys);
+		(void) seek_step(keyed);
+	}
+	return false;
+}
+
+/* ---- index entries ---- */
+
+/* Which columns of the key an index has, for sorting. */
+typedef struct IndexColumns
+{
+	int			n;
+	int			columns[KPI_KEYED_TABLE_MAX_KEYS];
+} IndexColumns;
+
+static inline int
+compare_rows(const KpiKeyedRow *a, const KpiKeyedRow *b, const IndexColumns *index)
+{
+	for (int i = 0; i < index->n; i++)
+	{
+		int			column = index->columns[i];
+
+		if (a->keys[column] != b->keys[column])
+			return a->keys[column] < b->keys[column] ? -1 : 1;
+	}
+	/* Entries of one key are in the order of the rows. */
+	return ItemPointerCompare(unconstify(ItemPointerData *, &a->tid), unconstify(ItemPointerData *, &b->tid));
+}
+
+#define ST_SORT sort_rows
+#define ST_ELEMENT_TYPE KpiKeyedRow
+#define ST_COMPARE_ARG_TYPE const IndexColumns
+#define ST_COMPARE(a, b, index) compare_rows(a, b, index)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static void
+enter_rows_into(KpiKeyedTable *keyed, Relation index, IndexInfo *info)
+{
+	IndexColumns columns = {.n = info->ii_NumIndexAttrs};
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS] = {false};
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(keyed->estate));
+
+	for (int i = 0; i < columns.n; i++)
+		columns.columns[i] = info->ii_IndexAttrNumbers[i] - 1;
+	sort_rows(keyed->rows, keyed->nrows, &columns);
+	for (int r = 0; r < keyed->nrows; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < columns.n; i++)
+			values[i] = Int32GetDatum(keyed->rows[r].keys[columns.columns[i]]);
+		(void) index_insert(index, values, nulls, &keyed->rows[r].tid, keyed->rel,
+							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+		ResetPerTupleExprContext(keyed->estate);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+enter_rows(KpiKeyedTable *keyed)
+{
+	for (int i = 0; keyed->nrows > 0 && i < keyed->rri->ri_NumIndices; i++)
+		enter_rows_into(keyed, keyed->rri->ri_IndexRelationDescs[i], keyed->rri->ri_IndexRelationInfo[i]);
+	keyed->nrows = 0;
+}
+
+/* Keeps rows that were inserted until there are as many as may be sorted in memory. */
+static void
+add_rows(KpiKeyedTable *keyed, TupleTableSlot **slots, int nslots)
+{
+	int			most = Min(maintenance_work_mem * (Size) 1024 / sizeof(KpiKeyedRow), MAX_SORTED_ROWS);
+
+	if (keyed->nrows + nslots > most)
+		enter_rows(keyed);
+	if (keyed->nrows + nslots > keyed->max_rows)
+	{
+		keyed->max_rows = Max(keyed->max_rows * 2, BATCH_ROWS);
+		keyed->rows = keyed->rows == NULL ?
+			MemoryContextAllocHuge(keyed->mcxt, keyed->max_rows * sizeof(KpiKeyedRow)) :
+			repalloc_huge(keyed->rows, keyed->max_rows * sizeof(KpiKeyedRow));
+	}
+	for (int i = 0; i < nslots; i++)
+	{
+		KpiKeyedRow *row = &keyed->rows[keyed->nrows++];
+
+		for (int k = 0; k < keyed->nkeys; k++)
+			row->keys[k] = DatumGetInt32(slots[i]->tts_values[k]);
+		row->tid = slots[i]->tts_tid;
+	}
+}
+
+/* ---- writing ---- */
+
 static void
 fill_slot(KpiKeyedTable *keyed, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
@@ -367,6 +374,24 @@ fill_slot(KpiKeyedTable *keyed, TupleTableSlot *slot, const Datum *values, const
 		memset(slot->tts_isnull, false, natts * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = RelationGetRelid(keyed->rel);
+}
+
+/* Inserts the batch: one WAL record and one buffer lock for a page of rows, not for each. */
+static void
+flush_batch(KpiKeyedTable *keyed)
+{
+	if (keyed->nbatch == 0)
+		return;
+	table_multi_insert(keyed->rel, keyed->batch, keyed->nbatch,
+					   GetCurrentCommandId(true), 0, NULL);
+	if (keyed->sorts_rows)
+		add_rows(keyed, keyed->batch, keyed->nbatch);
+	for (int i = 0; !keyed->sorts_rows && i < keyed->nbatch; i++)
+	{
+		kpi_compat_insert_index_tuples(keyed->rri, keyed->batch[i], keyed->estate);
+		ResetPerTupleExprContext(keyed->estate);
+	}
+	keyed->nbatch = 0;
 }
 
 void
@@ -389,23 +414,7 @@ kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nu
 	ExecMaterializeSlot(slot);
 	keyed->nwritten++;
 	if (++keyed->nbatch == BATCH_ROWS)
-		kpi_keyed_table_flush(keyed);
-}
-
-/* Inserts the batch: one WAL record and one buffer lock for a page of rows, not for each. */
-void
-kpi_keyed_table_flush(KpiKeyedTable *keyed)
-{
-	if (keyed->nbatch == 0)
-		return;
-	table_multi_insert(keyed->rel, keyed->batch, keyed->nbatch,
-					   GetCurrentCommandId(true), 0, NULL);
-	for (int i = 0; i < keyed->nbatch; i++)
-	{
-		kpi_compat_insert_index_tuples(keyed->rri, keyed->batch[i], keyed->estate);
-		ResetPerTupleExprContext(keyed->estate);
-	}
-	keyed->nbatch = 0;
+		flush_batch(keyed);
 }
 
 void
@@ -426,8 +435,21 @@ kpi_keyed_table_delete_found(KpiKeyedTable *keyed)
 	keyed->nwritten++;
 }
 
-int64
-kpi_keyed_table_next_id(KpiKeyedTable *keyed)
+void
+kpi_keyed_table_close(KpiKeyedTable *keyed)
 {
-	return nextval_internal(keyed->sequence, false);
+	flush_batch(keyed);
+	enter_rows(keyed);
+	if (keyed->rows)
+		pfree(keyed->rows);
+	for (int i = 0; keyed->batch != NULL && i < BATCH_ROWS && keyed->batch[i] != NULL; i++)
+		ExecDropSingleTupleTableSlot(keyed->batch[i]);
+	if (keyed->scan)
+		index_endscan(keyed->scan);
+	ExecDropSingleTupleTableSlot(keyed->found);
+	ExecDropSingleTupleTableSlot(keyed->write);
+	ExecCloseIndices(keyed->rri);
+	FreeExecutorState(keyed->estate);
+	table_close(keyed->rel, NoLock);
+	pfree(keyed);
 }

@@ -151,6 +151,19 @@ KPI_INT4(int32 value)
 }
 
 KpiParam
+KPI_INT4S(List *values)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(list_length(values), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, values)
+		datums[n++] = Int32GetDatum(lfirst_int(lc));
+	return KPI_VALUE(INT4ARRAYOID,
+					 PointerGetDatum(construct_array(datums, n, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
+}
+
+KpiParam
 KPI_INT8(int64 value)
 {
 	return KPI_VALUE(INT8OID, Int64GetDatum(value));

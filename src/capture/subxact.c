@@ -137,13 +137,14 @@ kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact, void (*visit) (KpiDelta *
 	if (subxact->hash == NULL)
 	{
 		for (int i = 0; i < subxact->ndeltas; i++)
-			visit(subxact->few[i], arg);
+			visit		(subxact->few[i], arg);
+
 		return;
 	}
 
 	delta_start_iterate(subxact->hash, &iterator);
 	while ((entry = delta_iterate(subxact->hash, &iterator)) != NULL)
-		visit(entry->delta, arg);
+		visit		(entry->delta, arg);
 }
 
 KpiDelta *

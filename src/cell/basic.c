@@ -344,6 +344,32 @@ basic_check(const KpiState *state)
 
 /* ---- finalizing ---- */
 
+static int64
+count_facts(const KpiState *state)
+{
+	return kpi_cell_state_counts(state)[0];
+}
+
+/* Of kinds that count what is finite and what is not. */
+static int64
+sum_facts(const KpiState *state)
+{
+	return kpi_cell_state_counts(state)[0] + kpi_cell_state_counts(state)[1];
+}
+
+static int64
+rate_facts(const KpiState *state)
+{
+	return kpi_cell_state_counts(state)[1];
+}
+
+/* What was ignored is no fact that counts. */
+static int64
+errors_facts(const KpiState *state)
+{
+	return 0;
+}
+
 static Numeric
 numeric_quotient(Numeric numerator, Numeric denominator)
 {
@@ -359,19 +385,20 @@ numeric_quotient(Numeric numerator, Numeric denominator)
 static void
 final_quotient(Numeric numerator, Numeric denominator, int32 divisor, KpiFinal *result)
 {
-	Numeric		by = int64_to_numeric(divisor);
+	bool		failed = false; /* by 0: no value */
 
-	result->numerator = divisor == 1 ? numerator : numeric_quotient(numerator, by);
+	result->numerator = numerator;
 	result->denominator = denominator;
-	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-										  NumericGetDatum(denominator),
-										  NumericGetDatum(int64_to_numeric(0)))) == 0)
-		return;
 	if (divisor != 1)
+	{
+		Numeric		by = int64_to_numeric(divisor);
+
+		result->numerator = numeric_quotient(numerator, by);
 		denominator = DatumGetNumeric(DirectFunctionCall2(numeric_mul,
 														  NumericGetDatum(denominator),
 														  NumericGetDatum(by)));
-	result->value = numeric_quotient(numerator, denominator);
+	}
+	result->value = numeric_div_opt_error(numerator, denominator, &failed);
 }
 
 static Numeric
@@ -386,8 +413,7 @@ state_sum(const KpiState *state, int index)
 static void
 count_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
-	result->facts = kpi_cell_state_counts(state)[0];
-	result->value = int64_to_numeric(result->facts);
+	result->value = int64_to_numeric(kpi_cell_state_counts(state)[0]);
 	if (divisor != 1)
 		result->value = numeric_quotient(result->value, int64_to_numeric(divisor));
 }
@@ -397,7 +423,6 @@ sum_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
-	result->facts = counts[0] + counts[1];
 	result->nonfinite = counts[1];
 	if (counts[0] == 0)
 		return;
@@ -411,7 +436,6 @@ avg_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
-	result->facts = counts[0] + counts[1];
 	result->nonfinite = counts[1];
 	final_quotient(state_sum(state, 0), int64_to_numeric(counts[0]), divisor, result);
 }
@@ -421,7 +445,6 @@ rate_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
-	result->facts = counts[1];
 	final_quotient(int64_to_numeric(counts[0]), int64_to_numeric(counts[1]), divisor, result);
 }
 
@@ -430,7 +453,6 @@ ratio_final(const KpiState *state, int32 divisor, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
-	result->facts = counts[0] + counts[1];
 	result->nonfinite = counts[1];
 	final_quotient(state_sum(state, 0), state_sum(state, 1), divisor, result);
 }
@@ -523,38 +545,38 @@ basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 const KpiKindOps kpi_cell_count_ops = {
 	.name = "count",.ninputs = 1,.boolean_inputs = true,
 	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
-	.add = count_add,.final = count_final, BASIC_OPS
+	.add = count_add,.facts = count_facts,.final = count_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_sum_ops = {
 	.name = "sum",.ninputs = 1,
 	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add,.final = sum_final, BASIC_OPS
+	.add = sum_add,.facts = sum_facts,.final = sum_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_avg_ops = {
 	.name = "avg",.ninputs = 1,
 	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add,.final = avg_final, BASIC_OPS
+	.add = sum_add,.facts = sum_facts,.final = avg_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_rate_ops = {
 	.name = "rate",.ninputs = 2,.boolean_inputs = true,
 	.fresh_length = BASIC_LENGTH(2, 0),.ncounts = 2,.fields = {"num", "den"},
-	.add = rate_add,.final = rate_final, BASIC_OPS
+	.add = rate_add,.facts = rate_facts,.final = rate_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_ratio_ops = {
 	.name = "ratio",.ninputs = 2,
 	.fresh_length = BASIC_LENGTH(2, 2),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 2,
 	.fields = {"n", "nonfinite", "num", "den"},
-	.add = ratio_add,.final = ratio_final, BASIC_OPS
+	.add = ratio_add,.facts = sum_facts,.final = ratio_final, BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_errors_ops = {
 	.name = "errors",.ninputs = 0,.boolean_inputs = true,
 	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
-	.final = errors_final, BASIC_OPS
+	.facts = errors_facts,.final = errors_final, BASIC_OPS
 };

@@ -437,9 +437,24 @@ kpi_cell_final(const KpiCell *cell, int32 measure_id, int32 divisor, KpiFinal *r
 			result->errors = *(const int64 *) (state + 1);
 		else
 			kpi_cell_kinds[state->kind]->final(state, divisor, result);
+		result->facts += kpi_cell_kinds[state->kind]->facts(state);
 		found = true;
 	}
 	return found;
+}
+
+int64
+kpi_cell_facts(const KpiCell *cell, int32 measure_id)
+{
+	const KpiState *state;
+	int64		facts = 0;
+
+	kpi_cell_foreach_state(state, offset, cell)
+	{
+		if (state->measure_id == measure_id)
+			facts += kpi_cell_kinds[state->kind]->facts(state);
+	}
+	return facts;
 }
 
 static void

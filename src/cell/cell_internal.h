@@ -130,7 +130,9 @@ typedef struct KpiKindOps
 	bool		(*equal) (const KpiState *a, const KpiState *b);
 	/* NULL when it is sound, else what is wrong, as a sentence. */
 	const char *(*check) (const KpiState *state);
-	/* Fills in everything but errors. */
+	/* Facts that count. */
+	int64		(*facts) (const KpiState *state);
+	/* Fills in everything but facts and errors. */
 	void		(*final) (const KpiState *state, int32 divisor, KpiFinal *result);
 
 	/* Lossless I/O; in and recv fill the empty state at offset. */

@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_create_calendar);
@@ -279,6 +280,7 @@ kpi_sql_alter_calendar(PG_FUNCTION_ARGS)
 	if (args.time_zone != NULL && strcmp(args.time_zone, old_zone) != 0)
 		redefine_sources(id);
 	kpi_spi_end(&spi);
+	kpi_goal_calendar_redefined(id);
 
 	PG_RETURN_VOID();
 }
@@ -356,6 +358,7 @@ kpi_sql_add_holiday(PG_FUNCTION_ARGS)
 	kpi_spi_exec("INSERT INTO kpi.holiday (calendar_id, day, name) VALUES ($1, $2, $3)",
 				 3, KPI_INT4(id), KPI_VALUE(DATEOID, DateADTGetDatum(day)), KPI_TEXT(name));
 	kpi_spi_end(&spi);
+	kpi_goal_calendar_redefined(id);
 
 	PG_RETURN_VOID();
 }
@@ -382,6 +385,7 @@ kpi_sql_drop_holiday(PG_FUNCTION_ARGS)
 				 errmsg("%s is not a holiday of calendar \"%s\"", kpi_day_text(day), calendar),
 				 errhint("The holidays are listed in kpi.holiday.")));
 	kpi_spi_end(&spi);
+	kpi_goal_calendar_redefined(id);
 
 	PG_RETURN_VOID();
 }

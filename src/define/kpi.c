@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh.h"
@@ -258,7 +259,6 @@ write_formula(KpiRow *kpi)
 	forboth(name, names, id, ids)
 		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id) VALUES ($1, $2, $3)",
 					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
-	kpi_define_ground_lock(kpi->id);
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_rows_begin_read(&cycle, "WITH RECURSIVE input (first, id) AS ("
@@ -276,6 +276,8 @@ write_formula(KpiRow *kpi)
 				 errhint("Write the formula over KPIs that do not depend on it.")));
 	kpi_rows_end(&cycle);
 	PopActiveSnapshot();
+	/* Nobody changes what it is over until its program is seen. */
+	kpi_define_ground_lock(kpi->id);
 	kpi_spi_end(&spi);
 }
 
@@ -492,6 +494,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		kpi_define_programs_of_kpi(kpi->id);
 	if (redefined)
 		kpi_define_ground_check_kpi(kpi->id, old_name);
+	kpi_goal_kpi_redefined(kpi->id);
 	PG_RETURN_VOID();
 }
 

@@ -13,9 +13,9 @@
 #include "base/base.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "lib/stringinfo.h"
 #include "people/people.h"
-#include "refresh/refresh.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_add_member);
@@ -177,6 +177,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
 								 kpi_people_assignments_set(assignments, since, until, team_id));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -216,6 +217,7 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
 								 kpi_people_assignments_set(assignments, until, current->until, 0));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -242,6 +244,7 @@ kpi_sql_alter_member(PG_FUNCTION_ARGS)
 				 " WHERE id = $1", 3,
 				 KPI_INT4(id), KPI_TEXT(new_key), KPI_TEXT(name));
 	kpi_spi_end(&spi);
+	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -255,7 +258,6 @@ kpi_sql_drop_member(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_member_id(key);

@@ -50,15 +50,16 @@ write_program(int32 kpi_id)
 	kpi_spi_exec("DELETE FROM kpi_internal.kpi_stream WHERE kpi_id = $1 AND program <> $2",
 				 2, KPI_INT4(kpi_id), KPI_TEXT(text));
 	kpi_spi_exec("INSERT INTO kpi_internal.kpi_stream"
-				 " (kpi_id, stream_id, source_id, for_members, position, has_breakdown, program)"
-				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member', s.position, $3, $2"
+				 " (kpi_id, stream_id, source_id, for_members, position, has_breakdown, reach, program)"
+				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member', s.position, $3, $5, $2"
 				 " FROM pg_catalog.unnest($4) WITH ORDINALITY AS s (id, position)"
 				 " JOIN kpi_internal.stream x ON x.id = s.id"
 				 " ON CONFLICT DO NOTHING",
-				 4, KPI_INT4(kpi_id), KPI_TEXT(text), KPI_BOOL(has_one_source(program)),
+				 5, KPI_INT4(kpi_id), KPI_TEXT(text), KPI_BOOL(has_one_source(program)),
 				 KPI_VALUE(INT4ARRAYOID,
 						   PointerGetDatum(construct_array(streams, program->nstreams, INT4OID, sizeof(int32), true,
-														   TYPALIGN_INT))));
+														   TYPALIGN_INT))),
+				 KPI_TEXT(program->reach == KPI_REACH_OWN ? "own" : "later"));
 }
 
 #define AT_OR_ABOVE(condition) \

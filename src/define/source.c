@@ -20,6 +20,7 @@
 #include "expr/expr.h"
 #include "fact/fact.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh.h"
@@ -396,6 +397,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	}
 	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
+	kpi_goal_source_redefined(row->id);
 	PG_RETURN_VOID();
 }
 

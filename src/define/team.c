@@ -19,8 +19,8 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "people/people.h"
-#include "refresh/refresh.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -205,6 +205,7 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 				 KPI_INT4(id), KPI_TEXT(new_key), KPI_TEXT(name),
 				 KPI_BOOL(calendar != NULL), KPI_INT4(calendar_id));
 	kpi_spi_end(&spi);
+	kpi_goal_team_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -243,6 +244,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 								 kpi_people_assignments_set(parents, since, until, parent_team));
 	check_cycle(id, key, parent);
 	kpi_spi_end(&spi);
+	kpi_goal_team_redefined(id);
 	PG_RETURN_VOID();
 }
 
@@ -258,7 +260,6 @@ kpi_sql_drop_team(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	kpi_refresh_lock_all_sources(); /* its values go, too */
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_team_id(key);

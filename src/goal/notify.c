@@ -9,15 +9,16 @@
  * the same transaction as the notification, so each change is announced once,
  * and only if it commits.
  *
- * A refresh looks at those goals only whose KPI, scope and period it wrote
- * values of, or at all of its source when working days may have changed; what
- * depends on the date alone waits for the beginning of a day.
+ * A refresh looks at those goals only below which it changed cells: of a stream
+ * of the KPI, of the scope, within the period; or at all of its source when
+ * working days may have changed.  What depends on the date alone waits for the
+ * beginning of a day.
  * The first status of a goal is noted and not announced; "incomplete" is not
  * noted as a first one, as nobody has seen a number yet.
  *
- * A goal that is made or altered while a refresh has not committed is seen by
- * neither in the light of the other.  So it stays to be rechecked until the source is
- * refreshed again, which waits for that refresh: the source's lock is held.
+ * What a refresh and somebody who defines, or two refreshes that each move one
+ * input of a formula, do not see of each other, the list of goals to be looked at once
+ * more tells the one who comes after both (table.c).
  *
  * Two transactions that find the same change: the second waits for the
  * first's row, finds its status there, and announces nothing.
@@ -28,10 +29,11 @@
 
 #include "access/xact.h"
 #include "base/base.h"
+#include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
-#include "goal/goal.h"
+#include "goal/goal_internal.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -101,12 +103,13 @@ note_status(int64 goal_id, const char *old_status, const char *status)
 						3, KPI_INT8(goal_id), KPI_TEXT(status), KPI_TEXT(old_status)) > 0;
 }
 
-/* Within kpi_spi_begin(). */
-static void
-notify_goals(Datum ids)
+/* Within kpi_spi_begin(): writes the rows of goals, and tells of those whose status has changed. */
+void
+kpi_goal_notify_rows(Datum ids, bool wait)
 {
 	KpiRows		goals;
 
+	kpi_goal_table_write(ids, wait);
 	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
 				   " WHERE goal_id = ANY ($1) ORDER BY goal_id",
 				   1, KPI_VALUE(INT8ARRAYOID, ids));
@@ -129,124 +132,206 @@ notify_found(KpiRows *found)
 	if (kpi_rows_next(found))
 		ids = kpi_rows_datum(found, "goals", &isnull);
 	if (!isnull)
-		notify_goals(ids);
+		kpi_goal_notify_rows(ids, false);
 	kpi_rows_end(found);
 }
 
-/* Where the value stands that a goal is measured by. */
-typedef struct GoalPlace
+/* A goal that a change may concern, for one of the streams its KPI is measured on. */
+typedef struct GoalPeriod
 {
-	int32		kpi_id;
-	int32		team_id;		/* or 0 */
-	int32		member_id;		/* or 0 */
-	DateADT		start;
-} GoalPlace;
-
-typedef struct PlaceEntry
-{
-	GoalPlace	place;
+	int64		goal_id;
+	DateADT		first;			/* days and months that move it begin from */
+	DateADT		last;			/* here to here, inclusive */
 	bool		changed;
-} PlaceEntry;
+	struct GoalPeriod *next;	/* of the same stream and scope */
+} GoalPeriod;
 
-static Datum
-int4_array(Bitmapset *members)
+typedef struct GoalScope
 {
-	Datum	   *values = palloc(bms_num_members(members) * sizeof(Datum));
-	int			n = 0;
-	int			member = -1;
+	int32		stream_id;
+	int32		scope_kind;		/* KpiScopeKind */
+	int32		scope_id;
+} GoalScope;
 
-	while ((member = bms_next_member(members, member)) >= 0)
-		values[n++] = Int32GetDatum(member);
-	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-}
+typedef struct ScopeEntry
+{
+	GoalScope	scope;
+	GoalPeriod *goals;
+} ScopeEntry;
 
-/* Goals of the KPIs and the years that the run has changed: more than needed. */
+/* Goals of the source's KPIs, and of formulas over them, in the time of the changes: by stream and id. */
 static void
-find_goals(KpiRows *goals, const KpiValueChanges *changes)
+find_goals(KpiRows *goals, const KpiChanges *changes)
 {
-	Bitmapset  *kpi_ids = NULL;
 	DateADT		first = DATEVAL_NOEND;
 	DateADT		last = DATEVAL_NOBEGIN;
 
-	for (int i = 0; i < changes->nkeys; i++)
+	for (int i = 0; i < changes->ncells; i++)
 	{
-		if (i == 0 || changes->keys[i].kpi_id != changes->keys[i - 1].kpi_id)
-			kpi_ids = bms_add_member(kpi_ids, changes->keys[i].kpi_id);
-		first = Min(first, changes->keys[i].start);
-		last = Max(last, changes->keys[i].start);
+		const KpiChangedCell *cell = &changes->cells[i];
+
+		first = Min(first, cell->start);
+		last = Max(last, cell->start);
 	}
-	kpi_rows_begin(goals, "SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.period_start FROM kpi.goal g"
-				   " WHERE g.kpi_id = ANY ($1) AND g.period_start BETWEEN $2 AND $3 ORDER BY g.id",
-				   3, KPI_VALUE(INT4ARRAYOID, int4_array(kpi_ids)),
+
+	/*
+	 * A month's start stands for its days, but so it does in the goal's
+	 * period.
+	 */
+	kpi_rows_begin(goals, "SELECT g.id, s.stream_id, g.team_id, g.member_id, g.period_end,"
+				   "  CASE s.reach WHEN 'own' THEN g.period_start ELSE '-infinity' END AS first"
+				   " FROM kpi_internal.kpi_stream s JOIN kpi.goal g ON g.kpi_id = s.kpi_id"
+				   " WHERE s.source_id = $1 AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own')"
+				   " ORDER BY g.id",
+				   3, KPI_INT4(changes->source_id),
 				   KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));
 }
 
-static PlaceEntry *
-enter_goal(HTAB *places, KpiRows *goal)
+/* The goals found, in the order of the rows, and by their scopes. */
+static GoalPeriod *
+goals_by_scope(HTAB *scopes, KpiRows *goals)
 {
-	GoalPlace	place = {
-		kpi_rows_int4(goal, "kpi_id"), kpi_rows_int4(goal, "team_id"), kpi_rows_int4(goal, "member_id"),
-		kpi_rows_date(goal, "period_start", DATEVAL_NOBEGIN)
-	};
-	bool		found;
-	PlaceEntry *entry = hash_search(places, &place, HASH_ENTER, &found);
+	GoalPeriod *periods = palloc_extended(goals->n * sizeof(GoalPeriod), MCXT_ALLOC_HUGE);
+	GoalPeriod *period = periods;
 
-	if (!found)
-		entry->changed = false;
-	return entry;
+	while (kpi_rows_next(goals))
+	{
+		int32		member_id = kpi_rows_int4(goals, "member_id");
+		GoalScope	scope = {
+			kpi_rows_int4(goals, "stream_id"), member_id != 0 ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM,
+			member_id != 0 ? member_id : kpi_rows_int4(goals, "team_id")
+		};
+		bool		found;
+		ScopeEntry *entry = hash_search(scopes, &scope, HASH_ENTER, &found);
+
+		period->goal_id = kpi_rows_int8(goals, "id");
+		period->first = kpi_rows_date(goals, "first", DATEVAL_NOBEGIN);
+		period->last = kpi_rows_date(goals, "period_end", DATEVAL_NOEND);
+		period->changed = false;
+		period->next = found ? entry->goals : NULL;
+		entry->goals = period++;
+	}
+	return periods;
 }
 
-/* Of the goals found, those a value of which has changed. */
+/*
+ * Days count for goals of months and longer, too: what moves from one day to
+ * another within a month may come before today, or after it.
+ */
 static void
-notify_changed(const KpiValueChanges *changes, KpiRows *goals)
+mark_goals(HTAB *scopes, const KpiChangedCell *cell)
 {
-	HASHCTL		ctl = {.keysize = sizeof(GoalPlace),.entrysize = sizeof(PlaceEntry),
+	GoalScope	scope = {cell->stream_id, cell->scope_kind, cell->scope_id};
+	ScopeEntry *entry = hash_search(scopes, &scope, HASH_FIND, NULL);
+
+	for (GoalPeriod *goal = entry ? entry->goals : NULL; goal; goal = goal->next)
+	{
+		if (cell->start >= goal->first && cell->start <= goal->last)
+			goal->changed = true;
+	}
+}
+
+/* Of the goals found, those below which a cell has changed. */
+static void
+notify_changed(const KpiChanges *changes, KpiRows *goals)
+{
+	HASHCTL		ctl = {.keysize = sizeof(GoalScope),.entrysize = sizeof(ScopeEntry),
 	.hcxt = CurrentMemoryContext};
-	HTAB	   *places = hash_create("pg_kpi goals", goals->n, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *scopes = hash_create("pg_kpi goals", goals->n, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	GoalPeriod *periods = goals_by_scope(scopes, goals);
 	Datum	   *ids = palloc_extended(goals->n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	int			n = 0;
 
-	while (kpi_rows_next(goals))
-		(void) enter_goal(places, goals);
-	for (int i = 0; i < changes->nkeys; i++)
+	for (int i = 0; i < changes->ncells; i++)
+		mark_goals(scopes, &changes->cells[i]);
+	for (int i = 0; i < goals->n; i++)
 	{
-		const KpiValueKey *key = &changes->keys[i];
-		GoalPlace	place = {key->kpi_id, key->team_id, key->member_id, key->start};
-		PlaceEntry *entry = hash_search(places, &place, HASH_FIND, NULL);
-
-		if (entry)
-			entry->changed = true;
-	}
-	kpi_rows_rewind(goals);
-	while (kpi_rows_next(goals))
-	{
-		if (enter_goal(places, goals)->changed)
-			ids[n++] = Int64GetDatum(kpi_rows_int8(goals, "id"));
+		if (periods[i].changed)
+			ids[n++] = Int64GetDatum(periods[i].goal_id);
 	}
 	if (n > 0)
-		notify_goals(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-													 TYPALIGN_DOUBLE)));
+		kpi_goal_notify_rows(PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+															 TYPALIGN_DOUBLE)), false);
 }
 
 /* Whether the KPI of goal g is measured on source $1, or a formula is over one that is. */
 #define KPI_IS_OF_SOURCE \
 	"EXISTS (SELECT FROM kpi_internal.kpi_stream s WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)"
 
-/* Within kpi_spi_begin(): goals to be rechecked that the source's KPIs measure. */
+bool
+kpi_goal_recheck_waits(void)
+{
+	KpiSpi		spi;
+	bool		waits;
+
+	kpi_spi_begin(&spi);
+	waits = kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) > 0;
+	kpi_spi_end(&spi);
+	return waits;
+}
+
+/*
+ * Within kpi_spi_begin(): puts goals back on the list below which somebody
+ * refreshes a source now, who may have begun before what brought them there was committed.
+ * Who begins later sees it, and what those before have done is seen by the
+ * statements that follow.
+ */
 static void
-notify_rechecks(int32 source_id)
+recheck_busy(Datum ids)
+{
+	List	   *busy = NIL;
+	KpiRows		sources;
+
+	kpi_rows_begin(&sources, "SELECT DISTINCT s.source_id FROM kpi.goal g"
+				   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = g.kpi_id WHERE g.id = ANY ($1)",
+				   1, KPI_VALUE(INT8ARRAYOID, ids));
+	while (kpi_rows_next(&sources))
+	{
+		int32		source_id = kpi_rows_int4(&sources, "source_id");
+
+		if (kpi_source_is_busy(source_id))
+			busy = lappend_int(busy, source_id);
+	}
+	kpi_rows_end(&sources);
+	if (busy != NIL)
+		kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id, not_before)"
+					 " SELECT g.id, pg_catalog.clock_timestamp() + interval '250 ms'"
+					 " FROM kpi.goal g WHERE g.id = ANY ($1) AND EXISTS (SELECT FROM kpi_internal.kpi_stream s"
+					 "  WHERE s.kpi_id = g.kpi_id AND s.source_id = ANY ($2))",
+					 2, KPI_VALUE(INT8ARRAYOID, ids), KPI_INT4S(busy));
+}
+
+/*
+ * What is taken from the list and found locked comes back on it.  Of two that
+ * work on it at once each has its own.
+ */
+bool
+kpi_goal_recheck(void)
 {
 	KpiRows		found;
+	KpiSpi		spi;
+	Datum		ids = (Datum) 0;
+	bool		isnull = true;
 
-	if (kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) == 0)
-		return;
+	if (!kpi_goal_recheck_waits())
+		return false;
+	kpi_spi_begin(&spi);
 	kpi_rows_begin(&found, "WITH seen AS ("
-				   " DELETE FROM kpi_internal.goal_recheck d USING kpi.goal g"
-				   " WHERE g.id = d.goal_id AND " KPI_IS_OF_SOURCE
+				   " DELETE FROM kpi_internal.goal_recheck d WHERE d.id IN ("
+				   "  SELECT r.id FROM kpi_internal.goal_recheck r WHERE r.not_before <= pg_catalog.clock_timestamp()"
+				   "  FOR UPDATE SKIP LOCKED)"
 				   " RETURNING d.goal_id)"
-				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s",
-				   1, KPI_INT4(source_id));
-	notify_found(&found);
+				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s", 0);
+	if (kpi_rows_next(&found))
+		ids = kpi_rows_datum(&found, "goals", &isnull);
+	if (!isnull)
+	{
+		recheck_busy(ids);
+		kpi_goal_notify_rows(ids, false);
+	}
+	kpi_rows_end(&found);
+	kpi_spi_end(&spi);
+	return kpi_goal_recheck_waits();
 }
 
 /*
@@ -256,7 +341,7 @@ notify_rechecks(int32 source_id)
  * before anybody looks, so what comes meanwhile is seen by the next refresh.
  */
 static bool
-workdays_moved(const KpiValueChanges *changes)
+workdays_moved(const KpiChanges *changes)
 {
 	bool		moved;
 
@@ -269,20 +354,34 @@ workdays_moved(const KpiValueChanges *changes)
 	return moved;
 }
 
+/* Within kpi_spi_begin(): goals whose numbers were of an earlier day, and are of today now. */
+static void
+notify_stale(int32 source_id)
+{
+	KpiRows		found;
+
+	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi_internal.kpi_stream s"
+				   " JOIN kpi.goal_progress p ON p.kpi_id = s.kpi_id AND p.is_stale WHERE s.source_id = $1",
+				   1, KPI_INT4(source_id));
+	notify_found(&found);
+}
+
 void
-kpi_goal_notify_changes(const KpiValueChanges *changes)
+kpi_goal_notify_changes(const KpiChanges *changes)
 {
 	KpiSpi		spi;
 	KpiRows		goals;
 	bool		all;
 
+	(void) kpi_goal_recheck();
 	kpi_spi_begin(&spi);
-	notify_rechecks(changes->source_id);
 	all = workdays_moved(changes) || changes->all;
+	if (!all)
+		notify_stale(changes->source_id);
 	kpi_spi_end(&spi);
 	if (all)
 		kpi_goal_notify_source(changes->source_id);
-	else if (changes->nkeys > 0)
+	else if (changes->ncells > 0)
 	{
 		kpi_spi_begin(&spi);
 		find_goals(&goals, changes);
@@ -309,15 +408,14 @@ kpi_goal_notify_source(int32 source_id)
 void
 kpi_goal_notify_goal(int64 goal_id)
 {
+	Datum		id = Int64GetDatum(goal_id);
+	Datum		ids = PointerGetDatum(construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+													  TYPALIGN_DOUBLE));
 	KpiSpi		spi;
-	KpiRows		found;
 
 	kpi_spi_begin(&spi);
-	kpi_rows_begin(&found,
-				   "INSERT INTO kpi_internal.goal_recheck (goal_id) VALUES ($1)"
-				   " RETURNING ARRAY[goal_id] AS goals",
-				   1, KPI_INT8(goal_id));
-	notify_found(&found);
+	kpi_goal_recheck_later(ids);
+	kpi_goal_notify_rows(ids, true);
 	kpi_spi_end(&spi);
 }
 
@@ -341,9 +439,12 @@ kpi_goal_notify_days(void)
 					   " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day"
 					   " WHERE a.day <> EXCLUDED.day"
 					   " RETURNING a.calendar_id)"
-					   " SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-					   " WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s JOIN kpi.source q ON q.id = s.source_id"
-					   "  WHERE s.kpi_id = g.kpi_id AND q.calendar_id IN (SELECT m.calendar_id FROM moved m))",
+					   " SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi.goal_progress p"
+					   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+					   " WHERE p.as_of_day <> kpi_internal.today_of(s.program)"
+					   " AND p.period_start <= greatest(p.as_of_day, kpi_internal.today_of(s.program))"
+					   " AND p.period_end >= least(p.as_of_day, kpi_internal.today_of(s.program))"
+					   " AND (SELECT pg_catalog.count(*) FROM moved) > 0",
 					   0);
 		notify_found(&found);
 	}

@@ -53,6 +53,15 @@ kpi_model_measure_range(const char *kind)
 	return found ? found->range : KPI_RANGE_ANY;
 }
 
+KpiReach
+kpi_model_measure_reach(const char *kind)
+{
+	KpiKind		number;
+	const KpiMeasureKind *found = find_kind(kind, &number);
+
+	return found ? found->reach : KPI_REACH_LATER;
+}
+
 /* ---- errors ---- */
 
 /* A sentence that lists what can be written. */

@@ -174,6 +174,16 @@ typedef enum KpiScopeKind
 	KPI_SCOPE_MEMBER = 2
 } KpiScopeKind;
 
+/*
+ * Which periods a changed day can move.  What is stored of a KPI's values is
+ * rewritten for its reach.
+ */
+typedef enum KpiReach
+{
+	KPI_REACH_OWN,				/* those that it lies in */
+	KPI_REACH_LATER				/* and all later ones */
+} KpiReach;
+
 /* A KPI of a program: a measure, or a formula over KPIs before it. */
 typedef struct KpiProgramNode
 {
@@ -187,6 +197,7 @@ typedef struct KpiProgramNode
 	int32		measure_id;
 	int32		divisor;
 	KpiGrain	grain;			/* the shortest its source has values of */
+	KpiReach	reach;
 } KpiProgramNode;
 
 /*
@@ -198,6 +209,7 @@ typedef struct KpiProgram
 {
 	uint64		number;			/* of this text, in this backend */
 	char	   *time_zone;		/* which day is today */
+	KpiReach	reach;			/* the longest of its measures */
 	int			nnodes;
 	KpiProgramNode *nodes;		/* inputs before users; the last is the KPI */
 	int			nstreams;
@@ -227,6 +239,9 @@ typedef enum KpiMeasureRange
  * range, so it is KPI_RANGE_ANY.
  */
 extern KpiMeasureRange kpi_model_measure_range(const char *kind);
+
+/* By the name of a kind of measure. */
+extern KpiReach kpi_model_measure_reach(const char *kind);
 
 typedef struct KpiMeasureDef
 {

@@ -48,6 +48,7 @@ typedef struct KpiMeasureKind
 	int			nargs;
 	KpiMeasureArg args[KPI_MEASURE_MAX_ARGS];
 	bool		additive;		/* values of different days add up */
+	KpiReach	reach;
 	KpiMeasureRange range;
 
 	/*

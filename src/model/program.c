@@ -14,7 +14,7 @@
  * their users and the KPI itself last:
  *
  *	zone Europe/Berlin
- *	measure <additive 0|1> <source> <stream> <owner kind 0..2> <measure> <divisor> <grain 0..4>
+ *	measure <additive 0|1> <source> <stream> <owner kind 0..2> <measure> <divisor> <grain 0..4> <reach 0..1>
  *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
@@ -50,7 +50,7 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	KpiOwnerKind owner_kind;
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
-	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, m.id AS measure_id,"
+	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, m.id AS measure_id, m.kind,"
 				   " m.divisor, c.time_zone"
 				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
 				   " JOIN kpi.source s ON s.id = x.source_id JOIN kpi.calendar c ON c.id = s.calendar_id"
@@ -69,9 +69,9 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	}
 	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
 	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
-	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d\n", additive, kpi_rows_int4(&rows, "source_id"),
+	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d\n", additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
-					 kpi_rows_int4(&rows, "divisor"), grain);
+					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")));
 	kpi_rows_end(&rows);
 }
 
@@ -177,6 +177,8 @@ equal_texts(const text * a, const text * b)
 
 static MemoryContext programs_cxt = NULL;
 static programhash_hash *programs = NULL;
+static const text *last_key = NULL;
+static const KpiProgram *last_program = NULL;
 
 static int
 next_number(const char **p)
@@ -264,6 +266,8 @@ read_program(const char *text)
 			node->measure_id = next_number(&p);
 			node->divisor = next_number(&p);
 			node->grain = (KpiGrain) next_number(&p);
+			node->reach = (KpiReach) next_number(&p);
+			program->reach = Max(program->reach, node->reach);
 			add_stream(program, node->stream_id);
 		}
 		else if (next_word(&p, "formula "))
@@ -286,17 +290,19 @@ forget_programs(void)
 	if (programs_cxt == NULL)
 		programs_cxt = AllocSetContextCreate(CacheMemoryContext, "pg_kpi programs", ALLOCSET_DEFAULT_SIZES);
 	programs = NULL;
+	last_key = NULL;
 	MemoryContextReset(programs_cxt);
 	programs = programhash_create(programs_cxt, 64, NULL);
 }
 
 /* An error while reading leaves no entry, and its garbage until all is forgotten. */
-static KpiProgram *
+static ProgramEntry *
 enter_program(const text * key)
 {
 	static uint64 nread = 0;
 	MemoryContext old;
 	KpiProgram *program;
+	ProgramEntry *entry;
 	text	   *copy;
 	bool		found;
 
@@ -307,17 +313,25 @@ enter_program(const text * key)
 	program->number = ++nread;
 	copy = cstring_to_text_with_len(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 	MemoryContextSwitchTo(old);
-	programhash_insert(programs, copy, &found)->program = program;
-	return program;
+	entry = programhash_insert(programs, copy, &found);
+	entry->program = program;
+	return entry;
 }
 
+/* The columns of a row ask for the same one after the other: the last is compared first. */
 const KpiProgram *
 kpi_model_program(const text * key)
 {
 	ProgramEntry *entry;
 
+	if (last_key != NULL && equal_texts(last_key, key))
+		return last_program;
 	if (programs == NULL)
 		forget_programs();
 	entry = programhash_lookup(programs, key);
-	return entry != NULL ? entry->program : enter_program(key);
+	if (entry == NULL)
+		entry = enter_program(key);
+	last_key = entry->key;
+	last_program = entry->program;
+	return last_program;
 }

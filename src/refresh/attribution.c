@@ -204,8 +204,7 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 static KpiKeyedTable *
 open_applied(KpiAttributions *attributions)
 {
-	return kpi_keyed_table_open("kpi_internal", "applied_attribution", "source_id", APPLIED_NKEYS,
-								attributions->snapshot);
+	return kpi_keyed_table_open("kpi_internal", "applied_attribution", APPLIED_NKEYS, attributions->snapshot);
 }
 
 static void
@@ -404,10 +403,7 @@ attributions_equal(const KpiOwnerAttribution *a, const KpiOwnerAttribution *b)
 static void
 replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
 {
-	Datum		owner[] = {
-		Int32GetDatum(attributions->source_id), Int32GetDatum(entry->key.owner_kind),
-		Int32GetDatum(entry->key.owner_id)
-	};
+	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
 
 	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
 	while (kpi_keyed_table_next(keyed))

@@ -27,8 +27,14 @@ typedef struct CellTableShape
 	const char *name;
 	int			nkeys;
 	int			nprefix;		/* of the columns within which rows are looked
-								 * for in order */
+								 * for in order: what comes next is a date */
 } CellTableShape;
+
+/*
+ * Two keys with so many days between them have their rows on one page, and so
+ * few rows between them that these are passed sooner than the other is found.
+ */
+#define NEAR_DAYS 64
 
 /* A stream's owner, or all but the start of a rollup's period, is a prefix. */
 static const CellTableShape shapes[] = {
@@ -45,7 +51,19 @@ kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot)
 {
 	const CellTableShape *shape = &shapes[table];
 
-	return kpi_keyed_table_open("kpi_internal", shape->name, "stream_id", shape->nkeys, snapshot);
+	return kpi_keyed_table_open("kpi_internal", shape->name, shape->nkeys, snapshot);
+}
+
+bool
+kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i)
+{
+	const int32 *key = list->items[i].key.columns;
+	const int32 *next = i + 1 < list->nitems ? list->items[i + 1].key.columns : NULL;
+	int			nprefix = shapes[table].nprefix;
+
+	return kpi_keyed_table_seek(keyed, key, nprefix,
+								next != NULL && memcmp(key, next, nprefix * sizeof(int32)) == 0 &&
+								(int64) next[nprefix] - key[nprefix] <= NEAR_DAYS);
 }
 
 /* date and int4 are both passed as int32. */
@@ -188,15 +206,13 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 	for (int i = 0; i < deltas->nitems; i++)
 	{
 		const KpiCellItem *item = &deltas->items[i];
-		Datum		keys[KPI_CELL_KEY_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
 		run->at = (KpiFactsAt)
 		{
 			true, key_start(table, &item->key), NULL, 0
 		};
-		key_values(&item->key, keyed->nkeys, keys);
-		if (kpi_keyed_table_seek(keyed, shapes[table].nprefix, keys, NULL))
+		if (kpi_refresh_table_seek(keyed, table, deltas, i))
 			merge_found(run, table, keyed, item, places);
 		else
 		{
@@ -221,10 +237,54 @@ row_text(const KpiCell *cell)
 	return DatumGetCString(DirectFunctionCall1(kpi_sql_cell_out, PointerGetDatum(cell)));
 }
 
+static bool
+is_measure(int32 measure_id, void *arg)
+{
+	return measure_id == *(int32 *) arg;
+}
+
+static KpiCell *
+part_of(const KpiCell *cell, int32 measure_id)
+{
+	KpiCell    *part = cell ? kpi_cell_pack(cell) : kpi_cell_empty();
+
+	kpi_cell_filter(part, is_measure, &measure_id);
+	return part;
+}
+
+/* The names of the KPIs whose part of two cells differs; either may be NULL. */
+static char *
+differing_kpis(const KpiStream *stream, const KpiCell *a, const KpiCell *b)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		const KpiMeasure *measure = &stream->measures[m];
+
+		if (!kpi_cell_equal(part_of(a, measure->id), part_of(b, measure->id)))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", measure->kpi_name);
+	}
+	return names.len > 0 ? names.data : NULL;
+}
+
+static void
+set_dimension(KpiDifference *diff, int32 dim_value_id)
+{
+	if (dim_value_id == 0)
+		return;
+	diff->dimension = kpi_first_text("SELECT n.name FROM kpi_internal.dim d"
+									 " JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position"
+									 " WHERE d.id = $1", 1, KPI_INT4(dim_value_id));
+	diff->dimension_value = kpi_first_text("SELECT d.vals[1] FROM kpi_internal.dim d WHERE d.id = $1",
+										   1, KPI_INT4(dim_value_id));
+}
+
 /* A row that is stored, with which cell, against the one that should be; either may be missing. */
 static void
-report_difference(KpiReport *report, KpiCellTable table, const KpiCellKey *key, bool is_stored,
-				  const KpiCell *stored, const KpiCellItem *expected)
+report_difference(KpiRun *run, KpiReport *report, KpiCellTable table, const KpiCellKey *key,
+				  bool is_stored, const KpiCell *stored, const KpiCellItem *expected)
 {
 	KpiDifference diff = {0};
 
@@ -244,7 +304,10 @@ report_difference(KpiReport *report, KpiCellTable table, const KpiCellKey *key, 
 		else
 			diff.member_id = key->rollup.scope_id;
 		diff.grain = kpi_calendar_grain_name(key->rollup.grain);
+		set_dimension(&diff, key->rollup.dim_value_id);
 	}
+	diff.kpi = differing_kpis(kpi_model_stream_find(run->source, key->stream_id), stored,
+							  expected ? expected->cell : NULL);
 	diff.start = key_start(table, key);
 	diff.stored = is_stored ? row_text(stored) : NULL;
 	diff.expected = expected ? row_text(expected->cell) : NULL;
@@ -288,7 +351,7 @@ sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellK
 	if (item != NULL && same_cell(stored, item->cell))
 		return;
 	if (found_differs(run, table, key, stored, item, left))
-		report_difference(report, table, key, true, stored, item);
+		report_difference(run, report, table, key, true, stored, item);
 	if (!mend)
 		return;
 	if (item)
@@ -303,13 +366,12 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
-	Datum		prefix = Int32GetDatum(stream_id);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 	int			i = 0;
 	bool		more;
 
-	kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
+	kpi_keyed_table_scan(keyed, 1, &stream_id, false, 0, 0);
 	more = kpi_keyed_table_next(keyed);
 	while (more || i < expected->nitems)
 	{
@@ -325,7 +387,7 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 		}
 		if (order > 0)
 		{
-			report_difference(report, table, &item->key, false, NULL, item);
+			report_difference(run, report, table, &item->key, false, NULL, item);
 			if (mend)
 				insert_item(keyed, item);
 		}
@@ -343,39 +405,4 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
-}
-
-KpiCellList *
-kpi_refresh_table_rollup_keys(const KpiSource *source)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
-	KpiCellList *list = palloc0(sizeof(KpiCellList));
-	int			max = 1024;
-
-	list->items = palloc(max * sizeof(KpiCellItem));
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		Datum		prefix = Int32GetDatum(source->streams[s].id);
-
-		kpi_keyed_table_scan(keyed, 1, &prefix, false, 0, 0);
-		while (kpi_keyed_table_next(keyed))
-		{
-			KpiCellKey	key = kpi_refresh_table_found_key(keyed);
-
-			CHECK_FOR_INTERRUPTS();
-			if (kpi_refresh_is_place(&key.rollup))
-				continue;
-			if (list->nitems == max)
-			{
-				max *= 2;
-				list->items = repalloc_huge(list->items, max * sizeof(KpiCellItem));
-			}
-			list->items[list->nitems].key = key;
-			list->items[list->nitems++].cell = NULL;
-		}
-	}
-	kpi_keyed_table_close(keyed);
-	UnregisterSnapshot(snapshot);
-	return list;
 }

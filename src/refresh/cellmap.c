@@ -47,6 +47,7 @@ struct KpiCellMap
 {
 	MemoryContext mcxt;
 	cellhash_hash *hash;
+	CellEntry  *last;			/* of what was asked for last; or NULL */
 };
 
 KpiCellMap *
@@ -57,7 +58,24 @@ kpi_refresh_cellmap_create(MemoryContext parent)
 
 	map->mcxt = mcxt;
 	map->hash = cellhash_create(mcxt, 256, NULL);
+	map->last = NULL;
 	return map;
+}
+
+static inline bool
+same_key(const KpiCellKey *a, const KpiCellKey *b)
+{
+	return memcmp(a, b, sizeof(KpiCellKey)) == 0;
+}
+
+/* The entry of a key.  Days come in order, so a sum is often asked for again. */
+static CellEntry *
+find_entry(KpiCellMap *map, const KpiCellKey *key, bool *found)
+{
+	*found = map->last != NULL && same_key(&map->last->key, key);
+	if (!*found)
+		map->last = cellhash_insert(map->hash, *key, found);
+	return map->last;
 }
 
 /* A merge may move the cell to a larger place; the old one is not needed. */
@@ -74,7 +92,7 @@ void
 kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell)
 {
 	bool		found;
-	CellEntry  *entry = cellhash_insert(map->hash, *key, &found);
+	CellEntry  *entry = find_entry(map, key, &found);
 	MemoryContext old = MemoryContextSwitchTo(map->mcxt);
 
 	if (found)
@@ -91,7 +109,7 @@ void
 kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell)
 {
 	bool		found;
-	CellEntry  *entry = cellhash_insert(map->hash, *key, &found);
+	CellEntry  *entry = find_entry(map, key, &found);
 	MemoryContext old = MemoryContextSwitchTo(map->mcxt);
 
 	if (!found)
@@ -104,8 +122,8 @@ StaticAssertDecl(sizeof(KpiDayKey) == sizeof(KpiCellKey) && sizeof(KpiPathKey) =
 				 sizeof(KpiRollupKey) == sizeof(KpiCellKey),
 				 "keys of cells must be of one size");
 
-int
-kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
+static pg_attribute_always_inline int
+compare_keys(const KpiCellKey *a, const KpiCellKey *b)
 {
 	for (int i = 0; i < KPI_CELL_KEY_COLUMNS; i++)
 	{
@@ -115,10 +133,16 @@ kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
 	return 0;
 }
 
+int
+kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
+{
+	return compare_keys(a, b);
+}
+
 /* qsort specialized for items: half a million of them are common. */
 #define ST_SORT sort_items
 #define ST_ELEMENT_TYPE KpiCellItem
-#define ST_COMPARE(a, b) kpi_refresh_cellkey_compare(&(a)->key, &(b)->key)
+#define ST_COMPARE(a, b) compare_keys(&(a)->key, &(b)->key)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -136,7 +160,7 @@ kpi_refresh_celllist_sort(KpiCellList *list)
 	sort_items(list->items, list->nitems);
 	for (int i = 0; i < list->nitems; i++)
 	{
-		if (n > 0 && kpi_refresh_cellkey_compare(&list->items[n - 1].key, &list->items[i].key) == 0)
+		if (n > 0 && same_key(&list->items[n - 1].key, &list->items[i].key))
 			list->items[n - 1].cell = kpi_cell_merge(list->items[n - 1].cell, list->items[i].cell);
 		else
 			list->items[n++] = list->items[i];

@@ -6,8 +6,8 @@
  * A day cell counts for its owner's month (if a member), and for the day, the
  * month and, per dimension value, the month of the team and of each of its
  * ancestors.  Done in two steps, because many cells share a path of teams:
- * first everything is summed per path, then each path's few sums go to its
- * teams.  Works in memory only.
+ * first everything is summed per path, days before months, then each path's few
+ * sums go to its teams.  Works in memory only.
  *
  *-------------------------------------------------------------------------
  */
@@ -126,21 +126,16 @@ expand_path(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups)
 	int			nteams = kpi_refresh_path_teams(run->attributions, key->path, &teams);
 
 	for (int t = 0; t < nteams; t++)
-	{
 		add(rollups, rollup_key(key->stream_id, KPI_SCOPE_TEAM, teams[t], key->grain, key->dim_value_id,
 								key->start),
 			item->cell, false);
-		if (key->grain == KPI_DAY)
-			add(rollups, rollup_key(key->stream_id, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0,
-									month_of(key->start)),
-				item->cell, false);
-	}
 }
 
 void
 kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 {
 	KpiCellMap *paths = kpi_refresh_cellmap_create(run->mcxt);
+	KpiCellMap *months = kpi_refresh_cellmap_create(run->mcxt);
 	KpiCellList *sums;
 
 	for (int s = 0; s < run->source->nstreams; s++)
@@ -162,6 +157,16 @@ kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
 	}
 	run->at.is_known = false;
 	sums = kpi_refresh_cellmap_list(paths);
+	for (int i = 0; i < sums->nitems; i++)
+	{
+		const KpiPathKey *key = &sums->items[i].key.path;
+
+		if (key->grain == KPI_DAY)
+			add(months, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)),
+				sums->items[i].cell, false);
+		expand_path(run, &sums->items[i], rollups);
+	}
+	sums = kpi_refresh_cellmap_items(months);
 	for (int i = 0; i < sums->nitems; i++)
 		expand_path(run, &sums->items[i], rollups);
 }

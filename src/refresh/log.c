@@ -58,15 +58,15 @@ extend_row(const KpiLogEntry *entry)
 {
 	return kpi_spi_exec("UPDATE kpi_internal.refresh_log l SET runs = l.runs + 1,"
 						" duration_ms = l.duration_ms + $3, max_duration_ms = greatest(l.max_duration_ms, $3),"
-						" deltas = l.deltas + $4, cells = l.cells + $5, values_written = l.values_written + $6"
+						" deltas = l.deltas + $4, cells = l.cells + $5"
 						" WHERE l.id = (SELECT o.id FROM kpi_internal.refresh_log o"
 						" WHERE o.source_id = $1 ORDER BY o.id DESC LIMIT 1)"
 						" AND l.is_worker AND l.kind = 'refresh' AND l.error IS NULL"
 						" AND l.started_at > $2 - interval '1 minute' AND l.started_at <= $2",
-						6, KPI_INT4(entry->source_id),
+						5, KPI_INT4(entry->source_id),
 						KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(entry->started)),
 						KPI_VALUE(FLOAT8OID, Float8GetDatum(entry->duration_ms)),
-						KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells), KPI_INT8(entry->nvalues)) > 0;
+						KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells)) > 0;
 }
 
 static void
@@ -82,12 +82,12 @@ write_row(const KpiLogEntry *entry)
 	if (!worker || entry->error != NULL || strcmp(entry->kind, "refresh") != 0 || !extend_row(entry))
 	{
 		kpi_spi_exec("INSERT INTO kpi_internal.refresh_log (source_id, kind, started_at, duration_ms,"
-					 " max_duration_ms, deltas, cells, values_written, is_worker, role, sqlstate, error)"
-					 " VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)",
-					 11, KPI_INT4(entry->source_id), KPI_TEXT(entry->kind),
+					 " max_duration_ms, deltas, cells, is_worker, role, sqlstate, error)"
+					 " VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)",
+					 10, KPI_INT4(entry->source_id), KPI_TEXT(entry->kind),
 					 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(entry->started)),
 					 KPI_VALUE(FLOAT8OID, Float8GetDatum(entry->duration_ms)),
-					 KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells), KPI_INT8(entry->nvalues),
+					 KPI_INT8(entry->ndeltas), KPI_INT8(entry->ncells),
 					 KPI_BOOL(worker), KPI_TEXT(role ? role : "unknown"), KPI_TEXT(entry->sqlstate),
 					 KPI_TEXT(entry->error));
 		prune();
@@ -112,16 +112,15 @@ notify_refresh(const KpiLogEntry *entry)
 void
 kpi_refresh_log_run(const KpiLogEntry *entry)
 {
-	if (strcmp(entry->kind, "refresh") == 0 && entry->ndeltas == 0 && entry->ncells == 0 && entry->nvalues == 0)
+	if (strcmp(entry->kind, "refresh") == 0 && entry->ndeltas == 0 && entry->ncells == 0)
 		return;
 	write_row(entry);
 	if (kpi_notify_refresh)
 		notify_refresh(entry);
 	if (kpi_log_min_duration >= 0 && entry->duration_ms >= kpi_log_min_duration)
 		ereport(LOG,
-				(errmsg("%s of source \"%s\": " INT64_FORMAT " deltas, " INT64_FORMAT " cells written, "
-						INT64_FORMAT " values written, %.3f ms", entry->kind, entry->source,
-						entry->ndeltas, entry->ncells, entry->nvalues, entry->duration_ms),
+				(errmsg("%s of source \"%s\": " INT64_FORMAT " deltas, " INT64_FORMAT " cells written, %.3f ms",
+						entry->kind, entry->source, entry->ndeltas, entry->ncells, entry->duration_ms),
 				 errhidestmt(true), errhidecontext(true)));
 }
 

@@ -47,6 +47,7 @@ struct KpiPlaces
 	KpiRun	   *run;
 	MemoryContext mcxt;
 	HTAB	   *entries;
+	bool		lost_cells;		/* one of them has */
 };
 
 KpiPlaces *
@@ -58,6 +59,7 @@ kpi_refresh_places_create(KpiRun *run)
 
 	places->run = run;
 	places->mcxt = mcxt;
+	places->lost_cells = false;
 	places->entries = hash_create("pg_kpi places", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return places;
 }
@@ -93,6 +95,7 @@ add_place(KpiPlaces *places, KpiRollupKey key, KpiGrain grain, DateADT day, int3
 	if (owner_id != 0)
 		entry->owner_id = owner_id;
 	entry->lost_cells |= is_gone;
+	places->lost_cells |= is_gone;
 }
 
 void
@@ -179,68 +182,59 @@ static bool
 has_cells(const KpiPlaces *places, KpiKeyedTable *rollups, KpiKeyedTable *days, const PlaceEntry *entry)
 {
 	const KpiRollupKey *key = &entry->key.rollup;
-	bool		is_month = key->grain >= KPI_MONTH;
-	Datum		low = DateADTGetDatum(key->start);
-	Datum		high = DateADTGetDatum(kpi_calendar_period_end(key->grain, key->start, &places->run->calendar));
+	bool		is_week = key->grain == KPI_WEEK;
+	DateADT		end = kpi_calendar_period_end(key->grain, key->start, &places->run->calendar);
+	int32		owner[] = {key->stream_id, entry->owner_id};
+	int32		scope[] = {
+		key->stream_id, key->scope_kind, key->scope_id, is_week ? KPI_DAY : KPI_MONTH, key->dim_value_id
+	};
 
-	if (key->scope_kind == KPI_SCOPE_MEMBER && !is_month)
+	if (!is_week || key->scope_kind == KPI_SCOPE_TEAM)
 	{
-		Datum		owner[] = {Int32GetDatum(key->stream_id), Int32GetDatum(entry->owner_id)};
-
-		if (entry->owner_id == 0)
-			return false;
-		kpi_keyed_table_scan(days, lengthof(owner), owner, true, low, high);
-		return kpi_keyed_table_next(days);
-	}
-	else
-	{
-		Datum		scope[] = {
-			Int32GetDatum(key->stream_id), Int32GetDatum(key->scope_kind), Int32GetDatum(key->scope_id),
-			Int32GetDatum(is_month ? KPI_MONTH : KPI_DAY), Int32GetDatum(key->dim_value_id)
-		};
-
-		kpi_keyed_table_scan(rollups, lengthof(scope), scope, true, low, high);
+		kpi_keyed_table_scan(rollups, lengthof(scope), scope, true, key->start, end);
 		return kpi_keyed_table_next(rollups);
 	}
+	if (entry->owner_id == 0)
+		return false;
+	kpi_keyed_table_scan(days, lengthof(owner), owner, true, key->start, end);
+	return kpi_keyed_table_next(days);
 }
 
-/* Takes out of the list what is not there any more: the rest is to be there. */
+/* Looks below places that lost cells: from now on that says which have none. */
 static void
-remove_places(KpiPlaces *places, KpiKeyedTable *rollups, KpiKeyedTable *days, KpiCellList *list)
+look_below(KpiPlaces *places, KpiKeyedTable *rollups, Snapshot snapshot)
 {
-	int			n = 0;
+	KpiKeyedTable *days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
+	HASH_SEQ_STATUS status;
+	PlaceEntry *entry;
 
-	for (int i = 0; i < list->nitems; i++)
+	hash_seq_init(&status, places->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		PlaceEntry *entry = hash_search(places->entries, &list->items[i].key, HASH_FIND, NULL);
-		Datum		keys[KPI_CELL_KEY_COLUMNS];
-
 		CHECK_FOR_INTERRUPTS();
-		if (!entry->lost_cells || has_cells(places, rollups, days, entry))
-		{
-			list->items[n++] = list->items[i];
-			continue;
-		}
-		for (int k = 0; k < KPI_CELL_KEY_COLUMNS; k++)
-			keys[k] = Int32GetDatum(entry->key.columns[k]);
-		if (kpi_keyed_table_find(rollups, keys, NULL))
-			kpi_keyed_table_delete_found(rollups);
+		if (entry->lost_cells)
+			entry->lost_cells = !has_cells(places, rollups, days, entry);
 	}
-	list->nitems = n;
+	kpi_keyed_table_close(days);
 }
 
+/* Inserts the places that are missing, deletes those whose last cell is lost. */
 static void
-add_missing_places(KpiKeyedTable *rollups, const KpiCellList *list)
+write_places(KpiPlaces *places, KpiKeyedTable *rollups)
 {
+	KpiCellList *list = sorted_places(places);
+
 	for (int i = 0; i < list->nitems; i++)
 	{
 		const KpiCellKey *key = &list->items[i].key;
-		Datum		keys[KPI_CELL_KEY_COLUMNS];
+		PlaceEntry *entry = hash_search(places->entries, key, HASH_FIND, NULL);
+		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		for (int k = 0; k < KPI_CELL_KEY_COLUMNS; k++)
-			keys[k] = Int32GetDatum(key->columns[k]);
-		if (!kpi_keyed_table_seek(rollups, KPI_KEY_COLUMNS_BEFORE(KpiRollupKey, start), keys, NULL))
+		found = kpi_refresh_table_seek(rollups, KPI_ROLLUP_CELL, list, i);
+		if (found && entry->lost_cells)
+			kpi_keyed_table_delete_found(rollups);
+		else if (!found && !entry->lost_cells)
 			insert_place(rollups, key);
 	}
 }
@@ -249,21 +243,17 @@ void
 kpi_refresh_places_settle(KpiPlaces *places)
 {
 	KpiRun	   *run = places->run;
-	KpiCellList *list;
 	Snapshot	snapshot;
 	KpiKeyedTable *rollups;
-	KpiKeyedTable *days;
 
 	if (hash_get_num_entries(places->entries) == 0)
 		return;
-	list = sorted_places(places);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	rollups = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
-	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
-	remove_places(places, rollups, days, list);
-	add_missing_places(rollups, list);
+	if (places->lost_cells)
+		look_below(places, rollups, snapshot);
+	write_places(places, rollups);
 	run->stats.ncells += rollups->nwritten;
-	kpi_keyed_table_close(days);
 	kpi_keyed_table_close(rollups);
 	UnregisterSnapshot(snapshot);
 }
@@ -273,12 +263,11 @@ static void
 add_stored_days(KpiPlaces *places, const KpiStream *stream, Snapshot snapshot)
 {
 	KpiKeyedTable *days;
-	Datum		prefix = Int32GetDatum(stream->id);
 
 	if (stream->owner_kind != KPI_OWNER_MEMBER)
 		return;
 	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
-	kpi_keyed_table_scan(days, 1, &prefix, false, 0, 0);
+	kpi_keyed_table_scan(days, 1, &stream->id, false, 0, 0);
 	while (kpi_keyed_table_next(days))
 	{
 		KpiCellKey	key = kpi_refresh_table_found_key(days);
@@ -296,9 +285,8 @@ kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream)
 	KpiPlaces  *places = kpi_refresh_places_create(run);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *rollups = kpi_refresh_table_open(KPI_ROLLUP_CELL, snapshot);
-	Datum		prefix = Int32GetDatum(stream->id);
 
-	kpi_keyed_table_scan(rollups, 1, &prefix, false, 0, 0);
+	kpi_keyed_table_scan(rollups, 1, &stream->id, false, 0, 0);
 	while (kpi_keyed_table_next(rollups))
 	{
 		KpiCellKey	key = kpi_refresh_table_found_key(rollups);
@@ -309,7 +297,7 @@ kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream)
 	}
 	add_stored_days(places, stream, snapshot);
 
-	kpi_keyed_table_scan(rollups, 1, &prefix, false, 0, 0);
+	kpi_keyed_table_scan(rollups, 1, &stream->id, false, 0, 0);
 	while (kpi_keyed_table_next(rollups))
 	{
 		KpiCellKey	key = kpi_refresh_table_found_key(rollups);
@@ -318,7 +306,7 @@ kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream)
 		if (kpi_refresh_is_place(&key.rollup) && !kpi_refresh_places_contain(places, &key))
 			kpi_keyed_table_delete_found(rollups);
 	}
-	add_missing_places(rollups, sorted_places(places));
+	write_places(places, rollups);
 	run->stats.ncells += rollups->nwritten;
 	kpi_keyed_table_close(rollups);
 	UnregisterSnapshot(snapshot);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refresh.h
- *	  The queue and the facts into cells and values, exactly once.
+ *	  The queue and the facts into cells, exactly once.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,10 +29,9 @@ extern void kpi_refresh_queue_forget(int32 source_id, bool markers_only);
 /* One difference between what is stored and what should be. */
 typedef struct KpiDifference
 {
-	const char *level;			/* day cell, rollup cell, place, value,
-								 * breakdown, source */
+	const char *level;			/* day cell, rollup cell, place, goal, source */
 	bool		level_is_source;	/* no scope and no period */
-	int32		kpi_id;			/* or 0 */
+	const char *kpi;			/* name of it, or of several; or NULL */
 	int32		team_id;		/* at most one of the three is not 0 */
 	int32		member_id;
 	int32		owner_id;
@@ -94,8 +93,8 @@ extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);
 /*
  * Begins engine work: refuses where the snapshot is already fixed, writes
  * this transaction's own buffered deltas, and takes until the end of the
- * transaction the lock of a source and of all sources that a formula joins it
- * with (0: of every source).  Returns the ids of the sources asked for.
+ * transaction the lock of a source (0: of every source, in ascending order).
+ * Returns their ids.
  */
 extern List *kpi_refresh_lock_sources(int32 source_id);
 
@@ -104,7 +103,6 @@ extern List *kpi_refresh_lock_sources(int32 source_id);
  * waiting until the transaction ends: for who drops what they write to.
  */
 extern void kpi_refresh_lock_source(int32 source_id);
-extern void kpi_refresh_lock_all_sources(void);
 
 /* ---- rollup_queue.c ---- */
 

@@ -170,9 +170,6 @@ typedef struct KpiPlan
 	Bitmapset  *build;			/* numbers of streams made from the facts,
 								 * which have their deltas; of the others each
 								 * measure is built */
-	List	   *formulas;		/* ids of those the source's KPIs feed, inputs
-								 * before users */
-	bool		all_values;		/* not only those that deltas change */
 	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
 } KpiPlan;
@@ -182,11 +179,10 @@ typedef struct KpiRunStats
 {
 	int64		ndeltas;		/* queue rows consumed */
 	int64		ncells;			/* rows of cells written */
-	int64		nvalues;		/* rows of values written */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	char	   *fact_error;		/* note of the last one met */
-	KpiValueChanges changes;	/* for the goals that follow from them */
+	KpiChanges	changes;		/* for the goals that follow from them */
 } KpiRunStats;
 
 typedef struct KpiAttributions KpiAttributions;
@@ -334,11 +330,18 @@ extern void kpi_refresh_places_renew(KpiRun *run, const KpiStream *stream);
 /* Whether a row has no cell because of its key. */
 extern bool kpi_refresh_is_place(const KpiRollupKey *key);
 
+/* ---- change.c ---- */
+
+/* Notes what has changed: rollups, or the days of the members that day cells count for. */
+extern void kpi_refresh_change_add_rollups(KpiRun *run, const KpiCellList *rollups);
+extern void kpi_refresh_change_add_days(KpiRun *run, const KpiCellList *days);
+extern void kpi_refresh_change_add_member(KpiRun *run, int32 member_id, const KpiDayKey *key);
+
 /* ---- transfer.c ---- */
 
 /*
  * Follows changes of the organisation: adds to *rollups what moves between
- * scopes because of them, and notes the places of members who come or go.
+ * scopes because of them, and notes the days and places of members who come or go.
  */
 extern void kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places);
 
@@ -352,6 +355,9 @@ typedef enum KpiCellTable
 } KpiCellTable;
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
+
+/* Finds the row of an item, all of which are looked for in the list's order. */
+extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i);
 
 /* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
@@ -375,70 +381,6 @@ extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCe
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 								   const KpiCellList *expected, bool mend, KpiReport *report,
 								   KpiPlaces *left);
-
-/* The keys of all rollups of a source that have cells, without these. */
-extern KpiCellList *kpi_refresh_table_rollup_keys(const KpiSource *source);
-
-/* ---- value_table.c ---- */
-
-/* A stored value; facts is 0 and nothing else set where there is none. */
-typedef struct KpiValue
-{
-	Numeric		value;			/* each may be NULL */
-	Numeric		numerator;
-	Numeric		denominator;
-	int64		facts;
-} KpiValue;
-
-/* The two tables of values, open for a run. */
-typedef struct KpiValues KpiValues;
-
-/* For qsort(): by KPI, scope, dimension value, grain, start. */
-extern int	kpi_refresh_valuekey_compare(const void *a, const void *b);
-
-/*
- * all: everything the source's KPIs amount to will be put, so rows that are
- * not put are wrong.  mend: write; else only compare.  report may be NULL.
- */
-extern KpiValues *kpi_refresh_values_open(KpiRun *run, bool all, bool mend, KpiReport *report);
-
-/* Makes the stored row so (facts 0 and exists false: no row). */
-extern void kpi_refresh_values_put(KpiValues *values, const KpiValueKey *key, bool exists,
-								   const KpiValue *value);
-
-/* The stored value, as of the last kpi_refresh_values_sync(); false when none. */
-extern bool kpi_refresh_values_get(KpiValues *values, const KpiValueKey *key, KpiValue *value);
-
-/* Makes what was put so far visible to kpi_refresh_values_get(). */
-extern void kpi_refresh_values_sync(KpiValues *values);
-
-/* Keys of rows that changed (with all: of every row that was put). */
-extern int	kpi_refresh_values_touched(KpiValues *values, KpiValueKey **keys);
-
-/* Adds the keys of another source's KPI, in kpi_value only. */
-extern void kpi_refresh_values_touch_stored(KpiValues *values, int32 kpi_id);
-
-/* With all: removes the rows of these KPIs that were not put. */
-extern void kpi_refresh_values_sweep(KpiValues *values, List *kpi_ids);
-extern void kpi_refresh_values_close(KpiValues *values);
-
-/* ---- finalize.c ---- */
-
-/* Finalizes all stored values that the rollups with these keys feed. */
-extern void kpi_refresh_values_finalize(const KpiSource *source, KpiValues *values,
-										const KpiCellList *touched);
-
-/* ---- formula.c ---- */
-
-/* Every formula the source's KPIs feed (formula.c). */
-extern void kpi_refresh_formulas_update(KpiValues *values, const KpiSource *source, List *formulas, bool all);
-
-/*
- * The formulas that the source's KPIs feed, inputs before users; *pending when
- * one of them has not been computed yet as it is written now.
- */
-extern List *kpi_refresh_formulas_find(const KpiSource *source, bool *pending);
-extern void kpi_refresh_formulas_mark_built(const KpiSource *source);
 
 /* ---- state.c ---- */
 
@@ -484,15 +426,10 @@ extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const c
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);
 
-/* ---- lock.c ---- */
+/* ---- goal_check.c ---- */
 
-/*
- * To be called after the snapshot of a run was taken: a formula may have been
- * made since the locks were, and join the source with others.  Takes their
- * locks if nobody holds them, else it is an error: waiting would be out of
- * order.  True if all were held before; else the snapshot is too old.
- */
-extern bool kpi_refresh_lock_joined_sources(int32 source_id, const char *name);
+/* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
+extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
 
 /* ---- rollup_queue.c ---- */
 
@@ -514,7 +451,6 @@ typedef struct KpiLogEntry
 	double		duration_ms;
 	int64		ndeltas;
 	int64		ncells;
-	int64		nvalues;
 	const char *sqlstate;		/* NULL: it succeeded */
 	const char *error;
 } KpiLogEntry;

@@ -56,7 +56,7 @@ kpi_refresh_report(KpiReport *report, const KpiDifference *diff)
 		return;
 	set_text(values, nulls, 0, report->source_name);
 	set_text(values, nulls, 1, diff->level);
-	set_text(values, nulls, 2, diff->kpi_id ? kpi_refresh_name_of("SELECT name FROM kpi.kpi WHERE id = $1", diff->kpi_id) : NULL);
+	set_text(values, nulls, 2, diff->kpi);
 	set_text(values, nulls, 3, diff->level_is_source ? NULL : scope_text(diff));
 	set_text(values, nulls, 4, diff->grain);
 	values[5] = DateADTGetDatum(diff->start);

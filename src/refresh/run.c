@@ -3,11 +3,9 @@
  * run.c
  *	  One engine transaction on a source: refresh, verification, repair.
  *
- * A run brings one source's cells and values up to date, or says in what they
- * differ.  The order of steps is what makes every number exact:
+ * A run brings one source's cells up to date, or says in what they differ.  The order of steps is what makes every number exact:
  *
- *	1. the locks of the source and of all sources a formula joins it with, in
- *	   ascending order (lock.c);
+ *	1. the lock of the source (lock.c);
  *	2. if facts will be read, ACCESS SHARE on the table and its leaves: DDL is
  *	   not MVCC, so the facts at a snapshot mean something only under them;
  *	3. one snapshot, taken after the locks, after this transaction's own
@@ -203,7 +201,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
- * the relations first and looks again, until neither a relation nor a formula
+ * the relations first and looks again, until neither a relation nor a goal
  * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
 static KpiRunResult
@@ -216,11 +214,6 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
-		if (result == KPI_RUN_DONE && !kpi_refresh_lock_joined_sources(source_id, run->source->name))
-		{
-			drop_snapshot(run);
-			continue;
-		}
 		if (result == KPI_RUN_DONE &&
 			(!facts_are_needed(run->source, *state, mode) || is_locked(&run->table)))
 			return KPI_RUN_DONE;
@@ -252,7 +245,7 @@ note_days(KpiRunStats *stats, const KpiCellList *days)
 }
 
 /* Takes the deltas and what moved in the organisation into the cells. */
-static KpiCellList *
+static void
 apply_deltas(KpiRun *run)
 {
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
@@ -273,8 +266,9 @@ apply_deltas(KpiRun *run)
 	CommandCounterIncrement();
 	if (!run->plan.new_periods)
 		kpi_refresh_places_settle(places);
+	kpi_refresh_change_add_days(run, days);
+	kpi_refresh_change_add_rollups(run, touched);
 	kpi_refresh_rollups_queue(run, days, touched);
-	return touched;
 }
 
 /* The rows of rollup_cell above day cells, of which the rollups are. */
@@ -328,59 +322,6 @@ renew_places(KpiRun *run)
 	}
 }
 
-/* ---- values ---- */
-
-/* The KPIs measured on this source. */
-static List *
-measure_kpi_ids(const KpiSource *source)
-{
-	List	   *ids = NIL;
-
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		for (int m = 0; m < source->streams[s].nmeasures; m++)
-			ids = lappend_int(ids, source->streams[s].measures[m].kpi_id);
-	}
-	return ids;
-}
-
-/* What the goals to be looked at follow from. */
-static void
-note_changes(KpiRun *run, KpiValues *values, bool all)
-{
-	KpiValueChanges *changes = &run->stats.changes;
-	KpiValueKey *keys;
-	int			n = kpi_refresh_values_touched(values, &keys);
-
-	changes->all |= all;
-	if (changes->all || n == 0)
-		return;
-	changes->keys = MemoryContextAllocHuge(run->mcxt, n * sizeof(KpiValueKey));
-	memcpy(changes->keys, keys, n * sizeof(KpiValueKey));
-	changes->nkeys = n;
-}
-
-/* What is gone is swept before a formula can read it. */
-static void
-update_values(KpiRun *run, const KpiCellList *touched, bool all, bool mend, KpiReport *report)
-{
-	KpiValues  *values;
-
-	run->stats.changes.all = true;
-	return;
-	if (all)
-		touched = kpi_refresh_table_rollup_keys(run->source);
-	values = kpi_refresh_values_open(run, all, mend, report);
-	kpi_refresh_values_finalize(run->source, values, touched);
-	if (all)
-		kpi_refresh_values_sweep(values, measure_kpi_ids(run->source));
-	kpi_refresh_formulas_update(values, run->source, run->plan.formulas, all);
-	if (mend)
-		note_changes(run, values, all);
-	kpi_refresh_values_close(values);
-	CommandCounterIncrement();
-}
-
 /* ---- one source ---- */
 
 /*
@@ -414,12 +355,9 @@ static KpiPlan
 make_plan(const KpiSource *source, const KpiSourceState *state)
 {
 	KpiPlan		plan = {.build = streams_to_build(source, state->recompute)};
-	bool		pending;
 
-	plan.formulas = kpi_refresh_formulas_find(source, &pending);
 	plan.people_moved = state->org_version != state->applied_org_version;
 	plan.new_periods = state->new_periods;
-	plan.all_values = plan.build != NULL || plan.new_periods || pending;
 	return plan;
 }
 
@@ -427,15 +365,13 @@ static void
 refresh_locked(KpiRun *run)
 {
 	const KpiPlan *plan = &run->plan;
-	KpiCellList *touched = apply_deltas(run);
 
+	apply_deltas(run);
 	reconcile_cells(run, plan->build, true, NULL);
 	renew_places(run);
 	if (plan->build != NULL)
 		kpi_refresh_dim_sweep(run->source);
-	update_values(run, touched, plan->all_values, true, NULL);
-	if (plan->all_values)
-		kpi_refresh_formulas_mark_built(run->source);
+	run->stats.changes.all = plan->build != NULL || plan->new_periods;
 	extend_calendar_days(&run->stats);
 }
 
@@ -447,7 +383,7 @@ check_locked(KpiRun *run, bool mend, KpiReport *report)
 
 	kpi_refresh_attribution_reset(run->attributions, mend);
 	reconcile_cells(run, all, mend, report);
-	update_values(run, NULL, true, mend, report);
+	run->stats.changes.all |= mend;
 }
 
 static void
@@ -461,25 +397,67 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->stats.ndeltas,
-		.ncells = run->stats.ncells,
-		.nvalues = run->stats.nvalues
+		.ncells = run->stats.ncells
 	};
 
 	kpi_refresh_log_run(&entry);
 }
 
-/* All is written: the state, what listeners wait for, the log. */
-static void
-end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, TimestampTz started)
-{
-	TimestampTz ended = GetCurrentTimestamp();
-	double		duration_ms = (ended - started) / 1000.0;
+/* So many rows of cells make a build worth a look of the planner at once. */
+#define ANALYZE_CELLS 5000
 
-	kpi_refresh_source_state_save(run, state, duration_ms);
+/*
+ * Readers come before autovacuum does, and without statistics the planner joins
+ * names, streams and cells in any order.  Whoever has a table locked, as another
+ * build that does the same, is not waited for.
+ */
+static void
+analyze_after_build(const KpiRun *run)
+{
+	KpiSpi		spi;
+
+	if (run->plan.build == NULL || run->stats.ncells < ANALYZE_CELLS)
+		return;
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("ANALYZE (SKIP_LOCKED) kpi_internal.rollup_cell, kpi_internal.day_cell,"
+				 " kpi_internal.applied_attribution, kpi_internal.kpi_stream, kpi_internal.dim,"
+				 " kpi.kpi, kpi.team, kpi.member", 0);
+	kpi_spi_end(&spi);
+}
+
+static double
+milliseconds_since(TimestampTz started)
+{
+	return (GetCurrentTimestamp() - started) / 1000.0;
+}
+
+/* Goals follow what the run has changed so far, and the state. */
+static void
+move_goals(KpiRun *run)
+{
 	run->stats.changes.source_id = run->source->id;
 	run->stats.changes.people_moved = run->plan.people_moved;
 	kpi_goal_notify_changes(&run->stats.changes);
-	log_run(run, mode, started, duration_ms);
+}
+
+/* The cells are written: now the state, and what follows from both. */
+static void
+end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *report, TimestampTz started)
+{
+	kpi_refresh_source_state_save(run, state, milliseconds_since(started));
+	move_goals(run);
+	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
+	{
+		bool		mend = mode == KPI_RUN_REPAIR;
+
+		report->source_name = run->source->name;
+		kpi_refresh_goals_check(run->source->id, mend, report);
+		check_locked(run, mend, report);
+		if (mend)
+			move_goals(run);
+	}
+	analyze_after_build(run);
+	log_run(run, mode, started, milliseconds_since(started));
 }
 
 KpiRunResult
@@ -505,12 +483,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
 		run->plan = make_plan(run->source, state);
 		refresh_locked(run);
-		if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
-		{
-			report->source_name = run->source->name;
-			check_locked(run, mode == KPI_RUN_REPAIR, report);
-		}
-		end_run(run, state, mode, started);
+		end_run(run, state, mode, report, started);
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

@@ -208,9 +208,9 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
  * A column may come to mean something else and no row be written: one dropped
  * and added again with a default, two that change names, a type that is stored
  * alike, another expression of a virtual one.  Columns that came or went
- * concern nobody.
+ * concern nobody.  True if nothing at all is other than seen.
  */
-static void
+static bool
 compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
 {
 	bool		isnull;
@@ -226,20 +226,21 @@ compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *
 				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
 	columns = kpi_spi_datum(0, 1, &isnull);
 	if (isnull)
-		return;
+		return false;
 	old = MemoryContextSwitchTo(caller);
 	state->columns = datumCopy(columns, false, -1);
 	MemoryContextSwitchTo(old);
 
 	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
 		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
-		return;
+		return true;
 	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
 					 2, KPI_INT4(source_id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
+	return false;
 }
 
 /* Partitions must agree with the root on what their columns mean. */
@@ -403,15 +404,17 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
+		bool		same_columns;
+
 		table->leaves = kpi_model_leaf_relids(table->relid);
 		check_rights(source, table->relid, state);
 		compare_leaves(source, table, state);
-		compare_columns(source->id, table->relid, state, columns, caller);
+		same_columns = compare_columns(source->id, table->relid, state, columns, caller);
 		if (state->recompute)
 			check_virtual_columns(table, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(source, table->relid, state);
-		if (state->suspend_reason == NULL)
+		if (state->suspend_reason == NULL && !same_columns)
 			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
 			compare_fingerprints(state, fingerprints);
@@ -535,9 +538,9 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
-				 " last_deltas, last_cells, last_values, definer_oid, definer_login,"
+				 " last_deltas, last_cells, definer_oid, definer_login,"
 				 " fingerprints, suspect_before_xid, table_owner)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
@@ -550,16 +553,15 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
 				 " next_try = NULL, yields = 0,"
-				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells,"
-				 " last_values = EXCLUDED.last_values",
-				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
+				 15, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_VALUE(FLOAT8OID, Float8GetDatum(duration_ms)),
 				 KPI_INT8(run->stats.ndeltas), KPI_TEXT(run->stats.fact_error),
 				 KPI_VALUE(JSONBOID, state->columns), KPI_INT8(run->stats.ncells),
-				 KPI_INT8(run->stats.nvalues), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
 				 KPI_NULL(XID8OID));

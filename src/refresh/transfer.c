@@ -26,7 +26,7 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		const KpiStream *stream = &run->source->streams[s];
-		Datum		owner[] = {Int32GetDatum(stream->id), Int32GetDatum(owner_id)};
+		int32		owner[] = {stream->id, owner_id};
 
 		if (stream->owner_kind != transfer->from.key.owner_kind)
 			continue;
@@ -40,6 +40,12 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			CHECK_FOR_INTERRUPTS();
 			item.key = kpi_refresh_table_found_key(days);
 			item.cell = kpi_refresh_table_found_cell(days);
+
+			/*
+			 * The rollups lose those of KPIs that were dropped when they are
+			 * written.
+			 */
+			kpi_refresh_drop_unknown_states(item.cell, stream);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
 			if (from->member_id != to->member_id || from->path != to->path)
@@ -49,6 +55,8 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			}
 			if (from->member_id != to->member_id)
 			{
+				kpi_refresh_change_add_member(run, from->member_id, &item.key.day);
+				kpi_refresh_change_add_member(run, to->member_id, &item.key.day);
 				kpi_refresh_places_add_member(places, from->member_id, 0, &item.key.day, true);
 				kpi_refresh_places_add_member(places, to->member_id, owner_id, &item.key.day, false);
 			}

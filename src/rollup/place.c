@@ -252,7 +252,7 @@ typedef struct Visitor
 } Visitor;
 
 static void
-visit(Visitor *visitor, const KpiRollupPlaces *places)
+visit		(Visitor *visitor, const KpiRollupPlaces *places)
 {
 	MemoryContext old = MemoryContextSwitchTo(visitor->context);
 
@@ -285,7 +285,8 @@ visit_cells(const KpiRollup *rollup, Visitor *visitor)
 		if (SPI_processed == 0)
 			break;
 		places = read_places(SPI_tuptable, SPI_processed);
-		visit(visitor, &places);
+		visit		(visitor, &places);
+
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
@@ -328,7 +329,8 @@ visit_leftovers(const KpiRollupTable *table, Visitor *visitor)
 		if (keys.n == 0)
 			break;
 		places = leftovers(table->rollup, &keys);
-		visit(visitor, &places);
+		visit		(visitor, &places);
+
 		last = keys.items[keys.n - 1];
 		is_first = false;
 		if (last.label != NULL)

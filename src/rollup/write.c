@@ -351,7 +351,8 @@ report_column(const KpiRollupRows *rows, int c, int n, const char *stored, KpiRe
 	KpiDifference diff = difference_at(rows, n);
 	char	   *expected = value_text(rows, c, n);
 
-	diff.kpi_id = column->kpi_id;
+	if (column->kpi_id != 0)
+		diff.kpi = kpi_refresh_name_of("SELECT name FROM kpi.kpi WHERE id = $1", column->kpi_id);
 	diff.stored = column->is_name ? psprintf("%s: %s", column->name, stored ? stored : "NULL") : stored;
 	diff.expected = column->is_name ? psprintf("%s: %s", column->name, expected ? expected : "NULL") : expected;
 	kpi_refresh_report(report, &diff);

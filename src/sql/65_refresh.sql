@@ -12,11 +12,11 @@ RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, p
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'kpi_sql_verify';
 COMMENT ON FUNCTION kpi.verify(text) IS
-'Refreshes a source, or every source, then recomputes everything from the facts and returns each cell and value that differs. No rows: exact. A suspended or paused source is left as it is and returns one row of level source. Error: source unknown';
+'Refreshes a source, or every source, then recomputes everything from the facts and returns each cell and place that differs, with the KPIs whose part of the cell does. No rows: exact. A suspended or paused source is left as it is and returns one row of level source. Error: source unknown';
 
 CREATE FUNCTION kpi.repair(source text)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'kpi_sql_repair';
 COMMENT ON FUNCTION kpi.repair(text) IS
-'Refreshes a source, recomputes everything from the facts, mends each cell and value that differs, and returns how many did. Errors: source unknown, suspended or paused';
+'Refreshes a source, recomputes everything from the facts, mends each cell and place that differs, and returns how many did. Errors: source unknown, suspended or paused';

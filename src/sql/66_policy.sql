@@ -47,7 +47,6 @@ CREATE TABLE kpi_internal.refresh_log (
     runs            integer NOT NULL DEFAULT 1,
     deltas          bigint NOT NULL,
     cells           bigint NOT NULL,
-    values_written  bigint NOT NULL,
     is_worker       boolean NOT NULL,
     role            text NOT NULL,
     sqlstate        text,

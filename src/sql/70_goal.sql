@@ -66,3 +66,70 @@ COMMENT ON FUNCTION kpi.drop_goal(bigint) IS 'Drops a goal, known by its id. Err
 CREATE FUNCTION kpi.drop_goal(goal text)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_goal';
 COMMENT ON FUNCTION kpi.drop_goal(text) IS 'Drops a goal, known by its name. Errors: goal unknown; several goals of that name';
+
+-- A row for each period of a goal. Nothing that changes with the numbers is
+-- indexed, so that updates stay on their page. People ask by names, as well as by
+-- ids.
+CREATE TABLE kpi.goal_progress (
+    id                   bigint PRIMARY KEY,
+    goal_id              bigint NOT NULL REFERENCES kpi.goal ON DELETE CASCADE,
+    goal                 text NOT NULL,
+    plan                 text NOT NULL,
+    kpi_id               integer NOT NULL,
+    kpi                  text NOT NULL,
+    kpi_title            text NOT NULL,
+    unit                 text,
+    direction            text NOT NULL,
+    scope                text COLLATE "C" NOT NULL,
+    team_id              integer NOT NULL,
+    team                 text NOT NULL,
+    team_name            text NOT NULL,
+    team_path            text NOT NULL,
+    team_level           integer NOT NULL,
+    member_id            integer,
+    member               text,
+    member_name          text,
+    dimension            text,
+    dimension_value      text,
+    grain                text NOT NULL,
+    period               text NOT NULL,
+    period_start         date NOT NULL,
+    period_end           date NOT NULL,
+    is_current           boolean NOT NULL,
+    target               numeric NOT NULL,
+    actual               numeric,
+    actual_to_date       numeric,
+    numerator            numeric,
+    denominator          numeric,
+    attainment_ratio     numeric,
+    remaining            numeric,
+    elapsed_ratio        numeric,
+    expected_today       numeric,
+    pace_ratio           numeric,
+    required_per_workday numeric,
+    workdays_left        integer,
+    status               text NOT NULL,
+    status_rank          integer NOT NULL,
+    status_reason        text NOT NULL,
+    is_complete          boolean NOT NULL,
+    is_stale             boolean NOT NULL,
+    is_final             boolean NOT NULL,
+    as_of_day            date NOT NULL,
+    as_of                timestamptz,
+    refreshed_at         timestamptz,
+    changed_at           timestamptz NOT NULL,
+    UNIQUE (goal_id, period_start)
+) WITH (fillfactor = 70);
+CREATE INDEX ON kpi.goal_progress (kpi_id);
+CREATE INDEX ON kpi.goal_progress (kpi_id) WHERE is_stale;  -- changes twice a day at most
+CREATE INDEX ON kpi.goal_progress (team_id);
+CREATE INDEX ON kpi.goal_progress (member_id) WHERE member_id IS NOT NULL;
+CREATE INDEX ON kpi.goal_progress (period_start);
+CREATE INDEX ON kpi.goal_progress (kpi, period);
+CREATE INDEX ON kpi.goal_progress (team);
+CREATE INDEX ON kpi.goal_progress (member) WHERE member IS NOT NULL;
+COMMENT ON TABLE kpi.goal_progress IS 'Where every goal stands: one row per goal and period, rewritten when facts move it, when it is defined otherwise and when a day begins. Made by pg_kpi alone, and not dumped: a foreign key to it is not supported';
+
+CREATE FUNCTION kpi_internal.goal_period_id(goal_id bigint, period_start date) RETURNS bigint
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
+    RETURN goal_id OPERATOR(pg_catalog.*) 131072::bigint OPERATOR(pg_catalog.+) (period_start OPERATOR(pg_catalog.-) '1899-01-01'::date);

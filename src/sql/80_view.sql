@@ -191,8 +191,12 @@ CREATE VIEW kpi.kpi_breakdown AS
 END
 $generate$;
 
-CREATE VIEW kpi.goal_progress AS
-    SELECT g.id, g.id AS goal_id, g.name AS goal, g.plan,
+-- Where every goal stands now, as the row of kpi.goal_progress says it (goal/table.c).
+-- Judged by what is dated until today: what is dated ahead is no progress yet.
+CREATE VIEW kpi_internal.goal_now AS
+    SELECT kpi_internal.goal_period_id(g.id, g.period_start) AS id, g.id AS goal_id,
+           coalesce(g.name, pg_catalog.concat_ws(' ', k.title, coalesce(m.name, t.name), g.dimension_value, g.period)) AS goal,
+           g.plan,
            g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
            CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
            t.id AS team_id, t.key AS team, t.name AS team_name,
@@ -201,10 +205,12 @@ CREATE VIEW kpi.goal_progress AS
            g.dimension, g.dimension_value,
            g.grain, g.period, g.period_start, g.period_end,
            s.today >= g.period_start AND s.today <= g.period_end AS is_current,
-           g.target, (p.f).actual,
+           g.target,
+           coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS actual,
+           (p.f).actual AS actual_to_date,
            v.numerator, v.denominator,
-           pg_catalog.round((p.f).actual / nullif(g.target, 0), 6) AS attainment_ratio,
-           g.target - (p.f).actual AS remaining,
+           pg_catalog.round(coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) / nullif(g.target, 0), 6) AS attainment_ratio,
+           g.target - coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS remaining,
            pg_catalog.round((p.f).workdays_elapsed::numeric / (p.f).workdays, 6) AS elapsed_ratio,
            (p.f).expected_today,
            pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
@@ -217,14 +223,14 @@ CREATE VIEW kpi.goal_progress AS
                                            (p.f).expected_today, g.period_start, g.period_end, s.today,
                                            k.unit) AS status_reason,
            s.is_complete,
-           s.as_of IS NULL OR (s.as_of_day < s.today AND s.as_of_day <= g.period_end) AS is_stale,
-           s.is_complete AND coalesce(s.as_of_day > g.period_end, false) AS is_final,
-           s.as_of, s.refreshed_at AS changed_at, s.refreshed_at
+           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= g.period_end) AS is_stale,
+           s.is_complete AND coalesce(s.numbers_day > g.period_end, false) AS is_final,
+           s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
            SELECT z.program, z.is_complete, z.as_of, z.refreshed_at, z.today,
-                  kpi_internal.day_of(z.program, z.as_of) AS as_of_day
+                  kpi_internal.day_of(z.program, z.as_of) AS numbers_day
              FROM kpi_internal.kpi_state z WHERE z.kpi_id = g.kpi_id
            OFFSET 0) s
       LEFT JOIN kpi.dimension d ON d.source_id = k.source_id AND d.name = g.dimension
@@ -234,6 +240,7 @@ CREATE VIEW kpi.goal_progress AS
             AND x.vals = ARRAY[g.dimension_value] COLLATE "C"
      CROSS JOIN LATERAL (
            SELECT kpi_internal.value(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value,
+                  kpi_internal.value_to_date(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value_to_date,
                   kpi_internal.numerator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS numerator,
                   kpi_internal.denominator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS denominator
              FROM (SELECT s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END AS scope_kind,
@@ -247,12 +254,27 @@ CREATE VIEW kpi.goal_progress AS
              ON h.member_id = g.member_id
             AND (h.since IS NULL OR h.since <= least(s.today, g.period_end))
             AND (h.until IS NULL OR h.until > least(s.today, g.period_end))
-      LEFT JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id)
+      JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id, 2)
      CROSS JOIN LATERAL (
            SELECT kpi_internal.goal_pace(k.direction, k.is_additive, s.is_complete, g.target,
-                                         v.value, coalesce(g.team_id, h.team_id, 1),
+                                         v.value_to_date, coalesce(g.team_id, h.team_id, 1),
                                          g.period_start, g.period_end, s.today) AS f
            OFFSET 0) p;
+
+-- For verification: columns of a row, by name, that are not what they should be.
+CREATE VIEW kpi_internal.goal_difference AS
+    SELECT x.goal_id, x.kpi_id, x.kpi, CASE WHEN x.member_id IS NULL THEN x.team_id END AS team_id, x.member_id, x.grain, x.period_start,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.stored) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS stored,
+           (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
+              FROM pg_catalog.jsonb_each_text(x.expected) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS expected
+      FROM (SELECT n.goal_id, n.kpi_id, n.kpi, n.team_id, n.member_id, n.grain, n.period_start,
+                   pg_catalog.to_jsonb(p) - '{as_of,refreshed_at,changed_at}'::text[] AS stored,
+                   pg_catalog.to_jsonb(n) - '{as_of,refreshed_at}'::text[] AS expected
+              FROM kpi_internal.goal_now n
+              LEFT JOIN kpi.goal_progress p ON p.id = n.id) x
+     WHERE x.stored IS DISTINCT FROM x.expected;
+COMMENT ON VIEW kpi_internal.goal_difference IS 'Rows of kpi.goal_progress that are not what kpi_internal.goal_now says, with the columns that differ';
 
 CREATE VIEW kpi.unassigned AS
     SELECT s.id AS source_id, s.name AS source, x.owner_kind AS kind, o.key AS owner,
@@ -308,7 +330,7 @@ CREATE VIEW kpi.source_status AS
                 THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
-           t.last_deltas, t.last_cells, t.last_values, coalesce(t.deltas_applied, 0) AS deltas_applied,
+           t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
@@ -335,21 +357,27 @@ CREATE VIEW kpi.source_status AS
                      JOIN kpi_internal.day_cell e ON e.stream_id = x.id
                     WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
--- "incomplete" is no first status, as nobody has seen a number yet.
+-- "incomplete" is no first status, as nobody has seen a number yet, and is told of
+-- where a source stands still, not while it is being built.
 CREATE VIEW kpi_internal.goal_announcement AS
     SELECT p.goal_id, p.goal, p.kpi,
            CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
-           p.period, s.status AS old_status, p.status, p.actual, p.target
+           p.period, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target
       FROM kpi.goal_progress p
       LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
-     WHERE s.status IS DISTINCT FROM p.status AND (s.status IS NOT NULL OR p.status <> 'incomplete');
+     WHERE s.status IS DISTINCT FROM p.status
+       AND (p.status <> 'incomplete'
+            OR s.status IS NOT NULL
+               AND EXISTS (SELECT FROM kpi_internal.kpi_stream x
+                             JOIN kpi_internal.source_state t ON t.source_id = x.source_id
+                            WHERE x.kpi_id = p.kpi_id AND t.status = 'suspended'));
 
 COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts; of members from the week up, their days are in kpi.member_daily. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
 COMMENT ON VIEW kpi.kpi_breakdown IS 'Values of teams by dimension: one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up';
 COMMENT ON VIEW kpi_internal.goal_announcement IS 'Goals whose status is another than listeners to kpi_progress know (old_status; NULL: none yet)';
 COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';
 COMMENT ON VIEW kpi.source_status IS 'Sources: what state they are in, and what a DBA looks at';
-COMMENT ON VIEW kpi.goal_progress IS 'Where every goal stands, as of the last refresh of its KPI''s source and of this day';
+COMMENT ON VIEW kpi_internal.goal_now IS 'Where every goal stands, computed now: what kpi.goal_progress is made of';
 
 -- Comments of all views from one list, so that the same column says the same
 -- everywhere; a column without one is an error.
@@ -404,10 +432,10 @@ DECLARE
     goal constant jsonb := '{
         "id": "Key of the row: one per goal and period",
         "goal_id": "The goal (kpi.goal.id)",
-        "goal": "Name of the goal, or NULL",
+        "goal": "Name of the goal; of one without, its KPI, whom it is for, the dimension value and the period",
         "plan": "The plan it belongs to",
         "direction": "up: the target is to be reached at least; down: to be kept at most",
-        "team_id": "The team whose goal it is; of a member''s goal its team on the last day of the period, or today if that is earlier (kpi.team.id)",
+        "team_id": "The team whose goal it is; of a member''s goal its team on the last day of the period, or today if that is earlier, (unassigned) where it has none (kpi.team.id)",
         "team": "Key of that team",
         "team_name": "Name of that team",
         "member_id": "The member whose goal it is (kpi.member.id); NULL: a team''s",
@@ -416,14 +444,18 @@ DECLARE
         "dimension": "Only facts with one value of this dimension count; NULL: all",
         "dimension_value": "That value; NULL with a dimension: facts without a value",
         "target": "The number to reach (direction up) or to stay within (down), in the KPI''s unit",
-        "actual": "The KPI in the period so far. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
+        "actual": "The KPI in the whole period, also what is dated after as_of_day. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
+        "actual_to_date": "The same without what is dated after as_of_day: expected_today, pace_ratio, required_per_workday and status go by it",
+        "as_of_day": "The day by which the row was judged: today, when it was written",
+        "as_of": "The snapshot of the refresh before the row was last changed; how far the numbers are as a whole is in kpi.freshness",
+        "refreshed_at": "When that refresh was",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
         "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
         "attainment_ratio": "actual / target, as a fraction: 1 is the target. With direction down 1 and less is good. NULL: the target is 0",
         "remaining": "target - actual: what is missing, or with direction down what is left; negative beyond the target",
         "elapsed_ratio": "Working days of the period gone, today included, as a fraction; by the calendar of the team",
-        "expected_today": "What actual should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
-        "pace_ratio": "actual / expected_today, as a fraction; NULL: nothing is expected yet",
+        "expected_today": "What actual_to_date should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
+        "pace_ratio": "actual_to_date / expected_today, as a fraction; NULL: nothing is expected yet",
         "required_per_workday": "What is missing (with direction down: what is left) for each working day left; only of a KPI that accumulates, in a period that is not over",
         "workdays_left": "Working days of the period from today on, today included",
         "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); over_limit: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
@@ -431,7 +463,7 @@ DECLARE
         "status_reason": "Why the status is what it is, in one sentence",
         "is_stale": "True when the numbers are of an earlier day than today, though the period was not over on it",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
-        "changed_at": "When the source was last refreshed, as refreshed_at"}';
+        "changed_at": "When the row was last changed"}';
     unassigned constant jsonb := '{
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
@@ -463,7 +495,6 @@ DECLARE
         "duration_ms": "How long that took, in milliseconds",
         "last_deltas": "Changes it took from the queue",
         "last_cells": "Rows of cells it wrote",
-        "last_values": "Rows of values it wrote",
         "deltas_applied": "Changes merged since the source was made",
         "last_error": "Message of the error that the background worker''s last refresh met; NULL: it met none",
         "last_sqlstate": "SQLSTATE of that error",
@@ -478,7 +509,7 @@ BEGIN
         SELECT c.relname AS view, a.attname AS "column"
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relkind = 'v' AND c.relname <> 'team_ancestor'
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND (c.relkind = 'v' AND c.relname <> 'team_ancestor' OR c.relname = 'goal_progress')
     LOOP
         suffix := pg_catalog.split_part(v.view, '_', -1);
         of_view := common || CASE

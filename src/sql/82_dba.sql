@@ -2,7 +2,7 @@
 
 CREATE VIEW kpi.refresh_log AS
     SELECT l.id, l.source_id, s.name AS source, l.kind, l.started_at, l.runs, l.duration_ms, l.max_duration_ms,
-           l.deltas, l.cells, l.values_written, l.is_worker, l.role, l.sqlstate,
+           l.deltas, l.cells, l.is_worker, l.role, l.sqlstate,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, l.error) AS error
       FROM kpi_internal.refresh_log l
       JOIN kpi.source s ON s.id = l.source_id
@@ -17,8 +17,7 @@ COMMENT ON COLUMN kpi.refresh_log.runs IS 'How many refreshes the row stands for
 COMMENT ON COLUMN kpi.refresh_log.duration_ms IS 'How long they took together, in milliseconds';
 COMMENT ON COLUMN kpi.refresh_log.max_duration_ms IS 'How long the longest of them took, in milliseconds';
 COMMENT ON COLUMN kpi.refresh_log.deltas IS 'Changes taken from the queue';
-COMMENT ON COLUMN kpi.refresh_log.cells IS 'Rows of cells written';
-COMMENT ON COLUMN kpi.refresh_log.values_written IS 'Rows of values (kpi.kpi_value and kpi.kpi_breakdown) written';
+COMMENT ON COLUMN kpi.refresh_log.cells IS 'Rows of cells and places written';
 COMMENT ON COLUMN kpi.refresh_log.is_worker IS 'True: the background worker did it';
 COMMENT ON COLUMN kpi.refresh_log.role IS 'The role that did it';
 COMMENT ON COLUMN kpi.refresh_log.sqlstate IS 'SQLSTATE of the error the worker met; NULL: it succeeded';

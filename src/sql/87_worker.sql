@@ -34,11 +34,7 @@ COMMENT ON COLUMN kpi.worker_status.next_due IS 'When there is work without any 
 CREATE VIEW kpi_internal.agenda AS
     SELECT s.id AS source_id, s.name AS source, t.refreshed_at, t.calendar_shape,
            t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)
-           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)
-           OR EXISTS (SELECT FROM kpi_internal.goal_recheck d
-                        JOIN kpi.goal g ON g.id = d.goal_id
-                        JOIN kpi_internal.kpi_stream k ON k.kpi_id = g.kpi_id
-                       WHERE k.source_id = s.id) AS must_refresh,
+           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p) AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            t.next_try, coalesce(t.yields, 0) AS yields,
@@ -58,4 +54,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation, the working days of its goals or goals to be rechecked are others than the last refresh saw; must_build: it or a measure is new';
+'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new';

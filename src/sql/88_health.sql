@@ -141,3 +141,15 @@ CREATE VIEW kpi_internal.health_autovacuum AS
            'Set autovacuum = on and reload the server.' AS remedy
      WHERE NOT pg_catalog.current_setting('autovacuum')::boolean AND EXISTS (SELECT FROM kpi.source);
 COMMENT ON VIEW kpi_internal.health_autovacuum IS 'Whether autovacuum is off';
+
+CREATE VIEW kpi_internal.health_goal AS
+    SELECT 'warning' AS severity, 'day_behind' AS problem, 'table kpi.goal_progress' AS object,
+           pg_catalog.format('Goals that are judged by an earlier day than today: %s, the first by %s',
+                             pg_catalog.count(*), pg_catalog.min(p.as_of_day)) AS detail,
+           'Run CALL kpi.refresh(); workers do it when a day begins.' AS remedy
+      FROM kpi.goal_progress p
+      JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1
+     WHERE p.as_of_day < kpi_internal.today_of(s.program) AND p.period_start <= kpi_internal.today_of(s.program)
+       AND p.period_end >= p.as_of_day
+    HAVING pg_catalog.count(*) > 0;
+COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today';

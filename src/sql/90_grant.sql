@@ -84,7 +84,7 @@ BEGIN
            AND p.prokind <> 'a'
            AND NOT (p.prorettype = 'trigger'::regtype::oid AND p.pronamespace = 'kpi'::regnamespace::oid)
            AND p.prorettype <> 'kpi.cell'::regtype::oid
-           AND NOT ('kpi.cell'::regtype::oid = ANY (p.proargtypes::oid[]))
+           AND NOT ('kpi.cell'::regtype::oid = ANY (p.proargtypes::oid[]) AND p.provolatile = 'i')
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', item);
     END LOOP;

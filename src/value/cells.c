@@ -12,7 +12,8 @@
  * The columns of a row of a view are separate calls, and rows of several KPIs
  * ask for the same cells, so the sums met last are kept as long as the active
  * snapshot shows the same: a table of MEMO_SIZE places, each taken by the last
- * that fell on it.
+ * that fell on it.  Who goes through the periods of a team or member asks for its
+ * months again and again; then they are read together and kept (months_at()).
  *
  * No SPI, no rights, nothing written: works in parallel workers, and whoever
  * may call the functions that use it.  Locks: ACCESS SHARE on our own tables.
@@ -59,15 +60,37 @@ static struct
 	List	   *owner_ids;		/* in memo_cxt */
 }			last_member;
 
+/* Months around those that were asked for, of as many streams as formulas usually go over. */
+#define MONTHS_STREAMS 8		/* a power of 2 */
+#define MONTHS_ASKED 5			/* one row asks for four at most: the one
+								 * before it, that of a year ago, both to date */
+#define MONTHS_AROUND 1100		/* days, to both sides */
+#define MONTHS_MAX_CELLS 96
+
+typedef struct Months
+{
+	KpiDays		days;			/* since until: those that are kept */
+	int			nasked;			/* how often for others, in a row; 0: never */
+	bool		kept;
+	int			n;
+	DateADT		starts[MONTHS_MAX_CELLS];
+	KpiCell    *cells[MONTHS_MAX_CELLS];
+	MemoryContext cxt;			/* of the cells; NULL: none yet */
+} Months;
+
+static Months *months = NULL;
+
 static void
 forget_all(void)
 {
 	if (memo_cxt == NULL)
 		memo_cxt = AllocSetContextCreate(TopMemoryContext, "pg_kpi values", ALLOCSET_DEFAULT_SIZES);
 	memo = NULL;
+	months = NULL;
 	last_member.source_id = 0;
 	last_member.owner_ids = NIL;
 	MemoryContextReset(memo_cxt);
+	months = MemoryContextAllocZero(memo_cxt, MONTHS_STREAMS * sizeof(Months));
 	memo = MemoryContextAllocZero(memo_cxt, MEMO_SIZE * sizeof(MemoEntry));
 }
 
@@ -120,19 +143,103 @@ sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, 
 	return sum;
 }
 
-/* Cells of one grain, day or month, that begin on these days. */
-static KpiCell *
-sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, DateADT until, bool subtract)
+static void
+rollup_keys(ScanKey keys, const KpiDays *days, KpiGrain grain, DateADT since, DateADT until)
 {
-	ScanKeyData keys[7];
-
 	kpi_value_key(&keys[0], Anum_rollup_stream_id, days->stream_id);
 	kpi_value_key(&keys[1], Anum_rollup_scope_kind, days->scope_kind);
 	kpi_value_key(&keys[2], Anum_rollup_scope_id, days->scope_id);
 	kpi_value_key(&keys[3], Anum_rollup_grain, grain);
 	kpi_value_key(&keys[4], Anum_rollup_dim_id, days->dim_id);
 	key_days(&keys[5], Anum_rollup_start, since, until);
-	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, keys, 7, subtract);
+}
+
+/* Cells of one grain, day or month, that begin on these days. */
+static KpiCell *
+sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, DateADT until, bool subtract)
+{
+	ScanKeyData keys[7];
+
+	rollup_keys(keys, days, grain, since, until);
+	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, keys, lengthof(keys), subtract);
+}
+
+/* Reads the months from since until; false if they are too many, or too large. */
+static bool
+read_months(Months *entry, DateADT since, DateADT until)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "rollup_cell"), AccessShareLock);
+	ScanKeyData keys[7];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		fits = true;
+
+	rollup_keys(keys, &entry->days, KPI_MONTH, since, until);
+	scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), lengthof(keys), keys);
+	while (fits && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		cell = heap_getattr(tuple, Anum_rollup_cell, RelationGetDescr(rel), &isnull);
+		MemoryContext old = MemoryContextSwitchTo(entry->cxt);
+
+		entry->starts[entry->n] = DatumGetDateADT(heap_getattr(tuple, Anum_rollup_start, RelationGetDescr(rel),
+															   &isnull));
+		entry->cells[entry->n] = DatumGetKpiCellPCopy(cell);
+		MemoryContextSwitchTo(old);
+		fits = entry->cells[entry->n]->used <= MEMO_MAX_CELL && ++entry->n < MONTHS_MAX_CELLS;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return fits;
+}
+
+/*
+ * The months that are kept, if these are among them; else NULL.  They are read when the same team
+ * or member has been asked for some times in a row: who wants one row pays for no others.
+ * Where they do not fit it is not tried again.
+ */
+static const Months *
+months_at(const KpiDays *days, DateADT since, DateADT until)
+{
+	Months	   *entry = &months[days->stream_id & (MONTHS_STREAMS - 1)];
+
+	if (entry->nasked == 0 || memcmp(&entry->days, days, offsetof(KpiDays, since)) != 0)
+	{
+		entry->days = *days;
+		entry->nasked = 0;
+		entry->kept = false;
+	}
+	if (entry->kept && since >= entry->days.since && until <= entry->days.until)
+		return entry;
+	if (++entry->nasked != MONTHS_ASKED)
+		return NULL;
+	entry->kept = false;
+	entry->n = 0;
+	if (entry->cxt == NULL)
+		entry->cxt = AllocSetContextCreate(memo_cxt, "pg_kpi months", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(entry->cxt);
+	entry->days.since = since - MONTHS_AROUND;
+	entry->days.until = until + MONTHS_AROUND;
+	if (!read_months(entry, entry->days.since, entry->days.until))
+		return NULL;
+	entry->kept = true;
+	entry->nasked = 1;
+	return entry;
+}
+
+static KpiCell *
+sum_months(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
+{
+	const Months *at = months_at(days, since, until);
+
+	if (at == NULL)
+		return sum_rollups(sum, days, KPI_MONTH, since, until, false);
+	for (int i = 0; i < at->n; i++)
+	{
+		if (at->starts[i] >= since && at->starts[i] < until)
+			sum = kpi_cell_merge(sum != NULL ? sum : kpi_cell_empty(), at->cells[i]);
+	}
+	return sum;
 }
 
 /* Owners whose facts count for a member; one at most, unless its key has changed. */
@@ -227,7 +334,7 @@ sum_part(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
 
 	if (until - since <= (end - month) / 2)
 		return sum_days(sum, days, since, until, false);
-	sum = sum_rollups(sum, days, KPI_MONTH, month, end, false);
+	sum = sum_months(sum, days, month, end);
 	if (sum == NULL)
 		return NULL;
 	sum = sum_days(sum, days, month, since, true);
@@ -246,7 +353,7 @@ sum_period(const KpiDays *days)
 	if (days->dim_id != 0)
 	{
 		Assert(first == days->since);
-		sum = sum_rollups(NULL, days, KPI_MONTH, first, days->until, false);
+		sum = sum_months(NULL, days, first, days->until);
 		if (sum != NULL && last < days->until)
 			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
 		return sum;
@@ -261,7 +368,7 @@ sum_period(const KpiDays *days)
 			sum = sum_part(sum, days, last, days->until);
 	}
 	if (first < last)
-		sum = sum_rollups(sum, days, KPI_MONTH, first, last, false);
+		sum = sum_months(sum, days, first, last);
 	return sum;
 }
 

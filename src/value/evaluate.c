@@ -193,6 +193,34 @@ kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGi
 	return evaluate(program, place, place_until(place), given, result);
 }
 
+/* Facts of the measures of one stream, or of all but one stream. */
+static bool
+has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given, bool of_given)
+{
+	for (int n = 0; n < program->nnodes; n++)
+	{
+		const KpiProgramNode *node = &program->nodes[n];
+		bool		is_given = node->stream_id == given->stream_id && !given->isnull;
+		const KpiCell *cell;
+
+		if (node->formula != NULL || node->grain > place->grain || is_given != of_given)
+			continue;
+		if (is_given)
+			cell = kpi_cell_of_measure(given->cell, node->measure_id);
+		else
+			cell = kpi_value_place_cell(program, node->stream_id, place);
+		if (cell != NULL && kpi_cell_facts(cell, node->measure_id) != 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given)
+{
+	return has_facts(program, place, given, true) || has_facts(program, place, given, false);
+}
+
 bool
 kpi_value_at(const KpiProgram *program, const KpiPlace *place, KpiValue *result)
 {

@@ -205,6 +205,13 @@ find_dimension(ValueCall *call)
 	kpi_rows_end(&rows);
 }
 
+static bool
+may_have_facts(const KpiPlace *place)
+{
+	return kpi_calendar_fact_day_in_range(place->start) ||
+		(place->start < 0 && kpi_calendar_fact_day_in_range(kpi_value_place_end(place)));
+}
+
 /* kpi.value(kpi, team, member, period, dimension, dimension_value) */
 Datum
 kpi_sql_value_of(PG_FUNCTION_ARGS)
@@ -224,7 +231,11 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 		find_dimension(&call);
 	kpi_spi_end(&spi);
 
-	if (!call.is_met)
+	/*
+	 * No facts can be there; and days far away are none that periods are
+	 * computed of.
+	 */
+	if (!call.is_met || !may_have_facts(&call.place))
 		PG_RETURN_NULL();
 	if (kpi_value_at(call.program, &call.place, &value))
 	{

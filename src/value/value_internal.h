@@ -91,6 +91,12 @@ typedef struct KpiGivenCell
 extern bool kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given,
 							   KpiValue *result);
 
+/*
+ * Whether kpi_value_at_given() has facts, at less cost: nothing is computed, and
+ * nothing looked up if the given cell has facts.
+ */
+extern bool kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given);
+
 /* The sum of the stream's cells at the place; NULL if there are none. */
 extern const KpiCell *kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace *place);
 

@@ -86,7 +86,6 @@ Datum
 kpi_sql_has_value(PG_FUNCTION_ARGS)
 {
 	ViewRow		row;
-	KpiValue	value;
 
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_BOOL(false);
@@ -95,7 +94,7 @@ kpi_sql_has_value(PG_FUNCTION_ARGS)
 		if (kpi_value_place_cell(row.program, row.program->streams[s], &row.place) != NULL)
 			PG_RETURN_BOOL(false);
 	}
-	PG_RETURN_BOOL(value_of_row(&row, &value));
+	PG_RETURN_BOOL(kpi_value_has_facts(row.program, &row.place, &row.given));
 }
 
 #define RETURN_NUMERIC_OR_NULL(number) \

@@ -4,8 +4,8 @@
  *	  Which sources are due, and when something becomes due.
  *
  * A continuous source is due when the queue has rows of it, or when what it
- * was last refreshed with is not what the definitions say now: measures or
- * formulas that are not built, a changed organisation, changed calendars, goals
+ * was last refreshed with is not what the definitions say now: measures
+ * that are not built, a changed organisation, changed calendars, goals
  * to be rechecked (goal/notify.c).  One with an interval is due when the interval has
  * passed, and also as soon as the queue has rows of it if the last refresh had
  * none: else a change that comes just after such a refresh would wait for as

@@ -69,6 +69,9 @@
 /* When to follow the beginning of a day again after that failed. */
 #define NEXT_DAY_RETRY_MS 60000
 
+/* When to look again at goals whose rows somebody had locked. */
+#define LOCKED_GOALS_RETRY_MS 250
+
 /* Definitions that follow each other hold a build up so many times as long as one. */
 #define MAX_BUILD_DELAYS 10
 
@@ -87,6 +90,8 @@ typedef struct KpiWorker
 	Bitmapset  *queued;			/* sources with rows in the queue */
 	TimestampTz next_recheck;	/* no recheck because of commands before */
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
+	bool		goals_wait;		/* to be looked at once more */
+	TimestampTz next_goals;		/* not before */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
 	KpiAgendaSource *source;	/* in hand */
@@ -277,6 +282,7 @@ look(void)
 	old = MemoryContextSwitchTo(worker.queued_context);
 	worker.queued = kpi_worker_agenda_queued();
 	MemoryContextSwitchTo(old);
+	worker.goals_wait = kpi_goal_recheck_waits();
 	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
 }
 
@@ -301,6 +307,22 @@ begin_day_failed(void)
 				 errmsg("could not follow the beginning of a day: %s", worker.error->message),
 				 worker.error->context ? errcontext("%s", worker.error->context) : 0));
 	worker.next_day = TimestampTzPlusMilliseconds(kpi_now(), NEXT_DAY_RETRY_MS);
+}
+
+static void
+recheck_goals(void)
+{
+	worker.goals_wait = kpi_goal_recheck();
+}
+
+/* An error, as of a goal that was dropped meanwhile, leaves the list as it was. */
+static void
+look_at_goals(void)
+{
+	if (!kpi_worker_transaction(recheck_goals))
+		ereport(DEBUG1,
+				(errmsg("could not look at goals once more: %s", worker.error->message)));
+	worker.next_goals = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_GOALS_RETRY_MS);
 }
 
 /* ---- sources ---- */
@@ -458,7 +480,7 @@ recheck_at_clocks(void)
 }
 
 /*
- * Returns when sources with new measures or formulas may be built: those that are
+ * Returns when sources with new measures may be built: those that are
  * defined one after the other are built together.  Somebody who never stops
  * defining does not hold that up for ever, nor does a clock that was set back.
  */
@@ -537,6 +559,8 @@ work(TimestampTz quantum_started)
 	}
 	if (worker.no_extension)
 		return false;
+	if (worker.goals_wait && GetCurrentTimestamp() >= worker.next_goals)
+		look_at_goals();
 
 	looking = must_recheck(commands);
 	if (looking)
@@ -595,6 +619,8 @@ next_due(void)
 		return now;
 	if (pg_atomic_read_u64(&worker.slot->rechecked) != pg_atomic_read_u64(&worker.slot->commands))
 		next = worker.next_recheck;
+	if (worker.goals_wait)
+		next = Min(next, worker.next_goals);
 	foreach(lc, worker.due->sources)
 	{
 		KpiAgendaSource *source = lfirst(lc);
@@ -745,6 +771,7 @@ kpi_worker_main(Datum arg)
 	worker.queued_context = AllocSetContextCreate(worker.context, "pg_kpi worker queue",
 												  ALLOCSET_SMALL_SIZES);
 	worker.next_day = DT_NOBEGIN;
+	worker.next_goals = DT_NOBEGIN;
 	SetCurrentStatementStartTimestamp();
 	worker.last_now = GetCurrentTimestamp();
 	worker.last_kpi_now = kpi_now();

@@ -36,7 +36,7 @@ $node->safe_psql('postgres', q{DELETE FROM crm.deals WHERE id % 7 = 0});
 my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM kpi_internal.delta');
 cmp_ok($before, '>', 0, 'the deletion waits in the queue');
 my $locker = $node->background_psql('postgres');
-$locker->query_safe('BEGIN; SELECT count(*) FROM (SELECT FROM kpi.kpi_value FOR UPDATE) x');
+$locker->query_safe('BEGIN; SELECT count(*) FROM (SELECT FROM kpi_internal.rollup_cell FOR UPDATE) x');
 my $refresher = $node->background_psql('postgres');
 $refresher->query_until(qr/start/, "\\echo start\nCALL kpi.refresh();\n");
 ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity

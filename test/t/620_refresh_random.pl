@@ -1,7 +1,7 @@
 # A random stream of everything users do: facts inserted, updated, deleted and
 # truncated, in transactions with savepoints and rollbacks, refreshes anywhere,
-# members and teams that move, KPIs and goals that come and go.  After each
-# round every number must be that of plain SQL.
+# members and teams that move, KPIs and goals that come and go, days that pass.
+# After each round every number must be that of plain SQL.
 #
 # KPI_SEED repeats a run, KPI_ROUNDS sets its length, KPI_WITHOUT leaves out
 # some of what is in %with.
@@ -10,6 +10,7 @@ use warnings FATAL => 'all';
 
 use JSON::PP;
 use KpiTest;
+use POSIX qw(strftime);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -92,6 +93,7 @@ my @alterations = (
 	[ 'size', q{measure => 'avg(quantity)'},
 		'SELECT {owner}, closed_at, {dimensions}, quantity, 1 FROM {deals} WHERE quantity IS NOT NULL' ],
 	[ 'size', q{measure => 'avg(amount)'}, $original{size} ]);
+my $day = 20148;    # 2025-03-01
 my $team_number = 0;
 my $goal_number = 0;
 
@@ -125,6 +127,8 @@ for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
 for my $round (1 .. $rounds)
 {
 	my $before = $node->safe_psql('postgres', definitions());
+
+	$node->safe_psql('postgres', next_day());
 	my $script = round();
 	my ($ok, $errors) = eval { play($round, $script) };
 
@@ -153,6 +157,15 @@ sub play
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
+}
+
+# Days pass, from before most facts to after all of them: what is dated ahead
+# comes to count.
+sub next_day
+{
+	$day += rand(2 * 800 / $rounds);
+	return sprintf q{ALTER DATABASE postgres SET kpi.now = '%s'},
+	  strftime('%Y-%m-%d %H:%M:%S+00', gmtime(int($day) * 86400 + pick(0, 86399, int rand 86400)));
 }
 
 sub pick { return $_[ rand @_ ]; }

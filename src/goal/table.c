@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.c
+ *	  The rows of kpi.goal_progress.
+ *
+ * A row is what the view kpi_internal.goal_now says.  It has two kinds of
+ * writers, which have one protocol:
+ *
+ *	- a refresh writes the rows of the goals it may have moved, at the end of its
+ *	  transaction.  It never waits for a row: one that is locked goes on the list
+ *	  kpi_internal.goal_recheck, which is worked off by the worker, else by the
+ *	  next refresh;
+ *	- whoever defines something that rows say writes them, waiting where it must,
+ *	  and has them rechecked, as a refresh that has not committed yet sees
+ *	  neither the definition nor, here, is seen by it.
+ *
+ * Rows are locked first, in the order of their keys, and computed by a statement
+ * that begins thereafter.  So of two that change what a row says one has the row,
+ * and the other comes after it or finds it locked: whatever both did is seen by
+ * the second, or by the recheck.
+ *
+ * Locks: rows of kpi.goal_progress, after all others of a refresh.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/table.h"
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "goal/goal_internal.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* Columns that say when, and alone are no reason to write a row. */
+static const char *const moments[] = {"as_of", "refreshed_at", "changed_at"};
+
+/* The statements that write rows, made of the columns of this table; InvalidOid: to be made anew. */
+static Oid	statements_of = InvalidOid;
+static char *update_statement = NULL;
+static char *insert_statement = NULL;
+
+static void
+table_changed(Oid relid)
+{
+	if (!OidIsValid(relid) || relid == statements_of)
+		statements_of = InvalidOid;
+}
+
+/* In the place of the old one. */
+static void
+keep_statement(char **statement, const char *sql)
+{
+	char	   *kept = MemoryContextStrdup(TopMemoryContext, sql);
+
+	if (*statement != NULL)
+		pfree(*statement);
+	*statement = kept;
+}
+
+static bool
+is_moment(const char *column)
+{
+	for (int i = 0; i < lengthof(moments); i++)
+	{
+		if (strcmp(column, moments[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+append_column(StringInfo list, const char *prefix, const char *column)
+{
+	appendStringInfo(list, "%s%s%s", list->len > 0 ? ", " : "", prefix, quote_identifier(column));
+}
+
+static void
+make_statements(void)
+{
+	Oid			relid = kpi_relation_oid("kpi", "goal_progress");
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	StringInfoData columns,
+				now,
+				compared,
+				compared_now;
+
+	initStringInfo(&columns);
+	initStringInfo(&now);
+	initStringInfo(&compared);
+	initStringInfo(&compared_now);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const char *column = NameStr(TupleDescAttr(desc, i)->attname);
+
+		if (TupleDescAttr(desc, i)->attisdropped || strcmp(column, "changed_at") == 0)
+			continue;
+		append_column(&columns, "", column);
+		append_column(&now, "n.", column);
+		if (is_moment(column))
+			continue;
+		append_column(&compared, "p.", column);
+		append_column(&compared_now, "n.", column);
+	}
+	table_close(rel, AccessShareLock);
+
+	keep_statement(&update_statement,
+				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
+							" UPDATE kpi.goal_progress p SET (%s, changed_at) = ROW (%s, pg_catalog.clock_timestamp())"
+							" FROM n WHERE p.id = n.id AND (%s) IS DISTINCT FROM (%s)",
+							columns.data, now.data, compared.data, compared_now.data));
+	keep_statement(&insert_statement,
+				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at) SELECT %s, pg_catalog.clock_timestamp()"
+							" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
+							" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
+							" ON CONFLICT DO NOTHING",
+							columns.data, now.data));
+	statements_of = relid;
+}
+
+static int
+number_of(Datum array)
+{
+	ArrayType  *a = DatumGetArrayTypeP(array);
+
+	return ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
+}
+
+static Datum
+copied_array(KpiRows *rows, const char *column)
+{
+	bool		isnull;
+
+	return PointerGetDatum(DatumGetArrayTypePCopy(kpi_rows_datum(rows, column, &isnull)));
+}
+
+/* The rows of these goals: those that are there, and of them those that are locked now. */
+static void
+lock_rows(Datum goal_ids, bool wait, Datum *present, Datum *locked)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin(&rows, wait ?
+				   "SELECT ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)"
+				   "  ORDER BY p.id FOR NO KEY UPDATE) AS locked,"
+				   " ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present" :
+				   "SELECT ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)"
+				   "  ORDER BY p.id FOR NO KEY UPDATE SKIP LOCKED) AS locked,"
+				   " ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present",
+				   1, KPI_VALUE(INT8ARRAYOID, goal_ids));
+	if (!kpi_rows_next(&rows))
+		elog(ERROR, "rows of goals cannot be locked");
+	*present = copied_array(&rows, "present");
+	*locked = copied_array(&rows, "locked");
+	kpi_rows_end(&rows);
+}
+
+/*
+ * A goal may come on the list more than once: an entry that is seen may be
+ * another's who is working it off, from before what is noted here.
+ */
+void
+kpi_goal_table_write(Datum goal_ids, bool wait)
+{
+	Datum		present;
+	Datum		locked;
+
+	kpi_on_relcache_change(table_changed);
+	if (!OidIsValid(statements_of))
+		make_statements();
+	lock_rows(goal_ids, wait, &present, &locked);
+	if (number_of(locked) > 0)
+		kpi_spi_exec(update_statement, 1, KPI_VALUE(INT8ARRAYOID, locked));
+	if (number_of(present) < number_of(goal_ids))
+		kpi_spi_exec(insert_statement, 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
+	if (number_of(locked) < number_of(present))
+		kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id, not_before)"
+					 " SELECT x.id, pg_catalog.clock_timestamp() + interval '250 ms'"
+					 " FROM (SELECT pg_catalog.unnest($1) EXCEPT SELECT pg_catalog.unnest($2)) AS x (id)",
+					 2, KPI_VALUE(INT8ARRAYOID, present), KPI_VALUE(INT8ARRAYOID, locked));
+}
+
+/* ---- definitions ---- */
+
+/* Writes the rows of goals that a statement finds, and has them looked at once more. */
+static void
+redefined(const char *goals, int32 id)
+{
+	KpiRows		found;
+	bool		isnull;
+	Datum		ids;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_rows_begin(&found, psprintf("SELECT pg_catalog.array_agg(x.id) AS goals FROM (%s) x", goals),
+				   1, KPI_INT4(id));
+	if (kpi_rows_next(&found))
+	{
+		ids = kpi_rows_datum(&found, "goals", &isnull);
+		if (!isnull)
+		{
+			kpi_goal_recheck_later(ids);
+			kpi_goal_notify_rows(ids, true);
+		}
+	}
+	kpi_rows_end(&found);
+	kpi_spi_end(&spi);
+}
+
+void
+kpi_goal_recheck_later(Datum goal_ids)
+{
+	kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id)"
+				 " SELECT g.id FROM kpi.goal g WHERE g.id = ANY ($1)", 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
+	kpi_wake_request(true);
+}
+
+void
+kpi_goal_kpi_redefined(int32 kpi_id)
+{
+	redefined("WITH RECURSIVE above (id) AS (SELECT $1 UNION"
+			  "  SELECT f.kpi_id FROM above a JOIN kpi_internal.formula_input f ON f.input_kpi_id = a.id)"
+			  " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", kpi_id);
+}
+
+void
+kpi_goal_source_redefined(int32 source_id)
+{
+	redefined("SELECT g.id FROM kpi.goal g WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s"
+			  "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", source_id);
+}
+
+/* Paths and calendars of the teams below it follow; those that were there on any day do no harm. */
+void
+kpi_goal_team_redefined(int32 team_id)
+{
+	redefined("WITH RECURSIVE below (id) AS (SELECT $1 UNION"
+			  "  SELECT t.team_id FROM below b JOIN kpi.team_parent t ON t.parent_id = b.id)"
+			  " SELECT p.goal_id AS id FROM kpi.goal_progress p JOIN below b ON b.id = p.team_id", team_id);
+}
+
+void
+kpi_goal_member_redefined(int32 member_id)
+{
+	redefined("SELECT g.id FROM kpi.goal g WHERE g.member_id = $1", member_id);
+}
+
+/* Whichever calendar it is: teams take theirs from above. */
+void
+kpi_goal_calendar_redefined(int32 calendar_id)
+{
+	redefined("SELECT p.goal_id AS id FROM kpi.goal_progress p WHERE $1 IS NOT NULL AND NOT p.is_final", calendar_id);
+}
