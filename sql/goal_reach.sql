@@ -1,5 +1,5 @@
 -- Which goals a refresh looks at: those within the reach of what has changed.
-SET client_min_messages = warning;
+SET client_min_messages = error;
 SET kpi.now = '2026-11-15 12:00+00';
 CREATE SCHEMA goal_reach;
 CREATE TABLE goal_reach.deals (id integer PRIMARY KEY, owner text, product text, amount numeric, day date);

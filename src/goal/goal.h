@@ -49,9 +49,8 @@ typedef struct KpiChanges
  *	_source(): goals of KPIs that depend on a source
  *	_goal(): one goal, made or altered
  *	_days(): goals by calendars in which a day has begun since it was called
- *		last; nearly free if there is none.  The caller holds the locks of all
- *		sources, or can be retried: refreshes write the same rows in another
- *		order.
+ *		last; nearly free if there is none.  A calendar that another transaction
+ *		is following now is left to it.
  */
 extern void kpi_goal_notify_changes(const KpiChanges *changes);
 extern void kpi_goal_notify_source(int32 source_id);

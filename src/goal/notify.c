@@ -421,8 +421,35 @@ kpi_goal_notify_goal(int64 goal_id)
 
 /*
  * A calendar's day is noted in the statement that finds its goals, so that of
- * two transactions one announces them.
+ * two transactions one announces them.  A dated move that the day brings changes
+ * the teams' paths, and the teams of members, also of goals whose period is over
+ * or has not begun.
  */
+static const char *const find_goals_of_day =
+"WITH free AS (SELECT a.calendar_id FROM kpi_internal.announced_day a FOR UPDATE SKIP LOCKED),"
+" turned AS ("
+" SELECT c.id, coalesce(a.day, '-infinity') AS before, kpi_internal.today(c.id) AS day"
+"  FROM kpi.calendar c LEFT JOIN kpi_internal.announced_day a ON a.calendar_id = c.id"
+"  WHERE a.day IS DISTINCT FROM kpi_internal.today(c.id)"
+"   AND (a.calendar_id IS NULL OR a.calendar_id IN (SELECT f.calendar_id FROM free f))),"
+" noted AS ("
+" INSERT INTO kpi_internal.announced_day AS a SELECT t.id, t.day FROM turned t ORDER BY t.id"
+" ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day WHERE a.day <> EXCLUDED.day"
+" RETURNING a.calendar_id),"
+" team_moved AS ("
+" SELECT FROM turned t JOIN kpi.team_parent m"
+"  ON m.since > least(t.before, t.day) AND m.since <= greatest(t.before, t.day)),"
+" member_moved AS ("
+" SELECT m.member_id FROM turned t JOIN kpi.membership m"
+"  ON m.since > least(t.before, t.day) AND m.since <= greatest(t.before, t.day)"
+"  OR m.until > least(t.before, t.day) AND m.until <= greatest(t.before, t.day))"
+" SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi.goal_progress p"
+" JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+" WHERE (SELECT pg_catalog.count(*) FROM noted) > 0"
+" AND (kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, kpi_internal.today_of(s.program))"
+"  OR EXISTS (SELECT FROM team_moved)"
+"  OR p.member_id IN (SELECT m.member_id FROM member_moved m))";
+
 void
 kpi_goal_notify_days(void)
 {
@@ -433,19 +460,7 @@ kpi_goal_notify_days(void)
 	if (kpi_spi_exec("SELECT FROM kpi.calendar c LEFT JOIN kpi_internal.announced_day a ON a.calendar_id = c.id"
 					 " WHERE a.day IS DISTINCT FROM kpi_internal.today(c.id)", 0) > 0)
 	{
-		kpi_rows_begin(&found, "WITH moved AS ("
-					   " INSERT INTO kpi_internal.announced_day AS a"
-					   " SELECT c.id, kpi_internal.today(c.id) FROM kpi.calendar c ORDER BY c.id"
-					   " ON CONFLICT (calendar_id) DO UPDATE SET day = EXCLUDED.day"
-					   " WHERE a.day <> EXCLUDED.day"
-					   " RETURNING a.calendar_id)"
-					   " SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM kpi.goal_progress p"
-					   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
-					   " WHERE p.as_of_day <> kpi_internal.today_of(s.program)"
-					   " AND p.period_start <= greatest(p.as_of_day, kpi_internal.today_of(s.program))"
-					   " AND p.period_end >= least(p.as_of_day, kpi_internal.today_of(s.program))"
-					   " AND (SELECT pg_catalog.count(*) FROM moved) > 0",
-					   0);
+		kpi_rows_begin(&found, find_goals_of_day, 0);
 		notify_found(&found);
 	}
 	kpi_spi_end(&spi);

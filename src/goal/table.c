@@ -35,8 +35,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Columns that say when, and alone are no reason to write a row. */
-static const char *const moments[] = {"as_of", "refreshed_at", "changed_at"};
+/* Columns that say when, and alone are no reason to write a row; as_of_day may be (goal_day_matters()). */
+static const char *const moments[] = {"as_of_day", "as_of", "refreshed_at", "changed_at"};
 
 /* The statements that write rows, made of the columns of this table; InvalidOid: to be made anew. */
 static Oid	statements_of = InvalidOid;
@@ -111,7 +111,8 @@ make_statements(void)
 	keep_statement(&update_statement,
 				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
 							" UPDATE kpi.goal_progress p SET (%s, changed_at) = ROW (%s, pg_catalog.clock_timestamp())"
-							" FROM n WHERE p.id = n.id AND (%s) IS DISTINCT FROM (%s)",
+							" FROM n WHERE p.id = n.id AND ((%s) IS DISTINCT FROM (%s)"
+							"  OR kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, n.as_of_day))",
 							columns.data, now.data, compared.data, compared_now.data));
 	keep_statement(&insert_statement,
 				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at) SELECT %s, pg_catalog.clock_timestamp()"

@@ -210,6 +210,8 @@ typedef struct KpiProgram
 	uint64		number;			/* of this text, in this backend */
 	char	   *time_zone;		/* which day is today */
 	KpiReach	reach;			/* the longest of its measures */
+	KpiGrain	grain;			/* the shortest that all of them have values
+								 * of */
 	int			nnodes;
 	KpiProgramNode *nodes;		/* inputs before users; the last is the KPI */
 	int			nstreams;

@@ -268,6 +268,7 @@ read_program(const char *text)
 			node->grain = (KpiGrain) next_number(&p);
 			node->reach = (KpiReach) next_number(&p);
 			program->reach = Max(program->reach, node->reach);
+			program->grain = Max(program->grain, node->grain);
 			add_stream(program, node->stream_id);
 		}
 		else if (next_word(&p, "formula "))

@@ -85,6 +85,7 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	{
 		kpi_ops_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
 		(void) kpi_worker_for_user(linitial_int(sources), KPI_RUN_REFRESH, NULL);
+		kpi_goal_notify_days();
 		write_rollups();
 		PG_RETURN_VOID();
 	}

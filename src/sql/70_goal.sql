@@ -133,3 +133,10 @@ COMMENT ON TABLE kpi.goal_progress IS 'Where every goal stands: one row per goal
 CREATE FUNCTION kpi_internal.goal_period_id(goal_id bigint, period_start date) RETURNS bigint
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
     RETURN goal_id OPERATOR(pg_catalog.*) 131072::bigint OPERATOR(pg_catalog.+) (period_start OPERATOR(pg_catalog.-) '1899-01-01'::date);
+
+-- Whether a goal stands otherwise on another day because of the date alone: what
+-- is over on both days, or has not begun on either, does not.
+CREATE FUNCTION kpi_internal.goal_day_matters(period_start date, period_end date, day date, other date) RETURNS boolean
+    IMMUTABLE PARALLEL SAFE LANGUAGE sql
+    RETURN day OPERATOR(pg_catalog.<>) other AND period_start OPERATOR(pg_catalog.<=) greatest(day, other)
+           AND period_end OPERATOR(pg_catalog.>=) least(day, other);

@@ -196,7 +196,8 @@ $generate$;
 -- Judged by what is dated until today: what is dated ahead is no progress yet.
 CREATE VIEW kpi_internal.goal_now AS
     SELECT kpi_internal.goal_period_id(g.id, g.period_start) AS id, g.id AS goal_id,
-           coalesce(g.name, pg_catalog.concat_ws(' ', k.title, coalesce(m.name, t.name), g.dimension_value, g.period)) AS goal,
+           coalesce(g.name, pg_catalog.concat_ws(' ', k.title, coalesce(m.name, t.name),
+                                                 coalesce(g.dimension_value, 'without ' || g.dimension), g.period)) AS goal,
            g.plan,
            g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
            CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
@@ -224,8 +225,8 @@ CREATE VIEW kpi_internal.goal_now AS
                                            (p.f).expected_today, g.period_start, g.period_end, s.today,
                                            k.unit) AS status_reason,
            s.is_complete,
-           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= g.period_end) AS is_stale,
-           s.is_complete AND coalesce(s.numbers_day > g.period_end, false) AS is_final,
+           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= g.period_end AND s.today >= g.period_start) AS is_stale,
+           s.is_complete AND s.today > g.period_end AND coalesce(s.numbers_day > g.period_end, false) AS is_final,
            s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
@@ -270,10 +271,13 @@ CREATE VIEW kpi_internal.goal_difference AS
            (SELECT pg_catalog.string_agg(f.key || ' ' || coalesce(f.value, 'null'), ', ' ORDER BY f.key)
               FROM pg_catalog.jsonb_each_text(x.expected) f WHERE x.stored -> f.key IS DISTINCT FROM x.expected -> f.key) AS expected
       FROM (SELECT n.goal_id, n.kpi_id, n.kpi, n.team_id, n.member_id, n.grain, n.period_start,
-                   pg_catalog.to_jsonb(p) - '{as_of,refreshed_at,changed_at}'::text[] AS stored,
-                   pg_catalog.to_jsonb(n) - '{as_of,refreshed_at}'::text[] AS expected
+                   pg_catalog.to_jsonb(p) - z.moments AS stored, pg_catalog.to_jsonb(n) - z.moments AS expected
               FROM kpi_internal.goal_now n
-              LEFT JOIN kpi.goal_progress p ON p.id = n.id) x
+              LEFT JOIN kpi.goal_progress p ON p.id = n.id
+             CROSS JOIN LATERAL (
+                   SELECT CASE WHEN kpi_internal.goal_day_matters(n.period_start, n.period_end, p.as_of_day, n.as_of_day)
+                               THEN '{as_of,refreshed_at,changed_at}'
+                               ELSE '{as_of,refreshed_at,changed_at,as_of_day}' END::text[] AS moments) z) x
      WHERE x.stored IS DISTINCT FROM x.expected;
 COMMENT ON VIEW kpi_internal.goal_difference IS 'Rows of kpi.goal_progress that are not what kpi_internal.goal_now says, with the columns that differ';
 
@@ -462,7 +466,7 @@ DECLARE
         "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); over_limit: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
         "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 over_limit, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started",
         "status_reason": "Why the status is what it is, in one sentence",
-        "is_stale": "True when the numbers are of an earlier day than today, though the period was not over on it",
+        "is_stale": "True when the period has begun and the numbers are of an earlier day than today, though it was not over on that",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
         "changed_at": "When the row was last changed"}';
     unassigned constant jsonb := '{

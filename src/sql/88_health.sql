@@ -149,7 +149,7 @@ CREATE VIEW kpi_internal.health_goal AS
            'Run CALL kpi.refresh(); workers do it when a day begins.' AS remedy
       FROM kpi.goal_progress p
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1
-     WHERE p.as_of_day < kpi_internal.today_of(s.program) AND p.period_start <= kpi_internal.today_of(s.program)
-       AND p.period_end >= p.as_of_day
+     WHERE p.as_of_day < kpi_internal.today_of(s.program)
+       AND kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, kpi_internal.today_of(s.program))
     HAVING pg_catalog.count(*) > 0;
 COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today';

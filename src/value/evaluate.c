@@ -5,8 +5,8 @@
  *
  * A formula's input of no facts, or of none but facts that are left out, is 0
  * where the input is additive, else nothing; a formula has a value where any of
- * its inputs has facts.  A measure of a source whose facts mean nothing at a
- * shorter grain has no facts there.
+ * its inputs has facts.  Where the facts of a source mean nothing at a shorter
+ * grain nothing over them has a value: an input left out would be a wrong number.
  *
  *-------------------------------------------------------------------------
  */
@@ -138,7 +138,7 @@ evaluate_stream(const KpiProgram *program, int32 stream_id, const KpiPlace *plac
 	{
 		const KpiProgramNode *node = &program->nodes[n];
 
-		if (node->formula != NULL || node->stream_id != stream_id || node->grain > place->grain)
+		if (node->formula != NULL || node->stream_id != stream_id || program->grain > place->grain)
 			continue;
 		if (!asked)
 		{
@@ -203,7 +203,7 @@ has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *
 		bool		is_given = node->stream_id == given->stream_id && !given->isnull;
 		const KpiCell *cell;
 
-		if (node->formula != NULL || node->grain > place->grain || is_given != of_given)
+		if (node->formula != NULL || program->grain > place->grain || is_given != of_given)
 			continue;
 		if (is_given)
 			cell = kpi_cell_of_measure(given->cell, node->measure_id);

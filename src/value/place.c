@@ -142,16 +142,13 @@ find_period(ValueCall *call)
 	calendar.fiscal_start = kpi_rows_int4(&rows, "fiscal_year_start");
 	kpi_rows_end(&rows);
 	kpi_calendar_period_parse(call->period, &calendar, &call->place.grain, &call->place.start);
-	for (int n = 0; n < call->program->nnodes; n++)
-	{
-		if (call->program->nodes[n].formula == NULL && call->program->nodes[n].grain <= call->place.grain)
-			return;
-	}
+	if (call->program->grain <= call->place.grain)
+		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("KPI \"%s\" has no values for a %s", call->kpi,
 					kpi_calendar_grain_name(call->place.grain)),
-			 errdetail("The facts of its source mean nothing at a grain so short."),
+			 errdetail("The facts of its source, or of one of them, mean nothing at a grain so short."),
 			 errhint("Ask for a longer period.")));
 }
 
