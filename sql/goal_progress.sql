@@ -135,7 +135,7 @@ CREATE VIEW gp.expected AS
                CASE n.direction WHEN 'up' THEN to_date - expected_today ELSE expected_today - to_date END AS ahead
           FROM numbers n)
     SELECT j.id AS goal_id,
-           coalesce(j.name, j.title || ' ' || coalesce(j.member_name, t.name) || coalesce(' ' || j.dimension_value, '') || ' ' || j.period) AS goal,
+           coalesce(j.name, j.title || ' ' || coalesce(j.member_name, t.name) || coalesce(' ' || j.dimension_value, ' without ' || j.dimension, '') || ' ' || j.period) AS goal,
            j.plan, j.kpi_id, j.kpi, j.title AS kpi_title, j.unit, j.direction,
            CASE WHEN j.member_id IS NULL THEN 'team' ELSE 'member' END AS scope,
            t.id AS team_id, t.key AS team, t.name AS team_name,

@@ -8,7 +8,10 @@ CREATE TABLE plain (LIKE deals INCLUDING ALL);
 CREATE TABLE captured (LIKE deals INCLUDING ALL);
 CREATE TABLE copy_plain (LIKE deals INCLUDING ALL);
 CREATE TABLE copy_captured (LIKE deals INCLUDING ALL);
-INSERT INTO plain SELECT * FROM deals ORDER BY id LIMIT :small_rows;
+-- of all three years
+INSERT INTO plain
+SELECT row_number() OVER (ORDER BY id), owner_id, stage, amount, created_at, closed_at
+  FROM deals WHERE id % (:rows / :small_rows) = 0;
 INSERT INTO captured SELECT * FROM plain;
 SELECT setval(pg_get_serial_sequence(name, 'id'), :small_rows) FROM unnest('{plain,captured}'::text[]) AS name;
 COPY (SELECT owner_id, stage, amount, created_at, closed_at FROM deals ORDER BY random() LIMIT :copy_rows)
