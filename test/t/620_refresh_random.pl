@@ -124,6 +124,16 @@ for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
 	}
 }
 
+# Rollup tables of all there is, by periods that cells are and are not stored of.
+for my $grain (qw(day week month quarter year))
+{
+	my $teams = join ',', grep { $active{$_} } sort keys %KPI;
+	my $members = join ',', grep { $active{$_} && $KPI{$_}{facts} && !$KPI{$_}{team} } sort keys %KPI;
+
+	$node->safe_psql('postgres', "SELECT kpi.create_rollup('crm.teams_$grain', kpis => '{$teams}', grain => '$grain');
+		SELECT kpi.create_rollup('crm.members_$grain', kpis => '{$members}', per => 'member', grain => '$grain')");
+}
+
 for my $round (1 .. $rounds)
 {
 	my $before = $node->safe_psql('postgres', definitions());
@@ -151,10 +161,11 @@ sub play
 	$node->psql('postgres', $script, stdout => \$out, stderr => \$errors, on_error_stop => 0, on_error_die => 0);
 	my @unexpected = grep { /ERROR|FATAL|PANIC|WARNING|error:/ && !expected_error($_) } split /\n/, $errors;
 	my $ok = is("@unexpected", '', "round $round: only errors that were asked for");
-	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension)\b/) && $ok;
+	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension|rollup tables)\b/) && $ok;
 	$node->safe_psql('postgres', 'CALL kpi.refresh()');
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
+	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
 }
@@ -177,7 +188,7 @@ sub chance { return rand() < $_[0]; }
 sub expected_error
 {
 	return $_[0] =~ /ERROR:  (?:member|team) "/
-	  || $_[0] =~ /ERROR:  .*\bgoals?\b/
+	  || $_[0] =~ /ERROR:  .*\b(?:goals?|rollup tables)\b/
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
 	  || $_[0] =~ /WARNING:  no fact of KPI /
@@ -295,7 +306,7 @@ sub change_kpis
 		return '' if grep { $active{$_} && grep { $_ eq $kpi } @{ $KPI{$_}{quotient} // [] } } keys %KPI;
 		delete $active{$kpi};
 		return "SELECT kpi.drop_goal(id) FROM kpi.goal WHERE kpi_id = (SELECT id FROM kpi.kpi WHERE name = '$kpi');\n"
-		  . "SELECT kpi.drop_kpi('$kpi');";
+		  . "SELECT kpi.drop_kpi('$kpi', cascade => true);";
 	}
 	return '' if grep { !$active{$_} } @{ $KPI{$kpi}{quotient} // [] };
 	$active{$kpi} = 1;

@@ -12,7 +12,11 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+<<<<<<< HEAD
 our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql is_exact %KPI %MEANING);
+=======
+our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql is_exact %KPI %MEANING rollup_differences);
+>>>>>>> rollup
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -374,6 +378,7 @@ sub unannounced_sql
 	ORDER BY p.goal_id};
 }
 
+<<<<<<< HEAD
 # A query with a row for each row of kpi.goal_progress that is missing, wrong or
 # too many.  Teams keep the default calendar.
 sub goal_difference_sql
@@ -490,6 +495,36 @@ sub goal_difference_sql
 # Five tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
 # number give the same, and what is said and was announced of goals is what is
 # so.  After a refresh of all sources.
+=======
+# Four tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
+# number give the same, and what was announced of goals is what is so.  After a
+# refresh of all sources.
+# What the rollup tables have against what the views say, value by value.
+sub rollup_differences
+{
+	my ($node, $database) = @_;
+	my @columns = split /\n/, $node->safe_psql($database, q{
+		SELECT coalesce(r.since, '-infinity'), r.relation, r.per, CASE r.grain WHEN 'day' THEN 'daily' ELSE r.grain || 'ly' END, c.name, k.name
+		FROM kpi.rollup r JOIN kpi.rollup_column c ON c.rollup_id = r.id JOIN kpi.kpi k ON k.id = c.kpi_id});
+	my @differences;
+
+	for (@columns)
+	{
+		my ($since, $relation, $per, $suffix, $column, $kpi) = split /\|/;
+
+		push @differences, map { "$relation: $_" } split /\n/, $node->safe_psql($database, qq{
+			SELECT '$kpi', ${per}_id, period_start, t.n, v.n FROM
+				(SELECT ${per}_id, ${per}, period_start, "$column" AS n FROM $relation WHERE "$column" IS NOT NULL) t FULL JOIN
+				(SELECT ${per}_id, ${per}, period_start, value AS n FROM kpi.${per}_$suffix WHERE kpi = '$kpi' AND value IS NOT NULL
+					AND period_end >= '$since') v
+				USING (${per}_id, ${per}, period_start)
+			WHERE t.n IS DISTINCT FROM v.n LIMIT 5});
+	}
+	push @differences, $node->safe_psql($database, 'SELECT relation, last_error FROM kpi.rollup_status WHERE failures > 0') || ();
+	return join "\n", @differences;
+}
+
+>>>>>>> rollup
 sub is_exact
 {
 	my ($node, $db, $name, @kpis) = @_;
