@@ -12,11 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-<<<<<<< HEAD
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql is_exact %KPI %MEANING);
-=======
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql is_exact %KPI %MEANING rollup_differences);
->>>>>>> rollup
+our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql rollup_differences is_exact %KPI %MEANING);
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -378,7 +374,6 @@ sub unannounced_sql
 	ORDER BY p.goal_id};
 }
 
-<<<<<<< HEAD
 # A query with a row for each row of kpi.goal_progress that is missing, wrong or
 # too many.  Teams keep the default calendar.
 sub goal_difference_sql
@@ -495,7 +490,7 @@ sub goal_difference_sql
 # Five tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
 # number give the same, and what is said and was announced of goals is what is
 # so.  After a refresh of all sources.
-=======
+
 # Four tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
 # number give the same, and what was announced of goals is what is so.  After a
 # refresh of all sources.
@@ -524,7 +519,6 @@ sub rollup_differences
 	return join "\n", @differences;
 }
 
->>>>>>> rollup
 sub is_exact
 {
 	my ($node, $db, $name, @kpis) = @_;
