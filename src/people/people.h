@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "utils/date.h"
+#include "utils/snapshot.h"
 
 /* ---- tree.c ---- */
 
@@ -34,11 +35,13 @@ typedef struct KpiSpan
 typedef struct KpiOrg KpiOrg;
 
 /*
- * Reads teams, members and who belonged where under the active snapshot, into
- * a child of the current memory context that holds everything the calls below
- * return.  kpi_people_load_tree() leaves the members out.
+ * The organisation as a snapshot shows it, in a child of the current memory
+ * context that holds everything the calls below return.  kpi_people_load() reads
+ * no more than what it is asked for, when it is; the snapshot stays registered
+ * so long.  kpi_people_load_tree() reads all teams at once, under the active
+ * snapshot, and no members.
  */
-extern KpiOrg *kpi_people_load(void);
+extern KpiOrg *kpi_people_load(Snapshot snapshot);
 extern KpiOrg *kpi_people_load_tree(void);
 extern void kpi_people_free(KpiOrg *org);
 

@@ -183,7 +183,7 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 	{
 		MemoryContext old = MemoryContextSwitchTo(attributions->mcxt);
 
-		attributions->org = kpi_people_load();
+		attributions->org = kpi_people_load(attributions->snapshot);
 		MemoryContextSwitchTo(old);
 	}
 	if (kind == KPI_OWNER_MEMBER)
@@ -317,7 +317,7 @@ need_applied(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owne
 	MemoryContext per_owner = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi owner", ALLOCSET_DEFAULT_SIZES);
 	KpiLookup	applied;
 
-	kpi_lookup_open(&applied, "applied_attribution", "applied_attribution_pkey", 3, SnapshotSelf);
+	kpi_lookup_open(&applied, "kpi_internal", "applied_attribution", "applied_attribution_pkey", 3, SnapshotSelf);
 	for (int i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_owner);
@@ -338,7 +338,7 @@ need_new(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_id
 	KpiKeyedTable *keyed = attributions->keyed ? open_applied(attributions) : NULL;
 	KpiLookup	owners;
 
-	kpi_lookup_open(&owners, "owner", "owner_pkey", 1, SnapshotSelf);
+	kpi_lookup_open(&owners, "kpi_internal", "owner", "owner_pkey", 1, SnapshotSelf);
 	for (int i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_owner);
