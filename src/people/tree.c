@@ -78,10 +78,10 @@ struct KpiOrg
 {
 	MemoryContext context;
 	Snapshot	snapshot;		/* nodes are read when asked for; NULL: all
-								 * teams were read */
+								 * were read */
 	int			nteams;
-	OrgNode    *teams;			/* all of them, ascending id */
-	orgid_hash *team_ids;		/* those read so far */
+	OrgNode    *teams;			/* all of them, ascending id, if they were */
+	orgid_hash *team_ids;		/* nodes that were read */
 	orgkey_hash *team_keys;
 	orgkey_hash *member_keys;
 	KpiSpan		unassigned;
@@ -127,47 +127,60 @@ typedef struct SpanList
 	KpiSpan    *spans;
 } SpanList;
 
-/* ---- all teams ---- */
+/* ---- all at once ---- */
 
 /*
- * One row per team and assignment.  The assignments of all nodes stand in one
- * array.
+ * Both queries give one row per node and assignment, sorted by id and since.
  */
-static void
-read_tree(KpiOrg *org)
+#define ORG_TEAMS \
+	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until" \
+	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
+	" ORDER BY t.id, p.since NULLS FIRST"
+#define ORG_MEMBERS \
+	"SELECT m.id, m.key, s.team_id, s.since, s.until" \
+	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
+	" ORDER BY m.id, s.since NULLS FIRST"
+
+/*
+ * Runs the query and makes a node, known by its key, of every id; how many.  The
+ * assignments of all nodes stand in one array.
+ */
+static int
+read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 {
 	KpiRows		rows;
+	MemoryContext old = MemoryContextSwitchTo(org->context);
 	KpiAssignment *item;
+	bool		found;
+	int			n = 0;
 
-	kpi_rows_begin_read(&rows, "SELECT t.id, t.key, p.parent_id, p.since, p.until"
-						"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id"
-						" ORDER BY t.id, p.since NULLS FIRST", 0);
-	org->teams = MemoryContextAllocExtended(org->context, Max(rows.n, 1) * sizeof(OrgNode),
-											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	kpi_rows_begin_read(&rows, sql, 0);
+	*nodes = MemoryContextAllocExtended(org->context, Max(rows.n, 1) * sizeof(OrgNode),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	item = MemoryContextAllocExtended(org->context, Max(rows.n, 1) * sizeof(KpiAssignment), MCXT_ALLOC_HUGE);
 	while (kpi_rows_next(&rows))
 	{
 		int32		id = kpi_rows_int4(&rows, "id");
 
-		if (org->nteams == 0 || org->teams[org->nteams - 1].id != id)
+		if (n == 0 || (*nodes)[n - 1].id != id)
 		{
-			OrgNode    *node = &org->teams[org->nteams++];
-			bool		found;
-
-			node->id = id;
-			node->key = kpi_rows_text(&rows, "key");
-			node->assignments.items = item;
-			orgid_insert(org->team_ids, id, &found)->node = node;
+			(*nodes)[n].id = id;
+			(*nodes)[n].key = kpi_rows_text(&rows, "key");
+			(*nodes)[n].assignments.items = item;
+			orgkey_insert(keys, (*nodes)[n].key, &found)->node = &(*nodes)[n];
+			n++;
 		}
-		item->target = kpi_rows_int4(&rows, "parent_id");
+		item->target = kpi_rows_int4(&rows, "team_id");
 		if (item->target == 0)
 			continue;
 		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
-		org->teams[org->nteams - 1].assignments.n++;
+		(*nodes)[n - 1].assignments.n++;
 		item++;
 	}
 	kpi_rows_end(&rows);
+	MemoryContextSwitchTo(old);
+	return n;
 }
 
 static KpiOrg *
@@ -192,7 +205,7 @@ org_create(Snapshot snapshot)
 }
 
 KpiOrg *
-kpi_people_load(Snapshot snapshot)
+kpi_people_ask(Snapshot snapshot)
 {
 	return org_create(snapshot);
 }
@@ -201,10 +214,21 @@ KpiOrg *
 kpi_people_load_tree(void)
 {
 	KpiOrg	   *org = org_create(NULL);
-	MemoryContext old = MemoryContextSwitchTo(org->context);
+	bool		found;
 
-	read_tree(org);
-	MemoryContextSwitchTo(old);
+	org->nteams = read_nodes(org, ORG_TEAMS, &org->teams, org->team_keys);
+	for (int i = 0; i < org->nteams; i++)
+		orgid_insert(org->team_ids, org->teams[i].id, &found)->node = &org->teams[i];
+	return org;
+}
+
+KpiOrg *
+kpi_people_load(void)
+{
+	KpiOrg	   *org = kpi_people_load_tree();
+	OrgNode    *members;
+
+	(void) read_nodes(org, ORG_MEMBERS, &members, org->member_keys);
 	return org;
 }
 
@@ -319,6 +343,8 @@ org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *ke
 	entry = orgkey_lookup(keys, key);
 	if (entry != NULL)
 		return entry->node;
+	if (org->snapshot == NULL)
+		return NULL;
 	node = read_node(org, tables, tables->key_index, CStringGetTextDatum(key));
 	entry = orgkey_insert(keys, MemoryContextStrdup(org->context, key), &found);
 	entry->node = node;
