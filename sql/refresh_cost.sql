@@ -35,9 +35,11 @@ CREATE FUNCTION rc.change(what text, was_small boolean, n int) RETURNS void LANG
         WHEN 'known value' THEN format('UPDATE rc.f SET product = ''p%s'' WHERE id = %s', n + 1, n)
         WHEN 'new value' THEN format('UPDATE rc.f SET product = ''q%s'' WHERE id = %s', n, n)
         WHEN 'known owner' THEN format('UPDATE rc.f SET owner = ''rc %s'' WHERE id = %s', n + 1, n)
+        WHEN 'new owner' THEN format('UPDATE rc.f SET owner = ''nobody %s'' WHERE id = %s', n, n)
+        WHEN 'new owner, a member' THEN format('UPDATE rc.f SET owner = ''rc %s'' WHERE id = %s', n / 10 * 10, n)
         WHEN 'gone' THEN format('DELETE FROM rc.f WHERE id = %s', n) END)
 $$;
-\set changes 'unnest(\'{amount,day,known value,new value,known owner,gone}\'::text[]) WITH ORDINALITY w (what, i)'
+\set changes 'unnest(\'{amount,day,known value,new value,known owner,new owner,"new owner, a member",gone}\'::text[]) WITH ORDINALITY w (what, i)'
 \set change 'SELECT format(\'SELECT rc.change(%L, %L, %s)\', what,'
 
 SELECT rc.add(10, 99);
@@ -50,8 +52,8 @@ ANALYZE;
 :change true, 10 * n + i) FROM generate_series(1, 6) n, :changes ORDER BY n, i \gexec
 \o
 \set ECHO all
--- 100 times as many
-SELECT rc.add(100, 9099);
+-- 30 times as many
+SELECT rc.add(100, 3099);
 CALL kpi.refresh('rc');
 \set ECHO none
 \o /dev/null
@@ -69,4 +71,6 @@ SELECT change, sum(blocks) > 50 AS was_read FROM rc.read GROUP BY change, was_sm
 SELECT * FROM kpi.verify('rc');
 
 SELECT kpi.drop_source('rc', cascade => true);
+SELECT count(kpi.drop_member(key)) > 0 AS dropped FROM kpi.member WHERE key LIKE 'rc %';
+SELECT count(kpi.drop_team(key)) > 0 AS dropped FROM kpi.team WHERE key LIKE 'rc %';
 DROP SCHEMA rc CASCADE;

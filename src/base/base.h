@@ -247,11 +247,11 @@ typedef struct KpiLookup
 } KpiLookup;
 
 /*
- * Opens a table of kpi_internal for reading (ACCESS SHARE) by the first nkeys
+ * Opens a table for reading (ACCESS SHARE) by the first nkeys
  * columns of an index of it, as the snapshot shows it until it is closed.
  */
-extern void kpi_lookup_open(KpiLookup *lookup, const char *table, const char *index, int nkeys,
-							Snapshot snapshot);
+extern void kpi_lookup_open(KpiLookup *lookup, const char *schema, const char *table, const char *index,
+							int nkeys, Snapshot snapshot);
 extern void kpi_lookup_close(KpiLookup *lookup);
 
 /* Looks for the rows with these values of the index's columns: one at a time, in its order; of no columns, all. */

@@ -39,12 +39,13 @@ set_equal(KpiLookup *lookup, int column)
 }
 
 void
-kpi_lookup_open(KpiLookup *lookup, const char *table, const char *index, int nkeys, Snapshot snapshot)
+kpi_lookup_open(KpiLookup *lookup, const char *schema, const char *table, const char *index, int nkeys,
+				Snapshot snapshot)
 {
 	Assert(nkeys <= KPI_LOOKUP_MAX_KEYS);
 	lookup->mcxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi lookup", ALLOCSET_DEFAULT_SIZES);
-	lookup->rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
-	lookup->index = index_open(kpi_relation_oid("kpi_internal", index), AccessShareLock);
+	lookup->rel = table_open(kpi_relation_oid(schema, table), AccessShareLock);
+	lookup->index = index_open(kpi_relation_oid(schema, index), AccessShareLock);
 	lookup->nkeys = nkeys;
 	for (int i = 0; i < nkeys; i++)
 		set_equal(lookup, i);

@@ -67,7 +67,8 @@ struct KpiAttributions
 	int			max_paths;
 	TeamPath   *paths;			/* by their numbers */
 	HTAB	   *path_numbers;
-	KpiOrg	   *org;			/* loaded at first need */
+	KpiOrg	   *org;			/* NULL, or as of need_org() */
+	bool		has_whole_org;
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		keyed;			/* new attributions are written */
 };
@@ -158,6 +159,24 @@ kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **te
 	return attributions->paths[path].nteams;
 }
 
+/* So many owners have the whole organisation read: one by one they would cost more. */
+#define MANY_OWNERS 500
+
+/* To be called before attribution_from_org(), for so many owners. */
+static void
+need_org(KpiAttributions *attributions, int nowners)
+{
+	bool		whole = nowners >= MANY_OWNERS;
+	MemoryContext old;
+
+	if (attributions->org != NULL && (attributions->has_whole_org || !whole))
+		return;
+	old = MemoryContextSwitchTo(attributions->mcxt);
+	attributions->org = whole ? kpi_people_load() : kpi_people_ask(attributions->snapshot);
+	attributions->has_whole_org = whole;
+	MemoryContextSwitchTo(old);
+}
+
 /* What the definitions say of an owner. */
 static void
 attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key,
@@ -179,13 +198,6 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 		return;
 	}
 
-	if (attributions->org == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(attributions->mcxt);
-
-		attributions->org = kpi_people_load();
-		MemoryContextSwitchTo(old);
-	}
 	if (kind == KPI_OWNER_MEMBER)
 		spans = kpi_people_member_spans(attributions->org, key, &member_id, &n);
 	else
@@ -316,7 +328,7 @@ need_applied(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owne
 	MemoryContext per_owner = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi owner", ALLOCSET_DEFAULT_SIZES);
 	KpiLookup	applied;
 
-	kpi_lookup_open(&applied, "applied_attribution", "applied_attribution_pkey", 3, SnapshotSelf);
+	kpi_lookup_open(&applied, "kpi_internal", "applied_attribution", "applied_attribution_pkey", 3, SnapshotSelf);
 	for (int i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_owner);
@@ -337,7 +349,8 @@ need_new(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_id
 	KpiKeyedTable *keyed = attributions->keyed ? open_applied(attributions) : NULL;
 	KpiLookup	owners;
 
-	kpi_lookup_open(&owners, "owner", "owner_pkey", 1, SnapshotSelf);
+	need_org(attributions, n);
+	kpi_lookup_open(&owners, "kpi_internal", "owner", "owner_pkey", 1, SnapshotSelf);
 	for (int i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_owner);
@@ -459,6 +472,7 @@ kpi_refresh_attribution_renew(KpiAttributions *attributions)
 						" WHERE r.source_id = $1 AND r.owner_kind <> $2"
 						" ORDER BY r.owner_kind, r.owner_id, r.since",
 						2, KPI_INT4(attributions->source_id), KPI_INT4(KPI_OWNER_COMPANY));
+	need_org(attributions, MANY_OWNERS);
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		last;

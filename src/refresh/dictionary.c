@@ -204,7 +204,7 @@ find_owners(DictTable *table, List *numbers)
 	List	   *missing = NIL;
 	ListCell   *lc;
 
-	kpi_lookup_open(&lookup, "owner", "owner_key_key", 1, SnapshotSelf);
+	kpi_lookup_open(&lookup, "kpi_internal", "owner", "owner_key_key", 1, SnapshotSelf);
 	foreach(lc, numbers)
 	{
 		DictText   *text = &table->texts[lfirst_int(lc)];
@@ -287,7 +287,7 @@ kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id)
 static void
 open_dims(KpiLookup *dims)
 {
-	kpi_lookup_open(dims, "dim", "dim_vals_idx", 3, SnapshotSelf);
+	kpi_lookup_open(dims, "kpi_internal", "dim", "dim_vals_idx", 3, SnapshotSelf);
 }
 
 /*
@@ -407,7 +407,7 @@ value_of_combination(int32 dim_combination_id, int position)
 	ArrayType  *vals;
 	KpiLookup	dims;
 
-	kpi_lookup_open(&dims, "dim", "dim_pkey", 1, SnapshotSelf);
+	kpi_lookup_open(&dims, "kpi_internal", "dim", "dim_pkey", 1, SnapshotSelf);
 	kpi_lookup_begin(&dims, &key);
 	if (!kpi_lookup_next(&dims))
 		elog(ERROR, "dimension values %d are not there", dim_combination_id);

@@ -45,7 +45,7 @@ prune(void)
 	TimestampTz oldest = keep_from;
 	KpiLookup	rows;
 
-	kpi_lookup_open(&rows, "refresh_log", "refresh_log_started_at_idx", 0, SnapshotSelf);
+	kpi_lookup_open(&rows, "kpi_internal", "refresh_log", "refresh_log_started_at_idx", 0, SnapshotSelf);
 	kpi_lookup_begin(&rows, NULL);
 	if (kpi_lookup_next(&rows))
 		oldest = DatumGetTimestampTz(kpi_lookup_column(&rows, LOG_STARTED_AT));
