@@ -78,7 +78,8 @@ CALL kpi.refresh();
 SELECT * FROM rollup_test.differences();
 -- a move that was still to come, when its day has come
 SET kpi.now = '2026-11-20 12:00+00';
-SELECT key, stored, expected FROM rollup_test.differences() WHERE relation = 'ruv.member_year' ORDER BY 1;
+SELECT regexp_replace(stored, '\d+,', '') AS stored, regexp_replace(expected, '\d+,', '') AS expected
+  FROM rollup_test.differences() WHERE relation = 'ruv.member_year';
 CALL kpi.refresh();
 SELECT * FROM rollup_test.differences();
 SELECT kpi.drop_member('ruv_cat'), kpi.add_member('nobody', team => 'ruv_south') > 0 AS added;

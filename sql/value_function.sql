@@ -9,6 +9,7 @@
 SET kpi.now = '2026-11-15 12:00+00';
 SELECT kpi.create_source('vt_month', relation => 'vt.costs', key => 'id', at => 'day', grain => 'month') > 0 AS source;
 SELECT kpi.create_kpi('vt_month', source => 'vt_month', measure => 'sum(cost)') > 0 AS kpi;
+SELECT kpi.create_kpi('vt_mixed', formula => 'vt_month + vt_cost') > 0 AS kpi;
 CALL kpi.refresh();
 
 -- every place of every view, by its names
@@ -60,6 +61,12 @@ SELECT (SELECT value FROM kpi.team_yearly WHERE kpi = 'vt_sum' AND team = 'compa
 -- a period finer than the facts of the source
 SELECT kpi.value('vt_month', team => 'company', period => '2026-11-15');
 SELECT kpi.value('vt_month', team => 'company', period => '2026-W46');
+-- also where only one of the inputs lacks it: no part of a formula is left out in silence
+SELECT kpi.value('vt_mixed', period => '2026-11-15');
+SELECT kpi.value('vt_mixed', period => '2026-W46');
+SELECT kpi.value('vt_mixed', period => '2026-11') = 2 * kpi.value('vt_cost', period => '2026-11') AS whole;
+SELECT DISTINCT v.grain FROM kpi.kpi_value v JOIN kpi.kpi k ON k.id = v.kpi_id WHERE k.name IN ('vt_month', 'vt_mixed') ORDER BY 1;
+SELECT (SELECT count(*) FROM kpi.team_daily WHERE kpi IN ('vt_month', 'vt_mixed')) AS days, (SELECT count(*) FROM kpi.team_weekly WHERE kpi IN ('vt_month', 'vt_mixed')) AS weeks;
 
 -- bad input
 SELECT kpi.value('vt_sums', team => 'north', period => '2026');
@@ -124,6 +131,7 @@ SELECT p.proname FROM pg_proc p
  WHERE p.pronamespace IN ('kpi'::regnamespace, 'kpi_internal'::regnamespace) AND p.proname ~ '^(value|has_value|previous_|year_ago_|growth_|yoy_|numerator|denominator|facts$)'
    AND has_function_privilege('regress_kpi_none', p.oid, 'EXECUTE') ORDER BY 1;
 
+SELECT kpi.drop_kpi('vt_mixed');
 SELECT kpi.drop_source('vt_month', cascade => true);
 SELECT vt.drop_all();
 DROP SCHEMA vt CASCADE;

@@ -21,7 +21,7 @@ SELECT count(kpi.create_kpi(name, source => source, measure => measure, at => at
 SELECT kpi.create_kpi('plan_mean', formula => 'plan_sum / plan_count') > 0 AS formula;
 SELECT kpi.create_kpi('plan_cac', formula => 'plan_cost / plan_opened') > 0 AS formula;
 CALL kpi.refresh();
-ANALYZE;
+VACUUM ANALYZE;
 
 -- What the execution of a statement does: rows; blocks of shared buffers,
 -- those of its planning apart; and whether it reads all cells.

@@ -231,6 +231,36 @@ extern char *kpi_first_text(const char *sql, int nargs,...);
 extern List *kpi_all_int4(const char *sql, int nargs,...);
 extern List *kpi_all_texts(const char *sql, int nargs,...);
 
+/* ---- lookup.c ---- */
+
+#define KPI_LOOKUP_MAX_KEYS 3
+
+typedef struct KpiLookup
+{
+	MemoryContext mcxt;			/* of its scan */
+	Relation	rel;
+	Relation	index;
+	int			nkeys;
+	FmgrInfo	equal[KPI_LOOKUP_MAX_KEYS];
+	IndexScanDesc scan;
+	TupleTableSlot *found;		/* the row kpi_lookup_next() returned */
+} KpiLookup;
+
+/*
+ * Opens a table for reading (ACCESS SHARE) by the first nkeys
+ * columns of an index of it, as the snapshot shows it until it is closed.
+ */
+extern void kpi_lookup_open(KpiLookup *lookup, const char *schema, const char *table, const char *index,
+							int nkeys, Snapshot snapshot);
+extern void kpi_lookup_close(KpiLookup *lookup);
+
+/* Looks for the rows with these values of the index's columns: one at a time, in its order; of no columns, all. */
+extern void kpi_lookup_begin(KpiLookup *lookup, const Datum *keys);
+extern bool kpi_lookup_next(KpiLookup *lookup);
+
+/* A column of the row that was found, which is not null; until the next. */
+extern Datum kpi_lookup_column(KpiLookup *lookup, AttrNumber attno);
+
 /* ---- keyed_table.c ---- */
 
 #define KPI_KEYED_TABLE_MAX_KEYS 6

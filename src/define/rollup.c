@@ -144,10 +144,15 @@ find_kpis(List *wishes)
 
 		wish->kpi_id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(wish->kpi));
 		if (wish->kpi_id == 0)
+		{
+			char	   *near = kpi_near_names(kpi_all_texts("SELECT name FROM kpi.kpi", 0), wish->kpi);
+
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("KPI \"%s\" does not exist", wish->kpi),
+					 near ? errhint("Perhaps you mean %s.", near) :
 					 errhint("Table kpi.kpi lists the KPIs; kpi.create_kpi() makes one.")));
+		}
 		kpi_spi_begin(&spi);
 		kpi_define_ground_lock(wish->kpi_id);
 		kpi_spi_end(&spi);

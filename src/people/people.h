@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "utils/date.h"
+#include "utils/snapshot.h"
 
 /* ---- tree.c ---- */
 
@@ -34,12 +35,15 @@ typedef struct KpiSpan
 typedef struct KpiOrg KpiOrg;
 
 /*
- * Reads teams, members and who belonged where under the active snapshot, into
- * a child of the current memory context that holds everything the calls below
- * return.  kpi_people_load_tree() leaves the members out.
+ * The organisation, in a child of the current memory context that holds
+ * everything the calls below return.  kpi_people_load() reads all teams and
+ * members at once, as the active snapshot shows them; kpi_people_load_tree()
+ * leaves the members out.  kpi_people_ask() is for few owners: reads no more than
+ * it is asked for, when it is; the snapshot stays registered so long.
  */
 extern KpiOrg *kpi_people_load(void);
 extern KpiOrg *kpi_people_load_tree(void);
+extern KpiOrg *kpi_people_ask(Snapshot snapshot);
 extern void kpi_people_free(KpiOrg *org);
 
 /*

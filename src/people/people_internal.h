@@ -13,7 +13,7 @@
 
 /* ---- tree.c ---- */
 
-/* All teams, ascending id. */
+/* All teams, ascending id; not of kpi_people_ask(). */
 extern int	kpi_people_nteams(const KpiOrg *org);
 extern int32 kpi_people_team_id(const KpiOrg *org, int index);
 extern const KpiSpan *kpi_people_team_spans_at(KpiOrg *org, int index, int *nspans);

@@ -6,6 +6,9 @@
  * A team's spans are flattened from the dated tree the first time they are
  * asked for, a member's from the spans of the teams it belonged to.
  *
+ * A refresh asks for few owners among many: of those, and of the teams that
+ * they belonged to, nodes are read one at a time, by indexes.
+ *
  * Invariants: no team is its own ancestor on any day (kpi_people_cycle(), asked
  * by whoever changes the tree), but two teams may be above each other on
  * different days, so flattening always carries the interval of days along.
@@ -21,6 +24,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "people/people_internal.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 typedef struct OrgNode
@@ -52,16 +56,67 @@ typedef struct OrgKey
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+typedef struct OrgId
+{
+	int32		id;
+	OrgNode    *node;
+	char		status;
+} OrgId;
+
+#define SH_PREFIX orgid
+#define SH_ELEMENT_TYPE OrgId
+#define SH_KEY_TYPE int32
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 struct KpiOrg
 {
 	MemoryContext context;
+	Snapshot	snapshot;		/* nodes are read when asked for; NULL: all
+								 * were read */
 	int			nteams;
-	OrgNode    *teams;			/* ascending id */
-	int			nmembers;
-	OrgNode    *members;
+	OrgNode    *teams;			/* all of them, ascending id, if they were */
+	orgid_hash *team_ids;		/* nodes that were read */
 	orgkey_hash *team_keys;
 	orgkey_hash *member_keys;
 	KpiSpan		unassigned;
+};
+
+/* Where nodes of one kind are, with their assignments. */
+typedef struct OrgTables
+{
+	const char *table;
+	const char *key_index;
+	const char *assignments;
+	const char *assignments_index;
+} OrgTables;
+
+static const OrgTables team_tables = {
+	"team", "team_key_key", "team_parent", "team_parent_team_id_since_key"
+};
+static const OrgTables member_tables = {
+	"member", "member_key_key", "membership", "membership_member_id_since_key"
+};
+
+/* Columns of either table of nodes, and of either of assignments. */
+enum
+{
+	NODE_ID = 1,
+	NODE_KEY
+};
+
+enum
+{
+	ASSIGNMENT_ID = 1,
+	ASSIGNMENT_OF,
+	ASSIGNMENT_TARGET,
+	ASSIGNMENT_SINCE,
+	ASSIGNMENT_UNTIL
 };
 
 /* A list of spans under construction. */
@@ -72,10 +127,7 @@ typedef struct SpanList
 	KpiSpan    *spans;
 } SpanList;
 
-static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
-						   orgkey_hash **keys);
-
-/* ---- loading ---- */
+/* ---- all at once ---- */
 
 /*
  * Both queries give one row per node and assignment, sorted by id and since.
@@ -89,64 +141,23 @@ static int	org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes,
 	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
 	" ORDER BY m.id, s.since NULLS FIRST"
 
-static KpiOrg *
-org_load(bool with_members)
-{
-	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "pg_kpi organisation",
-												  ALLOCSET_DEFAULT_SIZES);
-	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
-
-	org->context = context;
-	org->unassigned = (KpiSpan)
-	{
-		DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned
-	};
-
-	org->nteams = org_read_nodes(org, ORG_TEAMS, &org->teams, &org->team_keys);
-	if (with_members)
-		org->nmembers = org_read_nodes(org, ORG_MEMBERS, &org->members, &org->member_keys);
-	return org;
-}
-
-KpiOrg *
-kpi_people_load(void)
-{
-	return org_load(true);
-}
-
-KpiOrg *
-kpi_people_load_tree(void)
-{
-	return org_load(false);
-}
-
-void
-kpi_people_free(KpiOrg *org)
-{
-	MemoryContextDelete(org->context);
-}
-
 /*
- * Runs the query and makes a node, known by its key, of every id.  The
+ * Runs the query and makes a node, known by its key, of every id; how many.  The
  * assignments of all nodes stand in one array.
  */
 static int
-org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys)
+read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 {
 	KpiRows		rows;
 	MemoryContext old = MemoryContextSwitchTo(org->context);
 	KpiAssignment *item;
+	bool		found;
 	int			n = 0;
 
 	kpi_rows_begin_read(&rows, sql, 0);
-	*nodes = MemoryContextAllocExtended(org->context,
-										Max(rows.n, 1) * sizeof(OrgNode),
+	*nodes = MemoryContextAllocExtended(org->context, Max(rows.n, 1) * sizeof(OrgNode),
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	item = MemoryContextAllocExtended(org->context,
-									  Max(rows.n, 1) * sizeof(KpiAssignment),
-									  MCXT_ALLOC_HUGE);
+	item = MemoryContextAllocExtended(org->context, Max(rows.n, 1) * sizeof(KpiAssignment), MCXT_ALLOC_HUGE);
 	while (kpi_rows_next(&rows))
 	{
 		int32		id = kpi_rows_int4(&rows, "id");
@@ -156,6 +167,7 @@ org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys
 			(*nodes)[n].id = id;
 			(*nodes)[n].key = kpi_rows_text(&rows, "key");
 			(*nodes)[n].assignments.items = item;
+			orgkey_insert(keys, (*nodes)[n].key, &found)->node = &(*nodes)[n];
 			n++;
 		}
 		item->target = kpi_rows_int4(&rows, "team_id");
@@ -167,36 +179,176 @@ org_read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash **keys
 		item++;
 	}
 	kpi_rows_end(&rows);
-
-	*keys = orgkey_create(org->context, Max(n, 16), NULL);
-	for (int i = 0; i < n; i++)
-	{
-		bool		found;
-
-		orgkey_insert(*keys, (*nodes)[i].key, &found)->node = &(*nodes)[i];
-	}
 	MemoryContextSwitchTo(old);
 	return n;
 }
 
-static OrgNode *
-org_team(const KpiOrg *org, int32 id)
+static KpiOrg *
+org_create(Snapshot snapshot)
 {
-	int			low = 0;
-	int			high = org->nteams - 1;
+	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "pg_kpi organisation",
+												  ALLOCSET_DEFAULT_SIZES);
+	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
 
-	while (low <= high)
+	org->context = context;
+	org->snapshot = snapshot;
+	org->team_ids = orgid_create(context, 64, NULL);
+	org->team_keys = orgkey_create(context, 64, NULL);
+	org->member_keys = orgkey_create(context, 64, NULL);
+	org->unassigned = (KpiSpan)
 	{
-		int			middle = (low + high) / 2;
+		DATEVAL_NOBEGIN, DATEVAL_NOEND, 2, unassigned
+	};
+	return org;
+}
 
-		if (org->teams[middle].id == id)
-			return &org->teams[middle];
-		if (org->teams[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle - 1;
+KpiOrg *
+kpi_people_ask(Snapshot snapshot)
+{
+	return org_create(snapshot);
+}
+
+KpiOrg *
+kpi_people_load_tree(void)
+{
+	KpiOrg	   *org = org_create(NULL);
+	bool		found;
+
+	org->nteams = read_nodes(org, ORG_TEAMS, &org->teams, org->team_keys);
+	for (int i = 0; i < org->nteams; i++)
+		orgid_insert(org->team_ids, org->teams[i].id, &found)->node = &org->teams[i];
+	return org;
+}
+
+KpiOrg *
+kpi_people_load(void)
+{
+	KpiOrg	   *org = kpi_people_load_tree();
+	OrgNode    *members;
+
+	(void) read_nodes(org, ORG_MEMBERS, &members, org->member_keys);
+	return org;
+}
+
+void
+kpi_people_free(KpiOrg *org)
+{
+	MemoryContextDelete(org->context);
+}
+
+/* ---- single nodes ---- */
+
+static DateADT
+day_or(const KpiLookup *lookup, AttrNumber attno, DateADT if_null)
+{
+	bool		isnull;
+	Datum		day = slot_getattr(lookup->found, attno, &isnull);
+
+	return isnull ? if_null : DatumGetDateADT(day);
+}
+
+static int
+compare_since(const void *a, const void *b)
+{
+	DateADT		x = ((const KpiAssignment *) a)->since;
+	DateADT		y = ((const KpiAssignment *) b)->since;
+
+	return (x > y) - (x < y);
+}
+
+static void
+read_assignments(KpiOrg *org, const OrgTables *tables, OrgNode *node)
+{
+	KpiAssignments *assignments = &node->assignments;
+	int			max = 4;
+	Datum		key = Int32GetDatum(node->id);
+	KpiLookup	lookup;
+
+	assignments->items = MemoryContextAlloc(org->context, max * sizeof(KpiAssignment));
+	kpi_lookup_open(&lookup, "kpi", tables->assignments, tables->assignments_index, 1, org->snapshot);
+	kpi_lookup_begin(&lookup, &key);
+	while (kpi_lookup_next(&lookup))
+	{
+		KpiAssignment *item;
+
+		if (assignments->n == max)
+		{
+			max *= 2;
+			assignments->items = repalloc(assignments->items, max * sizeof(KpiAssignment));
+		}
+		item = &assignments->items[assignments->n++];
+		item->target = DatumGetInt32(kpi_lookup_column(&lookup, ASSIGNMENT_TARGET));
+		item->since = day_or(&lookup, ASSIGNMENT_SINCE, DATEVAL_NOBEGIN);
+		item->until = day_or(&lookup, ASSIGNMENT_UNTIL, DATEVAL_NOEND);
 	}
-	elog(ERROR, "team %d of the organisation is missing", id);
+	kpi_lookup_close(&lookup);
+	/* The index has the one that has begun always, without a day, last. */
+	qsort(assignments->items, assignments->n, sizeof(KpiAssignment), compare_since);
+}
+
+/* The node that an index has under this value, or NULL. */
+static OrgNode *
+read_node(KpiOrg *org, const OrgTables *tables, const char *index, Datum value)
+{
+	OrgNode    *node = NULL;
+	KpiLookup	lookup;
+
+	kpi_lookup_open(&lookup, "kpi", tables->table, index, 1, org->snapshot);
+	kpi_lookup_begin(&lookup, &value);
+	if (kpi_lookup_next(&lookup))
+	{
+		MemoryContext old = MemoryContextSwitchTo(org->context);
+
+		node = palloc0(sizeof(OrgNode));
+		node->id = DatumGetInt32(kpi_lookup_column(&lookup, NODE_ID));
+		node->key = TextDatumGetCString(kpi_lookup_column(&lookup, NODE_KEY));
+		MemoryContextSwitchTo(old);
+	}
+	kpi_lookup_close(&lookup);
+	if (node != NULL)
+		read_assignments(org, tables, node);
+	return node;
+}
+
+static OrgNode *
+org_team(KpiOrg *org, int32 id)
+{
+	OrgId	   *entry = orgid_lookup(org->team_ids, id);
+	OrgNode    *node = entry ? entry->node : NULL;
+	bool		found;
+
+	if (node == NULL && org->snapshot != NULL)
+	{
+		node = read_node(org, &team_tables, "team_pkey", Int32GetDatum(id));
+		if (node != NULL)
+			orgid_insert(org->team_ids, id, &found)->node = node;
+	}
+	if (node == NULL)
+		elog(ERROR, "team %d of the organisation is missing", id);
+	return node;
+}
+
+/* The node with this key, or NULL: that there is none is remembered, too. */
+static OrgNode *
+org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *key)
+{
+	OrgKey	   *entry;
+	OrgNode    *node;
+	bool		found;
+
+	if (key == NULL)
+		return NULL;
+	entry = orgkey_lookup(keys, key);
+	if (entry != NULL)
+		return entry->node;
+	if (org->snapshot == NULL)
+		return NULL;
+	node = read_node(org, tables, tables->key_index, CStringGetTextDatum(key));
+	entry = orgkey_insert(keys, MemoryContextStrdup(org->context, key), &found);
+	entry->node = node;
+	return node;
 }
 
 /* ---- flattening ---- */
@@ -234,27 +386,37 @@ span_append(KpiOrg *org, SpanList *list, KpiSpan span)
 	list->spans[list->n++] = span;
 }
 
+/* A team on the way up, above the one below it. */
+typedef struct WalkStep
+{
+	const struct WalkStep *below;
+	int32		team_id;
+	int			depth;			/* teams so far */
+} WalkStep;
+
 /*
- * Walks up from a team over the days [since, until).  path holds the teams
- * below it.  Where no parent is recorded the company is the parent.
+ * Walks up from a team over the days [since, until).  Where no parent is
+ * recorded the company is the parent.
  */
 static void
-team_walk(KpiOrg *org, OrgNode *team, DateADT since, DateADT until,
-		  int32 *path, int depth, SpanList *list)
+team_walk(KpiOrg *org, OrgNode *team, DateADT since, DateADT until, const WalkStep *below, SpanList *list)
 {
+	WalkStep	step = {below, team->id, below ? below->depth + 1 : 1};
 	DateADT		next = since;
 
 	check_stack_depth();
-	if (depth >= org->nteams)
-		elog(ERROR, "the tree of teams has a cycle at team \"%s\"", team->key);
-	path[depth++] = team->id;
-
+	for (const WalkStep *s = below; s != NULL; s = s->below)
+	{
+		if (s->team_id == team->id)
+			elog(ERROR, "the tree of teams has a cycle at team \"%s\"", team->key);
+	}
 	if (team->id == KPI_TEAM_COMPANY)
 	{
-		KpiSpan		span = {since, until, depth, NULL};
+		KpiSpan		span = {since, until, step.depth, NULL};
 
-		span.scopes = MemoryContextAlloc(org->context, depth * sizeof(int32));
-		memcpy(span.scopes, path, depth * sizeof(int32));
+		span.scopes = MemoryContextAlloc(org->context, step.depth * sizeof(int32));
+		for (const WalkStep *s = &step; s != NULL; s = s->below)
+			span.scopes[s->depth - 1] = s->team_id;
 		span_append(org, list, span);
 		return;
 	}
@@ -268,12 +430,12 @@ team_walk(KpiOrg *org, OrgNode *team, DateADT since, DateADT until,
 		if (from >= to)
 			continue;
 		if (next < from)
-			team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, from, path, depth, list);
-		team_walk(org, org_team(org, parent->target), from, to, path, depth, list);
+			team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, from, &step, list);
+		team_walk(org, org_team(org, parent->target), from, to, &step, list);
 		next = to;
 	}
 	if (next < until)
-		team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, until, path, depth, list);
+		team_walk(org, org_team(org, KPI_TEAM_COMPANY), next, until, &step, list);
 }
 
 static const KpiSpan *
@@ -282,10 +444,8 @@ org_team_flat(KpiOrg *org, OrgNode *team, int *nspans)
 	if (team->nspans == 0)
 	{
 		SpanList	list = {0};
-		int32	   *path = palloc(org->nteams * sizeof(int32));
 
-		team_walk(org, team, DATEVAL_NOBEGIN, DATEVAL_NOEND, path, 0, &list);
-		pfree(path);
+		team_walk(org, team, DATEVAL_NOBEGIN, DATEVAL_NOEND, NULL, &list);
 		team->spans = list.spans;
 		team->nspans = list.n;
 	}
@@ -337,21 +497,10 @@ member_flatten(KpiOrg *org, OrgNode *member)
 
 /* ---- asking ---- */
 
-static OrgNode *
-org_find(orgkey_hash *keys, const char *key)
-{
-	OrgKey	   *entry;
-
-	if (keys == NULL || key == NULL)
-		return NULL;
-	entry = orgkey_lookup(keys, key);
-	return entry ? entry->node : NULL;
-}
-
 const KpiSpan *
 kpi_people_member_spans(KpiOrg *org, const char *member_key, int32 *member_id, int *nspans)
 {
-	OrgNode    *member = org_find(org->member_keys, member_key);
+	OrgNode    *member = org_find(org, &member_tables, org->member_keys, member_key);
 
 	if (member == NULL)
 	{
@@ -369,7 +518,7 @@ kpi_people_member_spans(KpiOrg *org, const char *member_key, int32 *member_id, i
 const KpiSpan *
 kpi_people_team_spans(KpiOrg *org, const char *team_key, int *nspans)
 {
-	OrgNode    *team = org_find(org->team_keys, team_key);
+	OrgNode    *team = org_find(org, &team_tables, org->team_keys, team_key);
 
 	if (team == NULL)
 	{

@@ -27,8 +27,9 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
-/* Columns of kpi_internal.applied_attribution. */
+/* Columns of kpi_internal.applied_attribution, from 0. */
 enum
 {
 	APPLIED_SOURCE,
@@ -66,7 +67,8 @@ struct KpiAttributions
 	int			max_paths;
 	TeamPath   *paths;			/* by their numbers */
 	HTAB	   *path_numbers;
-	KpiOrg	   *org;			/* loaded at first need */
+	KpiOrg	   *org;			/* NULL, or as of need_org() */
+	bool		has_whole_org;
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		keyed;			/* new attributions are written */
 };
@@ -157,6 +159,24 @@ kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **te
 	return attributions->paths[path].nteams;
 }
 
+/* So many owners have the whole organisation read: one by one they would cost more. */
+#define MANY_OWNERS 500
+
+/* To be called before attribution_from_org(), for so many owners. */
+static void
+need_org(KpiAttributions *attributions, int nowners)
+{
+	bool		whole = nowners >= MANY_OWNERS;
+	MemoryContext old;
+
+	if (attributions->org != NULL && (attributions->has_whole_org || !whole))
+		return;
+	old = MemoryContextSwitchTo(attributions->mcxt);
+	attributions->org = whole ? kpi_people_load() : kpi_people_ask(attributions->snapshot);
+	attributions->has_whole_org = whole;
+	MemoryContextSwitchTo(old);
+}
+
 /* What the definitions say of an owner. */
 static void
 attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key,
@@ -178,13 +198,6 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 		return;
 	}
 
-	if (attributions->org == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(attributions->mcxt);
-
-		attributions->org = kpi_people_load();
-		MemoryContextSwitchTo(old);
-	}
 	if (kind == KPI_OWNER_MEMBER)
 		spans = kpi_people_member_spans(attributions->org, key, &member_id, &n);
 	else
@@ -231,15 +244,10 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Kpi
 	}
 }
 
-/*
- * Row r of a result with columns owner_id, since, until, member_id, teams
- * becomes the entry's next span.
- */
 static void
-add_stored_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, uint64 r)
+add_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, DateADT since, DateADT until,
+		 int32 member_id, ArrayType *teams)
 {
-	bool		isnull;
-	ArrayType  *teams = DatumGetArrayTypeP(kpi_spi_datum(r, 5, &isnull));
 	KpiAttribution *span;
 
 	if (entry->nspans == 0)
@@ -247,9 +255,9 @@ add_stored_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, uint6
 	else
 		entry->spans = repalloc(entry->spans, (entry->nspans + 1) * sizeof(KpiAttribution));
 	span = &entry->spans[entry->nspans++];
-	span->since = DatumGetDateADT(kpi_spi_datum(r, 2, &isnull));
-	span->until = DatumGetDateADT(kpi_spi_datum(r, 3, &isnull));
-	span->member_id = kpi_spi_int4(r, 4);
+	span->since = since;
+	span->until = until;
+	span->member_id = member_id;
 	span->path = path_number(attributions, (int32 *) ARR_DATA_PTR(teams),
 							 ArrayGetNItems(ARR_NDIM(teams), ARR_DIMS(teams)));
 }
@@ -268,90 +276,111 @@ enter(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, bool *fo
 	return entry;
 }
 
-static Datum
-int4_array(const int32 *ids, int n)
-{
-	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int32GetDatum(ids[i]);
-	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-}
-
-/* Adds owners that kpi_internal.applied_attribution does not have. */
+/* Reads what was applied of an owner, if anything was, by the table's primary key. */
 static void
-add_new_attributions(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
+read_applied(KpiLookup *applied, KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
-	KpiKeyedTable *keyed = NULL;
-	uint64		rows;
+	Datum		keys[] = {
+		Int32GetDatum(attributions->source_id), Int32GetDatum(kind), Int32GetDatum(owner_id)
+	};
+	bool		found;
 
-	if (attributions->keyed)
-		keyed = open_applied(attributions);
-	rows = kpi_spi_exec("SELECT o.id, o.key FROM kpi_internal.owner o WHERE o.id = ANY ($1)", 1,
-						KPI_VALUE(INT4ARRAYOID, int4_array(owner_ids, n)));
-	for (uint64 r = 0; r < rows; r++)
-	{
-		bool		found;
-		KpiOwnerAttribution *entry = enter(attributions, kind, kpi_spi_int4(r, 1), &found);
-
-		if (found && entry->nspans > 0)
-			continue;
-		attribution_from_org(attributions, kind, kpi_spi_text(r, 2), entry);
-		if (keyed)
-			store_attribution(keyed, attributions, entry);
-	}
-	if (keyed)
-		kpi_keyed_table_close(keyed);
+	kpi_lookup_begin(applied, keys);
+	while (kpi_lookup_next(applied))
+		add_span(attributions, enter(attributions, kind, owner_id, &found),
+				 DatumGetDateADT(kpi_lookup_column(applied, APPLIED_SINCE + 1)),
+				 DatumGetDateADT(kpi_lookup_column(applied, APPLIED_UNTIL + 1)),
+				 DatumGetInt32(kpi_lookup_column(applied, APPLIED_MEMBER + 1)),
+				 DatumGetArrayTypeP(kpi_lookup_column(applied, APPLIED_TEAMS + 1)));
 }
 
-void
-kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
+/* Adds an owner that kpi_internal.applied_attribution does not have; keyed: writes it there. */
+static void
+add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
-	int32	   *missing = palloc(Max(n, 1) * sizeof(int32));
-	int			nmissing = 0;
-	KpiSpi		spi;
+	bool		found;
+	KpiOwnerAttribution *entry = enter(attributions, kind, owner_id, &found);
+
+	attribution_from_org(attributions, kind, kpi_refresh_owner_key(owners, owner_id), entry);
+	if (keyed)
+		store_attribution(keyed, attributions, entry);
+}
+
+/* Takes out of owner_ids those that have an entry; how many are left. */
+static int
+without_entry(const KpiAttributions *attributions, KpiOwnerKind kind, int32 *owner_ids, int n)
+{
+	int			left = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		KpiOwnerKey key = {kind, owner_ids[i]};
 
 		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
-			missing[nmissing++] = owner_ids[i];
+			owner_ids[left++] = owner_ids[i];
 	}
-	if (nmissing == 0)
+	return left;
+}
+
+static void
+need_applied(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
+{
+	MemoryContext per_owner = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi owner", ALLOCSET_DEFAULT_SIZES);
+	KpiLookup	applied;
+
+	kpi_lookup_open(&applied, "kpi_internal", "applied_attribution", "applied_attribution_pkey", 3, SnapshotSelf);
+	for (int i = 0; i < n; i++)
 	{
-		pfree(missing);
-		return;
+		MemoryContext old = MemoryContextSwitchTo(per_owner);
+
+		CHECK_FOR_INTERRUPTS();
+		read_applied(&applied, attributions, kind, owner_ids[i]);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(per_owner);
 	}
+	kpi_lookup_close(&applied);
+	MemoryContextDelete(per_owner);
+}
 
-	kpi_spi_begin(&spi);
-	if (attributions->use_applied)
+static void
+need_new(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
+{
+	MemoryContext per_owner = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi owner", ALLOCSET_DEFAULT_SIZES);
+	KpiKeyedTable *keyed = attributions->keyed ? open_applied(attributions) : NULL;
+	KpiLookup	owners;
+
+	need_org(attributions, n);
+	kpi_lookup_open(&owners, "kpi_internal", "owner", "owner_pkey", 1, SnapshotSelf);
+	for (int i = 0; i < n; i++)
 	{
-		uint64		rows = kpi_spi_exec("SELECT r.owner_id, r.since, r.until, r.member_id, r.teams"
-										" FROM kpi_internal.applied_attribution r"
-										" WHERE r.source_id = $1 AND r.owner_kind = $2 AND r.owner_id = ANY ($3)"
-										" ORDER BY r.owner_id, r.since",
-										3, KPI_INT4(attributions->source_id), KPI_INT4(kind),
-										KPI_VALUE(INT4ARRAYOID, int4_array(missing, nmissing)));
+		MemoryContext old = MemoryContextSwitchTo(per_owner);
 
-		for (uint64 r = 0; r < rows; r++)
-		{
-			bool		found;
-
-			add_stored_span(attributions, enter(attributions, kind, kpi_spi_int4(r, 1), &found), r);
-		}
+		CHECK_FOR_INTERRUPTS();
+		add_new(&owners, keyed, attributions, kind, owner_ids[i]);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(per_owner);
 	}
-	n = 0;
-	for (int i = 0; i < nmissing; i++)
-	{
-		KpiOwnerKey key = {kind, missing[i]};
+	kpi_lookup_close(&owners);
+	if (keyed)
+		kpi_keyed_table_close(keyed);
+	MemoryContextDelete(per_owner);
+}
 
-		if (hash_search(attributions->entries, &key, HASH_FIND, NULL) == NULL)
-			missing[n++] = missing[i];
+void
+kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, const int32 *owner_ids, int n)
+{
+	int32	   *missing = palloc(Max(n, 1) * sizeof(int32));
+
+	memcpy(missing, owner_ids, n * sizeof(int32));
+	n = without_entry(attributions, kind, missing, n);
+	if (n > 0 && attributions->use_applied)
+	{
+		need_applied(attributions, kind, missing, n);
+		n = without_entry(attributions, kind, missing, n);
 	}
 	if (n > 0)
-		add_new_attributions(attributions, kind, missing, n);
-	kpi_spi_end(&spi);
+		need_new(attributions, kind, missing, n);
+	pfree(missing);
 }
 
 const KpiAttribution *
@@ -443,16 +472,20 @@ kpi_refresh_attribution_renew(KpiAttributions *attributions)
 						" WHERE r.source_id = $1 AND r.owner_kind <> $2"
 						" ORDER BY r.owner_kind, r.owner_id, r.since",
 						2, KPI_INT4(attributions->source_id), KPI_INT4(KPI_OWNER_COMPANY));
+	need_org(attributions, MANY_OWNERS);
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		last;
 		bool		found;
+		bool		isnull;
 		KpiOwnerAttribution *to;
 
 		CHECK_FOR_INTERRUPTS();
 		from.key.owner_kind = kpi_spi_int4(r, 6);
 		from.key.owner_id = kpi_spi_int4(r, 1);
-		add_stored_span(attributions, &from, r);
+		add_span(attributions, &from, DatumGetDateADT(kpi_spi_datum(r, 2, &isnull)),
+				 DatumGetDateADT(kpi_spi_datum(r, 3, &isnull)), kpi_spi_int4(r, 4),
+				 DatumGetArrayTypeP(kpi_spi_datum(r, 5, &isnull)));
 		last = r + 1 == rows || kpi_spi_int4(r + 1, 6) != from.key.owner_kind ||
 			kpi_spi_int4(r + 1, 1) != from.key.owner_id;
 		if (!last)

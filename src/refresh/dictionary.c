@@ -8,6 +8,9 @@
  * found or made afterwards for those that a cell still has when all deltas are
  * summed up.  What came and went in between leaves nothing behind.
  *
+ * Each text is looked up by an index, so what is read follows the texts that a
+ * run meets, however many rows there are.
+ *
  * Rows of kpi_internal.owner are shared by all sources.  They are inserted
  * in the order of their keys, in one statement per run, so that two runs of
  * different sources never wait for each other in a circle.
@@ -17,14 +20,33 @@
 #include "base/compat.h"
 
 #include "base/base.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh_internal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Columns of kpi_internal.owner and kpi_internal.dim. */
+enum
+{
+	OWNER_ID = 1,
+	OWNER_KEY
+};
+
+enum
+{
+	DIM_ID = 1,
+	DIM_SOURCE,
+	DIM_POSITION,
+	DIM_VALS
+};
 
 /* A text's number: local while collecting, then also that of its row. */
 typedef struct DictText
@@ -172,57 +194,100 @@ kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnu
 	return number;
 }
 
-/*
- * Within kpi_spi_begin(): sets the ids of the owners that have rows, which are
- * the texts with these numbers; how many.
- */
-static uint64
-find_owners(DictTable *table, Datum keys, const int *numbers)
-{
-	uint64		rows = kpi_spi_exec("SELECT u.n, o.id FROM pg_catalog.unnest($1) WITH ORDINALITY u(key, n)"
-									" JOIN kpi_internal.owner o ON o.key = u.key COLLATE \"C\"",
-									1, KPI_VALUE(TEXTARRAYOID, keys));
+/* ---- owners ---- */
 
-	for (uint64 r = 0; r < rows; r++)
-		table->texts[numbers[kpi_spi_int8(r, 1) - 1]].id = kpi_spi_int4(r, 2);
-	return rows;
+/* Sets the ids of owners that have rows; returns the numbers of those that have none. */
+static List *
+find_owners(DictTable *table, List *numbers)
+{
+	KpiLookup	lookup;
+	List	   *missing = NIL;
+	ListCell   *lc;
+
+	kpi_lookup_open(&lookup, "kpi_internal", "owner", "owner_key_key", 1, SnapshotSelf);
+	foreach(lc, numbers)
+	{
+		DictText   *text = &table->texts[lfirst_int(lc)];
+		Datum		key = PointerGetDatum(cstring_to_text_with_len(text->data, text->len));
+
+		CHECK_FOR_INTERRUPTS();
+		kpi_lookup_begin(&lookup, &key);
+		if (kpi_lookup_next(&lookup))
+			text->id = DatumGetInt32(kpi_lookup_column(&lookup, OWNER_ID));
+		else
+			missing = lappend_int(missing, lfirst_int(lc));
+		pfree(DatumGetPointer(key));
+	}
+	kpi_lookup_close(&lookup);
+	return missing;
 }
 
-/* An INSERT that finds every key would use up ids for nothing. */
+/* Whoever makes the same rows at the same time is waited for. */
+static void
+insert_owners(const DictTable *table, const List *numbers)
+{
+	int			n = 0;
+	Datum	   *keys = palloc(list_length(numbers) * sizeof(Datum));
+	ListCell   *lc;
+	KpiSpi		spi;
+
+	foreach(lc, numbers)
+	{
+		const DictText *text = &table->texts[lfirst_int(lc)];
+
+		keys[n++] = PointerGetDatum(cstring_to_text_with_len(text->data, text->len));
+	}
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("INSERT INTO kpi_internal.owner (key) SELECT u.key FROM pg_catalog.unnest($1) u(key)"
+				 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
+				 1, KPI_VALUE(TEXTARRAYOID,
+							  PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT))));
+	kpi_spi_end(&spi);
+}
+
 static void
 resolve_owners(KpiDict *dict)
 {
 	DictTable  *table = &dict->owners;
-	int			n = 0;
-	int		   *numbers = palloc(table->ntexts * sizeof(int));
-	Datum	   *keys = palloc(table->ntexts * sizeof(Datum));
-	Datum		array;
-	KpiSpi		spi;
+	List	   *numbers = NIL;
 
 	for (int i = 1; i < table->ntexts; i++)
 	{
-		if (!table->texts[i].used)
-			continue;
-		numbers[n] = i;
-		keys[n++] = PointerGetDatum(cstring_to_text_with_len(table->texts[i].data,
-															 table->texts[i].len));
+		if (table->texts[i].used)
+			numbers = lappend_int(numbers, i);
 	}
-	if (n == 0)
+	if (numbers != NIL)
+		numbers = find_owners(table, numbers);
+	if (numbers == NIL)
 		return;
-	kpi_spi_begin(&spi);
-	array = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
 
-	if (find_owners(table, array, numbers) < n)
-	{
-		kpi_spi_exec("INSERT INTO kpi_internal.owner (key)"
-					 " SELECT u.key FROM pg_catalog.unnest($1) u(key)"
-					 " WHERE NOT EXISTS (SELECT FROM kpi_internal.owner o WHERE o.key = u.key COLLATE \"C\")"
-					 " ORDER BY u.key COLLATE \"C\" ON CONFLICT DO NOTHING",
-					 1, KPI_VALUE(TEXTARRAYOID, array));
-		if (find_owners(table, array, numbers) != n)
-			elog(ERROR, "some of %d owner keys have no row", n);
-	}
-	kpi_spi_end(&spi);
+	/* An INSERT that finds a key would use up an id for nothing. */
+	insert_owners(table, numbers);
+	numbers = find_owners(table, numbers);
+	if (numbers != NIL)
+		elog(ERROR, "%d owner keys have no row", list_length(numbers));
+}
+
+char *
+kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id)
+{
+	Datum		key = Int32GetDatum(owner_id);
+	bool		isnull;
+	Datum		value;
+
+	kpi_lookup_begin(owners, &key);
+	if (!kpi_lookup_next(owners))
+		elog(ERROR, "owner %d has no row", owner_id);
+	value = slot_getattr(owners->found, OWNER_KEY, &isnull);
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* ---- values of dimensions ---- */
+
+static void
+open_dims(KpiLookup *dims)
+{
+	kpi_lookup_open(dims, "kpi_internal", "dim", "dim_vals_idx", 3, SnapshotSelf);
 }
 
 /*
@@ -232,41 +297,47 @@ resolve_owners(KpiDict *dict)
  * follows from the source's lock.
  */
 static int32
-dim_row(int32 source_id, int position, Datum vals)
+dim_row(KpiLookup *dims, int32 source_id, int position, Datum vals)
 {
+	Datum		keys[] = {
+		Int32GetDatum(source_id), Int16GetDatum(position),
+		OidFunctionCall2Coll(F_HASH_ARRAY_EXTENDED, C_COLLATION_OID, vals, Int64GetDatum(0))
+	};
+	KpiSpi		spi;
 	int32		id;
 
-	if (kpi_spi_exec("SELECT d.id FROM kpi_internal.dim d"
-					 " WHERE d.source_id = $1 AND d.position = $2 AND d.vals = $3"
-					 " AND pg_catalog.hash_array_extended(d.vals, 0)"
-					 " = pg_catalog.hash_array_extended($3 COLLATE \"C\", 0)",
-					 3, KPI_INT4(source_id), KPI_INT4(position),
-					 KPI_VALUE(TEXTARRAYOID, vals)) == 0)
-		kpi_spi_exec("INSERT INTO kpi_internal.dim (source_id, position, vals)"
-					 " VALUES ($1, $2, $3) RETURNING id",
-					 3, KPI_INT4(source_id), KPI_INT4(position),
-					 KPI_VALUE(TEXTARRAYOID, vals));
+	kpi_lookup_begin(dims, keys);
+	while (kpi_lookup_next(dims))
+	{
+		if (DatumGetBool(OidFunctionCall2Coll(F_ARRAY_EQ, C_COLLATION_OID,
+											  kpi_lookup_column(dims, DIM_VALS), vals)))
+			return DatumGetInt32(kpi_lookup_column(dims, DIM_ID));
+	}
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("INSERT INTO kpi_internal.dim (source_id, position, vals) VALUES ($1, $2, $3) RETURNING id",
+				 3, KPI_INT4(source_id), KPI_INT4(position), KPI_VALUE(TEXTARRAYOID, vals));
 	id = kpi_spi_int4(0, 1);
-	SPI_freetuptable(SPI_tuptable);
+	kpi_spi_end(&spi);
 	return id;
 }
 
 static void
 resolve_dim_combinations(KpiDict *dict, const KpiSource *source)
 {
-	KpiSpi		spi;
+	KpiLookup	dims;
 
 	if (dict->dim_combinations.ntexts == 1)
 		return;
-	kpi_spi_begin(&spi);
+	open_dims(&dims);
 	for (int n = 1; n < dict->dim_combinations.ntexts; n++)
 	{
 		DictText   *text = &dict->dim_combinations.texts[n];
 
+		CHECK_FOR_INTERRUPTS();
 		if (text->used)
-			text->id = dim_row(source->id, 0, text->dim_combination);
+			text->id = dim_row(&dims, source->id, 0, text->dim_combination);
 	}
-	kpi_spi_end(&spi);
+	kpi_lookup_close(&dims);
 }
 
 void
@@ -324,13 +395,37 @@ kpi_refresh_dim_sweep(const KpiSource *source)
 	kpi_refresh_dim_values_forget();
 }
 
+/* One dimension's value of a combination, as the values of a row of its own. */
+static Datum
+value_of_combination(int32 dim_combination_id, int position)
+{
+	Datum		key = Int32GetDatum(dim_combination_id);
+	bool		isnull;
+	int			lower = 1;
+	int			one = 1;
+	Datum		value;
+	ArrayType  *vals;
+	KpiLookup	dims;
+
+	kpi_lookup_open(&dims, "kpi_internal", "dim", "dim_pkey", 1, SnapshotSelf);
+	kpi_lookup_begin(&dims, &key);
+	if (!kpi_lookup_next(&dims))
+		elog(ERROR, "dimension values %d are not there", dim_combination_id);
+	value = array_get_element(kpi_lookup_column(&dims, DIM_VALS), 1, &position, -1, -1, false, TYPALIGN_INT,
+							  &isnull);
+	vals = construct_md_array(&value, &isnull, 1, &one, &lower, TEXTOID, -1, false, TYPALIGN_INT);
+	kpi_lookup_close(&dims);
+	return PointerGetDatum(vals);
+}
+
 int32
 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position)
 {
 	DimValueKey key = {dim_combination_id, position};
 	DimValueEntry *entry;
 	bool		found;
-	KpiSpi		spi;
+	KpiLookup	dims;
+	MemoryContext old;
 	int32		dim_value_id;
 
 	if (dim_values == NULL)
@@ -343,17 +438,12 @@ kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int pos
 	if (entry)
 		return entry->dim_value_id;
 
-	kpi_spi_begin(&spi);
-	if (kpi_spi_exec("SELECT ARRAY[d.vals[$2]] FROM kpi_internal.dim d WHERE d.id = $1",
-					 2, KPI_INT4(dim_combination_id), KPI_INT4(position)) != 1)
-		elog(ERROR, "dimension values %d are not there", dim_combination_id);
-	{
-		bool		isnull;
-		Datum		vals = kpi_spi_datum(0, 1, &isnull);
-
-		dim_value_id = dim_row(source->id, position, vals);
-	}
-	kpi_spi_end(&spi);
+	open_dims(&dims);
+	/* There can be very many: what each leaves goes with the lookup. */
+	old = MemoryContextSwitchTo(dims.mcxt);
+	dim_value_id = dim_row(&dims, source->id, position, value_of_combination(dim_combination_id, position));
+	MemoryContextSwitchTo(old);
+	kpi_lookup_close(&dims);
 
 	entry = hash_search(dim_values, &key, HASH_ENTER, &found);
 	entry->dim_value_id = dim_value_id;

@@ -26,7 +26,11 @@
 #include "refresh/refresh_internal.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+/* Column of kpi_internal.refresh_log. */
+#define LOG_STARTED_AT 4
 
 static bool
 is_worker(void)
@@ -38,13 +42,15 @@ static void
 prune(void)
 {
 	TimestampTz keep_from = GetCurrentTimestamp() - kpi_log_retention * USECS_PER_DAY;
-	bool		isnull;
-	Datum		oldest;
+	TimestampTz oldest = keep_from;
+	KpiLookup	rows;
 
-	if (kpi_spi_exec("SELECT o.started_at FROM kpi_internal.refresh_log o ORDER BY o.started_at LIMIT 1", 0) == 0)
-		return;
-	oldest = kpi_spi_datum(0, 1, &isnull);
-	if (DatumGetTimestampTz(oldest) >= keep_from - USECS_PER_HOUR)
+	kpi_lookup_open(&rows, "kpi_internal", "refresh_log", "refresh_log_started_at_idx", 0, SnapshotSelf);
+	kpi_lookup_begin(&rows, NULL);
+	if (kpi_lookup_next(&rows))
+		oldest = DatumGetTimestampTz(kpi_lookup_column(&rows, LOG_STARTED_AT));
+	kpi_lookup_close(&rows);
+	if (oldest >= keep_from - USECS_PER_HOUR)
 		return;
 	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log l WHERE l.ctid = ANY (ARRAY("
 				 " SELECT o.ctid FROM kpi_internal.refresh_log o WHERE o.started_at < $1"

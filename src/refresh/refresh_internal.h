@@ -126,6 +126,9 @@ extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination
  */
 extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
 
+/* The key of an owner, palloc'd, or NULL for no owner; owners is open by owner_pkey. */
+extern char *kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id);
+
 /* The dim value at a position, from 1, of a dim combination; both are rows of kpi_internal.dim. */
 extern int32 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position);
 
@@ -268,8 +271,9 @@ extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int
 													   Snapshot snapshot);
 
 /*
- * Loads the attributions of these owners (of a stream's owner kind), as the last
- * refresh applied them, or from the definitions for owners not met before.
+ * Loads the attributions of these owners (of a stream's owner kind), each given
+ * once: as the last refresh applied them, or from the definitions for owners not
+ * met before.
  */
 extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind,
 										 const int32 *owner_ids, int n);

@@ -184,10 +184,10 @@ kpi_rollup_new_shape(const KpiRollupTable *table)
 
 /* ---- all places ---- */
 
-/* Cells and places of KPIs $1, of grain $2, that end on $3 or later. */
+/* Cells and places of KPIs $1, of grain $2, that begin on $3 or later. */
 #define CELLS_OF(cells, scope_kind, dims) \
 	" FROM kpi_internal.kpi_stream s JOIN " cells " c ON c.stream_id = s.stream_id" dims \
-	" WHERE s.kpi_id = ANY ($1) AND c.grain = $2 AND kpi_internal.period_end(c.start, c.grain) >= $3" \
+	" WHERE s.kpi_id = ANY ($1) AND c.grain = $2 AND c.start >= $3" \
 	" AND c.scope_kind = " scope_kind
 
 #define TEAM_CELLS CELLS_OF("kpi_internal.rollup_cell", "1", "") " AND c.dim_id = 0"
@@ -244,6 +244,14 @@ read_places(SPITupleTable *table, uint64 n)
 	return places;
 }
 
+/* Where the first period begins that the table has. */
+static DateADT
+first_start(const KpiRollup *rollup)
+{
+	return kpi_calendar_period_start(rollup->grain, kpi_calendar_day_clamp(rollup->since),
+									 kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+}
+
 typedef struct Visitor
 {
 	void		(*visit) (const KpiRollupPlaces *places, void *arg);
@@ -266,7 +274,7 @@ visit_cells(const KpiRollup *rollup, Visitor *visitor)
 {
 	Oid			types[] = {INT4ARRAYOID, INT4OID, DATEOID, TEXTOID};
 	Datum		values[] = {
-		kpi_rollup_kpis_param(rollup).value, Int32GetDatum(rollup->grain), DateADTGetDatum(rollup->since),
+		kpi_rollup_kpis_param(rollup).value, Int32GetDatum(rollup->grain), DateADTGetDatum(first_start(rollup)),
 		KPI_TEXT(rollup->dimension).value
 	};
 	int			nargs = rollup->dimension != NULL ? 4 : 3;
@@ -305,7 +313,7 @@ leftovers(const KpiRollup *rollup, const KpiRollupPlaces *keys)
 
 	kpi_rollup_places_params(rollup, keys, &scopes, &starts, &labels);
 	kpi_rows_begin_read(&rows, places_without(rollup), 7, kpi_rollup_kpis_param(rollup),
-						KPI_INT4(rollup->grain), KPI_VALUE(DATEOID, DateADTGetDatum(rollup->since)),
+						KPI_INT4(rollup->grain), KPI_VALUE(DATEOID, DateADTGetDatum(first_start(rollup))),
 						KPI_TEXT(rollup->dimension), scopes, starts, labels);
 	places = read_places(rows.table, rows.n);
 	kpi_rows_end(&rows);

@@ -176,9 +176,7 @@ kpi_rollup_note_failure(int32 rollup_id, const ErrorData *error, bool *is_known)
 	TimestampTz now = kpi_now();
 	TimestampTz next_try;
 	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
-	bool		is_locked = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-	char	   *note = is_locked ? pstrdup(KPI_NOTE_OWN "somebody has locked the table, or another writes it") :
-	kpi_error_note(error);
+	char	   *note = kpi_error_note(error);
 	int			failures = 1;
 	KpiSpi		spi;
 	KpiRows		rows;

@@ -368,34 +368,50 @@ report_row(const KpiRollupRows *rows, int n, bool is_there, KpiReport *report)
 	kpi_refresh_report(report, &diff);
 }
 
-/* What the table has at each place: number of the place, then text of the columns. */
+/*
+ * What the table has at each place: number of the place, then of each column
+ * whether it differs, and its text.  Places have keys k1, k2 and so on, and are to
+ * have columns c1, c2 and so on.
+ */
 static OwnerStatement *
 stored_rows(const KpiRollupTable *table, const KpiRollupRows *rows)
 {
 	const KpiRollup *rollup = table->rollup;
 	OwnerStatement *statement = new_statement(list_length(rollup->columns) + 3);
 	StringInfo	sql = &statement->sql;
+	int			nkeys;
 	int			c = 0;
+	int			k = 0;
 	ListCell   *lc;
 
 	add_key_params(statement, rollup, rows->places);
-	appendStringInfoString(sql, "SELECT k.n::integer");
+	nkeys = statement->nparams;
+	for (int i = 0; i < list_length(rollup->columns); i++)
+		add_column_param(statement, rows, i, NULL, true);
+
+	appendStringInfoString(sql, "SELECT p.n::integer");
 	foreach(lc, rollup->columns)
 	{
 		const char *name = quote_identifier(((KpiRollupColumn *) lfirst(lc))->name);
 
-		appendStringInfo(sql, ", t.%s IS DISTINCT FROM ($%d)[k.n], t.%s::text", name,
-						 statement->nparams + ++c, name);
+		appendStringInfo(sql, ", t.%s IS DISTINCT FROM p.c%d, t.%s::text", name, ++c, name);
 	}
 	appendStringInfoString(sql, " FROM ");
 	append_unnest(statement);
-	appendStringInfoString(sql, " WITH ORDINALITY AS k (");
-	append_columns(sql, rollup, true, ", ", "%");
-	appendStringInfo(sql, ", n) JOIN %s AS t ON ", rollup->relation);
-	append_columns(sql, rollup, true, " AND ", "t.% = k.%");
-	appendStringInfoString(sql, " ORDER BY k.n");
-	for (c = 0; c < list_length(rollup->columns); c++)
-		add_column_param(statement, rows, c, NULL, true);
+	appendStringInfoString(sql, " WITH ORDINALITY AS p (");
+	for (int i = 1; i <= nkeys; i++)
+		appendStringInfo(sql, "k%d, ", i);
+	for (int i = 1; i <= c; i++)
+		appendStringInfo(sql, "c%d, ", i);
+	appendStringInfo(sql, "n) JOIN %s AS t ON true", rollup->relation);
+	foreach(lc, rollup->columns)
+	{
+		const KpiRollupColumn *column = lfirst(lc);
+
+		if (column->is_key)
+			appendStringInfo(sql, " AND t.%s = p.k%d", quote_identifier(column->name), ++k);
+	}
+	appendStringInfoString(sql, " ORDER BY p.n");
 	return statement;
 }
 

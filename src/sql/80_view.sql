@@ -62,7 +62,8 @@ CREATE VIEW kpi_internal.member_day AS
       FROM kpi_internal.day_cell b
       JOIN kpi_internal.applied_attribution a
            ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
-     WHERE NOT EXISTS (SELECT FROM kpi_internal.day_cell e
+     WHERE b.day > '-infinity'
+       AND NOT EXISTS (SELECT FROM kpi_internal.day_cell e
                         WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
                           AND e.dim_id < b.dim_id);
 

@@ -124,6 +124,16 @@ for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
 	}
 }
 
+# Rollup tables of all there is, by periods that cells are and are not stored of.
+for my $grain (qw(day week month quarter year))
+{
+	my $teams = join ',', grep { $active{$_} } sort keys %KPI;
+	my $members = join ',', grep { $active{$_} && $KPI{$_}{facts} && !$KPI{$_}{team} } sort keys %KPI;
+
+	$node->safe_psql('postgres', "SELECT kpi.create_rollup('crm.teams_$grain', kpis => '{$teams}', grain => '$grain');
+		SELECT kpi.create_rollup('crm.members_$grain', kpis => '{$members}', per => 'member', grain => '$grain')");
+}
+
 for my $round (1 .. $rounds)
 {
 	my $before = $node->safe_psql('postgres', definitions());
@@ -151,10 +161,11 @@ sub play
 	$node->psql('postgres', $script, stdout => \$out, stderr => \$errors, on_error_stop => 0, on_error_die => 0);
 	my @unexpected = grep { /ERROR|FATAL|PANIC|WARNING|error:/ && !expected_error($_) } split /\n/, $errors;
 	my $ok = is("@unexpected", '', "round $round: only errors that were asked for");
-	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension)\b/) && $ok;
+	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension|rollup tables)\b/) && $ok;
 	$node->safe_psql('postgres', 'CALL kpi.refresh()');
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
+	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
 }
@@ -177,7 +188,7 @@ sub chance { return rand() < $_[0]; }
 sub expected_error
 {
 	return $_[0] =~ /ERROR:  (?:member|team) "/
-	  || $_[0] =~ /ERROR:  .*\bgoals?\b/
+	  || $_[0] =~ /ERROR:  .*\b(?:goals?|rollup tables)\b/
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
 	  || $_[0] =~ /WARNING:  no fact of KPI /
@@ -295,7 +306,7 @@ sub change_kpis
 		return '' if grep { $active{$_} && grep { $_ eq $kpi } @{ $KPI{$_}{quotient} // [] } } keys %KPI;
 		delete $active{$kpi};
 		return "SELECT kpi.drop_goal(id) FROM kpi.goal WHERE kpi_id = (SELECT id FROM kpi.kpi WHERE name = '$kpi');\n"
-		  . "SELECT kpi.drop_kpi('$kpi');";
+		  . "SELECT kpi.drop_kpi('$kpi', cascade => true);";
 	}
 	return '' if grep { !$active{$_} } @{ $KPI{$kpi}{quotient} // [] };
 	$active{$kpi} = 1;
@@ -400,6 +411,11 @@ sub change_goals
 	my $scope = sprintf q{team => '%s'}, pick('company', 'emea', 'dach', 'uk', 'apac');
 
 	return 'SELECT kpi.drop_goal(id) FROM kpi.goal ORDER BY id LIMIT 1;' if chance(0.2);
+	return sprintf 'SELECT kpi.alter_goal(id, target => %d) FROM kpi.goal ORDER BY id DESC LIMIT 1;', rand 1000 if chance(0.2);
+	return sprintf q{SELECT kpi.alter_team('%s', name => 'Team %d');}, pick(qw(emea dach uk apac company)), rand 1000 if chance(0.2);
+	return sprintf q{SELECT kpi.alter_member('%s', name => 'Member %d');}, pick(@members), rand 1000 if chance(0.1);
+	return sprintf q{SELECT kpi.add_holiday('%1$s', 'Day off') WHERE NOT EXISTS (SELECT FROM kpi.holiday WHERE day = '%1$s');}, random_day() if chance(0.1);
+	return 'SELECT kpi.drop_holiday(day) FROM kpi.holiday LIMIT 1;' if chance(0.05);
 	# what counts for nobody has goals of the company only
 	$scope = q{team => 'company'} if !defined $MEANING{owner};
 	if ($with{goal} && chance(0.6))
@@ -416,8 +432,8 @@ sub change_goals
 		}
 	}
 	$goal_number++;
-	return sprintf q{SELECT kpi.create_goal('goal %d', kpi => '%s', %s, period => '%s', target => '%d');},
-	  $goal_number, $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
+	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d');},
+	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
 }
 
 # Who writes, and how it writes values.
@@ -488,7 +504,7 @@ sub round
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
 		push @script, change_meaning() if $what >= 0.8 && $what < 0.92;
-		push @script, change_goals() if $what >= 0.92;
+		push @script, map { change_goals() } 1 .. 8 if $what >= 0.92;
 	}
 	return join "\n", @script;
 }

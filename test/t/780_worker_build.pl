@@ -49,7 +49,7 @@ $node->safe_psql('postgres', 'CALL kpi.refresh()');
 is(builds('calls'), 1, 'CALL kpi.refresh() builds at once');
 
 # Definitions without end: a build is due after ten times the delay.
-set_delay('200ms');
+set_delay('700ms');
 my $n = 0;
 $node->safe_psql('postgres', q{SELECT kpi.create_kpi('endless', source => 'calls', measure => 'count(*)', filter => 'at > ''2026-01-01''')});
 until ($node->safe_psql('postgres', q{SELECT EXISTS (SELECT FROM kpi_internal.measure_built b JOIN kpi.kpi k ON k.id = b.kpi_id WHERE k.name = 'endless')}) eq 't')

@@ -22,7 +22,12 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.move_team('uk', parent => 'apac', since => '2026-04-01');
 	SELECT kpi.create_goal('q1', kpi => 'revenue', team => 'emea', period => '2026-Q1', target => '2000');
 	INSERT INTO crm.costs (team, day, cost) VALUES ('uk', '2026-03-07', 12.5), ('apac', '2026-04-07', 100);
-	CALL kpi.refresh();});
+	CREATE SCHEMA reporting;
+	SELECT kpi.create_rollup('reporting.by_month', kpis => '{revenue, won}');
+	SELECT kpi.create_rollup('reporting.by_rep', kpis => '{revenue}', per => 'member', grain => 'week', since => '2026-02-10');
+	CALL kpi.refresh();
+	CREATE INDEX ON reporting.by_month (period);
+	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';});
 # what is in the queue is not dumped, and need not be
 $node->safe_psql('postgres', $write);
 
@@ -46,10 +51,13 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	}
 	$node->safe_psql($name, 'CALL kpi.refresh()');
 	is_exact($node, $name, "$name: restored");
+	is(rollup_differences($node, $name), '', "$name: rollup tables are what the views say");
+	is($node->safe_psql($name, q{SELECT count(*) > 0, bool_and(note = 'mine') FROM reporting.by_month}), 't|t', "$name: and the user's own");
 
 	# and it goes on from there
 	$node->safe_psql($name, "$write; DELETE FROM crm.deals WHERE id % 5 = 0; CALL kpi.refresh()");
 	is_exact($node, $name, "$name: written to");
+	is(rollup_differences($node, $name), '', "$name: and rollup tables go on");
 	is($node->safe_psql($name, q{SELECT goal, target FROM kpi.goal_progress}), 'q1|2000', "$name: the goal is there");
 	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new');
 		SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)');

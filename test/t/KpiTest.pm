@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql is_exact %KPI %MEANING);
+our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql rollup_differences is_exact %KPI %MEANING);
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -374,9 +374,151 @@ sub unannounced_sql
 	ORDER BY p.goal_id};
 }
 
+# A query with a row for each row of kpi.goal_progress that is missing, wrong or
+# too many.  Teams keep the default calendar.
+sub goal_difference_sql
+{
+	my @kpis = @_ ? sort_kpis(@_) : sort_kpis(keys %KPI);
+	my $facts = join "\nUNION ALL\n", map {
+		sprintf q{SELECT '%s', %s, %s, owner, (at AT TIME ZONE '%s')::date, b, num::numeric, den::numeric FROM (%s) AS f (owner, at, b, num, den) WHERE isfinite(at)},
+		  $_, $KPI{$_}{team} ? 'true' : 'false', defined $MEANING{owner} || $KPI{$_}{facts} !~ /\{owner\}/ ? 'true' : 'false',
+		  $MEANING{time_zone}, meant($KPI{$_}{facts})
+	} grep { $KPI{$_}{facts} } @kpis;
+	my $parts = join ', ', map {
+		my $kpi = $_;
+		my @inputs = @{ $KPI{$kpi}{quotient} // [$kpi] };
+		my $additive = $KPI{$kpi}{create} =~ /measure => '(?:sum|count)\(/ ? 'true' : 'false';
+		map { "('$kpi', '$inputs[$_]', @{[ $_ + 1 ]}, $additive)" } 0 .. $#inputs
+	} @kpis;
+	# the number of one input, and of a goal, of the facts that a condition is true of
+	my $sums = sub {
+		my ($name, $where) = @_;
+		return join ', ', map {
+			"sum(num) FILTER (WHERE nth = $_ AND $where) AS n$_$name, sum(den) FILTER (WHERE nth = $_ AND $where) AS d$_$name, count(f.kpi) FILTER (WHERE nth = $_ AND $where) AS f$_$name"
+		} 1, 2;
+	};
+	my $value = sub {
+		return "coalesce(CASE WHEN NOT is_quotient AND d1$_[0] IS NULL THEN n1$_[0] WHEN NOT is_quotient THEN n1$_[0] / nullif(d1$_[0], 0)
+			WHEN f1$_[0] + f2$_[0] > 0 THEN coalesce(n1$_[0], 0) / nullif(coalesce(n2$_[0], 0), 0) END, CASE WHEN is_additive THEN 0 END)";
+	};
+	my $rounded = sub { return "round($_[0], 12 - length(trunc(abs($_[0]))::text)) AS $_[0]" };
+	my $compared = join ', ', qw(goal_id goal plan kpi direction team team_name team_path team_level member member_name dimension
+		dimension_value period period_start period_end is_current target elapsed_ratio workdays_left status as_of_day is_complete),
+	  map { $rounded->($_) } qw(actual actual_to_date numerator denominator attainment_ratio remaining expected_today pace_ratio required_per_workday);
+
+	return qq{
+	WITH RECURSIVE fact (kpi, of_team, is_owned, owner, day, b, num, den) AS ($facts),
+	part (kpi, input, nth, is_additive) AS (VALUES $parts),
+	placed AS (
+		SELECT f.*, CASE WHEN f.is_owned THEN coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) ELSE 1 END AS team_id, p.id AS member_id
+		FROM fact f
+			 LEFT JOIN kpi.team t ON f.of_team AND t.key = f.owner
+			 LEFT JOIN kpi.member p ON NOT f.of_team AND p.key = f.owner
+			 LEFT JOIN kpi.membership m ON m.member_id = p.id AND f.day <@ daterange(m.since, m.until)
+		WHERE f.day BETWEEN '1900-01-01' AND '2200-12-31'),
+	up (day, team_id, id, depth) AS (
+		SELECT day, team_id, team_id, 0 FROM (SELECT DISTINCT day, team_id FROM placed UNION SELECT today, t.id FROM now, kpi.team t) x
+		UNION
+		SELECT up.day, up.team_id, tp.parent_id, depth + 1
+		FROM up JOIN kpi.team_parent tp ON tp.team_id = up.id AND up.day <@ daterange(tp.since, tp.until)),
+	now AS (SELECT (coalesce(nullif(current_setting('kpi.now', true), '')::timestamptz, now()) AT TIME ZONE '$MEANING{time_zone}')::date AS today),
+	scoped AS (
+		SELECT p.kpi, p.day, p.b, p.num, p.den, up.id AS team_id, NULL::integer AS member_id FROM placed p JOIN up USING (day, team_id)
+		UNION ALL
+		SELECT kpi, day, b, num, den, NULL, member_id FROM placed WHERE member_id IS NOT NULL),
+	paths AS (
+		SELECT up.team_id, string_agg(t.name, ' / ' ORDER BY depth DESC) AS path, max(depth) AS level
+		FROM up JOIN now ON up.day = now.today JOIN kpi.team t ON t.id = up.id GROUP BY 1),
+	sums AS (
+		SELECT g.id, bool_or(p.nth = 2) AS is_quotient, bool_and(p.is_additive) AS is_additive,
+			   @{[ $sums->('', 'true') ]}, @{[ $sums->('_td', 'f.day <= today') ]}
+		FROM kpi.goal g CROSS JOIN now JOIN kpi.kpi k ON k.id = g.kpi_id JOIN part p ON p.kpi = k.name
+			 LEFT JOIN scoped f ON f.kpi = p.input AND f.day BETWEEN g.period_start AND g.period_end
+				AND (f.team_id = g.team_id OR f.member_id = g.member_id)
+				AND (g.dimension IS NULL OR f.b ->> g.dimension IS NOT DISTINCT FROM g.dimension_value)
+		GROUP BY g.id),
+	days AS (
+		SELECT g.id, count(*) AS days, count(*) FILTER (WHERE d <= today) AS gone, count(*) FILTER (WHERE d >= today) AS left
+		FROM kpi.goal g CROSS JOIN now CROSS JOIN generate_series(g.period_start, g.period_end, interval '1 day') d
+		WHERE extract(isodow FROM d) < 6 AND NOT EXISTS (SELECT FROM kpi.holiday h WHERE h.calendar_id = 1 AND h.day = d)
+		GROUP BY g.id),
+	number AS (
+		SELECT g.*, s.is_quotient, s.is_additive, d.days, d.gone, d.left, n.today, h.team_id AS in_team,
+			   @{[ $value->('') ]} AS value, @{[ $value->('_td') ]} AS to_date,
+			   CASE WHEN NOT is_quotient THEN CASE WHEN d1 IS NOT NULL THEN n1 END WHEN f1 + f2 > 0 THEN coalesce(n1, 0) END AS num,
+			   CASE WHEN NOT is_quotient THEN d1 WHEN f1 + f2 > 0 THEN coalesce(n2, 0) END AS den,
+			   CASE WHEN is_additive THEN round(g.target * d.gone / d.days, 6) ELSE g.target END AS expected
+		FROM kpi.goal g CROSS JOIN now n JOIN sums s USING (id) JOIN days d USING (id)
+			 LEFT JOIN kpi.membership h ON h.member_id = g.member_id AND least(n.today, g.period_end) <@ daterange(h.since, h.until)),
+	judged AS (
+		SELECT n.*, k.name AS kpi, k.title, k.direction, CASE k.direction WHEN 'up' THEN 1 ELSE -1 END AS sign
+		FROM number n JOIN kpi.kpi k ON k.id = n.kpi_id),
+	expected AS (
+		SELECT j.id AS goal_id, coalesce(j.name, concat_ws(' ', j.title, coalesce(m.name, t.name), j.dimension_value, j.period)) AS goal, j.plan, j.kpi,
+			   j.direction, t.key AS team, t.name AS team_name, p.path AS team_path, p.level AS team_level, m.key AS member, m.name AS member_name,
+			   j.dimension, j.dimension_value, j.period, j.period_start, j.period_end, today BETWEEN j.period_start AND j.period_end AS is_current,
+			   j.target, value AS actual, to_date AS actual_to_date, num AS numerator, den AS denominator,
+			   round(value / nullif(j.target, 0), 6) AS attainment_ratio, j.target - value AS remaining,
+			   round(gone::numeric / days, 6) AS elapsed_ratio, expected AS expected_today, round(to_date / nullif(expected, 0), 6) AS pace_ratio,
+			   CASE WHEN is_additive AND j.left > 0 THEN round(greatest(j.target - to_date, 0) / j.left, 6) END AS required_per_workday,
+			   j.left AS workdays_left,
+			   CASE WHEN today < j.period_start THEN 'not_started'
+					WHEN to_date IS NULL THEN 'no_data'
+					WHEN (today > j.period_end OR is_additive AND sign > 0) AND sign * (to_date - j.target) >= 0 THEN 'achieved'
+					WHEN is_additive AND sign < 0 AND to_date > j.target THEN 'over_limit'
+					WHEN today > j.period_end THEN 'missed'
+					WHEN sign * (to_date - expected) >= 0 THEN 'on_track'
+					WHEN sign * (to_date - expected) >= -0.1 * abs(expected) THEN 'at_risk'
+					ELSE 'behind' END AS status,
+			   -- what is over, or has not begun, is not looked at each day
+			   CASE WHEN today BETWEEN j.period_start AND j.period_end THEN today END AS as_of_day, true AS is_complete
+		FROM judged j
+			 LEFT JOIN kpi.member m ON m.id = j.member_id
+			 JOIN kpi.team t ON t.id = coalesce(j.team_id, j.in_team, 2)
+			 JOIN paths p ON p.team_id = t.id),
+	actual AS (
+		SELECT to_jsonb(x) AS r FROM (SELECT $compared FROM
+			(SELECT (jsonb_populate_record(p, jsonb_build_object('as_of_day', CASE WHEN is_current THEN as_of_day END))).* FROM kpi.goal_progress p) p) x),
+	wanted AS (SELECT to_jsonb(x) AS r FROM (SELECT $compared FROM expected) x)
+	SELECT coalesce(w.r, a.r) ->> 'goal', coalesce(w.r, a.r) ->> 'kpi', d.key, a.r -> d.key AS is, d.value AS should_be
+	FROM wanted w FULL JOIN actual a ON a.r -> 'goal_id' = w.r -> 'goal_id'
+		 LEFT JOIN LATERAL jsonb_each(w.r) d ON true
+	WHERE d.value IS DISTINCT FROM a.r -> d.key OR w.r IS NULL OR a.r IS NULL
+	ORDER BY 1, 2, 3 LIMIT 20};
+}
+
+# Five tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
+# number give the same, and what is said and was announced of goals is what is
+# so.  After a refresh of all sources.
+
 # Four tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
 # number give the same, and what was announced of goals is what is so.  After a
 # refresh of all sources.
+# What the rollup tables have against what the views say, value by value.
+sub rollup_differences
+{
+	my ($node, $database) = @_;
+	my @columns = split /\n/, $node->safe_psql($database, q{
+		SELECT coalesce(r.since, '-infinity'), r.relation, r.per, CASE r.grain WHEN 'day' THEN 'daily' ELSE r.grain || 'ly' END, c.name, k.name
+		FROM kpi.rollup r JOIN kpi.rollup_column c ON c.rollup_id = r.id JOIN kpi.kpi k ON k.id = c.kpi_id});
+	my @differences;
+
+	for (@columns)
+	{
+		my ($since, $relation, $per, $suffix, $column, $kpi) = split /\|/;
+
+		push @differences, map { "$relation: $_" } split /\n/, $node->safe_psql($database, qq{
+			SELECT '$kpi', ${per}_id, period_start, t.n, v.n FROM
+				(SELECT ${per}_id, ${per}, period_start, "$column" AS n FROM $relation WHERE "$column" IS NOT NULL) t FULL JOIN
+				(SELECT ${per}_id, ${per}, period_start, value AS n FROM kpi.${per}_$suffix WHERE kpi = '$kpi' AND value IS NOT NULL
+					AND period_end >= '$since') v
+				USING (${per}_id, ${per}, period_start)
+			WHERE t.n IS DISTINCT FROM v.n LIMIT 5});
+	}
+	push @differences, $node->safe_psql($database, 'SELECT relation, last_error FROM kpi.rollup_status WHERE failures > 0') || ();
+	return join "\n", @differences;
+}
+
 sub is_exact
 {
 	my ($node, $db, $name, @kpis) = @_;
@@ -385,6 +527,7 @@ sub is_exact
 	$ok = is($node->safe_psql($db, q{SELECT v.* FROM kpi.source s, kpi.verify(s.name) v}),
 		'', "$name: kpi.verify() finds nothing") && $ok;
 	$ok = is($node->safe_psql($db, inconsistency_sql()), '', "$name: the numbers are the same wherever they are read") && $ok;
+	$ok = is($node->safe_psql($db, goal_difference_sql(@kpis)), '', "$name: goals are where plain SQL sees them") && $ok;
 	return is($node->safe_psql($db, difference_sql(@kpis)), '', "$name: the numbers are those of plain SQL") && $ok;
 }
 
