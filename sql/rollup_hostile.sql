@@ -187,6 +187,14 @@ CREATE TRIGGER look BEFORE INSERT ON ruh.hostile FOR EACH ROW EXECUTE FUNCTION r
 INSERT INTO ruh.deals VALUES (10, '2026-12-05', 8);
 CALL kpi.refresh();
 DROP TRIGGER look ON ruh.hostile;
+-- nor that of a table below it
+CREATE TABLE ruh.heir () INHERITS (ruh.hostile);
+ALTER TABLE ruh.heir OWNER TO regress_rollup_owner;
+CALL kpi.refresh();
+ALTER TABLE ruh.heir OWNER TO postgres;
+CREATE TRIGGER look BEFORE DELETE ON ruh.heir FOR EACH ROW EXECUTE FUNCTION ruh.look();
+CALL kpi.refresh();
+DROP TABLE ruh.heir;
 -- gone
 DROP TABLE ruh.hostile CASCADE;
 INSERT INTO ruh.deals VALUES (11, '2026-12-05', 8);

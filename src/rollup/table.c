@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "fact/fact.h"
 #include "miscadmin.h"
@@ -195,21 +196,21 @@ check_columns(const KpiRollup *rollup, Oid relid)
 	}
 }
 
-/*
- * What is written is for who may read it anywhere, and code that a role with
- * more rights than those on tables has run is its own or that of one like it.
- */
 static void
-check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
+refuse_code(const char *message, Oid owner, const char *hint)
 {
-	char	   *name = GetUserNameFromId(owner, false);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg_internal("%s", message),
+			 errdetail("The table's owner \"%s\" is %s.", GetUserNameFromId(owner, false), kpi_role_privilege(owner)),
+			 errhint("%s, or give the table to a role without such rights.", hint)));
+}
+
+static void
+check_triggers(Oid relid, Oid owner)
+{
 	KpiRows		rows;
 
-	if (pg_class_aclcheck(kpi_relation_oid("kpi", "kpi_value"), owner, ACL_SELECT) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\", the owner of table %s, may not read KPIs", name, rollup->relation),
-				 errhint("Run SELECT kpi.grant_reader(%s).", quote_literal_cstr(name))));
 	kpi_rows_begin(&rows, "SELECT t.tgname, p.proowner FROM pg_catalog.pg_trigger t"
 				   " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
 				   " WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled <> 'D'", 1,
@@ -219,14 +220,48 @@ check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
 		Oid			other = kpi_rows_oid(&rows, "proowner");
 
 		if (!kpi_role_trusts(owner, other))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("trigger \"%s\" of table %s runs code of role \"%s\"",
-							kpi_rows_text(&rows, "tgname"), rollup->relation, GetUserNameFromId(other, false)),
-					 errdetail("The table's owner \"%s\" is %s.", name, kpi_role_privilege(owner)),
-					 errhint("Drop the trigger, or give the table to a role without such rights.")));
+			refuse_code(psprintf("trigger \"%s\" of table %s runs code of role \"%s\"",
+								 kpi_rows_text(&rows, "tgname"), kpi_fact_table_name(relid),
+								 GetUserNameFromId(other, false)), owner, "Drop the trigger");
 	}
 	kpi_rows_end(&rows);
+}
+
+/*
+ * Code that a role with more rights than those on tables has run is its own or
+ * that of one like it; that of partitions, and of tables that inherit, runs too.
+ */
+static void
+check_code(Oid relid, Oid owner)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Oid			part = lfirst_oid(lc);
+		Oid			other = kpi_fact_table_owner(part);
+
+		if (!OidIsValid(other))
+			continue;			/* dropped meanwhile */
+		if (!kpi_role_trusts(owner, other))
+			refuse_code(psprintf("table %s, a part of table %s, belongs to role \"%s\"", kpi_fact_table_name(part),
+								 kpi_fact_table_name(relid), GetUserNameFromId(other, false)), owner, "Give it the same owner");
+		check_triggers(part, owner);
+	}
+}
+
+/* What is written is for who may read it anywhere. */
+static void
+check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
+{
+	char	   *name = GetUserNameFromId(owner, false);
+
+	if (pg_class_aclcheck(kpi_relation_oid("kpi", "kpi_value"), owner, ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\", the owner of table %s, may not read KPIs", name, rollup->relation),
+				 errhint("Run SELECT kpi.grant_reader(%s).", quote_literal_cstr(name))));
+	check_code(relid, owner);
 }
 
 void
