@@ -94,7 +94,10 @@ sub set_up
 		CREATE TABLE o.calendar (name text, week_start int, year_start int, working int[]);
 		CREATE TABLE o.holiday (calendar text, day date);
 		CREATE TABLE o.team_calendar (team text, calendar text);
-		CREATE TABLE o.number (kpi text, scope text, key text, grain text, start date, value numeric);
+		CREATE TABLE o.number (kpi text, scope text, key text, grain text, start date, value numeric, to_date numeric);
+		-- The day of a KPI, in its source's calendar.
+		CREATE FUNCTION o.today(kpi text) RETURNS date LANGUAGE sql STABLE AS $$
+			SELECT (current_setting('kpi.now')::timestamptz AT TIME ZONE CASE kpi WHEN 'budget' THEN 'UTC' ELSE 'Europe/Berlin' END)::date $$;
 		-- The first day of a period, and the day after it.
 		CREATE FUNCTION o.begins(grain text, day date, week_start int, year_start int) RETURNS date LANGUAGE sql IMMUTABLE AS $$
 			SELECT CASE grain WHEN 'day' THEN day
@@ -459,13 +462,16 @@ sub expected_numbers_sql
 		WHERE NOT of_team AND p.owner IN (SELECT m.key FROM kpi.member m)),
 	measured AS (
 		SELECT kpi, scope, key, g AS grain, o.begins(g, day, c.week_start, c.year_start) AS start,
-			   CASE WHEN kpi = 'mean' THEN sum(num) / sum(den) ELSE sum(num) END AS value
-		FROM scoped, unnest('{day,week,month,quarter,year}'::text[]) g, o.calendar c
+			   CASE WHEN kpi = 'mean' THEN sum(num) / sum(den) ELSE sum(num) END AS value,
+			   CASE WHEN kpi = 'mean' THEN sum(num) FILTER (WHERE day <= today) / sum(den) FILTER (WHERE day <= today)
+					ELSE sum(num) FILTER (WHERE day <= today) END AS to_date
+		FROM scoped CROSS JOIN LATERAL (SELECT o.today(kpi)) t (today), unnest('{day,week,month,quarter,year}'::text[]) g, o.calendar c
 		WHERE c.name = 'default'
 		GROUP BY 1, 2, 3, 4, 5)
 	SELECT * FROM measured
 	UNION ALL
-	SELECT 'net', scope, key, grain, start, coalesce(sum(value) FILTER (WHERE kpi = 'gain'), 0) - coalesce(sum(value) FILTER (WHERE kpi = 'cost'), 0)
+	SELECT 'net', scope, key, grain, start, coalesce(sum(value) FILTER (WHERE kpi = 'gain'), 0) - coalesce(sum(value) FILTER (WHERE kpi = 'cost'), 0),
+		   CASE WHEN count(to_date) > 0 THEN coalesce(sum(to_date) FILTER (WHERE kpi = 'gain'), 0) - coalesce(sum(to_date) FILTER (WHERE kpi = 'cost'), 0) END
 	FROM measured WHERE kpi IN ('gain', 'cost') GROUP BY 2, 3, 4, 5;};
 }
 
@@ -513,12 +519,12 @@ sub goal_sql
 	WITH RECURSIVE goal AS (
 		SELECT g.id, k.name AS kpi, CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END AS scope, coalesce(t.key, m.key) AS key,
 			   g.grain, b.start, o.ends(g.grain, b.start) - 1 AS last, g.target,
-			   (current_setting('kpi.now')::timestamptz AT TIME ZONE CASE k.name WHEN 'budget' THEN 'UTC' ELSE 'Europe/Berlin' END)::date AS today,
+			   o.today(k.name) AS today,
 			   k.name IN ('gain', 'cost', 'budget') AS additive, k.name IN ('cost', 'budget') AS down
 		FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member m ON m.id = g.member_id
 			 JOIN o.calendar c ON c.name = 'default' CROSS JOIN LATERAL (SELECT o.begins(g.grain, g.period_start, c.week_start, c.year_start) AS start) b),
 	of_team AS (
-		SELECT g.*, coalesce(CASE g.scope WHEN 'team' THEN g.key ELSE m.team END, 'company') AS team, n.value
+		SELECT g.*, coalesce(CASE g.scope WHEN 'team' THEN g.key ELSE m.team END, 'company') AS team, n.value, n.to_date
 		FROM goal g
 			 LEFT JOIN o.membership m ON g.scope = 'member' AND m.member = g.key AND least(g.today, g.last) >= m.since AND least(g.today, g.last) < m.until
 			 LEFT JOIN o.number n ON n.kpi = g.kpi AND n.scope = g.scope AND n.key = g.key AND n.grain = g.grain AND n.start = g.start),
@@ -529,7 +535,8 @@ sub goal_sql
 	worked AS MATERIALIZED (
 		SELECT g.*, CASE WHEN w.n = 0 THEN g.last - g.start + 1 ELSE w.n END AS total,
 			   CASE WHEN w.n = 0 THEN greatest(least(g.today, g.last) - g.start + 1, 0) ELSE o.workdays(g.start, least(g.today, g.last), c.calendar) END AS elapsed,
-			   CASE WHEN additive THEN coalesce(g.value, 0) ELSE g.value END AS actual
+			   CASE WHEN additive THEN coalesce(g.value, 0) ELSE g.value END AS whole,
+			   CASE WHEN additive THEN coalesce(g.to_date, 0) ELSE g.to_date END AS actual
 		FROM of_team g
 			 CROSS JOIN LATERAL (SELECT coalesce((SELECT tc.calendar FROM way JOIN o.team_calendar tc ON tc.team = way.team
 												  WHERE way.id = g.id ORDER BY steps LIMIT 1), 'default') AS calendar) c
@@ -537,7 +544,7 @@ sub goal_sql
 	paced AS (
 		SELECT w.*, CASE WHEN additive THEN round(target * elapsed / total, 6) ELSE target END AS due, CASE WHEN down THEN -1 ELSE 1 END AS better FROM worked w),
 	e AS (
-		SELECT id, start, last, round(actual, 6), due, round(elapsed::numeric / total, 6),
+		SELECT id, start, last, round(whole, 6), round(actual, 6), due, round(elapsed::numeric / total, 6),
 			   CASE WHEN today < start THEN 'not_started'
 					WHEN actual IS NULL THEN 'no_data'
 					WHEN today > last THEN CASE WHEN better * (actual - target) >= 0 THEN 'achieved' WHEN down AND additive THEN 'over_limit' ELSE 'missed' END
@@ -547,7 +554,7 @@ sub goal_sql
 					WHEN better * (actual - due) >= -0.1 * abs(due) THEN 'at_risk'
 					ELSE 'behind' END
 		FROM paced),
-	a AS (SELECT goal_id, period_start, period_end, round(actual, 6), expected_today, elapsed_ratio, status FROM kpi.goal_progress)
+	a AS (SELECT goal_id, period_start, period_end, round(actual, 6), round(actual_to_date, 6), expected_today, elapsed_ratio, status FROM kpi.goal_progress)
 	(SELECT 'expected', * FROM (SELECT * FROM e EXCEPT ALL SELECT * FROM a) x)
 	UNION ALL
 	(SELECT 'actual', * FROM (SELECT * FROM a EXCEPT ALL SELECT * FROM e) x)
