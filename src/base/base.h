@@ -604,6 +604,7 @@ typedef struct KpiSnapshotNote
 	TransactionId xmin;
 	TransactionId xmax;
 	uint32		nrunning;
+	uint32		nsubrunning;
 	CommandId	command;
 	bool		in_recovery;
 } KpiSnapshotNote;

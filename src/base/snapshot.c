@@ -7,10 +7,12 @@
  * snapshots that follow show the same rows: for the calls of one query, that is,
  * and of most queries that follow each other in a transaction.
  *
- * Within a transaction two snapshots of the same xmin, xmax, number of running
- * transactions and command id show the same: a transaction that ends leaves
- * the number smaller or xmax larger, and what the transaction itself writes
- * raises the command id.  Only the rollback of a savepoint takes rows away
+ * Within a transaction two snapshots of the same xmin, xmax, numbers of running
+ * transactions and subtransactions and command id show the same: a transaction
+ * that ends leaves its number smaller or xmax larger, and what the transaction
+ * itself writes raises the command id.  The numbers are not added up: that of
+ * subtransactions grows when one with too many of them to be counted has ended.
+ * On a standby all are counted among the latter.  Only the rollback of a savepoint takes rows away
  * without any of that, so an end of a subtransaction counts as a change.
  *
  *-------------------------------------------------------------------------
@@ -51,14 +53,15 @@ kpi_snapshot_changed(KpiSnapshotNote *note)
 		.nends = nends,
 		.xmin = snapshot->xmin,
 		.xmax = snapshot->xmax,
-		.nrunning = snapshot->xcnt + snapshot->subxcnt,
+		.nrunning = snapshot->xcnt,
+		.nsubrunning = snapshot->subxcnt,
 		.command = snapshot->curcid,
 		.in_recovery = snapshot->takenDuringRecovery
 	};
 
 	if (now.nends == note->nends && now.xmin == note->xmin && now.xmax == note->xmax &&
-		now.nrunning == note->nrunning && now.command == note->command &&
-		now.in_recovery == note->in_recovery)
+		now.nrunning == note->nrunning && now.nsubrunning == note->nsubrunning &&
+		now.command == note->command && now.in_recovery == note->in_recovery)
 		return false;
 	*note = now;
 	return true;

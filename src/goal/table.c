@@ -11,8 +11,8 @@
  *	  kpi_internal.goal_recheck, which is worked off by the worker, else by the
  *	  next refresh;
  *	- whoever defines something that rows say writes them, waiting where it must,
- *	  and has them rechecked, as a refresh that has not committed yet sees
- *	  neither the definition nor, here, is seen by it.
+ *	  and has them rechecked, as he and a refresh that has not committed yet do
+ *	  not see each other.
  *
  * Rows are locked first, in the order of their keys, and computed by a statement
  * that begins thereafter.  So of two that change what a row says one has the row,
