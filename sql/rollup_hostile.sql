@@ -195,6 +195,18 @@ ALTER TABLE ruh.heir OWNER TO postgres;
 CREATE TRIGGER look BEFORE DELETE ON ruh.heir FOR EACH ROW EXECUTE FUNCTION ruh.look();
 CALL kpi.refresh();
 DROP TABLE ruh.heir;
+-- nor that of a condition, of a table that a foreign key changes, or of who has the schema
+CREATE TRIGGER look BEFORE UPDATE ON ruh.hostile FOR EACH ROW WHEN (NEW.ruh_sum > 0) EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger();
+CALL kpi.refresh();
+DROP TRIGGER look ON ruh.hostile;
+CREATE TABLE ruh.follower (team_id integer, period_start date, FOREIGN KEY (team_id, period_start) REFERENCES ruh.hostile (team_id, period_start) ON DELETE CASCADE);
+ALTER TABLE ruh.follower OWNER TO regress_rollup_owner;
+CALL kpi.refresh();
+DROP TABLE ruh.follower;
+ALTER SCHEMA ruh OWNER TO regress_rollup_owner;
+CALL kpi.refresh();
+ALTER SCHEMA ruh OWNER TO postgres;
+CALL kpi.refresh();
 -- gone
 DROP TABLE ruh.hostile CASCADE;
 INSERT INTO ruh.deals VALUES (11, '2026-12-05', 8);

@@ -206,37 +206,83 @@ refuse_code(const char *message, Oid owner, const char *hint)
 			 errhint("%s, or give the table to a role without such rights.", hint)));
 }
 
+/* A condition runs whatever whoever made the trigger has written, and it does not say who that was. */
 static void
 check_triggers(Oid relid, Oid owner)
 {
 	KpiRows		rows;
 
-	kpi_rows_begin(&rows, "SELECT t.tgname, p.proowner FROM pg_catalog.pg_trigger t"
-				   " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
+	kpi_rows_begin(&rows, "SELECT t.tgname, p.proowner, t.tgqual IS NOT NULL AS has_condition"
+				   " FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
 				   " WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled <> 'D'", 1,
 				   KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
 	while (kpi_rows_next(&rows))
 	{
 		Oid			other = kpi_rows_oid(&rows, "proowner");
+		const char *trigger = psprintf("trigger \"%s\" of table %s", kpi_rows_text(&rows, "tgname"),
+									   kpi_fact_table_name(relid));
 
 		if (!kpi_role_trusts(owner, other))
-			refuse_code(psprintf("trigger \"%s\" of table %s runs code of role \"%s\"",
-								 kpi_rows_text(&rows, "tgname"), kpi_fact_table_name(relid),
-								 GetUserNameFromId(other, false)), owner, "Drop the trigger");
+			refuse_code(psprintf("%s runs code of role \"%s\"", trigger, GetUserNameFromId(other, false)), owner,
+						"Drop the trigger");
+		if (kpi_rows_bool(&rows, "has_condition"))
+			refuse_code(psprintf("%s has a condition, which may be anybody's code", trigger), owner,
+						"Put the condition into the trigger's function");
 	}
 	kpi_rows_end(&rows);
 }
 
+/* Whoever owns the schema can put another table in the place of this one. */
+static void
+check_schema(Oid relid, Oid owner)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin(&rows, "SELECT CASE n.nspowner WHEN 'pg_database_owner'::regrole THEN d.datdba ELSE n.nspowner END AS owner"
+				   " FROM pg_catalog.pg_namespace n, pg_catalog.pg_database d"
+				   " WHERE n.oid = $1 AND d.datname = pg_catalog.current_database()",
+				   1, KPI_VALUE(OIDOID, ObjectIdGetDatum(get_rel_namespace(relid))));
+	if (kpi_rows_next(&rows))
+	{
+		Oid			other = kpi_rows_oid(&rows, "owner");
+
+		if (!kpi_role_trusts(owner, other))
+			refuse_code(psprintf("the schema of table %s belongs to role \"%s\"", kpi_fact_table_name(relid),
+								 GetUserNameFromId(other, false)), owner, "Put it into another schema");
+	}
+	kpi_rows_end(&rows);
+}
+
+/* Adds the tables in which a deleted or changed row of this one changes rows. */
+static List *
+add_followers(List *tables, Oid relid)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin(&rows, "SELECT c.conrelid FROM pg_catalog.pg_constraint c"
+				   " WHERE c.contype = 'f' AND c.confrelid = $1"
+				   " AND (c.confdeltype IN ('c', 'n', 'd') OR c.confupdtype IN ('c', 'n', 'd'))",
+				   1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
+	while (kpi_rows_next(&rows))
+		tables = list_append_unique_oid(tables, kpi_rows_oid(&rows, "conrelid"));
+	kpi_rows_end(&rows);
+	return tables;
+}
+
 /*
  * Code that a role with more rights than those on tables has run is its own or
- * that of one like it; that of partitions, and of tables that inherit, runs too.
+ * that of one like it: that of the table, of partitions and tables that inherit,
+ * and of those that foreign keys change, since their triggers run with it, too.
  */
 static void
 check_code(Oid relid, Oid owner)
 {
+	List	   *tables = find_all_inheritors(relid, RowExclusiveLock, NULL);
 	ListCell   *lc;
 
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	check_schema(relid, owner);
+	/* The list grows while it is walked. */
+	foreach(lc, tables)
 	{
 		Oid			part = lfirst_oid(lc);
 		Oid			other = kpi_fact_table_owner(part);
@@ -244,9 +290,11 @@ check_code(Oid relid, Oid owner)
 		if (!OidIsValid(other))
 			continue;			/* dropped meanwhile */
 		if (!kpi_role_trusts(owner, other))
-			refuse_code(psprintf("table %s, a part of table %s, belongs to role \"%s\"", kpi_fact_table_name(part),
-								 kpi_fact_table_name(relid), GetUserNameFromId(other, false)), owner, "Give it the same owner");
+			refuse_code(psprintf("table %s, which changes with table %s, belongs to role \"%s\"",
+								 kpi_fact_table_name(part), kpi_fact_table_name(relid),
+								 GetUserNameFromId(other, false)), owner, "Give it the same owner");
 		check_triggers(part, owner);
+		tables = add_followers(tables, part);
 	}
 }
 
@@ -261,7 +309,8 @@ check_owner(const KpiRollup *rollup, Oid relid, Oid owner)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\", the owner of table %s, may not read KPIs", name, rollup->relation),
 				 errhint("Run SELECT kpi.grant_reader(%s).", quote_literal_cstr(name))));
-	check_code(relid, owner);
+	if (kpi_role_privilege(owner) != NULL)
+		check_code(relid, owner);
 }
 
 void

@@ -51,6 +51,22 @@ typedef struct ViewRow
 	KpiGivenCell given;
 } ViewRow;
 
+/*
+ * The views hand in no other grains and days; whoever has USAGE on all schemas
+ * could.
+ */
+static KpiPlace
+read_place(int32 grain, DateADT start)
+{
+	KpiPlace	place = {.grain = (KpiGrain) grain,.start = start};
+
+	if (grain < KPI_DAY || grain > KPI_YEAR || !kpi_calendar_day_in_range(start))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no period of grain %d that begins %d days after 2000-01-01", grain, start)));
+	return place;
+}
+
 /* (program, stream_id, scope_kind, scope_id, grain, dim_id, start, cell), of which the last may be NULL. */
 static bool
 read_row(FunctionCallInfo fcinfo, ViewRow *row)
@@ -62,11 +78,10 @@ read_row(FunctionCallInfo fcinfo, ViewRow *row)
 	}
 	row->program = kpi_model_program(PG_GETARG_TEXT_PP(0));
 	row->given.stream_id = PG_GETARG_INT32(1);
+	row->place = read_place(PG_GETARG_INT32(4), PG_GETARG_DATEADT(6));
 	row->place.scope_kind = (KpiScopeKind) PG_GETARG_INT32(2);
 	row->place.scope_id = PG_GETARG_INT32(3);
-	row->place.grain = (KpiGrain) PG_GETARG_INT32(4);
 	row->place.dim_id = PG_GETARG_INT32(5);
-	row->place.start = PG_GETARG_DATEADT(6);
 	row->given.isnull = PG_ARGISNULL(7);
 	row->given.cell = PG_GETARG_DATUM(7);
 	return true;
@@ -316,7 +331,7 @@ Datum
 kpi_sql_is_current(PG_FUNCTION_ARGS)
 {
 	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
-	KpiPlace	place = {.grain = (KpiGrain) PG_GETARG_INT32(1),.start = PG_GETARG_DATEADT(2)};
+	KpiPlace	place = read_place(PG_GETARG_INT32(1), PG_GETARG_DATEADT(2));
 
 	PG_RETURN_BOOL(progress_of(program, &place) == CURRENT);
 }
