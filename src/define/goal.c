@@ -306,10 +306,18 @@ Datum
 kpi_sql_drop_goal(PG_FUNCTION_ARGS)
 {
 	KpiSpi		spi;
+	int64		id;
 
 	kpi_require_editor();
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_argument(fcinfo)));
+	id = goal_argument(fcinfo);
+
+	/*
+	 * In the order of a refresh, which has the row before it notes the goal's
+	 * status.
+	 */
+	kpi_spi_exec("SELECT FROM kpi.goal_progress WHERE goal_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(id));
+	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }

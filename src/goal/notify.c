@@ -258,6 +258,12 @@ notify_changed(const KpiChanges *changes, KpiRows *goals)
 #define KPI_IS_OF_SOURCE \
 	"EXISTS (SELECT FROM kpi_internal.kpi_stream s WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)"
 
+/*
+ * Entries of this transaction wait for its end: until then no refresh sees what
+ * brought them there, so one that comes meanwhile leaves the rows as they are.
+ */
+#define NOT_MINE "r.xact IS DISTINCT FROM pg_catalog.pg_current_xact_id_if_assigned()"
+
 bool
 kpi_goal_recheck_waits(void)
 {
@@ -265,7 +271,7 @@ kpi_goal_recheck_waits(void)
 	bool		waits;
 
 	kpi_spi_begin(&spi);
-	waits = kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck LIMIT 1", 0) > 0;
+	waits = kpi_spi_exec("SELECT FROM kpi_internal.goal_recheck r WHERE " NOT_MINE " LIMIT 1", 0) > 0;
 	kpi_spi_end(&spi);
 	return waits;
 }
@@ -319,6 +325,7 @@ kpi_goal_recheck(void)
 	kpi_rows_begin(&found, "WITH seen AS ("
 				   " DELETE FROM kpi_internal.goal_recheck d WHERE d.id IN ("
 				   "  SELECT r.id FROM kpi_internal.goal_recheck r WHERE r.not_before <= pg_catalog.clock_timestamp()"
+				   "   AND " NOT_MINE
 				   "  FOR UPDATE SKIP LOCKED)"
 				   " RETURNING d.goal_id)"
 				   " SELECT pg_catalog.array_agg(DISTINCT s.goal_id) AS goals FROM seen s", 0);

@@ -118,7 +118,7 @@ make_statements(void)
 				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at) SELECT %s, pg_catalog.clock_timestamp()"
 							" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
 							" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
-							" ON CONFLICT DO NOTHING",
+							" ORDER BY n.id ON CONFLICT DO NOTHING",
 							columns.data, now.data));
 	statements_of = relid;
 }
