@@ -62,6 +62,8 @@ extern char *kpi_refresh_name_of(const char *sql, int32 id);
 typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
+	KPI_RUN_DELTAS,				/* apply what is queued; what needs facts to be
+								 * read is left */
 	KPI_RUN_RECHECK,			/* see whether the source can be refreshed */
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */
@@ -72,6 +74,8 @@ typedef enum KpiRunMode
 typedef enum KpiRunResult
 {
 	KPI_RUN_DONE,
+	KPI_RUN_MORE,				/* a part was done, more is left: call again */
+	KPI_RUN_BUILD_DUE,			/* of KPI_RUN_DELTAS: facts must be read */
 	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */

@@ -191,6 +191,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
+	if (mode == KPI_RUN_DELTAS && facts_are_needed(source, *state, mode))
+		return KPI_RUN_BUILD_DUE;
 	if (facts_are_needed(source, *state, mode) && facts_are_being_written(&run->table))
 	{
 		refuse_being_written(source, mode != KPI_RUN_REFRESH);

@@ -552,7 +552,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
-				 " next_try = NULL, yields = 0,"
+				 " next_try = NULL, yields = 0, build_due = false,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
 				 15, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),

@@ -52,6 +52,7 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	source->not_before = kpi_rows_time(rows, "next_try", DT_NOBEGIN);
 	source->yields = kpi_rows_int4(rows, "yields");
 	source->must_build = kpi_rows_bool(rows, "must_build");
+	source->build_due = kpi_rows_bool(rows, "build_due");
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
@@ -132,6 +133,23 @@ kpi_worker_agenda_queued(void)
 }
 
 TimestampTz
+kpi_worker_agenda_build_at(const KpiAgendaSource *source)
+{
+	if (!source->must_build && !source->build_due)
+		return DT_NOEND;
+	return Max(source->build_due ? DT_NOBEGIN : source->at, source->not_before);
+}
+
+void
+kpi_worker_agenda_hand(KpiAgendaSource *source, uint64 wakes, TimestampTz until)
+{
+	source->handed = true;
+	source->handed_wakes = wakes;
+	source->handed_until = until;
+	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
+}
+
+TimestampTz
 kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued)
 {
 	TimestampTz at = source->at;
@@ -142,9 +160,16 @@ kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued)
 }
 
 bool
-kpi_worker_agenda_is_due(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now)
+kpi_worker_agenda_has_builds(const KpiAgenda *due)
 {
-	return kpi_worker_agenda_due_at(source, queued) <= now;
+	ListCell   *lc;
+
+	foreach(lc, due->sources)
+	{
+		if (kpi_worker_agenda_build_at(lfirst(lc)) != DT_NOEND)
+			return true;
+	}
+	return false;
 }
 
 void
