@@ -369,7 +369,8 @@ extern char *kpi_list_some(const char *sql, int32 id);
 /* What a worker does; a database has at most one of each kind. */
 typedef enum KpiWorkerKind
 {
-	KPI_WORKER_DELTAS,			/* applies the queue, and all else that is short */
+	KPI_WORKER_DELTAS,			/* applies the queue, and all else that is
+								 * short */
 	KPI_WORKER_BUILDS			/* the builder: reads facts */
 } KpiWorkerKind;
 
@@ -436,8 +437,8 @@ typedef struct KpiSlot
 	pg_atomic_uint64 commands;	/* those that may have changed what sources
 								 * depend on; raised before wakes */
 	pg_atomic_uint64 rechecked; /* commands after which sources were rechecked */
-	pg_atomic_uint32 builds_itself; /* the server has no process for a builder:
-									 * the other worker builds */
+	pg_atomic_uint32 builds_itself; /* the server has no process for a
+									 * builder: the other worker builds */
 	pg_atomic_uint32 built_last;	/* source of the last build: the next one
 									 * is another's turn */
 	pg_atomic_uint32 wanted;	/* source that the builder has, or had, and

@@ -62,8 +62,8 @@ extern char *kpi_refresh_name_of(const char *sql, int32 id);
 typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,
-	KPI_RUN_DELTAS,				/* apply what is queued; what needs facts to be
-								 * read is left */
+	KPI_RUN_DELTAS,				/* apply what is queued; what needs facts to
+								 * be read is left */
 	KPI_RUN_RECHECK,			/* see whether the source can be refreshed */
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */

@@ -4,8 +4,8 @@
  *	  The builder's passes: sources whose facts must be read.
  *
  * The builder does one step of a source, then of the next one that waits, so
- * that builds take turns; where it stopped is in shared memory, as it may leave
- * between two steps.  After each step it lets the worker of deltas in, if that
+ * that builds take turns; which one it had last is in shared memory, as it may
+ * leave between two steps.  After each step it lets the worker of deltas in, if that
  * waits for the source (src/worker/README, "Builds").
  *
  * Where there is no place for a builder, the worker of deltas does one step

@@ -43,9 +43,10 @@ static KpiAgenda *agenda = NULL;	/* NULL: to be loaded */
 static uint64 loaded_changes = 0;	/* of definitions, when it was loaded */
 static MemoryContext queued_context;
 static Bitmapset *queued = NULL;	/* sources with rows in the queue */
-static TimestampTz next_recheck = 0;	/* no recheck because of commands before */
-static TimestampTz next_day = DT_NOBEGIN;	/* by kpi_now(): when begin_day() is
-											 * due */
+static TimestampTz next_recheck = 0;	/* no recheck because of commands
+										 * before */
+static TimestampTz next_day = DT_NOBEGIN;	/* by kpi_now(): when begin_day()
+											 * is due */
 static bool goals_wait = false; /* to be looked at once more */
 static TimestampTz next_goals = DT_NOBEGIN; /* not before */
 static uint64 pass_wakes = 0;	/* before the pass */
