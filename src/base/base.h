@@ -262,6 +262,31 @@ extern bool kpi_lookup_next(KpiLookup *lookup);
 /* A column of the row that was found, which is not null; until the next. */
 extern Datum kpi_lookup_column(KpiLookup *lookup, AttrNumber attno);
 
+/* ---- newest.c ---- */
+
+/* Keys of more bytes are not told apart: each entry of them is looked at. */
+#define KPI_NEWEST_MAX_KEY 64
+
+typedef struct KpiNewest
+{
+	Relation	rel;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *found;		/* the row kpi_newest_next() returned */
+	char		key[KPI_NEWEST_MAX_KEY];	/* of it, as the index has it */
+	Size		key_size;		/* 0: none */
+}			KpiNewest;
+
+/*
+ * Looks for the rows of a table (ACCESS SHARE) by a unique index of it, else
+ * (InvalidOid) its primary key, from behind, as the snapshot shows them.  The keys are numbered by columns of the
+ * index.  What is allocated lasts until _end(), in the current memory context.
+ */
+extern void kpi_newest_begin(KpiNewest * newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys);
+extern bool kpi_newest_next(KpiNewest * newest);
+extern Datum kpi_newest_column(KpiNewest * newest, AttrNumber attno, bool *isnull);
+extern void kpi_newest_end(KpiNewest * newest);
+
 /* ---- keyed_table.c ---- */
 
 #define KPI_KEYED_TABLE_MAX_KEYS 6
@@ -288,6 +313,7 @@ typedef struct KpiKeyedTable
 	Snapshot	snapshot;
 	IndexScanDesc scan;
 	int			scan_nkeys;
+	IndexScanDesc newest;		/* for rows that are looked for alone, or NULL */
 	bool		seeking;		/* the scan is kpi_keyed_table_seek()'s */
 	bool		seek_entry;		/* it stands on an entry not yet passed */
 	int			seek_nprefix;
