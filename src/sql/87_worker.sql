@@ -43,7 +43,8 @@ CREATE VIEW kpi_internal.agenda AS
                         JOIN kpi_internal.stream x ON x.id = m.stream_id
                        WHERE x.source_id = s.id
                          AND NOT EXISTS (SELECT FROM kpi_internal.measure_built b
-                                          WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version)) AS must_build
+                                          WHERE b.measure_id = m.id AND b.stream_id = x.id AND b.version = x.version
+                                            AND b.days_since = '-infinity' AND b.rollups_since = '-infinity')) AS must_build
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
      WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'

@@ -80,7 +80,8 @@ refresh_source(void *arg)
 	 * with it.
 	 */
 	MemoryContextSwitchTo(CurTransactionContext);
-	(void) kpi_refresh_source(*(int32 *) arg, KPI_RUN_REFRESH, NULL);
+	while (kpi_refresh_source(*(int32 *) arg, KPI_RUN_REFRESH, NULL) == KPI_RUN_MORE)
+		;
 }
 
 ErrorData *
@@ -103,7 +104,9 @@ kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report)
 
 	PG_TRY();
 	{
-		result = kpi_refresh_source(source_id, mode, report);
+		do
+			result = kpi_refresh_source(source_id, mode, report);
+		while (result == KPI_RUN_MORE);
 	}
 	PG_CATCH();
 	{
