@@ -22,6 +22,17 @@
 
 /* ---- query.c ---- */
 
+/* Which of the facts of a stream are read, and what of them. */
+typedef struct KpiFactPart
+{
+	const Bitmapset *measures;	/* numbers of those whose inputs are; NULL:
+								 * all */
+	DateADT		since;			/* facts of these days, and of some near them */
+	DateADT		until;			/* exclusive */
+	bool		and_left_out;	/* as well as those of days that facts cannot
+								 * have */
+}			KpiFactPart;
+
 /*
  * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
  * a hash of the whole, the same in capture and in scans.  Returns key itself if
@@ -174,15 +185,24 @@ extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
 /* ---- cells.c ---- */
 
 /*
- * Runs the facts query of one stream over a table known by its OID, grouped,
- * under the active snapshot: columns owner text, day date, dims text[] (NULL
- * without dimensions), cell kpi.cell, facts bigint (how many the group has).
- * The current user is the source's definer
- * (kpi_user_switch()).  The table and its leaves, all that may be read, are
- * locked.
+ * Runs the facts query of a part of one stream over a table known by its OID,
+ * grouped, under the active snapshot: columns owner text, day date, dims text[]
+ * (NULL without dimensions), cell kpi.cell, facts bigint (how many the group has).
+ * The current user is the source's definer (kpi_user_switch()).  The table and
+ * its leaves, all that may be read, are locked.
  */
-extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream,
+extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part,
 							   Oid relid, List *leaves, DestReceiver *dest);
+
+/* What the planner expects of that, by one process. */
+typedef struct KpiFactEstimate
+{
+	double		facts;
+	double		cost;
+}			KpiFactEstimate;
+
+extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part,
+									Oid relid, List *leaves, KpiFactEstimate * estimate);
 
 /* ---- definer.c ---- */
 

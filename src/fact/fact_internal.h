@@ -31,7 +31,8 @@ typedef struct KpiFactColumn
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
-extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream);
+extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
+								const KpiFactPart * part);
 
 /* ---- day.c ---- */
 

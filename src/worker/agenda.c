@@ -53,6 +53,7 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	source->yields = kpi_rows_int4(rows, "yields");
 	source->must_build = kpi_rows_bool(rows, "must_build");
 	source->build_due = kpi_rows_bool(rows, "build_due");
+	source->build_fails = kpi_rows_bool(rows, "build_fails");
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
@@ -143,6 +144,7 @@ kpi_worker_agenda_build_at(const KpiAgendaSource *source)
 void
 kpi_worker_agenda_hand(KpiAgendaSource *source, uint64 wakes, TimestampTz until)
 {
+	source->build_due = true;
 	source->handed = true;
 	source->handed_wakes = wakes;
 	source->handed_until = until;
@@ -175,7 +177,8 @@ kpi_worker_agenda_has_builds(const KpiAgenda *due)
 void
 kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes)
 {
-	source->not_before = DT_NOBEGIN;
+	if (!source->build_fails)
+		source->not_before = DT_NOBEGIN;
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
 	source->queue_at = source->interval > 0 && had_changes ? source->at : DT_NOBEGIN;
 }

@@ -29,7 +29,7 @@
 #define MAX_RECHECK_PAUSE_MS 30000
 #define RECHECK_PAUSE_FACTOR 9
 
-/* What is handed to the builder is looked at again after so many times as long as that took. */
+/* A source of which no deltas can be applied is looked at again after so many times as long as that took. */
 #define HANDED_PAUSE_FACTOR 20
 
 /* When to follow the beginning of a day again after that failed. */
@@ -189,21 +189,17 @@ work_on(KpiAgendaSource *source)
 		agenda = NULL;
 		return;
 	}
-	if (result == KPI_RUN_DONE)
-	{
+	if (result == KPI_RUN_DONE || result == KPI_RUN_MORE)
 		kpi_worker_agenda_done(source, bms_is_member(source->id, queued));
-		return;
-	}
-	if (result != KPI_RUN_BUILD_DUE)
-	{
+	else if (result != KPI_RUN_BUILD_DUE)
 		agenda = NULL;
+	if (result != KPI_RUN_MORE && result != KPI_RUN_BUILD_DUE)
 		return;
-	}
-	now = GetCurrentTimestamp();
-	kpi_worker_agenda_hand(source, pass_wakes, now + HANDED_PAUSE_FACTOR * (now - started));
 	if (!source->build_due)
 		kpi_worker_builder_wake();
-	source->build_due = true;
+	now = GetCurrentTimestamp();
+	kpi_worker_agenda_hand(source, pass_wakes,
+						   result == KPI_RUN_MORE ? DT_NOBEGIN : now + HANDED_PAUSE_FACTOR * (now - started));
 }
 
 /* The builder has it: it wakes us after its step, and it is due then as it is now. */

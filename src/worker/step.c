@@ -108,7 +108,7 @@ yield_to(int waiter)
 static void
 note_failure(void)
 {
-	bool		known = kpi_worker_failure_note(in_hand->id, run_started, failure);
+	bool		known = kpi_worker_failure_note(in_hand->id, run_mode != KPI_RUN_DELTAS, run_started, failure);
 
 	ereport(known ? DEBUG1 : LOG,
 			(errcode(failure->sqlerrcode),

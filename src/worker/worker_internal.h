@@ -106,6 +106,7 @@ typedef struct KpiAgendaSource
 	bool		follows_queue;	/* also due as soon as there are deltas */
 	bool		must_build;		/* it, a measure or a formula is new */
 	bool		build_due;		/* a refresh has found that facts must be read */
+	bool		build_fails;	/* not the deltas */
 	int			interval;		/* seconds, or 0 */
 	TimestampTz at;				/* due from then on, DT_NOEND: not by itself */
 	TimestampTz queue_at;		/* with rows in the queue from then on */
@@ -145,8 +146,8 @@ extern bool kpi_worker_agenda_has_builds(const KpiAgenda *due);
 
 /*
  * Leaves a source to the builder, after so many wake-ups: what it is due for
- * only the builder can do, and wakes us then, and commits may bring deltas that
- * can be applied meanwhile.
+ * only the builder can do, and wakes us then.  Commits may bring deltas that can
+ * be applied meanwhile, but not before a moment by the real clock.
  */
 extern void kpi_worker_agenda_hand(KpiAgendaSource *source, uint64 wakes, TimestampTz until);
 
@@ -170,7 +171,7 @@ extern TimestampTz kpi_worker_agenda_next_day(TimestampTz now);
  * kpi.refresh_log.  The refresh, begun then, has been rolled back.  True: the
  * last refresh failed by the same error.
  */
-extern bool kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *error);
+extern bool kpi_worker_failure_note(int32 source_id, bool builds, TimestampTz started, const ErrorData *error);
 
 /* Counts in the source's state a refresh that was cancelled for a waiter. */
 extern void kpi_worker_failure_count_yield(int32 source_id);
