@@ -528,8 +528,7 @@ void
 kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
 							  double duration_ms)
 {
-	bool		is_built = !kpi_refresh_build_is_due(run);
-	bool		leaves_build = mode == KPI_RUN_DELTAS && !is_built;
+	int			left_to_build = !kpi_refresh_build_is_due(run) ? 0 : mode == KPI_RUN_DELTAS ? 2 : 1;
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
 	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));
@@ -542,7 +541,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, definer_oid, definer_login,"
 				 " fingerprints, suspect_before_xid, build_due, table_owner)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16,"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16 > 0,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
@@ -555,11 +554,11 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
 				 " (last_error, last_sqlstate, failing_since, failures, next_try, yields, build_fails) ="
 				 "  (SELECT s.last_error, s.last_sqlstate, s.failing_since, s.failures, s.next_try, s.yields, true"
-				 "    WHERE $17 AND s.build_fails"
-				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $17 THEN s.yields ELSE 0 END, false"
-				 "    WHERE NOT ($17 AND s.build_fails)), build_due = EXCLUDED.build_due,"
+				 "    WHERE $16 = 2 AND s.build_fails"
+				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $16 = 2 THEN s.yields ELSE 0 END, false"
+				 "    WHERE NOT ($16 = 2 AND s.build_fails)), build_due = EXCLUDED.build_due,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
-				 17, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
@@ -570,7 +569,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
 				 KPI_NULL(XID8OID),
-				 KPI_BOOL(!is_built), KPI_BOOL(leaves_build));
+				 KPI_INT4(left_to_build));
 	kpi_spi_end(&spi);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);
