@@ -470,6 +470,10 @@ typedef struct KpiSlot
 									 * is another's turn */
 	pg_atomic_uint32 wanted;	/* source that the builder has, or had, and
 								 * the other worker waits for; or 0 */
+	pg_atomic_uint32 held_mark; /* xid: an older snapshot is held if the
+								 * horizon is before it (worker/pace.c) */
+	pg_atomic_uint64 held_since;	/* TimestampTz of the mark */
+	pg_atomic_uint32 held_refreshes;	/* by the worker since then */
 	KpiPost		posts[KPI_WORKER_KINDS];
 } KpiSlot;
 

@@ -97,6 +97,9 @@ init_slot(KpiSlot *slot)
 	pg_atomic_init_u32(&slot->builds_itself, 0);
 	pg_atomic_init_u32(&slot->built_last, 0);
 	pg_atomic_init_u32(&slot->wanted, 0);
+	pg_atomic_init_u32(&slot->held_mark, 0);
+	pg_atomic_init_u64(&slot->held_since, 0);
+	pg_atomic_init_u32(&slot->held_refreshes, 0);
 	for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
 		init_post(&slot->posts[kind]);
 }

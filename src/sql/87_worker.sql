@@ -29,6 +29,12 @@ COMMENT ON COLUMN kpi.worker_status.source IS 'The source that is being refreshe
 COMMENT ON COLUMN kpi.worker_status.pending_commits IS 'Commits that asked for work and are not worked off; NULL for builds';
 COMMENT ON COLUMN kpi.worker_status.next_due IS 'When there is work without any commit: an interval is over, a failed source is tried again, a day begins; NULL: not known yet';
 
+-- The moment before which a snapshot that is held open was taken, the transaction
+-- number it is not after, and how often sources are refreshed at most because of it.
+CREATE FUNCTION kpi_internal.held_snapshot(OUT since timestamptz, OUT before xid, OUT pause_seconds integer)
+AS 'MODULE_PATHNAME', 'kpi_sql_held_snapshot' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi_internal.held_snapshot() IS 'Whether workers refresh sources less often because somebody holds a snapshot open; NULLs: they do not';
+
 -- A source that has no state at all came with a dump.  It waits until the
 -- restore has brought its triggers, on every table that has the row trigger the
 -- one of TRUNCATE as well: before that its table is not filled, and attaching

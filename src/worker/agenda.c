@@ -53,6 +53,7 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	source->yields = kpi_rows_int4(rows, "yields");
 	source->must_build = kpi_rows_bool(rows, "must_build");
 	source->build_due = kpi_rows_bool(rows, "build_due");
+	source->refreshed = refreshed > GetCurrentTimestamp() ? DT_NOBEGIN : refreshed;
 	source->build_fails = kpi_rows_bool(rows, "build_fails");
 
 	/* A clock that was set back must not keep the source waiting. */
@@ -179,6 +180,7 @@ kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes)
 {
 	if (!source->build_fails)
 		source->not_before = DT_NOBEGIN;
+	source->refreshed = GetCurrentTimestamp();
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
 	source->queue_at = source->interval > 0 && had_changes ? source->at : DT_NOBEGIN;
 }

@@ -98,6 +98,7 @@ look(void)
 	queued = kpi_worker_agenda_queued();
 	MemoryContextSwitchTo(old);
 	goals_wait = kpi_goal_recheck_waits();
+	kpi_worker_pace_look();
 	pg_atomic_exchange_u32(&kpi_worker_self.slot->confirmed, 1);
 }
 
@@ -172,8 +173,14 @@ static TimestampTz
 not_before(const KpiAgendaSource *source)
 {
 	TimestampTz moment = kpi_worker_blocked_until(source->id);
+	int			pause_ms = kpi_worker_pace_ms();
 
-	return source->handed ? Max(moment, source->handed_until) : moment;
+	if (source->handed)
+		moment = Max(moment, source->handed_until);
+	/* Only for what waits in the queue. */
+	if (pause_ms > 0 && source->refreshed != DT_NOBEGIN && source->at > kpi_now())
+		moment = Max(moment, TimestampTzPlusMilliseconds(source->refreshed, pause_ms));
+	return moment;
 }
 
 /* Applies what the queue has of a source; what needs more is the builder's. */
@@ -190,7 +197,10 @@ work_on(KpiAgendaSource *source)
 		return;
 	}
 	if (result == KPI_RUN_DONE || result == KPI_RUN_MORE)
+	{
 		kpi_worker_agenda_done(source, bms_is_member(source->id, queued));
+		kpi_worker_pace_count();
+	}
 	else if (result != KPI_RUN_BUILD_DUE)
 		agenda = NULL;
 	if (result != KPI_RUN_MORE && result != KPI_RUN_BUILD_DUE)

@@ -179,6 +179,8 @@ give_slot(int i, Oid dbid)
 	pg_atomic_exchange_u32(&slot->confirmed, 0);
 	pg_atomic_exchange_u32(&slot->builds_itself, 0);
 	pg_atomic_exchange_u32(&slot->wanted, 0);
+	pg_atomic_exchange_u32(&slot->held_mark, 0);
+	pg_atomic_exchange_u32(&slot->held_refreshes, 0);
 	for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
 	{
 		KpiPost    *post = &slot->posts[kind];

@@ -51,6 +51,9 @@
 #define BATCH_DELAY_FACTOR 2
 #define MAX_BATCH_DELAY_MS 5
 
+/* And after one that had nothing to do while sources are refreshed less often (pace.c). */
+#define PACED_DELAY_MS 50
+
 KpiWorker	kpi_worker_self;
 
 /* ---- beginning and end ---- */
@@ -315,7 +318,12 @@ pass(uint64 wakes)
 	if (kpi_worker_self.kind == KPI_WORKER_BUILDS)
 		return kpi_worker_builds_pass();
 	if (!kpi_worker_deltas_pass(wakes))
+	{
+		/* What commits has to wait, too: it need not be looked at each time. */
+		if (kpi_worker_pace_ms() > 0 && pg_atomic_read_u32(&kpi_shared->waiting) == 0)
+			(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PACED_DELAY_MS, PG_WAIT_EXTENSION);
 		return false;
+	}
 	if (!kpi_worker_quantum_is_over())
 		batch_delay_after(started);
 	return true;

@@ -113,6 +113,7 @@ typedef struct KpiAgendaSource
 	int			yields;			/* refreshes cancelled for waiters since one
 								 * was done */
 	TimestampTz not_before;		/* after a failure; else DT_NOBEGIN */
+	TimestampTz refreshed;		/* by the real clock; DT_NOBEGIN: never */
 	bool		handed;			/* the builder has it: not due but by commits */
 	uint64		handed_wakes;	/* after these */
 	TimestampTz handed_until;	/* and not before, by the real clock */
@@ -204,6 +205,17 @@ extern TimestampTz kpi_worker_blocked_until(int32 source_id);
 
 /* Returns how long its next refresh may wait for a lock, in ms. */
 extern int	kpi_worker_blocked_lock_timeout(int32 source_id);
+
+/* ---- pace.c ---- */
+
+/* Looks, in a transaction, whether a snapshot is held open. */
+extern void kpi_worker_pace_look(void);
+
+/* Counts a refresh that had something to do. */
+extern void kpi_worker_pace_count(void);
+
+/* How long to wait at least between two refreshes of a source. */
+extern int	kpi_worker_pace_ms(void);
 
 /* ---- main.c ---- */
 
