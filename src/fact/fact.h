@@ -25,11 +25,13 @@
 /* Which of the facts of a stream are read, and what of them. */
 typedef struct KpiFactPart
 {
-	const Bitmapset *measures;	/* numbers of those whose inputs are; NULL: all */
+	const Bitmapset *measures;	/* numbers of those whose inputs are; NULL:
+								 * all */
 	DateADT		since;			/* facts of these days, and of some near them */
 	DateADT		until;			/* exclusive */
-	bool		and_left_out;	/* as well as those of days that facts cannot have */
-} KpiFactPart;
+	bool		and_left_out;	/* as well as those of days that facts cannot
+								 * have */
+}			KpiFactPart;
 
 /*
  * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
@@ -189,7 +191,7 @@ extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
  * The current user is the source's definer (kpi_user_switch()).  The table and
  * its leaves, all that may be read, are locked.
  */
-extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
+extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part,
 							   Oid relid, List *leaves, DestReceiver *dest);
 
 /* What the planner expects of that, by one process. */
@@ -197,10 +199,10 @@ typedef struct KpiFactEstimate
 {
 	double		facts;
 	double		cost;
-} KpiFactEstimate;
+}			KpiFactEstimate;
 
-extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
-									Oid relid, List *leaves, KpiFactEstimate *estimate);
+extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part,
+									Oid relid, List *leaves, KpiFactEstimate * estimate);
 
 /* ---- definer.c ---- */
 

@@ -32,7 +32,7 @@ typedef struct KpiFactColumn
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
 extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
-								const KpiFactPart *part);
+								const KpiFactPart * part);
 
 /* ---- day.c ---- */
 

@@ -296,7 +296,8 @@ static void
 resume_paused(const KpiPolicy *policy)
 {
 	set_paused(policy->source_id, false);
-	(void) kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, NULL);
+	while (kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, &kpi_refresh_all_days, NULL) == KPI_RUN_MORE)
+		;
 }
 
 /*

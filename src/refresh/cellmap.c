@@ -80,8 +80,8 @@ struct KpiCellMap
 	KpiDict    *dict;			/* whose numbers the keys have; or NULL */
 	const KpiSource *source;	/* the dictionary's */
 	ResourceOwner owner;
-	BufFile    *spool;			/* of a map with a dictionary: what was emptied;
-								 * or NULL */
+	BufFile    *spool;			/* of a map with a dictionary: what was
+								 * emptied; or NULL */
 	Tuplesortstate *sort;		/* NULL: nothing was emptied */
 
 	/* Of reading. */
@@ -96,7 +96,7 @@ struct KpiCellMap
 #define MIN_EMPTIED 1024
 
 void
-kpi_refresh_cell_memory_init(KpiCellMemory *memory)
+kpi_refresh_cell_memory_init(KpiCellMemory * memory)
 {
 	memory->used = 0;
 	memory->limit = maintenance_work_mem * (Size) 1024 / 2;

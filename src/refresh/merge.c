@@ -34,7 +34,7 @@ note_days(KpiRunStats *stats, KpiCellMap *days)
 }
 
 void
-kpi_refresh_merge(KpiRun *run, const KpiMerge *merge)
+kpi_refresh_merge(KpiRun *run, const KpiMerge * merge)
 {
 	if (merge->store)
 		note_days(&run->stats, merge->store);

@@ -62,7 +62,8 @@ extern char *kpi_refresh_name_of(const char *sql, int32 id);
 typedef enum KpiRunMode
 {
 	KPI_RUN_REFRESH,			/* with a step or some of what is to be built */
-	KPI_RUN_DELTAS,				/* without: what needs facts to be read is left */
+	KPI_RUN_DELTAS,				/* without: what needs facts to be read is
+								 * left */
 	KPI_RUN_RECHECK,			/* see whether the source can be refreshed */
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */
@@ -100,7 +101,10 @@ extern KpiRunResult kpi_refresh_source_days(int32 source_id, KpiRunMode mode, co
 
 /* ---- state.c ---- */
 
-/* Forgets what was built and seen of a source: the next refresh starts anew. */
+/*
+ * Forgets what was seen of a source, whose version was just raised: the next refresh
+ * reads all facts.
+ */
 extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
 
 /* What places depend on besides the cells, as text: how periods are cut. */
