@@ -72,6 +72,17 @@ SELECT period, is_complete, complete_since FROM kpi.team_quarterly
  WHERE kpi = 'rbu_sum' AND team = 'company' ORDER BY period_start;
 SELECT goal, status, is_complete FROM kpi.goal_progress WHERE kpi = 'rbu_sum' ORDER BY goal_id;
 SELECT is_complete FROM kpi.freshness WHERE source = 'rbu';
+SELECT phase, complete_since, steps > 1 AS steps, facts_read, facts_left > 0 AS facts_left, facts_per_second > 0 AS rate,
+       days_done, days_left, seconds_left >= 0 AS seconds_left FROM kpi.build_progress;
+
+-- Cancelled: what is there is kept current, and the rest waits to be asked for.
+SELECT kpi.cancel_build('rbu');
+CALL kpi.refresh();
+SELECT phase, complete_since FROM kpi.build_progress;
+SELECT * FROM rbu.differences('rbu_sum', '2026-01-01');
+SELECT level, stored, expected FROM kpi.verify('rbu');
+SELECT bool_or(must_build) FROM kpi_internal.agenda WHERE source = 'rbu';
+SELECT kpi.cancel_build('nothing');
 
 -- Facts that change where numbers are there, and where they are not yet; then it goes on.
 UPDATE rbu.stop SET before = '1999-01-01';
@@ -91,6 +102,8 @@ SELECT * FROM rbu.progress;
 SELECT * FROM rbu.differences('rbu_sum', '1999-01-01');
 SELECT * FROM kpi.verify('rbu') LIMIT 9;
 SELECT goal, status, is_complete FROM kpi.goal_progress WHERE kpi = 'rbu_sum' ORDER BY goal_id;
+SELECT count(*) FROM kpi.build_progress;
+SELECT kpi.cancel_build('rbu');
 
 -- One more measure is built alone; the other stays complete, and fresh.
 SELECT kpi.create_kpi('rbu_count', source => 'rbu', measure => 'count(*)') > 0 AS kpi;
@@ -123,6 +136,17 @@ SELECT * FROM rbu.differences('rbu_sum', '1999-01-01');
 SELECT * FROM rbu.differences('rbu_count', '1999-01-01');
 SELECT * FROM kpi.verify('rbu') LIMIT 9;
 SELECT count(*) > 20 AS many_steps FROM kpi.refresh_log l WHERE l.source = 'rbu' AND l.kind = 'build' AND l.cells > 0;
+
+-- Months of day cells into the rollups, stopped by kpi.resume(), which is one transaction.
+SELECT kpi.alter_source('rbu', filter => 'rbu.passes(day) AND amount > 1');
+SELECT phase, complete_since, days_left FROM kpi.build_progress;
+SELECT kpi.cancel_build('rbu');
+CALL kpi.refresh();
+SELECT phase, complete_since, days_left FROM kpi.build_progress;
+DELETE FROM rbu.deals WHERE amount = 1;
+SELECT kpi.resume('rbu');
+SELECT * FROM rbu.progress;
+SELECT * FROM rbu.differences('rbu_sum', '1999-01-01');
 
 -- Some days of it.
 DELETE FROM kpi_internal.day_cell c

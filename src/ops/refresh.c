@@ -132,7 +132,10 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	SPI_connect_ext(commits ? SPI_OPT_NONATOMIC : 0);
 	sources = kpi_refresh_lock_sources(source_argument(fcinfo));
 	if (!is_all)
+	{
 		kpi_ops_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		kpi_ops_build_go_on(linitial_int(sources));
+	}
 	foreach(lc, sources)
 	{
 		if (!is_all || !kpi_ops_source_is_paused(lfirst_int(lc)))
@@ -171,6 +174,8 @@ verify_source(KpiReport *report, int32 source_id, const KpiDays *days)
 {
 	if (kpi_ops_source_is_paused(source_id))
 		report_stopped(report, source_id, "paused");
+	else if (kpi_ops_build_is_cancelled(source_id))
+		report_stopped(report, source_id, "build cancelled");
 	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, days, report) == KPI_RUN_SUSPENDED)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
 }

@@ -375,7 +375,7 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
-	if (builds && kpi_refresh_build_is_due(run))
+	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
 	run->stats.changes.all |= run->plan.new_periods;
@@ -474,7 +474,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 static KpiRunResult
 result_of(const KpiRun *run, KpiRunMode mode)
 {
-	if (!kpi_refresh_build_is_due(run))
+	if (!kpi_refresh_build_is_due(run) || run->build.is_cancelled)
 		return KPI_RUN_DONE;
 	return mode == KPI_RUN_DELTAS ? KPI_RUN_BUILD_DUE : KPI_RUN_MORE;
 }

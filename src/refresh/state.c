@@ -483,7 +483,11 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 "  SELECT FROM kpi_internal.measure_built p"
 				 "   WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
 				 1, KPI_INT4(source_id));
-	/* The version was raised to discard what is queued; cells of the last one mean the same. */
+
+	/*
+	 * The version was raised to discard what is queued; cells of the last one
+	 * mean the same.
+	 */
 	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
 				 " FROM kpi_internal.stream s"
 				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
