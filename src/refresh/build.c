@@ -40,6 +40,8 @@
  */
 #include "base/compat.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
@@ -48,19 +50,17 @@
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh_internal.h"
-#include "storage/bufmgr.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/timestamp.h"
 
 /* A table of so many pages is read at once. */
 #define SMALL_TABLE 1000
 
 /* So many facts are taken into the rollups in the step that read them. */
-#define FEW_FACTS 200000
+#define FEW_FACTS 20000
 
 /* Of the first step by months: the present quarter and the one before. */
 #define FIRST_MONTHS 6
@@ -115,6 +115,8 @@ load_progress(KpiRun *run)
 	KpiBuild   *build = &run->build;
 	KpiRows		rows;
 
+	build->is_cancelled = kpi_spi_read("SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = $1",
+									   1, KPI_INT4(run->source->id)) > 0;
 	kpi_rows_begin_read(&rows, "SELECT b.by_scan, b.months, b.facts, b.expected_facts, b.milliseconds, b.first_day"
 						" FROM kpi_internal.build b WHERE b.source_id = $1", 1, KPI_INT4(run->source->id));
 	build->is_stored = kpi_rows_next(&rows);
@@ -426,23 +428,52 @@ adapt_months(KpiBuild * build, double ms, bool found)
 	build->months = Min(Max((int) (build->months * factor), 1), MOST_MONTHS);
 }
 
+/* How large the table is, now. */
+static void
+table_size(const KpiRunTable *table, BlockNumber *pages, double *rows)
+{
+	ListCell   *lc;
+
+	*pages = 0;
+	*rows = 0;
+	foreach(lc, table->leaves)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		BlockNumber its_pages;
+		double		its_rows;
+		double		all_visible;
+
+		table_relation_estimate_size(rel, NULL, &its_pages, &its_rows, &all_visible);
+		*pages += its_pages;
+		*rows += its_rows;
+		table_close(rel, NoLock);
+	}
+}
+
+/* Before the first step: what there is to read, once for each stream. */
+static void
+expect_facts(KpiRun *run)
+{
+	BlockNumber pages;
+	double		rows;
+
+	table_size(&run->table, &pages, &rows);
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		if (run->build.streams[s].is_partial)
+			run->build.expected_facts += (int64) rows;
+	}
+}
+
 static bool
 is_small(const KpiRunTable *table)
 {
-	BlockNumber pages = 0;
-	ListCell   *lc;
+	BlockNumber pages;
+	double		rows;
 
 	if (kpi_build_step == 0)
 		return false;
-	foreach(lc, table->leaves)
-	{
-		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
-
-		if (!RelationIsValid(rel))
-			return false;
-		pages += RelationGetNumberOfBlocks(rel);
-		RelationClose(rel);
-	}
+	table_size(table, &pages, &rows);
 	return pages <= SMALL_TABLE;
 }
 
@@ -460,12 +491,8 @@ index_pays(KpiRun *run, const BuildGroup * group, const KpiFactPart * part)
 	if (!kpi_refresh_scan_estimate(run, group->s, &all, &whole) ||
 		!kpi_refresh_scan_estimate(run, group->s, part, &some))
 		return false;
-	if (group->at.days_since == DATEVAL_NOEND)
-	{
-		run->build.expected_facts += (int64) whole.facts;
-		if (some.cost < whole.cost / 2)
-			return true;
-	}
+	if (group->at.days_since == DATEVAL_NOEND && some.cost < whole.cost / 2)
+		return true;
 	return some.cost / Max(some.facts, 1) < 2 * whole.cost / Max(whole.facts, 1);
 }
 
@@ -639,6 +666,8 @@ kpi_refresh_build_step(KpiRun *run)
 
 	if (!find_group(run, &group))
 		return;
+	if (!build->is_stored && build->nsteps == 0)
+		expect_facts(run);
 	if (group.at.days_since < group.at.rollups_since)
 		found = fan_out_stored(run, &group);
 	else

@@ -102,7 +102,10 @@ extern KpiRunResult kpi_refresh_source_days(int32 source_id, KpiRunMode mode, co
 
 /* ---- state.c ---- */
 
-/* Forgets what was built and seen of a source: the next refresh starts anew. */
+/*
+ * Forgets what was seen of a source, whose version was just raised: the next refresh
+ * reads all facts.
+ */
 extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
 
 /* What places depend on besides the cells, as text: how periods are cut. */

@@ -228,6 +228,7 @@ typedef struct KpiStreamBuild
 typedef struct KpiBuild
 {
 	KpiStreamBuild *streams;	/* as the source's */
+	bool		is_cancelled;	/* by kpi.cancel_build(): no steps */
 	bool		is_stored;		/* kpi_internal.build has a row of it */
 	bool		is_changed;		/* and is to be written */
 	bool		by_scan;		/* the rest of the facts in one scan: reading

@@ -375,7 +375,7 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
-	if (builds && kpi_refresh_build_is_due(run))
+	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
 	run->stats.changes.all |= run->plan.new_periods;
@@ -496,7 +496,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 		run->plan = make_plan(state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
-		result = kpi_refresh_build_is_due(run) ? KPI_RUN_MORE : KPI_RUN_DONE;
+		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

@@ -483,8 +483,14 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 "  SELECT FROM kpi_internal.measure_built p"
 				 "   WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
 				 1, KPI_INT4(source_id));
-	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity'"
-				 " FROM kpi_internal.stream s WHERE s.id = b.stream_id AND s.source_id = $1",
+
+	/*
+	 * The version was raised to discard what is queued; cells of the last one
+	 * mean the same.
+	 */
+	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
+				 " FROM kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }
@@ -528,7 +534,8 @@ void
 kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
 							  double duration_ms)
 {
-	int			left_to_build = !kpi_refresh_build_is_due(run) ? 0 : mode == KPI_RUN_DELTAS ? 2 : 1;
+	bool		is_built = !kpi_refresh_build_is_due(run) || run->build.is_cancelled;
+	int			left_to_build = is_built ? 0 : mode == KPI_RUN_DELTAS ? 2 : 1;
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
 	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));

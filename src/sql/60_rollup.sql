@@ -69,6 +69,11 @@ CREATE TABLE kpi_internal.build (
     stepped_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- Builds that kpi.cancel_build() has stopped, until kpi.resume() or a refresh of the source.
+CREATE TABLE kpi_internal.build_cancelled (
+    source_id integer PRIMARY KEY
+);
+
 -- Which streams a KPI, a formula too, is measured on, and by what its values
 -- are computed there (model/program.c). Written with the definitions, and dumped.
 CREATE TABLE kpi_internal.kpi_stream (
@@ -156,6 +161,7 @@ COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source
 COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';
 COMMENT ON TABLE kpi_internal.measure_built IS 'How far each measure is built, at which version of its stream';
 COMMENT ON TABLE kpi_internal.build IS 'Builds that are not complete: what their steps have done so far';
+COMMENT ON TABLE kpi_internal.build_cancelled IS 'Sources whose build kpi.cancel_build() has stopped';
 COMMENT ON TABLE kpi_internal.kpi_stream IS 'The streams that each KPI is measured on, and its program: the whole recipe of its values';
 COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 is no owner';
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
