@@ -77,9 +77,15 @@ extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid le
 												 MemoryContext parent, KpiFingerprints *fingerprints);
 extern void kpi_fact_projection_free(KpiProjection *proj);
 
-/* True when no column that any expression uses differs between the two. */
-extern bool kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-										  TupleTableSlot *new_slot);
+/* A set of the columns that the expressions of a projection use. */
+typedef uint64 KpiColumnSet;
+
+/* Which columns of those that expressions use differ between the two rows: 0 if none. */
+extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot,
+												TupleTableSlot *new_slot);
+
+/* Whether stream number s may make another fact of a row in which these have changed. */
+extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed);
 
 /* The numbers of the columns that expressions use, in the current memory context. */
 extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);

@@ -89,4 +89,33 @@ extern void kpi_fact_build_inputs(List *nodes, ExprContext *econtext,
  */
 extern char *kpi_fact_storage_problem(Oid relid);
 
+/* ---- used.c ---- */
+
+typedef struct KpiUsedColumn
+{
+	AttrNumber	attno;
+	int16		typlen;
+	bool		typbyval;
+} KpiUsedColumn;
+
+typedef struct KpiUsedColumns
+{
+	bool		any;			/* whole rows or system columns: whatever changes */
+	int			n;
+	KpiUsedColumn *columns;		/* by attno */
+	AttrNumber	max_attno;
+} KpiUsedColumns;
+
+/* The bit of one in a set of them: all beyond the last share it. */
+#define KPI_COLUMN_BIT(i) (UINT64CONST(1) << Min(i, 63))
+#define KPI_ALL_COLUMNS PG_UINT64_MAX
+
+/* Of the given attributes, which are numbered as pull_varattnos() does. */
+extern void kpi_fact_used_collect(KpiUsedColumns *used, TupleDesc desc, const Bitmapset *attrs);
+extern KpiColumnSet kpi_fact_used_set(const KpiUsedColumns *used, const Bitmapset *attrs);
+
+/* Which of the columns differ between the two rows. */
+extern KpiColumnSet kpi_fact_used_changed(const KpiUsedColumns *used, TupleTableSlot *old_slot,
+										  TupleTableSlot *new_slot);
+
 #endif							/* KPI_FACT_INTERNAL_H */

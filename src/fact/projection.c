@@ -20,7 +20,6 @@
  */
 #include "base/compat.h"
 
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
@@ -33,7 +32,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -58,6 +56,7 @@ typedef struct StreamProjection
 	KpiExprRisk risk;			/* the highest of all expressions used */
 	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
+	KpiColumnSet columns;		/* those its expressions use */
 } StreamProjection;
 
 struct KpiProjection
@@ -78,16 +77,7 @@ struct KpiProjection
 	int			nguards;
 	ProjectedValue *guards;
 
-	/* Columns used, for kpi_fact_projection_unchanged(). */
-	bool		any_column;		/* uses whole rows or system columns */
-	int			nattrs;
-	struct ProjectedAttr
-	{
-		AttrNumber	attno;
-		int16		typlen;
-		bool		typbyval;
-	}		   *attrs;
-	AttrNumber	max_attno;
+	KpiUsedColumns used;		/* by the expressions of all streams */
 
 	/* Where the fact last returned keeps its arrays. */
 	char	  **fact_dims;
@@ -102,7 +92,7 @@ typedef struct CompileState
 {
 	KpiProjection *proj;
 	Oid			leaf;
-	Bitmapset  *attrs;
+	Bitmapset  *attrs;			/* columns used since this was emptied */
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
@@ -271,32 +261,6 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 	kpi_fact_build_inputs(nodes, cs->proj->econtext, &sp->conditions, &sp->inputs);
 }
 
-/* Which columns must be compared to see whether an update matters. */
-static void
-collect_attrs(KpiProjection *proj, TupleDesc desc, Bitmapset *attrs)
-{
-	int			member = -1;
-
-	proj->attrs = palloc(sizeof(*proj->attrs) * Max(bms_num_members(attrs), 1));
-	while ((member = bms_next_member(attrs, member)) >= 0)
-	{
-		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
-		Form_pg_attribute att;
-
-		if (attno <= 0)
-		{
-			proj->any_column = true;
-			continue;
-		}
-		att = TupleDescAttr(desc, attno - 1);
-		proj->attrs[proj->nattrs].attno = attno;
-		proj->attrs[proj->nattrs].typlen = att->attlen;
-		proj->attrs[proj->nattrs].typbyval = att->attbyval;
-		proj->nattrs++;
-		proj->max_attno = attno;
-	}
-}
-
 static void
 collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
 {
@@ -319,6 +283,8 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	.code = source->code,.fingerprints = fingerprints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
+	Bitmapset  *all_attrs;
+	Bitmapset **stream_attrs = palloc(sizeof(Bitmapset *) * Max(source->nstreams, 1));
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
@@ -336,6 +302,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	for (int d = 0; d < source->ndims; d++)
 		proj->dims[d] = compile_key(&cs, source->dim_exprs[d]);
 	common = cs;
+	all_attrs = bms_copy(cs.attrs);
 
 	proj->nstreams = source->nstreams;
 	proj->streams = palloc0(sizeof(StreamProjection) * Max(source->nstreams, 1));
@@ -346,11 +313,16 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		cs.risk = common.risk;
 		cs.settings = common.settings;
 		cs.guarded_risk = common.guarded_risk;
+		cs.attrs = bms_copy(common.attrs);
 		compile_stream(&cs, &source->streams[s], sp);
+		stream_attrs[s] = cs.attrs;
+		all_attrs = bms_add_members(all_attrs, cs.attrs);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
-	collect_attrs(proj, RelationGetDescr(rel), cs.attrs);
+	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), all_attrs);
+	for (int s = 0; s < source->nstreams; s++)
+		proj->streams[s].columns = kpi_fact_used_set(&proj->used, stream_attrs[s]);
 	collect_guards(proj, RelationGetDescr(rel), cs.guards);
 	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
 	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
@@ -409,9 +381,21 @@ kpi_fact_projection_columns(KpiProjection *proj)
 {
 	Bitmapset  *columns = NULL;
 
-	for (int i = 0; i < proj->nattrs; i++)
-		columns = bms_add_member(columns, proj->attrs[i].attno);
+	for (int i = 0; i < proj->used.n; i++)
+		columns = bms_add_member(columns, proj->used.columns[i].attno);
 	return columns;
+}
+
+KpiColumnSet
+kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	return kpi_fact_used_changed(&proj->used, old_slot, new_slot);
+}
+
+bool
+kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed)
+{
+	return changed == KPI_ALL_COLUMNS || (proj->streams[s].columns & changed) != 0;
 }
 
 bool
@@ -427,31 +411,6 @@ kpi_fact_projection_is_busy(KpiProjection *proj)
 }
 
 /* ---- evaluating ---- */
-
-bool
-kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-							  TupleTableSlot *new_slot)
-{
-	if (proj->any_column)
-		return false;
-
-	slot_getsomeattrs(old_slot, proj->max_attno);
-	slot_getsomeattrs(new_slot, proj->max_attno);
-	for (int i = 0; i < proj->nattrs; i++)
-	{
-		struct ProjectedAttr *attr = &proj->attrs[i];
-		int			a = attr->attno - 1;
-
-		if (old_slot->tts_isnull[a] != new_slot->tts_isnull[a])
-			return false;
-		/* As stored: a value merely packed otherwise counts as changed. */
-		if (!old_slot->tts_isnull[a] &&
-			!datumIsEqual(old_slot->tts_values[a], new_slot->tts_values[a],
-						  attr->typbyval, attr->typlen))
-			return false;
-	}
-	return true;
-}
 
 static inline Datum
 value_of(const ProjectedValue *value, ExprContext *econtext, bool *isnull)
