@@ -103,6 +103,9 @@ extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableS
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
 
+/* A cell of that layout without facts, to be copied. */
+extern const KpiCell *kpi_fact_projection_fresh_cell(KpiProjection *proj, int s);
+
 /* Whether an expression may reach a function or a type of a user. */
 extern bool kpi_fact_projection_has_user_code(KpiProjection *proj);
 
@@ -127,6 +130,9 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
  */
 extern KpiCell *kpi_fact_change_cell(KpiCell *cell, const KpiLayout *layout,
 									 const KpiFact *fact, int sign);
+
+/* True for a fact that would leave any cell as it is. */
+extern bool kpi_fact_changes_nothing(const KpiLayout *layout, const KpiFact *fact);
 
 /* ---- table.c ---- */
 

@@ -53,6 +53,7 @@ typedef struct StreamProjection
 	ProjectionInfo *inputs;		/* all inputs of all measures */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
+	KpiCell    *fresh_cell;		/* of the layout */
 	KpiExprRisk risk;			/* the highest of all expressions used */
 	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
@@ -224,6 +225,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 
 	sp->layout = kpi_model_stream_layout(stream, NULL);
 	sp->layout->input_types = palloc(sizeof(KpiInputType) * Max(sp->layout->ninputs, 1));
+	sp->fresh_cell = kpi_cell_for_layout(sp->layout);
 	sp->owner_kind = stream->owner_kind;
 	if (stream->owner_kind != KPI_OWNER_COMPANY)
 		sp->owner = compile_key(cs, stream->owner);
@@ -374,6 +376,12 @@ const KpiLayout *
 kpi_fact_projection_layout(KpiProjection *proj, int s)
 {
 	return proj->streams[s].layout;
+}
+
+const KpiCell *
+kpi_fact_projection_fresh_cell(KpiProjection *proj, int s)
+{
+	return proj->streams[s].fresh_cell;
 }
 
 Bitmapset *
