@@ -98,3 +98,10 @@ ratio()
 {
 	paste <(numbers "$1" "$3") <(numbers "$2" "$3") | awk 'NF == 2 && $2 > 0 { print $1 / $2 }' | spread %.2f
 }
+
+# difference LABEL BASELINE KIND FORMAT FACTOR: the first less the second, round by round
+difference()
+{
+	paste <(numbers "$1" "$3") <(numbers "$2" "$3") |
+		awk -v factor="$5" 'NF == 2 { print ($1 - $2) * factor }' | spread "$4"
+}
