@@ -477,11 +477,12 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 }
 
 static void
-capture_fact(KpiSource *source, KpiProjection *proj, int s, TupleTableSlot *slot, int sign)
+capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed,
+			 TupleTableSlot *slot, int sign)
 {
 	KpiFact		fact;
 
-	kpi_fact_project(proj, s, slot, &fact);
+	kpi_fact_project(proj, s, changed, slot, &fact);
 	if (fact.undecided)
 		kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
 	if (fact.is_event)
@@ -492,7 +493,7 @@ static void
 capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
 {
 	for (int s = 0; s < source->nstreams; s++)
-		capture_fact(source, proj, s, slot, sign);
+		capture_fact(source, proj, s, KPI_ALL_COLUMNS, slot, sign);
 }
 
 static void
@@ -506,8 +507,8 @@ capture_update(KpiSource *source, KpiProjection *proj, TupleTableSlot *old_slot,
 	{
 		if (!kpi_fact_projection_concerns(proj, s, changed))
 			continue;
-		capture_fact(source, proj, s, old_slot, -1);
-		capture_fact(source, proj, s, new_slot, 1);
+		capture_fact(source, proj, s, changed, old_slot, -1);
+		capture_fact(source, proj, s, changed, new_slot, 1);
 	}
 }
 

@@ -80,6 +80,8 @@ extern void kpi_fact_projection_free(KpiProjection *proj);
 /* A set of the columns that the expressions of a projection use. */
 typedef uint64 KpiColumnSet;
 
+#define KPI_ALL_COLUMNS PG_UINT64_MAX
+
 /* Which columns of those that expressions use differ between the two rows: 0 if none. */
 extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot,
 												TupleTableSlot *new_slot);
@@ -90,8 +92,14 @@ extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSe
 /* The numbers of the columns that expressions use, in the current memory context. */
 extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
 
-/* Evaluates stream number s (index into source->streams) on a row. */
-extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
+/*
+ * Evaluates stream number s (index into source->streams) on a row.  Of an update,
+ * whose rows differ in some columns only, both rows may leave out what these do
+ * not change: inputs that would take off what they add are NULL.  Else changed is
+ * KPI_ALL_COLUMNS.
+ */
+extern void kpi_fact_project(KpiProjection *proj, int s, KpiColumnSet changed,
+							 TupleTableSlot *slot, KpiFact *fact);
 
 /*
  * Whether an expression fails on a row that is no event, though that is none of

@@ -49,8 +49,7 @@ typedef struct StreamProjection
 	KpiOwnerKind owner_kind;
 	ProjectedValue owner;
 	ProjectedValue at;
-	ProjectionInfo *conditions; /* what inputs share, or NULL */
-	ProjectionInfo *inputs;		/* all inputs of all measures */
+	KpiInputs	inputs;			/* of all measures */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
 	KpiCell    *fresh_cell;		/* of the layout */
@@ -58,6 +57,8 @@ typedef struct StreamProjection
 	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
 	KpiColumnSet columns;		/* those its expressions use */
+	KpiColumnSet place_columns; /* of these, those that decide whether the row
+								 * is a fact, and of which cell */
 } StreamProjection;
 
 struct KpiProjection
@@ -74,10 +75,8 @@ struct KpiProjection
 	int			nstreams;
 	StreamProjection *streams;
 
-	/* Columns whose values may make an expression fail. */
-	int			nguards;
-	ProjectedValue *guards;
-
+	KpiGuards	guards;			/* columns whose values may make an expression
+								 * fail */
 	KpiUsedColumns used;		/* by the expressions of all streams */
 
 	/* Where the fact last returned keeps its arrays. */
@@ -102,6 +101,13 @@ typedef struct CompileState
 	KpiCode    *code;
 	KpiFingerprints *fingerprints;	/* or NULL */
 } CompileState;
+
+/* The columns that a stream uses, until they have numbers. */
+typedef struct StreamAttrs
+{
+	Bitmapset  *place;
+	Bitmapset **measures;
+} StreamAttrs;
 
 /* ---- compiling ---- */
 
@@ -217,7 +223,7 @@ compile_key(CompileState *cs, const char *text)
 }
 
 static void
-compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
+compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, StreamAttrs *attrs)
 {
 	List	   *nodes = NIL;
 	int			n = 0;
@@ -239,10 +245,14 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 						format_type_be(sp->at.type), stream->at),
 				 errhint("Use a date, a timestamp or a timestamp with time zone.")));
 
+	attrs->place = cs->attrs;
+	attrs->measures = palloc(sizeof(Bitmapset *) * Max(stream->nmeasures, 1));
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
+		cs->attrs = NULL;
 		foreach(lc, stream->measures[m].inputs)
 			nodes = lappend(nodes, compile_expr(cs, lfirst(lc)));
+		attrs->measures[m] = cs->attrs;
 	}
 	Assert(list_length(nodes) == sp->layout->ninputs);
 
@@ -260,20 +270,27 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
 		n++;
 	}
-	kpi_fact_build_inputs(nodes, cs->proj->econtext, &sp->conditions, &sp->inputs);
+	kpi_fact_inputs_init(&sp->inputs, sp->layout, nodes, cs->proj->econtext, cs->proj->definer);
+}
+
+static Bitmapset *
+add_stream_attrs(Bitmapset *all, const StreamProjection *sp, const StreamAttrs *attrs)
+{
+	all = bms_add_members(all, attrs->place);
+	for (int m = 0; m < sp->layout->nmeasures; m++)
+		all = bms_add_members(all, attrs->measures[m]);
+	return all;
 }
 
 static void
-collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
+number_columns(const KpiUsedColumns *used, StreamProjection *sp, const StreamAttrs *attrs)
 {
-	int			attno = -1;
-
-	proj->guards = palloc0(sizeof(ProjectedValue) * Max(bms_num_members(guards), 1));
-	while ((attno = bms_next_member(guards, attno)) >= 0)
+	sp->place_columns = kpi_fact_used_set(used, attrs->place);
+	sp->columns = sp->place_columns;
+	for (int m = 0; m < sp->layout->nmeasures; m++)
 	{
-		proj->guards[proj->nguards].attno = attno;
-		proj->guards[proj->nguards].type = TupleDescAttr(desc, attno - 1)->atttypid;
-		proj->nguards++;
+		sp->inputs.columns[m] = kpi_fact_used_set(used, attrs->measures[m]);
+		sp->columns |= sp->inputs.columns[m];
 	}
 }
 
@@ -286,7 +303,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	Bitmapset  *all_attrs;
-	Bitmapset **stream_attrs = palloc(sizeof(Bitmapset *) * Max(source->nstreams, 1));
+	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
@@ -316,16 +333,15 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		cs.settings = common.settings;
 		cs.guarded_risk = common.guarded_risk;
 		cs.attrs = bms_copy(common.attrs);
-		compile_stream(&cs, &source->streams[s], sp);
-		stream_attrs[s] = cs.attrs;
-		all_attrs = bms_add_members(all_attrs, cs.attrs);
+		compile_stream(&cs, &source->streams[s], sp, &stream_attrs[s]);
+		all_attrs = add_stream_attrs(all_attrs, sp, &stream_attrs[s]);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
 	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), all_attrs);
 	for (int s = 0; s < source->nstreams; s++)
-		proj->streams[s].columns = kpi_fact_used_set(&proj->used, stream_attrs[s]);
-	collect_guards(proj, RelationGetDescr(rel), cs.guards);
+		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
+	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
 	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
 	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
 	proj->fact_isnull = palloc0(sizeof(bool) * max_inputs);
@@ -497,13 +513,13 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 }
 
 static void
-project_inputs(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+project_inputs(KpiProjection *proj, const KpiInputPart *part, KpiFact *fact)
 {
 	TupleTableSlot *slot;
 
-	if (sp->conditions != NULL)
-		proj->econtext->ecxt_innertuple = ExecProject(sp->conditions);
-	slot = ExecProject(sp->inputs);
+	if (part->conditions != NULL)
+		proj->econtext->ecxt_innertuple = ExecProject(part->conditions);
+	slot = ExecProject(part->values);
 	fact->inputs = slot->tts_values;
 	fact->isnull = slot->tts_isnull;
 }
@@ -516,6 +532,15 @@ project_measure(KpiProjection *proj, StreamProjection *sp, int m)
 	for (int i = measure->first_input; i < measure->first_input + measure->ninputs; i++)
 		proj->fact_inputs[i] = ExecEvalExpr(sp->input_states[i], proj->econtext,
 											&proj->fact_isnull[i]);
+}
+
+static void
+leave_out_measure(KpiProjection *proj, StreamProjection *sp, int m)
+{
+	KpiLayoutMeasure *measure = &sp->layout->measures[m];
+
+	for (int i = measure->first_input; i < measure->first_input + measure->ninputs; i++)
+		proj->fact_isnull[i] = true;
 }
 
 /* What decides whether the row is an event, the time included. */
@@ -540,6 +565,7 @@ typedef struct ProjectCall
 {
 	KpiProjection *proj;
 	StreamProjection *sp;
+	const KpiInputPart *part;
 	int			what;
 	KpiFact    *fact;
 } ProjectCall;
@@ -557,7 +583,7 @@ project_part(void *arg)
 	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)
 		project_fact(call->proj, call->sp, fact);
 	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
-		project_inputs(call->proj, call->sp, fact);
+		project_inputs(call->proj, call->part, fact);
 	if (call->what >= 0)
 		project_measure(call->proj, call->sp, call->what);
 }
@@ -587,9 +613,9 @@ project_part_as_definer(void *arg)
  * An error that is not the expression's reaches whoever writes or refreshes.
  */
 static bool
-project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fact)
+project_trapped(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part, int what, KpiFact *fact)
 {
-	ProjectCall call = {proj, sp, what, fact};
+	ProjectCall call = {proj, sp, part, what, fact};
 	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED,
 								sp->risk == KPI_EXPR_USER ? project_part_as_definer : project_part,
 								&call);
@@ -603,13 +629,13 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 
 /* Something failed: finds out what, and keeps the rest. */
 static void
-project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+project_piecewise(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part, KpiFact *fact)
 {
 	fact->is_event = true;
 	fact->failed = false;
 	fact->error = NULL;
 	fact->undecided = false;
-	if (!project_trapped(proj, sp, PROJECT_FACT, fact))
+	if (!project_trapped(proj, sp, part, PROJECT_FACT, fact))
 	{
 		fact->is_event = true;
 		fact->failed = true;
@@ -621,23 +647,11 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 	fact->isnull = proj->fact_isnull;
 	for (int m = 0; m < sp->layout->nmeasures; m++)
 	{
-		if (!project_trapped(proj, sp, m, fact))
+		if (kpi_fact_part_leaves_out(&sp->inputs, part, m))
+			leave_out_measure(proj, sp, m);
+		else if (!project_trapped(proj, sp, part, m, fact))
 			fact->failed_measures = bms_add_member(fact->failed_measures, m);
 	}
-}
-
-static bool
-guards_hold(KpiProjection *proj, TupleTableSlot *slot)
-{
-	for (int i = 0; i < proj->nguards; i++)
-	{
-		bool		isnull;
-		Datum		value = slot_getattr(slot, proj->guards[i].attno, &isnull);
-
-		if (!isnull && !kpi_fact_guard_holds(proj->guards[i].type, value))
-			return false;
-	}
-	return true;
 }
 
 /* What evaluates the row next finds it in the projection. */
@@ -652,21 +666,24 @@ set_row(KpiProjection *proj, TupleTableSlot *slot, KpiFact *fact)
 }
 
 void
-kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+kpi_fact_project(KpiProjection *proj, int s, KpiColumnSet changed, TupleTableSlot *slot, KpiFact *fact)
 {
 	StreamProjection *sp = &proj->streams[s];
+	const KpiInputPart *part = &sp->inputs.all;
 	MemoryContext oldcontext;
 
+	if (changed != KPI_ALL_COLUMNS && (changed & sp->place_columns) == 0)
+		part = kpi_fact_inputs_part(&sp->inputs, changed & sp->columns);
 	set_row(proj, slot, fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
-	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && guards_hold(proj, slot)))
+	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && kpi_fact_guards_hold(&proj->guards, slot)))
 	{
 		project_fact(proj, sp, fact);
 		if (fact->is_event && !fact->failed)
-			project_inputs(proj, sp, fact);
+			project_inputs(proj, part, fact);
 	}
-	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
-		project_piecewise(proj, sp, fact);
+	else if (!project_trapped(proj, sp, part, PROJECT_ALL, fact))
+		project_piecewise(proj, sp, part, fact);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -679,7 +696,8 @@ kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
 
 	set_row(proj, slot, &fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
-	fails = !project_trapped(proj, &proj->streams[s], PROJECT_CONDITIONS, &fact);
+	fails = !project_trapped(proj, &proj->streams[s], &proj->streams[s].inputs.all,
+							 PROJECT_CONDITIONS, &fact);
 	MemoryContextSwitchTo(oldcontext);
 	return fails;
 }

@@ -276,7 +276,7 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 		KpiFact		fact;
 
 		CHECK_FOR_INTERRUPTS();
-		kpi_fact_project(proj, s, slot, &fact);
+		kpi_fact_project(proj, s, KPI_ALL_COLUMNS, slot, &fact);
 		if (fact.is_event || fact.failed)
 			add_fact(scan, layout, &fact);
 		else if (scan->unexplained)
