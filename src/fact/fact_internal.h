@@ -114,7 +114,8 @@ typedef struct KpiUsedColumn
 
 typedef struct KpiUsedColumns
 {
-	bool		any;			/* whole rows or system columns: whatever changes */
+	bool		any;			/* whole rows or system columns: whatever
+								 * changes */
 	int			n;
 	KpiUsedColumn *columns;		/* by attno */
 	AttrNumber	max_attno;

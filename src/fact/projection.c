@@ -93,6 +93,7 @@ typedef struct CompileState
 	KpiProjection *proj;
 	Oid			leaf;
 	Bitmapset  *attrs;			/* columns used since this was emptied */
+	Bitmapset  *all_attrs;		/* and ever */
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
@@ -112,10 +113,11 @@ typedef struct StreamAttrs
 /* ---- compiling ---- */
 
 static void
-note_risk(CompileState *cs, Node *node)
+note_expr(CompileState *cs, Node *node)
 {
 	KpiExprRisk risk = kpi_expr_risk(node);
 
+	cs->all_attrs = bms_add_members(cs->all_attrs, cs->attrs);
 	cs->proj->has_user_code |= cs->user_code;
 	cs->risk = Max(cs->risk, risk);
 	if (risk != KPI_EXPR_SAFE)
@@ -132,7 +134,7 @@ compile_expr(CompileState *cs, const char *text)
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
 										&cs->user_code, cs->code, cs->fingerprints);
 
-	note_risk(cs, node);
+	note_expr(cs, node);
 	return node;
 }
 
@@ -216,7 +218,7 @@ compile_key(CompileState *cs, const char *text)
 	if (inner != NULL && OidIsValid(key_type(exprType(inner))))
 		node = inner;
 
-	note_risk(cs, node);
+	note_expr(cs, node);
 	value = projected_value(node);
 	value.type = key_type(value.type);
 	return value;
@@ -273,15 +275,6 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	kpi_fact_inputs_init(&sp->inputs, sp->layout, nodes, cs->proj->econtext, cs->proj->definer);
 }
 
-static Bitmapset *
-add_stream_attrs(Bitmapset *all, const StreamProjection *sp, const StreamAttrs *attrs)
-{
-	all = bms_add_members(all, attrs->place);
-	for (int m = 0; m < sp->layout->nmeasures; m++)
-		all = bms_add_members(all, attrs->measures[m]);
-	return all;
-}
-
 static void
 number_columns(const KpiUsedColumns *used, StreamProjection *sp, const StreamAttrs *attrs)
 {
@@ -302,7 +295,6 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	.code = source->code,.fingerprints = fingerprints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
-	Bitmapset  *all_attrs;
 	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
 	int			max_inputs = 1;
 
@@ -321,7 +313,6 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	for (int d = 0; d < source->ndims; d++)
 		proj->dims[d] = compile_key(&cs, source->dim_exprs[d]);
 	common = cs;
-	all_attrs = bms_copy(cs.attrs);
 
 	proj->nstreams = source->nstreams;
 	proj->streams = palloc0(sizeof(StreamProjection) * Max(source->nstreams, 1));
@@ -334,11 +325,10 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		cs.guarded_risk = common.guarded_risk;
 		cs.attrs = bms_copy(common.attrs);
 		compile_stream(&cs, &source->streams[s], sp, &stream_attrs[s]);
-		all_attrs = add_stream_attrs(all_attrs, sp, &stream_attrs[s]);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
-	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), all_attrs);
+	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), cs.all_attrs);
 	for (int s = 0; s < source->nstreams; s++)
 		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
 	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
