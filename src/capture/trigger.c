@@ -482,7 +482,7 @@ capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed
 {
 	KpiFact		fact;
 
-	kpi_fact_project(proj, s, changed, slot, &fact);
+	kpi_fact_project_update(proj, s, changed, slot, &fact);
 	if (fact.undecided)
 		kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
 	if (fact.is_event)

@@ -31,7 +31,8 @@ typedef struct KpiFactColumn
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
-extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream);
+extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
+								const KpiFactPart * part);
 
 /* ---- day.c ---- */
 
@@ -168,6 +169,9 @@ extern void kpi_fact_inputs_init(KpiInputs *inputs, const KpiLayout *layout, Lis
  * about the place of the fact: the same for both.
  */
 extern const KpiInputPart *kpi_fact_inputs_part(KpiInputs *inputs, KpiColumnSet changed);
-extern bool kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m);
+
+/* Whether a part does so with measure number m, whose inputs are then NULL. */
+extern bool kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m,
+									 bool *isnull);
 
 #endif							/* KPI_FACT_INTERNAL_H */

@@ -131,7 +131,12 @@ kpi_fact_inputs_part(KpiInputs *inputs, KpiColumnSet changed)
 }
 
 bool
-kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m)
+kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m, bool *isnull)
 {
-	return part != &inputs->all && is_left_out(inputs, part->changed, m);
+	const KpiLayoutMeasure *measure = &inputs->layout->measures[m];
+
+	if (part == &inputs->all || !is_left_out(inputs, part->changed, m))
+		return false;
+	memset(isnull + measure->first_input, true, measure->ninputs);
+	return true;
 }

@@ -524,15 +524,6 @@ project_measure(KpiProjection *proj, StreamProjection *sp, int m)
 											&proj->fact_isnull[i]);
 }
 
-static void
-leave_out_measure(KpiProjection *proj, StreamProjection *sp, int m)
-{
-	KpiLayoutMeasure *measure = &sp->layout->measures[m];
-
-	for (int i = measure->first_input; i < measure->first_input + measure->ninputs; i++)
-		proj->fact_isnull[i] = true;
-}
-
 /* What decides whether the row is an event, the time included. */
 static void
 project_conditions(KpiProjection *proj, StreamProjection *sp)
@@ -637,9 +628,8 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, const KpiInputPart 
 	fact->isnull = proj->fact_isnull;
 	for (int m = 0; m < sp->layout->nmeasures; m++)
 	{
-		if (kpi_fact_part_leaves_out(&sp->inputs, part, m))
-			leave_out_measure(proj, sp, m);
-		else if (!project_trapped(proj, sp, part, m, fact))
+		if (!kpi_fact_part_leaves_out(&sp->inputs, part, m, proj->fact_isnull) &&
+			!project_trapped(proj, sp, part, m, fact))
 			fact->failed_measures = bms_add_member(fact->failed_measures, m);
 	}
 }
@@ -655,15 +645,12 @@ set_row(KpiProjection *proj, TupleTableSlot *slot, KpiFact *fact)
 	fact->dims = proj->fact_dims;
 }
 
-void
-kpi_fact_project(KpiProjection *proj, int s, KpiColumnSet changed, TupleTableSlot *slot, KpiFact *fact)
+static void
+project_row(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part,
+			TupleTableSlot *slot, KpiFact *fact)
 {
-	StreamProjection *sp = &proj->streams[s];
-	const KpiInputPart *part = &sp->inputs.all;
 	MemoryContext oldcontext;
 
-	if (changed != KPI_ALL_COLUMNS && (changed & sp->place_columns) == 0)
-		part = kpi_fact_inputs_part(&sp->inputs, changed & sp->columns);
 	set_row(proj, slot, fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
 	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && kpi_fact_guards_hold(&proj->guards, slot)))
@@ -675,6 +662,24 @@ kpi_fact_project(KpiProjection *proj, int s, KpiColumnSet changed, TupleTableSlo
 	else if (!project_trapped(proj, sp, part, PROJECT_ALL, fact))
 		project_piecewise(proj, sp, part, fact);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+{
+	project_row(proj, &proj->streams[s], &proj->streams[s].inputs.all, slot, fact);
+}
+
+void
+kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet changed,
+						TupleTableSlot *slot, KpiFact *fact)
+{
+	StreamProjection *sp = &proj->streams[s];
+	const KpiInputPart *part = &sp->inputs.all;
+
+	if (changed != KPI_ALL_COLUMNS && (changed & sp->place_columns) == 0)
+		part = kpi_fact_inputs_part(&sp->inputs, changed & sp->columns);
+	project_row(proj, sp, part, slot, fact);
 }
 
 bool
