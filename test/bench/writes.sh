@@ -63,7 +63,7 @@ tps()
 
 insert_select()
 {
-	measure insert_select 0 1 -v kind="$1"
+	measure insert_select 1 1 -v kind="$1"
 }
 
 # copy DAYS KIND
