@@ -9,6 +9,9 @@
 # which the server's first process has in its account once they have ended; it is
 # free of what pgbench takes and of who else uses the machine.
 
+# the run and lib.sh set the variables
+# shellcheck disable=SC2154
+
 postmaster()
 {
 	head -n 1 "$run_dir/data/postmaster.pid"
@@ -41,7 +44,7 @@ in_turns()
 # CPU time of one.  CPUS is "all", or "spare": one is left to pgbench.
 tps()
 {
-	local script=$run_dir/$1.$5 label=$1.$2.$3.$4.$5 pgbench=("$KPI_BINDIR/pgbench") before said done
+	local script=$run_dir/$1.$5 label=$1.$2.$3.$4.$5 pgbench=("$KPI_BINDIR/pgbench") before said n
 
 	sed "s/@table@/one_$5/; s/@rows@/$small_rows/" "$bench_dir/sql/$1.pgbench" >"$script"
 	if [ "$4" = spare ]; then
@@ -54,10 +57,10 @@ tps()
 		-T "$seconds" -f "$script" "$db" 2>>"$run_dir/pgbench.log")
 	# the last backends end after pgbench
 	sleep 0.5
-	done=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' <<<"$said")
+	n=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' <<<"$said")
 	sed -n "s/^tps = \([0-9.]*\).*/$label tps \1/p" <<<"$said" >>"$results"
-	awk -v label="$label" -v spent="$(($(spent) - before))" -v done="$done" \
-		'BEGIN { print label, "cpu", spent / done }' >>"$results"
+	awk -v label="$label" -v spent="$(($(spent) - before))" -v n="$n" \
+		'BEGIN { print label, "cpu", spent / n }' >>"$results"
 	[ "$4" = all ] || taskset -pc "0-$(($(nproc) - 1))" "$(postmaster)" >/dev/null
 }
 
