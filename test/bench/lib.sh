@@ -124,3 +124,10 @@ unwatch_memory()
 	rm "$watching"
 	wait "$watcher"
 }
+
+# difference LABEL BASELINE KIND FORMAT FACTOR: the first less the second, round by round
+difference()
+{
+	paste <(numbers "$1" "$3") <(numbers "$2" "$3") |
+		awk -v factor="$5" 'NF == 2 { print ($1 - $2) * factor }' | spread "$4"
+}
