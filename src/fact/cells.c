@@ -63,7 +63,7 @@ analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
 
 /* ONLY the table unless it is partitioned, as kpi_fact_query() says. */
 static Query *
-analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part, Relation rel)
+analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Relation rel)
 {
 	ParseState *pstate = kpi_expr_pstate(rel, NULL);
 	Oid			relid = RelationGetRelid(rel);
@@ -133,7 +133,7 @@ append_cell(StringInfo sql, const KpiLayout *layout)
 
 /* The text, with $n for column n of the facts query. */
 static char *
-cells_text(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part, List *columns)
+cells_text(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, List *columns)
 {
 	StringInfoData sql;
 
@@ -237,7 +237,7 @@ check_key_casts(const KpiSource *source, const Query *cells)
 
 /* The statement over the table, which is open. */
 static PlannedStmt *
-plan_cells(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part, Relation rel,
+plan_cells(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Relation rel,
 		   List *leaves, int options, char **sql)
 {
 	Query	   *facts;
@@ -261,7 +261,7 @@ plan_cells(const KpiSource *source, const KpiStream *stream, const KpiFactPart *
 }
 
 void
-kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part, Oid relid,
+kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Oid relid,
 				   List *leaves, DestReceiver *dest)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
@@ -297,8 +297,8 @@ rows_below(const Plan *plan)
 }
 
 void
-kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart * part, Oid relid,
-						List *leaves, KpiFactEstimate * estimate)
+kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Oid relid,
+						List *leaves, KpiFactEstimate *estimate)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
 												  ALLOCSET_DEFAULT_SIZES);

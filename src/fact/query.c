@@ -123,7 +123,7 @@ moment_near(Oid at_type, DateADT day, int days)
  * time can be used for, which the day, cut in a time zone, is not.
  */
 static char *
-near_days(const KpiStream *stream, Oid at_type, const KpiFactPart * part)
+near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part)
 {
 	char	   *condition = NULL;
 
@@ -143,7 +143,7 @@ near_days(const KpiStream *stream, Oid at_type, const KpiFactPart * part)
 }
 
 char *
-kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type, const KpiFactPart * part)
+kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type, const KpiFactPart *part)
 {
 	char	   *condition = psprintf("pg_catalog.isfinite(%s)", stream->at);
 	char	   *near = part ? near_days(stream, at_type, part) : NULL;

@@ -20,7 +20,7 @@
  * is either merged or in the facts that are read later, whoever commits when.
  *
  * A first build has rollups_since not before days_since, and nothing of the measure is
- * below either.  When all facts are to be read again (recompute), the rollups
+ * below either: where all measures of a stream are equally far, there is no row.  When all facts are to be read again (recompute), the rollups
  * stay, and each step merges the difference between facts and day cells, as if
  * somebody had captured it: what did not change is not written.  Then
  * rollups_since is -infinity throughout.  Where a build is not complete, or the
@@ -72,22 +72,22 @@ typedef struct BuildGroup
 	int			s;
 	Bitmapset  *measures;
 	KpiFrontier at;
-}			BuildGroup;
+} BuildGroup;
 
 static bool
-is_complete(const KpiFrontier * frontier)
+is_complete(const KpiFrontier *frontier)
 {
 	return frontier->days_since == DATEVAL_NOBEGIN && frontier->rollups_since == DATEVAL_NOBEGIN;
 }
 
 static DateADT
-complete_since(const KpiFrontier * frontier)
+complete_since(const KpiFrontier *frontier)
 {
 	return Max(frontier->days_since, frontier->rollups_since);
 }
 
 static void
-look_at_stream(KpiBuild * build, const KpiSource *source, int s)
+look_at_stream(KpiBuild *build, const KpiSource *source, int s)
 {
 	KpiStreamBuild *stream = &build->streams[s];
 
@@ -215,7 +215,7 @@ save_frontiers(const KpiRun *run, int s)
 
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
-		const		KpiFrontier *frontier = &run->build.streams[s].measures[m];
+		const KpiFrontier *frontier = &run->build.streams[s].measures[m];
 
 		if (stream->measures[m].is_known && stream->measures[m].days_since == frontier->days_since &&
 			stream->measures[m].rollups_since == frontier->rollups_since)
@@ -234,7 +234,7 @@ save_frontiers(const KpiRun *run, int s)
 static void
 save_progress(const KpiRun *run)
 {
-	const		KpiBuild *build = &run->build;
+	const KpiBuild *build = &run->build;
 
 	kpi_spi_exec("INSERT INTO kpi_internal.build AS b (source_id, by_scan, months, facts, expected_facts,"
 				 " milliseconds, first_day, steps) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -272,19 +272,19 @@ kpi_refresh_build_save(KpiRun *run)
 typedef struct Passing
 {
 	const KpiStream *stream;
-	const		KpiFrontier *frontiers;
+	const KpiFrontier *frontiers;
 	bool		rollups;		/* which of the two frontiers */
 	DateADT		day;
-}			Passing;
+} Passing;
 
 static bool
 passes(int32 measure_id, void *arg)
 {
-	const		Passing *passing = arg;
+	const Passing *passing = arg;
 
 	for (int m = 0; m < passing->stream->nmeasures; m++)
 	{
-		const		KpiFrontier *frontier = &passing->frontiers[m];
+		const KpiFrontier *frontier = &passing->frontiers[m];
 
 		if (passing->stream->measures[m].id == measure_id)
 			return (passing->rollups ? frontier->rollups_since : frontier->days_since) <= passing->day;
@@ -343,16 +343,16 @@ kpi_refresh_build_drop_rollups(KpiRun *run, int s, KpiCell *cell, DateADT day)
 /* ---- which step ---- */
 
 static void
-join_group(BuildGroup * group, const KpiRun *run, int s, int m)
+join_group(BuildGroup *group, const KpiRun *run, int s, int m)
 {
-	const		KpiFrontier *frontier = &run->build.streams[s].measures[m];
+	const KpiFrontier *frontier = &run->build.streams[s].measures[m];
 
 	group->s = s;
 	group->at = *frontier;
 	group->measures = bms_make_singleton(m);
 	for (int other = 0; other < run->source->streams[s].nmeasures; other++)
 	{
-		const		KpiFrontier *its = &run->build.streams[s].measures[other];
+		const KpiFrontier *its = &run->build.streams[s].measures[other];
 
 		if (its->days_since == frontier->days_since && its->rollups_since == frontier->rollups_since)
 			group->measures = bms_add_member(group->measures, other);
@@ -364,15 +364,15 @@ join_group(BuildGroup * group, const KpiRun *run, int s, int m)
  * whose rollups are there first: what is stored of errors is theirs.
  */
 static bool
-find_group(const KpiRun *run, BuildGroup * group)
+find_group(const KpiRun *run, BuildGroup *group)
 {
-	const		KpiFrontier *least = NULL;
+	const KpiFrontier *least = NULL;
 
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		for (int m = 0; m < run->source->streams[s].nmeasures; m++)
 		{
-			const		KpiFrontier *frontier = &run->build.streams[s].measures[m];
+			const KpiFrontier *frontier = &run->build.streams[s].measures[m];
 
 			if (is_complete(frontier) ||
 				(least != NULL && complete_since(frontier) < complete_since(least)) ||
@@ -420,7 +420,7 @@ step_since(const KpiRun *run, DateADT frontier)
 
 /* The next one takes about as long as a step should; where there was nothing, it looks further. */
 static void
-adapt_months(KpiBuild * build, double ms, bool found)
+adapt_months(KpiBuild *build, double ms, bool found)
 {
 	double		factor = found ? kpi_build_step / Max(ms, 1.0) : 4;
 
@@ -482,7 +482,7 @@ is_small(const KpiRunTable *table)
  * thinks.  For the first ones, which people wait for, somewhat more will do.
  */
 static bool
-index_pays(KpiRun *run, const BuildGroup * group, const KpiFactPart * part)
+index_pays(KpiRun *run, const BuildGroup *group, const KpiFactPart *part)
 {
 	KpiFactPart all = {.measures = part->measures,.since = DATEVAL_NOBEGIN,.until = DATEVAL_NOEND};
 	KpiFactEstimate whole;
@@ -499,7 +499,7 @@ index_pays(KpiRun *run, const BuildGroup * group, const KpiFactPart * part)
 /* ---- steps ---- */
 
 static void
-move_frontier(KpiRun *run, const BuildGroup * group, const KpiFrontier * to)
+move_frontier(KpiRun *run, const BuildGroup *group, const KpiFrontier *to)
 {
 	int			m = -1;
 
@@ -509,13 +509,13 @@ move_frontier(KpiRun *run, const BuildGroup * group, const KpiFrontier * to)
 
 /* Whether other measures of the stream have cells where those of a group have none yet. */
 static bool
-is_shared(const KpiRun *run, const BuildGroup * group)
+is_shared(const KpiRun *run, const BuildGroup *group)
 {
 	return bms_num_members(group->measures) < run->source->streams[group->s].nmeasures;
 }
 
 static void
-free_merge(KpiMerge * merge)
+free_merge(KpiMerge *merge)
 {
 	KpiCellMap *days = merge->store ? merge->store : merge->fan_out;
 
@@ -527,7 +527,7 @@ free_merge(KpiMerge * merge)
 
 /* Some months of day cells into the rollups. */
 static bool
-fan_out_stored(KpiRun *run, const BuildGroup * group)
+fan_out_stored(KpiRun *run, const BuildGroup *group)
 {
 	const KpiStream *stream = &run->source->streams[group->s];
 	KpiFrontier to = group->at;
@@ -535,7 +535,8 @@ fan_out_stored(KpiRun *run, const BuildGroup * group)
 	KpiMerge	merge = {
 		.fan_out = days,
 		.rollups = kpi_refresh_cellmap_create(run),
-		.places = kpi_refresh_places_create(run)
+		.places = kpi_refresh_places_create(run),
+		.all_new = !is_shared(run, group)
 	};
 	KpiDayRows	rows;
 	bool		found = false;
@@ -564,7 +565,7 @@ fan_out_stored(KpiRun *run, const BuildGroup * group)
 
 /* What is to be added to the stored day cells for the facts to be what they say. */
 static KpiCellMap *
-difference(KpiRun *run, const BuildGroup * group, KpiCellMap *facts, const KpiFactPart * part)
+difference(KpiRun *run, const BuildGroup *group, KpiCellMap *facts, const KpiFactPart *part)
 {
 	const KpiStream *stream = &run->source->streams[group->s];
 	KpiCellMap *differences = kpi_refresh_cellmap_create(run);
@@ -602,7 +603,7 @@ difference(KpiRun *run, const BuildGroup * group, KpiCellMap *facts, const KpiFa
 
 /* The facts of the next days, which part tells, by index or, all that are left, in one scan. */
 static KpiCellMap *
-next_facts(KpiRun *run, const BuildGroup * group, KpiFactPart * part, int64 *n)
+next_facts(KpiRun *run, const BuildGroup *group, KpiFactPart *part, int64 *n)
 {
 	KpiCellMap *facts = NULL;
 
@@ -624,7 +625,7 @@ next_facts(KpiRun *run, const BuildGroup * group, KpiFactPart * part, int64 *n)
  * were read in one scan.
  */
 static bool
-read_facts(KpiRun *run, const BuildGroup * group)
+read_facts(KpiRun *run, const BuildGroup *group)
 {
 	bool		again = group->at.rollups_since == DATEVAL_NOBEGIN;
 	KpiFactPart part = {0};
@@ -635,7 +636,11 @@ read_facts(KpiRun *run, const BuildGroup * group)
 		.days_since = part.since,
 		.rollups_since = again || few ? Min(part.since, group->at.rollups_since) : group->at.rollups_since
 	};
-	KpiMerge	merge = {.store = facts,.rollups = kpi_refresh_cellmap_create(run)};
+	KpiMerge	merge = {
+		.store = facts,
+		.rollups = kpi_refresh_cellmap_create(run),
+		.all_new = !again && !is_shared(run, group)
+	};
 
 	if (again)
 	{

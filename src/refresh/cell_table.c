@@ -192,7 +192,7 @@ merge_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCell
 }
 
 void
-kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places)
+kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places, bool all_new)
 {
 	Snapshot	snapshot;
 	KpiKeyedTable *keyed;
@@ -217,7 +217,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
 		{
 			true, key_start(table, &item->key), NULL, 0
 		};
-		if (kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(deltas)))
+		if (!all_new && kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(deltas)))
 			merge_found(run, table, keyed, item, places);
 		else
 		{
@@ -243,7 +243,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
  * that comes next.
  */
 static void
-scan_owner(KpiDayRows * rows, int32 owner_id)
+scan_owner(KpiDayRows *rows, int32 owner_id)
 {
 	int32		owner[] = {rows->stream_id, owner_id};
 
@@ -254,7 +254,7 @@ scan_owner(KpiDayRows * rows, int32 owner_id)
 
 /* The next owner after one that has any days at all; false: there is none. */
 static bool
-next_owner(KpiDayRows * rows, int32 after, int32 *owner_id)
+next_owner(KpiDayRows *rows, int32 after, int32 *owner_id)
 {
 	if (after == PG_INT32_MAX)
 		return false;
@@ -266,7 +266,7 @@ next_owner(KpiDayRows * rows, int32 after, int32 *owner_id)
 }
 
 static void
-find_owner(KpiDayRows * rows, int32 after)
+find_owner(KpiDayRows *rows, int32 after)
 {
 	int32		owner_id;
 
@@ -280,14 +280,14 @@ find_owner(KpiDayRows * rows, int32 after)
 }
 
 static void
-keep_key(KpiDayRows * rows)
+keep_key(KpiDayRows *rows)
 {
 	if (rows->more)
 		rows->key = kpi_refresh_table_found_key(rows->keyed);
 }
 
 void
-kpi_refresh_day_rows_begin(KpiDayRows * rows, int32 stream_id, DateADT since, DateADT until)
+kpi_refresh_day_rows_begin(KpiDayRows *rows, int32 stream_id, DateADT since, DateADT until)
 {
 	CommandCounterIncrement();
 	rows->snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -307,7 +307,7 @@ kpi_refresh_day_rows_begin(KpiDayRows * rows, int32 stream_id, DateADT since, Da
 }
 
 void
-kpi_refresh_day_rows_next(KpiDayRows * rows)
+kpi_refresh_day_rows_next(KpiDayRows *rows)
 {
 	rows->more = kpi_keyed_table_next(rows->keyed);
 	if (!rows->more && rows->owner_id >= 0)
@@ -316,7 +316,7 @@ kpi_refresh_day_rows_next(KpiDayRows * rows)
 }
 
 void
-kpi_refresh_day_rows_end(KpiDayRows * rows)
+kpi_refresh_day_rows_end(KpiDayRows *rows)
 {
 	kpi_keyed_table_close(rows->keyed);
 	UnregisterSnapshot(rows->snapshot);
@@ -349,12 +349,12 @@ typedef struct Kept
 {
 	const KpiStream *stream;
 	const Bitmapset *measures;
-}			Kept;
+} Kept;
 
 static bool
 is_kept(int32 measure_id, void *arg)
 {
-	const		Kept *kept = arg;
+	const Kept *kept = arg;
 	int			m = -1;
 
 	while ((m = bms_next_member(kept->measures, m)) >= 0)
@@ -500,13 +500,13 @@ sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellK
 /* Cells and places in one order: their keys differ, by the grain. */
 typedef struct ExpectedRows
 {
-	const		KpiExpected *expected;
+	const KpiExpected *expected;
 	const KpiCellItem *cell;	/* the next of each; NULL: no more */
 	const KpiCellItem *place;
-}			ExpectedRows;
+} ExpectedRows;
 
 static void
-expected_begin(ExpectedRows * rows, const KpiExpected * expected)
+expected_begin(ExpectedRows *rows, const KpiExpected *expected)
 {
 	rows->expected = expected;
 	kpi_refresh_cellmap_rewind(expected->cells);
@@ -520,7 +520,7 @@ expected_begin(ExpectedRows * rows, const KpiExpected * expected)
 }
 
 static const KpiCellItem *
-expected_item(const ExpectedRows * rows)
+expected_item(const ExpectedRows *rows)
 {
 	if (rows->cell == NULL || rows->place == NULL)
 		return rows->cell ? rows->cell : rows->place;
@@ -528,7 +528,7 @@ expected_item(const ExpectedRows * rows)
 }
 
 static void
-expected_next(ExpectedRows * rows)
+expected_next(ExpectedRows *rows)
 {
 	if (expected_item(rows) == rows->cell)
 		rows->cell = kpi_refresh_cellmap_next(rows->expected->cells);
@@ -538,7 +538,7 @@ expected_next(ExpectedRows * rows)
 
 /* Whether what is expected says anything of a row. */
 static bool
-is_concerned(const KpiExpected * expected, KpiCellTable table, const KpiCellKey *key)
+is_concerned(const KpiExpected *expected, KpiCellTable table, const KpiCellKey *key)
 {
 	DateADT		start = key_start(table, key);
 
@@ -549,7 +549,7 @@ is_concerned(const KpiExpected * expected, KpiCellTable table, const KpiCellKey 
 
 /* To the next row that is to be compared; false: there is none. */
 static bool
-next_concerned(KpiKeyedTable *keyed, KpiCellTable table, const KpiExpected * expected, KpiCellKey *key)
+next_concerned(KpiKeyedTable *keyed, KpiCellTable table, const KpiExpected *expected, KpiCellKey *key)
 {
 	while (kpi_keyed_table_next(keyed))
 	{
@@ -562,7 +562,7 @@ next_concerned(KpiKeyedTable *keyed, KpiCellTable table, const KpiExpected * exp
 }
 
 void
-kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id, const KpiExpected * expected,
+kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id, const KpiExpected *expected,
 					   bool mend, KpiReport *report, KpiPlaces *left)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());

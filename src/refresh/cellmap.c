@@ -96,7 +96,7 @@ struct KpiCellMap
 #define MIN_EMPTIED 1024
 
 void
-kpi_refresh_cell_memory_init(KpiCellMemory * memory)
+kpi_refresh_cell_memory_init(KpiCellMemory *memory)
 {
 	memory->used = 0;
 	memory->limit = maintenance_work_mem * (Size) 1024 / 2;

@@ -34,16 +34,16 @@ note_days(KpiRunStats *stats, KpiCellMap *days)
 }
 
 void
-kpi_refresh_merge(KpiRun *run, const KpiMerge * merge)
+kpi_refresh_merge(KpiRun *run, const KpiMerge *merge)
 {
 	if (merge->store)
 		note_days(&run->stats, merge->store);
 	if (merge->fan_out)
 		kpi_refresh_fanout(run, merge->fan_out, merge->rollups);
 	if (merge->store)
-		kpi_refresh_table_apply(run, KPI_DAY_CELL, merge->store, merge->places);
+		kpi_refresh_table_apply(run, KPI_DAY_CELL, merge->store, merge->places, merge->all_new);
 	kpi_refresh_cellmap_sort(merge->rollups);
-	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, merge->rollups, merge->places);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, merge->rollups, merge->places, merge->all_new);
 	CommandCounterIncrement();
 	if (merge->places && !run->plan.new_periods)
 		kpi_refresh_places_settle(merge->places);

@@ -90,7 +90,7 @@ typedef struct KpiCellMemory
 {
 	Size		used;
 	Size		limit;
-}			KpiCellMemory;
+} KpiCellMemory;
 
 typedef struct KpiDict KpiDict;
 typedef struct KpiRun KpiRun;
@@ -98,7 +98,7 @@ typedef struct KpiRun KpiRun;
 /* A sum of cells per key: filled, then sorted, then read. */
 typedef struct KpiCellMap KpiCellMap;
 
-extern void kpi_refresh_cell_memory_init(KpiCellMemory * memory);
+extern void kpi_refresh_cell_memory_init(KpiCellMemory *memory);
 extern KpiCellMap *kpi_refresh_cellmap_create(KpiRun *run);
 
 /* Owners and dimensions in the keys are numbers of the dictionary, and become those of rows. */
@@ -215,14 +215,14 @@ typedef struct KpiFrontier
 {
 	DateADT		days_since;
 	DateADT		rollups_since;
-}			KpiFrontier;
+} KpiFrontier;
 
 /* How far the measures of a stream are. */
 typedef struct KpiStreamBuild
 {
 	bool		is_partial;		/* one of them is not complete */
 	KpiFrontier *measures;		/* as the stream's */
-}			KpiStreamBuild;
+} KpiStreamBuild;
 
 /* What is built of the source, and how the build goes on. */
 typedef struct KpiBuild
@@ -241,7 +241,7 @@ typedef struct KpiBuild
 	int64		expected_facts; /* estimated when it began */
 	int64		milliseconds;	/* that its steps took */
 	DateADT		first_day;		/* of the facts, as far as they were read */
-}			KpiBuild;
+} KpiBuild;
 
 /*
  * One engine transaction on one source.  A function that needs only a part of
@@ -292,11 +292,11 @@ extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, Transacti
  * as well.  by_index: the planner is expected to read those days alone, and if
  * some fact cannot be counted that way the result is NULL.  Counts the facts.
  */
-extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart * part, bool by_index,
+extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index,
 										  int64 *nfacts);
 
 /* What the planner expects of that; false: it cannot be planned. */
-extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart * part, KpiFactEstimate * estimate);
+extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
 
 /* ---- build.c ---- */
 
@@ -340,9 +340,10 @@ typedef struct KpiMerge
 	KpiCellMap *rollups;		/* where they are summed up, with what is
 								 * there already */
 	struct KpiPlaces *places;	/* NULL: places come later */
-}			KpiMerge;
+	bool		all_new;		/* none of the cells has a row */
+} KpiMerge;
 
-extern void kpi_refresh_merge(KpiRun *run, const KpiMerge * merge);
+extern void kpi_refresh_merge(KpiRun *run, const KpiMerge *merge);
 
 /* ---- attribution.c ---- */
 
@@ -486,9 +487,11 @@ extern void kpi_refresh_keep_measures(KpiCell *cell, const KpiStream *stream, co
 
 /*
  * Merges each delta into its row; a cell that becomes empty disappears.  Notes
- * the places above what comes and goes, unless places is NULL.
+ * the places above what comes and goes, unless places is NULL.  all_new: no key
+ * has a row, so none is looked for.
  */
-extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places);
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places,
+									bool all_new);
 
 /* The stored day cells of a stream within some days, one after the other. */
 typedef struct KpiDayRows
@@ -501,11 +504,11 @@ typedef struct KpiDayRows
 	int32		owner_id;		/* whose days are read; -1: all of all owners */
 	bool		more;			/* a row was found */
 	KpiCellKey	key;
-}			KpiDayRows;
+} KpiDayRows;
 
-extern void kpi_refresh_day_rows_begin(KpiDayRows * rows, int32 stream_id, DateADT since, DateADT until);
-extern void kpi_refresh_day_rows_next(KpiDayRows * rows);
-extern void kpi_refresh_day_rows_end(KpiDayRows * rows);
+extern void kpi_refresh_day_rows_begin(KpiDayRows *rows, int32 stream_id, DateADT since, DateADT until);
+extern void kpi_refresh_day_rows_next(KpiDayRows *rows);
+extern void kpi_refresh_day_rows_end(KpiDayRows *rows);
 
 /* Deletes the cells and places of a stream; false: there were none. */
 extern bool kpi_refresh_table_wipe(int32 stream_id);
@@ -517,7 +520,7 @@ typedef struct KpiExpected
 	KpiCellMap *places;			/* NULL: places are not looked at */
 	DateADT		since;			/* rows of other days and periods are not */
 	DateADT		until;			/* exclusive */
-}			KpiExpected;
+} KpiExpected;
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
@@ -526,7 +529,7 @@ typedef struct KpiExpected
  * them, which are kept in left.
  */
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-								   const KpiExpected * expected, bool mend, KpiReport *report,
+								   const KpiExpected *expected, bool mend, KpiReport *report,
 								   KpiPlaces *left);
 
 /* ---- state.c ---- */

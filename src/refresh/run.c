@@ -277,7 +277,7 @@ expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 
 /* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
 static void
-check_stream(KpiRun *run, int s, const KpiFactPart * part, bool mend, KpiReport *report)
+check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
 {
 	int32		stream_id = run->source->streams[s].id;
 	bool		is_whole = part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;

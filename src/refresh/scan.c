@@ -44,7 +44,7 @@ typedef struct FactScan
 	KpiRun	   *run;
 	int			s;
 	const KpiStream *stream;
-	const		KpiFactPart *part;
+	const KpiFactPart *part;
 	KpiCellMap *cells;			/* appended to by the grouped statement */
 	KpiDict    *dict;
 	bool		counts_errors;	/* facts that are ignored as a whole */
@@ -250,7 +250,7 @@ estimate(void *arg)
 }
 
 bool
-kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart * part, KpiFactEstimate * to)
+kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *to)
 {
 	FactScan	scan = {.run = run,.s = s,.stream = &run->source->streams[s],.part = part,.estimate = to};
 
@@ -391,7 +391,7 @@ try_grouped(FactScan *scan, ErrorData **error)
 }
 
 KpiCellMap *
-kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart * part, bool by_index, int64 *nfacts)
+kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
 	FactScan	scan = {
 		.receiver = {

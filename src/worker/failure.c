@@ -78,7 +78,7 @@ typedef struct Attempt
 {
 	int32		source_id;
 	KpiRunResult result;
-}			Attempt;
+} Attempt;
 
 static void
 refresh_source(void *arg)
