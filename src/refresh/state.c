@@ -395,7 +395,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
-		state->new_periods = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+		/* Without one there are no places. */
+		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);
