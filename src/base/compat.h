@@ -136,4 +136,7 @@ extern void kpi_compat_set_relations(struct Query *query, struct ParseState *pst
 /* Runs a query to its end, once: so it may use parallel workers. */
 extern void kpi_compat_run_once(struct QueryDesc *desc);
 
+/* Gives a table an empty file, unseen by logical decoding; the caller holds ACCESS EXCLUSIVE. */
+extern void kpi_compat_truncate(struct RelationData *rel);
+
 #endif							/* KPI_COMPAT_H */

@@ -92,6 +92,7 @@ typedef struct KpiWorker
 	TimestampTz next_day;		/* by kpi_now(): when begin_day() is due */
 	bool		goals_wait;		/* to be looked at once more */
 	TimestampTz next_goals;		/* not before */
+	TimestampTz next_compaction;	/* DT_NOBEGIN: none waits */
 	TimestampTz last_now;		/* the clocks as they were last seen */
 	TimestampTz last_kpi_now;
 	KpiAgendaSource *source;	/* in hand */
@@ -280,7 +281,7 @@ look(void)
 	}
 	MemoryContextReset(worker.queued_context);
 	old = MemoryContextSwitchTo(worker.queued_context);
-	worker.queued = kpi_worker_agenda_queued();
+	worker.queued = kpi_worker_agenda_queued(worker.due);
 	MemoryContextSwitchTo(old);
 	worker.goals_wait = kpi_goal_recheck_waits();
 	pg_atomic_exchange_u32(&worker.slot->confirmed, 1);
@@ -598,6 +599,7 @@ work(TimestampTz quantum_started)
 	}
 	if (kpi_worker_rollups_due_at() <= kpi_now())
 		worked |= kpi_worker_rollups_write();
+	worked |= kpi_worker_compact(worker.due, &worker.next_compaction);
 	if (worked)
 		say(NULL);
 	return worked;
@@ -632,6 +634,8 @@ next_due(void)
 		moment = now + (Max(moment, kpi_now()) - kpi_now());
 		next = Min(next, Max(moment, not_before(source, now)));
 	}
+	if (worker.next_compaction != DT_NOBEGIN)
+		next = Min(next, worker.next_compaction);
 	moment = kpi_worker_rollups_due_at();
 	if (moment != DT_NOEND)
 		next = Min(next, now + (Max(moment, kpi_now()) - kpi_now()));
@@ -772,6 +776,7 @@ kpi_worker_main(Datum arg)
 												  ALLOCSET_SMALL_SIZES);
 	worker.next_day = DT_NOBEGIN;
 	worker.next_goals = DT_NOBEGIN;
+	worker.next_compaction = DT_NOBEGIN;
 	SetCurrentStatementStartTimestamp();
 	worker.last_now = GetCurrentTimestamp();
 	worker.last_kpi_now = kpi_now();

@@ -69,6 +69,7 @@ typedef struct KpiAgendaSource
 typedef struct KpiAgenda
 {
 	List	   *sources;		/* KpiAgendaSource, the longest waiting first */
+	List	   *idle;			/* ids of all other sources */
 } KpiAgenda;
 
 /*
@@ -78,8 +79,8 @@ typedef struct KpiAgenda
  */
 extern KpiAgenda *kpi_worker_agenda_load(void);
 
-/* Returns the sources that have rows in the queue. */
-extern Bitmapset *kpi_worker_agenda_queued(void);
+/* Returns those of the sources that have rows in the queue. */
+extern Bitmapset *kpi_worker_agenda_queued(const KpiAgenda *due);
 
 /*
  * Checks whether a source is due now, and returns from which moment it is
@@ -165,5 +166,13 @@ extern TimestampTz kpi_worker_rollups_due_at(void);
 
 /* Writes a part of each that is due; false: none was. */
 extern bool kpi_worker_rollups_write(void);
+
+/* ---- compact.c ---- */
+
+/*
+ * Compacts what waits of one of the idle sources, if it is much; true: there may
+ * be more to do at once.  *next_try, at first DT_NOBEGIN: not before.
+ */
+extern bool kpi_worker_compact(const KpiAgenda *due, TimestampTz *next_try);
 
 #endif							/* KPI_WORKER_INTERNAL_H */
