@@ -43,16 +43,19 @@ SELECT sum(pg_relation_size(reltoastrelid)) > 0 AS out_of_line FROM pg_class
  WHERE relnamespace = 'kpi_internal'::regnamespace AND relname ~ '^queue_[0-9]+_[01]$';
 SELECT * FROM out_of_line;
 SELECT * FROM differences('wide');
--- A single measure that is wider than a page is stored out of line; beside it others that are not.
-INSERT INTO wide VALUES (5, 'cat', 3, '2026-01-02'),
-    (6, 'eve', (SELECT translate(string_agg(md5(i::text), ''), 'abcdef', '') FROM generate_series(1, 1000) i)::numeric, '2026-01-02'),
-    (7, 'fay', 4, '2026-01-02');
-SELECT * FROM out_of_line;
-SELECT * FROM differences('wide');
-CALL kpi.refresh('wide');
-SELECT * FROM kpi.verify('wide');
 SELECT kpi.drop_source('wide', cascade => true);
 DROP TABLE wide;
 CALL empty_queue();
+
+-- keys that are too wide for a row are stored out of line, with others beside it that are not
+CREATE TABLE long (id int, day date, t text);
+SELECT kpi.create_source('long', relation => 'capture_test.long', at => 'day',
+    dimensions => (SELECT jsonb_object_agg('d' || i, format('substr(t, %s, 400)', 400 * i - 399)) FROM generate_series(1, 60) i)) > 0 AS created;
+SELECT kpi.create_kpi('long', source => 'long', measure => 'count(*)') > 0 AS created;
+INSERT INTO long VALUES (1, '2026-01-02', 'a'), (2, '2026-01-02', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 750) i)),
+    (3, '2026-01-02', 'b');
+SELECT * FROM out_of_line;
+SELECT count(*) FROM differences('long');
+SELECT kpi.drop_source('long', cascade => true);
 
 DROP SCHEMA capture_test CASCADE;
