@@ -39,6 +39,9 @@ enum
 /* False before the first refresh of a source that came with a dump. */
 extern bool kpi_capture_segments_exist(int32 source_id);
 
+/* From so many pages on a segment has grown. */
+extern BlockNumber kpi_capture_grown_blocks(void);
+
 /* What the source's queue takes, dead rows included. */
 extern BlockNumber kpi_capture_segments_blocks(int32 source_id);
 
@@ -145,10 +148,11 @@ extern TimestampTz kpi_capture_scan_captured_at(KpiQueueScan *scan);
 /* ---- compact.c ---- */
 
 /*
- * Merges deltas of a segment that has grown, or a part of it; false: there is
- * none, or a writer is under way in it.  The caller holds the source's lock.
+ * Merges deltas of a segment that has grown, or a part of it, and then it is not
+ * done; false: there is none, or a writer is under way in it.  The caller holds
+ * the source's lock.
  */
-extern bool kpi_capture_compact(int32 source_id);
+extern bool kpi_capture_compact(int32 source_id, bool *is_done);
 
 /* ---- flush.c ---- */
 

@@ -4,9 +4,9 @@
  *	  Many rows of a source's queue become few.
  *
  * Cells are a group, so deltas of one cell may be merged before a refresh takes
- * them.  All of a segment is read, merged, and written to the other one; the
- * segment is emptied as after a refresh (segment.c).  Of one that is too large
- * for that a part is read and deleted, and the rest left to the next call.
+ * them.  One segment is sealed, what it has is read and written to the other one,
+ * and it is emptied as after a refresh (segment.c).  Of one that is too large for
+ * that a part is read and deleted, and the rest left to the next call.
  *
  * What is written has the lowest transaction number of all that was read, by
  * which deltas of a replaced function are known, and its earliest time.  Deltas
@@ -28,7 +28,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Of a segment with more pages than this so much is read at a time. */
+/* Of segments with more pages than this so much is read at a time. */
 #define MAX_BLOCKS 1024
 #define MAX_BYTES ((Size) MAX_BLOCKS * BLCKSZ)
 
@@ -116,26 +116,51 @@ merge_row(Compaction *c, KpiQueueScan *scan)
 	}
 }
 
-/* Reads all of a segment that is sealed, or deletes what it reads of it. */
-static void
-read_segment(Compaction *c, Oid segment, bool all)
+/* Reads, and deletes if that is wanted, at most so many bytes; false: not all. */
+static bool
+merge_rows(Compaction *c, KpiQueueScan *scan, bool delete, Size max_bytes)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	Size		bytes = 0;
+
+	while (bytes < max_bytes)
+	{
+		if (!kpi_capture_scan_next(scan))
+			return true;
+		merge_row(c, scan);
+		if (delete)
+			kpi_capture_scan_delete(scan);
+		bytes += kpi_capture_scan_size(scan);
+	}
+	return false;
+}
+
+/*
+ * The segment that is sealed, and the other one if both together are not too
+ * large: it may have what was compacted before.  False: it was too large.
+ */
+static bool
+read_segments(Compaction *c, Oid segment)
+{
+	bool		both = kpi_capture_segments_blocks(c->source_id) <= MAX_BLOCKS;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		is_read;
 	KpiQueueScan scan;
 
 	PushActiveSnapshot(snapshot);
 	kpi_capture_scan_begin_segment(&scan, segment, snapshot);
-	while ((all || bytes < MAX_BYTES) && kpi_capture_scan_next(&scan))
-	{
-		merge_row(c, &scan);
-		if (!all)
-			kpi_capture_scan_delete(&scan);
-		bytes += kpi_capture_scan_size(&scan);
-	}
+	is_read = merge_rows(c, &scan, !both, both ? SIZE_MAX : MAX_BYTES);
 	kpi_capture_scan_end(&scan);
+	if (is_read)
+		kpi_capture_segment_consumed(segment);
+	if (both)
+	{
+		kpi_capture_scan_begin(&scan, c->source_id, snapshot, RowExclusiveLock);
+		(void) merge_rows(c, &scan, true, SIZE_MAX);
+		kpi_capture_scan_end(&scan);
+	}
 	PopActiveSnapshot();
 	UnregisterSnapshot(snapshot);
+	return is_read;
 }
 
 static void
@@ -163,13 +188,12 @@ write_merged(Compaction *c)
 }
 
 bool
-kpi_capture_compact(int32 source_id)
+kpi_capture_compact(int32 source_id, bool *is_done)
 {
 	Oid			segment = kpi_capture_segment_seal(source_id);
 	MemoryContext mcxt;
 	MemoryContext old;
 	Compaction	c = {.source_id = source_id,.captured_at = DT_NOEND};
-	bool		all;
 
 	if (!OidIsValid(segment))
 		return false;
@@ -178,12 +202,8 @@ kpi_capture_compact(int32 source_id)
 	c.merged.context = mcxt;
 	c.row_cxt = AllocSetContextCreate(mcxt, "pg_kpi queue row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.key);
-
-	all = kpi_capture_segment_blocks(segment) <= MAX_BLOCKS;
-	read_segment(&c, segment, all);
+	*is_done = read_segments(&c, segment);
 	write_merged(&c);
-	if (all)
-		kpi_capture_segment_consumed(segment);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(mcxt);
 	return true;

@@ -5,8 +5,8 @@
  *
  * A source has two tables, kpi_internal.queue_<source id>_0 and _1.  Writers
  * append to one of them, refreshes read both, so it never matters which one a
- * row is in.  Writers take the other one when one has grown, and when it is
- * not to be had at once: so whoever empties a segment keeps no writer waiting.
+ * row is in.  Writers take the second when the first has grown, and whenever one
+ * is not to be had at once: so whoever empties a segment keeps no writer waiting.
  *
  * A refresh empties a segment that has grown without deleting its rows one by
  * one.  It seals it: takes SHARE ROW EXCLUSIVE, if that is to be had at once.
@@ -51,6 +51,7 @@
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -59,12 +60,15 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /*
- * A segment of so many pages has grown: reading it, dead rows and all, must
- * not be felt in a refresh, and a new file costs about as much as a hundred.
+ * To delete the rows of a segment of so many pages takes longer than to try for
+ * so many ms to seal it; not again for a minute.
  */
-#define GROWN_BLOCKS 32
+#define LARGE_BLOCKS 1024
+#define LARGE_TRIES 50
+#define BUSY_MS 60000
 
 /* A segment that this transaction has sealed. */
 typedef struct SealedSegment
@@ -79,6 +83,16 @@ static List *sealed = NIL;		/* in TopTransactionContext */
 /* The segments of the source asked for last, as long as nothing has happened to them. */
 static int32 known_source_id = 0;
 static Oid	known_relids[KPI_SEGMENTS];
+
+/*
+ * A segment of so many pages has grown: reading it, dead rows and all, must
+ * not be felt in a refresh, nor how often it gets a new file.
+ */
+BlockNumber
+kpi_capture_grown_blocks(void)
+{
+	return Max(kpi_segment_size / (BLCKSZ / 1024), 1);
+}
 
 /* ---- which tables they are ---- */
 
@@ -275,16 +289,10 @@ open_if_free(Oid relid)
 	return rel;
 }
 
-/* 0 until it has grown, then 1 more whenever it has grown to the double. */
-static int
-growth(Relation rel)
+static bool
+has_grown(Relation rel)
 {
-	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
-	int			n = 0;
-
-	for (; blocks >= GROWN_BLOCKS; blocks /= 2)
-		n++;
-	return n;
+	return RelationGetNumberOfBlocks(rel) >= kpi_capture_grown_blocks();
 }
 
 /* Somebody has locked both: DDL of an administrator's own. */
@@ -302,29 +310,32 @@ wait_for_segment(int32 source_id)
 }
 
 /*
- * All writers come to the same choice by the sizes alone, and one segment is
- * left alone for as long as the other takes to grow to the double, so that who
- * has written to it has ended before and it can be sealed.
+ * All writers come to the same choice by the sizes alone: the first, until it has
+ * grown; then the second, so that who has written to the first ends, and it can
+ * be sealed.  When the second has grown as well, nobody refreshes the source, or
+ * somebody who has written to the first does not end.  Then it is the first
+ * again, so that what waits is in one of them, but for a little.
  */
 Relation
 kpi_capture_segment_open(int32 source_id)
 {
 	Relation	first = open_if_free(kpi_capture_segment_relid(source_id, 0));
-	int			first_growth = first ? growth(first) : 0;
 	Relation	second;
-	bool		take_first;
 
-	if (first != NULL && first_growth == 0)
+	if (first != NULL && !has_grown(first))
 		return first;
 	second = open_if_free(kpi_capture_segment_relid(source_id, 1));
 	if (first == NULL && second == NULL)
 		return wait_for_segment(source_id);
 	if (first == NULL || second == NULL)
 		return first ? first : second;
-
-	take_first = first_growth <= growth(second);
-	table_close(take_first ? second : first, RowExclusiveLock);
-	return take_first ? first : second;
+	if (has_grown(second))
+	{
+		table_close(second, RowExclusiveLock);
+		return first;
+	}
+	table_close(first, RowExclusiveLock);
+	return second;
 }
 
 /* ---- emptied by who has read all of it ---- */
@@ -364,6 +375,35 @@ note_sealed(Oid relid)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Writers that come one after the other leave a moment in which nobody holds it.
+ * A segment that somebody holds for longer is not worth that wait again soon.
+ */
+static bool
+lock_for_seal(Oid relid, BlockNumber blocks)
+{
+	static Oid	busy_relid = InvalidOid;
+	static TimestampTz busy_until = 0;
+	int			tries = blocks >= LARGE_BLOCKS ? LARGE_TRIES : 1;
+
+	if (relid == busy_relid && GetCurrentTimestamp() < busy_until)
+		tries = 1;
+	for (int i = 0; i < tries; i++)
+	{
+		if (i > 0)
+			pg_usleep(1000L);
+		CHECK_FOR_INTERRUPTS();
+		if (ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
+			return true;
+	}
+	if (tries > 1)
+	{
+		busy_relid = relid;
+		busy_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
+	}
+	return false;
+}
+
 /* Writers need one of the two: the other one is not sealed in this transaction. */
 Oid
 kpi_capture_segment_seal(int32 source_id)
@@ -384,7 +424,7 @@ kpi_capture_segment_seal(int32 source_id)
 	{
 		int			s = i == 0 ? larger : 1 - larger;
 
-		if (blocks[s] >= GROWN_BLOCKS && ConditionalLockRelationOid(relids[s], ShareRowExclusiveLock))
+		if (blocks[s] >= kpi_capture_grown_blocks() && lock_for_seal(relids[s], blocks[s]))
 		{
 			note_sealed(relids[s]);
 			return relids[s];

@@ -28,9 +28,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* So many pages are worth to be compacted, and again when they have doubled. */
-#define CROWDED_BLOCKS 64
-
 /* A stream that is made from the facts at the snapshot has its deltas. */
 static bool
 takes_deltas(const KpiRun *run, const KpiStream *stream)
@@ -235,12 +232,13 @@ kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot)
 
 /* ---- compaction ---- */
 
+/* It is worth while when both segments have grown, and again when that has doubled. */
 bool
 kpi_refresh_queue_is_crowded(int32 source_id)
 {
 	BlockNumber blocks = kpi_capture_segments_blocks(source_id);
 
-	return blocks >= CROWDED_BLOCKS &&
+	return blocks >= KPI_SEGMENTS * kpi_capture_grown_blocks() &&
 		blocks >= 2 * kpi_first_int8("SELECT s.queue_blocks FROM kpi_internal.source_state s WHERE s.source_id = $1",
 									 1, KPI_INT4(source_id));
 }
@@ -248,14 +246,15 @@ kpi_refresh_queue_is_crowded(int32 source_id)
 bool
 kpi_refresh_queue_compact(int32 source_id)
 {
+	bool		is_done;
 	KpiSpi		spi;
 
 	(void) kpi_refresh_lock_sources(source_id);
-	if (!kpi_refresh_queue_is_crowded(source_id) || !kpi_capture_compact(source_id))
+	if (!kpi_refresh_queue_is_crowded(source_id) || !kpi_capture_compact(source_id, &is_done))
 		return false;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET queue_blocks = $2 WHERE source_id = $1",
-				 2, KPI_INT4(source_id), KPI_INT8(kpi_capture_segments_blocks(source_id)));
+				 2, KPI_INT4(source_id), KPI_INT8(is_done ? kpi_capture_segments_blocks(source_id) : 0));
 	kpi_spi_end(&spi);
 	return true;
 }
