@@ -12,6 +12,7 @@
 
 #include "access/tableam.h"
 #include "access/transam.h"
+#include "cell/cell.h"
 #include "datatype/timestamp.h"
 #include "storage/block.h"
 #include "storage/lockdefs.h"
@@ -85,7 +86,7 @@ typedef struct KpiUnpack
 	const char *values;			/* owner and dims, packed: equal where they are */
 	int			values_len;
 	const char *error;			/* or NULL */
-	struct varlena *cell;		/* a Datum of kpi.cell, palloc'd */
+	KpiCell    *cell;			/* palloc'd */
 } KpiUnpack;
 
 /* Errors where the value is damaged, or of a later version. */

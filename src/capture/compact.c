@@ -73,12 +73,11 @@ merge_delta(Compaction *c, const KpiUnpack *unpack)
 {
 	KpiDelta	model = delta_key(c, unpack);
 	KpiDelta   *delta = kpi_capture_subxact_find(&c->merged, &model);
-	KpiCell    *cell = DatumGetKpiCellP(PointerGetDatum(unpack->cell));
 
 	if (delta == NULL)
-		delta = kpi_capture_subxact_insert(&c->merged, &model, cell);
+		delta = kpi_capture_subxact_insert(&c->merged, &model, unpack->cell);
 	else
-		kpi_capture_subxact_set_cell(&c->merged, delta, kpi_cell_merge(delta->cell, cell));
+		kpi_capture_subxact_set_cell(&c->merged, delta, kpi_cell_merge(delta->cell, unpack->cell));
 	if (unpack->error != NULL)
 		kpi_capture_subxact_set_error(&c->merged, delta, unpack->error);
 }

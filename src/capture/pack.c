@@ -23,6 +23,7 @@
  */
 #include "base/compat.h"
 
+#include "calendar/calendar.h"
 #include "capture/capture_internal.h"
 #include "catalog/pg_type.h"
 #include "cell/cell.h"
@@ -166,18 +167,21 @@ kpi_capture_unpack_begin(KpiUnpack *unpack, struct varlena *data)
 						(uint8) unpack->next[-1])));
 }
 
-/* The cell is copied to where its header and its states are aligned. */
-static struct varlena *
+static KpiCell *
 read_cell(KpiUnpack *unpack)
 {
 	int32		length = read_int(unpack);
-	struct varlena *cell;
+	struct varlena *compact;
+	KpiCell    *cell;
 
 	if (length <= 0 || length > unpack->end - unpack->next)
 		corrupt();
-	cell = palloc(VARHDRSZ + length);
-	SET_VARSIZE(cell, VARHDRSZ + length);
-	memcpy(VARDATA(cell), read_bytes(unpack, length), length);
+	/* Its header must be aligned. */
+	compact = palloc(VARHDRSZ + length);
+	SET_VARSIZE(compact, VARHDRSZ + length);
+	memcpy(VARDATA(compact), read_bytes(unpack, length), length);
+	cell = kpi_cell_expand(compact);
+	pfree(compact);
 	return cell;
 }
 
@@ -199,6 +203,8 @@ kpi_capture_unpack_next(KpiUnpack *unpack)
 		unpack->version = read_int(unpack);
 	}
 	unpack->day = read_int(unpack);
+	if (unpack->day != KPI_ERROR_DAY && !kpi_calendar_fact_day_in_range(unpack->day))
+		corrupt();
 	memcpy(&ndims, read_bytes(unpack, sizeof(ndims)), sizeof(ndims));
 	unpack->ndims = ndims;
 	unpack->values = unpack->next;

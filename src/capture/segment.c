@@ -80,6 +80,10 @@ typedef struct SealedSegment
 
 static List *sealed = NIL;		/* in TopTransactionContext */
 
+/* The segment that this transaction has written to last. */
+static int32 written_source_id = 0;
+static Oid	written_relid = InvalidOid;
+
 /* The segments of the source asked for last, as long as nothing has happened to them. */
 static int32 known_source_id = 0;
 static Oid	known_relids[KPI_SEGMENTS];
@@ -314,14 +318,21 @@ wait_for_segment(int32 source_id)
  * grown; then the second, so that who has written to the first ends, and it can
  * be sealed.  When the second has grown as well, nobody refreshes the source, or
  * somebody who has written to the first does not end.  Then it is the first
- * again, so that what waits is in one of them, but for a little.
+ * again, so that what waits is in one of them, but for a little.  What one
+ * transaction writes is in one.
  */
-Relation
-kpi_capture_segment_open(int32 source_id)
+static Relation
+choose_segment(int32 source_id)
 {
-	Relation	first = open_if_free(kpi_capture_segment_relid(source_id, 0));
-	Relation	second;
+	Relation	first = NULL;
+	Relation	second = NULL;
 
+	if (written_source_id == source_id)
+		first = open_if_free(written_relid);
+	if (first != NULL)
+		return first;
+
+	first = open_if_free(kpi_capture_segment_relid(source_id, 0));
 	if (first != NULL && !has_grown(first))
 		return first;
 	second = open_if_free(kpi_capture_segment_relid(source_id, 1));
@@ -336,6 +347,16 @@ kpi_capture_segment_open(int32 source_id)
 	}
 	table_close(first, RowExclusiveLock);
 	return second;
+}
+
+Relation
+kpi_capture_segment_open(int32 source_id)
+{
+	Relation	rel = choose_segment(source_id);
+
+	written_source_id = source_id;
+	written_relid = rel ? RelationGetRelid(rel) : InvalidOid;
+	return rel;
 }
 
 /* ---- emptied by who has read all of it ---- */
@@ -503,6 +524,7 @@ void
 kpi_capture_segments_forget(void)
 {
 	sealed = NIL;
+	written_source_id = 0;
 }
 
 /* The lock goes with the subtransaction that has taken it, and so does what it did. */

@@ -47,15 +47,13 @@ static void
 merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 {
 	const KpiStream *stream = kpi_model_stream_find(run->source, delta->stream_id);
-	KpiCell    *cell;
 	KpiCellKey	key = {.columns = {0}};
 
 	if (stream == NULL || stream->version != delta->version || !takes_deltas(run, stream))
 		return;
 
-	cell = DatumGetKpiCellPCopy(PointerGetDatum(delta->cell));
-	kpi_refresh_drop_unknown_states(cell, stream);
-	if (kpi_cell_is_empty(cell))
+	kpi_refresh_drop_unknown_states(delta->cell, stream);
+	if (kpi_cell_is_empty(delta->cell))
 		return;
 
 	run->at.is_known = true;
@@ -69,7 +67,7 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 		kpi_refresh_dict_dim_combination(queue->dict,
 										 delta->ndims > 0 ? kpi_capture_unpack_dims(delta) : (Datum) 0,
 										 delta->ndims == 0);
-	kpi_refresh_cellmap_add(queue->cells, &key, cell);
+	kpi_refresh_cellmap_add(queue->cells, &key, delta->cell);
 	run->at.is_known = false;
 
 	if (delta->error != NULL)
