@@ -149,11 +149,11 @@ extern TimestampTz kpi_capture_scan_captured_at(KpiQueueScan *scan);
 /* ---- compact.c ---- */
 
 /*
- * Merges deltas of a segment that has grown, or a part of it, and then it is not
- * done; false: there is none, or a writer is under way in it.  The caller holds
- * the source's lock.
+ * Merges deltas of a segment that has grown; false: there is none, or a writer is
+ * under way in it.  *blocks: what is left of the queue now, 0 if only a part was
+ * merged and there is more to do.  The caller holds the source's lock.
  */
-extern bool kpi_capture_compact(int32 source_id, bool *is_done);
+extern bool kpi_capture_compact(int32 source_id, BlockNumber *blocks);
 
 /* ---- flush.c ---- */
 

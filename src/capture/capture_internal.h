@@ -196,6 +196,7 @@ typedef struct KpiQueueWriter
 	FullTransactionId lowest_xid;	/* of what is written; invalid: this
 									 * transaction's own */
 	KpiPack		pack;
+	Size		bytes;			/* of rows written */
 } KpiQueueWriter;
 
 /*

@@ -134,13 +134,12 @@ merge_rows(Compaction *c, KpiQueueScan *scan, bool delete, Size max_bytes)
 }
 
 /*
- * The segment that is sealed, and the other one if both together are not too
- * large: it may have what was compacted before.  False: it was too large.
+ * The segment that is sealed, and with both the other one, which may have what
+ * was compacted before.  False: more is left of it.
  */
 static bool
-read_segments(Compaction *c, Oid segment)
+read_segments(Compaction *c, Oid segment, bool both)
 {
-	bool		both = kpi_capture_segments_blocks(c->source_id) <= MAX_BLOCKS;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	bool		is_read;
 	KpiQueueScan scan;
@@ -187,12 +186,14 @@ write_merged(Compaction *c)
 }
 
 bool
-kpi_capture_compact(int32 source_id, bool *is_done)
+kpi_capture_compact(int32 source_id, BlockNumber *blocks)
 {
 	Oid			segment = kpi_capture_segment_seal(source_id);
 	MemoryContext mcxt;
 	MemoryContext old;
 	Compaction	c = {.source_id = source_id,.captured_at = DT_NOEND};
+	bool		both = kpi_capture_segments_blocks(source_id) <= MAX_BLOCKS;
+	bool		is_done;
 
 	if (!OidIsValid(segment))
 		return false;
@@ -201,8 +202,12 @@ kpi_capture_compact(int32 source_id, bool *is_done)
 	c.merged.context = mcxt;
 	c.row_cxt = AllocSetContextCreate(mcxt, "pg_kpi queue row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.key);
-	*is_done = read_segments(&c, segment);
+	is_done = read_segments(&c, segment, both);
 	write_merged(&c);
+	if (both)
+		*blocks = c.writer.bytes / BLCKSZ + 1;
+	else
+		*blocks = is_done ? kpi_capture_segments_blocks(source_id) : 0;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(mcxt);
 	return true;

@@ -62,6 +62,7 @@ write_row(KpiQueueWriter *writer, Datum *values, bool *nulls)
 	row = heap_form_tuple(RelationGetDescr(writer->rel), values, nulls);
 	/* Only this function can keep rows out of logical decoding. */
 	heap_insert(writer->rel, row, GetCurrentCommandId(true), HEAP_INSERT_NO_LOGICAL, NULL);
+	writer->bytes += row->t_len;
 	heap_freetuple(row);
 }
 

@@ -244,15 +244,15 @@ kpi_refresh_queue_is_crowded(int32 source_id)
 bool
 kpi_refresh_queue_compact(int32 source_id)
 {
-	bool		is_done;
+	BlockNumber blocks;
 	KpiSpi		spi;
 
 	(void) kpi_refresh_lock_sources(source_id);
-	if (!kpi_refresh_queue_is_crowded(source_id) || !kpi_capture_compact(source_id, &is_done))
+	if (!kpi_refresh_queue_is_crowded(source_id) || !kpi_capture_compact(source_id, &blocks))
 		return false;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET queue_blocks = $2 WHERE source_id = $1",
-				 2, KPI_INT4(source_id), KPI_INT8(is_done ? kpi_capture_segments_blocks(source_id) : 0));
+				 2, KPI_INT4(source_id), KPI_INT8(blocks));
 	kpi_spi_end(&spi);
 	return true;
 }

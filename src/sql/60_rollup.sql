@@ -23,7 +23,7 @@ CREATE TABLE kpi_internal.source_state (
     deltas_applied   bigint NOT NULL DEFAULT 0,
     last_deltas      bigint NOT NULL DEFAULT 0,
     last_cells       bigint NOT NULL DEFAULT 0,
-    queue_blocks     bigint NOT NULL DEFAULT 0,  -- of its queue, when it was compacted since the last refresh
+    queue_blocks     bigint NOT NULL DEFAULT 0,  -- that its queue took when it was compacted
     last_fact_error  text,
     -- Of the worker; a successful refresh clears them.
     last_error       text,

@@ -84,8 +84,6 @@ kpi_worker_agenda_load(void)
 	while (kpi_rows_next(&rows))
 		due->sources = lappend(due->sources, load_source(&rows, calendar_shape));
 	kpi_rows_end(&rows);
-	due->idle = kpi_all_int4("SELECT s.id FROM kpi.source s"
-							 " EXCEPT SELECT a.source_id FROM kpi_internal.agenda a ORDER BY 1", 0);
 	return due;
 }
 

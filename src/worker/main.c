@@ -599,7 +599,7 @@ work(TimestampTz quantum_started)
 	}
 	if (kpi_worker_rollups_due_at() <= kpi_now())
 		worked |= kpi_worker_rollups_write();
-	worked |= kpi_worker_compact(worker.due, &worker.next_compaction);
+	worked |= kpi_worker_compact(&worker.next_compaction);
 	if (worked)
 		say(NULL);
 	return worked;

@@ -69,7 +69,6 @@ typedef struct KpiAgendaSource
 typedef struct KpiAgenda
 {
 	List	   *sources;		/* KpiAgendaSource, the longest waiting first */
-	List	   *idle;			/* ids of all other sources */
 } KpiAgenda;
 
 /*
@@ -170,9 +169,10 @@ extern bool kpi_worker_rollups_write(void);
 /* ---- compact.c ---- */
 
 /*
- * Compacts what waits of one of the idle sources, if it is much; true: there may
- * be more to do at once.  *next_try, at first DT_NOBEGIN: not before.
+ * Compacts what waits of one source, if it is much; true: there may be more to
+ * do at once.  *next_try, at first DT_NOBEGIN: when to look again in any case, by
+ * the real clock.
  */
-extern bool kpi_worker_compact(const KpiAgenda *due, TimestampTz *next_try);
+extern bool kpi_worker_compact(TimestampTz *next_try);
 
 #endif							/* KPI_WORKER_INTERNAL_H */
