@@ -129,6 +129,25 @@ for my $end ('COMMIT', 'ROLLBACK')
 	refresh("a refresh that was prepared, $end");
 }
 
+# ---- what commits after the snapshot of a refresh, into what it then empties ----
+
+$node->safe_psql('postgres', $insert);
+$holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; LOCK TABLE $second IN ACCESS EXCLUSIVE MODE");
+my $late = $node->background_psql('postgres');
+$late->query_until(qr/sent/, "\\echo sent\nCALL kpi.refresh('deals');\n\\echo done\n");
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = '$second'::regclass AND NOT granted"),
+	'late: the refresh has its snapshot, and waits');
+$file = file($first);
+$node->safe_psql('postgres', $insert);
+$holder->query_safe('COMMIT');
+$holder->quit;
+$late->query_until(qr/done/, '');
+$late->quit;
+is(file($first), $file, 'late: it is not emptied');
+cmp_ok($node->safe_psql('postgres', q{SELECT pending_deltas FROM kpi.source_status WHERE source = 'deals'}), '>', 100, 'late: what came waits');
+refresh('late');
+
 # ---- writers under refreshes ----
 
 my %script = (
