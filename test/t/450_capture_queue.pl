@@ -115,7 +115,7 @@ is($holder->query_safe(q{SELECT pending_deltas FROM kpi.source_status WHERE sour
 cmp_ok($node->safe_psql('postgres', q{SELECT pending_deltas FROM kpi.source_status WHERE source = 'deals'}), '>', 100, 'nobody else does, or waits');
 $node->safe_psql('postgres', $insert);
 crash();
-eval { $holder->quit };
+$holder->{run}->kill_kill;
 refresh('crash in a refresh');
 
 # who refreshes may be prepared himself
