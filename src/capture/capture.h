@@ -83,7 +83,8 @@ typedef struct KpiUnpack
 	int			owner_len;
 	int			ndims;
 	const char *dims;			/* packed */
-	const char *values;			/* owner and dims, packed: equal where they are */
+	const char *values;			/* owner and dims, packed: equal where they
+								 * are */
 	int			values_len;
 	const char *error;			/* or NULL */
 	KpiCell    *cell;			/* palloc'd */
@@ -121,10 +122,11 @@ typedef struct KpiQueueScan
 } KpiQueueScan;
 
 /*
- * The locks are released with AccessShareLock, else kept.  What is sealed is read
- * with the rest, unless it is consumed, or only it is (relid: the segment).
+ * All segments that are not consumed, but for one, or that one alone.  The locks
+ * are released with AccessShareLock, else kept.
  */
-extern void kpi_capture_scan_begin(KpiQueueScan *scan, int32 source_id, Snapshot snapshot, LOCKMODE lockmode);
+extern void kpi_capture_scan_begin(KpiQueueScan *scan, int32 source_id, Oid except,
+								   Snapshot snapshot, LOCKMODE lockmode);
 extern void kpi_capture_scan_begin_segment(KpiQueueScan *scan, Oid relid, Snapshot snapshot);
 extern bool kpi_capture_scan_next(KpiQueueScan *scan);
 extern void kpi_capture_scan_delete(KpiQueueScan *scan);	/* the present row */

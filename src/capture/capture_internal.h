@@ -182,7 +182,7 @@ typedef struct KpiPack
 
 extern void kpi_capture_pack_init(KpiPack *pack);
 extern void kpi_capture_pack_begin(KpiPack *pack);	/* empties it */
-extern Size kpi_capture_pack_size(const KpiDelta *delta, struct varlena *cell);	/* at most */
+extern Size kpi_capture_pack_size(const KpiDelta *delta, struct varlena *cell); /* at most */
 extern void kpi_capture_pack_add(KpiPack *pack, const KpiDelta *delta, struct varlena *cell);
 extern Datum kpi_capture_pack_datum(KpiPack *pack);
 

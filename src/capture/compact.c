@@ -152,7 +152,7 @@ read_segments(Compaction *c, Oid segment, bool both)
 		kpi_capture_segment_consumed(segment);
 	if (both)
 	{
-		kpi_capture_scan_begin(&scan, c->source_id, snapshot, RowExclusiveLock);
+		kpi_capture_scan_begin(&scan, c->source_id, InvalidOid, snapshot, RowExclusiveLock);
 		(void) merge_rows(c, &scan, true, SIZE_MAX);
 		kpi_capture_scan_end(&scan);
 	}

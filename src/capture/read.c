@@ -41,13 +41,18 @@ add_segment(KpiQueueScan *scan, Oid relid)
 }
 
 void
-kpi_capture_scan_begin(KpiQueueScan *scan, int32 source_id, Snapshot snapshot, LOCKMODE lockmode)
+kpi_capture_scan_begin(KpiQueueScan *scan, int32 source_id, Oid except, Snapshot snapshot, LOCKMODE lockmode)
 {
 	memset(scan, 0, sizeof(KpiQueueScan));
 	scan->snapshot = snapshot;
 	scan->lockmode = lockmode;
 	for (int s = 0; s < KPI_SEGMENTS; s++)
-		add_segment(scan, kpi_capture_segment_relid(source_id, s));
+	{
+		Oid			relid = kpi_capture_segment_relid(source_id, s);
+
+		if (relid != except)
+			add_segment(scan, relid);
+	}
 }
 
 void

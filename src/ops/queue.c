@@ -47,7 +47,7 @@ kpi_sql_queue_state(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	kpi_capture_scan_begin(&scan, PG_GETARG_INT32(0), GetActiveSnapshot(), AccessShareLock);
+	kpi_capture_scan_begin(&scan, PG_GETARG_INT32(0), InvalidOid, GetActiveSnapshot(), AccessShareLock);
 	while (kpi_capture_scan_next(&scan))
 	{
 		TimestampTz at = kpi_capture_scan_committed_at(&scan);
@@ -117,7 +117,7 @@ kpi_sql_queue_deltas(PG_FUNCTION_ARGS)
 	KpiQueueScan scan;
 
 	InitMaterializedSRF(fcinfo, 0);
-	kpi_capture_scan_begin(&scan, PG_GETARG_INT32(0), GetActiveSnapshot(), AccessShareLock);
+	kpi_capture_scan_begin(&scan, PG_GETARG_INT32(0), InvalidOid, GetActiveSnapshot(), AccessShareLock);
 	while (kpi_capture_scan_next(&scan))
 	{
 		Datum		values[DELTA_COLUMNS] = {0};

@@ -168,7 +168,7 @@ kpi_refresh_queue_consume(KpiRun *run)
 
 	if (OidIsValid(segment))
 		consume_sealed(run, queue, segment, row_cxt);
-	kpi_capture_scan_begin(&scan, run->source->id, run->snapshot, RowExclusiveLock);
+	kpi_capture_scan_begin(&scan, run->source->id, segment, run->snapshot, RowExclusiveLock);
 	while (kpi_capture_scan_next(&scan))
 	{
 		consume_row(run, queue, &scan, row_cxt);
@@ -188,7 +188,7 @@ kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId sus
 
 	*recompute = false;
 	*suspend = NULL;
-	kpi_capture_scan_begin(&scan, source_id, snapshot, AccessShareLock);
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, AccessShareLock);
 	while (kpi_capture_scan_next(&scan))
 	{
 		if (is_marker(&scan))
@@ -206,7 +206,7 @@ kpi_refresh_queue_forget_markers(int32 source_id)
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiQueueScan scan;
 
-	kpi_capture_scan_begin(&scan, source_id, snapshot, RowExclusiveLock);
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, RowExclusiveLock);
 	while (kpi_capture_scan_next(&scan))
 	{
 		if (is_marker(&scan))
@@ -222,7 +222,7 @@ kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot)
 	KpiQueueScan scan;
 	bool		waits;
 
-	kpi_capture_scan_begin(&scan, source_id, snapshot, AccessShareLock);
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, AccessShareLock);
 	waits = kpi_capture_scan_next(&scan);
 	kpi_capture_scan_end(&scan);
 	return waits;

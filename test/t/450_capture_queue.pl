@@ -131,7 +131,10 @@ for my $end ('COMMIT', 'ROLLBACK')
 
 # ---- what commits after the snapshot of a refresh, into what it then empties ----
 
+my $pending = q{SELECT pending_deltas FROM kpi.source_status WHERE source = 'deals'};
 $node->safe_psql('postgres', $insert);
+my $waiting = $node->safe_psql('postgres', $pending);
+cmp_ok($waiting, '>', 100, 'late: much waits');
 $holder = $node->background_psql('postgres');
 $holder->query_safe("BEGIN; LOCK TABLE $second IN ACCESS EXCLUSIVE MODE");
 my $late = $node->background_psql('postgres');
@@ -145,7 +148,7 @@ $holder->quit;
 $late->query_until(qr/done/, '');
 $late->quit;
 is(file($first), $file, 'late: it is not emptied');
-cmp_ok($node->safe_psql('postgres', q{SELECT pending_deltas FROM kpi.source_status WHERE source = 'deals'}), '>', 100, 'late: what came waits');
+is($node->safe_psql('postgres', $pending), $waiting, 'late: what came waits, and nothing else');
 refresh('late');
 
 # ---- writers under refreshes ----
