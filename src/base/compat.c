@@ -105,3 +105,15 @@ kpi_compat_truncate(Relation rel)
 	ExecuteTruncateGuts(rels, relids, NIL, DROP_RESTRICT, false);
 #endif
 }
+
+bool
+kpi_compat_tuplesort_next(Tuplesortstate *sort, Datum *value)
+{
+	bool		isnull;
+
+#if PG_VERSION_NUM >= 160000
+	return tuplesort_getdatum(sort, true, true, value, &isnull, NULL);
+#else
+	return tuplesort_getdatum(sort, true, value, &isnull, NULL);
+#endif
+}

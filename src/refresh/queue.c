@@ -5,7 +5,7 @@
  *
  * The source's lock is held and the run's snapshot was taken after it.  Every
  * row of the source the snapshot shows is consumed: merged when its version is
- * the stream's and the stream is not made from the facts, discarded otherwise.
+ * the stream's and its day is built (build.c), discarded otherwise.
  *
  * A segment of the queue that has grown is sealed, if that can be had at once
  * (capture/segment.c).  When the run's snapshot shows all that is in it, its
@@ -28,20 +28,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* A stream that is made from the facts at the snapshot has its deltas. */
-static bool
-takes_deltas(const KpiRun *run, const KpiStream *stream)
-{
-	return !bms_is_member(stream - run->source->streams, run->plan.build);
-}
-
-/* Whether any does: if not, not even a damaged row keeps the source from being built. */
-static bool
-takes_any(const KpiRun *run)
-{
-	return bms_num_members(run->plan.build) < run->source->nstreams;
-}
-
 /* Adds one delta to the sum, if it is of the present definition. */
 static void
 merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
@@ -49,11 +35,12 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 	const KpiStream *stream = kpi_model_stream_find(run->source, delta->stream_id);
 	KpiCellKey	key = {.columns = {0}};
 
-	if (stream == NULL || stream->version != delta->version || !takes_deltas(run, stream))
+	if (stream == NULL || stream->version != delta->version)
 		return;
 
 	kpi_refresh_drop_unknown_states(delta->cell, stream);
-	if (kpi_cell_is_empty(delta->cell))
+	if (kpi_cell_is_empty(delta->cell) ||
+		!kpi_refresh_build_takes(run, stream - run->source->streams, delta->cell, delta->day))
 		return;
 
 	run->at.is_known = true;
@@ -106,8 +93,6 @@ consume_row(KpiRun *run, KpiQueue *queue, KpiQueueScan *scan, MemoryContext row_
 		read_marker(scan, &queue->recompute, &queue->suspend);
 		return;
 	}
-	if (!takes_any(run))
-		return;
 	old = MemoryContextSwitchTo(row_cxt);
 	kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(scan));
 	while (kpi_capture_unpack_next(&unpack))
@@ -163,8 +148,9 @@ kpi_refresh_queue_consume(KpiRun *run)
 	Oid			segment = kpi_capture_segment_seal(run->source->id);
 	KpiQueueScan scan;
 
-	queue->cells = kpi_refresh_cellmap_create(run->mcxt);
+	queue->cells = kpi_refresh_cellmap_create(run);
 	queue->dict = kpi_refresh_dict_create(run->mcxt);
+	kpi_refresh_cellmap_use_dict(queue->cells, queue->dict, run->source);
 
 	if (OidIsValid(segment))
 		consume_sealed(run, queue, segment, row_cxt);
@@ -201,17 +187,14 @@ kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId sus
 }
 
 void
-kpi_refresh_queue_forget_markers(int32 source_id)
+kpi_refresh_queue_forget(int32 source_id)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiQueueScan scan;
 
 	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, RowExclusiveLock);
 	while (kpi_capture_scan_next(&scan))
-	{
-		if (is_marker(&scan))
-			kpi_capture_scan_delete(&scan);
-	}
+		kpi_capture_scan_delete(&scan);
 	kpi_capture_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
 }
