@@ -38,7 +38,9 @@ SELECT damaged.read(:'segment', '\x01');
 UPDATE kpi_internal.:"segment" SET data = substr(:'whole'::bytea, 1, 20);
 CALL kpi.refresh('damaged');
 UPDATE kpi_internal.:"segment" SET data = NULL;
+\set VERBOSITY sqlstate
 CALL kpi.refresh('damaged');
+\set VERBOSITY default
 UPDATE kpi_internal.:"segment" SET data = '\x05';
 CALL kpi.refresh('damaged');
 SELECT kpi.resume('damaged');
