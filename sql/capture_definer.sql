@@ -24,7 +24,7 @@ SELECT owner, cell FROM queue;
 REVOKE ALL ON TABLE odd FROM regress_kpi_definer;
 INSERT INTO odd VALUES (2, 5, 2, '2026-01-01');
 SELECT kind, error FROM kpi_internal.delta WHERE kind <> 'd';
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 GRANT ALL ON TABLE odd TO regress_kpi_definer;
 ALTER ROLE regress_kpi_definer RENAME TO regress_kpi_definer2;
 INSERT INTO odd VALUES (3, 5, 2, '2026-01-01');
@@ -33,7 +33,7 @@ ALTER ROLE regress_kpi_definer2 RENAME TO regress_kpi_definer;
 INSERT INTO odd VALUES (4, 5, 2, '2026-01-01');
 SELECT owner, cell FROM queue WHERE kind = 'd';
 SELECT kpi.drop_source('odd', cascade => true);
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 DROP TABLE odd;
 
 DROP SCHEMA capture_test CASCADE;

@@ -22,7 +22,7 @@ TRUNCATE deals;
 ROLLBACK TO a;
 COMMIT;
 SELECT kind, count(*) FROM kpi_internal.delta WHERE kind <> 'd' GROUP BY kind;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 
 -- definitions change under a writer
 BEGIN;
@@ -39,7 +39,7 @@ SELECT cell FROM queue WHERE owner = '1' AND day = '2026-01-02';
 
 -- a renamed table is not the source any more; with its name it is again
 DELETE FROM deals;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 ALTER TABLE deals RENAME TO deals_backup;
 INSERT INTO deals_backup (id, owner_id, stage, amount, closed_at) VALUES (601, 1, 'won', 5, '2026-01-02');
 DELETE FROM deals_backup;
@@ -64,13 +64,13 @@ UPDATE deals SET amount = 6;
 ROLLBACK TO a;
 COMMIT;
 SELECT kind, error, count(*) FROM kpi_internal.delta WHERE kind <> 'd' GROUP BY kind, error;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 ALTER TABLE deals ADD COLUMN quantity text;
 UPDATE deals SET amount = 7 WHERE id = 702;
 SELECT kind, error FROM kpi_internal.delta;
 ALTER TABLE deals ALTER quantity TYPE int USING quantity::int;
 TRUNCATE deals;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 INSERT INTO deals (id, owner_id, stage, amount, quantity, closed_at) VALUES (801, 1, 'won', 5, 3, '2026-01-02');
 SELECT * FROM differences('deals');
 
@@ -78,7 +78,7 @@ SELECT kpi.drop_source('deals', cascade => true);
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'deals'::regclass AND tgname LIKE 'kpi%';
 INSERT INTO deals (id, owner_id) VALUES (802, 1);
 DROP TABLE deals;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 
 SELECT kpi.drop_calendar('berlin');
 DROP SCHEMA capture_test CASCADE;

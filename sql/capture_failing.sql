@@ -35,6 +35,6 @@ SET statement_timeout = '100ms';
 INSERT INTO odd VALUES (1, 5, 2, '2026-01-01');
 RESET statement_timeout;
 SELECT kpi.drop_source('odd', cascade => true);
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 
 DROP SCHEMA capture_test CASCADE;

@@ -27,7 +27,7 @@ UPDATE keys SET i = -i, u = 'fedcba98-89ab-cdef-0123-456789abcdef', e = 'calm' W
 SELECT * FROM differences('keys');
 SELECT kpi.drop_source('keys', cascade => true);
 DROP TABLE keys;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 
 -- cells that are too wide for a row
 CREATE TABLE wide (id int, owner text, amount numeric, day date);
@@ -38,10 +38,24 @@ INSERT INTO wide SELECT 4, 'ann', 1, '2026-01-01';
 DELETE FROM wide WHERE id = 1;
 INSERT INTO wide SELECT i, 'ann' || i, repeat('7', 150)::numeric + i, '2026-01-01' FROM generate_series(1, 100) i;
 SELECT count(*) > count(DISTINCT owner) AS split, count(DISTINCT owner) AS owners FROM kpi_internal.delta WHERE owner ~ '^ann[0-9]';
-SELECT pg_relation_size(reltoastrelid) AS out_of_line FROM pg_class WHERE oid = 'kpi_internal.delta'::regclass;
+CREATE VIEW out_of_line AS
+SELECT sum(pg_relation_size(reltoastrelid)) > 0 AS out_of_line FROM pg_class
+ WHERE relnamespace = 'kpi_internal'::regnamespace AND relname ~ '^queue_[0-9]+_[01]$';
+SELECT * FROM out_of_line;
 SELECT * FROM differences('wide');
 SELECT kpi.drop_source('wide', cascade => true);
 DROP TABLE wide;
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
+
+-- keys that are too wide for a row are stored out of line, with others beside it that are not
+CREATE TABLE long (id int, day date, t text);
+SELECT kpi.create_source('long', relation => 'capture_test.long', at => 'day',
+    dimensions => (SELECT jsonb_object_agg('d' || i, format('substr(t, %s, 400)', 400 * i - 399)) FROM generate_series(1, 60) i)) > 0 AS created;
+SELECT kpi.create_kpi('long', source => 'long', measure => 'count(*)') > 0 AS created;
+INSERT INTO long VALUES (1, '2026-01-02', 'a'), (2, '2026-01-02', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 750) i)),
+    (3, '2026-01-02', 'b');
+SELECT * FROM out_of_line;
+SELECT count(*) FROM differences('long');
+SELECT kpi.drop_source('long', cascade => true);
 
 DROP SCHEMA capture_test CASCADE;

@@ -64,6 +64,6 @@ CALL random_transactions(20);
 RESET kpi.buffer_size;
 
 SELECT kpi.drop_source('deals', cascade => true);
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 SELECT kpi.drop_calendar('berlin');
 DROP SCHEMA capture_test CASCADE;

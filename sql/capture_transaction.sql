@@ -112,6 +112,6 @@ RESET kpi.buffer_size;
 SELECT * FROM differences('deals');
 
 SELECT kpi.drop_source('deals', cascade => true);
-DELETE FROM kpi_internal.delta;
+CALL empty_queue();
 SELECT kpi.drop_calendar('berlin');
 DROP SCHEMA capture_test CASCADE;

@@ -17,6 +17,18 @@ SELECT source, as_of IS NOT NULL AS has_as_of, refreshed_at IS NOT NULL AS is_re
        is_complete
   FROM kpi.freshness WHERE source LIKE 'fresh%' ORDER BY source;
 
+-- what waits was captured earlier than it was
+CREATE PROCEDURE fresh.earlier(lag interval) LANGUAGE plpgsql AS $$
+DECLARE
+    segment name;
+BEGIN
+    FOR segment IN SELECT c.relname FROM pg_class c
+                    WHERE c.relnamespace = 'kpi_internal'::regnamespace AND c.relname ~ '^queue_[0-9]+_[01]$'
+    LOOP
+        EXECUTE format('UPDATE kpi_internal.%I SET captured_at = captured_at - $1', segment) USING lag;
+    END LOOP;
+END $$;
+
 -- never computed: everything waits, since the source was made
 UPDATE kpi.source SET created_at = created_at - interval '1 hour' WHERE name = 'fresh_deals';
 SELECT * FROM fresh.seen;
@@ -35,11 +47,11 @@ SELECT * FROM fresh.seen;
 INSERT INTO fresh.deals VALUES (2, '2026-10-06', 5);
 SELECT source, lag, is_complete FROM fresh.seen;
 -- of several the oldest counts
-UPDATE kpi_internal.delta SET captured_at = captured_at - interval '1 hour';
+CALL fresh.earlier('1 hour');
 INSERT INTO fresh.deals VALUES (3, '2026-10-07', 5);
 SELECT source, lag FROM fresh.seen;
 -- what was captured long before it committed was not committed before the last refresh
-UPDATE kpi_internal.delta SET captured_at = captured_at - interval '30 days';
+CALL fresh.earlier('30 days');
 SELECT source, lag FROM fresh.seen;
 -- a pause keeps it waiting
 SELECT kpi.pause('fresh_deals');

@@ -43,7 +43,13 @@ SELECT kpi.set_refresh('deals', 'manual');
 SELECT * FROM health_test.health;
 -- A long queue is one, however the source is refreshed.
 -- (of a stream that does not exist, so that nothing comes of them)
-INSERT INTO kpi_internal.delta SELECT id, 0, 0, 'd' FROM kpi.source, generate_series(1, 100000);
+DO $$
+DECLARE
+    id integer := (SELECT s.id FROM kpi.source s);
+BEGIN
+    EXECUTE format($i$INSERT INTO kpi_internal.queue_%s_0 (captured_at, deltas, kind, data)
+                      SELECT now(), 100, 'd', '\x01' FROM generate_series(1, 1000)$i$, id);
+END $$;
 SELECT * FROM health_test.health;
 CALL kpi.refresh('deals');
 SELECT * FROM health_test.health;

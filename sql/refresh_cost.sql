@@ -17,7 +17,7 @@ SELECT c.oid::regclass AS relation, pg_stat_get_xact_blocks_fetched(c.oid) AS bl
        pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid) AS tuples
 FROM pg_class c
 WHERE c.relnamespace IN ('kpi'::regnamespace, 'kpi_internal'::regnamespace) AND c.relkind IN ('r', 'i')
-  AND c.oid <> 'kpi_internal.delta'::regclass;
+  AND c.relname !~ '^queue_';
 CREATE FUNCTION rc.measure(change text, was_small boolean, dml text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE dml;

@@ -138,6 +138,6 @@ COMMIT;
 SELECT kpi.drop_source('fo_deals', cascade => true);
 DROP PUBLICATION fo_all;
 -- What goes takes what it had in the queue along.
-SELECT count(*) FROM kpi_internal.delta d WHERE NOT EXISTS (SELECT FROM kpi.source s WHERE s.id = d.source_id);
+SELECT count(*) FROM kpi_internal.queue_orphan;
 SELECT kpi.drop_calendar('fo_sp');
 DROP SCHEMA fo CASCADE;

@@ -56,3 +56,14 @@ SELECT s.name AS source, d.kind, d.owner, d.day, d.dims,
        regexp_replace(kpi.merge(d.cell)::text, '[0-9]+:', '#:', 'g') AS cell, count(*) AS rows, max(d.error) AS error
   FROM kpi_internal.delta d JOIN kpi.source s ON s.id = d.source_id
  GROUP BY s.name, d.kind, d.owner, d.day, d.dims;
+
+CREATE PROCEDURE empty_queue() LANGUAGE plpgsql AS $$
+DECLARE
+    segment name;
+BEGIN
+    FOR segment IN SELECT c.relname FROM pg_class c
+                    WHERE c.relnamespace = 'kpi_internal'::regnamespace AND c.relname ~ '^queue_[0-9]+_[01]$'
+    LOOP
+        EXECUTE format('DELETE FROM kpi_internal.%I', segment);
+    END LOOP;
+END $$;

@@ -31,6 +31,9 @@
 /* Size, in kB, at which a writer's buffer of deltas is spilled to the queue. */
 extern int	kpi_buffer_size;
 
+/* Size, in kB, from which on a segment of a queue is grown (capture/segment.c). */
+extern int	kpi_segment_size;
+
 /* The library was loaded at server start: the background worker can run. */
 extern bool kpi_preloaded;
 

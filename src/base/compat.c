@@ -12,6 +12,7 @@
 
 #include "access/genam.h"
 #include "access/tableam.h"
+#include "commands/tablecmds.h"
 #include "executor/executor.h"
 #include "executor/execdesc.h"
 #include "nodes/execnodes.h"
@@ -93,6 +94,19 @@ kpi_compat_run_once(QueryDesc *desc)
 	ExecutorRun(desc, ForwardScanDirection, 0);
 #else
 	ExecutorRun(desc, ForwardScanDirection, 0, true);
+#endif
+}
+
+void
+kpi_compat_truncate(Relation rel)
+{
+	List	   *rels = list_make1(rel);
+	List	   *relids = list_make1_oid(RelationGetRelid(rel));
+
+#if PG_VERSION_NUM >= 160000
+	ExecuteTruncateGuts(rels, relids, NIL, DROP_RESTRICT, false, false);
+#else
+	ExecuteTruncateGuts(rels, relids, NIL, DROP_RESTRICT, false);
 #endif
 }
 

@@ -143,4 +143,7 @@ extern bool kpi_compat_tuplesort_next(struct Tuplesortstate *sort, Datum *value)
 /* Runs a query to its end, once: so it may use parallel workers. */
 extern void kpi_compat_run_once(struct QueryDesc *desc);
 
+/* Gives a table an empty file, unseen by logical decoding; the caller holds ACCESS EXCLUSIVE. */
+extern void kpi_compat_truncate(struct RelationData *rel);
+
 #endif							/* KPI_COMPAT_H */

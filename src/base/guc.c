@@ -22,6 +22,7 @@
 
 bool		kpi_preloaded = false;
 int			kpi_buffer_size = 4096;
+int			kpi_segment_size = 256;
 int			kpi_lock_timeout = 10000;
 int			kpi_rollup_timeout = 5000;
 int			kpi_log_min_duration = -1;
@@ -182,6 +183,14 @@ kpi_guc_init(void)
 							&kpi_buffer_size,
 							4096, 64, MAX_KILOBYTES,
 							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.segment_size",
+							"Size from which on one of the two tables of a source's queue is left by writers, and emptied as a whole.",
+							"A refresh reads as much of rows that were consumed before.",
+							&kpi_segment_size,
+							256, 8, MAX_KILOBYTES,
+							PGC_SUSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
 

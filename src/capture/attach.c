@@ -32,7 +32,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/base.h"
-#include "capture/capture.h"
+#include "capture/capture_internal.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -245,6 +245,7 @@ attach_triggers(int32 source_id, Oid relid, List *relids)
 		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &truncate_form, true);
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 	}
+	kpi_capture_segments_create(source_id);
 	kpi_user_restore(&user);
 	table_close(pg_trigger, RowExclusiveLock);
 }

@@ -10,28 +10,152 @@
 
 #include "postgres.h"
 
-/* ---- queue.c ---- */
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "cell/cell.h"
+#include "datatype/timestamp.h"
+#include "storage/block.h"
+#include "storage/lockdefs.h"
+#include "utils/date.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 
-/* Columns of kpi_internal.delta. */
+/* ---- segment.c ---- */
+
+/* A source has so many tables of the queue. */
+#define KPI_SEGMENTS 2
+
+/* Columns of kpi_internal.queue_<source id>_<segment>. */
 enum
 {
-	DELTA_SOURCE,
-	DELTA_STREAM,
-	DELTA_VERSION,
-	DELTA_KIND,
-	DELTA_OWNER,
-	DELTA_DAY,
-	DELTA_DIMS,
-	DELTA_CELL,
-	DELTA_ERROR,
-	DELTA_CAPTURED_AT,
-	DELTA_COLUMNS
+	KPI_QUEUE_CAPTURED_AT,
+	KPI_QUEUE_DELTAS,
+	KPI_QUEUE_KIND,
+	KPI_QUEUE_XID,
+	KPI_QUEUE_ERROR,
+	KPI_QUEUE_DATA,
+	KPI_QUEUE_COLUMNS
 };
 
-/* Kinds of queue rows (kpi_internal.delta.kind). */
+/* False before the first refresh of a source that came with a dump. */
+extern bool kpi_capture_segments_exist(int32 source_id);
+
+/* From so many pages on a segment has grown. */
+extern BlockNumber kpi_capture_grown_blocks(void);
+
+/* What the source's queue takes, dead rows included. */
+extern BlockNumber kpi_capture_segments_blocks(int32 source_id);
+
+/*
+ * Drops the tables of a source; one that somebody uses just then is dropped
+ * when a source is created.  The caller holds the source's lock, and ACCESS
+ * EXCLUSIVE on the table of facts.
+ */
+extern void kpi_capture_segments_drop(int32 source_id);
+
+/*
+ * Seals a segment that has grown: until the end of the transaction nobody
+ * writes to it, and a snapshot taken from now on shows all that is in it.
+ * InvalidOid: there is none, or it cannot be had at once.  The caller holds the
+ * source's lock.
+ */
+extern Oid	kpi_capture_segment_seal(int32 source_id);
+
+/*
+ * All rows of a segment that was sealed are consumed.  They are not to be
+ * deleted: the segment is emptied when the transaction commits, and counts as
+ * empty in it from now on.
+ */
+extern void kpi_capture_segment_consumed(Oid relid);
+
+/* ---- pack.c ---- */
+
+/* Deltas of a row, one after the other. */
+typedef struct KpiUnpack
+{
+	const char *next;
+	const char *end;
+	int			ndeltas;		/* read so far */
+	int32		stream_id;
+	int32		version;
+	DateADT		day;
+	const char *owner;			/* or NULL; '\0' behind it */
+	int			owner_len;
+	int			ndims;
+	const char *dims;			/* packed */
+	const char *values;			/* owner and dims, packed: equal where they
+								 * are */
+	int			values_len;
+	const char *error;			/* or NULL */
+	KpiCell    *cell;			/* palloc'd */
+} KpiUnpack;
+
+/* Errors where the value is damaged, or of a later version. */
+extern void kpi_capture_unpack_begin(KpiUnpack *unpack, struct varlena *data);
+extern bool kpi_capture_unpack_next(KpiUnpack *unpack);
+
+/* The dimensions of the present delta, a text[]; ndims is not 0. */
+extern Datum kpi_capture_unpack_dims(const KpiUnpack *unpack);
+
+/* ---- queue.c ---- */
+
+/* Kinds of queue rows (kpi_internal.queue_*.kind). */
 #define KPI_DELTA_CELL		'd'
 #define KPI_DELTA_RECOMPUTE	'r'
 #define KPI_DELTA_SUSPEND	's'
+
+/* ---- read.c ---- */
+
+/* Rows of a source's queue, both segments, markers and all. */
+typedef struct KpiQueueScan
+{
+	LOCKMODE	lockmode;
+	int			nrels;
+	int			next_rel;
+	Relation	rels[KPI_SEGMENTS];
+	Relation	rel;			/* the one that is being read */
+	Snapshot	snapshot;
+	TableScanDesc scan;
+	TupleTableSlot *slot;		/* the present row */
+	char		kind;
+	int32		ndeltas;		/* 1 for a marker */
+} KpiQueueScan;
+
+/*
+ * All segments that are not consumed, but for one, or that one alone.  The locks
+ * are released with AccessShareLock, else kept.
+ */
+extern void kpi_capture_scan_begin(KpiQueueScan *scan, int32 source_id, Oid except,
+								   Snapshot snapshot, LOCKMODE lockmode);
+extern void kpi_capture_scan_begin_segment(KpiQueueScan *scan, Oid relid, Snapshot snapshot);
+extern bool kpi_capture_scan_next(KpiQueueScan *scan);
+extern void kpi_capture_scan_delete(KpiQueueScan *scan);	/* the present row */
+extern void kpi_capture_scan_end(KpiQueueScan *scan);
+
+/* Of the present row. */
+extern struct varlena *kpi_capture_scan_data(KpiQueueScan *scan);	/* packed deltas */
+extern char *kpi_capture_scan_error(KpiQueueScan *scan);	/* of a marker; or NULL */
+
+/* The first of the transactions that wrote what is in it. */
+extern FullTransactionId kpi_capture_scan_writer(KpiQueueScan *scan);
+
+extern Size kpi_capture_scan_size(KpiQueueScan *scan);
+
+/*
+ * When the oldest of what is in it was committed, where that is known, else 0;
+ * and when it was captured.
+ */
+extern TimestampTz kpi_capture_scan_committed_at(KpiQueueScan *scan);
+extern TimestampTz kpi_capture_scan_captured_at(KpiQueueScan *scan);
+
+/* ---- compact.c ---- */
+
+/*
+ * Merges deltas of a segment that has grown; false: there is none, or a writer is
+ * under way in it.  *blocks: what is left of the queue now, 0 if only a part was
+ * merged and there is more to do.  The caller holds the source's lock.
+ */
+extern bool kpi_capture_compact(int32 source_id, BlockNumber *blocks);
 
 /* ---- flush.c ---- */
 

@@ -17,8 +17,9 @@
 #include "utils/relcache.h"
 
 /*
- * A file of these uses only those before it: attach.c, subxact.c, queue.c,
- * marker.c, flush.c, buffer.c, trigger.c, xact.c.
+ * A file of these uses only those before it: segment.c, attach.c, subxact.c,
+ * pack.c, queue.c, read.c, compact.c, marker.c, flush.c, buffer.c, trigger.c,
+ * xact.c.
  */
 
 /* ---- subxact.c ---- */
@@ -143,29 +144,69 @@ extern void kpi_capture_subxact_aborted(int nest_level);
 /* At the end of the transaction. */
 extern void kpi_capture_subxact_forget(void);
 
+/* ---- segment.c ---- */
+
+extern Oid	kpi_capture_segment_relid(int32 source_id, int segment);
+
+/*
+ * Makes the tables of a source that has none.  The caller keeps writers of its
+ * table away.
+ */
+extern void kpi_capture_segments_create(int32 source_id);
+
+/* The segment to write to, locked until the end of the transaction; or NULL. */
+extern Relation kpi_capture_segment_open(int32 source_id);
+
+extern bool kpi_capture_segment_is_consumed(Oid relid);
+extern BlockNumber kpi_capture_segment_blocks(Oid relid);
+
+/*
+ * At pre-commit, or before PREPARE (may_lock is false): empties what was
+ * consumed.
+ */
+extern void kpi_capture_segments_empty(bool may_lock);
+
+/* At the end of the transaction, and of a subtransaction. */
+extern void kpi_capture_segments_forget(void);
+extern void kpi_capture_segments_subxact(bool commit, SubTransactionId subid, SubTransactionId parent);
+
+/* ---- pack.c ---- */
+
+/* Deltas that are to become a row. */
+typedef struct KpiPack
+{
+	StringInfoData data;
+	int			ndeltas;
+	int32		stream_id;		/* of the last one */
+	int32		version;
+} KpiPack;
+
+extern void kpi_capture_pack_init(KpiPack *pack);
+extern void kpi_capture_pack_begin(KpiPack *pack);	/* empties it */
+extern Size kpi_capture_pack_size(const KpiDelta *delta, struct varlena *cell); /* at most */
+extern void kpi_capture_pack_add(KpiPack *pack, const KpiDelta *delta, struct varlena *cell);
+extern Datum kpi_capture_pack_datum(KpiPack *pack);
+
 /* ---- queue.c ---- */
 
-/* kpi_internal.delta while rows are written to it. */
+/* A segment of a source while rows are written to it. */
 typedef struct KpiQueueWriter
 {
 	Relation	rel;
-	TimestampTz now;			/* when it was opened */
-	MemoryContext context;		/* of what follows; NULL: one row at a time,
-								 * in the current context */
-	MemoryContext rows;			/* reset when all are written */
-	TupleTableSlot **slots;		/* the batch; NULL: one row at a time */
-	BulkInsertState bistate;
-	int			nslots;			/* slots filled */
-	int			nmade;			/* slots that exist */
+	TimestampTz captured_at;	/* when it was opened, if not set later */
+	FullTransactionId lowest_xid;	/* of what is written; invalid: this
+									 * transaction's own */
+	KpiPack		pack;
+	Size		bytes;			/* of rows written */
 } KpiQueueWriter;
 
 /*
- * False, and nothing to close, when the table is gone.  Rows are there for good
- * when the writer is closed; with "many" they are written in batches.
+ * False, and nothing to close, when the source has no segments.  Rows are there
+ * for good when the writer is closed.
  */
-extern bool kpi_capture_queue_open(KpiQueueWriter *writer, bool many);
+extern bool kpi_capture_queue_open(KpiQueueWriter *writer, int32 source_id);
 extern void kpi_capture_queue_delta(KpiQueueWriter *writer, const KpiDelta *delta);
-extern void kpi_capture_queue_marker(KpiQueueWriter *writer, int32 source_id, char kind, const char *error);
+extern void kpi_capture_queue_marker(KpiQueueWriter *writer, char kind, const char *error);
 extern void kpi_capture_queue_close(KpiQueueWriter *writer);
 
 /* ---- marker.c ---- */

@@ -16,30 +16,59 @@
 #include "access/xact.h"
 #include "capture/capture_internal.h"
 #include "cell/cell.h"
+#include "nodes/bitmapset.h"
+
+/* What a level has of one source, on its way to the source's queue. */
+typedef struct SourceFlush
+{
+	int32		source_id;
+	KpiQueueWriter writer;
+} SourceFlush;
 
 static void
-visit_delta(KpiDelta *delta, void *arg)
+note_source(KpiDelta *delta, void *arg)
 {
-	if (kpi_capture_merge_failed)
-		kpi_capture_mark(delta->key->source_id, KPI_DELTA_RECOMPUTE, NULL);
-	if (!kpi_cell_is_empty(delta->cell))
-		kpi_capture_queue_delta(arg, delta);
+	Bitmapset **sources = arg;
+
+	if (!bms_is_member(delta->key->source_id, *sources))
+		*sources = bms_add_member(*sources, delta->key->source_id);
 }
 
-/*
- * Most transactions write a row or two: those leave their garbage to the
- * current memory context, which lives no longer than the transaction.
- */
+static void
+write_delta(KpiDelta *delta, void *arg)
+{
+	SourceFlush *flush = arg;
+
+	if (delta->key->source_id == flush->source_id && !kpi_cell_is_empty(delta->cell))
+		kpi_capture_queue_delta(&flush->writer, delta);
+}
+
+/* So that they share rows, the deltas of one source are written after those of another. */
+static void
+flush_source(KpiSubxactDeltas *subxact, int32 source_id)
+{
+	SourceFlush flush = {.source_id = source_id};
+
+	if (kpi_capture_merge_failed)
+		kpi_capture_mark(source_id, KPI_DELTA_RECOMPUTE, NULL);
+	if (!kpi_capture_queue_open(&flush.writer, source_id))
+		return;
+	kpi_capture_subxact_foreach(subxact, write_delta, &flush);
+	kpi_capture_queue_close(&flush.writer);
+}
+
 void
 kpi_capture_flush_subxact(KpiSubxactDeltas *subxact)
 {
-	KpiQueueWriter writer;
+	Bitmapset  *sources = NULL;
+	int			source_id = -1;
 
-	if (subxact->ndeltas == 0 || subxact->written_at != 0 ||
-		!kpi_capture_queue_open(&writer, subxact->ndeltas > KPI_FEW_DELTAS))
+	if (subxact->ndeltas == 0 || subxact->written_at != 0)
 		return;
-	kpi_capture_subxact_foreach(subxact, visit_delta, &writer);
-	kpi_capture_queue_close(&writer);
+	kpi_capture_subxact_foreach(subxact, note_source, &sources);
+	while ((source_id = bms_next_member(sources, source_id)) >= 0)
+		flush_source(subxact, source_id);
+	bms_free(sources);
 }
 
 void

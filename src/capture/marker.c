@@ -68,9 +68,9 @@ kpi_capture_mark(int32 source_id, char kind, const char *error)
 	KpiQueueWriter writer;
 
 	kpi_capture_note(source_id);
-	if (marker_is_queued(source_id, kind) || !kpi_capture_queue_open(&writer, false))
+	if (marker_is_queued(source_id, kind) || !kpi_capture_queue_open(&writer, source_id))
 		return;
-	kpi_capture_queue_marker(&writer, source_id, kind, error);
+	kpi_capture_queue_marker(&writer, kind, error);
 	kpi_capture_queue_close(&writer);
 	remember_marker(source_id, kind);
 }

@@ -64,6 +64,7 @@ transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			flush_at_commit();
+			kpi_capture_segments_empty(event == XACT_EVENT_PRE_COMMIT);
 			kpi_capture_write_through = true;
 			break;
 		case XACT_EVENT_COMMIT:
@@ -72,6 +73,7 @@ transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			kpi_capture_subxact_forget();
+			kpi_capture_segments_forget();
 			kpi_capture_release();
 			kpi_capture_write_through = false;
 			break;
@@ -83,6 +85,8 @@ transaction_callback(XactEvent event, void *arg)
 static void
 subtransaction_callback(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
 {
+	if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
+		kpi_capture_segments_subxact(event == SUBXACT_EVENT_COMMIT_SUB, mySubid, parentSubid);
 	if (kpi_capture_subxact_top == NULL)
 		return;
 

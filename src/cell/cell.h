@@ -50,6 +50,9 @@ extern KpiCell *kpi_cell_of_measure(Datum datum, int32 measure_id);
 /* A palloc'd value of kpi.cell to be stored, without empty states. */
 extern struct varlena *kpi_cell_compact(const KpiCell *cell);
 
+/* The cell again, palloc'd; error if that is not what it is. */
+extern KpiCell *kpi_cell_expand(struct varlena *compact);
+
 /* ---- layout.c ---- */
 
 #define DatumGetKpiCellP(X)		kpi_cell_from_datum(X)

@@ -179,6 +179,8 @@ begin_reading(Reader *reader, struct varlena *compact, uint64 *nstates, uint64 *
 {
 	reader->next = (const uint8 *) VARDATA_ANY(compact);
 	reader->end = (const uint8 *) VARDATA_ANY(compact) + VARSIZE_ANY_EXHDR(compact);
+	if (reader->next == reader->end)
+		corrupt();
 	if (*reader->next != (KPI_CELL_VERSION | KPI_CELL_COMPACT))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -194,8 +196,8 @@ begin_reading(Reader *reader, struct varlena *compact, uint64 *nstates, uint64 *
 		corrupt();
 }
 
-static KpiCell *
-expand(struct varlena *compact)
+KpiCell *
+kpi_cell_expand(struct varlena *compact)
 {
 	Reader		reader;
 	uint64		nstates;
@@ -237,7 +239,7 @@ kpi_cell_from_datum(Datum datum)
 	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
 
 	if (is_compact(value))
-		return expand(value);
+		return kpi_cell_expand(value);
 	/* A short header leaves the states unaligned. */
 	return (KpiCell *) PG_DETOAST_DATUM(PointerGetDatum(value));
 }
@@ -248,7 +250,7 @@ kpi_cell_copy_from_datum(Datum datum)
 	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
 
 	if (is_compact(value))
-		return expand(value);
+		return kpi_cell_expand(value);
 	return (KpiCell *) PG_DETOAST_DATUM_COPY(PointerGetDatum(value));
 }
 

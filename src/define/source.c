@@ -457,8 +457,7 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	if (OidIsValid(row->relid))
 		kpi_capture_detach(row->id, row->relation);
 	kpi_define_streams_drop(row->id, true);
-	kpi_capture_flush_now();
-	kpi_refresh_queue_forget(row->id, false);
+	kpi_capture_segments_drop(row->id);
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));

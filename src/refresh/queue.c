@@ -1,190 +1,241 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *	  The engine's side of the queue: deltas are read once and deleted.
+ *	  The engine's side of the queue: deltas are read once and taken out.
  *
  * The source's lock is held and the run's snapshot was taken after it.  Every
  * row of the source the snapshot shows is consumed: merged when its version is
- * the stream's and its day is built (build.c), discarded otherwise.  Rows are
- * deleted by heap_delete, not by a statement, so that a publication FOR ALL
- * TABLES does not demand a replica identity of the queue.
+ * the stream's and its day is built (build.c), discarded otherwise.
+ *
+ * A segment of the queue that has grown is sealed, if that can be had at once
+ * (capture/segment.c).  When the run's snapshot shows all that is in it, its
+ * rows need not be deleted: it is emptied as a whole when the transaction
+ * commits.
  *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
 
-#include "access/heapam.h"
-#include "access/sysattr.h"
-#include "access/table.h"
 #include "access/tableam.h"
 #include "access/transam.h"
-#include "access/xact.h"
 #include "base/base.h"
 #include "capture/capture.h"
 #include "cell/cell.h"
-#include "miscadmin.h"
+#include "executor/tuptable.h"
 #include "model/model.h"
 #include "refresh/refresh_internal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 /* Adds one delta to the sum, if it is of the present definition. */
 static void
-merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
+merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 {
-	Datum	   *values = slot->tts_values;
-	bool	   *nulls = slot->tts_isnull;
-	const KpiStream *stream = kpi_model_stream_find(run->source, DatumGetInt32(values[DELTA_STREAM]));
-	text	   *owner = NULL;
-	KpiCell    *cell;
+	const KpiStream *stream = kpi_model_stream_find(run->source, delta->stream_id);
 	KpiCellKey	key = {.columns = {0}};
 
-	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]))
+	if (stream == NULL || stream->version != delta->version)
 		return;
 
-	cell = DatumGetKpiCellPCopy(values[DELTA_CELL]);
-	kpi_refresh_drop_unknown_states(cell, stream);
-	if (kpi_cell_is_empty(cell) ||
-		!kpi_refresh_build_takes(run, stream - run->source->streams, cell, DatumGetDateADT(values[DELTA_DAY])))
+	kpi_refresh_drop_unknown_states(delta->cell, stream);
+	if (kpi_cell_is_empty(delta->cell) ||
+		!kpi_refresh_build_takes(run, stream - run->source->streams, delta->cell, delta->day))
 		return;
 
-	if (!nulls[DELTA_OWNER])
-		owner = DatumGetTextPP(values[DELTA_OWNER]);
 	run->at.is_known = true;
-	run->at.day = DatumGetDateADT(values[DELTA_DAY]);
-	run->at.owner = owner ? VARDATA_ANY(owner) : NULL;
-	run->at.owner_len = owner ? VARSIZE_ANY_EXHDR(owner) : 0;
+	run->at.day = delta->day;
+	run->at.owner = delta->owner;
+	run->at.owner_len = delta->owner_len;
 	key.day.stream_id = stream->id;
-	key.day.owner_id = kpi_refresh_dict_owner(queue->dict, run->at.owner, run->at.owner_len);
-	key.day.day = run->at.day;
-	key.day.dim_combination_id = kpi_refresh_dict_dim_combination(queue->dict, values[DELTA_DIMS],
-																  nulls[DELTA_DIMS]);
-	kpi_refresh_cellmap_add(queue->cells, &key, cell);
+	key.day.owner_id = kpi_refresh_dict_owner(queue->dict, delta->owner, delta->owner_len);
+	key.day.day = delta->day;
+	key.day.dim_combination_id =
+		kpi_refresh_dict_dim_combination(queue->dict,
+										 delta->ndims > 0 ? kpi_capture_unpack_dims(delta) : (Datum) 0,
+										 delta->ndims == 0);
+	kpi_refresh_cellmap_add(queue->cells, &key, delta->cell);
 	run->at.is_known = false;
 
-	if (!nulls[DELTA_ERROR])
-		run->stats.fact_error = MemoryContextStrdup(run->mcxt, TextDatumGetCString(values[DELTA_ERROR]));
+	if (delta->error != NULL)
+		run->stats.fact_error = MemoryContextStrdup(run->mcxt, delta->error);
 }
 
 static void
-read_marker(TupleTableSlot *slot, bool *recompute, char **suspend)
+read_marker(KpiQueueScan *scan, bool *recompute, char **suspend)
 {
-	char		kind = DatumGetChar(slot->tts_values[DELTA_KIND]);
-
-	if (kind == KPI_DELTA_RECOMPUTE)
+	if (scan->kind == KPI_DELTA_RECOMPUTE)
 		*recompute = true;
-	else if (kind == KPI_DELTA_SUSPEND && *suspend == NULL)
-		*suspend = slot->tts_isnull[DELTA_ERROR] ? pstrdup(KPI_NOTE_OWN "a change could not be captured") :
-			TextDatumGetCString(slot->tts_values[DELTA_ERROR]);
-}
-
-/* The scan's next row of this source. */
-static bool
-next_row(TableScanDesc scan, TupleTableSlot *slot, int32 source_id)
-{
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	else if (scan->kind == KPI_DELTA_SUSPEND && *suspend == NULL)
 	{
-		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(slot);
-		if (DatumGetInt32(slot->tts_values[DELTA_SOURCE]) == source_id)
-			return true;
+		*suspend = kpi_capture_scan_error(scan);
+		if (*suspend == NULL)
+			*suspend = pstrdup(KPI_NOTE_OWN "a change could not be captured");
 	}
-	return false;
 }
 
 static bool
-is_marker(TupleTableSlot *slot)
+is_marker(const KpiQueueScan *scan)
 {
-	return DatumGetChar(slot->tts_values[DELTA_KIND]) != KPI_DELTA_CELL;
+	return scan->kind != KPI_DELTA_CELL;
+}
+
+/* A row of the queue into the sums; leaves nothing behind in the row's context. */
+static void
+consume_row(KpiRun *run, KpiQueue *queue, KpiQueueScan *scan, MemoryContext row_cxt)
+{
+	KpiUnpack	unpack;
+	MemoryContext old;
+
+	run->stats.ndeltas += scan->ndeltas;
+	if (is_marker(scan))
+	{
+		read_marker(scan, &queue->recompute, &queue->suspend);
+		return;
+	}
+	old = MemoryContextSwitchTo(row_cxt);
+	kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(scan));
+	while (kpi_capture_unpack_next(&unpack))
+		merge_delta(run, queue, &unpack);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(row_cxt);
+}
+
+static void
+delete_visible(Oid segment, Snapshot snapshot)
+{
+	KpiQueueScan scan;
+
+	kpi_capture_scan_begin_segment(&scan, segment, snapshot);
+	while (kpi_capture_scan_next(&scan))
+		kpi_capture_scan_delete(&scan);
+	kpi_capture_scan_end(&scan);
+}
+
+/*
+ * What has committed between the run's snapshot and the seal is for the next
+ * run, and then the segment cannot be emptied as a whole.
+ */
+static void
+consume_sealed(KpiRun *run, KpiQueue *queue, Oid segment, MemoryContext row_cxt)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	bool		is_late = false;
+	KpiQueueScan scan;
+
+	kpi_capture_scan_begin_segment(&scan, segment, latest);
+	while (kpi_capture_scan_next(&scan))
+	{
+		if (table_tuple_satisfies_snapshot(scan.rel, scan.slot, run->snapshot))
+			consume_row(run, queue, &scan, row_cxt);
+		else
+			is_late = true;
+	}
+	kpi_capture_scan_end(&scan);
+	UnregisterSnapshot(latest);
+	if (is_late)
+		delete_visible(segment, run->snapshot);
+	else
+		kpi_capture_segment_consumed(segment);
 }
 
 KpiQueue *
 kpi_refresh_queue_consume(KpiRun *run)
 {
 	KpiQueue   *queue = palloc0(sizeof(KpiQueue));
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), RowExclusiveLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	TableScanDesc scan;
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
 												  ALLOCSET_DEFAULT_SIZES);
+	Oid			segment = kpi_capture_segment_seal(run->source->id);
+	KpiQueueScan scan;
 
 	queue->cells = kpi_refresh_cellmap_create(run);
 	queue->dict = kpi_refresh_dict_create(run->mcxt);
 	kpi_refresh_cellmap_use_dict(queue->cells, queue->dict, run->source);
 
-	scan = table_beginscan(rel, run->snapshot, 0, NULL);
-	while (next_row(scan, slot, run->source->id))
+	if (OidIsValid(segment))
+		consume_sealed(run, queue, segment, row_cxt);
+	kpi_capture_scan_begin(&scan, run->source->id, segment, run->snapshot, RowExclusiveLock);
+	while (kpi_capture_scan_next(&scan))
 	{
-		if (is_marker(slot))
-			read_marker(slot, &queue->recompute, &queue->suspend);
-		else
-		{
-			MemoryContext old = MemoryContextSwitchTo(row_cxt);
-
-			merge_delta(run, queue, slot);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(row_cxt);
-		}
-		simple_heap_delete(rel, &slot->tts_tid);
-		run->stats.ndeltas++;
+		consume_row(run, queue, &scan, row_cxt);
+		kpi_capture_scan_delete(&scan);
 	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, NoLock);
+	kpi_capture_scan_end(&scan);
 	MemoryContextDelete(row_cxt);
 
 	return queue;
 }
 
-/* The transaction that wrote the row. */
-static TransactionId
-row_writer(TupleTableSlot *slot)
-{
-	bool		isnull;
-
-	return DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
-}
-
 void
-kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
+kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId suspect_before,
 					   bool *recompute, char **suspend)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	KpiQueueScan scan;
 
 	*recompute = false;
 	*suspend = NULL;
-	while (next_row(scan, slot, source_id))
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, AccessShareLock);
+	while (kpi_capture_scan_next(&scan))
 	{
-		if (is_marker(slot))
-			read_marker(slot, recompute, suspend);
-		else if (TransactionIdIsValid(suspect_before) &&
-				 TransactionIdPrecedes(row_writer(slot), suspect_before))
+		if (is_marker(&scan))
+			read_marker(&scan, recompute, suspend);
+		else if (FullTransactionIdIsValid(suspect_before) &&
+				 FullTransactionIdPrecedes(kpi_capture_scan_writer(&scan), suspect_before))
 			*recompute = true;
 	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, AccessShareLock);
+	kpi_capture_scan_end(&scan);
 }
 
 void
-kpi_refresh_queue_forget(int32 source_id, bool markers_only)
+kpi_refresh_queue_forget(int32 source_id)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), RowExclusiveLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	KpiQueueScan scan;
 
-	while (next_row(scan, slot, source_id))
-	{
-		if (is_marker(slot) || !markers_only)
-			simple_heap_delete(rel, &slot->tts_tid);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, RowExclusiveLock);
+	while (kpi_capture_scan_next(&scan))
+		kpi_capture_scan_delete(&scan);
+	kpi_capture_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+}
+
+bool
+kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot)
+{
+	KpiQueueScan scan;
+	bool		waits;
+
+	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, AccessShareLock);
+	waits = kpi_capture_scan_next(&scan);
+	kpi_capture_scan_end(&scan);
+	return waits;
+}
+
+/* ---- compaction ---- */
+
+/* It is worth while when both segments have grown, and again when that has doubled. */
+bool
+kpi_refresh_queue_is_crowded(int32 source_id)
+{
+	BlockNumber blocks = kpi_capture_segments_blocks(source_id);
+
+	return blocks >= KPI_SEGMENTS * kpi_capture_grown_blocks() &&
+		blocks >= 2 * kpi_first_int8("SELECT s.queue_blocks FROM kpi_internal.source_state s WHERE s.source_id = $1",
+									 1, KPI_INT4(source_id));
+}
+
+bool
+kpi_refresh_queue_compact(int32 source_id)
+{
+	BlockNumber blocks;
+	KpiSpi		spi;
+
+	(void) kpi_refresh_lock_sources(source_id);
+	if (!kpi_refresh_queue_is_crowded(source_id) || !kpi_capture_compact(source_id, &blocks))
+		return false;
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET queue_blocks = $2 WHERE source_id = $1",
+				 2, KPI_INT4(source_id), KPI_INT8(blocks));
+	kpi_spi_end(&spi);
+	return true;
 }

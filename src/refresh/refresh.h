@@ -19,10 +19,21 @@
 /* ---- queue.c ---- */
 
 /*
- * Deletes what the queue has of a source, or only its markers.  The caller
- * holds the source's lock (queue.c).
+ * Deletes what a source has in the queue, whose versions are past or which asks
+ * for what is done anyway.  The caller holds the source's lock.
  */
-extern void kpi_refresh_queue_forget(int32 source_id, bool markers_only);
+extern void kpi_refresh_queue_forget(int32 source_id);
+
+/* Whether anything of the source waits. */
+extern bool kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot);
+
+/*
+ * What a source has waiting that nobody refreshes becomes few rows, if it is much
+ * and was not compacted already; false: nothing was done.  It takes the source's
+ * lock, and is one step of bounded size: it may be called again at once.
+ */
+extern bool kpi_refresh_queue_is_crowded(int32 source_id);
+extern bool kpi_refresh_queue_compact(int32 source_id);
 
 /* ---- report.c ---- */
 

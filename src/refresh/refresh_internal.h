@@ -200,7 +200,7 @@ typedef struct KpiPlan
 /* What a run has met and written so far, for those who ask what it did. */
 typedef struct KpiRunStats
 {
-	int64		ndeltas;		/* queue rows consumed */
+	int64		ndeltas;		/* consumed, markers too */
 	int64		ncells;			/* rows of cells written */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
@@ -273,14 +273,14 @@ typedef struct KpiQueue
 	char	   *suspend;		/* a marker says so: why */
 } KpiQueue;
 
-/* Reads and deletes all deltas of the source visible in the run's snapshot. */
+/* Reads, and takes out of the queue, all deltas of the source visible in the run's snapshot. */
 extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
 
 /*
  * Looks for markers only, changing nothing, and for deltas of transactions
  * before suspect_before (which may be invalid).
  */
-extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, TransactionId suspect_before,
+extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId suspect_before,
 								   bool *recompute, char **suspend);
 
 /* ---- scan.c ---- */

@@ -186,6 +186,8 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
 	}
 	if (rows < list_length(table->leaves))
 		state->recompute = true;
+	if (!kpi_capture_segments_exist(source->id))
+		state->recompute = state->unattached = true;
 
 	foreach(lc, table->leaves)
 	{
@@ -423,8 +425,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 
-	kpi_refresh_queue_peek(source->id, snapshot, XidFromFullTransactionId(state->suspect_before),
-						   &recompute, &marker);
+	kpi_refresh_queue_peek(source->id, snapshot, state->suspect_before, &recompute, &marker);
 	state->recompute |= recompute;
 	if (marker)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
@@ -477,7 +478,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
-	kpi_refresh_queue_forget(source_id, true);
+	kpi_refresh_queue_forget(source_id);
 	/* A stream that is built in part starts from nothing, see build.c. */
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
 				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND EXISTS ("
@@ -565,6 +566,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 "    WHERE $16 = 2 AND s.build_fails"
 				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $16 = 2 THEN s.yields ELSE 0 END, false"
 				 "    WHERE NOT ($16 = 2 AND s.build_fails)), build_due = EXCLUDED.build_due,"
+				 " queue_blocks = 0,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
 				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),

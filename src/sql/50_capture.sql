@@ -1,29 +1,32 @@
 -- 50_capture: the queue and the writers' side.
 
--- No key and no index: writers append, the engine scans and deletes.
--- kind: 'd' a delta; 'r' the source must be recomputed from its facts;
--- 's' the source must be suspended, error says why. error of a 'd' row: the
--- last error of an ignored fact in it. captured_at: when the row was written,
--- mostly as its transaction committed (kpi.freshness).
-CREATE TABLE kpi_internal.delta (
-    source_id integer NOT NULL,
-    stream_id integer NOT NULL,
-    version   integer NOT NULL,
-    kind      "char" NOT NULL,
-    owner     text,
-    day       date,
-    dims      text[],
-    cell      kpi.cell,
-    error     text,
-    captured_at timestamptz NOT NULL DEFAULT pg_catalog.statement_timestamp()
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
-        autovacuum_analyze_threshold = 2000000000);
-ALTER TABLE kpi_internal.delta
-    ALTER owner SET STORAGE MAIN,
-    ALTER dims SET STORAGE MAIN,
-    ALTER cell SET STORAGE MAIN,
-    ALTER error SET STORAGE MAIN;
-ALTER TABLE kpi_internal.delta REPLICA IDENTITY NOTHING;
+-- Each source has two tables, kpi_internal.queue_<source id>_0 and _1, made with
+-- it and read by its refreshes alone (capture/segment.c):
+--   captured_at  when the row was written, mostly as its transaction committed
+--   deltas       how many are in it
+--   kind         'd' deltas; 'r' the source must be recomputed from its facts;
+--                's' it must be suspended, error says why
+--   lowest_xid   of the transactions whose deltas it has; NULL: the one that wrote it
+--   data         the deltas (capture/pack.c)
+-- They have no key and no index: writers append, the engine scans and empties.
+CREATE FUNCTION kpi_internal.queue_deltas(source_id integer)
+RETURNS TABLE (stream_id integer, version integer, kind "char", owner text, day date, dims text[], cell kpi.cell,
+               error text, captured_at timestamptz, lowest_xid xid8)
+    VOLATILE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_queue_deltas';
+CREATE VIEW kpi_internal.delta AS
+    SELECT s.id AS source_id, d.*
+      FROM kpi.source s CROSS JOIN LATERAL kpi_internal.queue_deltas(s.id) d;
+CREATE FUNCTION kpi_internal.queue_state(source_id integer, OUT deltas bigint, OUT committed_at timestamptz,
+                                         OUT oldest_at timestamptz)
+    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_queue_state';
+
+-- Tables of sources that were dropped while somebody used them.
+CREATE VIEW kpi_internal.queue_orphan AS
+    SELECT c.oid AS relid, c.relname::text AS name
+      FROM pg_catalog.pg_class c
+     WHERE c.relnamespace = 'kpi_internal'::regnamespace::oid AND c.relkind = 'r'
+       AND c.relname ~ '^queue_[0-9]+_[01]$'
+       AND NOT EXISTS (SELECT FROM kpi.source s WHERE s.id::text = pg_catalog.split_part(c.relname, '_', 2));
 
 CREATE FUNCTION kpi.capture() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'kpi_sql_capture';
@@ -39,4 +42,5 @@ COMMENT ON FUNCTION kpi.capture_truncate() IS
 -- to clone the trigger.  All the functions do when called is refuse.
 GRANT EXECUTE ON FUNCTION kpi.capture(), kpi.capture_truncate() TO PUBLIC;
 
-COMMENT ON TABLE kpi_internal.delta IS 'The queue: what committed transactions changed and no refresh has taken yet';
+COMMENT ON VIEW kpi_internal.delta IS 'The queue: what committed transactions changed and no refresh has taken yet, a row for each delta or marker';
+COMMENT ON VIEW kpi_internal.queue_orphan IS 'Tables of the queue whose source was dropped: the next source that is created drops them';

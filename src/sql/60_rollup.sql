@@ -23,6 +23,7 @@ CREATE TABLE kpi_internal.source_state (
     deltas_applied   bigint NOT NULL DEFAULT 0,
     last_deltas      bigint NOT NULL DEFAULT 0,
     last_cells       bigint NOT NULL DEFAULT 0,
+    queue_blocks     bigint NOT NULL DEFAULT 0,  -- that its queue took when it was compacted
     last_fact_error  text,
     build_due        boolean NOT NULL DEFAULT false,  -- facts must be read, says the worker to the builder
     -- Of the worker; a successful refresh clears them.

@@ -313,8 +313,6 @@ CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid 
 CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid,
                                            OUT tables integer, OUT problem text, OUT hint text)
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_state';
-CREATE FUNCTION kpi_internal.commit_time(transaction xid) RETURNS timestamptz
-    STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_commit_time';
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
@@ -334,9 +332,9 @@ CREATE VIEW kpi.source_status AS
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_fact_error) AS last_fact_error,
            c.nonfinite_inputs,
            -- of a suspended source nothing more is queued: all its facts wait
-           greatest(coalesce(q.pending_deltas, 0), CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
-           CASE WHEN q.oldest_pending IS NOT NULL
-                THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.oldest_pending), 0)::double precision
+           greatest(q.deltas, CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
+           CASE WHEN q.committed_at IS NOT NULL
+                THEN greatest(extract(epoch FROM pg_catalog.statement_timestamp() - q.committed_at), 0)::double precision
            END AS oldest_pending_seconds,
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
@@ -344,11 +342,7 @@ CREATE VIEW kpi.source_status AS
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
-      LEFT JOIN (
-           SELECT d.source_id, pg_catalog.count(*) AS pending_deltas,
-                  pg_catalog.min(kpi_internal.commit_time(d.xmin)) AS oldest_pending
-             FROM kpi_internal.delta d
-            GROUP BY d.source_id) q ON q.source_id = s.id
+     CROSS JOIN LATERAL kpi_internal.queue_state(s.id) q
      CROSS JOIN LATERAL (
            SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
              FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid) AS f OFFSET 0) z OFFSET 0) a

@@ -28,9 +28,8 @@ CREATE VIEW kpi.freshness AS
            OFFSET 0) c
      CROSS JOIN LATERAL (
            SELECT CASE WHEN c.is_captured
-                       THEN (SELECT pg_catalog.min(greatest(coalesce(kpi_internal.commit_time(d.xmin), d.captured_at),
-                                                            t.as_of))
-                               FROM kpi_internal.delta d WHERE d.source_id = s.id)
+                       THEN (SELECT CASE WHEN q.deltas > 0 THEN greatest(q.oldest_at, t.as_of) END
+                               FROM kpi_internal.queue_state(s.id) q)
                        ELSE coalesce(t.as_of, s.created_at) END AS since
            OFFSET 0) w;
 

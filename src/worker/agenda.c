@@ -21,15 +21,12 @@
  */
 #include "base/compat.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "refresh/refresh.h"
 #include "utils/builtins.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
@@ -108,29 +105,20 @@ kpi_worker_agenda_recheck(KpiAgenda *due)
 }
 
 Bitmapset *
-kpi_worker_agenda_queued(void)
+kpi_worker_agenda_queued(const KpiAgenda *due)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "delta"), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
 	Bitmapset  *queued = NULL;
-	int32		last = 0;
+	ListCell   *lc;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	foreach(lc, due->sources)
 	{
-		bool		isnull;
-		int32		id = DatumGetInt32(slot_getattr(slot, 1, &isnull));
+		const KpiAgendaSource *source = lfirst(lc);
 
-		CHECK_FOR_INTERRUPTS();
-		if (id != last)
-			queued = bms_add_member(queued, id);
-		last = id;
+		if (kpi_refresh_queue_waits(source->id, snapshot))
+			queued = bms_add_member(queued, source->id);
 	}
-	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, AccessShareLock);
 	return queued;
 }
 

@@ -49,6 +49,7 @@ static TimestampTz next_day = DT_NOBEGIN;	/* by kpi_now(): when begin_day()
 											 * is due */
 static bool goals_wait = false; /* to be looked at once more */
 static TimestampTz next_goals = DT_NOBEGIN; /* not before */
+static TimestampTz next_compaction = DT_NOBEGIN;	/* DT_NOBEGIN: none waits */
 static uint64 pass_wakes = 0;	/* before the pass */
 static bool built_itself = false;	/* in the pass before */
 
@@ -95,7 +96,7 @@ look(void)
 	}
 	MemoryContextReset(queued_context);
 	old = MemoryContextSwitchTo(queued_context);
-	queued = kpi_worker_agenda_queued();
+	queued = kpi_worker_agenda_queued(agenda);
 	MemoryContextSwitchTo(old);
 	goals_wait = kpi_goal_recheck_waits();
 	kpi_worker_pace_look();
@@ -348,6 +349,7 @@ kpi_worker_deltas_pass(uint64 wakes)
 	forget_crashes(&pass);
 	if (kpi_worker_rollups_due_at() <= kpi_now())
 		pass.worked |= kpi_worker_rollups_write();
+	pass.worked |= kpi_worker_compact(&next_compaction);
 	if (pass.worked)
 		kpi_worker_say(NULL);
 	return pass.worked;
@@ -377,6 +379,8 @@ kpi_worker_deltas_next_due(void)
 	}
 	if (kpi_worker_builds_itself())
 		next = Min(next, kpi_worker_builds_next_due(agenda));
+	if (next_compaction != DT_NOBEGIN)
+		next = Min(next, next_compaction);
 	next = Min(next, kpi_worker_real_moment(kpi_worker_rollups_due_at(), now));
 	return Min(next, kpi_worker_real_moment(next_day, now));
 }

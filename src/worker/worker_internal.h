@@ -131,8 +131,8 @@ typedef struct KpiAgenda
  */
 extern KpiAgenda *kpi_worker_agenda_load(void);
 
-/* Returns the sources that have rows in the queue. */
-extern Bitmapset *kpi_worker_agenda_queued(void);
+/* Returns those of the sources that have rows in the queue. */
+extern Bitmapset *kpi_worker_agenda_queued(const KpiAgenda *due);
 
 /* Returns from which moment a source is due (DT_NOEND: not before something happens). */
 extern TimestampTz kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued);
@@ -317,5 +317,14 @@ extern TimestampTz kpi_worker_rollups_due_at(void);
 
 /* Writes a part of each that is due; false: none was. */
 extern bool kpi_worker_rollups_write(void);
+
+/* ---- compact.c ---- */
+
+/*
+ * Compacts what waits of one source, if it is much; true: there may be more to
+ * do at once.  *next_try, at first DT_NOBEGIN: when to look again in any case, by
+ * the real clock.
+ */
+extern bool kpi_worker_compact(TimestampTz *next_try);
 
 #endif							/* KPI_WORKER_INTERNAL_H */

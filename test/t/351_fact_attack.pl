@@ -148,10 +148,11 @@ $node->safe_psql($db, q{
 	SELECT kpi.create_kpi('shop', source => 'shop', measure => 'sum(amt)');
 	COMMIT});
 my $holder = $node->background_psql($db);
-$holder->query_safe('BEGIN; LOCK TABLE kpi_internal.delta IN SHARE MODE');
+my $segment = $node->safe_psql($db, q{SELECT format('kpi_internal.queue_%s_0', id) FROM kpi.source WHERE name = 'shop'});
+$holder->query_safe("BEGIN; LOCK TABLE $segment IN SHARE MODE");
 my $refresher = $node->background_psql($db, on_error_stop => 0);
 $refresher->query_until(qr/sent/, "\\echo sent\nCALL kpi.refresh('shop');\n\\echo done\n");
-wait_for($node, $db, q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'kpi_internal.delta'::regclass AND NOT granted},
+wait_for($node, $db, "SELECT count(*) > 0 FROM pg_locks WHERE relation = '$segment'::regclass AND NOT granted",
 	'swapped: the refresh waits');
 mallory(q{ALTER SCHEMA shop RENAME TO shop_old;
 	CREATE SCHEMA shop;

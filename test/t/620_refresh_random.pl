@@ -32,7 +32,7 @@ my %with = map { $_ => 1 } (
 	'setting');     # writers whose settings change how values are written
 delete @with{ split ' ', $ENV{KPI_WITHOUT} // '' };
 
-my $node = new_node('random');
+my $node = new_node('random', "kpi.segment_size = '8kB'");
 my %active = map { $_ => 1 } qw(revenue won win_rate size created spend per_won);
 my @teams = qw(emea dach uk apac);
 my @members = qw(alice bob carol dave erin);

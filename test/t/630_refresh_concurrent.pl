@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('concurrent');
+my $node = new_node('concurrent', "kpi.segment_size = '8kB'");
 my $dir = $node->basedir;
 my %script = (
 	# most of what a CRM does: one row, or a few in a transaction

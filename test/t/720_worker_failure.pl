@@ -101,7 +101,8 @@ sub go_on
 
 # Whoever cancels it, for a table that it had just released, means no harm.
 my $locker = $node->background_psql('postgres');
-$locker->query_safe('BEGIN; LOCK kpi_internal.delta');
+$locker->query_safe('BEGIN; LOCK ' . $node->safe_psql('postgres',
+	q{SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relnamespace = 'kpi_internal'::regnamespace AND relname ~ '^queue_[0-9]+_[01]$'}));
 $node->safe_psql('postgres', q{SELECT kpi.create_team('new')});
 my $waiting = q{FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = 'pg_kpi worker'};
 wait_for($node, 'postgres', "SELECT count(*) > 0 $waiting", 'the worker cannot read the queue');
