@@ -98,6 +98,9 @@ typedef struct KpiSubxactDeltas
 /* The stack's top, or NULL. */
 extern KpiSubxactDeltas *kpi_capture_subxact_top;
 
+/* A level that is no (sub)transaction's: deltas by their keys, for who sets its context. */
+extern KpiSubxactDeltas *kpi_capture_subxact_create(MemoryContext mcxt);
+
 /* The current (sub)transaction's level, made if need be. */
 extern KpiSubxactDeltas *kpi_capture_subxact_current(void);
 

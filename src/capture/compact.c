@@ -35,7 +35,7 @@
 typedef struct Compaction
 {
 	int32		source_id;
-	KpiSubxactDeltas merged;
+	KpiSubxactDeltas *merged;
 	StringInfoData key;			/* of the delta at hand */
 	MemoryContext row_cxt;
 	TimestampTz captured_at;
@@ -72,14 +72,14 @@ static void
 merge_delta(Compaction *c, const KpiUnpack *unpack)
 {
 	KpiDelta	model = delta_key(c, unpack);
-	KpiDelta   *delta = kpi_capture_subxact_find(&c->merged, &model);
+	KpiDelta   *delta = kpi_capture_subxact_find(c->merged, &model);
 
 	if (delta == NULL)
-		delta = kpi_capture_subxact_insert(&c->merged, &model, unpack->cell);
+		delta = kpi_capture_subxact_insert(c->merged, &model, unpack->cell);
 	else
-		kpi_capture_subxact_set_cell(&c->merged, delta, kpi_cell_merge(delta->cell, unpack->cell));
+		kpi_capture_subxact_set_cell(c->merged, delta, kpi_cell_merge(delta->cell, unpack->cell));
 	if (unpack->error != NULL)
-		kpi_capture_subxact_set_error(&c->merged, delta, unpack->error);
+		kpi_capture_subxact_set_error(c->merged, delta, unpack->error);
 }
 
 static void
@@ -181,7 +181,7 @@ write_merged(Compaction *c)
 		kpi_capture_queue_marker(&c->writer, KPI_DELTA_RECOMPUTE, NULL);
 	if (c->suspend)
 		kpi_capture_queue_marker(&c->writer, KPI_DELTA_SUSPEND, c->suspend_error);
-	kpi_capture_subxact_foreach(&c->merged, write_delta, &c->writer);
+	kpi_capture_subxact_foreach(c->merged, write_delta, &c->writer);
 	kpi_capture_queue_close(&c->writer);
 }
 
@@ -199,7 +199,8 @@ kpi_capture_compact(int32 source_id, BlockNumber *blocks)
 		return false;
 	mcxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi compaction", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(mcxt);
-	c.merged.context = mcxt;
+	c.merged = kpi_capture_subxact_create(mcxt);
+	c.merged->context = mcxt;
 	c.row_cxt = AllocSetContextCreate(mcxt, "pg_kpi queue row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.key);
 	is_done = read_segments(&c, segment, both);

@@ -68,6 +68,20 @@ bool		kpi_capture_merge_failed = false;
 static bool merging = false;
 
 KpiSubxactDeltas *
+kpi_capture_subxact_create(MemoryContext mcxt)
+{
+	KpiSubxactDeltas *subxact = MemoryContextAlloc(mcxt, LEVEL_SIZE);
+
+	memset(subxact, 0, sizeof(KpiSubxactDeltas));
+	subxact->first_block = (KpiArenaBlock *) ((char *) subxact + MAXALIGN(sizeof(KpiSubxactDeltas)));
+	subxact->first_block->next = NULL;
+	subxact->first_block->size = FIRST_BLOCK_SIZE;
+	subxact->first_block->used = 0;
+	subxact->block = subxact->first_block;
+	return subxact;
+}
+
+KpiSubxactDeltas *
 kpi_capture_subxact_current(void)
 {
 	int			nest_level = GetCurrentTransactionNestLevel();
@@ -76,14 +90,8 @@ kpi_capture_subxact_current(void)
 	if (subxact != NULL && subxact->nest_level == nest_level)
 		return subxact;
 
-	subxact = MemoryContextAlloc(TopTransactionContext, LEVEL_SIZE);
-	memset(subxact, 0, sizeof(KpiSubxactDeltas));
+	subxact = kpi_capture_subxact_create(TopTransactionContext);
 	subxact->nest_level = nest_level;
-	subxact->first_block = (KpiArenaBlock *) ((char *) subxact + MAXALIGN(sizeof(KpiSubxactDeltas)));
-	subxact->first_block->next = NULL;
-	subxact->first_block->size = FIRST_BLOCK_SIZE;
-	subxact->first_block->used = 0;
-	subxact->block = subxact->first_block;
 	subxact->parent = kpi_capture_subxact_top;
 	kpi_capture_subxact_top = subxact;
 	return subxact;
