@@ -69,6 +69,9 @@ extern bool kpi_goal_recheck_waits(void);
 
 /* ---- target.c ---- */
 
+/* Baselines and what follows from them are rounded to as many decimals. */
+#define KPI_GOAL_SCALE 10
+
 /* What a goal asks for. */
 typedef enum KpiTargetKind
 {
@@ -141,6 +144,34 @@ extern void kpi_goal_target_check_period(const char *text, const KpiTargetText *
 
 /* A relative target, as the number that it is of this baseline. */
 extern Numeric kpi_goal_target_resolve(const KpiTargetText *target, Numeric baseline);
+
+/* ---- period.c ---- */
+
+typedef enum KpiTargetChange
+{
+	KPI_TARGET_GIVEN,			/* the goal is new, or has another target */
+	KPI_TARGET_KEPT,			/* something beside it has changed */
+	KPI_TARGET_FOLLOWED			/* a day has begun */
+} KpiTargetChange;
+
+/*
+ * Makes the periods of a goal that have begun, and the next, and what is asked for in each:
+ * a version of kpi.goal_target where that is another than the last one.  Of
+ * a recurring goal what is over keeps what was asked for.  Error if a goal for one period
+ * has nothing to compare with.  Within kpi_spi_begin(), as the next.
+ */
+extern void kpi_goal_targets_write(int64 goal_id, KpiTargetChange change);
+
+/*
+ * The same for all goals that recur and for all targets that follow a baseline, when a day has
+ * begun.  Waits for nobody.
+ */
+extern void kpi_goal_targets_follow(void);
+
+/* ---- basis_table.c ---- */
+
+/* Within kpi_spi_begin(): has what a goal's forecasts are based on read anew, and writes the rows. */
+extern void kpi_goal_basis_renew(int64 goal_id);
 
 /* ---- table.c ---- */
 

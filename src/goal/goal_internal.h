@@ -12,6 +12,7 @@
 
 #include "goal/goal.h"
 #include "utils/float.h"
+#include "value/value.h"
 
 /* ---- notify.c ---- */
 
@@ -32,6 +33,50 @@ extern void kpi_goal_table_write(Datum goal_ids, bool wait);
 
 /* Puts these goals on the list. */
 extern void kpi_goal_recheck_later(Datum goal_ids);
+
+/* ---- baseline.c ---- */
+
+/*
+ * The value of a place as goals take it: of nothing dated until its last day 0 where the KPI
+ * adds up and anybody has a fact by then, else NULL.
+ */
+extern Numeric kpi_goal_value_or_zero(const KpiProgram *program, DateADT end, bool has_facts, const KpiValue *value);
+
+/* ---- basis.c ---- */
+
+/* A number as the arithmetic has it; NULL is 0. */
+extern double kpi_goal_number(Numeric number);
+
+/* ---- basis_table.c ---- */
+
+/*
+ * Freezes what the forecasts of these goals (bigint[]) are based on, of periods that have begun
+ * and have nothing yet.  Waits for nobody: goals of a KPI for which somebody else does
+ * that now are to be looked at once more.  Within kpi_spi_begin().
+ */
+extern void kpi_goal_basis_make(Datum goal_ids);
+
+/* ---- reason.c ---- */
+
+/* What a sentence about a goal needs. */
+typedef struct KpiReason
+{
+	KpiTargetKind kind;
+	bool		additive;
+	int			rule;
+	Numeric		target;
+	Numeric		high;
+	Numeric		actual;			/* to date; NULL: none */
+	Numeric		ahead;			/* what is dated ahead; NULL: nothing */
+	Numeric		expected;
+	Numeric		forecast;
+	double		probability;
+	DateADT		start;
+	const char *unit;
+} KpiReason;
+
+/* Why the status is what it is, in one sentence. */
+extern char *kpi_goal_reason(const KpiReason *reason);
 
 /* ---- what all the arithmetic shares ---- */
 
@@ -105,6 +150,10 @@ extern double kpi_goal_share_in(const double *days, int n, double gone);
  * were in then (the last one last) and by the calendar.
  */
 extern double kpi_goal_profile(double calendar, const double *shares, int n);
+
+/* Its two steps: the mean of the closed periods, and its weight against that of the calendar. */
+extern double kpi_goal_profile_mean(const double *shares, int n, double *weight);
+extern double kpi_goal_profile_with_calendar(double calendar, double mean, double weight);
 
 /*
  * Shares and basis of the own days of a member who came or left within the

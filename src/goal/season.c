@@ -168,22 +168,39 @@ kpi_goal_share_in(const double *days, int n, double gone)
 }
 
 double
-kpi_goal_profile(double calendar, const double *shares, int n)
+kpi_goal_profile_mean(const double *shares, int n, double *weight)
 {
-	double		weight = 1;
-	double		sum = CALENDAR_WEIGHT * calendar;
-	double		weights = CALENDAR_WEIGHT;
+	double		decayed = 1;
+	double		sum = 0;
 
+	*weight = 0;
 	for (int i = n - 1; i >= 0; i--)
 	{
 		if (!isnan(shares[i]))
 		{
-			sum += weight * shares[i];
-			weights += weight;
+			sum += decayed * shares[i];
+			*weight += decayed;
 		}
-		weight *= PROFILE_DECAY;
+		decayed *= PROFILE_DECAY;
 	}
-	return Min(Max(sum / weights, 0.0), 1.0);
+	return *weight > 0 ? sum / *weight : 0;
+}
+
+double
+kpi_goal_profile_with_calendar(double calendar, double mean, double weight)
+{
+	double		share = (CALENDAR_WEIGHT * calendar + weight * mean) / (CALENDAR_WEIGHT + weight);
+
+	return Min(Max(share, 0.0), 1.0);
+}
+
+double
+kpi_goal_profile(double calendar, const double *shares, int n)
+{
+	double		weight;
+	double		mean = kpi_goal_profile_mean(shares, n, &weight);
+
+	return kpi_goal_profile_with_calendar(calendar, mean, weight);
 }
 
 /* A span in which history brought nothing is gone when it is over. */

@@ -547,5 +547,7 @@ kpi_goal_target_resolve(const KpiTargetText *target, Numeric baseline)
 
 	if (!target->points)
 		change = call(numeric_mul, baseline, change);
-	return trimmed(call(numeric_add, baseline, change));
+	return trimmed(DatumGetNumeric(DirectFunctionCall2(numeric_round,
+													   NumericGetDatum(call(numeric_add, baseline, change)),
+													   Int32GetDatum(KPI_GOAL_SCALE))));
 }

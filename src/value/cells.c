@@ -352,10 +352,12 @@ sum_period(const KpiDays *days)
 		first = next_month(month_of(first));
 	if (days->dim_id != 0)
 	{
-		Assert(first == days->since);
+		first = month_of(days->since);
 		sum = sum_months(NULL, days, first, days->until);
 		if (sum != NULL && last < days->until)
 			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
+		if (sum != NULL && first < days->since)
+			sum = kpi_value_subtract_ahead(sum, days, first, days->since);
 		return sum;
 	}
 	if (first > last)

@@ -235,6 +235,16 @@ kpi_value_until(const KpiProgram *program, const KpiPlace *place, DateADT day, K
 	return evaluate(program, place, Min(day + 1, until), NULL, result);
 }
 
+/* Of a period that is as long as any source's: whether they mean anything at a shorter one was asked before. */
+bool
+kpi_value_between(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result)
+{
+	KpiPlace	days = *place;
+
+	days.grain = KPI_YEAR;
+	return evaluate(program, &days, day + 1, NULL, result);
+}
+
 /* Longer than any history, as a place. */
 bool
 kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
@@ -243,6 +253,7 @@ kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
 	DateADT		until = place_until(place);
 	KpiValue	value;
 
+	history.grain = KPI_YEAR;
 	history.start = date2j(KPI_MIN_FACT_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE;
 	return evaluate(program, &history, until, NULL, &value);
 }
