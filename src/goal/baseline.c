@@ -49,9 +49,10 @@ is_additive(const KpiProgram *program)
 Numeric
 kpi_goal_value_or_zero(const KpiProgram *program, DateADT end, bool has_facts, const KpiValue *value)
 {
-	if (has_facts)
+	if (has_facts && value->value != NULL)
 		return value->value;
-	return is_additive(program) && has_begun(program, end) ? int64_to_numeric(0) : NULL;
+	/* Facts may have no number that counts. */
+	return is_additive(program) && (has_facts || has_begun(program, end)) ? int64_to_numeric(0) : NULL;
 }
 
 static Numeric

@@ -196,60 +196,88 @@ read_history(const Reader *reader, const KpiPlace *before, History *history)
 
 /* ---- noise ---- */
 
+/* Amounts of days. */
+typedef struct Days
+{
+	KpiShape	shape;
+	DateADT		since;
+	double	   *numerators;
+	double	   *denominators;
+}			Days;
+
+static void
+take_day(void *arg, DateADT day, const KpiValue *value)
+{
+	Days	   *days = arg;
+	bool		quotient = days->shape == KPI_SHAPE_QUOTIENT;
+
+	days->numerators[day - days->since] += kpi_goal_number(quotient ? value->numerator : value->value);
+	if (quotient)
+		days->denominators[day - days->since] += kpi_goal_number(value->denominator);
+}
+
+/* What each day from since until, inclusive, brought. */
+static Days
+read_days(const Reader *reader, const KpiPlace *place, DateADT since, DateADT until)
+{
+	Days		days = {reader->shape, since};
+	KpiPlace	first = *place;
+	int			n = Max(until + 1 - since, 1);
+
+	days.numerators = palloc0(n * sizeof(double));
+	days.denominators = palloc0(n * sizeof(double));
+	first.grain = KPI_DAY;
+	first.start = since;
+	if (since <= until)
+		kpi_value_each_day(reader->program, &first, until, take_day, &days);
+	return days;
+}
+
 /* Of complete months before a period, and whether a day of them fell. */
 static double
 noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
 {
-	double		days[NOISE_MONTHS * 31];
+	double		values[NOISE_MONTHS * 31];
 	int			lengths[NOISE_MONTHS];
-	int			ndays = 0;
+	int			nvalues = 0;
 	int			n = 0;
-	int			complete = 0;	/* up to the first month that is not 0 */
 	KpiPlace	month = *before;
+	DateADT		until;
+	Days		days;
 
 	month.grain = KPI_MONTH;
 	month.start = month_of(month.start);
+	until = month.start - 1;
 	for (; n < NOISE_MONTHS; n++)
 	{
-		KpiPlace	day;
-		bool		nothing = true;
+		KpiPlace	previous = kpi_value_place_shift(&month, -1);
 
-		month = kpi_value_place_shift(&month, -1);
-		if (!counts_as_closed(reader, &month))
+		if (!counts_as_closed(reader, &previous))
 			break;
-		day = month;
-		day.grain = KPI_DAY;
-		lengths[n] = kpi_value_place_end(&month) + 1 - month.start;
-		for (int i = 0; i < lengths[n]; i++, day.start++)
-		{
-			days[ndays] = amounts_of(reader, &day).numerator;
-			nothing &= days[ndays] == 0;
-			*may_fall |= days[ndays++] < 0;
-		}
-		if (!nothing)
-			complete = n + 1;
+		month = previous;
 	}
-	return kpi_goal_noise(days, lengths, complete);
+	days = read_days(reader, before, month.start, until);
+	/* The last month first. */
+	for (int m = 0; m < n; m++)
+	{
+		KpiPlace	at = kpi_value_place_shift(&month, n - 1 - m);
+
+		lengths[m] = kpi_value_place_end(&at) + 1 - at.start;
+		for (int i = 0; i < lengths[m]; i++)
+		{
+			values[nvalues] = days.numerators[at.start + i - days.since];
+			*may_fall |= values[nvalues++] < 0;
+		}
+	}
+	return kpi_goal_noise(values, lengths, n);
 }
 
 static double
 noise_of_rate(const Reader *reader, const KpiPlace *before)
 {
-	double		numerators[RATE_DAYS];
-	double		denominators[RATE_DAYS];
-	KpiPlace	day = *before;
+	Days		days = read_days(reader, before, before->start - RATE_DAYS, before->start - 1);
 
-	day.grain = KPI_DAY;
-	for (int i = 0; i < RATE_DAYS; i++)
-	{
-		Amounts		amounts;
-
-		day.start--;
-		amounts = amounts_of(reader, &day);
-		numerators[i] = amounts.numerator;
-		denominators[i] = amounts.denominator;
-	}
-	return kpi_goal_noise_ratio(numerators, denominators, RATE_DAYS);
+	return kpi_goal_noise_ratio(days.numerators, days.denominators, RATE_DAYS);
 }
 
 /* Values by dimension have no days, and sources of longer grains have none that mean anything. */
@@ -317,19 +345,12 @@ read_profiles(const Reader *reader, const KpiPlace *place, const History *histor
 
 	for (int i = 0; i < nperiods; i++)
 	{
-		KpiPlace	day = history->places[i];
+		const KpiPlace *at = &history->places[i];
+		Days		read = read_days(reader, at, at->start, kpi_value_place_end(at));
 
-		lengths[i] = kpi_value_place_end(&day) + 1 - day.start;
-		day.grain = KPI_DAY;
-		days[0][i] = palloc(lengths[i] * sizeof(double));
-		days[1][i] = palloc(lengths[i] * sizeof(double));
-		for (int d = 0; d < lengths[i]; d++, day.start++)
-		{
-			Amounts		amounts = amounts_of(reader, &day);
-
-			days[0][i][d] = amounts.numerator;
-			days[1][i][d] = amounts.denominator;
-		}
+		lengths[i] = kpi_value_place_end(at) + 1 - at->start;
+		days[0][i] = read.numerators;
+		days[1][i] = read.denominators;
 	}
 	*numerators = profile_of(place, days[0], lengths, nperiods);
 	*denominators = profile_of(place, days[1], lengths, nperiods);

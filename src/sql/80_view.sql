@@ -247,7 +247,9 @@ CREATE VIEW kpi_internal.goal_now AS
            s.is_complete AND s.today > e.period_end AND coalesce(s.numbers_day > e.period_end, false) AS is_final,
            s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
-      JOIN kpi.goal_target e ON e.goal_id = g.id AND e.valid_until IS NULL
+     CROSS JOIN LATERAL (    -- after the goal, whatever is known of the table
+           SELECT z.* FROM kpi.goal_target z WHERE z.goal_id = g.id AND z.valid_until IS NULL
+           OFFSET 0) e
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
            SELECT z.program, z.is_complete, z.as_of, z.refreshed_at, z.today,
@@ -292,22 +294,22 @@ CREATE VIEW kpi_internal.goal_now AS
 -- Goals in periods that have begun, of numbers that are complete, for which nobody has
 -- frozen yet what a forecast is based on (goal/basis_table.c).
 CREATE VIEW kpi_internal.goal_without_basis AS
-    SELECT x.goal_id, x.kpi_id, g.team_id, g.member_id, g.dimension, g.dimension_value, x.forecast_grain AS grain,
-           x.forecast_start AS period_start, pg_catalog.array_position('{day,week,month,quarter,year}', x.forecast_grain) - 1 AS grain_number,
+    SELECT g.id AS goal_id, g.kpi_id, g.team_id, g.member_id, g.dimension, g.dimension_value, t.forecast_grain AS grain,
+           t.forecast_start AS period_start, pg_catalog.array_position('{day,week,month,quarter,year}', t.forecast_grain) - 1 AS grain_number,
            p.program, p.scope_kind, p.scope_id, p.dim_id, p.today
-      FROM (SELECT g.id AS goal_id, g.kpi_id, t.forecast_grain, t.forecast_start, t.period_start
-              FROM kpi.goal g
-              JOIN kpi.goal_target t ON t.goal_id = g.id AND t.valid_until IS NULL
-             WHERE t.forecast_start IS NOT NULL
-               AND NOT EXISTS (
-                   SELECT FROM kpi.forecast_basis b
-                    WHERE b.kpi_id = g.kpi_id AND b.grain = t.forecast_grain AND b.period_start = t.forecast_start
-                      AND coalesce(b.team_id, 0) = coalesce(g.team_id, 0) AND coalesce(b.member_id, 0) = coalesce(g.member_id, 0)
-                      AND b.dimension IS NOT DISTINCT FROM g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value)
-            OFFSET 0) x
-      JOIN kpi.goal g ON g.id = x.goal_id
-      JOIN kpi_internal.goal_place p ON p.goal_id = x.goal_id
-     WHERE p.is_complete AND p.today >= x.period_start AND p.dim_id IS NOT NULL;
+      FROM kpi.goal g
+     CROSS JOIN LATERAL (
+           SELECT z.forecast_grain, z.forecast_start, z.period_start
+             FROM kpi.goal_target z
+            WHERE z.goal_id = g.id AND z.valid_until IS NULL AND z.forecast_start IS NOT NULL
+              AND NOT EXISTS (
+                  SELECT FROM kpi.forecast_basis b
+                   WHERE b.kpi_id = g.kpi_id AND b.grain = z.forecast_grain AND b.period_start = z.forecast_start
+                     AND coalesce(b.team_id, 0) = coalesce(g.team_id, 0) AND coalesce(b.member_id, 0) = coalesce(g.member_id, 0)
+                     AND b.dimension IS NOT DISTINCT FROM g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value)
+           OFFSET 0) t
+     CROSS JOIN LATERAL (SELECT q.* FROM kpi_internal.goal_place q WHERE q.goal_id = g.id OFFSET 0) p
+     WHERE p.is_complete AND p.today >= t.period_start AND p.dim_id IS NOT NULL;
 COMMENT ON VIEW kpi_internal.goal_without_basis IS 'Goals whose period has begun and whose forecast has nothing it is based on yet';
 
 -- For verification: columns of a row, by name, that are not what they should be.

@@ -257,3 +257,46 @@ kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
 	history.start = date2j(KPI_MIN_FACT_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE;
 	return evaluate(program, &history, until, NULL, &value);
 }
+
+/* ---- days, one by one ---- */
+
+typedef struct DayReader
+{
+	const KpiProgramNode *node;
+	void		(*take) (void *arg, DateADT day, const KpiValue *value);
+	void	   *arg;
+}			DayReader;
+
+static void
+take_cell(void *arg, DateADT day, Datum cell)
+{
+	DayReader  *reader = arg;
+	NodeValue	value = {.has_facts = false};
+
+	finalize(reader->node, kpi_cell_of_measure(cell, reader->node->measure_id), &value);
+	if (value.has_facts)
+		reader->take(reader->arg, day, &value.value);
+}
+
+void
+kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
+				   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg)
+{
+	DayReader	reader = {&program->nodes[0], take, arg};
+	KpiPlace	day = *place;
+	KpiValue	value;
+
+	if (program->nnodes == 1)
+	{
+		KpiDays		days = days_of(place, reader.node, until + 1);
+
+		kpi_value_scan_days(&days, take_cell, &reader);
+		return;
+	}
+	day.grain = KPI_DAY;
+	for (; day.start <= until; day.start++)
+	{
+		if (kpi_value_at(program, &day, &value))
+			take(arg, day.start, &value);
+	}
+}

@@ -54,6 +54,14 @@ extern bool kpi_value_until(const KpiProgram *program, const KpiPlace *place, Da
  */
 extern bool kpi_value_between(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result);
 
+/*
+ * Hands in what there is on each day from the start of the place until a day, inclusive, of
+ * all facts, in any order; a day may come in several parts, which sum to it.  For one measure
+ * at the cost of a scan.
+ */
+extern void kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
+							   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
+
 /* The place n periods later, or earlier. */
 extern KpiPlace kpi_value_place_shift(const KpiPlace *place, int n);
 

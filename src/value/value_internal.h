@@ -68,6 +68,12 @@ extern void kpi_value_key(ScanKey key, AttrNumber attno, int32 value);
  */
 extern const KpiCell *kpi_value_cell(const KpiDays *days);
 
+/*
+ * Hands in the cells of each of these days, of all facts: of a member there may be more than
+ * one a day, which sum to it.
+ */
+extern void kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg);
+
 /* ---- ahead.c ---- */
 
 /*

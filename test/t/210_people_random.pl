@@ -546,7 +546,7 @@ sub goal_sql
 												  AND f.grain = 'day' AND f.start <= g.last) AS has_begun OFFSET 0) b),
 	-- the probability is taken as it stands
 	paced AS (
-		SELECT w.*, p.attainment_probability AS p, p.status_rule, b.may_fall IS TRUE AS may_fall, CASE WHEN additive THEN round(target * elapsed / total, 6) ELSE target END AS due, CASE WHEN down THEN -1 ELSE 1 END AS better
+		SELECT w.*, p.attainment_probability AS p, p.status_rule, b.may_fall IS TRUE AS may_fall, CASE WHEN additive THEN round(w.target * elapsed / total, 6) ELSE w.target END AS due, CASE WHEN down THEN -1 ELSE 1 END AS better
 		FROM worked w LEFT JOIN kpi.goal_progress p ON p.goal_id = w.id
 			 LEFT JOIN kpi.forecast_basis b ON b.kpi_id = p.kpi_id AND b.grain = p.grain AND b.period_start = p.period_start
 				AND b.team_id IS NOT DISTINCT FROM CASE WHEN p.member_id IS NULL THEN p.team_id END AND b.member_id IS NOT DISTINCT FROM p.member_id
