@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table.c
- *	  The rows of kpi.goal_progress.
+ *	  The rows of kpi.goal_progress, and their history.
  *
  * A row is what the view kpi_internal.goal_now says.  It has two kinds of
  * writers, which have one protocol:
@@ -168,6 +168,23 @@ lock_rows(Datum goal_ids, bool wait, Rows *rows)
 }
 
 /*
+ * Before rows that are locked are judged by a later day: what they said at the end of
+ * the one before is kept.
+ */
+static void
+keep_history(Datum ids)
+{
+	kpi_spi_exec("INSERT INTO kpi.goal_progress_history (goal_id, period, period_start, period_end, day, target, actual_to_date,"
+				 "  expected_today, forecast, forecast_low, forecast_high, attainment_probability, status)"
+				 " SELECT p.goal_id, p.period, p.period_start, p.period_end, p.as_of_day, p.target, p.actual_to_date,"
+				 "  p.expected_today, p.forecast, p.forecast_low, p.forecast_high, p.attainment_probability, p.status"
+				 " FROM kpi.goal_progress p JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+				 " WHERE p.id = ANY ($1) AND p.as_of_day < kpi_internal.today_of(s.program)"
+				 " AND p.as_of_day BETWEEN p.period_start AND p.period_end AND p.is_complete"
+				 " ORDER BY p.id ON CONFLICT DO NOTHING", 1, KPI_VALUE(INT8ARRAYOID, ids));
+}
+
+/*
  * A goal may come on the list more than once: an entry that is seen may be
  * another's who is working it off, from before what is noted here.
  */
@@ -182,7 +199,10 @@ kpi_goal_table_write(Datum goal_ids, bool wait)
 	kpi_goal_basis_make(goal_ids);
 	lock_rows(goal_ids, wait, &rows);
 	if (rows.some_locked)
+	{
+		keep_history(rows.locked);
 		kpi_spi_exec(update_statement, 2, KPI_VALUE(INT8ARRAYOID, goal_ids), KPI_VALUE(INT8ARRAYOID, rows.locked));
+	}
 	if (rows.some_missing)
 		kpi_spi_exec(insert_statement, 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
 	if (rows.some_busy)

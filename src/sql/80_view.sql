@@ -543,6 +543,16 @@ DECLARE
         "facts": "How many facts (of the KPI that counts most of them)",
         "first_day": "Day of the first of them",
         "last_day": "Day of the last of them"}';
+    quality constant jsonb := '{
+        "elapsed_percent": "Up to which tenth of the period had gone, by its days: 10 is the first tenth",
+        "forecasts": "How many forecasts there are, one for each goal and day",
+        "periods": "Of how many goals and periods",
+        "said_ratio": "Mean probability that was given for the target to be met",
+        "came_ratio": "Share of them whose target was met in the end",
+        "brier": "Brier score: mean square of the difference between what was said and what came (1 or 0); less is better",
+        "base_brier": "The score of who had always said came_ratio, with hindsight",
+        "coverage_ratio": "Share whose end lies within the range that was given; 0.8 is meant",
+        "error_ratio": "Mean error of the forecast against the mean end, as a fraction"}';
     status constant jsonb := '{
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
@@ -585,6 +595,7 @@ BEGIN
         suffix := pg_catalog.split_part(v.view, '_', -1);
         of_view := common || CASE
             WHEN v.view = 'goal_progress' THEN goal
+            WHEN v.view = 'forecast_quality' THEN quality
             WHEN v.view = 'unassigned' THEN unassigned
             WHEN v.view = 'source_status' THEN status
             WHEN v.view LIKE 'kpi_%' THEN series || team_series || member_series || breakdown || either
