@@ -63,6 +63,7 @@ extern int	kpi_worker_idle_timeout;
 
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
+extern int	kpi_build_step;
 
 /* Seconds after which the next database beyond kpi.max_databases is asked. */
 extern int	kpi_naptime;

@@ -91,3 +91,15 @@ kpi_compat_run_once(QueryDesc *desc)
 	ExecutorRun(desc, ForwardScanDirection, 0, true);
 #endif
 }
+
+bool
+kpi_compat_tuplesort_next(Tuplesortstate *sort, Datum *value)
+{
+	bool		isnull;
+
+#if PG_VERSION_NUM >= 160000
+	return tuplesort_getdatum(sort, true, true, value, &isnull, NULL);
+#else
+	return tuplesort_getdatum(sort, true, value, &isnull, NULL);
+#endif
+}

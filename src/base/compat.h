@@ -113,6 +113,7 @@ struct RelationData;
 struct ResultRelInfo;
 struct SnapshotData;
 struct TupleTableSlot;
+struct Tuplesortstate;
 
 /* An index scan whose number of descents nobody wants to know. */
 extern struct IndexScanDescData *kpi_compat_beginscan(struct RelationData *rel, struct RelationData *index,
@@ -132,6 +133,9 @@ extern struct Node *kpi_compat_expand_virtual(struct Node *node, struct Relation
 
 /* The relations of a parse state become those of a query. */
 extern void kpi_compat_set_relations(struct Query *query, struct ParseState *pstate);
+
+/* The next datum of a sort, palloc'd; false at its end. */
+extern bool kpi_compat_tuplesort_next(struct Tuplesortstate *sort, Datum *value);
 
 /* Runs a query to its end, once: so it may use parallel workers. */
 extern void kpi_compat_run_once(struct QueryDesc *desc);

@@ -32,6 +32,7 @@ int			kpi_max_workers = 2;
 int			kpi_max_databases = 64;
 int			kpi_worker_idle_timeout = 5000;
 int			kpi_build_delay = 2000;
+int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
 
 static char *kpi_now_string = NULL;
@@ -189,6 +190,14 @@ kpi_guc_init(void)
 							&kpi_rollup_timeout,
 							5000, 0, INT_MAX,
 							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.build_step",
+							"Time that a step of a build takes, after which it commits and others have their turn.",
+							"Small tables are built in one step; 0 makes the steps as small as they can be.",
+							&kpi_build_step,
+							1000, 0, 3600 * 1000,
+							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.log_min_duration",

@@ -39,7 +39,7 @@
 /* Rows written together: a few pages' worth. */
 #define BATCH_ROWS 256
 
-/* Rows whose index entries are sorted together, as far as maintenance_work_mem has room: 1 GB. */
+/* Rows whose index entries are sorted together, in a quarter of maintenance_work_mem: 1 GB at most. */
 #define MAX_SORTED_ROWS (1 << 25)
 
 /* ---- opening ---- */
@@ -338,7 +338,7 @@ enter_rows(KpiKeyedTable *keyed)
 static void
 add_rows(KpiKeyedTable *keyed, TupleTableSlot **slots, int nslots)
 {
-	int			most = Min(maintenance_work_mem * (Size) 1024 / sizeof(KpiKeyedRow), MAX_SORTED_ROWS);
+	int			most = Min(maintenance_work_mem * (Size) 256 / sizeof(KpiKeyedRow), MAX_SORTED_ROWS);
 
 	if (keyed->nrows + nslots > most)
 		enter_rows(keyed);

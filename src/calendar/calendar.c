@@ -45,10 +45,22 @@ kpi_calendar_day_in_range(DateADT day)
 	return day >= day_of(MIN_YEAR, 1, 1) && day <= day_of(MAX_YEAR, 12, 31);
 }
 
+DateADT
+kpi_calendar_first_fact_day(void)
+{
+	return day_of(KPI_MIN_FACT_YEAR, 1, 1);
+}
+
+DateADT
+kpi_calendar_last_fact_day(void)
+{
+	return day_of(KPI_MAX_FACT_YEAR, 12, 31);
+}
+
 bool
 kpi_calendar_fact_day_in_range(DateADT day)
 {
-	return day >= day_of(KPI_MIN_FACT_YEAR, 1, 1) && day <= day_of(KPI_MAX_FACT_YEAR, 12, 31);
+	return day >= kpi_calendar_first_fact_day() && day <= kpi_calendar_last_fact_day();
 }
 
 DateADT

@@ -43,6 +43,8 @@ extern DateADT kpi_calendar_day_clamp(DateADT day); /* the nearest of them */
 #define KPI_MIN_FACT_YEAR 1900
 #define KPI_MAX_FACT_YEAR 2200
 extern bool kpi_calendar_fact_day_in_range(DateADT day);
+extern DateADT kpi_calendar_first_fact_day(void);
+extern DateADT kpi_calendar_last_fact_day(void);
 
 extern bool kpi_calendar_grain_parse(const char *name, KpiGrain *grain);
 extern const char *kpi_calendar_grain_name(KpiGrain grain);

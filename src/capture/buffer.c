@@ -26,13 +26,8 @@ bool		kpi_capture_write_through = false;
 static KpiDeltaKey *key_buffer = NULL;
 static Size key_buffer_size = 0;
 
-static Size
-value_size(const char *value)
-{
-	return value ? strlen(value) + 2 : 1;
-}
-
-static char *
+/* At most KPI_MAX_KEY bytes: keys are bounded, and what is not text is short. */
+static inline char *
 append_value(char *to, const char *value)
 {
 	Size		len;
@@ -43,9 +38,21 @@ append_value(char *to, const char *value)
 		return to + 1;
 	}
 	len = strlen(value) + 1;
+	Assert(len <= KPI_MAX_KEY + 1);
 	*to = '\1';
 	memcpy(to + 1, value, len);
 	return to + 1 + len;
+}
+
+static void
+make_room(int nvalues)
+{
+	Size		size = offsetof(KpiDeltaKey, values) + nvalues * (KPI_MAX_KEY + 2);
+
+	if (size <= key_buffer_size)
+		return;
+	key_buffer = key_buffer ? repalloc(key_buffer, size) : MemoryContextAlloc(TopMemoryContext, size);
+	key_buffer_size = size;
 }
 
 /* The key of a fact, in key_buffer, as a delta without a cell. */
@@ -54,27 +61,15 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 {
 	KpiDelta	model = {0};
 	int			ndims = fact->failed ? 0 : source->ndims;
-	const char *owner = fact->failed ? NULL : fact->owner;
-	Size		size = offsetof(KpiDeltaKey, values) + value_size(owner);
 	char	   *to;
 
-	for (int d = 0; d < ndims; d++)
-		size += value_size(fact->dims[d]);
-	if (size > key_buffer_size)
-	{
-		Size		new_size = Max(size, 512);
-
-		key_buffer = key_buffer ? repalloc(key_buffer, new_size) :
-			MemoryContextAlloc(TopMemoryContext, new_size);
-		key_buffer_size = new_size;
-	}
-
+	make_room(1 + ndims);
 	key_buffer->source_id = source->id;
 	key_buffer->stream_id = stream->id;
 	key_buffer->version = stream->version;
 	key_buffer->day = fact->failed ? KPI_ERROR_DAY : fact->day;
 	key_buffer->ndims = ndims;
-	to = append_value(key_buffer->values, owner);
+	to = append_value(key_buffer->values, fact->failed ? NULL : fact->owner);
 	for (int d = 0; d < ndims; d++)
 		to = append_value(to, fact->dims[d]);
 
@@ -83,32 +78,41 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 	return model;
 }
 
+/* The delta of the fact's cell in the level, made if need be. */
+static KpiDelta *
+fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *proj, int s,
+		   const KpiFact *fact)
+{
+	KpiDelta	model = fact_key(source, &source->streams[s], fact);
+	KpiDelta   *delta = subxact->last;
+
+	if (delta != NULL && kpi_capture_same_key(delta, &model))
+		return delta;
+	model.hash = hash_bytes((unsigned char *) model.key, model.key_len);
+	delta = kpi_capture_subxact_find(subxact, &model);
+	if (delta == NULL)
+		delta = kpi_capture_subxact_insert(subxact, &model,
+										   fact->failed ? kpi_cell_empty() :
+										   kpi_fact_projection_fresh_cell(proj, s));
+	subxact->last = delta;
+	return delta;
+}
+
 void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 				 const KpiFact *fact, int sign)
 {
-	KpiSubxactDeltas *subxact = kpi_capture_subxact_current();
 	const KpiLayout *layout = kpi_fact_projection_layout(proj, s);
-	KpiDelta	model = fact_key(source, &source->streams[s], fact);
-	KpiDelta   *delta = subxact->last;
+	KpiSubxactDeltas *subxact;
+	KpiDelta   *delta;
 
 	kpi_capture_note(source->id);
-	if (delta == NULL || !kpi_capture_same_key(delta, &model))
-	{
-		model.hash = hash_bytes((unsigned char *) model.key, model.key_len);
-		delta = kpi_capture_subxact_find(subxact, &model);
-	}
-	if (delta == NULL)
-	{
-		KpiCell    *cell = kpi_fact_change_cell(NULL, layout, fact, sign);
+	if (kpi_fact_changes_nothing(layout, fact))
+		return;
 
-		delta = kpi_capture_subxact_insert(subxact, &model, cell);
-		pfree(cell);
-	}
-	else
-		kpi_capture_subxact_set_cell(subxact, delta, kpi_fact_change_cell(delta->cell, layout, fact, sign));
-	subxact->last = delta;
-
+	subxact = kpi_capture_subxact_current();
+	delta = fact_delta(subxact, source, proj, s, fact);
+	kpi_capture_subxact_set_cell(subxact, delta, kpi_fact_change_cell(delta->cell, layout, fact, sign));
 	if (fact->error != NULL)
 		kpi_capture_subxact_set_error(subxact, delta, fact->error);
 

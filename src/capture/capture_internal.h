@@ -82,7 +82,8 @@ typedef struct KpiSubxactDeltas
 	int			nest_level;
 	int			written_at;		/* nesting level whose rows in the queue hold
 								 * all deltas of this level; 0: not written */
-	MemoryContext context;		/* of the deltas */
+	MemoryContext context;		/* of the hash and of all blocks but the
+								 * first; NULL: there are none yet */
 	Size		bytes;			/* what the deltas take */
 	KpiArenaBlock *first_block; /* chain of blocks that hold them */
 	KpiArenaBlock *block;		/* the one being filled */

@@ -52,8 +52,13 @@ typedef struct DeltaEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* Bytes in the blocks that deltas are cut from. */
-#define FIRST_BLOCK_SIZE 2048
+/*
+ * Bytes in the blocks that deltas are cut from.  The first one comes with the
+ * level, in one piece of memory: most transactions need no more.
+ */
+#define LEVEL_SIZE 2048
+#define FIRST_BLOCK_SIZE (LEVEL_SIZE - MAXALIGN(sizeof(KpiSubxactDeltas)) - offsetof(KpiArenaBlock, data))
+#define SECOND_BLOCK_SIZE (8 * 1024)
 #define MAX_BLOCK_SIZE (256 * 1024)
 
 KpiSubxactDeltas *kpi_capture_subxact_top = NULL;
@@ -71,13 +76,35 @@ kpi_capture_subxact_current(void)
 	if (subxact != NULL && subxact->nest_level == nest_level)
 		return subxact;
 
-	subxact = MemoryContextAllocZero(TopTransactionContext, sizeof(KpiSubxactDeltas));
+	subxact = MemoryContextAlloc(TopTransactionContext, LEVEL_SIZE);
+	memset(subxact, 0, sizeof(KpiSubxactDeltas));
 	subxact->nest_level = nest_level;
-	subxact->context = AllocSetContextCreate(TopTransactionContext, "pg_kpi deltas",
-											 ALLOCSET_DEFAULT_SIZES);
+	subxact->first_block = (KpiArenaBlock *) ((char *) subxact + MAXALIGN(sizeof(KpiSubxactDeltas)));
+	subxact->first_block->next = NULL;
+	subxact->first_block->size = FIRST_BLOCK_SIZE;
+	subxact->first_block->used = 0;
+	subxact->block = subxact->first_block;
 	subxact->parent = kpi_capture_subxact_top;
 	kpi_capture_subxact_top = subxact;
 	return subxact;
+}
+
+/* Where a level has what it came without. */
+static MemoryContext
+level_context(KpiSubxactDeltas *subxact)
+{
+	if (subxact->context == NULL)
+		subxact->context = AllocSetContextCreate(TopTransactionContext, "pg_kpi deltas",
+												 ALLOCSET_DEFAULT_SIZES);
+	return subxact->context;
+}
+
+static void
+free_level(KpiSubxactDeltas *subxact)
+{
+	if (subxact->context != NULL)
+		MemoryContextDelete(subxact->context);
+	pfree(subxact);
 }
 
 void
@@ -103,23 +130,18 @@ level_alloc(KpiSubxactDeltas *subxact, Size size)
 
 	size = MAXALIGN(size);
 	subxact->bytes += size;
-	while (block != NULL && block->size - block->used < size && block->next != NULL)
+	while (block->size - block->used < size && block->next != NULL)
 		block = block->next;
-	if (block == NULL || block->size - block->used < size)
+	if (block->size - block->used < size)
 	{
-		Size		block_size = block ? Min(block->size * 2, MAX_BLOCK_SIZE) : FIRST_BLOCK_SIZE;
-		KpiArenaBlock *new_block;
+		Size		block_size = Max(Min(Max(block->size * 2, SECOND_BLOCK_SIZE), MAX_BLOCK_SIZE), size);
+		KpiArenaBlock *new_block = MemoryContextAlloc(level_context(subxact),
+													  offsetof(KpiArenaBlock, data) + block_size);
 
-		block_size = Max(block_size, size);
-		new_block = MemoryContextAlloc(subxact->context,
-									   offsetof(KpiArenaBlock, data) + block_size);
 		new_block->next = NULL;
 		new_block->size = block_size;
 		new_block->used = 0;
-		if (block != NULL)
-			block->next = new_block;
-		else
-			subxact->first_block = new_block;
+		block->next = new_block;
 		block = new_block;
 	}
 	subxact->block = block;
@@ -188,7 +210,7 @@ kpi_capture_subxact_insert(KpiSubxactDeltas *subxact, const KpiDelta *model, con
 
 	if (subxact->hash == NULL && subxact->ndeltas == KPI_FEW_DELTAS)
 	{
-		delta_hash *hash = delta_create(subxact->context, 4 * KPI_FEW_DELTAS, NULL);
+		delta_hash *hash = delta_create(level_context(subxact), 4 * KPI_FEW_DELTAS, NULL);
 
 		for (int i = 0; i < KPI_FEW_DELTAS; i++)
 			index_delta(hash, subxact->few[i]);
@@ -253,40 +275,36 @@ merge_delta(KpiDelta *delta, void *arg)
 		kpi_capture_subxact_set_error(subxact, mine, delta->error);
 }
 
-/* Moves or merges the deltas of the top level into its parent. */
+/*
+ * The top level becomes part of its parent: takes its place if that holds nothing,
+ * else is merged into it.
+ */
 static void
 merge_into_parent(KpiSubxactDeltas *child)
 {
 	KpiSubxactDeltas *parent = child->parent;
-	MemoryContext oldcontext;
+	MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
 
 	if (parent->ndeltas == 0)
 	{
-		MemoryContextDelete(parent->context);
-		parent->context = child->context;
-		parent->first_block = child->first_block;
-		parent->block = child->block;
-		parent->bytes = child->bytes;
-		parent->ndeltas = child->ndeltas;
-		memcpy(parent->few, child->few, sizeof(parent->few));
-		parent->hash = child->hash;
-		parent->last = child->last;
+		child->markers = list_concat(parent->markers, child->markers);
+		child->nest_level = parent->nest_level;
+		child->parent = parent->parent;
+		kpi_capture_subxact_top = child;
+		free_level(parent);
 	}
 	else
 	{
 		merging = true;
-		oldcontext = MemoryContextSwitchTo(child->context);
+		MemoryContextSwitchTo(level_context(child));
 		kpi_capture_subxact_foreach(child, merge_delta, parent);
-		MemoryContextSwitchTo(oldcontext);
+		MemoryContextSwitchTo(TopTransactionContext);
 		merging = false;
-		MemoryContextDelete(child->context);
+		parent->markers = list_concat(parent->markers, child->markers);
+		kpi_capture_subxact_top = parent;
+		free_level(child);
 	}
-
-	oldcontext = MemoryContextSwitchTo(TopTransactionContext);
-	parent->markers = list_concat(parent->markers, child->markers);
 	MemoryContextSwitchTo(oldcontext);
-	kpi_capture_subxact_top = parent;
-	pfree(child);
 }
 
 void
@@ -321,8 +339,7 @@ kpi_capture_subxact_aborted(int nest_level)
 		KpiSubxactDeltas *subxact = kpi_capture_subxact_top;
 
 		kpi_capture_subxact_top = subxact->parent;
-		MemoryContextDelete(subxact->context);
-		pfree(subxact);
+		free_level(subxact);
 	}
 	for (KpiSubxactDeltas *subxact = kpi_capture_subxact_top; subxact != NULL; subxact = subxact->parent)
 	{

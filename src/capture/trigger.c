@@ -78,9 +78,14 @@ typedef struct Entry
 	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
 	bool		is_refused;		/* the problem: a refresh has to decide */
+	Oid			row_trigger;	/* known to be ours while the entry is not
+								 * stale; InvalidOid: not looked at */
 } Entry;
 
 static HTAB *entries = NULL;
+
+/* The one that a row trigger used last: entries are never removed. */
+static Entry *last_entry = NULL;
 
 /* Parent of all contexts of entries, and of those set aside. */
 static MemoryContext cache_context = NULL;
@@ -176,6 +181,7 @@ retire_entry(Entry *entry)
 	entry->is_reported = false;
 	entry->stack_is_short = false;
 	entry->is_refused = false;
+	entry->row_trigger = InvalidOid;
 }
 
 void
@@ -413,9 +419,34 @@ check_trigger_call(FunctionCallInfo fcinfo, const char *function, bool for_row)
 }
 
 /*
+ * The entry of the trigger's table and source, or NULL if the trigger is none of
+ * ours.  A trigger that was looked at is known by its OID until its table changes.
+ */
+static Entry *
+find_entry(TriggerData *trigdata)
+{
+	const Trigger *trigger = trigdata->tg_trigger;
+	bool		for_row = TRIGGER_FIRED_FOR_ROW(trigdata->tg_event);
+	Entry	   *entry;
+	int32		source_id;
+
+	if (for_row && last_entry != NULL && !last_entry->stale &&
+		last_entry->row_trigger == trigger->tgoid &&
+		last_entry->key.relid == RelationGetRelid(trigdata->tg_relation))
+		return last_entry;
+
+	source_id = trigger_source_id(trigger, for_row);
+	if (source_id == 0)
+		return NULL;
+	entry = get_entry(trigdata->tg_relation, source_id);
+	if (for_row)
+		last_entry = entry;
+	return entry;
+}
+
+/*
  * The entry of the trigger's table and source, loaded; NULL if there is
- * nothing to do.  fn_extra keeps it for the rows of one statement: entries
- * are never removed.
+ * nothing to do.  fn_extra keeps it for the rows of one statement.
  */
 static Entry *
 trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
@@ -424,19 +455,18 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 
 	if (entry == NULL)
 	{
-		int32		source_id = trigger_source_id(trigdata->tg_trigger,
-												  TRIGGER_FIRED_FOR_ROW(trigdata->tg_event));
-
-		if (source_id == 0)
-			return NULL;
-		entry = get_entry(trigdata->tg_relation, source_id);
-		fcinfo->flinfo->fn_extra = entry;
 		/* What was replaced before this statement wrote is not used any more. */
 		AcceptInvalidationMessages();
+		entry = find_entry(trigdata);
+		if (entry == NULL)
+			return NULL;
+		fcinfo->flinfo->fn_extra = entry;
 	}
 	if (entry->stale || entry->stack_is_short ||
 		(entry->proj != NULL && kpi_fact_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
+	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		entry->row_trigger = trigdata->tg_trigger->tgoid;
 	if (entry->stack_is_short || entry->is_refused)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
@@ -447,17 +477,38 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 }
 
 static void
-capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
+capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed,
+			 TupleTableSlot *slot, int sign)
 {
 	KpiFact		fact;
 
+	kpi_fact_project_update(proj, s, changed, slot, &fact);
+	if (fact.undecided)
+		kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
+	if (fact.is_event)
+		kpi_capture_fact(source, proj, s, &fact, sign);
+}
+
+static void
+capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
+{
+	for (int s = 0; s < source->nstreams; s++)
+		capture_fact(source, proj, s, KPI_ALL_COLUMNS, slot, sign);
+}
+
+static void
+capture_update(KpiSource *source, KpiProjection *proj, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	KpiColumnSet changed = kpi_fact_projection_changed(proj, old_slot, new_slot);
+
+	if (changed == 0)
+		return;
 	for (int s = 0; s < source->nstreams; s++)
 	{
-		kpi_fact_project(proj, s, slot, &fact);
-		if (fact.undecided)
-			kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
-		if (fact.is_event)
-			kpi_capture_fact(source, proj, s, &fact, sign);
+		if (!kpi_fact_projection_concerns(proj, s, changed))
+			continue;
+		capture_fact(source, proj, s, changed, old_slot, -1);
+		capture_fact(source, proj, s, changed, new_slot, 1);
 	}
 }
 
@@ -481,11 +532,8 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 		capture_row(source, proj, trigdata->tg_trigslot, 1);
 	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		capture_row(source, proj, trigdata->tg_trigslot, -1);
-	else if (!kpi_fact_projection_unchanged(proj, trigdata->tg_trigslot, trigdata->tg_newslot))
-	{
-		capture_row(source, proj, trigdata->tg_trigslot, -1);
-		capture_row(source, proj, trigdata->tg_newslot, 1);
-	}
+	else
+		capture_update(source, proj, trigdata->tg_trigslot, trigdata->tg_newslot);
 	return PointerGetDatum(NULL);
 }
 

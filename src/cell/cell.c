@@ -269,6 +269,17 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout, const Datum *inputs, c
 	return buf.cell;
 }
 
+bool
+kpi_cell_fact_is_void(const KpiLayout *layout, const Datum *inputs, const bool *isnull)
+{
+	for (int i = 0; i < layout->ninputs; i++)
+	{
+		if (!isnull[i] && (layout->input_types[i] != KPI_INPUT_BOOL || DatumGetBool(inputs[i])))
+			return false;
+	}
+	return true;
+}
+
 KpiCell *
 kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts)
 {

@@ -133,6 +133,12 @@ extern KpiCell *kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout,
 								  const Datum *inputs, const bool *isnull,
 								  const Bitmapset *failed, int sign);
 
+/*
+ * Whether no input counts for any measure, all being NULL or false: to add such a
+ * fact changes nothing.
+ */
+extern bool kpi_cell_fact_is_void(const KpiLayout *layout, const Datum *inputs, const bool *isnull);
+
 /* Counts facts whose expression failed (measure id 0: the whole fact). */
 extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts);
 

@@ -247,7 +247,8 @@ warn_unseen(KpiRows *goal)
 	char	   *value = kpi_rows_text(goal, "dimension_value");
 
 	if (dimension == NULL ||
-		kpi_spi_exec("SELECT FROM kpi_internal.kpi_state s WHERE s.kpi_id = $1 AND s.is_complete"
+		kpi_spi_exec("SELECT FROM kpi_internal.kpi_state s WHERE s.kpi_id = $1"
+					 " AND kpi_internal.is_complete(s.program, '-infinity')"
 					 " AND NOT EXISTS (SELECT FROM kpi.kpi_breakdown b"
 					 "  WHERE b.kpi_id = $1 AND b.team_id = 1 AND b.member_id IS NULL"
 					 "  AND b.dimension = $2 AND b.dimension_value IS NOT DISTINCT FROM $3)",

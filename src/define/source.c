@@ -462,6 +462,8 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.build WHERE source_id = $1", 1, KPI_INT4(row->id));
+	kpi_spi_exec("DELETE FROM kpi_internal.build_cancelled WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));

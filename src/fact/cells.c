@@ -63,7 +63,7 @@ analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
 
 /* ONLY the table unless it is partitioned, as kpi_fact_query() says. */
 static Query *
-analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
+analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Relation rel)
 {
 	ParseState *pstate = kpi_expr_pstate(rel, NULL);
 	Oid			relid = RelationGetRelid(rel);
@@ -74,7 +74,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
-	foreach(lc, kpi_fact_columns(source, stream, NULL, at_type))
+	foreach(lc, kpi_fact_columns(source, stream, part->measures, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
 		Node	   *node = analyse_text(pstate, relid, column->text, source->code);
@@ -85,7 +85,8 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, Relation rel)
 	}
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref),
-								   analyse_text(pstate, relid, kpi_fact_condition(source, stream),
+								   analyse_text(pstate, relid,
+												kpi_fact_condition(source, stream, at_type, part),
 												source->code));
 	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	kpi_compat_set_relations(query, pstate);
@@ -132,7 +133,7 @@ append_cell(StringInfo sql, const KpiLayout *layout)
 
 /* The text, with $n for column n of the facts query. */
 static char *
-cells_text(const KpiSource *source, const KpiStream *stream, List *columns)
+cells_text(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, List *columns)
 {
 	StringInfoData sql;
 
@@ -147,7 +148,7 @@ cells_text(const KpiSource *source, const KpiStream *stream, List *columns)
 							 quote_identifier(source->dim_names[i]));
 		appendStringInfoString(&sql, "] AS dims, ");
 	}
-	append_cell(&sql, kpi_model_stream_layout(stream, NULL));
+	append_cell(&sql, kpi_model_stream_layout(stream, part->measures));
 	appendStringInfoString(&sql, " AS cell, pg_catalog.count(*) AS facts\n  FROM (");
 	for (int i = 0; i < list_length(columns); i++)
 		appendStringInfo(&sql, "%s$%d AS %s", i == 0 ? "SELECT " : ", ", i + 1,
@@ -234,34 +235,42 @@ check_key_casts(const KpiSource *source, const Query *cells)
 	}
 }
 
-void
-kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, List *leaves,
-				   DestReceiver *dest)
+/* The statement over the table, which is open. */
+static PlannedStmt *
+plan_cells(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Relation rel,
+		   List *leaves, int options, char **sql)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Relation	rel = table_open(relid, AccessShareLock);
 	Query	   *facts;
 	Query	   *cells;
-	char	   *sql;
 	PlannedStmt *plan;
-	QueryDesc  *desc;
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table any more", RelationGetRelationName(rel)),
 				 errhint("Create the table again.")));
-	facts = analyse_facts(source, stream, rel);
-	sql = cells_text(source, stream, facts->targetList);
-	cells = analyse_cells(sql, facts->targetList);
+	facts = analyse_facts(source, stream, part, rel);
+	*sql = cells_text(source, stream, part, facts->targetList);
+	cells = analyse_cells(*sql, facts->targetList);
 
 	check_key_casts(source, cells);
 	linitial_node(RangeTblEntry, cells->rtable)->subquery = facts;
-	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), sql,
-						 CURSOR_OPT_PARALLEL_OK, NULL);
-	check_relations(plan, relid, leaves);
+	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), *sql, options, NULL);
+	check_relations(plan, RelationGetRelid(rel), leaves);
+	return plan;
+}
+
+void
+kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Oid relid,
+				   List *leaves, DestReceiver *dest)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel = table_open(relid, AccessShareLock);
+	char	   *sql;
+	PlannedStmt *plan = plan_cells(source, stream, part, rel, leaves, CURSOR_OPT_PARALLEL_OK, &sql);
+	QueryDesc  *desc;
 
 	desc = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL, NULL, 0);
 	ExecutorStart(desc, 0);
@@ -269,6 +278,37 @@ kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, Oid relid, 
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
+	table_close(rel, NoLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* What comes out of the scans below the grouping. */
+static double
+rows_below(const Plan *plan)
+{
+	while (IsA(plan, Agg) || IsA(plan, Sort) || IsA(plan, IncrementalSort) || IsA(plan, Result))
+	{
+		if (plan->lefttree == NULL)
+			break;
+		plan = plan->lefttree;
+	}
+	return plan->plan_rows;
+}
+
+void
+kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, Oid relid,
+						List *leaves, KpiFactEstimate *estimate)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells query",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel = table_open(relid, AccessShareLock);
+	char	   *sql;
+	PlannedStmt *plan = plan_cells(source, stream, part, rel, leaves, 0, &sql);
+
+	estimate->facts = rows_below(plan->planTree);
+	estimate->cost = plan->planTree->total_cost;
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

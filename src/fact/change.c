@@ -25,3 +25,10 @@ kpi_fact_change_cell(KpiCell *cell, const KpiLayout *layout, const KpiFact *fact
 	return kpi_cell_add_fact(cell ? cell : kpi_cell_for_layout(layout), layout,
 							 fact->inputs, fact->isnull, fact->failed_measures, sign);
 }
+
+bool
+kpi_fact_changes_nothing(const KpiLayout *layout, const KpiFact *fact)
+{
+	return !fact->failed && fact->failed_measures == NULL &&
+		kpi_cell_fact_is_void(layout, fact->inputs, fact->isnull);
+}

@@ -22,6 +22,17 @@
 
 /* ---- query.c ---- */
 
+/* Which of the facts of a stream are read, and what of them. */
+typedef struct KpiFactPart
+{
+	const Bitmapset *measures;	/* numbers of those whose inputs are; NULL:
+								 * all */
+	DateADT		since;			/* facts of these days, and of some near them */
+	DateADT		until;			/* exclusive */
+	bool		and_left_out;	/* as well as those of days that facts cannot
+								 * have */
+} KpiFactPart;
+
 /*
  * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
  * a hash of the whole, the same in capture and in scans.  Returns key itself if
@@ -77,15 +88,32 @@ extern KpiProjection *kpi_fact_projection_create(const KpiSource *source, Oid le
 												 MemoryContext parent, KpiFingerprints *fingerprints);
 extern void kpi_fact_projection_free(KpiProjection *proj);
 
-/* True when no column that any expression uses differs between the two. */
-extern bool kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-										  TupleTableSlot *new_slot);
+/* A set of the columns that the expressions of a projection use. */
+typedef uint64 KpiColumnSet;
+
+/* What the comparison of two rows says where it does not know better. */
+#define KPI_ALL_COLUMNS PG_UINT64_MAX
+
+/* Which columns of those that expressions use differ between the two rows: 0 if none. */
+extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot,
+												TupleTableSlot *new_slot);
+
+/* Whether stream number s may make another fact of a row in which these have changed. */
+extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed);
 
 /* The numbers of the columns that expressions use, in the current memory context. */
 extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
 
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
+
+/*
+ * The same for the old or the new row of an update, which differ in these columns.
+ * Inputs that would take off the old row what they add for the new one may be NULL
+ * in both.
+ */
+extern void kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet changed,
+									TupleTableSlot *slot, KpiFact *fact);
 
 /*
  * Whether an expression fails on a row that is no event, though that is none of
@@ -96,6 +124,9 @@ extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableS
 
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
+
+/* A cell of that layout without facts, to be copied. */
+extern const KpiCell *kpi_fact_projection_fresh_cell(KpiProjection *proj, int s);
 
 /* Whether an expression may reach a function or a type of a user. */
 extern bool kpi_fact_projection_has_user_code(KpiProjection *proj);
@@ -121,6 +152,9 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
  */
 extern KpiCell *kpi_fact_change_cell(KpiCell *cell, const KpiLayout *layout,
 									 const KpiFact *fact, int sign);
+
+/* True for a fact that would leave any cell as it is. */
+extern bool kpi_fact_changes_nothing(const KpiLayout *layout, const KpiFact *fact);
 
 /* ---- table.c ---- */
 
@@ -174,15 +208,24 @@ extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
 /* ---- cells.c ---- */
 
 /*
- * Runs the facts query of one stream over a table known by its OID, grouped,
- * under the active snapshot: columns owner text, day date, dims text[] (NULL
- * without dimensions), cell kpi.cell, facts bigint (how many the group has).
- * The current user is the source's definer
- * (kpi_user_switch()).  The table and its leaves, all that may be read, are
- * locked.
+ * Runs the facts query of a part of one stream over a table known by its OID,
+ * grouped, under the active snapshot: columns owner text, day date, dims text[]
+ * (NULL without dimensions), cell kpi.cell, facts bigint (how many the group has).
+ * The current user is the source's definer (kpi_user_switch()).  The table and
+ * its leaves, all that may be read, are locked.
  */
-extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream,
+extern void kpi_fact_cells_run(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
 							   Oid relid, List *leaves, DestReceiver *dest);
+
+/* What the planner expects of that, by one process. */
+typedef struct KpiFactEstimate
+{
+	double		facts;
+	double		cost;
+} KpiFactEstimate;
+
+extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
+									Oid relid, List *leaves, KpiFactEstimate *estimate);
 
 /* ---- definer.c ---- */
 

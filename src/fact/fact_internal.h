@@ -31,7 +31,8 @@ typedef struct KpiFactColumn
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
-extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream);
+extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
+								const KpiFactPart *part);
 
 /* ---- day.c ---- */
 
@@ -62,14 +63,28 @@ extern bool kpi_fact_day_of_time(KpiZone *zone, Oid type, Datum value, DateADT *
 
 /* ---- guard.c ---- */
 
+typedef struct KpiGuard
+{
+	AttrNumber	attno;
+	Oid			type;
+} KpiGuard;
+
+typedef struct KpiGuards
+{
+	int			n;
+	KpiGuard   *columns;
+} KpiGuards;
+
 /*
- * The risk of an expression while kpi_fact_guard_holds() for the non-null values
- * of all columns that this adds to *columns (attribute numbers).
+ * The risk of an expression while kpi_fact_guards_hold() for all columns that this
+ * adds to *columns (attribute numbers).
  */
 extern KpiExprRisk kpi_fact_guarded_risk(Node *node, Bitmapset **columns);
 
-/* Tests a column's value: numeric, timestamp or timestamptz. */
-extern bool kpi_fact_guard_holds(Oid type, Datum value);
+extern void kpi_fact_guards_collect(KpiGuards *guards, TupleDesc desc, const Bitmapset *columns);
+
+/* Whether the row's values of these columns are NULL or usual. */
+extern bool kpi_fact_guards_hold(const KpiGuards *guards, TupleTableSlot *slot);
 
 /* ---- share.c ---- */
 
@@ -88,5 +103,75 @@ extern void kpi_fact_build_inputs(List *nodes, ExprContext *econtext,
  * table, or NULL.
  */
 extern char *kpi_fact_storage_problem(Oid relid);
+
+/* ---- used.c ---- */
+
+typedef struct KpiUsedColumn
+{
+	AttrNumber	attno;
+	int16		typlen;
+	bool		typbyval;
+} KpiUsedColumn;
+
+typedef struct KpiUsedColumns
+{
+	bool		any;			/* whole rows or system columns: whatever
+								 * changes */
+	int			n;
+	KpiUsedColumn *columns;		/* by attno */
+	AttrNumber	max_attno;
+} KpiUsedColumns;
+
+/* The bit of one in a set of them: all beyond the last share it. */
+#define KPI_COLUMN_BIT(i) (UINT64CONST(1) << Min(i, 63))
+
+/* Of the given attributes, which are numbered as pull_varattnos() does. */
+extern void kpi_fact_used_collect(KpiUsedColumns *used, TupleDesc desc, const Bitmapset *attrs);
+extern KpiColumnSet kpi_fact_used_set(const KpiUsedColumns *used, const Bitmapset *attrs);
+
+/* Which of the columns differ between the two rows. */
+extern KpiColumnSet kpi_fact_used_changed(const KpiUsedColumns *used, TupleTableSlot *old_slot,
+										  TupleTableSlot *new_slot);
+
+/* ---- part.c ---- */
+
+/* Compiled inputs; the conditions, unless NULL, are what they share (share.c). */
+typedef struct KpiInputPart
+{
+	KpiColumnSet changed;		/* inputs of measures that use none of these
+								 * are NULL */
+	ProjectionInfo *conditions;
+	ProjectionInfo *values;		/* NULL: not worth it, or it failed */
+} KpiInputPart;
+
+#define KPI_INPUT_PARTS 4
+
+/* The inputs of a stream's measures. */
+typedef struct KpiInputs
+{
+	MemoryContext context;		/* of all that is compiled */
+	const KpiLayout *layout;
+	List	   *nodes;			/* an expression for each input */
+	ExprContext *econtext;
+	Oid			definer;
+	KpiColumnSet *columns;		/* those each measure uses */
+	KpiInputPart all;
+	int			nparts;
+	KpiInputPart parts[KPI_INPUT_PARTS];
+} KpiInputs;
+
+/* Compiles all; the caller fills in the columns. */
+extern void kpi_fact_inputs_init(KpiInputs *inputs, const KpiLayout *layout, List *nodes,
+								 ExprContext *econtext, Oid definer);
+
+/*
+ * What to evaluate of two rows that differ in these columns, which do not decide
+ * about the place of the fact: the same for both.
+ */
+extern const KpiInputPart *kpi_fact_inputs_part(KpiInputs *inputs, KpiColumnSet changed);
+
+/* Whether a part does so with measure number m, whose inputs are then NULL. */
+extern bool kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m,
+									 bool *isnull);
 
 #endif							/* KPI_FACT_INTERNAL_H */

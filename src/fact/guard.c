@@ -17,7 +17,9 @@
  */
 #include "base/compat.h"
 
+#include "access/tupdesc.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "expr/expr.h"
 #include "fact/fact_internal.h"
 #include "nodes/makefuncs.h"
@@ -45,8 +47,9 @@ typedef struct GuardSearch
 	int			nodes;
 } GuardSearch;
 
-bool
-kpi_fact_guard_holds(Oid type, Datum value)
+/* Tests a column's value: numeric, timestamp or timestamptz. */
+static bool
+guard_holds(Oid type, Datum value)
 {
 	if (type == NUMERICOID)
 	{
@@ -72,7 +75,7 @@ is_usual_constant(Const *constant)
 {
 	return constant->constisnull ||
 		(is_guarded_type(constant->consttype) &&
-		 kpi_fact_guard_holds(constant->consttype, constant->constvalue));
+		 guard_holds(constant->consttype, constant->constvalue));
 }
 
 static bool
@@ -172,4 +175,33 @@ KpiExprRisk
 kpi_fact_guarded_risk(Node *node, Bitmapset **columns)
 {
 	return kpi_expr_risk(guard_mutator(node, columns));
+}
+
+void
+kpi_fact_guards_collect(KpiGuards *guards, TupleDesc desc, const Bitmapset *columns)
+{
+	int			attno = -1;
+
+	guards->n = 0;
+	guards->columns = palloc(sizeof(KpiGuard) * Max(bms_num_members(columns), 1));
+	while ((attno = bms_next_member(columns, attno)) >= 0)
+	{
+		guards->columns[guards->n].attno = attno;
+		guards->columns[guards->n].type = TupleDescAttr(desc, attno - 1)->atttypid;
+		guards->n++;
+	}
+}
+
+bool
+kpi_fact_guards_hold(const KpiGuards *guards, TupleTableSlot *slot)
+{
+	for (int i = 0; i < guards->n; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, guards->columns[i].attno, &isnull);
+
+		if (!isnull && !guard_holds(guards->columns[i].type, value))
+			return false;
+	}
+	return true;
 }

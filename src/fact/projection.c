@@ -20,7 +20,6 @@
  */
 #include "base/compat.h"
 
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
@@ -33,7 +32,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -51,13 +49,16 @@ typedef struct StreamProjection
 	KpiOwnerKind owner_kind;
 	ProjectedValue owner;
 	ProjectedValue at;
-	ProjectionInfo *conditions; /* what inputs share, or NULL */
-	ProjectionInfo *inputs;		/* all inputs of all measures */
+	KpiInputs	inputs;			/* of all measures */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
+	KpiCell    *fresh_cell;		/* of the layout */
 	KpiExprRisk risk;			/* the highest of all expressions used */
 	int			settings;		/* what they depend on, unless safe */
 	bool		guarded;		/* no risk while the guards hold */
+	KpiColumnSet columns;		/* those its expressions use */
+	KpiColumnSet place_columns; /* of these, those that decide whether the row
+								 * is a fact, and of which cell */
 } StreamProjection;
 
 struct KpiProjection
@@ -74,20 +75,9 @@ struct KpiProjection
 	int			nstreams;
 	StreamProjection *streams;
 
-	/* Columns whose values may make an expression fail. */
-	int			nguards;
-	ProjectedValue *guards;
-
-	/* Columns used, for kpi_fact_projection_unchanged(). */
-	bool		any_column;		/* uses whole rows or system columns */
-	int			nattrs;
-	struct ProjectedAttr
-	{
-		AttrNumber	attno;
-		int16		typlen;
-		bool		typbyval;
-	}		   *attrs;
-	AttrNumber	max_attno;
+	KpiGuards	guards;			/* columns whose values may make an expression
+								 * fail */
+	KpiUsedColumns used;		/* by the expressions of all streams */
 
 	/* Where the fact last returned keeps its arrays. */
 	char	  **fact_dims;
@@ -102,7 +92,8 @@ typedef struct CompileState
 {
 	KpiProjection *proj;
 	Oid			leaf;
-	Bitmapset  *attrs;
+	Bitmapset  *attrs;			/* columns used since this was emptied */
+	Bitmapset  *all_attrs;		/* and ever */
 	Bitmapset  *guards;
 	KpiExprRisk risk;
 	KpiExprRisk guarded_risk;	/* while the guards hold */
@@ -112,13 +103,21 @@ typedef struct CompileState
 	KpiFingerprints *fingerprints;	/* or NULL */
 } CompileState;
 
+/* The columns that a stream uses, until they have numbers. */
+typedef struct StreamAttrs
+{
+	Bitmapset  *place;
+	Bitmapset **measures;
+} StreamAttrs;
+
 /* ---- compiling ---- */
 
 static void
-note_risk(CompileState *cs, Node *node)
+note_expr(CompileState *cs, Node *node)
 {
 	KpiExprRisk risk = kpi_expr_risk(node);
 
+	cs->all_attrs = bms_add_members(cs->all_attrs, cs->attrs);
 	cs->proj->has_user_code |= cs->user_code;
 	cs->risk = Max(cs->risk, risk);
 	if (risk != KPI_EXPR_SAFE)
@@ -135,7 +134,7 @@ compile_expr(CompileState *cs, const char *text)
 	Node	   *node = kpi_expr_compile(cs->leaf, text, &cs->attrs, &risk,
 										&cs->user_code, cs->code, cs->fingerprints);
 
-	note_risk(cs, node);
+	note_expr(cs, node);
 	return node;
 }
 
@@ -219,14 +218,14 @@ compile_key(CompileState *cs, const char *text)
 	if (inner != NULL && OidIsValid(key_type(exprType(inner))))
 		node = inner;
 
-	note_risk(cs, node);
+	note_expr(cs, node);
 	value = projected_value(node);
 	value.type = key_type(value.type);
 	return value;
 }
 
 static void
-compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
+compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, StreamAttrs *attrs)
 {
 	List	   *nodes = NIL;
 	int			n = 0;
@@ -234,6 +233,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 
 	sp->layout = kpi_model_stream_layout(stream, NULL);
 	sp->layout->input_types = palloc(sizeof(KpiInputType) * Max(sp->layout->ninputs, 1));
+	sp->fresh_cell = kpi_cell_for_layout(sp->layout);
 	sp->owner_kind = stream->owner_kind;
 	if (stream->owner_kind != KPI_OWNER_COMPANY)
 		sp->owner = compile_key(cs, stream->owner);
@@ -247,10 +247,14 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 						format_type_be(sp->at.type), stream->at),
 				 errhint("Use a date, a timestamp or a timestamp with time zone.")));
 
+	attrs->place = cs->attrs;
+	attrs->measures = palloc(sizeof(Bitmapset *) * Max(stream->nmeasures, 1));
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
+		cs->attrs = NULL;
 		foreach(lc, stream->measures[m].inputs)
 			nodes = lappend(nodes, compile_expr(cs, lfirst(lc)));
+		attrs->measures[m] = cs->attrs;
 	}
 	Assert(list_length(nodes) == sp->layout->ninputs);
 
@@ -268,46 +272,18 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp)
 			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
 		n++;
 	}
-	kpi_fact_build_inputs(nodes, cs->proj->econtext, &sp->conditions, &sp->inputs);
-}
-
-/* Which columns must be compared to see whether an update matters. */
-static void
-collect_attrs(KpiProjection *proj, TupleDesc desc, Bitmapset *attrs)
-{
-	int			member = -1;
-
-	proj->attrs = palloc(sizeof(*proj->attrs) * Max(bms_num_members(attrs), 1));
-	while ((member = bms_next_member(attrs, member)) >= 0)
-	{
-		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
-		Form_pg_attribute att;
-
-		if (attno <= 0)
-		{
-			proj->any_column = true;
-			continue;
-		}
-		att = TupleDescAttr(desc, attno - 1);
-		proj->attrs[proj->nattrs].attno = attno;
-		proj->attrs[proj->nattrs].typlen = att->attlen;
-		proj->attrs[proj->nattrs].typbyval = att->attbyval;
-		proj->nattrs++;
-		proj->max_attno = attno;
-	}
+	kpi_fact_inputs_init(&sp->inputs, sp->layout, nodes, cs->proj->econtext, cs->proj->definer);
 }
 
 static void
-collect_guards(KpiProjection *proj, TupleDesc desc, Bitmapset *guards)
+number_columns(const KpiUsedColumns *used, StreamProjection *sp, const StreamAttrs *attrs)
 {
-	int			attno = -1;
-
-	proj->guards = palloc0(sizeof(ProjectedValue) * Max(bms_num_members(guards), 1));
-	while ((attno = bms_next_member(guards, attno)) >= 0)
+	sp->place_columns = kpi_fact_used_set(used, attrs->place);
+	sp->columns = sp->place_columns;
+	for (int m = 0; m < sp->layout->nmeasures; m++)
 	{
-		proj->guards[proj->nguards].attno = attno;
-		proj->guards[proj->nguards].type = TupleDescAttr(desc, attno - 1)->atttypid;
-		proj->nguards++;
+		sp->inputs.columns[m] = kpi_fact_used_set(used, attrs->measures[m]);
+		sp->columns |= sp->inputs.columns[m];
 	}
 }
 
@@ -319,6 +295,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	.code = source->code,.fingerprints = fingerprints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
+	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
@@ -346,12 +323,15 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		cs.risk = common.risk;
 		cs.settings = common.settings;
 		cs.guarded_risk = common.guarded_risk;
-		compile_stream(&cs, &source->streams[s], sp);
+		cs.attrs = bms_copy(common.attrs);
+		compile_stream(&cs, &source->streams[s], sp, &stream_attrs[s]);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
-	collect_attrs(proj, RelationGetDescr(rel), cs.attrs);
-	collect_guards(proj, RelationGetDescr(rel), cs.guards);
+	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), cs.all_attrs);
+	for (int s = 0; s < source->nstreams; s++)
+		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
+	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
 	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
 	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
 	proj->fact_isnull = palloc0(sizeof(bool) * max_inputs);
@@ -404,14 +384,32 @@ kpi_fact_projection_layout(KpiProjection *proj, int s)
 	return proj->streams[s].layout;
 }
 
+const KpiCell *
+kpi_fact_projection_fresh_cell(KpiProjection *proj, int s)
+{
+	return proj->streams[s].fresh_cell;
+}
+
 Bitmapset *
 kpi_fact_projection_columns(KpiProjection *proj)
 {
 	Bitmapset  *columns = NULL;
 
-	for (int i = 0; i < proj->nattrs; i++)
-		columns = bms_add_member(columns, proj->attrs[i].attno);
+	for (int i = 0; i < proj->used.n; i++)
+		columns = bms_add_member(columns, proj->used.columns[i].attno);
 	return columns;
+}
+
+KpiColumnSet
+kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	return kpi_fact_used_changed(&proj->used, old_slot, new_slot);
+}
+
+bool
+kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed)
+{
+	return changed == KPI_ALL_COLUMNS || (proj->streams[s].columns & changed) != 0;
 }
 
 bool
@@ -427,31 +425,6 @@ kpi_fact_projection_is_busy(KpiProjection *proj)
 }
 
 /* ---- evaluating ---- */
-
-bool
-kpi_fact_projection_unchanged(KpiProjection *proj, TupleTableSlot *old_slot,
-							  TupleTableSlot *new_slot)
-{
-	if (proj->any_column)
-		return false;
-
-	slot_getsomeattrs(old_slot, proj->max_attno);
-	slot_getsomeattrs(new_slot, proj->max_attno);
-	for (int i = 0; i < proj->nattrs; i++)
-	{
-		struct ProjectedAttr *attr = &proj->attrs[i];
-		int			a = attr->attno - 1;
-
-		if (old_slot->tts_isnull[a] != new_slot->tts_isnull[a])
-			return false;
-		/* As stored: a value merely packed otherwise counts as changed. */
-		if (!old_slot->tts_isnull[a] &&
-			!datumIsEqual(old_slot->tts_values[a], new_slot->tts_values[a],
-						  attr->typbyval, attr->typlen))
-			return false;
-	}
-	return true;
-}
 
 static inline Datum
 value_of(const ProjectedValue *value, ExprContext *econtext, bool *isnull)
@@ -530,13 +503,13 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 }
 
 static void
-project_inputs(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+project_inputs(KpiProjection *proj, const KpiInputPart *part, KpiFact *fact)
 {
 	TupleTableSlot *slot;
 
-	if (sp->conditions != NULL)
-		proj->econtext->ecxt_innertuple = ExecProject(sp->conditions);
-	slot = ExecProject(sp->inputs);
+	if (part->conditions != NULL)
+		proj->econtext->ecxt_innertuple = ExecProject(part->conditions);
+	slot = ExecProject(part->values);
 	fact->inputs = slot->tts_values;
 	fact->isnull = slot->tts_isnull;
 }
@@ -573,6 +546,7 @@ typedef struct ProjectCall
 {
 	KpiProjection *proj;
 	StreamProjection *sp;
+	const KpiInputPart *part;
 	int			what;
 	KpiFact    *fact;
 } ProjectCall;
@@ -590,7 +564,7 @@ project_part(void *arg)
 	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)
 		project_fact(call->proj, call->sp, fact);
 	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
-		project_inputs(call->proj, call->sp, fact);
+		project_inputs(call->proj, call->part, fact);
 	if (call->what >= 0)
 		project_measure(call->proj, call->sp, call->what);
 }
@@ -620,9 +594,9 @@ project_part_as_definer(void *arg)
  * An error that is not the expression's reaches whoever writes or refreshes.
  */
 static bool
-project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fact)
+project_trapped(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part, int what, KpiFact *fact)
 {
-	ProjectCall call = {proj, sp, what, fact};
+	ProjectCall call = {proj, sp, part, what, fact};
 	ErrorData  *error = kpi_try(KPI_ERROR_TRAPPED,
 								sp->risk == KPI_EXPR_USER ? project_part_as_definer : project_part,
 								&call);
@@ -636,13 +610,13 @@ project_trapped(KpiProjection *proj, StreamProjection *sp, int what, KpiFact *fa
 
 /* Something failed: finds out what, and keeps the rest. */
 static void
-project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
+project_piecewise(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part, KpiFact *fact)
 {
 	fact->is_event = true;
 	fact->failed = false;
 	fact->error = NULL;
 	fact->undecided = false;
-	if (!project_trapped(proj, sp, PROJECT_FACT, fact))
+	if (!project_trapped(proj, sp, part, PROJECT_FACT, fact))
 	{
 		fact->is_event = true;
 		fact->failed = true;
@@ -654,23 +628,10 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 	fact->isnull = proj->fact_isnull;
 	for (int m = 0; m < sp->layout->nmeasures; m++)
 	{
-		if (!project_trapped(proj, sp, m, fact))
+		if (!kpi_fact_part_leaves_out(&sp->inputs, part, m, proj->fact_isnull) &&
+			!project_trapped(proj, sp, part, m, fact))
 			fact->failed_measures = bms_add_member(fact->failed_measures, m);
 	}
-}
-
-static bool
-guards_hold(KpiProjection *proj, TupleTableSlot *slot)
-{
-	for (int i = 0; i < proj->nguards; i++)
-	{
-		bool		isnull;
-		Datum		value = slot_getattr(slot, proj->guards[i].attno, &isnull);
-
-		if (!isnull && !kpi_fact_guard_holds(proj->guards[i].type, value))
-			return false;
-	}
-	return true;
 }
 
 /* What evaluates the row next finds it in the projection. */
@@ -684,23 +645,41 @@ set_row(KpiProjection *proj, TupleTableSlot *slot, KpiFact *fact)
 	fact->dims = proj->fact_dims;
 }
 
-void
-kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+static void
+project_row(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part,
+			TupleTableSlot *slot, KpiFact *fact)
 {
-	StreamProjection *sp = &proj->streams[s];
 	MemoryContext oldcontext;
 
 	set_row(proj, slot, fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
-	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && guards_hold(proj, slot)))
+	if (sp->risk == KPI_EXPR_SAFE || (sp->guarded && kpi_fact_guards_hold(&proj->guards, slot)))
 	{
 		project_fact(proj, sp, fact);
 		if (fact->is_event && !fact->failed)
-			project_inputs(proj, sp, fact);
+			project_inputs(proj, part, fact);
 	}
-	else if (!project_trapped(proj, sp, PROJECT_ALL, fact))
-		project_piecewise(proj, sp, fact);
+	else if (!project_trapped(proj, sp, part, PROJECT_ALL, fact))
+		project_piecewise(proj, sp, part, fact);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact)
+{
+	project_row(proj, &proj->streams[s], &proj->streams[s].inputs.all, slot, fact);
+}
+
+void
+kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet changed,
+						TupleTableSlot *slot, KpiFact *fact)
+{
+	StreamProjection *sp = &proj->streams[s];
+	const KpiInputPart *part = &sp->inputs.all;
+
+	if (changed != KPI_ALL_COLUMNS && (changed & sp->place_columns) == 0)
+		part = kpi_fact_inputs_part(&sp->inputs, changed & sp->columns);
+	project_row(proj, sp, part, slot, fact);
 }
 
 bool
@@ -712,7 +691,8 @@ kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
 
 	set_row(proj, slot, &fact);
 	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
-	fails = !project_trapped(proj, &proj->streams[s], PROJECT_CONDITIONS, &fact);
+	fails = !project_trapped(proj, &proj->streams[s], &proj->streams[s].inputs.all,
+							 PROJECT_CONDITIONS, &fact);
 	MemoryContextSwitchTo(oldcontext);
 	return fails;
 }

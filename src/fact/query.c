@@ -101,12 +101,56 @@ kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmaps
 	return columns;
 }
 
-char *
-kpi_fact_condition(const KpiSource *source, const KpiStream *stream)
+/* A moment before, or after, all times of a day in whatever time zone. */
+static char *
+moment_near(Oid at_type, DateADT day, int days)
 {
-	char	   *finite = psprintf("pg_catalog.isfinite(%s)", stream->at);
+	const char *date = kpi_day_text(day + days);
 
-	return source->filter == NULL ? finite : psprintf("(%s) AND %s", source->filter, finite);
+	switch (getBaseType(at_type))
+	{
+		case TIMESTAMPTZOID:
+			return psprintf("'%s 00:00:00+00'::pg_catalog.timestamptz", date);
+		case TIMESTAMPOID:
+			return psprintf("'%s 00:00:00'::pg_catalog.timestamp", date);
+		default:
+			return psprintf("'%s'::pg_catalog.date", date);
+	}
+}
+
+/*
+ * Only times of some days, and some near these: a condition that an index on the
+ * time can be used for, which the day, cut in a time zone, is not.
+ */
+static char *
+near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part)
+{
+	char	   *condition = NULL;
+
+	if (part->since != DATEVAL_NOBEGIN)
+		condition = psprintf("(%s) OPERATOR(pg_catalog.>=) %s", stream->at, moment_near(at_type, part->since, -1));
+	if (part->until != DATEVAL_NOEND)
+	{
+		char	   *before = psprintf("(%s) OPERATOR(pg_catalog.<) %s", stream->at,
+									  moment_near(at_type, part->until, 1));
+
+		condition = condition ? psprintf("%s AND %s", condition, before) : before;
+	}
+	if (condition && part->and_left_out)
+		condition = psprintf("(%s OR (%s) OPERATOR(pg_catalog.>=) %s)", condition, stream->at,
+							 moment_near(at_type, kpi_calendar_last_fact_day(), 0));
+	return condition;
+}
+
+char *
+kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type, const KpiFactPart *part)
+{
+	char	   *condition = psprintf("pg_catalog.isfinite(%s)", stream->at);
+	char	   *near = part ? near_days(stream, at_type, part) : NULL;
+
+	if (source->filter != NULL)
+		condition = psprintf("(%s) AND %s", source->filter, condition);
+	return near ? psprintf("%s AND %s", condition, near) : condition;
 }
 
 char *
@@ -114,6 +158,7 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 {
 	Oid			relid = kpi_model_source_relid(source);
 	StringInfoData sql;
+	Oid			at_type;
 	ListCell   *lc;
 
 	if (!OidIsValid(relid))
@@ -124,7 +169,8 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 
 	initStringInfo(&sql);
-	foreach(lc, kpi_fact_columns(source, stream, which, time_type(source, relid, stream->at)))
+	at_type = time_type(source, relid, stream->at);
+	foreach(lc, kpi_fact_columns(source, stream, which, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
 
@@ -138,7 +184,7 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 	 */
 	appendStringInfo(&sql, "\n  FROM %s%s\n WHERE %s",
 					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					 source->relation, kpi_fact_condition(source, stream));
+					 source->relation, kpi_fact_condition(source, stream, at_type, NULL));
 	return sql.data;
 }
 

@@ -31,8 +31,10 @@ typedef struct KpiMeasure
 								 * query shows them, filter and casts
 								 * included; as many as its kind takes */
 	int32		divisor;
-	bool		built;			/* kpi_internal.measure_built has it at the
-								 * stream's version */
+	bool		is_known;		/* kpi_internal.measure_built has it at the
+								 * stream's version, and how far it is */
+	DateADT		days_since;
+	DateADT		rollups_since;
 } KpiMeasure;
 
 typedef enum KpiOwnerKind

@@ -107,7 +107,9 @@ load_measure(KpiMeasure *m, KpiRows *rows)
 	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
 		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
 	m->divisor = kpi_rows_int4(rows, "divisor");
-	m->built = kpi_rows_bool(rows, "is_built");
+	m->is_known = kpi_rows_bool(rows, "is_known");
+	m->days_since = kpi_rows_date(rows, "days_since", DATEVAL_NOEND);
+	m->rollups_since = kpi_rows_date(rows, "rollups_since", DATEVAL_NOEND);
 }
 
 /* The rows come by stream; each stream takes the rows that are its own. */
@@ -120,7 +122,7 @@ load_streams(KpiSource *source)
 	kpi_rows_begin_read(&rows,
 						"SELECT s.id, s.version, s.owner_kind, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
 						"k.name AS kpi, m.kind, m.inputs, m.divisor, "
-						"b.measure_id IS NOT NULL AS is_built "
+						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
 						"JOIN kpi_internal.measure m ON m.stream_id = s.id "
 						"JOIN kpi.kpi k ON k.id = m.kpi_id "

@@ -16,6 +16,7 @@ typedef struct KpiPolicy
 	char	   *name;
 	bool		paused;
 	bool		suspended;
+	bool		build_cancelled;
 } KpiPolicy;
 
 /*
@@ -28,6 +29,14 @@ extern bool kpi_ops_source_is_paused(int32 source_id);
 
 /* Raises the error of a function that refreshes just this source. */
 extern void kpi_ops_require_not_paused(int32 source_id, const char *name);
+
+/* ---- build.c ---- */
+
+/* Whether kpi.cancel_build() has stopped the build of a source; ends that. */
+extern bool kpi_ops_build_is_cancelled(int32 source_id);
+extern void kpi_ops_build_go_on(int32 source_id);
+
+/* ---- policy.c ---- */
 
 /* Makes a source manual: something else than the worker refreshes it. */
 extern void kpi_ops_policy_set_manual(int32 source_id);

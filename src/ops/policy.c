@@ -46,7 +46,8 @@ require_operator(const char *definer)
 }
 
 #define POLICY_QUERY \
-	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended, s.definer" \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended, s.definer," \
+	" EXISTS (SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = s.id) AS is_build_cancelled" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
 /* Reads the sources that a condition on $1 finds, into the caller's memory. */
@@ -67,6 +68,7 @@ read_policies(const char *sql, const char *name)
 		policy->name = kpi_rows_text(&rows, "name");
 		policy->paused = kpi_rows_bool(&rows, "is_paused");
 		policy->suspended = kpi_rows_bool(&rows, "is_suspended");
+		policy->build_cancelled = kpi_rows_bool(&rows, "is_build_cancelled");
 		policies = lappend(policies, policy);
 		definers = lappend(definers, kpi_rows_text(&rows, "definer"));
 	}
@@ -288,7 +290,7 @@ cannot_rebuild(const KpiPolicy *policy)
 static bool
 must_rebuild(const KpiPolicy *policy)
 {
-	return policy->suspended || !policy->paused;
+	return policy->suspended || !(policy->paused || policy->build_cancelled);
 }
 
 /* The caller of these holds the source's lock, under which it was checked. */
@@ -296,7 +298,9 @@ static void
 resume_paused(const KpiPolicy *policy)
 {
 	set_paused(policy->source_id, false);
-	(void) kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, NULL);
+	kpi_ops_build_go_on(policy->source_id);
+	while (kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, &kpi_refresh_all_days, NULL) == KPI_RUN_MORE)
+		;
 }
 
 /*
@@ -317,6 +321,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	}
 	kpi_define_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
+	kpi_ops_build_go_on(policy->source_id);
 	reattach(policy->source_id);
 	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_RECHECK : KPI_RUN_ACCEPT, NULL);
 }
@@ -332,7 +337,9 @@ kpi_sql_resume(PG_FUNCTION_ARGS)
 	{
 		(void) kpi_refresh_lock_sources(0);
 		policies = read_policies(POLICY_QUERY
-								 " WHERE $1 IS NULL AND (s.is_paused OR t.status = 'suspended') ORDER BY s.id", NULL);
+								 " WHERE $1 IS NULL AND (s.is_paused OR t.status = 'suspended'"
+								 "  OR EXISTS (SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = s.id))"
+								 " ORDER BY s.id", NULL);
 	}
 	else
 	{

@@ -11,7 +11,10 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "base/base.h"
+#include "calendar/calendar.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "goal/goal.h"
@@ -20,7 +23,9 @@
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
 #include "rollup/rollup.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_refresh);
@@ -36,14 +41,15 @@ source_argument(FunctionCallInfo fcinfo)
 }
 
 /* Refreshes a source whose error must hold no other source back. */
-static void
+static KpiRunResult
 refresh_one_of_many(int32 source_id)
 {
-	ErrorData  *error = kpi_worker_refresh_caught(source_id);
+	KpiRunResult result;
+	ErrorData  *error = kpi_worker_refresh_caught(source_id, &result);
 	char	   *hidden;
 
 	if (error == NULL)
-		return;
+		return result;
 	hidden = kpi_hidden_source(source_id);
 	if (hidden != NULL)
 		(void) kpi_error_conceal(error, hidden);
@@ -54,6 +60,7 @@ refresh_one_of_many(int32 source_id)
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 	FreeErrorData(error);
+	return KPI_RUN_DONE;
 }
 
 /* After sources were refreshed, in the same transaction. */
@@ -74,28 +81,69 @@ write_rollups(void)
 	kpi_refresh_rollups_queued = false;
 }
 
+/*
+ * Whether the steps of a build can be transactions of their own: the procedure was
+ * not called within a transaction of the user's.
+ */
+static bool
+may_commit(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction();
+}
+
+/* The locks go with the transaction, so whoever waits for the source has a turn. */
+static void
+commit_step(int32 source_id)
+{
+	SPI_commit();
+	EnsurePortalSnapshotExists();
+	(void) kpi_refresh_lock_sources(source_id);
+}
+
+/* Until a source is built, too; the source's lock is held. */
+static void
+refresh_fully(int32 source_id, bool one_of_many, bool commits)
+{
+	for (;;)
+	{
+		KpiRunResult result = one_of_many ? refresh_one_of_many(source_id) :
+		kpi_worker_for_user(source_id, KPI_RUN_REFRESH, &kpi_refresh_all_days, NULL);
+
+		if (result != KPI_RUN_MORE)
+			return;
+		if (commits)
+			commit_step(source_id);
+		/* Somebody may have paused it meanwhile. */
+		if (kpi_ops_source_is_paused(source_id))
+			return;
+	}
+}
+
 /* CALL kpi.refresh(source text DEFAULT NULL) */
 Datum
 kpi_sql_refresh(PG_FUNCTION_ARGS)
 {
-	List	   *sources = kpi_refresh_lock_sources(source_argument(fcinfo));
+	bool		commits = may_commit(fcinfo);
+	bool		is_all = PG_ARGISNULL(0);
+	List	   *sources;
 	ListCell   *lc;
 
-	if (!PG_ARGISNULL(0))
+	SPI_connect_ext(commits ? SPI_OPT_NONATOMIC : 0);
+	sources = kpi_refresh_lock_sources(source_argument(fcinfo));
+	if (!is_all)
 	{
 		kpi_ops_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
-		(void) kpi_worker_for_user(linitial_int(sources), KPI_RUN_REFRESH, NULL);
-		kpi_goal_notify_days();
-		write_rollups();
-		PG_RETURN_VOID();
+		kpi_ops_build_go_on(linitial_int(sources));
 	}
 	foreach(lc, sources)
 	{
-		if (!kpi_ops_source_is_paused(lfirst_int(lc)))
-			refresh_one_of_many(lfirst_int(lc));
+		if (!is_all || !kpi_ops_source_is_paused(lfirst_int(lc)))
+			refresh_fully(lfirst_int(lc), is_all, commits);
 	}
 	kpi_goal_notify_days();
 	write_rollups();
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
@@ -122,11 +170,13 @@ reason_for(int32 source_id, Oid viewer)
 }
 
 static void
-verify_source(KpiReport *report, int32 source_id)
+verify_source(KpiReport *report, int32 source_id, const KpiDays *days)
 {
 	if (kpi_ops_source_is_paused(source_id))
 		report_stopped(report, source_id, "paused");
-	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, report) == KPI_RUN_SUSPENDED)
+	else if (kpi_ops_build_is_cancelled(source_id))
+		report_stopped(report, source_id, "build cancelled");
+	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, days, report) == KPI_RUN_SUSPENDED)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
 }
 
@@ -167,12 +217,39 @@ verify_rollups(KpiReport *report, int32 source_id, bool mend)
 	kpi_refresh_rollups_queued = false;
 }
 
-/* kpi.verify(source text DEFAULT NULL) RETURNS TABLE (...) */
+/* The whole months of the days that two arguments give, NULL for an open end. */
+static KpiDays
+days_argument(FunctionCallInfo fcinfo, int since, int until)
+{
+	KpiDays		days = kpi_refresh_all_days;
+	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+
+	/* The SQL of an earlier version has no such arguments. */
+	if (PG_NARGS() <= until)
+		return days;
+	if (!PG_ARGISNULL(since) && !DATE_NOT_FINITE(PG_GETARG_DATEADT(since)))
+		days.since = PG_GETARG_DATEADT(since);
+	if (!PG_ARGISNULL(until) && !DATE_NOT_FINITE(PG_GETARG_DATEADT(until)))
+		days.until = PG_GETARG_DATEADT(until);
+	if (days.since >= days.until)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no day since %s and until %s", kpi_day_text(days.since), kpi_day_text(days.until)),
+				 errhint("Give until a later day: it is the first that is not included.")));
+	if (days.since != DATEVAL_NOBEGIN)
+		days.since = kpi_calendar_period_start(KPI_MONTH, kpi_calendar_day_clamp(days.since), calendar);
+	if (days.until != DATEVAL_NOEND)
+		days.until = kpi_calendar_period_end(KPI_MONTH, kpi_calendar_day_clamp(days.until - 1), calendar) + 1;
+	return days;
+}
+
+/* kpi.verify(source text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL) RETURNS TABLE (...) */
 Datum
 kpi_sql_verify(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	KpiReport	report = {0};
+	KpiDays		days = days_argument(fcinfo, 1, 2);
 	List	   *sources;
 	int32		source_id;
 	ListCell   *lc;
@@ -183,21 +260,26 @@ kpi_sql_verify(PG_FUNCTION_ARGS)
 	source_id = source_argument(fcinfo);
 	sources = kpi_refresh_lock_sources(source_id);
 	foreach(lc, sources)
-		verify_source(&report, lfirst_int(lc));
+		verify_source(&report, lfirst_int(lc), &days);
 	verify_rollups(&report, source_id, false);
 	return (Datum) 0;
 }
 
-/* kpi.repair(source text) RETURNS bigint */
+/* kpi.repair(source text, since date DEFAULT NULL, until date DEFAULT NULL) RETURNS bigint */
 Datum
 kpi_sql_repair(PG_FUNCTION_ARGS)
 {
 	KpiReport	report = {0};
-	int32		source_id = kpi_model_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	KpiDays		days;
+	int32		source_id;
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	days = days_argument(fcinfo, 1, 2);
+	source_id = kpi_model_source_id(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	(void) kpi_refresh_lock_sources(source_id);
 	kpi_ops_require_not_paused(source_id, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (kpi_worker_for_user(source_id, KPI_RUN_REPAIR, &report) == KPI_RUN_SUSPENDED)
+	if (kpi_worker_for_user(source_id, KPI_RUN_REPAIR, &days, &report) == KPI_RUN_SUSPENDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),

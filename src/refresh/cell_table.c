@@ -12,6 +12,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "cell/cell.h"
@@ -55,15 +56,13 @@ kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot)
 }
 
 bool
-kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i)
+kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellKey *key, const KpiCellKey *next)
 {
-	const int32 *key = list->items[i].key.columns;
-	const int32 *next = i + 1 < list->nitems ? list->items[i + 1].key.columns : NULL;
 	int			nprefix = shapes[table].nprefix;
 
-	return kpi_keyed_table_seek(keyed, key, nprefix,
+	return kpi_keyed_table_seek(keyed, key->columns, nprefix,
 								next != NULL && memcmp(key, next, nprefix * sizeof(int32)) == 0 &&
-								(int64) next[nprefix] - key[nprefix] <= NEAR_DAYS);
+								(int64) next->columns[nprefix] - key->columns[nprefix] <= NEAR_DAYS);
 }
 
 /* date and int4 are both passed as int32. */
@@ -166,6 +165,8 @@ update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 static void
 note_places(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool is_gone)
 {
+	if (places == NULL)
+		return;
 	if (table == KPI_DAY_CELL)
 		kpi_refresh_places_add_day(places, &key->day, is_gone);
 	else
@@ -191,28 +192,32 @@ merge_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCell
 }
 
 void
-kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas, KpiPlaces *places)
+kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places, bool all_new)
 {
+	Snapshot	snapshot;
 	KpiKeyedTable *keyed;
 	MemoryContext row_cxt;
 	MemoryContext old;
+	const KpiCellItem *item;
 
-	if (deltas->nitems == 0)
+	if (kpi_refresh_cellmap_is_empty(deltas))
 		return;
-	keyed = kpi_refresh_table_open(table, run->snapshot);
+	/* What this transaction has written so far is there to be added to. */
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	keyed = kpi_refresh_table_open(table, snapshot);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
 
-	for (int i = 0; i < deltas->nitems; i++)
+	kpi_refresh_cellmap_rewind(deltas);
+	while ((item = kpi_refresh_cellmap_next(deltas)) != NULL)
 	{
-		const KpiCellItem *item = &deltas->items[i];
-
 		CHECK_FOR_INTERRUPTS();
 		run->at = (KpiFactsAt)
 		{
 			true, key_start(table, &item->key), NULL, 0
 		};
-		if (kpi_refresh_table_seek(keyed, table, deltas, i))
+		if (!all_new && kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(deltas)))
 			merge_found(run, table, keyed, item, places);
 		else
 		{
@@ -227,7 +232,110 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *delt
 	MemoryContextDelete(row_cxt);
 	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
+	UnregisterSnapshot(snapshot);
 }
+
+/* ---- reading day cells ---- */
+
+/*
+ * The index is by owner and then by day.  All days of a stream are read in one
+ * scan; of fewer days, those of each owner, and a descent more finds the owner
+ * that comes next.
+ */
+static void
+scan_owner(KpiDayRows *rows, int32 owner_id)
+{
+	int32		owner[] = {rows->stream_id, owner_id};
+
+	rows->owner_id = owner_id;
+	kpi_keyed_table_scan(rows->keyed, lengthof(owner), owner, true, rows->since, rows->until - 1);
+	rows->more = kpi_keyed_table_next(rows->keyed);
+}
+
+/* The next owner after one that has any days at all; false: there is none. */
+static bool
+next_owner(KpiDayRows *rows, int32 after, int32 *owner_id)
+{
+	if (after == PG_INT32_MAX)
+		return false;
+	kpi_keyed_table_scan(rows->keyed, 1, &rows->stream_id, true, after + 1, PG_INT32_MAX);
+	if (!kpi_keyed_table_next(rows->keyed))
+		return false;
+	*owner_id = kpi_refresh_table_found_key(rows->keyed).day.owner_id;
+	return true;
+}
+
+static void
+find_owner(KpiDayRows *rows, int32 after)
+{
+	int32		owner_id;
+
+	rows->more = false;
+	while (!rows->more && next_owner(rows, after, &owner_id))
+	{
+		CHECK_FOR_INTERRUPTS();
+		scan_owner(rows, owner_id);
+		after = owner_id;
+	}
+}
+
+static void
+keep_key(KpiDayRows *rows)
+{
+	if (rows->more)
+		rows->key = kpi_refresh_table_found_key(rows->keyed);
+}
+
+void
+kpi_refresh_day_rows_begin(KpiDayRows *rows, int32 stream_id, DateADT since, DateADT until)
+{
+	CommandCounterIncrement();
+	rows->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rows->keyed = kpi_refresh_table_open(KPI_DAY_CELL, rows->snapshot);
+	rows->stream_id = stream_id;
+	rows->since = since;
+	rows->until = until;
+	if (since == KPI_ERROR_DAY && until == DATEVAL_NOEND)
+	{
+		rows->owner_id = -1;
+		kpi_keyed_table_scan(rows->keyed, 1, &stream_id, false, 0, 0);
+		rows->more = kpi_keyed_table_next(rows->keyed);
+	}
+	else
+		find_owner(rows, -1);
+	keep_key(rows);
+}
+
+void
+kpi_refresh_day_rows_next(KpiDayRows *rows)
+{
+	rows->more = kpi_keyed_table_next(rows->keyed);
+	if (!rows->more && rows->owner_id >= 0)
+		find_owner(rows, rows->owner_id);
+	keep_key(rows);
+}
+
+void
+kpi_refresh_day_rows_end(KpiDayRows *rows)
+{
+	kpi_keyed_table_close(rows->keyed);
+	UnregisterSnapshot(rows->snapshot);
+}
+
+bool
+kpi_refresh_table_wipe(int32 stream_id)
+{
+	uint64		n;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	n = kpi_spi_exec("DELETE FROM kpi_internal.day_cell WHERE stream_id = $1", 1, KPI_INT4(stream_id));
+	n += kpi_spi_exec("DELETE FROM kpi_internal.rollup_cell WHERE stream_id = $1", 1, KPI_INT4(stream_id));
+	kpi_spi_end(&spi);
+	return n > 0;
+}
+
+/* ---- comparing ---- */
 
 static char *
 row_text(const KpiCell *cell)
@@ -235,6 +343,35 @@ row_text(const KpiCell *cell)
 	if (cell == NULL)
 		return pstrdup("place");
 	return DatumGetCString(DirectFunctionCall1(kpi_sql_cell_out, PointerGetDatum(cell)));
+}
+
+typedef struct Kept
+{
+	const KpiStream *stream;
+	const Bitmapset *measures;
+} Kept;
+
+static bool
+is_kept(int32 measure_id, void *arg)
+{
+	const Kept *kept = arg;
+	int			m = -1;
+
+	while ((m = bms_next_member(kept->measures, m)) >= 0)
+	{
+		if (kept->stream->measures[m].id == measure_id)
+			return true;
+	}
+	return false;
+}
+
+void
+kpi_refresh_keep_measures(KpiCell *cell, const KpiStream *stream, const Bitmapset *measures)
+{
+	Kept		kept = {stream, measures};
+
+	if (measures != NULL)
+		kpi_cell_filter(cell, is_kept, &kept);
 }
 
 static bool
@@ -341,7 +478,7 @@ found_differs(KpiRun *run, KpiCellTable table, const KpiCellKey *key, const KpiC
 	return false;
 }
 
-/* The row the scan stands on is not in the list, or may differ from its item. */
+/* The row the scan stands on is not expected, or may differ from its item. */
 static void
 sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
 		   const KpiCellItem *item, bool mend, KpiReport *report, KpiPlaces *left)
@@ -360,31 +497,91 @@ sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellK
 		kpi_keyed_table_delete_found(keyed);
 }
 
+/* Cells and places in one order: their keys differ, by the grain. */
+typedef struct ExpectedRows
+{
+	const KpiExpected *expected;
+	const KpiCellItem *cell;	/* the next of each; NULL: no more */
+	const KpiCellItem *place;
+} ExpectedRows;
+
+static void
+expected_begin(ExpectedRows *rows, const KpiExpected *expected)
+{
+	rows->expected = expected;
+	kpi_refresh_cellmap_rewind(expected->cells);
+	rows->cell = kpi_refresh_cellmap_next(expected->cells);
+	rows->place = NULL;
+	if (expected->places)
+	{
+		kpi_refresh_cellmap_rewind(expected->places);
+		rows->place = kpi_refresh_cellmap_next(expected->places);
+	}
+}
+
+static const KpiCellItem *
+expected_item(const ExpectedRows *rows)
+{
+	if (rows->cell == NULL || rows->place == NULL)
+		return rows->cell ? rows->cell : rows->place;
+	return kpi_refresh_cellkey_compare(&rows->cell->key, &rows->place->key) < 0 ? rows->cell : rows->place;
+}
+
+static void
+expected_next(ExpectedRows *rows)
+{
+	if (expected_item(rows) == rows->cell)
+		rows->cell = kpi_refresh_cellmap_next(rows->expected->cells);
+	else
+		rows->place = kpi_refresh_cellmap_next(rows->expected->places);
+}
+
+/* Whether what is expected says anything of a row. */
+static bool
+is_concerned(const KpiExpected *expected, KpiCellTable table, const KpiCellKey *key)
+{
+	DateADT		start = key_start(table, key);
+
+	if (table == KPI_ROLLUP_CELL && kpi_refresh_is_place(&key->rollup))
+		return expected->places != NULL;
+	return start >= expected->since && start < expected->until;
+}
+
+/* To the next row that is to be compared; false: there is none. */
+static bool
+next_concerned(KpiKeyedTable *keyed, KpiCellTable table, const KpiExpected *expected, KpiCellKey *key)
+{
+	while (kpi_keyed_table_next(keyed))
+	{
+		CHECK_FOR_INTERRUPTS();
+		*key = kpi_refresh_table_found_key(keyed);
+		if (is_concerned(expected, table, key))
+			return true;
+	}
+	return false;
+}
+
 void
-kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-					   const KpiCellList *expected, bool mend, KpiReport *report, KpiPlaces *left)
+kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id, const KpiExpected *expected,
+					   bool mend, KpiReport *report, KpiPlaces *left)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_cxt);
-	int			i = 0;
+	ExpectedRows rows;
+	const KpiCellItem *item;
+	KpiCellKey	key;
 	bool		more;
 
+	expected_begin(&rows, expected);
 	kpi_keyed_table_scan(keyed, 1, &stream_id, false, 0, 0);
-	more = kpi_keyed_table_next(keyed);
-	while (more || i < expected->nitems)
+	more = next_concerned(keyed, table, expected, &key);
+	while ((item = expected_item(&rows)) != NULL || more)
 	{
-		const KpiCellItem *item = i < expected->nitems ? &expected->items[i] : NULL;
-		KpiCellKey	key = {.columns = {0}};
-		int			order = 1;
+		int			order = !more ? 1 : item ? kpi_refresh_cellkey_compare(&key, &item->key) : -1;
 
 		CHECK_FOR_INTERRUPTS();
-		if (more)
-		{
-			key = kpi_refresh_table_found_key(keyed);
-			order = item ? kpi_refresh_cellkey_compare(&key, &item->key) : -1;
-		}
 		if (order > 0)
 		{
 			report_difference(run, report, table, &item->key, false, NULL, item);
@@ -394,10 +591,10 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 		else
 		{
 			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, report, left);
-			more = kpi_keyed_table_next(keyed);
+			more = next_concerned(keyed, table, expected, &key);
 		}
 		if (order >= 0)
-			i++;
+			expected_next(&rows);
 		MemoryContextReset(row_cxt);
 	}
 	MemoryContextSwitchTo(old);

@@ -20,18 +20,28 @@
 #include "refresh/refresh_internal.h"
 #include "utils/memutils.h"
 
+/* So many changes are no fewer than all that there are. */
+#define MOST_CELLS 200000
+
 static void
 add(KpiRun *run, const KpiRollupKey *key)
 {
 	KpiChanges *changes = &run->stats.changes;
 	KpiChangedCell *cell;
 
+	if (changes->all)
+		return;
+	if (changes->ncells == MOST_CELLS)
+	{
+		changes->all = true;
+		return;
+	}
 	if (changes->ncells == changes->max_cells)
 	{
 		changes->max_cells = Max(changes->max_cells * 2, 1024);
 		changes->cells = changes->cells == NULL ?
-			MemoryContextAllocHuge(run->mcxt, changes->max_cells * sizeof(KpiChangedCell)) :
-			repalloc_huge(changes->cells, changes->max_cells * sizeof(KpiChangedCell));
+			MemoryContextAlloc(run->mcxt, changes->max_cells * sizeof(KpiChangedCell)) :
+			repalloc(changes->cells, changes->max_cells * sizeof(KpiChangedCell));
 	}
 	cell = &changes->cells[changes->ncells++];
 	cell->stream_id = key->stream_id;
@@ -52,28 +62,33 @@ kpi_refresh_change_add_member(KpiRun *run, int32 member_id, const KpiDayKey *key
 }
 
 void
-kpi_refresh_change_add_days(KpiRun *run, const KpiCellList *days)
+kpi_refresh_change_add_days(KpiRun *run, KpiCellMap *days)
 {
-	const KpiDayKey *last = NULL;
+	KpiDayKey	last = {0};
+	const KpiCellItem *item;
 
-	for (int i = 0; i < days->nitems; i++)
+	kpi_refresh_cellmap_rewind(days);
+	while (!run->stats.changes.all && (item = kpi_refresh_cellmap_next(days)) != NULL)
 	{
-		const KpiDayKey *key = &days->items[i].key.day;
+		const KpiDayKey *key = &item->key.day;
 		KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
 
 		CHECK_FOR_INTERRUPTS();
 		if (kind != KPI_OWNER_MEMBER || key->day == KPI_ERROR_DAY ||
-			(last != NULL && memcmp(last, key, offsetof(KpiDayKey, dim_combination_id)) == 0))
+			memcmp(&last, key, offsetof(KpiDayKey, dim_combination_id)) == 0)
 			continue;
 		kpi_refresh_change_add_member(run, kpi_refresh_attribution_at(run->attributions, kind, key->owner_id,
 																	  key->day)->member_id, key);
-		last = key;
+		last = *key;
 	}
 }
 
 void
-kpi_refresh_change_add_rollups(KpiRun *run, const KpiCellList *rollups)
+kpi_refresh_change_add_rollups(KpiRun *run, KpiCellMap *rollups)
 {
-	for (int i = 0; i < rollups->nitems; i++)
-		add(run, &rollups->items[i].key.rollup);
+	const KpiCellItem *item;
+
+	kpi_refresh_cellmap_rewind(rollups);
+	while (!run->stats.changes.all && (item = kpi_refresh_cellmap_next(rollups)) != NULL)
+		add(run, &item->key.rollup);
 }

@@ -124,6 +124,12 @@ kpi_refresh_dict_create(MemoryContext parent)
 	return dict;
 }
 
+void
+kpi_refresh_dict_free(KpiDict *dict)
+{
+	MemoryContextDelete(dict->mcxt);
+}
+
 /* The text's number; *is_new tells that it was just given one. */
 static int
 table_number(KpiDict *dict, DictTable *table, const char *data, int len, bool *is_new)
@@ -341,23 +347,24 @@ resolve_dim_combinations(KpiDict *dict, const KpiSource *source)
 }
 
 void
-kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days)
+kpi_refresh_dict_use(KpiDict *dict, const KpiDayKey *key)
 {
-	for (int i = 0; i < days->nitems; i++)
-	{
-		dict->owners.texts[days->items[i].key.day.owner_id].used = true;
-		dict->dim_combinations.texts[days->items[i].key.day.dim_combination_id].used = true;
-	}
+	dict->owners.texts[key->owner_id].used = true;
+	dict->dim_combinations.texts[key->dim_combination_id].used = true;
+}
+
+void
+kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source)
+{
 	resolve_owners(dict);
 	resolve_dim_combinations(dict, source);
-	for (int i = 0; i < days->nitems; i++)
-	{
-		KpiDayKey  *key = &days->items[i].key.day;
+}
 
-		key->owner_id = dict->owners.texts[key->owner_id].id;
-		key->dim_combination_id = dict->dim_combinations.texts[key->dim_combination_id].id;
-	}
-	kpi_refresh_celllist_sort(days);
+void
+kpi_refresh_dict_translate(const KpiDict *dict, KpiDayKey *key)
+{
+	key->owner_id = dict->owners.texts[key->owner_id].id;
+	key->dim_combination_id = dict->dim_combinations.texts[key->dim_combination_id].id;
 }
 
 typedef struct DimValueKey

@@ -7,7 +7,7 @@
  * month and, per dimension value, the month of the team and of each of its
  * ancestors.  Done in two steps, because many cells share a path of teams:
  * first everything is summed per path, days before months, then each path's few
- * sums go to its teams.  Works in memory only.
+ * sums go to its teams.
  *
  *-------------------------------------------------------------------------
  */
@@ -80,21 +80,41 @@ kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellIt
 	}
 }
 
-/* Loads the attributions of all owners that cells of the stream have. */
+/* Loads the attributions of all owners that cells of a stream have. */
 static void
-need_attributions(KpiRun *run, const KpiStream *stream, const KpiCellList *days)
+need_attributions(KpiRun *run, KpiCellMap *days)
 {
-	int32	   *owners = palloc(Max(days->nitems, 1) * sizeof(int32));
+	int			max = 1024;
+	int32	   *owners = palloc(max * sizeof(int32));
 	int			n = 0;
+	int32		stream_id = 0;
+	const KpiStream *stream = NULL;
+	const KpiCellItem *item;
 
-	for (int i = 0; i < days->nitems; i++)
+	kpi_refresh_cellmap_rewind(days);
+	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
 	{
-		const KpiDayKey *key = &days->items[i].key.day;
+		const KpiDayKey *key = &item->key.day;
 
-		if (key->stream_id == stream->id && (n == 0 || owners[n - 1] != key->owner_id))
-			owners[n++] = key->owner_id;
+		if (stream == NULL || stream_id != key->stream_id)
+		{
+			if (stream)
+				kpi_refresh_attribution_need(run->attributions, stream->owner_kind, owners, n);
+			n = 0;
+			stream_id = key->stream_id;
+			stream = kpi_model_stream_find(run->source, stream_id);
+		}
+		if (n > 0 && owners[n - 1] == key->owner_id)
+			continue;
+		if (n == max)
+		{
+			max *= 2;
+			owners = repalloc_huge(owners, max * sizeof(int32));
+		}
+		owners[n++] = key->owner_id;
 	}
-	kpi_refresh_attribution_need(run->attributions, stream->owner_kind, owners, n);
+	if (stream)
+		kpi_refresh_attribution_need(run->attributions, stream->owner_kind, owners, n);
 	pfree(owners);
 }
 
@@ -131,42 +151,73 @@ expand_path(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups)
 			item->cell, false);
 }
 
-void
-kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
+/*
+ * What of a day cell goes to the rollups: the cell itself, or a copy without
+ * the states of measures whose rollups are not built for its day.
+ */
+static KpiCell *
+built_part(KpiRun *run, int s, const KpiCellItem *item)
 {
-	KpiCellMap *paths = kpi_refresh_cellmap_create(run->mcxt);
-	KpiCellMap *months = kpi_refresh_cellmap_create(run->mcxt);
-	KpiCellList *sums;
+	KpiCell    *part;
 
-	for (int s = 0; s < run->source->nstreams; s++)
-		need_attributions(run, &run->source->streams[s], days);
+	if (!run->build.streams[s].is_partial)
+		return item->cell;
+	part = kpi_cell_pack(item->cell);
+	kpi_refresh_build_drop_rollups(run, s, part, item->key.day.day);
+	return part;
+}
 
-	for (int i = 0, s = 0; i < days->nitems; i++)
+static void
+sum_days_per_path(KpiRun *run, KpiCellMap *days, KpiCellMap *paths, KpiCellMap *rollups)
+{
+	const KpiCellItem *item;
+	int			s = 0;
+
+	kpi_refresh_cellmap_rewind(days);
+	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
 	{
-		const KpiCellItem *item = &days->items[i];
+		KpiCellItem built = *item;
 
 		CHECK_FOR_INTERRUPTS();
+		if (item->key.day.day == KPI_ERROR_DAY)
+			continue;
 		while (run->source->streams[s].id < item->key.day.stream_id)
 			s++;
 		run->at = (KpiFactsAt)
 		{
 			true, item->key.day.day, NULL, 0
 		};
-		if (item->key.day.day != KPI_ERROR_DAY)
-			sum_per_path(run, &run->source->streams[s], item, paths, rollups);
+		built.cell = built_part(run, s, item);
+		if (built.cell == item->cell || !kpi_cell_is_empty(built.cell))
+			sum_per_path(run, &run->source->streams[s], &built, paths, rollups);
+		if (built.cell != item->cell)
+			pfree(built.cell);
 	}
 	run->at.is_known = false;
-	sums = kpi_refresh_cellmap_list(paths);
-	for (int i = 0; i < sums->nitems; i++)
-	{
-		const KpiPathKey *key = &sums->items[i].key.path;
+}
 
+void
+kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
+{
+	KpiCellMap *paths = kpi_refresh_cellmap_create(run);
+	KpiCellMap *months = kpi_refresh_cellmap_create(run);
+	const KpiCellItem *sum;
+
+	need_attributions(run, days);
+	sum_days_per_path(run, days, paths, rollups);
+	kpi_refresh_cellmap_sort(paths);
+	while ((sum = kpi_refresh_cellmap_next(paths)) != NULL)
+	{
+		const KpiPathKey *key = &sum->key.path;
+
+		CHECK_FOR_INTERRUPTS();
 		if (key->grain == KPI_DAY)
-			add(months, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)),
-				sums->items[i].cell, false);
-		expand_path(run, &sums->items[i], rollups);
+			add(months, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)), sum->cell, false);
+		expand_path(run, sum, rollups);
 	}
-	sums = kpi_refresh_cellmap_items(months);
-	for (int i = 0; i < sums->nitems; i++)
-		expand_path(run, &sums->items[i], rollups);
+	kpi_refresh_cellmap_free(paths);
+	kpi_refresh_cellmap_sort(months);
+	while ((sum = kpi_refresh_cellmap_next(months)) != NULL)
+		expand_path(run, sum, rollups);
+	kpi_refresh_cellmap_free(months);
 }

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_is_complete);
+PG_FUNCTION_INFO_V1(kpi_sql_complete_since);
 PG_FUNCTION_INFO_V1(kpi_sql_as_of);
 PG_FUNCTION_INFO_V1(kpi_sql_refreshed_at);
 
@@ -29,7 +30,8 @@ PG_FUNCTION_INFO_V1(kpi_sql_refreshed_at);
 typedef struct Freshness
 {
 	uint64		program;		/* its number; 0: none */
-	bool		is_complete;
+	bool		is_captured;	/* changes of facts, of all its sources */
+	DateADT		complete_since; /* of the measure that is least far */
 	TimestampTz as_of;			/* DT_NOBEGIN: never */
 	TimestampTz refreshed_at;
 } Freshness;
@@ -59,14 +61,16 @@ look(const KpiProgram *program, Freshness *freshness)
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_rows_begin_read(&rows, "SELECT coalesce(pg_catalog.bool_and(m.is_complete)"
-						"  AND pg_catalog.count(*) = pg_catalog.cardinality($1), false) AS is_complete,"
+	kpi_rows_begin_read(&rows, "SELECT coalesce(pg_catalog.bool_and(m.is_captured)"
+						"  AND pg_catalog.count(*) = pg_catalog.cardinality($1), false) AS is_captured,"
+						" pg_catalog.max(m.complete_since) AS complete_since,"
 						" pg_catalog.min(m.as_of) AS as_of, pg_catalog.min(m.refreshed_at) AS refreshed_at"
 						" FROM kpi_internal.measure_state m WHERE m.measure_id = ANY ($1)",
 						1, KPI_VALUE(INT4ARRAYOID, ids));
 	if (kpi_rows_next(&rows))
 	{
-		freshness->is_complete = kpi_rows_bool(&rows, "is_complete");
+		freshness->is_captured = kpi_rows_bool(&rows, "is_captured");
+		freshness->complete_since = kpi_rows_date(&rows, "complete_since", DATEVAL_NOEND);
 		freshness->as_of = kpi_rows_time(&rows, "as_of", DT_NOBEGIN);
 		freshness->refreshed_at = kpi_rows_time(&rows, "refreshed_at", DT_NOBEGIN);
 	}
@@ -95,7 +99,19 @@ freshness_of(FunctionCallInfo fcinfo)
 Datum
 kpi_sql_is_complete(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(freshness_of(fcinfo).is_complete);
+	Freshness	freshness = freshness_of(fcinfo);
+
+	PG_RETURN_BOOL(freshness.is_captured && freshness.complete_since <= PG_GETARG_DATEADT(1));
+}
+
+Datum
+kpi_sql_complete_since(PG_FUNCTION_ARGS)
+{
+	Freshness	freshness = freshness_of(fcinfo);
+
+	if (DATE_NOT_FINITE(freshness.complete_since))
+		PG_RETURN_NULL();
+	PG_RETURN_DATEADT(freshness.complete_since);
 }
 
 static Datum

@@ -42,6 +42,15 @@ typedef struct PlaceEntry
 	bool		lost_cells;		/* so there may be none left */
 } PlaceEntry;
 
+typedef PlaceEntry *PlacePointer;
+
+#define ST_SORT sort_places
+#define ST_ELEMENT_TYPE PlacePointer
+#define ST_COMPARE(a, b) kpi_refresh_cellkey_compare(&(*(a))->key, &(*(b))->key)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 struct KpiPlaces
 {
 	KpiRun	   *run;
@@ -64,6 +73,12 @@ kpi_refresh_places_create(KpiRun *run)
 	return places;
 }
 
+void
+kpi_refresh_places_free(KpiPlaces *places)
+{
+	MemoryContextDelete(places->mcxt);
+}
+
 bool
 kpi_refresh_is_place(const KpiRollupKey *key)
 {
@@ -76,16 +91,24 @@ kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key)
 	return hash_search(places->entries, key, HASH_FIND, NULL) != NULL;
 }
 
-/* The place of a grain above something of a day. */
-static void
-add_place(KpiPlaces *places, KpiRollupKey key, KpiGrain grain, DateADT day, int32 owner_id, bool is_gone)
+/* The place of a grain above something of a day, of whose scope and value a key is. */
+static KpiCellKey
+place_key(const KpiRun *run, const KpiRollupKey *key, KpiGrain grain, DateADT day)
 {
-	KpiCellKey	place = {.rollup = key};
+	KpiCellKey	place = {.rollup = *key};
+
+	place.rollup.grain = grain;
+	place.rollup.start = kpi_calendar_period_start(grain, day, &run->calendar);
+	return place;
+}
+
+static void
+add_place(KpiPlaces *places, const KpiRollupKey *key, KpiGrain grain, DateADT day, int32 owner_id, bool is_gone)
+{
+	KpiCellKey	place = place_key(places->run, key, grain, day);
 	PlaceEntry *entry;
 	bool		found;
 
-	place.rollup.grain = grain;
-	place.rollup.start = kpi_calendar_period_start(grain, day, &places->run->calendar);
 	entry = hash_search(places->entries, &place, HASH_ENTER, &found);
 	if (!found)
 	{
@@ -102,11 +125,11 @@ void
 kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone)
 {
 	if (key->grain == KPI_DAY)
-		add_place(places, *key, KPI_WEEK, key->start, 0, is_gone);
+		add_place(places, key, KPI_WEEK, key->start, 0, is_gone);
 	else
 	{
-		add_place(places, *key, KPI_QUARTER, key->start, 0, is_gone);
-		add_place(places, *key, KPI_YEAR, key->start, 0, is_gone);
+		add_place(places, key, KPI_QUARTER, key->start, 0, is_gone);
+		add_place(places, key, KPI_YEAR, key->start, 0, is_gone);
 	}
 }
 
@@ -118,52 +141,71 @@ kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id
 
 	if (member_id == 0 || key->day == KPI_ERROR_DAY)
 		return;
-	add_place(places, scope, KPI_WEEK, key->day, owner_id, is_gone);
+	add_place(places, &scope, KPI_WEEK, key->day, owner_id, is_gone);
+}
+
+/* The member for whom an owner counts on a day; 0: none. */
+static int32
+member_of_day(KpiRun *run, const KpiDayKey *key)
+{
+	KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
+
+	if (kind != KPI_OWNER_MEMBER || key->day == KPI_ERROR_DAY)
+		return 0;
+	kpi_refresh_attribution_need(run->attributions, kind, &key->owner_id, 1);
+	return kpi_refresh_attribution_at(run->attributions, kind, key->owner_id, key->day)->member_id;
 }
 
 void
 kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone)
 {
-	KpiRun	   *run = places->run;
-	KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
-
-	if (kind != KPI_OWNER_MEMBER)
-		return;
-	kpi_refresh_attribution_need(run->attributions, kind, &key->owner_id, 1);
-	kpi_refresh_places_add_member(places,
-								  kpi_refresh_attribution_at(run->attributions, kind, key->owner_id,
-															 key->day)->member_id,
-								  key->owner_id, key, is_gone);
+	kpi_refresh_places_add_member(places, member_of_day(places->run, key), key->owner_id, key, is_gone);
 }
 
 void
-kpi_refresh_places_append(const KpiPlaces *places, KpiCellList *list)
+kpi_refresh_places_above_rollup(KpiRun *run, const KpiRollupKey *key, KpiCellMap *to)
 {
-	long		n = hash_get_num_entries(places->entries);
-	HASH_SEQ_STATUS status;
-	PlaceEntry *entry;
+	static const KpiGrain above_days[] = {KPI_WEEK};
+	static const KpiGrain above_months[] = {KPI_QUARTER, KPI_YEAR};
+	const KpiGrain *grains = key->grain == KPI_DAY ? above_days : above_months;
+	int			n = key->grain == KPI_DAY ? lengthof(above_days) : lengthof(above_months);
 
-	if (n == 0)
-		return;
-	list->items = repalloc_huge(list->items, (list->nitems + n) * sizeof(KpiCellItem));
-	hash_seq_init(&status, places->entries);
-	while ((entry = hash_seq_search(&status)) != NULL)
+	for (int i = 0; i < n; i++)
 	{
-		list->items[list->nitems].key = entry->key;
-		list->items[list->nitems++].cell = NULL;
+		KpiCellKey	place = place_key(run, key, grains[i], key->start);
+
+		kpi_refresh_cellmap_add_place(to, &place);
 	}
 }
 
-/* All places, in the order of their keys. */
-static KpiCellList *
-sorted_places(KpiPlaces *places)
+void
+kpi_refresh_places_above_day(KpiRun *run, const KpiDayKey *key, KpiCellMap *to)
 {
-	KpiCellList *list = MemoryContextAllocZero(places->mcxt, sizeof(KpiCellList));
+	KpiRollupKey scope = {key->stream_id, KPI_SCOPE_MEMBER, member_of_day(run, key)};
+	KpiCellKey	place;
 
-	list->items = MemoryContextAlloc(places->mcxt, sizeof(KpiCellItem));
-	kpi_refresh_places_append(places, list);
-	kpi_refresh_celllist_sort(list);
-	return list;
+	if (scope.scope_id == 0)
+		return;
+	place = place_key(run, &scope, KPI_WEEK, key->day);
+	kpi_refresh_cellmap_add_place(to, &place);
+}
+
+/* What was noted, in the order of its keys. */
+static PlacePointer *
+sorted_places(KpiPlaces *places, int *n)
+{
+	PlacePointer *sorted;
+	HASH_SEQ_STATUS status;
+	PlaceEntry *entry;
+
+	*n = 0;
+	sorted = MemoryContextAllocHuge(places->mcxt,
+									Max(hash_get_num_entries(places->entries), 1) * sizeof(PlacePointer));
+	hash_seq_init(&status, places->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		sorted[(*n)++] = entry;
+	sort_places(sorted, *n);
+	return sorted;
 }
 
 static void
@@ -222,21 +264,22 @@ look_below(KpiPlaces *places, KpiKeyedTable *rollups, Snapshot snapshot)
 static void
 write_places(KpiPlaces *places, KpiKeyedTable *rollups)
 {
-	KpiCellList *list = sorted_places(places);
+	int			n;
+	PlacePointer *sorted = sorted_places(places, &n);
 
-	for (int i = 0; i < list->nitems; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const KpiCellKey *key = &list->items[i].key;
-		PlaceEntry *entry = hash_search(places->entries, key, HASH_FIND, NULL);
+		const PlaceEntry *entry = sorted[i];
 		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		found = kpi_refresh_table_seek(rollups, KPI_ROLLUP_CELL, list, i);
+		found = kpi_refresh_table_seek(rollups, KPI_ROLLUP_CELL, &entry->key, i + 1 < n ? &sorted[i + 1]->key : NULL);
 		if (found && entry->lost_cells)
 			kpi_keyed_table_delete_found(rollups);
 		else if (!found && !entry->lost_cells)
-			insert_place(rollups, key);
+			insert_place(rollups, &entry->key);
 	}
+	pfree(sorted);
 }
 
 void

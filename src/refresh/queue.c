@@ -5,7 +5,7 @@
  *
  * The source's lock is held and the run's snapshot was taken after it.  Every
  * row of the source the snapshot shows is consumed: merged when its version is
- * the stream's and the stream is not made from the facts, discarded otherwise.  Rows are
+ * the stream's and its day is built (build.c), discarded otherwise.  Rows are
  * deleted by heap_delete, not by a statement, so that a publication FOR ALL
  * TABLES does not demand a replica identity of the queue.
  *
@@ -30,13 +30,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* A stream that is made from the facts at the snapshot has its deltas. */
-static bool
-takes_deltas(const KpiRun *run, const KpiStream *stream)
-{
-	return !bms_is_member(stream - run->source->streams, run->plan.build);
-}
-
 /* Adds one delta to the sum, if it is of the present definition. */
 static void
 merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
@@ -48,13 +41,13 @@ merge_delta(KpiRun *run, KpiQueue *queue, TupleTableSlot *slot)
 	KpiCell    *cell;
 	KpiCellKey	key = {.columns = {0}};
 
-	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]) ||
-		!takes_deltas(run, stream))
+	if (stream == NULL || stream->version != DatumGetInt32(values[DELTA_VERSION]))
 		return;
 
 	cell = DatumGetKpiCellPCopy(values[DELTA_CELL]);
 	kpi_refresh_drop_unknown_states(cell, stream);
-	if (kpi_cell_is_empty(cell))
+	if (kpi_cell_is_empty(cell) ||
+		!kpi_refresh_build_takes(run, stream - run->source->streams, cell, DatumGetDateADT(values[DELTA_DAY])))
 		return;
 
 	if (!nulls[DELTA_OWNER])
@@ -117,8 +110,9 @@ kpi_refresh_queue_consume(KpiRun *run)
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
 												  ALLOCSET_DEFAULT_SIZES);
 
-	queue->cells = kpi_refresh_cellmap_create(run->mcxt);
+	queue->cells = kpi_refresh_cellmap_create(run);
 	queue->dict = kpi_refresh_dict_create(run->mcxt);
+	kpi_refresh_cellmap_use_dict(queue->cells, queue->dict, run->source);
 
 	scan = table_beginscan(rel, run->snapshot, 0, NULL);
 	while (next_row(scan, slot, run->source->id))

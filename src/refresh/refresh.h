@@ -61,7 +61,9 @@ extern char *kpi_refresh_name_of(const char *sql, int32 id);
 
 typedef enum KpiRunMode
 {
-	KPI_RUN_REFRESH,
+	KPI_RUN_REFRESH,			/* with a step or some of what is to be built */
+	KPI_RUN_DELTAS,				/* without: what needs facts to be read is
+								 * left */
 	KPI_RUN_RECHECK,			/* see whether the source can be refreshed */
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */
@@ -72,17 +74,37 @@ typedef enum KpiRunMode
 typedef enum KpiRunResult
 {
 	KPI_RUN_DONE,
+	KPI_RUN_MORE,				/* and more is to be built: to be called again */
+	KPI_RUN_BUILD_DUE,			/* deltas alone would not do: facts must be
+								 * read */
 	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */
 } KpiRunResult;
 
-/* The caller holds the locks of kpi_refresh_lock_sources(). */
+/* Whole months. */
+typedef struct KpiDays
+{
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+} KpiDays;
+
+extern const KpiDays kpi_refresh_all_days;
+
+/*
+ * The caller holds the locks of kpi_refresh_lock_sources().  Verification and
+ * repair look at what belongs to the given days, without places.
+ */
 extern KpiRunResult kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report);
+extern KpiRunResult kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days,
+											KpiReport *report);
 
 /* ---- state.c ---- */
 
-/* Forgets what was built and seen of a source: the next refresh starts anew. */
+/*
+ * Forgets what was seen of a source, whose version was just raised: the next refresh
+ * reads all facts.
+ */
 extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
 
 /* What places depend on besides the cells, as text: how periods are cut. */

@@ -13,6 +13,7 @@
 #include "calendar/calendar.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
+#include "fact/fact.h"
 #include "goal/goal.h"
 #include "model/model.h"
 #include "nodes/pg_list.h"
@@ -81,29 +82,50 @@ typedef struct KpiCellItem
 	KpiCell    *cell;			/* NULL: a place */
 } KpiCellItem;
 
-/* A sum of cells per key, in a hash. */
+/*
+ * What the maps of a run hold in memory, and may hold: what goes beyond goes to
+ * a sort on disk.
+ */
+typedef struct KpiCellMemory
+{
+	Size		used;
+	Size		limit;
+} KpiCellMemory;
+
+typedef struct KpiDict KpiDict;
+typedef struct KpiRun KpiRun;
+
+/* A sum of cells per key: filled, then sorted, then read. */
 typedef struct KpiCellMap KpiCellMap;
 
-/* Items in ascending order of their keys, each key once. */
-typedef struct KpiCellList
-{
-	int			nitems;
-	KpiCellItem *items;
-} KpiCellList;
+extern void kpi_refresh_cell_memory_init(KpiCellMemory *memory);
+extern KpiCellMap *kpi_refresh_cellmap_create(KpiRun *run);
 
-extern KpiCellMap *kpi_refresh_cellmap_create(MemoryContext parent);
+/* Owners and dimensions in the keys are numbers of the dictionary, and become those of rows. */
+extern void kpi_refresh_cellmap_use_dict(KpiCellMap *map, KpiDict *dict, const KpiSource *source);
 extern void kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
 extern void kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
-
-/* The non-empty cells, which stay the map's; items are in no order. */
-extern KpiCellList *kpi_refresh_cellmap_list(KpiCellMap *map);
-extern KpiCellList *kpi_refresh_cellmap_items(KpiCellMap *map);
+extern void kpi_refresh_cellmap_add_place(KpiCellMap *map, const KpiCellKey *key);
 
 /*
- * Sorts items whose keys may repeat and sums the cells of each key.  The
- * cells must be palloc'd; they stay where they are.
+ * Adds without looking whether the key is there: for cells whose keys come once
+ * each, or nearly.  A map is filled by this or by the others.
  */
-extern void kpi_refresh_celllist_sort(KpiCellList *list);
+extern void kpi_refresh_cellmap_append(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
+
+/* From here on the map is read: its items in ascending order, none of them an empty cell. */
+extern void kpi_refresh_cellmap_sort(KpiCellMap *map);
+extern void kpi_refresh_cellmap_rewind(KpiCellMap *map);
+
+/* NULL at the end; else valid until the next call, and the cell is the map's. */
+extern const KpiCellItem *kpi_refresh_cellmap_next(KpiCellMap *map);
+
+/* The key of what comes next, or NULL; that may turn out to be nothing. */
+extern const KpiCellKey *kpi_refresh_cellmap_peek(const KpiCellMap *map);
+
+/* Of a sorted map: certainly nothing is in it. */
+extern bool kpi_refresh_cellmap_is_empty(const KpiCellMap *map);
+extern void kpi_refresh_cellmap_free(KpiCellMap *map);
 extern int	kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b);
 
 /* ---- dictionary.c ---- */
@@ -111,8 +133,6 @@ extern int	kpi_refresh_cellkey_compare(const KpiCellKey *a, const KpiCellKey *b)
 /*
  * Texts met while cells are collected get a local number.
  */
-typedef struct KpiDict KpiDict;
-
 extern KpiDict *kpi_refresh_dict_create(MemoryContext parent);
 extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* key NULL: no owner */
 
@@ -120,11 +140,14 @@ extern int	kpi_refresh_dict_owner(KpiDict *dict, const char *key, int len);	/* k
 extern int	kpi_refresh_dict_dim_combination(KpiDict *dict, Datum dim_combination, bool isnull);
 
 /*
- * Puts the rows of kpi_internal.owner and kpi_internal.dim in the place of the
- * local numbers in the keys of day cells, and sorts the list.  Texts that no
- * cell of the list has get no row.
+ * Numbers become those of rows of kpi_internal.owner and kpi_internal.dim in three
+ * steps: all keys that are to be stored are said to be used, so that texts of none
+ * of them get no row; rows are found or made; keys are translated.
  */
-extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source, KpiCellList *days);
+extern void kpi_refresh_dict_use(KpiDict *dict, const KpiDayKey *key);
+extern void kpi_refresh_dict_resolve(KpiDict *dict, const KpiSource *source);
+extern void kpi_refresh_dict_translate(const KpiDict *dict, KpiDayKey *key);
+extern void kpi_refresh_dict_free(KpiDict *dict);
 
 /* The key of an owner, palloc'd, or NULL for no owner; owners is open by owner_pkey. */
 extern char *kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id);
@@ -170,9 +193,6 @@ typedef struct KpiRunTable
  */
 typedef struct KpiPlan
 {
-	Bitmapset  *build;			/* numbers of streams made from the facts,
-								 * which have their deltas; of the others each
-								 * measure is built */
 	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
 } KpiPlan;
@@ -190,24 +210,59 @@ typedef struct KpiRunStats
 
 typedef struct KpiAttributions KpiAttributions;
 
+/* How far a measure is built (build.c). */
+typedef struct KpiFrontier
+{
+	DateADT		days_since;
+	DateADT		rollups_since;
+} KpiFrontier;
+
+/* How far the measures of a stream are. */
+typedef struct KpiStreamBuild
+{
+	bool		is_partial;		/* one of them is not complete */
+	KpiFrontier *measures;		/* as the stream's */
+} KpiStreamBuild;
+
+/* What is built of the source, and how the build goes on. */
+typedef struct KpiBuild
+{
+	KpiStreamBuild *streams;	/* as the source's */
+	bool		is_cancelled;	/* by kpi.cancel_build(): no steps */
+	bool		is_stored;		/* kpi_internal.build has a row of it */
+	bool		is_changed;		/* and is to be written */
+	bool		by_scan;		/* the rest of the facts in one scan: reading
+								 * by index would miss some, or cost more */
+	bool		wiped;			/* this run has deleted cells of old
+								 * definitions */
+	int			nsteps;			/* of this run */
+	int			months;			/* of the next step */
+	int64		facts;			/* read so far, by all its runs */
+	int64		expected_facts; /* estimated when it began */
+	int64		milliseconds;	/* that its steps took */
+	DateADT		first_day;		/* of the facts, as far as they were read */
+} KpiBuild;
+
 /*
  * One engine transaction on one source.  A function that needs only a part of
  * it takes that part.
  */
-typedef struct KpiRun
+struct KpiRun
 {
 	const KpiSource *source;	/* NULL: not loaded yet, or gone */
 	MemoryContext mcxt;
+	KpiCellMemory memory;		/* of all its maps */
 	Snapshot	snapshot;		/* S: registered and active */
 	TimestampTz as_of;
 	KpiRunTable table;
 	KpiPlan		plan;
+	KpiBuild	build;
 	KpiRunStats stats;
 	KpiAttributions *attributions;
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
-} KpiRun;
+};
 
 typedef struct KpiQueue
 {
@@ -231,10 +286,64 @@ extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, Transacti
 /* ---- scan.c ---- */
 
 /*
- * The day cells of stream number s as the facts say, at the run's snapshot.
- * The caller holds ACCESS SHARE on the table and its leaves.
+ * The day cells of stream number s as the facts of some days say, at the run's
+ * snapshot, with the states of some measures; sorted.  The caller holds ACCESS SHARE
+ * on the table and its leaves.  Days from the first there is: facts without one
+ * as well.  by_index: the planner is expected to read those days alone, and if
+ * some fact cannot be counted that way the result is NULL.  Counts the facts.
  */
-extern KpiCellList *kpi_refresh_scan_facts(KpiRun *run, int s);
+extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index,
+										  int64 *nfacts);
+
+/* What the planner expects of that; false: it cannot be planned. */
+extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
+
+/* ---- build.c ---- */
+
+/* The frontiers of the source as they are stored. */
+extern void kpi_refresh_build_load(KpiRun *run);
+
+/* Whether a measure is not complete. */
+extern bool kpi_refresh_build_is_due(const KpiRun *run);
+
+/* Notes that all facts are to be read anew; that, and new measures, as stored from now on. */
+extern void kpi_refresh_build_begin(KpiRun *run, bool recompute);
+
+/*
+ * One step towards completeness: facts of some days into cells, or day cells into
+ * rollups.
+ */
+extern void kpi_refresh_build_step(KpiRun *run);
+
+/* Writes the frontiers, if there is anything new. */
+extern void kpi_refresh_build_save(KpiRun *run);
+
+/*
+ * Drops, in place, of a change of a day cell the states of measures that are not
+ * built for its day: the build reads them with the facts.  False: nothing is left.
+ */
+extern bool kpi_refresh_build_takes(KpiRun *run, int s, KpiCell *cell, DateADT day);
+
+/* The same of what is on its way to the rollups, which will have it with the day cell. */
+extern void kpi_refresh_build_drop_rollups(KpiRun *run, int s, KpiCell *cell, DateADT day);
+
+/* Whether facts that are ignored as a whole are counted, by others than some measures. */
+extern bool kpi_refresh_build_counts_errors(const KpiRun *run, int s, const Bitmapset *without);
+
+/* ---- merge.c ---- */
+
+/* Changes of day cells, sorted, on their way into the tables. */
+typedef struct KpiMerge
+{
+	KpiCellMap *store;			/* into day cells; or NULL */
+	KpiCellMap *fan_out;		/* into rollups, most often the same; or NULL */
+	KpiCellMap *rollups;		/* where they are summed up, with what is
+								 * there already */
+	struct KpiPlaces *places;	/* NULL: places come later */
+	bool		all_new;		/* none of the cells has a row */
+} KpiMerge;
+
+extern void kpi_refresh_merge(KpiRun *run, const KpiMerge *merge);
 
 /* ---- attribution.c ---- */
 
@@ -296,8 +405,8 @@ extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
 /* ---- fanout.c ---- */
 
-/* Adds each day cell to the rollups of its scopes, sign +1 or -1. */
-extern void kpi_refresh_fanout(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups);
+/* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
+extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
 /* Adds one day cell to the rollups of one span's scopes. */
 extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
@@ -309,6 +418,7 @@ extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, con
 typedef struct KpiPlaces KpiPlaces;
 
 extern KpiPlaces *kpi_refresh_places_create(KpiRun *run);
+extern void kpi_refresh_places_free(KpiPlaces *places);
 
 /*
  * Notes the places above a cell that is there, or is gone; or only those of a
@@ -322,8 +432,9 @@ extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, in
 /* Whether a place was noted. */
 extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);
 
-/* Adds what was noted to a list, at its end. */
-extern void kpi_refresh_places_append(const KpiPlaces *places, KpiCellList *list);
+/* Adds, as places of their own, all that are above a cell. */
+extern void kpi_refresh_places_above_rollup(KpiRun *run, const KpiRollupKey *key, KpiCellMap *to);
+extern void kpi_refresh_places_above_day(KpiRun *run, const KpiDayKey *key, KpiCellMap *to);
 
 /* Makes the rows of places what the cells, which are written, say of those noted. */
 extern void kpi_refresh_places_settle(KpiPlaces *places);
@@ -337,8 +448,8 @@ extern bool kpi_refresh_is_place(const KpiRollupKey *key);
 /* ---- change.c ---- */
 
 /* Notes what has changed: rollups, or the days of the members that day cells count for. */
-extern void kpi_refresh_change_add_rollups(KpiRun *run, const KpiCellList *rollups);
-extern void kpi_refresh_change_add_days(KpiRun *run, const KpiCellList *days);
+extern void kpi_refresh_change_add_rollups(KpiRun *run, KpiCellMap *rollups);
+extern void kpi_refresh_change_add_days(KpiRun *run, KpiCellMap *days);
 extern void kpi_refresh_change_add_member(KpiRun *run, int32 member_id, const KpiDayKey *key);
 
 /* ---- transfer.c ---- */
@@ -360,8 +471,9 @@ typedef enum KpiCellTable
 
 extern KpiKeyedTable *kpi_refresh_table_open(KpiCellTable table, Snapshot snapshot);
 
-/* Finds the row of an item, all of which are looked for in the list's order. */
-extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellList *list, int i);
+/* Finds the row of a key; keys come in order, and next, or NULL, is the one that comes then. */
+extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, const KpiCellKey *key,
+								   const KpiCellKey *next);
 
 /* Of the row that was found; the cell is a copy, or NULL. */
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
@@ -370,20 +482,54 @@ extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
 /* Drops, in place, the states of measures that the stream does not have (any more). */
 extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
 
+/* Keeps, in place, the states of some measures of the stream (NULL: of all). */
+extern void kpi_refresh_keep_measures(KpiCell *cell, const KpiStream *stream, const Bitmapset *measures);
+
 /*
  * Merges each delta into its row; a cell that becomes empty disappears.  Notes
- * the places above what comes and goes.
+ * the places above what comes and goes, unless places is NULL.  all_new: no key
+ * has a row, so none is looked for.
  */
-extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, const KpiCellList *deltas,
-									KpiPlaces *places);
+extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places,
+									bool all_new);
+
+/* The stored day cells of a stream within some days, one after the other. */
+typedef struct KpiDayRows
+{
+	KpiKeyedTable *keyed;
+	Snapshot	snapshot;
+	int32		stream_id;
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+	int32		owner_id;		/* whose days are read; -1: all of all owners */
+	bool		more;			/* a row was found */
+	KpiCellKey	key;
+} KpiDayRows;
+
+extern void kpi_refresh_day_rows_begin(KpiDayRows *rows, int32 stream_id, DateADT since, DateADT until);
+extern void kpi_refresh_day_rows_next(KpiDayRows *rows);
+extern void kpi_refresh_day_rows_end(KpiDayRows *rows);
+
+/* Deletes the cells and places of a stream; false: there were none. */
+extern bool kpi_refresh_table_wipe(int32 stream_id);
+
+/* What the rows of a stream should be. */
+typedef struct KpiExpected
+{
+	KpiCellMap *cells;
+	KpiCellMap *places;			/* NULL: places are not looked at */
+	DateADT		since;			/* rows of other days and periods are not */
+	DateADT		until;			/* exclusive */
+} KpiExpected;
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
- * makes them so.  report may be NULL.  Rows of nothing but dropped measures are
- * no difference, nor are the places above them, which are kept in left.
+ * makes them so, noting places above what comes and goes in left.  Rows of
+ * nothing but dropped measures are no difference, nor are the places above
+ * them, which are kept in left.
  */
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
-								   const KpiCellList *expected, bool mend, KpiReport *report,
+								   const KpiExpected *expected, bool mend, KpiReport *report,
 								   KpiPlaces *left);
 
 /* ---- state.c ---- */
@@ -438,10 +584,13 @@ extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *repor
 /* ---- rollup_queue.c ---- */
 
 /*
- * Puts into the queue of rollup tables which of their rows the run has moved: by
- * the day cells and rollups it touched, or all where streams are built.
+ * Puts into the queue of rollup tables which of their rows the run has moved, by
+ * the day cells and rollups it touched.
  */
-extern void kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellList *rollups);
+extern void kpi_refresh_rollups_queue(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
+
+/* All rows of these tables. */
+extern void kpi_refresh_rollups_queue_all(int32 source_id);
 
 /* ---- log.c ---- */
 

@@ -148,15 +148,17 @@ add_place(PlaceBuffer *buffer, const KpiCalendar *calendar, int32 scope_id, Date
 
 /* From the rollups of the grain that the periods are made of. */
 static void
-queue_rollups(PlaceBuffer *buffer, const KpiCellList *rollups)
+queue_rollups(PlaceBuffer *buffer, KpiCellMap *rollups)
 {
 	const RollupTarget *target = buffer->target;
 	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	KpiGrain	grain = target->grain < KPI_MONTH ? KPI_DAY : KPI_MONTH;
+	const KpiCellItem *item;
 
-	for (int i = 0; i < rollups->nitems; i++)
+	kpi_refresh_cellmap_rewind(rollups);
+	while ((item = kpi_refresh_cellmap_next(rollups)) != NULL)
 	{
-		const KpiRollupKey *key = &rollups->items[i].key.rollup;
+		const KpiRollupKey *key = &item->key.rollup;
 
 		if (bms_is_member(key->stream_id, target->streams) && key->grain == grain &&
 			key->scope_kind == (target->of_members ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM) &&
@@ -167,13 +169,15 @@ queue_rollups(PlaceBuffer *buffer, const KpiCellList *rollups)
 
 /* The days of members have no rollups: they are the day cells of their owners. */
 static void
-queue_member_days(PlaceBuffer *buffer, KpiRun *run, const KpiCellList *days)
+queue_member_days(PlaceBuffer *buffer, KpiRun *run, KpiCellMap *days)
 {
 	const KpiCalendar *calendar = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	const KpiCellItem *item;
 
-	for (int i = 0; i < days->nitems; i++)
+	kpi_refresh_cellmap_rewind(days);
+	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
 	{
-		const KpiDayKey *key = &days->items[i].key.day;
+		const KpiDayKey *key = &item->key.day;
 		const KpiAttribution *span;
 
 		if (!bms_is_member(key->stream_id, buffer->target->streams) || key->day == KPI_ERROR_DAY)
@@ -198,13 +202,22 @@ queue_whole(const RollupTarget *target)
 }
 
 void
-kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellList *rollups)
+kpi_refresh_rollups_queue_all(int32 source_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_targets(source_id))
+		queue_whole(lfirst(lc));
+}
+
+void
+kpi_refresh_rollups_queue(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 {
 	List	   *targets;
 	ListCell   *lc;
 	PlaceBuffer buffer = {0};
 
-	if (run->plan.build == NULL && days->nitems == 0 && rollups->nitems == 0)
+	if (kpi_refresh_cellmap_is_empty(days) && kpi_refresh_cellmap_is_empty(rollups))
 		return;
 	targets = find_targets(run->source->id);
 	if (targets == NIL)
@@ -221,7 +234,7 @@ kpi_refresh_rollups_queue(KpiRun *run, const KpiCellList *days, const KpiCellLis
 		member_days = buffer.target->of_members && buffer.target->grain < KPI_MONTH;
 
 		/* Whose days are whose may have changed for any of them. */
-		if (run->plan.build != NULL || (member_days && run->plan.people_moved))
+		if (member_days && run->plan.people_moved)
 			queue_whole(buffer.target);
 		else if (member_days)
 			queue_member_days(&buffer, run, days);

@@ -13,9 +13,9 @@
  *	4. the leaves, triggers and definitions compared with the state: what
  *	   cannot be followed suspends the source;
  *	5. by what differs the plan of the run is made, and all deltas visible in
- *	   the snapshot are consumed: merged, but discarded for the streams that
- *	   are to be built;
- *	6. streams to be built are recomputed from the facts at the snapshot.
+ *	   the snapshot are consumed: merged, but discarded as far as the facts are
+ *	   still to be read;
+ *	6. what is not built is, from the facts at the snapshot, in steps (build.c).
  *
  * What commits later stays in the queue.  So a crash or an error at any
  * place leaves the state of before, and a retry is just another run.
@@ -42,6 +42,8 @@
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+const KpiDays kpi_refresh_all_days = {DATEVAL_NOBEGIN, DATEVAL_NOEND};
 
 /* ---- steps 2 to 4 ---- */
 
@@ -116,31 +118,6 @@ facts_are_being_written(const KpiRunTable *table)
 	return false;
 }
 
-static bool
-stream_is_built(const KpiStream *stream)
-{
-	for (int m = 0; m < stream->nmeasures; m++)
-	{
-		if (!stream->measures[m].built)
-			return false;
-	}
-	return true;
-}
-
-/* Streams that must be computed from the facts; all of them with recompute. */
-static Bitmapset *
-streams_to_build(const KpiSource *source, bool recompute)
-{
-	Bitmapset  *build = NULL;
-
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		if (recompute || !stream_is_built(&source->streams[s]))
-			build = bms_add_member(build, s);
-	}
-	return build;
-}
-
 static void
 refuse_being_written(const KpiSource *source, bool must)
 {
@@ -164,10 +141,10 @@ suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 }
 
 static bool
-facts_are_needed(const KpiSource *source, const KpiSourceState *state, KpiRunMode mode)
+facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
-	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR ||
-		!bms_is_empty(streams_to_build(source, state->recompute));
+	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
+		(mode == KPI_RUN_REFRESH && kpi_refresh_build_is_due(run));
 }
 
 /* Under the snapshot: can the source be refreshed, and must it? */
@@ -191,7 +168,10 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
-	if (facts_are_needed(source, *state, mode) && facts_are_being_written(&run->table))
+	kpi_refresh_build_load(run);
+	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
+		return KPI_RUN_BUILD_DUE;
+	if (facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table))
 	{
 		refuse_being_written(source, mode != KPI_RUN_REFRESH);
 		return KPI_RUN_SUSPENDED;
@@ -215,7 +195,7 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
 		if (result == KPI_RUN_DONE &&
-			(!facts_are_needed(run->source, *state, mode) || is_locked(&run->table)))
+			(!facts_are_needed(run, *state, mode) || is_locked(&run->table)))
 			return KPI_RUN_DONE;
 		drop_snapshot(run);
 		if (result != KPI_RUN_DONE)
@@ -230,96 +210,108 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 
 /* ---- steps 5 and 6 ---- */
 
-static void
-note_days(KpiRunStats *stats, const KpiCellList *days)
-{
-	for (int i = 0; i < days->nitems; i++)
-	{
-		DateADT		day = days->items[i].key.day.day;
-
-		if (day == KPI_ERROR_DAY)
-			continue;
-		stats->first_day = Min(stats->first_day, day);
-		stats->last_day = Max(stats->last_day, day);
-	}
-}
-
 /* Takes the deltas and what moved in the organisation into the cells. */
 static void
 apply_deltas(KpiRun *run)
 {
-	KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
-	KpiPlaces  *places = kpi_refresh_places_create(run);
 	KpiQueue   *queue = kpi_refresh_queue_consume(run);
-	KpiCellList *days;
-	KpiCellList *touched;
+	KpiMerge	merge = {
+		.store = queue->cells,
+		.fan_out = queue->cells,
+		.rollups = kpi_refresh_cellmap_create(run),
+		.places = kpi_refresh_places_create(run)
+	};
 
-	days = kpi_refresh_cellmap_items(queue->cells);
-	kpi_refresh_dict_resolve(queue->dict, run->source, days);
-	note_days(&run->stats, days);
-
-	kpi_refresh_transfer(run, rollups, places);
-	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_table_apply(run, KPI_DAY_CELL, days, places);
-	touched = kpi_refresh_cellmap_list(rollups);
-	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, touched, places);
-	CommandCounterIncrement();
-	if (!run->plan.new_periods)
-		kpi_refresh_places_settle(places);
-	kpi_refresh_change_add_days(run, days);
-	kpi_refresh_change_add_rollups(run, touched);
-	kpi_refresh_rollups_queue(run, days, touched);
+	kpi_refresh_cellmap_sort(queue->cells);
+	kpi_refresh_transfer(run, merge.rollups, merge.places);
+	kpi_refresh_merge(run, &merge);
+	kpi_refresh_change_add_days(run, merge.store);
+	kpi_refresh_change_add_rollups(run, merge.rollups);
+	kpi_refresh_rollups_queue(run, merge.store, merge.rollups);
+	kpi_refresh_cellmap_free(merge.store);
+	kpi_refresh_cellmap_free(merge.rollups);
+	kpi_refresh_places_free(merge.places);
 }
 
-/* The rows of rollup_cell above day cells, of which the rollups are. */
-static KpiCellList *
-expected_rollups(KpiRun *run, const KpiCellList *days, KpiCellMap *rollups)
-{
-	KpiCellList *rows = kpi_refresh_cellmap_items(rollups);
-	KpiPlaces  *places = kpi_refresh_places_create(run);
-
-	for (int i = 0; i < days->nitems; i++)
-		kpi_refresh_places_add_day(places, &days->items[i].key.day, false);
-	for (int i = 0; i < rows->nitems; i++)
-		kpi_refresh_places_add_rollup(places, &rows->items[i].key.rollup, false);
-	kpi_refresh_places_append(places, rows);
-	kpi_refresh_celllist_sort(rows);
-	return rows;
-}
-
-/* Compares, and with mend makes, the cells of some streams as the facts say. */
+/*
+ * Steps until there is nothing to build, or, unless all is wanted at once, they
+ * have taken the time of one.
+ */
 static void
-reconcile_cells(KpiRun *run, Bitmapset *build, bool mend, KpiReport *report)
+build(KpiRun *run, bool all)
 {
-	int			s = -1;
+	TimestampTz started = GetCurrentTimestamp();
+	bool		is_first = !run->build.is_stored;
 
-	while ((s = bms_next_member(build, s)) >= 0)
+	while (kpi_refresh_build_is_due(run))
 	{
-		int32		stream_id = run->source->streams[s].id;
-		KpiCellList *days = kpi_refresh_scan_facts(run, s);
-		KpiCellMap *rollups = kpi_refresh_cellmap_create(run->mcxt);
-		KpiPlaces  *left = kpi_refresh_places_create(run);
-
-		note_days(&run->stats, days);
-		kpi_refresh_fanout(run, days, rollups);
-		kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, days, mend, report, left);
-		kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id,
-							   expected_rollups(run, days, rollups), mend, report, left);
-		CommandCounterIncrement();
+		kpi_refresh_build_step(run);
+		if (!all && TimestampDifferenceExceeds(started, GetCurrentTimestamp(), kpi_build_step))
+			break;
 	}
+	run->stats.changes.all = true;
+	if (!kpi_refresh_build_is_due(run))
+		kpi_refresh_dim_sweep(run->source);
+	if (is_first || run->build.wiped || !kpi_refresh_build_is_due(run))
+		kpi_refresh_rollups_queue_all(run->source->id);
 }
 
-/* The places of streams that were not built, where the calendar has changed. */
+/* ---- verification ---- */
+
+/* The places above cells. */
+static KpiCellMap *
+expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
+{
+	KpiCellMap *places = kpi_refresh_cellmap_create(run);
+	const KpiCellItem *item;
+
+	kpi_refresh_cellmap_rewind(days);
+	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
+		kpi_refresh_places_above_day(run, &item->key.day, places);
+	kpi_refresh_cellmap_rewind(rollups);
+	while ((item = kpi_refresh_cellmap_next(rollups)) != NULL)
+		kpi_refresh_places_above_rollup(run, &item->key.rollup, places);
+	kpi_refresh_cellmap_sort(places);
+	return places;
+}
+
+/* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
+static void
+check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
+{
+	int32		stream_id = run->source->streams[s].id;
+	bool		is_whole = part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+	int64		nfacts;
+	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
+	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
+	KpiPlaces  *left = kpi_refresh_places_create(run);
+	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until};
+
+	kpi_refresh_fanout(run, days, rollups);
+	kpi_refresh_cellmap_sort(rollups);
+	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
+	expected.cells = rollups;
+	if (is_whole)
+		expected.places = expected_places(run, days, rollups);
+	kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id, &expected, mend, report, left);
+	CommandCounterIncrement();
+	if (mend && !is_whole)
+		kpi_refresh_places_settle(left);
+	if (expected.places)
+		kpi_refresh_cellmap_free(expected.places);
+	kpi_refresh_cellmap_free(days);
+	kpi_refresh_cellmap_free(rollups);
+	kpi_refresh_places_free(left);
+}
+
+/* All places, where the calendar has changed. */
 static void
 renew_places(KpiRun *run)
 {
 	if (!run->plan.new_periods)
 		return;
 	for (int s = 0; s < run->source->nstreams; s++)
-	{
-		if (!bms_is_member(s, run->plan.build))
-			kpi_refresh_places_renew(run, &run->source->streams[s]);
-	}
+		kpi_refresh_places_renew(run, &run->source->streams[s]);
 }
 
 /* ---- one source ---- */
@@ -352,37 +344,53 @@ extend_calendar_days(const KpiRunStats *stats)
 }
 
 static KpiPlan
-make_plan(const KpiSource *source, const KpiSourceState *state)
+make_plan(const KpiSourceState *state)
 {
-	KpiPlan		plan = {.build = streams_to_build(source, state->recompute)};
+	KpiPlan		plan = {0};
 
 	plan.people_moved = state->org_version != state->applied_org_version;
 	plan.new_periods = state->new_periods;
 	return plan;
 }
 
-static void
-refresh_locked(KpiRun *run)
+static bool
+has_new_measures(const KpiSource *source)
 {
-	const KpiPlan *plan = &run->plan;
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+		{
+			if (!source->streams[s].measures[m].is_known)
+				return true;
+		}
+	}
+	return false;
+}
 
+static void
+refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
+{
+	bool		builds = facts_are_needed(run, state, mode) && mode != KPI_RUN_DELTAS;
+
+	if (builds && (state->recompute || has_new_measures(run->source)))
+		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
-	reconcile_cells(run, plan->build, true, NULL);
+	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
+		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
-	if (plan->build != NULL)
-		kpi_refresh_dim_sweep(run->source);
-	run->stats.changes.all = plan->build != NULL || plan->new_periods;
+	run->stats.changes.all |= run->plan.new_periods;
 	extend_calendar_days(&run->stats);
 }
 
 /* Refreshed first, so that nothing but a true difference is found. */
 static void
-check_locked(KpiRun *run, bool mend, KpiReport *report)
+check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 {
-	Bitmapset  *all = streams_to_build(run->source, true);
+	KpiFactPart part = {.since = days->since,.until = days->until};
 
 	kpi_refresh_attribution_reset(run->attributions, mend);
-	reconcile_cells(run, all, mend, report);
+	for (int s = 0; s < run->source->nstreams; s++)
+		check_stream(run, s, &part, mend, report);
 	run->stats.changes.all |= mend;
 }
 
@@ -393,7 +401,7 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 		.source_id = run->source->id,
 		.source = run->source->name,
 		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-		run->plan.build != NULL ? "build" : "refresh",
+		run->build.nsteps > 0 ? "build" : "refresh",
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->stats.ndeltas,
@@ -416,7 +424,8 @@ analyze_after_build(const KpiRun *run)
 {
 	KpiSpi		spi;
 
-	if (run->plan.build == NULL || run->stats.ncells < ANALYZE_CELLS)
+	if (run->build.nsteps == 0 || run->stats.ncells < ANALYZE_CELLS ||
+		(run->build.is_stored && kpi_refresh_build_is_due(run)))
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("ANALYZE (SKIP_LOCKED) kpi_internal.rollup_cell, kpi_internal.day_cell,"
@@ -442,8 +451,10 @@ move_goals(KpiRun *run)
 
 /* The cells are written: now the state, and what follows from both. */
 static void
-end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *report, TimestampTz started)
+end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays *days, KpiReport *report,
+		TimestampTz started)
 {
+	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, milliseconds_since(started));
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
@@ -452,7 +463,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *re
 
 		report->source_name = run->source->name;
 		kpi_refresh_goals_check(run->source->id, mend, report);
-		check_locked(run, mend, report);
+		check_locked(run, mend, days, report);
 		if (mend)
 			move_goals(run);
 	}
@@ -460,8 +471,16 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, KpiReport *re
 	log_run(run, mode, started, milliseconds_since(started));
 }
 
+static KpiRunResult
+result_of(const KpiRun *run, KpiRunMode mode)
+{
+	if (!kpi_refresh_build_is_due(run) || run->build.is_cancelled)
+		return KPI_RUN_DONE;
+	return mode == KPI_RUN_DELTAS ? KPI_RUN_BUILD_DUE : KPI_RUN_MORE;
+}
+
 KpiRunResult
-kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
+kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, KpiReport *report)
 {
 	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi run", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(mcxt);
@@ -472,6 +491,7 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	KpiRunResult result;
 
 	run->mcxt = mcxt;
+	kpi_refresh_cell_memory_init(&run->memory);
 	run->stats.first_day = DATEVAL_NOEND;
 	run->stats.last_day = DATEVAL_NOBEGIN;
 	kpi_refresh_dim_values_forget();
@@ -481,13 +501,20 @@ kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
-		run->plan = make_plan(run->source, state);
-		refresh_locked(run);
-		end_run(run, state, mode, report, started);
+		run->plan = make_plan(state);
+		refresh_locked(run, state, mode);
+		end_run(run, state, mode, days, report, started);
+		result = result_of(run, mode);
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(mcxt);
 	return result;
+}
+
+KpiRunResult
+kpi_refresh_source(int32 source_id, KpiRunMode mode, KpiReport *report)
+{
+	return kpi_refresh_source_days(source_id, mode, &kpi_refresh_all_days, report);
 }

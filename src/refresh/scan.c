@@ -5,13 +5,19 @@
  *
  * ACCESS SHARE is held on the table and its leaves, and the run's snapshot is
  * active.  First the facts query is run as one grouped statement
- * (fact/cells.c), which the planner can spread over parallel workers.  If an
+ * (fact/cells.c), which the planner can spread over parallel workers, or do by
+ * an index where only some days are wanted.  If an
  * expression raises an error for some fact, that attempt is rolled back and the
  * rows are read one by one through the same projection that capture uses, which
  * ignores and counts just those facts.  If it then meets no row on which an
  * expression fails, the statement failed for another reason, which may be that
  * the rows are not where they are read one by one: its error ends the run.  Both
  * run as the source's definer.
+ *
+ * A fact that is ignored as a whole has no day, and one whose day is none that
+ * facts may have is counted like it.  Both are part of the days from the first
+ * there is.  So who reads some days by an index, and would miss them, is told that
+ * there are any, and reads the rest in one scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,11 +42,15 @@ typedef struct FactScan
 {
 	DestReceiver receiver;		/* must be first */
 	KpiRun	   *run;
+	int			s;
 	const KpiStream *stream;
-	KpiCellList *list;			/* the grouped statement's rows */
-	int			max_items;
-	KpiCellMap *cells;			/* of facts read one by one */
+	const KpiFactPart *part;
+	KpiCellMap *cells;			/* appended to by the grouped statement */
 	KpiDict    *dict;
+	bool		counts_errors;	/* facts that are ignored as a whole */
+	int64		nfacts;
+	int64		nleft_out;		/* of them, of days that facts cannot have */
+	KpiFactEstimate *estimate;	/* where it goes, where one is wanted */
 	MemoryContext row_cxt;
 	bool		unexplained;	/* the grouped statement failed, and no row
 								 * yet shows why */
@@ -100,22 +110,29 @@ dim_combination_number(FactScan *scan, Datum dim_combination)
 	return kpi_refresh_dict_dim_combination(scan->dict, dim_combination, false);
 }
 
+/* Facts of days that facts cannot have, left out as capture leaves them out. */
 static void
-append_item(FactScan *scan, const KpiCellKey *key, KpiCell *cell)
+add_left_out(FactScan *scan)
 {
-	KpiCellList *list = scan->list;
+	KpiCellKey	key = {.columns = {0}};
 
-	if (list->nitems == scan->max_items)
-	{
-		scan->max_items *= 2;
-		list->items = repalloc_huge(list->items, scan->max_items * sizeof(KpiCellItem));
-	}
-	list->items[list->nitems].key = *key;
-	list->items[list->nitems++].cell = cell;
+	if (scan->nleft_out == 0)
+		return;
+	key.day.stream_id = scan->stream->id;
+	key.day.day = KPI_ERROR_DAY;
+	kpi_refresh_cellmap_append(scan->cells, &key, kpi_cell_add_error(kpi_cell_empty(), 0, scan->nleft_out));
+	scan->run->stats.fact_error = KPI_DAY_ERROR;
 }
 
+static bool
+is_wanted(const FactScan *scan, DateADT day)
+{
+	return day >= scan->part->since && day < scan->part->until;
+}
+
+/* Groups come once each. */
 static void
-add_group(FactScan *scan, TupleTableSlot *slot)
+add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 {
 	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell;
@@ -123,32 +140,17 @@ add_group(FactScan *scan, TupleTableSlot *slot)
 	key.day.stream_id = scan->stream->id;
 	if (!slot->tts_isnull[CELLS_OWNER])
 		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
-	key.day.day = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+	key.day.day = day;
 	if (!slot->tts_isnull[CELLS_DIMS])
 	{
 		Datum		dim_combination = bounded_dim_combination(slot->tts_values[CELLS_DIMS]);
 
 		key.day.dim_combination_id = dim_combination_number(scan, dim_combination);
 	}
-
-	/* Groups come once each: no need to look for equal keys. */
-	MemoryContextSwitchTo(scan->run->mcxt);
-	cell = DatumGetKpiCellPCopy(slot->tts_values[CELLS_CELL]);
+	cell = DatumGetKpiCellP(slot->tts_values[CELLS_CELL]);
 	if (!kpi_cell_is_empty(cell))
-		append_item(scan, &key, cell);
-}
-
-/* Facts of a day that facts cannot have, left out as capture leaves them out. */
-static void
-add_left_out(FactScan *scan, int64 facts)
-{
-	KpiCellKey	key = {.columns = {0}};
-
-	key.day.stream_id = scan->stream->id;
-	key.day.day = KPI_ERROR_DAY;
-	MemoryContextSwitchTo(scan->run->mcxt);
-	append_item(scan, &key, kpi_cell_add_error(kpi_cell_empty(), 0, facts));
-	scan->run->stats.fact_error = KPI_DAY_ERROR;
+		kpi_refresh_cellmap_append(scan->cells, &key, cell);
+	scan->run->build.first_day = Min(scan->run->build.first_day, day);
 }
 
 static bool
@@ -156,12 +158,19 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 {
 	FactScan   *scan = (FactScan *) self;
 	MemoryContext old = MemoryContextSwitchTo(scan->row_cxt);
+	DateADT		day;
+	int64		facts;
 
 	slot_getallattrs(slot);
-	if (kpi_calendar_fact_day_in_range(DatumGetDateADT(slot->tts_values[CELLS_DAY])))
-		add_group(scan, slot);
-	else
-		add_left_out(scan, DatumGetInt64(slot->tts_values[CELLS_FACTS]));
+	day = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+	facts = DatumGetInt64(slot->tts_values[CELLS_FACTS]);
+	if (!kpi_calendar_fact_day_in_range(day))
+		scan->nleft_out += facts;
+	else if (is_wanted(scan, day))
+	{
+		scan->nfacts += facts;
+		add_group(scan, slot, day);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_cxt);
 	return true;
@@ -178,26 +187,33 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 }
 
 static void
-scan_reset(FactScan *scan)
+scan_begin(FactScan *scan)
 {
-	scan->max_items = 1024;
-	scan->list = palloc0(sizeof(KpiCellList));
-	scan->list->items = palloc(scan->max_items * sizeof(KpiCellItem));
-	scan->cells = kpi_refresh_cellmap_create(scan->run->mcxt);
+	scan->cells = kpi_refresh_cellmap_create(scan->run);
 	scan->dict = kpi_refresh_dict_create(scan->run->mcxt);
+	kpi_refresh_cellmap_use_dict(scan->cells, scan->dict, scan->run->source);
+	scan->nfacts = 0;
+	scan->nleft_out = 0;
 }
 
-/* The grouped statement, as the definer, with memory for the whole hash. */
 static void
-scan_grouped(void *arg)
+scan_drop(FactScan *scan)
 {
-	FactScan   *scan = arg;
-	KpiUser		user;
+	kpi_refresh_cellmap_free(scan->cells);
+	kpi_refresh_dict_free(scan->dict);
+}
+
+/* From here on as the definer, with as much memory as maintenance may take. */
+static void
+begin_as_definer(const FactScan *scan, KpiUser *user)
+{
 	char		mem[32];
 
-	kpi_user_switch(&user, kpi_model_source_definer(scan->run->source));
-	snprintf(mem, sizeof(mem), "%dkB", Max(work_mem, maintenance_work_mem));
+	kpi_user_switch(user, kpi_model_source_definer(scan->run->source));
+	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2, 64));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("hash_mem_multiplier", "1", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 
 	/*
@@ -207,9 +223,38 @@ scan_grouped(void *arg)
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	kpi_fact_cells_run(scan->run->source, scan->stream, scan->run->table.relid, scan->run->table.leaves,
-					   &scan->receiver);
+}
+
+static void
+scan_grouped(void *arg)
+{
+	FactScan   *scan = arg;
+	KpiUser		user;
+
+	begin_as_definer(scan, &user);
+	kpi_fact_cells_run(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
+					   scan->run->table.leaves, &scan->receiver);
 	kpi_user_restore(&user);
+}
+
+static void
+estimate(void *arg)
+{
+	FactScan   *scan = arg;
+	KpiUser		user;
+
+	begin_as_definer(scan, &user);
+	kpi_fact_cells_estimate(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
+							scan->run->table.leaves, scan->estimate);
+	kpi_user_restore(&user);
+}
+
+bool
+kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *to)
+{
+	FactScan	scan = {.run = run,.s = s,.stream = &run->source->streams[s],.part = part,.estimate = to};
+
+	return kpi_try(KPI_ERROR_TRAPPED, estimate, &scan) == NULL;
 }
 
 static Datum
@@ -229,7 +274,17 @@ dim_combination_array(const KpiSource *source, char **dims)
 											  -1, false, TYPALIGN_INT));
 }
 
-/* One fact, or what is left of it, as a cell of its own. */
+/* A fact as a cell of its own, with the states that are wanted. */
+static KpiCell *
+fact_cell(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
+{
+	KpiCell    *cell = kpi_fact_change_cell(NULL, layout, fact, 1);
+
+	kpi_refresh_keep_measures(cell, scan->stream, scan->part->measures);
+	return cell;
+}
+
+/* One fact, or what is left of it. */
 static void
 add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 {
@@ -238,12 +293,16 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	key.day.stream_id = scan->stream->id;
 	if ((fact->failed && !fact->out_of_range) || fact->failed_measures != NULL)
 		scan->unexplained = false;
+	if (!fact->failed && !is_wanted(scan, fact->day))
+		return;
 	if (fact->error)
 		scan->run->stats.fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
+	scan->nfacts++;
 	if (fact->failed)
 	{
 		key.day.day = KPI_ERROR_DAY;
-		kpi_refresh_cellmap_add(scan->cells, &key, kpi_fact_change_cell(NULL, layout, fact, 1));
+		if (scan->counts_errors)
+			kpi_refresh_cellmap_add(scan->cells, &key, fact_cell(scan, layout, fact));
 		return;
 	}
 
@@ -257,17 +316,18 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (scan->run->source->ndims > 0)
 		key.day.dim_combination_id =
 			dim_combination_number(scan, dim_combination_array(scan->run->source, fact->dims));
-	kpi_refresh_cellmap_add(scan->cells, &key, kpi_fact_change_cell(NULL, layout, fact, 1));
+	kpi_refresh_cellmap_add(scan->cells, &key, fact_cell(scan, layout, fact));
+	scan->run->build.first_day = Min(scan->run->build.first_day, fact->day);
 	scan->run->at.is_known = false;
 }
 
 static void
-scan_leaf(FactScan *scan, Oid leaf, int s)
+scan_leaf(FactScan *scan, Oid leaf)
 {
 	Relation	rel = table_open(leaf, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	KpiProjection *proj = kpi_fact_projection_create(scan->run->source, leaf, scan->run->mcxt, NULL);
-	const KpiLayout *layout = kpi_fact_projection_layout(proj, s);
+	const KpiLayout *layout = kpi_fact_projection_layout(proj, scan->s);
 	TableScanDesc table_scan = table_beginscan(rel, scan->run->snapshot, 0, NULL);
 
 	while (table_scan_getnextslot(table_scan, ForwardScanDirection, slot))
@@ -276,11 +336,11 @@ scan_leaf(FactScan *scan, Oid leaf, int s)
 		KpiFact		fact;
 
 		CHECK_FOR_INTERRUPTS();
-		kpi_fact_project(proj, s, slot, &fact);
+		kpi_fact_project(proj, scan->s, slot, &fact);
 		if (fact.is_event || fact.failed)
 			add_fact(scan, layout, &fact);
 		else if (scan->unexplained)
-			scan->unexplained = !kpi_fact_project_hides_error(proj, s, slot);
+			scan->unexplained = !kpi_fact_project_hides_error(proj, scan->s, slot);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scan->row_cxt);
 	}
@@ -300,8 +360,38 @@ may_group(const KpiRunTable *table)
 	return list_difference_oid(kpi_model_leaf_relids(table->relid), table->leaves) == NIL;
 }
 
-KpiCellList *
-kpi_refresh_scan_facts(KpiRun *run, int s)
+static void
+scan_one_by_one(FactScan *scan, ErrorData *error)
+{
+	ListCell   *lc;
+
+	scan->unexplained = error != NULL;
+	foreach(lc, scan->run->table.leaves)
+		scan_leaf(scan, lfirst_oid(lc));
+	if (scan->unexplained)
+		ReThrowError(error);
+}
+
+/*
+ * Whether the grouped statement did it.  What it has put together when it fails
+ * is dropped.
+ */
+static bool
+try_grouped(FactScan *scan, ErrorData **error)
+{
+	*error = NULL;
+	if (!may_group(&scan->run->table))
+		return false;
+	*error = kpi_try(KPI_ERROR_TRAPPED, scan_grouped, scan);
+	if (*error == NULL)
+		return true;
+	scan_drop(scan);
+	scan_begin(scan);
+	return false;
+}
+
+KpiCellMap *
+kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
 	FactScan	scan = {
 		.receiver = {
@@ -312,28 +402,30 @@ kpi_refresh_scan_facts(KpiRun *run, int s)
 			.mydest = DestNone
 		},
 		.run = run,
-		.stream = &run->source->streams[s]
+		.s = s,
+		.stream = &run->source->streams[s],
+		.part = part,
+		.counts_errors = part->since == KPI_ERROR_DAY &&
+		(part->measures == NULL || !kpi_refresh_build_counts_errors(run, s, part->measures))
 	};
-	bool		grouped = may_group(&run->table);
-	ErrorData  *error = NULL;
+	bool		is_grouped;
+	ErrorData  *error;
 
 	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
-	scan_reset(&scan);
-	if (grouped)
-		error = kpi_try(KPI_ERROR_TRAPPED, scan_grouped, &scan);
-	if (!grouped || error != NULL)
+	scan_begin(&scan);
+	is_grouped = try_grouped(&scan, &error);
+	if (by_index && (!is_grouped || scan.nleft_out > 0))
 	{
-		ListCell   *lc;
-
-		scan_reset(&scan);
-		scan.unexplained = error != NULL;
-		foreach(lc, run->table.leaves)
-			scan_leaf(&scan, lfirst_oid(lc), s);
-		if (scan.unexplained)
-			ReThrowError(error);
-		scan.list = kpi_refresh_cellmap_items(scan.cells);
+		scan_drop(&scan);
+		MemoryContextDelete(scan.row_cxt);
+		return NULL;
 	}
-	kpi_refresh_dict_resolve(scan.dict, run->source, scan.list);
+	if (!is_grouped)
+		scan_one_by_one(&scan, error);
+	else if (scan.counts_errors)
+		add_left_out(&scan);
 	MemoryContextDelete(scan.row_cxt);
-	return scan.list;
+	kpi_refresh_cellmap_sort(scan.cells);
+	*nfacts = scan.nfacts;
+	return scan.cells;
 }

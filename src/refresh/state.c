@@ -395,7 +395,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
-		state->new_periods = shape == NULL || strcmp(shape, state->calendar_shape) != 0;
+		/* Without one there are no places. */
+		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);
@@ -477,8 +478,20 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_refresh_queue_forget(source_id, true);
+	/* A stream that is built in part starts from nothing, see build.c. */
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
-				 " WHERE s.id = b.stream_id AND s.source_id = $1",
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND EXISTS ("
+				 "  SELECT FROM kpi_internal.measure_built p"
+				 "   WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
+				 1, KPI_INT4(source_id));
+
+	/*
+	 * The version was raised to discard what is queued; cells of the last one
+	 * mean the same.
+	 */
+	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
+				 " FROM kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
 				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }
@@ -520,22 +533,11 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
 	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));
-	int			s = -1;
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	if (state->recompute)
 		save_leaves(run->source->id, &run->table);
-	while ((s = bms_next_member(run->plan.build, s)) >= 0)
-	{
-		const KpiStream *stream = &run->source->streams[s];
-
-		for (int m = 0; m < stream->nmeasures; m++)
-			kpi_spi_exec("INSERT INTO kpi_internal.measure_built VALUES ($1, $2, $3, $4)"
-						 " ON CONFLICT (measure_id) DO UPDATE SET version = EXCLUDED.version",
-						 4, KPI_INT4(stream->measures[m].id), KPI_INT4(stream->id),
-						 KPI_INT4(stream->version), KPI_INT4(stream->measures[m].kpi_id));
-	}
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, definer_oid, definer_login,"

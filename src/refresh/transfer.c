@@ -46,6 +46,7 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			 * written.
 			 */
 			kpi_refresh_drop_unknown_states(item.cell, stream);
+			kpi_refresh_build_drop_rollups(run, s, item.cell, item.key.day.day);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
 			if (from->member_id != to->member_id || from->path != to->path)

@@ -41,13 +41,35 @@ CREATE TABLE kpi_internal.leaf (
     PRIMARY KEY (source_id, relid)
 );
 
--- Measures whose cells are complete; a measure without a row is built by the
--- next refresh.
+-- How far each measure is built (refresh/build.c): its states in day cells are
+-- right from days_since on, those of the rollups from rollups_since on. A measure
+-- without a row is built by the next refresh.
 CREATE TABLE kpi_internal.measure_built (
-    measure_id integer PRIMARY KEY,
-    stream_id  integer NOT NULL,
-    version          integer NOT NULL,
-    kpi_id     integer NOT NULL
+    measure_id    integer PRIMARY KEY,
+    stream_id     integer NOT NULL,
+    version       integer NOT NULL,
+    kpi_id        integer NOT NULL,
+    days_since    date NOT NULL DEFAULT '-infinity',
+    rollups_since date NOT NULL DEFAULT '-infinity'
+);
+
+-- Sources that are being built, while they are.
+CREATE TABLE kpi_internal.build (
+    source_id      integer PRIMARY KEY,
+    by_scan        boolean NOT NULL,         -- the rest of the facts in one scan, not by an index
+    months         integer NOT NULL,         -- of the next step
+    facts          bigint NOT NULL,          -- read so far, once for each stream
+    expected_facts bigint NOT NULL,          -- 0: not known
+    milliseconds   bigint NOT NULL,          -- that the steps took
+    steps          integer NOT NULL,
+    first_day      date,                     -- of the facts that were read
+    began_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    stepped_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- Builds that kpi.cancel_build() has stopped, until kpi.resume() or a refresh of the source.
+CREATE TABLE kpi_internal.build_cancelled (
+    source_id integer PRIMARY KEY
 );
 
 -- Which streams a KPI, a formula too, is measured on, and by what its values
@@ -135,7 +157,9 @@ ALTER TABLE kpi_internal.day_cell ALTER day SET (n_distinct = 200), ALTER cell S
 
 COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';
 COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';
-COMMENT ON TABLE kpi_internal.measure_built IS 'Measures whose cells are complete, at which version of their stream';
+COMMENT ON TABLE kpi_internal.measure_built IS 'How far each measure is built, at which version of its stream';
+COMMENT ON TABLE kpi_internal.build IS 'Builds that are not complete: what their steps have done so far';
+COMMENT ON TABLE kpi_internal.build_cancelled IS 'Sources whose build kpi.cancel_build() has stopped';
 COMMENT ON TABLE kpi_internal.kpi_stream IS 'The streams that each KPI is measured on, and its program: the whole recipe of its values';
 COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 is no owner';
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';

@@ -4,19 +4,19 @@ CREATE PROCEDURE kpi.refresh(source text DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'kpi_sql_refresh';
 COMMENT ON PROCEDURE kpi.refresh(text) IS
-'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. Errors: source unknown or paused; another isolation level';
+'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts, newest months first. Outside of a transaction a build commits after each step (kpi.build_step), so that others have their turn; it can be stopped at any time and goes on with the next refresh. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. Errors: source unknown or paused; another isolation level';
 
-CREATE FUNCTION kpi.verify(source text DEFAULT NULL)
+CREATE FUNCTION kpi.verify(source text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL)
 RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, period_start date,
                dimension text, dimension_value text, stored text, expected text)
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'kpi_sql_verify';
-COMMENT ON FUNCTION kpi.verify(text) IS
-'Refreshes a source, or every source, then recomputes everything from the facts and returns each cell and place that differs, with the KPIs whose part of the cell does. No rows: exact. A suspended or paused source is left as it is and returns one row of level source. Error: source unknown';
+COMMENT ON FUNCTION kpi.verify(text, date, date) IS
+'Refreshes a source, or every source, then recomputes everything from the facts, or the months in which the days from since to before until are, and returns each cell and place that differs, with the KPIs whose part of the cell does. No rows: exact. Of some months it looks at day cells, days and months, not at which longer periods there are. A suspended or paused source is left as it is and returns one row of level source. Errors: source unknown; until not after since';
 
-CREATE FUNCTION kpi.repair(source text)
+CREATE FUNCTION kpi.repair(source text, since date DEFAULT NULL, until date DEFAULT NULL)
 RETURNS bigint
-LANGUAGE c VOLATILE STRICT
+LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'kpi_sql_repair';
-COMMENT ON FUNCTION kpi.repair(text) IS
-'Refreshes a source, recomputes everything from the facts, mends each cell and place that differs, and returns how many did. Errors: source unknown, suspended or paused';
+COMMENT ON FUNCTION kpi.repair(text, date, date) IS
+'Refreshes a source, recomputes everything from the facts, or the months in which the days from since to before until are, mends each cell and place that differs, and returns how many did. Errors: source unknown, suspended or paused; until not after since';

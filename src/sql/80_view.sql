@@ -28,8 +28,10 @@ CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, att
 
 -- How far the numbers of a KPI are, by its program. A formula is as complete and
 -- as old as the worst of what is below it.
-CREATE FUNCTION kpi_internal.is_complete(program text) RETURNS boolean
+CREATE FUNCTION kpi_internal.is_complete(program text, since date) RETURNS boolean
     STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_complete';
+CREATE FUNCTION kpi_internal.complete_since(program text) RETURNS date
+    STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_complete_since';
 CREATE FUNCTION kpi_internal.as_of(program text) RETURNS timestamptz
     STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_as_of';
 CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
@@ -37,8 +39,8 @@ CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
 
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND b.version IS NOT DISTINCT FROM x.version
-           AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_complete
+           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_captured,
+           CASE WHEN b.version = x.version THEN greatest(b.days_since, b.rollups_since) ELSE 'infinity' END AS complete_since
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
       JOIN kpi.source s ON s.id = x.source_id
@@ -47,7 +49,6 @@ CREATE VIEW kpi_internal.measure_state AS
 
 CREATE VIEW kpi_internal.kpi_state AS
     SELECT s.kpi_id, s.program,
-           kpi_internal.is_complete(s.program) AS is_complete,
            kpi_internal.as_of(s.program) AS as_of,
            kpi_internal.refreshed_at(s.program) AS refreshed_at,
            kpi_internal.today_of(s.program) AS today
@@ -118,7 +119,8 @@ CREATE VIEW kpi.%1$s AS
            kpi_internal.growth_ratio(%8$s) AS growth_ratio,
            kpi_internal.year_ago_value(%8$s) AS year_ago_value,
            kpi_internal.yoy_growth_ratio(%8$s) AS yoy_growth_ratio,
-           kpi_internal.is_complete(s.program) AS is_complete,
+           kpi_internal.is_complete(s.program, c.start) AS is_complete,
+           kpi_internal.complete_since(s.program) AS complete_since,
            kpi_internal.as_of(s.program) AS as_of,
            kpi_internal.refreshed_at(s.program) AS refreshed_at
       FROM %9$s AND c.scope_kind = %10$s AND c.grain = %11$s AND c.dim_id = 0
@@ -139,7 +141,8 @@ CREATE VIEW kpi.%1$s AS
            kpi_internal.facts(%7$s) AS facts,
            kpi_internal.previous_value(%7$s) AS previous_value,
            kpi_internal.year_ago_value(%7$s) AS year_ago_value,
-           kpi_internal.is_complete(s.program) AS is_complete,
+           kpi_internal.is_complete(s.program, c.start) AS is_complete,
+           kpi_internal.complete_since(s.program) AS complete_since,
            kpi_internal.as_of(s.program) AS as_of,
            kpi_internal.refreshed_at(s.program) AS refreshed_at
       FROM %8$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain = %9$s AND c.dim_id <> 0%10$s
@@ -252,7 +255,7 @@ CREATE VIEW kpi_internal.goal_now AS
            OFFSET 0) e
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
-           SELECT z.program, z.is_complete, z.as_of, z.refreshed_at, z.today,
+           SELECT z.program, kpi_internal.is_complete(z.program, g.period_start) AS is_complete, z.as_of, z.refreshed_at, z.today,
                   kpi_internal.day_of(z.program, z.as_of) AS numbers_day
              FROM kpi_internal.kpi_state z WHERE z.kpi_id = g.kpi_id
            OFFSET 0) s
@@ -367,6 +370,7 @@ CREATE VIEW kpi.source_status AS
            CASE WHEN t.status = 'suspended' THEN t.status
                 WHEN s.is_paused THEN 'paused'
                 WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'
+                WHEN EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = s.id) THEN 'building'
                 ELSE coalesce(t.status, 'building') END AS status,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid,
                                     coalesce(t.reason, CASE WHEN t.status = 'active' AND NOT s.is_paused
@@ -449,7 +453,8 @@ DECLARE
         "period_start": "First day of the period",
         "period_end": "Last day of the period",
         "is_current": "Whether today lies in the period",
-        "is_complete": "False while the numbers are not all there: the KPI is not built yet, or its source is suspended or about to be (kpi.source_status)",
+        "complete_since": "The first day from which the numbers of the KPI are complete, while its facts are being read: newest periods come first, and is_complete says of each row whether it is all there. NULL: all of them are, or, where is_complete is false, none",
+        "is_complete": "False while the numbers of this period are not all there: the KPI is not built so far back yet, or its source is suspended or about to be (kpi.source_status)",
         "as_of": "The numbers hold all changes committed up to this moment; of a formula the earliest of its sources",
         "refreshed_at": "When the source was last refreshed; of a formula the earliest of its sources",
         "team_path": "Names of the teams from the company down to this one, as the tree stands today",

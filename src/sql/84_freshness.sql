@@ -18,6 +18,7 @@ CREATE VIEW kpi.freshness AS
                              JOIN kpi_internal.measure m ON m.stream_id = x.id
                              LEFT JOIN kpi_internal.measure_built b
                                     ON b.measure_id = m.id AND b.version = x.version
+                                       AND b.days_since = '-infinity' AND b.rollups_since = '-infinity'
                             WHERE x.source_id = s.id AND b.measure_id IS NULL) AS is_complete
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id

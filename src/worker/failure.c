@@ -72,30 +72,41 @@ kpi_worker_failure_count_yield(int32 source_id)
 	kpi_spi_end(&spi);
 }
 
+/* A refresh whose error is caught. */
+typedef struct Attempt
+{
+	int32		source_id;
+	KpiRunResult result;
+} Attempt;
+
 static void
 refresh_source(void *arg)
 {
+	Attempt    *attempt = arg;
+
 	/*
 	 * What a failed one leaves is in the subtransaction's memory, and goes
 	 * with it.
 	 */
 	MemoryContextSwitchTo(CurTransactionContext);
-	(void) kpi_refresh_source(*(int32 *) arg, KPI_RUN_REFRESH, NULL);
+	attempt->result = kpi_refresh_source(attempt->source_id, KPI_RUN_REFRESH, NULL);
 }
 
 ErrorData *
-kpi_worker_refresh_caught(int32 source_id)
+kpi_worker_refresh_caught(int32 source_id, KpiRunResult *result)
 {
 	TimestampTz started = GetCurrentTimestamp();
-	ErrorData  *failure = kpi_try(KPI_ERROR_SERVER, refresh_source, &source_id);
+	Attempt		attempt = {source_id};
+	ErrorData  *failure = kpi_try(KPI_ERROR_SERVER, refresh_source, &attempt);
 
 	if (failure != NULL && kpi_error_class(failure) != KPI_ERROR_CONFLICT)
 		(void) kpi_worker_failure_note(source_id, started, failure);
+	*result = attempt.result;
 	return failure;
 }
 
 KpiRunResult
-kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report)
+kpi_worker_for_user(int32 source_id, KpiRunMode mode, const KpiDays *days, KpiReport *report)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char	   *hidden = kpi_hidden_source(source_id);
@@ -103,7 +114,7 @@ kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report)
 
 	PG_TRY();
 	{
-		result = kpi_refresh_source(source_id, mode, report);
+		result = kpi_refresh_source_days(source_id, mode, days, report);
 	}
 	PG_CATCH();
 	{

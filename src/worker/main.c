@@ -331,11 +331,13 @@ static void
 refresh_source(void)
 {
 	List	   *ids;
+	KpiRunResult result;
 
 	worker.started = GetCurrentTimestamp();
 	ids = kpi_refresh_lock_sources(worker.source->id);
 
-	if (kpi_refresh_source(linitial_int(ids), KPI_RUN_REFRESH, NULL) != KPI_RUN_DONE)
+	result = kpi_refresh_source(linitial_int(ids), KPI_RUN_REFRESH, NULL);
+	if (result != KPI_RUN_DONE && result != KPI_RUN_MORE)
 		worker.due = NULL;
 }
 

@@ -45,12 +45,13 @@ extern PGDLLEXPORT void kpi_worker_main(Datum arg);
  * Refreshes a source in a subtransaction.  An error, unless the session is to
  * stop what it does, is noted and returned; else NULL.
  */
-extern ErrorData *kpi_worker_refresh_caught(int32 source_id);
+extern ErrorData *kpi_worker_refresh_caught(int32 source_id, KpiRunResult *result);
 
 /*
- * Runs kpi_refresh_source() for whoever has called a function of ours: an error
- * says no more than is for the current user (base/base.h).
+ * Runs kpi_refresh_source_days() for whoever has called a function of ours: an
+ * error says no more than is for the current user (base/base.h).
  */
-extern KpiRunResult kpi_worker_for_user(int32 source_id, KpiRunMode mode, KpiReport *report);
+extern KpiRunResult kpi_worker_for_user(int32 source_id, KpiRunMode mode, const KpiDays *days,
+										KpiReport *report);
 
 #endif							/* KPI_WORKER_H */

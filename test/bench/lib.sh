@@ -98,3 +98,36 @@ ratio()
 {
 	paste <(numbers "$1" "$3") <(numbers "$2" "$3") | awk 'NF == 2 && $2 > 0 { print $1 / $2 }' | spread %.2f
 }
+
+# watch_memory LABEL: beside what follows, until unwatch_memory, keeps the most private
+# memory, in megabytes, that a process of the database in use has at any time.
+watch_memory()
+{
+	watching=$run_dir/watching
+	touch "$watching"
+	(
+		peak=0
+		while [ -e "$watching" ]; do
+			for pid in $(pgrep -f "postgres: [^ ]* $db " || true); do
+				now=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)
+				[ "${now:-0}" -le "$peak" ] || peak=$now
+			done
+			sleep 0.05
+		done
+		printf '%s is %d\n' "$1" $((peak / 1024)) >>"$results"
+	) &
+	watcher=$!
+}
+
+unwatch_memory()
+{
+	rm "$watching"
+	wait "$watcher"
+}
+
+# difference LABEL BASELINE KIND FORMAT FACTOR: the first less the second, round by round
+difference()
+{
+	paste <(numbers "$1" "$3") <(numbers "$2" "$3") |
+		awk -v factor="$5" 'NF == 2 { print ($1 - $2) * factor }' | spread "$4"
+}

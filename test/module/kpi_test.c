@@ -8,6 +8,8 @@
  *							those that were registered last are called first.
  * take_relcache_slots(int)	registers callbacks for relcache invalidations, of
  *							which a backend has few.
+ * empty_trigger()			a trigger that does nothing, as a yardstick for those
+ *							that do something.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +27,7 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(at_pre_commit);
 PG_FUNCTION_INFO_V1(take_relcache_slots);
+PG_FUNCTION_INFO_V1(empty_trigger);
 
 static char *statement = NULL;
 
@@ -66,4 +69,10 @@ take_relcache_slots(PG_FUNCTION_ARGS)
 	for (int i = 0; i < PG_GETARG_INT32(0); i++)
 		CacheRegisterRelcacheCallback(ignore, (Datum) 0);
 	PG_RETURN_VOID();
+}
+
+Datum
+empty_trigger(PG_FUNCTION_ARGS)
+{
+	return PointerGetDatum(NULL);
 }

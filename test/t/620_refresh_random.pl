@@ -28,6 +28,7 @@ my %with = map { $_ => 1 } (
 	'goal',         # goals of members and dimension values, on whatever is altered
 	'owner',        # facts that count for another column, or for the company
 	'role',         # tables that belong to another role, which writes to them
+	'step',         # builds in the smallest steps, of which some are cancelled
 	'setting');     # writers whose settings change how values are written
 delete @with{ split ' ', $ENV{KPI_WITHOUT} // '' };
 
@@ -450,7 +451,7 @@ sub change_session
 # comes more than once.
 sub cancelled_refresh
 {
-	return sprintf("RESET ROLE;\nSET statement_timeout = %d;\nCALL kpi.refresh();\n", 2 + rand 30) . "RESET statement_timeout;\n" x 3;
+	return sprintf("RESET ROLE;\nSET statement_timeout = %d;\nCALL kpi.refresh();\n", 2 + rand pick(30, 150)) . "RESET statement_timeout;\n" x 3;
 }
 
 sub transaction
@@ -490,14 +491,17 @@ sub round
 {
 	my @script = ('\set ON_ERROR_ROLLBACK on');
 
+	my $steps = $with{step} && chance(0.5);
+
 	push @script, "SET kpi.buffer_size = '64kB';" if chance(0.3);
+	push @script, 'SET kpi.build_step = 0;' if $steps;
 	for (1 .. 4 + rand 10)
 	{
 		my $what = rand;
 
 		push @script, change_session(), write_facts() if $with{role} || $with{setting};
 		push @script, 'RESET ROLE;' if $what >= 0.5;
-		push @script, cancelled_refresh() if $with{cancel} && chance(0.05);
+		push @script, cancelled_refresh() if $with{cancel} && chance($steps ? 0.2 : 0.05);
 		push @script, transaction() if $what < 0.25;
 		push @script, write_facts() if $what >= 0.25 && $what < 0.5;
 		push @script, 'CALL kpi.refresh();' if $what >= 0.5 && $what < 0.6;
