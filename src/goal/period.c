@@ -104,7 +104,7 @@ read_definition(int64 goal_id, Definition *def)
 
 	memset(def, 0, sizeof(*def));
 	kpi_rows_begin(&rows, "SELECT g.*, coalesce('\"' || g.name || '\"', g.id::text) AS label, k.name AS kpi, k.unit,"
-				   " s.is_complete, s.today"
+				   " kpi_internal.is_complete(s.program, '-infinity') AS is_complete, s.today"
 				   " FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id JOIN kpi_internal.kpi_state s ON s.kpi_id = k.id"
 				   " WHERE g.id = $1", 1, KPI_INT8(goal_id));
 	found = kpi_rows_next(&rows);

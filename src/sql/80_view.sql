@@ -199,7 +199,7 @@ $generate$;
 -- Where goals are measured: by what program, for whom. No dim_id: no fact has the
 -- dimension's value.
 CREATE VIEW kpi_internal.goal_place AS
-    SELECT g.id AS goal_id, s.program, s.is_complete, s.today,
+    SELECT g.id AS goal_id, s.program, kpi_internal.is_complete(s.program, '-infinity') AS is_complete, s.today,
            CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END AS scope_kind, coalesce(g.team_id, g.member_id) AS scope_id,
            CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END AS dim_id,
            pg_catalog.array_position('{day,week,month,quarter,year}', g.grain) - 1 AS grain_number
@@ -211,7 +211,7 @@ CREATE VIEW kpi_internal.goal_place AS
              ON x.source_id = d.source_id AND x.position = d.position
             AND pg_catalog.hash_array_extended(x.vals, 0) = pg_catalog.hash_array_extended(ARRAY[g.dimension_value] COLLATE "C", 0)
             AND x.vals = ARRAY[g.dimension_value] COLLATE "C";
-COMMENT ON VIEW kpi_internal.goal_place IS 'Where goals are measured: by which program, for whom, with which dimension value';
+COMMENT ON VIEW kpi_internal.goal_place IS 'Where goals are measured: by which program, for whom, with which dimension value; is_complete: all of the history is there';
 
 -- Where every goal stands now, as the row of kpi.goal_progress says it (goal/table.c).
 -- Judged by what is dated until today: what is dated ahead is no progress yet.
