@@ -83,6 +83,22 @@ SELECT kpi.alter_goal(id, name => name) FROM kpi.goal \g /dev/null
 SELECT kpi, grain, elapsed_percent AS elapsed, forecasts, periods, said_ratio AS said, came_ratio AS came, brier, base_brier, coverage_ratio AS coverage, error_ratio AS error
   FROM kpi.forecast_quality WHERE kpi = 'gf_money' ORDER BY 1, 2, 3;
 
+-- a goal without facts is at 0 from anybody's first fact of the KPI on, dated before the period ends
+SELECT kpi.create_kpi('gf_rare', source => 'gf', measure => 'count(*)', filter => 'amount > 5000') > 0 AS rare;
+CALL kpi.refresh();
+SELECT kpi.create_goal('none yet', kpi => 'gf_rare', team => 'gf_two', period => '2026-06', target => 5) > 0 AS created;
+CREATE VIEW gf.rare AS SELECT actual, actual_to_date, status FROM kpi.goal_progress WHERE goal = 'none yet';
+SELECT * FROM gf.rare;
+INSERT INTO gf.deals (owner, amount, day) VALUES ('gf_a', 6000, '2026-07-01');
+CALL kpi.refresh();
+SELECT * FROM gf.rare;
+INSERT INTO gf.deals (owner, amount, day) VALUES ('gf_a', 6000, '2026-06-30');
+CALL kpi.refresh();
+SELECT * FROM gf.rare;
+DELETE FROM gf.deals WHERE day = '2026-06-30';
+CALL kpi.refresh();
+SELECT * FROM gf.rare;
+
 -- goals to be looked at again
 SELECT kpi.alter_goal('early', review_on => '2026-06-01', responsible => 'Ann');
 SELECT severity, problem, object, detail FROM kpi.health() WHERE problem = 'review_due';
