@@ -63,6 +63,7 @@ extern int	kpi_worker_idle_timeout;
 
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
+extern int	kpi_query_limit;
 extern int	kpi_build_step;
 
 /* Seconds after which the next database beyond kpi.max_databases is asked. */
@@ -262,6 +263,31 @@ extern bool kpi_lookup_next(KpiLookup *lookup);
 /* A column of the row that was found, which is not null; until the next. */
 extern Datum kpi_lookup_column(KpiLookup *lookup, AttrNumber attno);
 
+/* ---- newest.c ---- */
+
+/* Keys of more bytes are not told apart: each entry of them is looked at. */
+#define KPI_NEWEST_MAX_KEY 64
+
+typedef struct KpiNewest
+{
+	Relation	rel;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *found;		/* the row kpi_newest_next() returned */
+	char		key[KPI_NEWEST_MAX_KEY];	/* of it, as the index has it */
+	Size		key_size;		/* 0: none */
+}			KpiNewest;
+
+/*
+ * Looks for the rows of a table (ACCESS SHARE) by a unique index of it, else
+ * (InvalidOid) its primary key, from behind, as the snapshot shows them.  The keys are numbered by columns of the
+ * index.  What is allocated lasts until _end(), in the current memory context.
+ */
+extern void kpi_newest_begin(KpiNewest * newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys);
+extern bool kpi_newest_next(KpiNewest * newest);
+extern Datum kpi_newest_column(KpiNewest * newest, AttrNumber attno, bool *isnull);
+extern void kpi_newest_end(KpiNewest * newest);
+
 /* ---- keyed_table.c ---- */
 
 #define KPI_KEYED_TABLE_MAX_KEYS 6
@@ -288,6 +314,7 @@ typedef struct KpiKeyedTable
 	Snapshot	snapshot;
 	IndexScanDesc scan;
 	int			scan_nkeys;
+	IndexScanDesc newest;		/* for rows that are looked for alone, or NULL */
 	bool		seeking;		/* the scan is kpi_keyed_table_seek()'s */
 	bool		seek_entry;		/* it stands on an entry not yet passed */
 	int			seek_nprefix;
@@ -366,10 +393,20 @@ extern char *kpi_list_some(const char *sql, int32 id);
 
 /* ---- wake.c ---- */
 
-/* A database's worker. */
+/* What a worker does; a database has at most one of each kind. */
+typedef enum KpiWorkerKind
+{
+	KPI_WORKER_DELTAS,			/* applies the queue, and all else that is
+								 * short */
+	KPI_WORKER_BUILDS			/* the builder: reads facts */
+} KpiWorkerKind;
+
+#define KPI_WORKER_KINDS 2
+
+/* The state of a post. */
 typedef enum KpiWorkerState
 {
-	KPI_WORKER_NONE,			/* there is none: the launcher starts one */
+	KPI_WORKER_NONE,			/* nobody is at it: the launcher starts one */
 	KPI_WORKER_STARTING,		/* asked for, by the launcher */
 	KPI_WORKER_AWAKE,			/* its latch wakes it */
 	KPI_WORKER_LEAVING			/* reads the counter a last time */
@@ -388,26 +425,15 @@ typedef enum KpiWorkerOutcome
 /* A clock that goes back by less harms nothing: moments come that much later. */
 #define KPI_CLOCK_TOLERANCE_MS 1000
 
-/*
- * A database that has the extension, or is asked whether it has.  The
- * launcher alone gives a slot to a database and takes it away.
- */
-typedef struct KpiSlot
+/* The post of a database's worker of one kind. */
+typedef struct KpiPost
 {
-	pg_atomic_uint32 dbid;		/* InvalidOid: free */
 	pg_atomic_uint32 state;		/* KpiWorkerState */
 	pg_atomic_uint32 procno;	/* of the worker, while AWAKE */
 	pg_atomic_uint32 outcome;	/* KpiWorkerOutcome of the last worker */
 	pg_atomic_uint32 ticket;	/* of the last start: an old one must not work */
-	pg_atomic_uint32 confirmed; /* a worker has found the extension */
-	pg_atomic_uint64 wakes;		/* commits that ask for work */
-	pg_atomic_uint64 changes;	/* those that may have changed definitions;
-								 * raised before wakes */
-	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
-	pg_atomic_uint64 defining_since;	/* since then they follow each other */
-	pg_atomic_uint64 commands;	/* those that may have changed what sources
-								 * depend on; raised before wakes */
-	pg_atomic_uint64 rechecked; /* commands after which sources were rechecked */
+	pg_atomic_uint64 wakes;		/* who asked for work: commits, or the other
+								 * worker */
 	pg_atomic_uint64 drained;	/* wakes that are worked off */
 	pg_atomic_uint64 next_due;	/* TimestampTz, when there is work anyway */
 	pg_atomic_uint32 waiter;	/* pid of who the worker is cancelled for */
@@ -421,6 +447,34 @@ typedef struct KpiSlot
 	TimestampTz since;			/* when it came into its state */
 	TimestampTz started;		/* when it was asked for */
 	char		source[NAMEDATALEN];	/* in hand, or "" */
+} KpiPost;
+
+/*
+ * A database that has the extension, or is asked whether it has.  The
+ * launcher alone gives a slot to a database and takes it away.
+ */
+typedef struct KpiSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free */
+	pg_atomic_uint32 confirmed; /* a worker has found the extension */
+	pg_atomic_uint64 changes;	/* commits that may have changed definitions;
+								 * raised before wakes */
+	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */
+	pg_atomic_uint64 defining_since;	/* since then they follow each other */
+	pg_atomic_uint64 commands;	/* those that may have changed what sources
+								 * depend on; raised before wakes */
+	pg_atomic_uint64 rechecked; /* commands after which sources were rechecked */
+	pg_atomic_uint32 builds_itself; /* the server has no process for a
+									 * builder: the other worker builds */
+	pg_atomic_uint32 built_last;	/* source of the last build: the next one
+									 * is another's turn */
+	pg_atomic_uint32 wanted;	/* source that the builder has, or had, and
+								 * the other worker waits for; or 0 */
+	pg_atomic_uint32 held_mark; /* xid: an older snapshot is held if the
+								 * horizon is before it (worker/pace.c) */
+	pg_atomic_uint64 held_since;	/* TimestampTz of the mark */
+	pg_atomic_uint32 held_refreshes;	/* by the worker since then */
+	KpiPost		posts[KPI_WORKER_KINDS];
 } KpiSlot;
 
 /* Databases that have no slot and ask for one. */
@@ -448,7 +502,8 @@ typedef struct KpiShared
 	pg_atomic_uint32 launcher_procno;
 	pg_atomic_uint32 launcher_pid;
 	pg_atomic_uint64 launcher_since;
-	pg_atomic_uint32 waiting;	/* databases that wait for another's worker */
+	pg_atomic_uint32 waiting;	/* posts that wait for another's worker */
+	pg_atomic_uint32 waiting_builds;	/* those that wait for a builder */
 	pg_atomic_uint64 no_worker_since;	/* TimestampTz: the server has no
 										 * place for one; 0: it has */
 	pg_atomic_uint32 search_all;	/* more announced themselves than fit */
@@ -497,11 +552,17 @@ extern void kpi_wake_launcher(void);
 
 extern KpiSlot *kpi_slot_find(Oid dbid);
 
-extern void kpi_slot_report(KpiSlot *slot, int pid, const char *source);
+/*
+ * Wakes the worker at a post of this process's own database.  Atomics only, no
+ * error is possible.
+ */
+extern void kpi_post_wake(KpiPost *post);
+
+extern void kpi_post_report(KpiPost *post, int pid, const char *source);
 
 /*
- * Evicts the worker of a database: makes it leave, waits until it is gone, and
- * lets none in until the transaction ends (worker/utility.c).  False: there is
+ * Evicts the workers of a database: makes them leave, waits until they are gone,
+ * and lets none in until the transaction ends (worker/utility.c).  False: there is
  * no place to note that, or the library is not preloaded.
  */
 extern bool kpi_evict(Oid dbid);

@@ -43,14 +43,16 @@ kpi_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot,
 
 void
 kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
-				  EState *estate, Snapshot snapshot)
+				  EState *estate, Snapshot snapshot, bool *wants_entries)
 {
 #if PG_VERSION_NUM >= 160000
 	TU_UpdateIndexes update_indexes;
 
 	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
 							  &update_indexes);
-	if (update_indexes != TU_None)
+	if (wants_entries != NULL)
+		*wants_entries = update_indexes != TU_None;
+	else if (update_indexes != TU_None)
 		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
 #else
@@ -58,7 +60,9 @@ kpi_compat_update(ResultRelInfo *rri, ItemPointer tid, TupleTableSlot *slot,
 
 	simple_table_tuple_update(rri->ri_RelationDesc, tid, slot, snapshot,
 							  &update_indexes);
-	if (update_indexes)
+	if (wants_entries != NULL)
+		*wants_entries = update_indexes;
+	else if (update_indexes)
 		ExecInsertIndexTuples(rri, slot, estate, true, false, NULL, NIL);
 #endif
 }

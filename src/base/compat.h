@@ -123,10 +123,13 @@ extern struct IndexScanDescData *kpi_compat_beginscan(struct RelationData *rel, 
 extern void kpi_compat_insert_index_tuples(struct ResultRelInfo *rri, struct TupleTableSlot *slot,
 										   struct EState *estate);
 
-/* Updates a row nobody else may change, and its index entries as needed. */
+/*
+ * Updates a row nobody else may change, and its index entries as needed; or only
+ * says whether all indexes want one, for which none may be of another kind.
+ */
 extern void kpi_compat_update(struct ResultRelInfo *rri, struct ItemPointerData *tid,
 							  struct TupleTableSlot *slot, struct EState *estate,
-							  struct SnapshotData *snapshot);
+							  struct SnapshotData *snapshot, bool *wants_entries);
 
 /* An expression over stored columns only; relation 1 of it is rel. */
 extern struct Node *kpi_compat_expand_virtual(struct Node *node, struct RelationData *rel);

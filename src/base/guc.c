@@ -32,6 +32,7 @@ int			kpi_max_workers = 2;
 int			kpi_max_databases = 64;
 int			kpi_worker_idle_timeout = 5000;
 int			kpi_build_delay = 2000;
+int			kpi_query_limit = 600000;
 int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
 
@@ -141,6 +142,14 @@ worker_guc_init(void)
 							"Definitions that follow each other are built together; 0 builds after each.",
 							&kpi_build_delay,
 							2000, 0, 3600 * 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.query_limit",
+							"Time that a step of a background worker's build may take.",
+							"Then it is cancelled, noted and tried again; 0 sets no limit. CALL kpi.refresh() has none.",
+							&kpi_query_limit,
+							600000, 0, INT_MAX,
 							PGC_SIGHUP,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -183,6 +183,9 @@ kpi_keyed_table_next(KpiKeyedTable *keyed)
 /* Entries to step over before a descent from the root is cheaper. */
 #define SEEK_STEPS 64
 
+/* Versions of a row to look at before looking from behind is cheaper. */
+#define SEEK_DEAD 3
+
 static int
 compare_keys(int32 a, int32 b)
 {
@@ -236,24 +239,44 @@ seek_step(KpiKeyedTable *keyed)
 }
 
 /*
+ * Finds the one row with this key from behind.  Each version that went to
+ * another page has an entry of its own, which stays while a snapshot is held
+ * open elsewhere.  They are in the order of their pages, and as none of those
+ * has room any more the version that counts is mostly the last.
+ */
+static bool
+find_newest(KpiKeyedTable *keyed, const int32 *keys)
+{
+	ScanKeyData scan_keys[KPI_KEYED_TABLE_MAX_KEYS];
+	MemoryContext old = MemoryContextSwitchTo(keyed->mcxt);
+	bool		found;
+
+	for (int i = 0; i < keyed->nkeys; i++)
+		set_key(&scan_keys[i], i, BTEqualStrategyNumber, &keyed->key_eq[i], keys[i]);
+	if (keyed->newest == NULL)
+		keyed->newest = kpi_compat_beginscan(keyed->rel, keyed->index, keyed->snapshot, keyed->nkeys);
+	index_rescan(keyed->newest, scan_keys, keyed->nkeys, NULL, 0);
+	found = index_getnext_slot(keyed->newest, BackwardScanDirection, keyed->found);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/*
  * A scan of many rows reads all that a page has of them at once.  That pays
  * where several of them are wanted, else the one is looked for alone.  Follows
- * only the entry of the wanted key to the heap.  Several may have the key, as
- * updates that moved the row leave old ones.
+ * only entries of the wanted key to the heap, and of these few.
  */
 bool
 kpi_keyed_table_seek(KpiKeyedTable *keyed, const int32 *keys, int nprefix, bool near_follows)
 {
 	int			steps = 0;
+	int			dead = 0;
 
 	if (!keyed->seeking || keyed->seek_nprefix != nprefix ||
 		memcmp(keyed->seek_prefix, keys, nprefix * sizeof(int32)) != 0)
 	{
 		if (!near_follows)
-		{
-			kpi_keyed_table_scan(keyed, keyed->nkeys, keys, false, 0, 0);
-			return kpi_keyed_table_next(keyed);
-		}
+			return find_newest(keyed, keys);
 		seek_descend(keyed, nprefix, keys);
 		(void) seek_step(keyed);
 	}
@@ -265,6 +288,8 @@ kpi_keyed_table_seek(KpiKeyedTable *keyed, const int32 *keys, int nprefix, bool 
 			return false;
 		if (order == 0 && index_fetch_heap(keyed->scan, keyed->found))
 			return true;
+		if (order == 0 && ++dead == SEEK_DEAD)
+			return find_newest(keyed, keys);
 		if (order < 0 && ++steps == SEEK_STEPS)
 			seek_descend(keyed, nprefix, keys);
 		(void) seek_step(keyed);
@@ -417,13 +442,40 @@ kpi_keyed_table_insert(KpiKeyedTable *keyed, const Datum *values, const bool *nu
 		flush_batch(keyed);
 }
 
+/*
+ * Enters a version that went to another page.  The key is that of the row it was,
+ * so there is no other: who looks for one meets all versions.
+ */
+static void
+enter_version(KpiKeyedTable *keyed)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS] = {false};
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(keyed->estate));
+
+	for (int n = 0; n < keyed->rri->ri_NumIndices; n++)
+	{
+		IndexInfo  *info = keyed->rri->ri_IndexRelationInfo[n];
+
+		for (int i = 0; i < info->ii_NumIndexAttrs; i++)
+			values[i] = keyed->write->tts_values[info->ii_IndexAttrNumbers[i] - 1];
+		(void) index_insert(keyed->rri->ri_IndexRelationDescs[n], values, nulls, &keyed->write->tts_tid,
+							keyed->rel, UNIQUE_CHECK_NO, true, info);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 void
 kpi_keyed_table_update_found(KpiKeyedTable *keyed, const Datum *values, const bool *nulls)
 {
 	ItemPointerData tid = keyed->found->tts_tid;
+	bool		wants_entries = false;
 
 	fill_slot(keyed, keyed->write, values, nulls);
-	kpi_compat_update(keyed->rri, &tid, keyed->write, keyed->estate, keyed->snapshot);
+	kpi_compat_update(keyed->rri, &tid, keyed->write, keyed->estate, keyed->snapshot,
+					  keyed->sorts_rows ? &wants_entries : NULL);
+	if (wants_entries)
+		enter_version(keyed);
 	ResetPerTupleExprContext(keyed->estate);
 	keyed->nwritten++;
 }
@@ -446,6 +498,8 @@ kpi_keyed_table_close(KpiKeyedTable *keyed)
 		ExecDropSingleTupleTableSlot(keyed->batch[i]);
 	if (keyed->scan)
 		index_endscan(keyed->scan);
+	if (keyed->newest)
+		index_endscan(keyed->newest);
 	ExecDropSingleTupleTableSlot(keyed->found);
 	ExecDropSingleTupleTableSlot(keyed->write);
 	ExecCloseIndices(keyed->rri);

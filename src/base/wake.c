@@ -68,27 +68,40 @@ request_shmem(void)
 }
 
 static void
+init_post(KpiPost *post)
+{
+	pg_atomic_init_u32(&post->state, KPI_WORKER_NONE);
+	pg_atomic_init_u32(&post->procno, KPI_NO_PROC);
+	pg_atomic_init_u32(&post->outcome, KPI_WORKER_LEFT);
+	pg_atomic_init_u32(&post->ticket, 0);
+	pg_atomic_init_u64(&post->wakes, 0);
+	pg_atomic_init_u64(&post->drained, 0);
+	pg_atomic_init_u64(&post->next_due, DT_NOEND);
+	pg_atomic_init_u32(&post->waiter, 0);
+	pg_atomic_init_u32(&post->uncancellable, 0);
+	pg_atomic_init_u32(&post->told_to_quit, 0);
+	pg_atomic_init_u32(&post->source_id, 0);
+	SpinLockInit(&post->mutex);
+}
+
+static void
 init_slot(KpiSlot *slot)
 {
 	pg_atomic_init_u32(&slot->dbid, InvalidOid);
-	pg_atomic_init_u32(&slot->state, KPI_WORKER_NONE);
-	pg_atomic_init_u32(&slot->procno, KPI_NO_PROC);
-	pg_atomic_init_u32(&slot->outcome, KPI_WORKER_LEFT);
-	pg_atomic_init_u32(&slot->ticket, 0);
 	pg_atomic_init_u32(&slot->confirmed, 0);
-	pg_atomic_init_u64(&slot->wakes, 0);
 	pg_atomic_init_u64(&slot->changes, 0);
 	pg_atomic_init_u64(&slot->defined_at, 0);
 	pg_atomic_init_u64(&slot->defining_since, 0);
 	pg_atomic_init_u64(&slot->commands, 0);
 	pg_atomic_init_u64(&slot->rechecked, 0);
-	pg_atomic_init_u64(&slot->drained, 0);
-	pg_atomic_init_u64(&slot->next_due, DT_NOEND);
-	pg_atomic_init_u32(&slot->waiter, 0);
-	pg_atomic_init_u32(&slot->uncancellable, 0);
-	pg_atomic_init_u32(&slot->told_to_quit, 0);
-	pg_atomic_init_u32(&slot->source_id, 0);
-	SpinLockInit(&slot->mutex);
+	pg_atomic_init_u32(&slot->builds_itself, 0);
+	pg_atomic_init_u32(&slot->built_last, 0);
+	pg_atomic_init_u32(&slot->wanted, 0);
+	pg_atomic_init_u32(&slot->held_mark, 0);
+	pg_atomic_init_u64(&slot->held_since, 0);
+	pg_atomic_init_u32(&slot->held_refreshes, 0);
+	for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
+		init_post(&slot->posts[kind]);
 }
 
 static void
@@ -109,6 +122,7 @@ startup_shmem(void)
 		pg_atomic_init_u32(&kpi_shared->launcher_pid, 0);
 		pg_atomic_init_u64(&kpi_shared->launcher_since, 0);
 		pg_atomic_init_u32(&kpi_shared->waiting, 0);
+		pg_atomic_init_u32(&kpi_shared->waiting_builds, 0);
 		pg_atomic_init_u64(&kpi_shared->no_worker_since, 0);
 		pg_atomic_init_u32(&kpi_shared->search_all, 0);
 		for (int i = 0; i < KPI_ANNOUNCEMENTS; i++)
@@ -177,6 +191,22 @@ announce(Oid dbid)
 	kpi_wake_launcher();
 }
 
+static void
+set_latch_at(KpiPost *post)
+{
+	if (pg_atomic_read_u32(&post->state) == KPI_WORKER_AWAKE)
+		set_latch_of(pg_atomic_read_u32(&post->procno));
+	else
+		kpi_wake_launcher();
+}
+
+void
+kpi_post_wake(KpiPost *post)
+{
+	pg_atomic_fetch_add_u64(&post->wakes, 1);
+	set_latch_at(post);
+}
+
 /*
  * Counts a wake-up and sets the latch of who works it off; false if the slot is
  * another database's by now.  The addition is a full barrier: whoever frees the
@@ -185,13 +215,12 @@ announce(Oid dbid)
 static bool
 wake_slot(KpiSlot *slot, Oid dbid)
 {
-	pg_atomic_fetch_add_u64(&slot->wakes, 1);
+	KpiPost    *post = &slot->posts[KPI_WORKER_DELTAS];
+
+	pg_atomic_fetch_add_u64(&post->wakes, 1);
 	if (pg_atomic_read_u32(&slot->dbid) != dbid)
 		return false;
-	if (pg_atomic_read_u32(&slot->state) == KPI_WORKER_AWAKE)
-		set_latch_of(pg_atomic_read_u32(&slot->procno));
-	else
-		kpi_wake_launcher();
+	set_latch_at(post);
 	return true;
 }
 
@@ -363,27 +392,37 @@ note_evict(Oid dbid)
 	return false;
 }
 
-static int
-worker_pid(KpiSlot *slot)
+/*
+ * Has the worker at a post leave, in one step of many; false if there is none.
+ * The process is gone when it is no longer counted in the database, which is
+ * later than that it has left its post: pid remembers it until then.
+ */
+static bool
+evict_from(KpiPost *post, int *pid, bool cancels)
 {
-	int			pid;
+	int			now;
 
-	SpinLockAcquire(&slot->mutex);
-	pid = slot->pid;
-	SpinLockRelease(&slot->mutex);
-	return pid;
+	if (pg_atomic_read_u32(&post->state) == KPI_WORKER_NONE)
+		return *pid != 0 && BackendPidGetProc(*pid) != NULL;
+	SpinLockAcquire(&post->mutex);
+	now = post->pid;
+	SpinLockRelease(&post->mutex);
+	if (now != 0)
+		*pid = now;
+	if (cancels && *pid != 0 && BackendPidGetProc(*pid) != NULL)
+		kill(*pid, SIGINT);
+	set_latch_of(pg_atomic_read_u32(&post->procno));
+	return true;
 }
 
 /*
- * SIGINT cancels what the worker is doing; it sees the note and leaves.  It is
+ * SIGINT cancels what a worker is doing; it sees the note and leaves.  It is
  * sent again and again, as the worker may just have been between two things.
- * What we wait for is that the process is no longer counted in the database.
  */
 bool
 kpi_evict(Oid dbid)
 {
-	KpiSlot    *slot;
-	int			pid = 0;
+	int			pids[KPI_WORKER_KINDS] = {0};
 
 	if (kpi_shared == NULL)
 		return false;
@@ -394,18 +433,17 @@ kpi_evict(Oid dbid)
 
 	for (int waited = 0; waited < EVICT_WAIT_MS; waited += EVICT_STEP_MS)
 	{
-		slot = kpi_slot_find(dbid);
-		if (slot != NULL && pg_atomic_read_u32(&slot->state) != KPI_WORKER_NONE)
-		{
-			int			now = worker_pid(slot);
+		KpiSlot    *slot = kpi_slot_find(dbid);
+		bool		any = false;
 
-			if (now != 0)
-				pid = now;
-			if (pid != 0 && waited % (10 * EVICT_STEP_MS) == 0 && BackendPidGetProc(pid) != NULL)
-				kill(pid, SIGINT);
-			set_latch_of(pg_atomic_read_u32(&slot->procno));
+		for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
+		{
+			if (slot != NULL)
+				any |= evict_from(&slot->posts[kind], &pids[kind], waited % (10 * EVICT_STEP_MS) == 0);
+			else
+				any |= pids[kind] != 0 && BackendPidGetProc(pids[kind]) != NULL;
 		}
-		else if (pid == 0 || BackendPidGetProc(pid) == NULL)
+		if (!any)
 			break;
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(EVICT_STEP_MS * 1000L);
@@ -416,13 +454,13 @@ kpi_evict(Oid dbid)
 /* ---- for kpi.worker_status ---- */
 
 void
-kpi_slot_report(KpiSlot *slot, int pid, const char *source)
+kpi_post_report(KpiPost *post, int pid, const char *source)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	SpinLockAcquire(&slot->mutex);
-	slot->pid = pid;
-	slot->since = now;
-	strlcpy(slot->source, source, NAMEDATALEN);
-	SpinLockRelease(&slot->mutex);
+	SpinLockAcquire(&post->mutex);
+	post->pid = pid;
+	post->since = now;
+	strlcpy(post->source, source, NAMEDATALEN);
+	SpinLockRelease(&post->mutex);
 }

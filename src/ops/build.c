@@ -59,7 +59,7 @@ kpi_sql_cancel_build(PG_FUNCTION_ARGS)
 	kpi_spi_exec("INSERT INTO kpi_internal.build_cancelled (source_id) VALUES ($1) ON CONFLICT DO NOTHING",
 				 1, KPI_INT4(policy->source_id));
 	kpi_spi_exec("SELECT pg_catalog.pg_terminate_backend(w.pid) FROM kpi.worker_status w"
-				 " WHERE w.database = pg_catalog.current_database() AND w.kind = 'builder' AND w.source = $1",
+				 " WHERE w.database = pg_catalog.current_database() AND w.task = 'builds' AND w.source = $1 AND w.pid IS NOT NULL",
 				 1, KPI_TEXT(policy->name));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();

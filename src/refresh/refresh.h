@@ -74,9 +74,10 @@ typedef enum KpiRunMode
 typedef enum KpiRunResult
 {
 	KPI_RUN_DONE,
-	KPI_RUN_MORE,				/* and more is to be built: to be called again */
-	KPI_RUN_BUILD_DUE,			/* deltas alone would not do: facts must be
-								 * read */
+	KPI_RUN_MORE,				/* so far, and more is to be built: by another
+								 * call of KPI_RUN_REFRESH */
+	KPI_RUN_BUILD_DUE,			/* of KPI_RUN_DELTAS, nothing was done: facts
+								 * must be read before */
 	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */

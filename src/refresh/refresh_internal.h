@@ -574,7 +574,8 @@ extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const c
 											 const char *hint);
 
 /* Writes what the run has achieved. */
-extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms);
+extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
+										  double duration_ms);
 
 /* ---- goal_check.c ---- */
 

@@ -455,7 +455,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 		TimestampTz started)
 {
 	kpi_refresh_build_save(run);
-	kpi_refresh_source_state_save(run, state, milliseconds_since(started));
+	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -469,14 +469,6 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 	}
 	analyze_after_build(run);
 	log_run(run, mode, started, milliseconds_since(started));
-}
-
-static KpiRunResult
-result_of(const KpiRun *run, KpiRunMode mode)
-{
-	if (!kpi_refresh_build_is_due(run) || run->build.is_cancelled)
-		return KPI_RUN_DONE;
-	return mode == KPI_RUN_DELTAS ? KPI_RUN_BUILD_DUE : KPI_RUN_MORE;
 }
 
 KpiRunResult
@@ -504,7 +496,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 		run->plan = make_plan(state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
-		result = result_of(run, mode);
+		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

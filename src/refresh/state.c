@@ -473,7 +473,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
 				 " columns = NULL,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
-				 " failing_since = NULL, failures = 0, next_try = NULL WHERE source_id = $1",
+				 " failing_since = NULL, failures = 0, next_try = NULL, build_fails = false WHERE source_id = $1",
 				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
@@ -527,9 +527,16 @@ save_leaves(int32 source_id, const KpiRunTable *table)
 	}
 }
 
+/*
+ * A refresh that succeeded takes back the errors of those before; but deltas that
+ * could be applied say nothing of a build that fails.
+ */
 void
-kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, double duration_ms)
+kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
+							  double duration_ms)
 {
+	bool		is_built = !kpi_refresh_build_is_due(run) || run->build.is_cancelled;
+	int			left_to_build = is_built ? 0 : mode == KPI_RUN_DELTAS ? 2 : 1;
 	Oid			definer = kpi_model_source_definer(run->source);
 	bool		is_suspect = FullTransactionIdIsValid(state->suspect_before) &&
 	TransactionIdPrecedes(run->snapshot->xmin, XidFromFullTransactionId(state->suspect_before));
@@ -541,8 +548,8 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, definer_oid, definer_login,"
-				 " fingerprints, suspect_before_xid, table_owner)"
-				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15,"
+				 " fingerprints, suspect_before_xid, build_due, table_owner)"
+				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16 > 0,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
 				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
@@ -553,10 +560,13 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 " refreshed_at = EXCLUDED.refreshed_at, duration_ms = EXCLUDED.duration_ms,"
 				 " deltas_applied = s.deltas_applied + EXCLUDED.deltas_applied,"
 				 " last_fact_error = coalesce(EXCLUDED.last_fact_error, s.last_fact_error),"
-				 " last_error = NULL, last_sqlstate = NULL, failing_since = NULL, failures = 0,"
-				 " next_try = NULL, yields = 0,"
+				 " (last_error, last_sqlstate, failing_since, failures, next_try, yields, build_fails) ="
+				 "  (SELECT s.last_error, s.last_sqlstate, s.failing_since, s.failures, s.next_try, s.yields, true"
+				 "    WHERE $16 = 2 AND s.build_fails"
+				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $16 = 2 THEN s.yields ELSE 0 END, false"
+				 "    WHERE NOT ($16 = 2 AND s.build_fails)), build_due = EXCLUDED.build_due,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
-				 15, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
+				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
@@ -566,7 +576,8 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, do
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
 				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(JSONBOID, state->fingerprints),
 				 is_suspect ? KPI_VALUE(XID8OID, FullTransactionIdGetDatum(state->suspect_before)) :
-				 KPI_NULL(XID8OID));
+				 KPI_NULL(XID8OID),
+				 KPI_INT4(left_to_build));
 	kpi_spi_end(&spi);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);

@@ -24,12 +24,14 @@ CREATE TABLE kpi_internal.source_state (
     last_deltas      bigint NOT NULL DEFAULT 0,
     last_cells       bigint NOT NULL DEFAULT 0,
     last_fact_error  text,
+    build_due        boolean NOT NULL DEFAULT false,  -- facts must be read, says the worker to the builder
     -- Of the worker; a successful refresh clears them.
     last_error       text,
     last_sqlstate    text,
     failing_since    timestamptz,
     failures         integer NOT NULL DEFAULT 0,
     next_try         timestamptz,
+    build_fails      boolean NOT NULL DEFAULT false,  -- a build, not the deltas
     yields           integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
 );
 

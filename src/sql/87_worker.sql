@@ -1,22 +1,24 @@
 -- 87_worker: what the background workers are doing.  After 80_view, whose list
 -- of comments is for the views people build reports on.
 
-CREATE FUNCTION kpi_internal.worker_status(OUT kind text, OUT database_id oid, OUT state text, OUT pid integer,
+CREATE FUNCTION kpi_internal.worker_status(OUT kind text, OUT task text, OUT database_id oid, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT state_since timestamptz, OUT source text, OUT pending_commits bigint,
     OUT next_due timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_sql_worker_status' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
 
 CREATE VIEW kpi.worker_status AS
-    SELECT w.kind, d.datname::text AS database, w.state, w.pid, w.started_at, w.state_since, w.source,
+    SELECT w.kind, w.task, d.datname::text AS database, w.state, w.pid, w.started_at, w.state_since, w.source,
            w.pending_commits, w.next_due
       FROM kpi_internal.worker_status() w
       LEFT JOIN pg_catalog.pg_database d ON d.oid = w.database_id
      WHERE w.kind = 'launcher' OR d.oid IS NOT NULL;
 
 COMMENT ON VIEW kpi.worker_status IS
-'The launcher and each database with the extension that it looks after: one row for the launcher, one for each database';
+'The launcher and each database with the extension that it looks after: one row for the launcher, one for each database, and a second for one whose builder has something to do';
 COMMENT ON COLUMN kpi.worker_status.kind IS 'launcher or worker';
+COMMENT ON COLUMN kpi.worker_status.task IS
+'What the worker does: deltas (it applies what has changed, and builds where there is no place for a builder) or builds (it reads facts: of new sources and KPIs, and where changes cannot be followed); NULL for the launcher';
 COMMENT ON COLUMN kpi.worker_status.database IS 'The database; NULL for the launcher';
 COMMENT ON COLUMN kpi.worker_status.state IS
 'Launcher: running; disabled (kpi.enabled is off); no free process (all of max_worker_processes are taken, so that a database waits); not running (in recovery, or just restarting); not preloaded (pg_kpi is not in shared_preload_libraries: only kpi.refresh() keeps the KPIs current). Worker: starting; working; waiting for more; leaving; asleep (nothing to do, no process); queued (there is work, and no worker yet)';
@@ -24,8 +26,14 @@ COMMENT ON COLUMN kpi.worker_status.pid IS 'Process id; NULL: there is no proces
 COMMENT ON COLUMN kpi.worker_status.started_at IS 'When the process was started';
 COMMENT ON COLUMN kpi.worker_status.state_since IS 'Since when a worker has its source in hand, or has none; for the launcher, since when a database waits for a free process';
 COMMENT ON COLUMN kpi.worker_status.source IS 'The source that is being refreshed; NULL: none';
-COMMENT ON COLUMN kpi.worker_status.pending_commits IS 'Commits that asked for work and are not worked off';
+COMMENT ON COLUMN kpi.worker_status.pending_commits IS 'Commits that asked for work and are not worked off; NULL for builds';
 COMMENT ON COLUMN kpi.worker_status.next_due IS 'When there is work without any commit: an interval is over, a failed source is tried again, a day begins; NULL: not known yet';
+
+-- The moment before which a snapshot that is held open was taken, the transaction
+-- number it is not after, and how often sources are refreshed at most because of it.
+CREATE FUNCTION kpi_internal.held_snapshot(OUT since timestamptz, OUT before xid, OUT pause_seconds integer)
+AS 'MODULE_PATHNAME', 'kpi_sql_held_snapshot' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi_internal.held_snapshot() IS 'Whether workers refresh sources less often because somebody holds a snapshot open; NULLs: they do not';
 
 -- A source that has no state at all came with a dump.  It waits until the
 -- restore has brought its triggers, on every table that has the row trigger the
@@ -37,7 +45,9 @@ CREATE VIEW kpi_internal.agenda AS
            OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p) AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
-           t.next_try, coalesce(t.yields, 0) AS yields,
+           t.next_try, coalesce(t.build_fails, false) AS build_fails, coalesce(t.yields, 0) AS yields,
+           coalesce(t.build_due, false)
+           AND NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id) AS build_due,
            NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id)
            AND (t.refreshed_at IS NULL
            OR EXISTS (SELECT FROM kpi_internal.measure m
@@ -56,4 +66,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new';
+'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about';

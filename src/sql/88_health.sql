@@ -116,24 +116,44 @@ CREATE VIEW kpi_internal.health_publication AS
      ORDER BY p.pubname;
 COMMENT ON VIEW kpi_internal.health_publication IS 'Publications of tables of pg_kpi that nobody subscribes to on purpose';
 
+-- Who holds a snapshot open, and whether the workers make refreshes less often
+-- because of it (kpi_internal.held_snapshot()): of those, whose snapshot is that
+-- old.  A replication slot and the sender to a standby have no beginning.
 CREATE VIEW kpi_internal.health_transaction AS
     SELECT 'warning' AS severity, 'old_snapshot' AS problem, o.object,
-           pg_catalog.format('Open since %s: rows deleted from the queue since then cannot be reclaimed,'
-                             ' and refreshes slow down', o.since) AS detail,
+           pg_catalog.format('Open since %s: rows that are rewritten or deleted since then cannot be reclaimed',
+                             coalesce(o.since, h.since))
+           || CASE WHEN h.pause_seconds IS NULL THEN ', and refreshes slow down'
+                   ELSE pg_catalog.format(', so that workers refresh a source once in %s s at most;'
+                                          ' the oldest numbers are %s s behind', h.pause_seconds,
+                                          (SELECT pg_catalog.max(f.lag_seconds) FROM kpi.freshness f)) END AS detail,
            o.remedy
-      FROM (SELECT pg_catalog.format('process %s of role "%s"', a.pid, a.usename) AS object, a.xact_start AS since,
-                   pg_catalog.format('End that transaction, or run SELECT pg_terminate_backend(%s).', a.pid) AS remedy
+      FROM (SELECT CASE WHEN a.usename IS NULL OR a.backend_type = 'walsender'
+                        THEN pg_catalog.format('process %s (%s)', a.pid, a.backend_type)
+                        ELSE pg_catalog.format('process %s of role "%s"', a.pid, a.usename) END AS object,
+                   a.xact_start AS since,
+                   greatest(pg_catalog.age(a.backend_xmin), pg_catalog.age(a.backend_xid)) AS age,
+                   CASE a.backend_type
+                        WHEN 'walsender' THEN 'End the transaction on the standby, or set hot_standby_feedback = off there.'
+                        ELSE pg_catalog.format('End that transaction, or run SELECT pg_terminate_backend(%s).', a.pid)
+                        END AS remedy
               FROM pg_catalog.pg_stat_activity a
-             WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+             WHERE (a.datname = pg_catalog.current_database() OR a.backend_type = 'walsender')
+               AND a.pid <> pg_catalog.pg_backend_pid()
                AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
             UNION ALL
-            SELECT pg_catalog.format('prepared transaction "%s"', x.gid), x.prepared,
+            SELECT pg_catalog.format('prepared transaction "%s"', x.gid), x.prepared, pg_catalog.age(x.transaction),
                    pg_catalog.format('Run COMMIT PREPARED %L or ROLLBACK PREPARED %L.', x.gid, x.gid)
-              FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()) o
-     WHERE o.since < kpi_internal.now() - interval '30 minutes'
+              FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()
+            UNION ALL
+            SELECT pg_catalog.format('replication slot "%s"', r.slot_name), NULL, pg_catalog.age(r.xmin),
+                   pg_catalog.format('If nobody needs it, run SELECT pg_drop_replication_slot(%L).', r.slot_name)
+              FROM pg_catalog.pg_replication_slots r WHERE r.xmin IS NOT NULL) o
+     CROSS JOIN kpi_internal.held_snapshot() h
+     WHERE (o.since < kpi_internal.now() - interval '30 minutes' OR o.age >= pg_catalog.age(h.before))
        AND EXISTS (SELECT FROM kpi.source)
      ORDER BY o.since;
-COMMENT ON VIEW kpi_internal.health_transaction IS 'Transactions so old that the queue grows';
+COMMENT ON VIEW kpi_internal.health_transaction IS 'Transactions so old that rows which refreshes rewrite pile up';
 
 CREATE VIEW kpi_internal.health_autovacuum AS
     SELECT 'warning' AS severity, 'autovacuum' AS problem, 'setting autovacuum' AS object,

@@ -116,18 +116,24 @@ key_days(ScanKey keys, AttrNumber attno, DateADT since, DateADT until)
 	ScanKeyInit(&keys[1], attno, BTLessStrategyNumber, F_DATE_LT, DateADTGetDatum(until));
 }
 
+/* Begins to look for cells by the primary key of their table. */
+static void
+begin_cells(KpiNewest * cells, const char *table, ScanKey keys, int nkeys)
+{
+	kpi_newest_begin(cells, kpi_relation_oid("kpi_internal", table), InvalidOid, GetActiveSnapshot(), keys, nkeys);
+}
+
 /* Adds all cells that the keys find to the sum, or takes them from it; a sum is made of the first. */
 static KpiCell *
 sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, int nkeys, bool subtract)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), nkeys, keys);
-	HeapTuple	tuple;
+	KpiNewest	cells;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	begin_cells(&cells, table, keys, nkeys);
+	while (kpi_newest_next(&cells))
 	{
 		bool		isnull;
-		Datum		cell = heap_getattr(tuple, cell_attno, RelationGetDescr(rel), &isnull);
+		Datum		cell = kpi_newest_column(&cells, cell_attno, &isnull);
 
 		if (isnull)
 			continue;
@@ -138,8 +144,7 @@ sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, 
 		else
 			sum = kpi_cell_merge(sum, DatumGetKpiCellP(cell));
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	kpi_newest_end(&cells);
 	return sum;
 }
 
@@ -168,28 +173,24 @@ sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, Da
 static bool
 read_months(Months *entry, DateADT since, DateADT until)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "rollup_cell"), AccessShareLock);
 	ScanKeyData keys[7];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	KpiNewest	cells;
 	bool		fits = true;
 
 	rollup_keys(keys, &entry->days, KPI_MONTH, since, until);
-	scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), lengthof(keys), keys);
-	while (fits && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	begin_cells(&cells, "rollup_cell", keys, lengthof(keys));
+	while (fits && kpi_newest_next(&cells))
 	{
 		bool		isnull;
-		Datum		cell = heap_getattr(tuple, Anum_rollup_cell, RelationGetDescr(rel), &isnull);
+		Datum		cell = kpi_newest_column(&cells, Anum_rollup_cell, &isnull);
 		MemoryContext old = MemoryContextSwitchTo(entry->cxt);
 
-		entry->starts[entry->n] = DatumGetDateADT(heap_getattr(tuple, Anum_rollup_start, RelationGetDescr(rel),
-															   &isnull));
+		entry->starts[entry->n] = DatumGetDateADT(kpi_newest_column(&cells, Anum_rollup_start, &isnull));
 		entry->cells[entry->n] = DatumGetKpiCellPCopy(cell);
 		MemoryContextSwitchTo(old);
 		fits = entry->cells[entry->n]->used <= MEMO_MAX_CELL && ++entry->n < MONTHS_MAX_CELLS;
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	kpi_newest_end(&cells);
 	return fits;
 }
 

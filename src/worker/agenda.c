@@ -52,6 +52,9 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	source->not_before = kpi_rows_time(rows, "next_try", DT_NOBEGIN);
 	source->yields = kpi_rows_int4(rows, "yields");
 	source->must_build = kpi_rows_bool(rows, "must_build");
+	source->build_due = kpi_rows_bool(rows, "build_due");
+	source->refreshed = refreshed > GetCurrentTimestamp() ? DT_NOBEGIN : refreshed;
+	source->build_fails = kpi_rows_bool(rows, "build_fails");
 
 	/* A clock that was set back must not keep the source waiting. */
 	if (refreshed > now)
@@ -132,6 +135,24 @@ kpi_worker_agenda_queued(void)
 }
 
 TimestampTz
+kpi_worker_agenda_build_at(const KpiAgendaSource *source)
+{
+	if (!source->must_build && !source->build_due)
+		return DT_NOEND;
+	return Max(source->build_due ? DT_NOBEGIN : source->at, source->not_before);
+}
+
+void
+kpi_worker_agenda_hand(KpiAgendaSource *source, uint64 wakes, TimestampTz until)
+{
+	source->build_due = true;
+	source->handed = true;
+	source->handed_wakes = wakes;
+	source->handed_until = until;
+	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
+}
+
+TimestampTz
 kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued)
 {
 	TimestampTz at = source->at;
@@ -142,15 +163,24 @@ kpi_worker_agenda_due_at(const KpiAgendaSource *source, Bitmapset *queued)
 }
 
 bool
-kpi_worker_agenda_is_due(const KpiAgendaSource *source, Bitmapset *queued, TimestampTz now)
+kpi_worker_agenda_has_builds(const KpiAgenda *due)
 {
-	return kpi_worker_agenda_due_at(source, queued) <= now;
+	ListCell   *lc;
+
+	foreach(lc, due->sources)
+	{
+		if (kpi_worker_agenda_build_at(lfirst(lc)) != DT_NOEND)
+			return true;
+	}
+	return false;
 }
 
 void
 kpi_worker_agenda_done(KpiAgendaSource *source, bool had_changes)
 {
-	source->not_before = DT_NOBEGIN;
+	if (!source->build_fails)
+		source->not_before = DT_NOBEGIN;
+	source->refreshed = GetCurrentTimestamp();
 	source->at = source->interval > 0 ? kpi_now() + source->interval * USECS_PER_SEC : DT_NOEND;
 	source->queue_at = source->interval > 0 && had_changes ? source->at : DT_NOBEGIN;
 }

@@ -2,7 +2,7 @@
  *
  * blocked.c
  *	  Sources that a worker leaves alone for a while: somebody has locked them,
- *	  or their refresh has yielded to somebody.
+ *	  the builder has them, or their refresh has yielded to somebody.
  *
  * A worker's own memory, which goes with it: what was blocked is due for the
  * next one.  All moments are by the real clock.
@@ -85,6 +85,12 @@ kpi_worker_blocked_to_yield(int32 source_id, int yields)
 
 	block(source_id)->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	return pause_ms;
+}
+
+void
+kpi_worker_blocked_by_builder(int32 source_id)
+{
+	(void) block(source_id);
 }
 
 void

@@ -11,9 +11,9 @@
  *
  * A crash takes shared memory with it, and nothing that the dying process could
  * do can be relied on.  But the postmaster gives shared memory up in an orderly
- * way, after all its children are gone: then a slot that still has a worker is
+ * way, after all its children are gone: then a post that still has a worker is
  * one whose worker has died.  Those that the postmaster has told to quit, as
- * another process had crashed, have noted that in their slots.  What is found is
+ * another process had crashed, have noted that at their posts.  What is found is
  * kept in a file, as the postmaster itself ends with restart_after_crash = off,
  * and read when shared memory is made again.
  *
@@ -121,7 +121,23 @@ note_crash(KpiCrash *crashes, Oid dbid, int32 source_id)
 					   MAX_CRASH_PAUSE_MS / 1000)));
 }
 
-/* Writes down whose worker has died: at any other end none is left in its slot. */
+/* Notes the crashes of a database's workers, of which several may have died together. */
+static void
+note_crashes_in(KpiSlot *slot, KpiCrash *crashes)
+{
+	for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
+	{
+		KpiPost    *post = &slot->posts[kind];
+		uint32		state = pg_atomic_read_u32(&post->state);
+
+		if ((state == KPI_WORKER_AWAKE || state == KPI_WORKER_LEAVING) &&
+			pg_atomic_read_u32(&post->told_to_quit) == 0)
+			note_crash(crashes, pg_atomic_read_u32(&slot->dbid),
+					   (int32) pg_atomic_read_u32(&post->source_id));
+	}
+}
+
+/* Writes down whose worker has died: at any other end none is left at its post. */
 static void
 save_crashes(int code, Datum arg)
 {
@@ -130,15 +146,7 @@ save_crashes(int code, Datum arg)
 
 	memcpy(crashes, kpi_shared->crashes, sizeof(crashes));
 	for (int i = 0; code != 0 && i < kpi_max_databases; i++)
-	{
-		KpiSlot    *slot = &kpi_shared->slots[i];
-		uint32		state = pg_atomic_read_u32(&slot->state);
-
-		if ((state == KPI_WORKER_AWAKE || state == KPI_WORKER_LEAVING) &&
-			pg_atomic_read_u32(&slot->told_to_quit) == 0)
-			note_crash(crashes, pg_atomic_read_u32(&slot->dbid),
-					   (int32) pg_atomic_read_u32(&slot->source_id));
-	}
+		note_crashes_in(&kpi_shared->slots[i], crashes);
 	for (int i = 0; i < KPI_CRASHES; i++)
 		any |= OidIsValid(crashes[i].dbid);
 	if (any)

@@ -23,7 +23,7 @@
 #include "worker/worker_internal.h"
 
 bool
-kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *error)
+kpi_worker_failure_note(int32 source_id, bool builds, TimestampTz started, const ErrorData *error)
 {
 	char	   *sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	char	   *note = kpi_error_note(error);
@@ -44,15 +44,16 @@ kpi_worker_failure_note(int32 source_id, TimestampTz started, const ErrorData *e
 	}
 	kpi_rows_end(&rows);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s"
-				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try)"
-				 " SELECT id, 'building', $2, $3, $4, $5, $6 FROM kpi.source WHERE id = $1"
+				 " (source_id, status, last_error, last_sqlstate, failing_since, failures, next_try, build_fails)"
+				 " SELECT id, 'building', $2, $3, $4, $5, $6, $7 FROM kpi.source WHERE id = $1"
 				 " ON CONFLICT (source_id) DO UPDATE SET last_error = EXCLUDED.last_error,"
 				 " last_sqlstate = EXCLUDED.last_sqlstate, failures = EXCLUDED.failures,"
 				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),"
-				 " next_try = EXCLUDED.next_try",
-				 6, KPI_INT4(source_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
+				 " next_try = EXCLUDED.next_try, build_fails = EXCLUDED.build_fails",
+				 7, KPI_INT4(source_id), KPI_TEXT(note), KPI_TEXT(sqlstate),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_retry_at(now, failures))));
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(kpi_retry_at(now, failures))),
+				 KPI_BOOL(builds));
 	kpi_spi_end(&spi);
 	kpi_refresh_log_failure(source_id, started, (GetCurrentTimestamp() - started) / 1000.0,
 							sqlstate, note);
@@ -100,7 +101,7 @@ kpi_worker_refresh_caught(int32 source_id, KpiRunResult *result)
 	ErrorData  *failure = kpi_try(KPI_ERROR_SERVER, refresh_source, &attempt);
 
 	if (failure != NULL && kpi_error_class(failure) != KPI_ERROR_CONFLICT)
-		(void) kpi_worker_failure_note(source_id, started, failure);
+		(void) kpi_worker_failure_note(source_id, false, started, failure);
 	*result = attempt.result;
 	return failure;
 }

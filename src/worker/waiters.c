@@ -34,17 +34,17 @@
 
 /* Returns the process id of a worker that should yield if somebody waits, or 0. */
 static int
-long_worker(KpiSlot *slot, TimestampTz now)
+long_worker(KpiPost *post, TimestampTz now)
 {
 	int			pid = 0;
 
-	if (pg_atomic_read_u32(&slot->state) != KPI_WORKER_AWAKE ||
-		pg_atomic_read_u32(&slot->uncancellable) != 0)
+	if (pg_atomic_read_u32(&post->state) != KPI_WORKER_AWAKE ||
+		pg_atomic_read_u32(&post->uncancellable) != 0)
 		return 0;
-	SpinLockAcquire(&slot->mutex);
-	if (slot->source[0] != '\0' && TimestampDifferenceExceeds(slot->since, now, LONG_REFRESH_MS))
-		pid = slot->pid;
-	SpinLockRelease(&slot->mutex);
+	SpinLockAcquire(&post->mutex);
+	if (post->source[0] != '\0' && TimestampDifferenceExceeds(post->since, now, LONG_REFRESH_MS))
+		pid = post->pid;
+	SpinLockRelease(&post->mutex);
 	return pid;
 }
 
@@ -81,38 +81,39 @@ find_waiter(const LockData *locks, int pid)
 	return 0;
 }
 
+/* Cancels the refresh at a post if somebody waits for it; reads the locks when first needed. */
+static void
+serve_post(KpiPost *post, LockData **locks, TimestampTz now)
+{
+	int			pid = long_worker(post, now);
+	int			waiter;
+
+	if (pid == 0)
+		return;
+	if (*locks == NULL)
+		*locks = GetLockStatusData();
+	waiter = find_waiter(*locks, pid);
+	if (waiter == 0)
+		return;
+	/* Noted first: the worker must know why it is cancelled. */
+	pg_atomic_exchange_u32(&post->waiter, (uint32) waiter);
+	kill(pid, SIGINT);
+}
+
 void
 kpi_worker_waiters_serve(TimestampTz now)
 {
-	MemoryContext context = NULL;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi locks", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	LockData   *locks = NULL;
 
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
-		KpiSlot    *slot = &kpi_shared->slots[i];
-		int			pid = long_worker(slot, now);
-		int			waiter;
-
-		if (pid == 0)
-			continue;
-		if (locks == NULL)
-		{
-			MemoryContext old;
-
-			context = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi locks", ALLOCSET_DEFAULT_SIZES);
-			old = MemoryContextSwitchTo(context);
-			locks = GetLockStatusData();
-			MemoryContextSwitchTo(old);
-		}
-		waiter = find_waiter(locks, pid);
-		if (waiter == 0)
-			continue;
-		/* Noted first: the worker must know why it is cancelled. */
-		pg_atomic_exchange_u32(&slot->waiter, (uint32) waiter);
-		kill(pid, SIGINT);
+		for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
+			serve_post(&kpi_shared->slots[i].posts[kind], &locks, now);
 	}
-	if (context != NULL)
-		MemoryContextDelete(context);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /* Asks for another check while any worker is there: none tells when it begins to work. */
@@ -121,21 +122,24 @@ kpi_worker_waiters_next_recheck(TimestampTz now)
 {
 	for (int i = 0; i < kpi_shared->nslots; i++)
 	{
-		if (pg_atomic_read_u32(&kpi_shared->slots[i].state) != KPI_WORKER_NONE)
-			return TimestampTzPlusMilliseconds(now, LONG_REFRESH_MS);
+		for (int kind = 0; kind < KPI_WORKER_KINDS; kind++)
+		{
+			if (pg_atomic_read_u32(&kpi_shared->slots[i].posts[kind].state) != KPI_WORKER_NONE)
+				return TimestampTzPlusMilliseconds(now, LONG_REFRESH_MS);
+		}
 	}
 	return DT_NOEND;
 }
 
 int
-kpi_worker_waiters_cancelled(KpiSlot *slot)
+kpi_worker_waiters_cancelled(KpiPost *post)
 {
-	return (int) pg_atomic_exchange_u32(&slot->waiter, 0);
+	return (int) pg_atomic_exchange_u32(&post->waiter, 0);
 }
 
 void
-kpi_worker_waiters_begin(KpiSlot *slot, int yields)
+kpi_worker_waiters_begin(KpiPost *post, int yields)
 {
-	pg_atomic_exchange_u32(&slot->waiter, 0);
-	pg_atomic_exchange_u32(&slot->uncancellable, yields >= MAX_GIVE_WAYS);
+	pg_atomic_exchange_u32(&post->waiter, 0);
+	pg_atomic_exchange_u32(&post->uncancellable, yields >= MAX_GIVE_WAYS);
 }

@@ -38,12 +38,11 @@ is($node->safe_psql('one', 'SELECT actual FROM kpi.goal_progress'), 8, 'goal pro
 $node->safe_psql('one', q{CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN $1; END'});
 wait_for($node, 'one', q{SELECT state = 'asleep' FROM kpi.worker_status WHERE database = 'one'}, 'the worker is gone again');
 $node->safe_psql('one', q{SELECT kpi.alter_source('deals', owner => 'public.slow(owner)')});
-wait_for($node, 'one', q{SELECT source = 'deals' AND state = 'working' FROM kpi.worker_status WHERE database = 'one'},
-	'the source in hand is in kpi.worker_status');
+building($node, 'one', 'deals', 'the source in hand is in kpi.worker_status');
 is($node->safe_psql('postgres', q{SELECT datname || ': ' || query || ', ' || state || ', ' || application_name
-		FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker'}),
+		FROM pg_stat_activity WHERE backend_type = 'pg_kpi builder'}),
 	'one: refreshing source "deals", active, pg_kpi', 'and in pg_stat_activity');
-like(scalar(`ps -o args= -p @{[ worker_pid($node, 'one') ]}`), qr/pg_kpi worker one refreshing source "deals"/, 'and in the process title');
+like(scalar(`ps -o args= -p @{[ builder_pid($node, 'one') ]}`), qr/pg_kpi builder one refreshing source "deals"/, 'and in the process title');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pg_kpi%' AND datname = 'postgres'}),
 	0, 'no connection to a database without the extension');
 timed($node, 'one', 'ALTER TABLE deals SET (fillfactor = 90)', 2, 'a worker that has just come gives way, too');

@@ -46,9 +46,8 @@ sub crash
 	my ($name) = @_;
 	my $pid;
 
-	wait_for($node, 'postgres', q{SELECT source = 'deals' AND state = 'working' FROM kpi.worker_status WHERE database = 'postgres'},
-		"$name: the worker works");
-	$pid = worker_pid($node, 'postgres');
+	building($node, 'postgres', 'deals', "$name: the builder works");
+	$pid = builder_pid($node, 'postgres');
 	kill 'SEGV', $pid;
 	$node->wait_for_log(qr/\(PID $pid\) was terminated by signal 11/);
 	recovered($name);
@@ -72,7 +71,7 @@ for my $n (1 .. 3)
 	$node->safe_psql('other', 'INSERT INTO deals DEFAULT VALUES');
 	wait_for($node, 'other', current(), 'another database goes on meanwhile');
 	is($node->safe_psql('other', q{SELECT count(*) FROM kpi.health() WHERE problem = 'worker_crash'}), 0, 'where nothing has crashed');
-	is(worker_pid($node, 'postgres'), '', 'and this one waits');
+	is(worker_pid($node, 'postgres') . builder_pid($node, 'postgres'), '', 'and this one waits');
 	# Neither a commit nor a reload is a reason not to.
 	$node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
 	$node->reload;
@@ -112,7 +111,7 @@ is(crashes(), 0, 'it is forgotten for good');
 
 # A busy worker that only has to quit with the others has not crashed.
 $node->safe_psql('postgres', q{SELECT kpi.alter_source('deals', owner => 'public.slow(owner)')});
-wait_for($node, 'postgres', q{SELECT state = 'working' FROM kpi.worker_status WHERE database = 'postgres'}, 'it works');
+building($node, 'postgres', 'deals', 'it works');
 $session = $node->background_psql('postgres');
 $backend = $session->query_safe('SELECT pg_backend_pid()');
 kill 'KILL', $backend;
@@ -125,9 +124,9 @@ is(crashes(), 0, 'is not blamed for it');
 
 $node->append_conf('postgresql.conf', 'restart_after_crash = off');
 $node->reload;
-wait_for($node, 'postgres', q{SELECT state = 'working' AND NOT current_setting('restart_after_crash')::boolean
-	FROM kpi.worker_status WHERE database = 'postgres'}, 'it works again');
-kill 'SEGV', worker_pid($node, 'postgres');
+wait_for($node, 'postgres', q{SELECT NOT current_setting('restart_after_crash')::boolean}, 'the server has heard of it');
+building($node, 'postgres', 'deals', 'it works again');
+kill 'SEGV', builder_pid($node, 'postgres');
 $node->wait_for_log(qr/shutting down because restart_after_crash is off/);
 $node->{_pid} = undef;
 ok(poll_start(), 'somebody starts the server again');

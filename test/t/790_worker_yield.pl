@@ -28,7 +28,7 @@ sub build
 
 	$builds++;
 	$node->safe_psql('postgres', "SELECT kpi.alter_source('deals', owner => 'public.slow(owner || ''$builds'')')");
-	wait_for($node, 'postgres', q{SELECT state = 'working' FROM kpi.worker_status WHERE database = 'postgres'}, "$name: the worker is busy");
+	building($node, 'postgres', 'deals', "$name: the builder is busy");
 	return;
 }
 

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes;
 
-our @EXPORT = qw(new_server define count_is current wait_for exact timed worker_pid writers stop_writers);
+our @EXPORT = qw(new_server define count_is current wait_for exact timed worker_pid builder_pid building writers stop_writers);
 
 # A running server with the library preloaded and these settings besides.
 sub new_server
@@ -104,6 +104,25 @@ sub worker_pid
 
 	return $node->safe_psql('postgres',
 		qq{SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_kpi worker' AND datname = '$database'});
+}
+
+# The process id of a database's builder, which is awake.
+sub builder_pid
+{
+	my ($node, $database) = @_;
+
+	return $node->safe_psql('postgres',
+		qq{SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_kpi builder' AND datname = '$database'});
+}
+
+# Waits until the builder has a source in hand.
+sub building
+{
+	my ($node, $database, $source, $name) = @_;
+
+	wait_for($node, $database, qq{SELECT EXISTS (SELECT FROM kpi.worker_status
+		WHERE database = '$database' AND task = 'builds' AND state = 'working' AND source = '$source')}, $name);
+	return;
 }
 
 # Sessions that write without pause until they are stopped or the server is.
