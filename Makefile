@@ -14,10 +14,10 @@ KPI_WARNINGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-fiel
 PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
 PG_CFLAGS = $(KPI_WARNINGS)
 
-# The CRM export that the test "value_crm" loads is not part of the project.
+# The CRM export that tests "..._crm" load is not part of the project.
 KPI_CRM_DATA ?= ../shared/data/crm
 export KPI_CRM_DATA
-REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/value_crm.sql)))
+REGRESS_SKIPPED = $(if $(wildcard $(KPI_CRM_DATA)/sales_pipeline.csv),,$(patsubst sql/%.sql,%,$(wildcard sql/*_crm.sql)))
 REGRESS = $(filter-out $(REGRESS_SKIPPED),$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=. --load-extension=pg_kpi
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))

@@ -195,8 +195,8 @@ RESET ROLE;
 SELECT kpi.drop_source('mine', cascade => true);
 
 -- Dropping.
-INSERT INTO kpi.goal (name, kpi_id, team_id, grain, period, period_start, period_end, target)
-    SELECT 'Spend less', id, 1, 'year', '2026', '2026-01-01', '2026-12-31', 10 FROM kpi.kpi WHERE name = 'spend';
+INSERT INTO kpi.goal (name, kpi_id, team_id, grain, period, period_start, period_end, target, target_text)
+    SELECT 'Spend less', id, 1, 'year', '2026', '2026-01-01', '2026-12-31', 10, '10' FROM kpi.kpi WHERE name = 'spend';
 SELECT kpi.drop_kpi('spend');
 SELECT kpi.drop_kpi('nothing');
 SELECT kpi.drop_kpi('same');

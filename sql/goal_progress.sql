@@ -88,21 +88,30 @@ CREATE TABLE gp.part (kpi text, first text, second text, operator text, is_addit
 INSERT INTO gp.part VALUES
     ('gp_revenue', 'gp_revenue', NULL, NULL, true), ('gp_won', 'gp_won', NULL, NULL, true),
     ('gp_rate', 'gp_rate', NULL, NULL, false), ('gp_size', 'gp_size', NULL, NULL, false),
-    ('gp_cost', 'gp_cost', NULL, NULL, true), ('gp_profit', 'gp_revenue', 'gp_cost', '-', false),
+    ('gp_cost', 'gp_cost', NULL, NULL, true), ('gp_profit', 'gp_revenue', 'gp_cost', '-', true),
     ('gp_per_won', 'gp_cost', 'gp_won', '/', false);
 CREATE VIEW gp.expected AS
     WITH today AS (SELECT (current_setting('kpi.now')::timestamptz AT TIME ZONE 'UTC')::date AS today),
     own AS (    -- whose it is on the day, and the days of work
         SELECT g.*, d.today, k.name AS kpi, k.title, k.unit, k.direction, m.key AS member, m.name AS member_name, x.in_team,
                p.first, p.second, p.operator, p.is_additive,
-               gp.workdays(c.calendar, g.period_start, g.period_end) AS days,
-               gp.workdays(c.calendar, g.period_start, least(d.today, g.period_end)) AS gone,
-               gp.workdays(c.calendar, greatest(d.today, g.period_start), g.period_end) AS left
+               o.first_day, o.last_day,
+               gp.workdays(c.calendar, o.first_day, o.last_day) AS days,
+               gp.workdays(c.calendar, o.first_day, least(d.today, o.last_day)) AS gone,
+               gp.workdays(c.calendar, greatest(d.today, o.first_day), o.last_day) AS left,
+               -- whether anybody has a fact by then
+               EXISTS (SELECT FROM gp.fact f WHERE f.kpi IN (p.first, p.second) AND f.day <= g.period_end) AS has_begun
           FROM kpi.goal g CROSS JOIN today d JOIN kpi.kpi k ON k.id = g.kpi_id JOIN gp.part p ON p.kpi = k.name
           LEFT JOIN kpi.member m ON m.id = g.member_id
          CROSS JOIN LATERAL (SELECT (SELECT h.team_id FROM kpi.membership h WHERE h.member_id = g.member_id
                                         AND least(d.today, g.period_end) <@ daterange(h.since, h.until)) AS in_team) x
-         CROSS JOIN LATERAL (SELECT gp.calendar(coalesce(g.team_id, x.in_team, 1), d.today) AS calendar OFFSET 0) c),
+         CROSS JOIN LATERAL (SELECT gp.calendar(coalesce(g.team_id, x.in_team, 1), d.today) AS calendar OFFSET 0) c
+         -- who came or left within the period is judged over his own days
+         CROSS JOIN LATERAL (SELECT CASE WHEN h.since <= h.until THEN h.since ELSE g.period_start END AS first_day,
+                                    CASE WHEN h.since <= h.until THEN h.until ELSE g.period_end END AS last_day
+                               FROM (SELECT greatest(g.period_start, min(coalesce(h.since, '-infinity'))) AS since,
+                                            least(g.period_end, max(coalesce(h.until, 'infinity')) - 1) AS until
+                                       FROM kpi.membership h WHERE h.member_id = g.member_id) h OFFSET 0) o),
     sums AS (
         SELECT o.id, sum(f.num) FILTER (WHERE f.kpi = o.first) AS n1, sum(f.den) FILTER (WHERE f.kpi = o.first) AS d1,
                sum(f.num) FILTER (WHERE f.kpi = o.second) AS n2,
@@ -112,7 +121,7 @@ CREATE VIEW gp.expected AS
           FROM own o
           LEFT JOIN gp.scoped f
                  ON f.scope = CASE WHEN o.team_id IS NULL THEN 'member' ELSE 'team' END AND f.id = coalesce(o.team_id, o.member_id)
-                AND f.kpi IN (o.first, o.second) AND f.day BETWEEN o.period_start AND o.period_end
+                AND f.kpi IN (o.first, o.second) AND f.day BETWEEN o.first_day AND o.last_day
                 AND (o.dimension IS NULL OR f.product IS NOT DISTINCT FROM o.dimension_value)
          GROUP BY o.id),
     numbers AS (
@@ -122,18 +131,24 @@ CREATE VIEW gp.expected AS
                              WHEN n1 IS NULL AND n2 IS NULL THEN NULL
                              WHEN o.operator = '-' THEN coalesce(n1, 0) - coalesce(n2, 0)
                              ELSE coalesce(n1, 0) / nullif(coalesce(n2, 0), 0) END,
-                        CASE WHEN o.is_additive THEN 0 END) AS actual,
+                        CASE WHEN o.is_additive AND o.has_begun THEN 0 END) AS actual,
                coalesce(CASE WHEN o.second IS NULL THEN CASE WHEN o.is_additive THEN n1_to_date ELSE n1_to_date / d1_to_date END
                              WHEN n1_to_date IS NULL AND n2_to_date IS NULL THEN NULL
                              WHEN o.operator = '-' THEN coalesce(n1_to_date, 0) - coalesce(n2_to_date, 0)
                              ELSE coalesce(n1_to_date, 0) / nullif(coalesce(n2_to_date, 0), 0) END,
-                        CASE WHEN o.is_additive THEN 0 END) AS to_date,
+                        CASE WHEN o.is_additive AND o.has_begun THEN 0 END) AS to_date,
                CASE WHEN o.is_additive THEN round(o.target * o.gone / o.days, 6) ELSE o.target END AS expected_today
           FROM own o JOIN sums s USING (id)),
     judged AS (
-        SELECT n.*, CASE n.direction WHEN 'up' THEN to_date - target ELSE target - to_date END AS ahead_of_target,
-               CASE n.direction WHEN 'up' THEN to_date - expected_today ELSE expected_today - to_date END AS ahead
-          FROM numbers n)
+        SELECT n.*, CASE n.direction WHEN 'up' THEN to_date - n.target ELSE n.target - to_date END AS ahead_of_target,
+               CASE WHEN n.direction = 'up' AND n.expected_today > 0 THEN n.to_date / n.expected_today WHEN n.direction = 'up' THEN (n.to_date >= n.expected_today)::int
+                    WHEN n.to_date > 0 THEN n.expected_today / n.to_date ELSE 1 END AS in_pace,
+               -- the probability is taken as it stands (goal_forecast.sql asks about it)
+               p.attainment_probability AS p, p.status_rule, b.may_fall IS TRUE AS may_fall
+          FROM numbers n LEFT JOIN kpi.goal_progress p ON p.goal_id = n.id
+          LEFT JOIN kpi.forecast_basis b ON b.kpi_id = n.kpi_id AND b.grain = n.grain AND b.period_start = n.period_start
+               AND b.team_id IS NOT DISTINCT FROM n.team_id AND b.member_id IS NOT DISTINCT FROM n.member_id
+               AND b.dimension IS NOT DISTINCT FROM n.dimension AND b.dimension_value IS NOT DISTINCT FROM n.dimension_value)
     SELECT j.id AS goal_id,
            coalesce(j.name, j.title || ' ' || coalesce(j.member_name, t.name) || coalesce(' ' || j.dimension_value, ' without ' || j.dimension, '') || ' ' || j.period) AS goal,
            j.plan, j.kpi_id, j.kpi, j.title AS kpi_title, j.unit, j.direction,
@@ -149,14 +164,14 @@ CREATE VIEW gp.expected AS
            round(j.to_date / nullif(j.expected_today, 0), 6) AS pace_ratio,
            CASE WHEN j.is_additive AND j.left > 0 THEN round(greatest(j.target - j.to_date, 0) / j.left, 6) END AS required_per_workday,
            j.left AS workdays_left,
-           CASE WHEN j.today < j.period_start THEN 'not_started'
+           CASE WHEN j.today < j.first_day THEN 'not_started'
                 WHEN j.to_date IS NULL THEN 'no_data'
-                WHEN j.today > j.period_end THEN CASE WHEN j.ahead_of_target >= 0 THEN 'achieved'
+                WHEN j.today > j.last_day THEN CASE WHEN j.ahead_of_target >= 0 THEN 'achieved'
                                                       WHEN j.direction = 'down' AND j.is_additive THEN 'over_limit' ELSE 'missed' END
-                WHEN j.is_additive AND j.direction = 'down' AND j.ahead_of_target < 0 THEN 'over_limit'
-                WHEN j.is_additive AND j.direction = 'up' AND j.ahead_of_target >= 0 THEN 'achieved'
-                WHEN j.ahead >= 0 THEN 'on_track'
-                WHEN j.ahead >= -0.1 * abs(j.expected_today) THEN 'at_risk'
+                WHEN j.is_additive AND j.direction = 'down' AND j.ahead_of_target < 0 AND NOT may_fall THEN 'over_limit'
+                WHEN j.is_additive AND j.direction = 'up' AND j.target > 0 AND j.ahead_of_target >= 0 THEN 'achieved'
+                WHEN j.p >= 0.5 OR j.p IS NULL AND (j.in_pace >= 0.95 OR j.status_rule = 13) THEN 'on_track'
+                WHEN j.p >= 0.2 OR j.p IS NOT NULL AND j.status_rule = 11 OR j.p IS NULL AND j.in_pace >= 0.8 THEN 'at_risk'
                 ELSE 'behind' END AS status,
            -- what is over, or has not begun, is not judged anew every day
            CASE WHEN j.today BETWEEN j.period_start AND j.period_end THEN j.today END AS as_of_day
@@ -173,7 +188,7 @@ CREATE VIEW gp.wrong AS
                 WHEN x.key IN ('actual', 'actual_to_date', 'remaining')
                 THEN x.value IS DISTINCT FROM to_jsonb(p) -> (CASE x.key WHEN 'actual' THEN 'a' WHEN 'remaining' THEN 'c' ELSE 'b' END)
                 ELSE x.value IS DISTINCT FROM to_jsonb(p) -> x.key END
-        OR p.status_rank <> array_position('{missed,over_limit,behind,at_risk,incomplete,no_data,on_track,achieved,not_started}', p.status)
+        OR p.status_rank <> array_position('{missed,over_limit,behind,at_risk,incomplete,no_data,on_track,achieved,not_started,no_target}', p.status)
         OR NOT p.is_complete OR p.id IS NULL OR p.status_reason IS NULL
      ORDER BY 1, 2;
 -- What was written since it was asked last: goals whose rows are other versions,
@@ -190,7 +205,7 @@ $$;
 
 -- ---- goals of all kinds ----
 
-SELECT count(kpi.create_goal(kpi => kpi, team => team, member => member, period => period, target => target,
+SELECT count(kpi.create_goal(kpi => kpi, team => team, member => member, period => period, target => target, pace => 'workdays',
                              dimension => CASE WHEN value IS NOT NULL THEN 'product' END, dimension_value => nullif(value, 'none')))
   FROM (VALUES ('gp_revenue', NULL, NULL, '2026', 20000, NULL), ('gp_revenue', 'gp_emea', NULL, '2026-Q4', 3000, NULL),
                ('gp_revenue', 'gp_dach', NULL, '2026-11', 1200, NULL), ('gp_revenue', 'gp_apac', NULL, '2026-11', 1000, NULL),
@@ -211,7 +226,7 @@ SELECT count(kpi.create_goal(kpi => kpi, team => team, member => member, period 
                ('gp_profit', NULL, NULL, '2026', 15000, NULL), ('gp_profit', 'gp_emea', NULL, '2026-11', 1000, NULL),
                ('gp_per_won', 'gp_dach', NULL, '2026-11', 9, NULL), ('gp_per_won', NULL, NULL, '2026-Q3', 9, NULL)
        ) g (kpi, team, member, period, target, value);
-SELECT kpi.create_goal('named', kpi => 'gp_revenue', period => '2026-11', target => 3000) > 0 AS created;
+SELECT kpi.create_goal('named', kpi => 'gp_revenue', period => '2026-11', target => 3000, pace => 'workdays') > 0 AS created;
 SELECT count(*) FROM gp.written();
 SELECT * FROM gp.wrong;
 SELECT status, count(*) FROM kpi.goal_progress GROUP BY 1 ORDER BY 1;
@@ -407,7 +422,7 @@ ALTER TABLE kpi.goal_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY gp_policy ON kpi.goal_progress FOR SELECT TO regress_gp_reader USING (team LIKE 'gp_apac');
 SET ROLE regress_gp_reader;
 SELECT DISTINCT team FROM kpi.goal_progress;
-SELECT kpi.create_goal('hidden', kpi => 'gp_revenue', period => '2026-11', target => 3000) > 0 AS created;
+SELECT kpi.create_goal('hidden', kpi => 'gp_revenue', period => '2026-11', target => 3000, pace => 'workdays') > 0 AS created;
 SELECT count(*) FROM kpi.goal_progress WHERE goal = 'hidden';
 RESET ROLE;
 SELECT goal, actual > 0 AS has_number FROM kpi.goal_progress WHERE goal = 'hidden';

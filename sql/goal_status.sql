@@ -105,11 +105,8 @@ SELECT kpi.create_goal('x', kpi => 'g_revenue', team => 'nowhere', period => '20
 SELECT kpi.create_goal('x', kpi => 'g_revenue', member => 'nobody', period => '2026', target => 1);
 SELECT kpi.create_goal('x', kpi => 'g_revenue', team => 'g_emea', member => 'ann', period => '2026', target => 1);
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026-Q5', target => 1);
-SELECT kpi.create_goal('x', kpi => 'g_revenue', period => 'next year', target => 1);
+SELECT kpi.create_goal('x', kpi => 'g_revenue', period => 'some year', target => 1);
 SELECT kpi.create_goal('x', kpi => 'g_revenue', target => 1);
-SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026-11-20', target => 1);
-SELECT kpi.create_goal('x', kpi => 'g_revenue', member => 'ann', period => '2026-W41', target => 1);
-SELECT kpi.create_goal('x', kpi => 'g_revenue', team => 'g_emea', period => '2026-W41', target => 1, dimension => 'product', dimension_value => 'a');
 SELECT kpi.create_goal('x', kpi => 'g_revenue', member => 'ann', period => '2026', target => 1, dimension => 'product', dimension_value => 'a');
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026', target => 1, dimension => 'colour', dimension_value => 'red');
 SELECT kpi.create_goal('x', kpi => 'g_spend', period => '2026', target => 1, dimension => 'product', dimension_value => 'a');
@@ -122,7 +119,7 @@ SELECT kpi.create_goal('x', kpi => 'g_monthly', team => 'g_emea', period => '202
 SELECT kpi.create_goal('x', kpi => 'g_mixed', team => 'g_emea', period => '2026-W41', target => 1);
 SELECT kpi.drop_source('g_months', cascade => true);
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026');
-SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026', target => '+5% yoy');
+SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2025', target => '+5% yoy');
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026', target => 'a lot');
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026', target => '');
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026', target => 'NaN');
@@ -133,7 +130,7 @@ SELECT kpi.create_goal('', kpi => 'g_revenue', period => '2026-Q4', target => 5)
 SELECT kpi.create_goal('x', kpi => 'g_revenue', period => '2026-Q4', target => 5, plan => NULL);
 SELECT kpi.alter_goal('nothing', target => 1);
 SELECT kpi.alter_goal(-1, target => 1);
-SELECT kpi.alter_goal('ROI', target => '5%');
+SELECT kpi.alter_goal('ROI', target => '+5%');
 SELECT kpi.drop_goal('nothing');
 SELECT kpi.drop_goal(-1);
 SELECT kpi.drop_goal(NULL::bigint);

@@ -655,6 +655,12 @@ extern void kpi_source_lock(int32 source_id);
 /* Whether another transaction has the lock at this moment. */
 extern bool kpi_source_is_busy(int32 source_id);
 
+/*
+ * The lock under which what forecasts of a KPI are based on is made, until the end of the
+ * transaction; false if another has it.
+ */
+extern bool kpi_basis_try_lock(int32 kpi_id);
+
 /* ---- near.c ---- */
 
 /* A few of the names (char *) that may have been meant, as '"revenue", "revenues"'; NULL: none is near. */

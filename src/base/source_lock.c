@@ -17,10 +17,14 @@
 /* User-level advisory locks have 1 or 2 here. */
 #define KPI_LOCK_CLASS 0x4B50
 
+/* What is locked. */
+#define OF_SOURCE 0
+#define OF_BASIS 1
+
 static void
 set_locktag(LOCKTAG *tag, int32 source_id)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) source_id, 0, KPI_LOCK_CLASS);
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) source_id, OF_SOURCE, KPI_LOCK_CLASS);
 }
 
 void
@@ -42,4 +46,13 @@ kpi_source_is_busy(int32 source_id)
 		return true;
 	LockRelease(&tag, ExclusiveLock, false);
 	return false;
+}
+
+bool
+kpi_basis_try_lock(int32 kpi_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) kpi_id, OF_BASIS, KPI_LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }

@@ -79,6 +79,7 @@ extern void kpi_calendar_period_parse(const char *name, const KpiCalendar *cal,
  * lies outside years 1 to 9999 counts nothing.
  */
 extern int	kpi_calendar_workdays(DateADT since, DateADT until, const KpiCalendar *cal);
+extern bool kpi_calendar_is_workday(DateADT day, const KpiCalendar *cal);
 
 /* Today by kpi_now() in the calendar's time zone. */
 extern DateADT kpi_calendar_today(const KpiCalendar *cal);

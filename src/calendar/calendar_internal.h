@@ -11,7 +11,6 @@
 #include "calendar/calendar.h"
 #include "utils/date.h"
 
-extern bool kpi_calendar_is_workday(DateADT day, const KpiCalendar *cal);
 extern int	kpi_calendar_iso_weekday(DateADT day);	/* 1 = Monday */
 
 #endif							/* KPI_CALENDAR_INTERNAL_H */

@@ -225,8 +225,9 @@ refuse_if_goals_move(const KpiCalendar *before, const KpiCalendar *after)
 {
 	KpiRows		goals;
 
-	kpi_rows_begin(&goals, "SELECT coalesce(name, id::text) AS goal, grain, period, period_start "
-				   "FROM kpi.goal WHERE grain IN ('week', 'quarter', 'year') ORDER BY id", 0);
+	kpi_rows_begin(&goals, "SELECT coalesce(g.name, g.id::text) AS goal, g.grain, t.period, t.period_start"
+				   " FROM kpi.goal g JOIN kpi.goal_target t ON t.goal_id = g.id AND t.valid_until IS NULL"
+				   " WHERE g.grain IN ('week', 'quarter', 'year') ORDER BY t.id", 0);
 	while (kpi_rows_next(&goals))
 	{
 		DateADT		start = kpi_rows_date(&goals, "period_start", DATEVAL_NOBEGIN);

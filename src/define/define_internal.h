@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "model/model.h"
 #include "storage/lockdefs.h"
+#include "utils/jsonb.h"
 
 /* ---- source_row.c ---- */
 
@@ -186,5 +187,33 @@ extern void kpi_define_ground_check_rollup(int32 rollup_id);
  */
 extern void kpi_define_ground_check_source(int32 source_id, const char *name);
 extern void kpi_define_ground_check_kpi(int32 kpi_id, const char *name);
+
+/* ---- goal_period.c ---- */
+
+/* When a goal is for. */
+typedef struct KpiGoalPeriod
+{
+	bool		range;			/* from one day to another */
+	bool		recurring;		/* every period of the grain within these days */
+	KpiGrain	grain;
+	DateADT		start;
+	DateADT		end;			/* DATEVAL_NOEND: it recurs without an end */
+	char		name[2 * KPI_PERIOD_NAME_LEN];
+} KpiGoalPeriod;
+
+/* Error if it is malformed, that says what was read and what to write. */
+extern void kpi_define_goal_period_parse(const char *text, const KpiCalendar *cal, DateADT today,
+										 KpiGoalPeriod *period);
+
+/* ---- goal_milestone.c ---- */
+
+/* Error unless it is an object of days and numbers. */
+extern void kpi_define_milestones_require(Jsonb *milestones);
+
+/* Within kpi_spi_begin(), as the next: makes them those of a goal (NULL: it has none). */
+extern void kpi_define_milestones_write(int64 goal_id, Jsonb *milestones);
+
+/* Error unless those that are written lie within the period and increase up to the target (NULL: any). */
+extern void kpi_define_milestones_check(int64 goal_id, const KpiGoalPeriod *period, Numeric target);
 
 #endif							/* KPI_DEFINE_INTERNAL_H */

@@ -3,9 +3,10 @@
  * goal.c
  *	  SQL functions that define goals.
  *
- * A goal is only ever read by the view kpi.goal_progress, so nobody has to be
- * told of a change.  Locks: that of the goal's row, and those that keep what it
- * stands on (ground.c).
+ * A goal is written first, then checked as it stands and asked what it amounts to in
+ * its periods (goal/period.c), and at last its rows of kpi.goal_progress are made;
+ * an error undoes it all.  Locks: that of the goal's row, those that keep what it stands
+ * on (ground.c), and then those of its targets and rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,11 +19,14 @@
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/numeric.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_create_goal);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_goal);
 PG_FUNCTION_INFO_V1(kpi_sql_drop_goal);
+PG_FUNCTION_INFO_V1(kpi_sql_renew_forecast);
 
 /* What a goal is for. */
 typedef struct GoalScope
@@ -32,89 +36,168 @@ typedef struct GoalScope
 	int32		member_id;		/* 0: a team's */
 	char	   *dimension;
 	char	   *dimension_value;
-	KpiGrain	grain;
-	DateADT		start;
-	DateADT		end;
-	char		period[KPI_PERIOD_NAME_LEN];
+	KpiGoalPeriod period;
 } GoalScope;
 
+/* What is asked for, as it was written; NULL: nothing. */
+typedef struct GoalTarget
+{
+	char	   *target;
+	char	   *minimum;
+	char	   *stretch;
+	char	   *pace;
+	bool		phased;			/* it has milestones */
+} GoalTarget;
+
+/* What the numbers of a target are, in the KPI's unit. */
+typedef struct GoalNumbers
+{
+	KpiTargetText target;
+	Numeric		minimum;
+	Numeric		stretch;
+} GoalNumbers;
+
+static KpiParam
+numeric_param(Numeric number)
+{
+	return number == NULL ? KPI_NULL(NUMERICOID) : KPI_VALUE(NUMERICOID, NumericGetDatum(number));
+}
+
+static KpiParam
+date_param(DateADT day)
+{
+	return KPI_VALUE(DATEOID, DateADTGetDatum(day));
+}
+
 static const char *
-skip_digits(const char *p, bool *any)
+grain_name(const KpiGoalPeriod *period)
 {
-	for (; *p >= '0' && *p <= '9'; p++)
-		*any = true;
-	return p;
+	return period->range ? "range" : kpi_calendar_grain_name(period->grain);
 }
 
-/* A finite decimal, as numeric's input takes it, with nothing around it. */
-static bool
-is_plain_number(const char *text)
-{
-	const char *p = text;
-	bool		digits = false;
+/* ---- what is asked for ---- */
 
-	if (*p == '+' || *p == '-')
-		p++;
-	p = skip_digits(p, &digits);
-	if (*p == '.')
-		p = skip_digits(p + 1, &digits);
-	if (digits && (*p == 'e' || *p == 'E'))
-	{
-		digits = false;
-		p++;
-		if (*p == '+' || *p == '-')
-			p++;
-		p = skip_digits(p, &digits);
-	}
-	return digits && *p == '\0';
-}
-
-static Datum
-parse_target(const char *target)
-{
-	if (target == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("target must not be null"),
-				 errhint("Give the number to reach, e.g. target => '2000000'.")));
-	if (!is_plain_number(target))
-	{
-		/* What is meant to become a rule is not the same as a slip. */
-		bool		relative = strchr(target, '%') != NULL;
-
-		ereport(ERROR,
-				(errcode(relative ? ERRCODE_FEATURE_NOT_SUPPORTED :
-						 ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 relative ?
-				 errmsg("target \"%s\" is not supported", target) :
-				 errmsg("target \"%s\" is not a number", target),
-				 errhint("Give the number to reach, e.g. target => '2000000', or '0.25' for a rate of 25%%.")));
-	}
-	return DirectFunctionCall3(numeric_in, CStringGetDatum(target),
-							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-}
-
-/* Only what refreshes store can be compared with a target. */
+/* Reads what was written; "" is nothing.  The target fits the period. */
 static void
-check_grain(const GoalScope *goal, const char *period)
+read_target(const GoalTarget *target, const KpiTargetGround *ground, const KpiGoalPeriod *period, GoalNumbers *numbers)
 {
-	bool		member = goal->member_id != 0;
-	bool		breakdown = goal->dimension != NULL;
-
-	if (goal->grain >= (member || breakdown ? KPI_MONTH : KPI_WEEK))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("a goal for the %s \"%s\" is not supported",
-					kpi_calendar_grain_name(goal->grain), period),
-			 member ?
-			 errdetail("Goals of members are for a month, a quarter or a year.") :
-			 breakdown ?
-			 errdetail("Goals of a dimension's value are for a month, a quarter or a year.") :
-			 errdetail("Goals of teams are for a week, a month, a quarter or a year."),
-			 errhint("Give a longer period, e.g. period => '2026-10' or '2026-Q4'.")));
+	kpi_goal_target_parse(target->target, ground, &numbers->target);
+	kpi_goal_target_check_period(target->target, &numbers->target, period->name, period->range, period->grain);
+	numbers->minimum = numbers->stretch = NULL;
+	if (target->minimum != NULL)
+		numbers->minimum = kpi_goal_target_parse_number(target->minimum, "minimum", ground);
+	if (target->stretch != NULL)
+		numbers->stretch = kpi_goal_target_parse_number(target->stretch, "stretch", ground);
+	if (numbers->target.kind == KPI_BETWEEN && (numbers->minimum != NULL || numbers->stretch != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target \"%s\" has bounds, and no minimum or stretch besides", target->target),
+				 errhint("Leave minimum and stretch out.")));
 }
 
+static void
+require_pace(const GoalTarget *target)
+{
+	static const char *const paces[] = {"seasonal", "workdays", "linear", "phased"};
+	bool		known = false;
+	bool		phased = strcmp(target->pace, "phased") == 0;
+
+	for (int i = 0; i < lengthof(paces); i++)
+		known |= strcmp(target->pace, paces[i]) == 0;
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("pace \"%s\" does not exist", target->pace),
+				 errhint("The paces are seasonal, workdays, linear and phased.")));
+	if (phased && !target->phased)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a phased pace needs milestones"),
+				 errhint("Say what should be reached when: milestones => '{\"2026-10-31\": 200000}'.")));
+	if (!phased && target->phased)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("milestones are for a phased pace, not for a %s one", target->pace),
+				 errhint("Leave pace out, or give pace => 'phased'.")));
+}
+
+static bool
+is_negative(Numeric number)
+{
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(number),
+											 NumericGetDatum(int64_to_numeric(0)))) < 0;
+}
+
+/* 4 decimals at most. */
+static char *
+words(const char *number)
+{
+	Datum		value = DirectFunctionCall3(numeric_in, CStringGetDatum(number),
+											ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+	value = DirectFunctionCall2(numeric_round, value, Int32GetDatum(4));
+	return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, value)));
+}
+
+/* Says a relative target back, as the number it is now. */
+static void
+say_relative(int64 goal_id, const KpiTargetGround *ground, const KpiTargetText *target)
+{
+	KpiRows		rows;
+	bool		down = is_negative(target->change);
+	Numeric		change = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(target->change)));
+	char	   *shown;
+	const char *side = down ? "below" : "above";
+
+	/* A fraction in percents; points of a fraction, too. */
+	if (!target->points || ground->scale == KPI_SCALE_FRACTION)
+		change = DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(change),
+													 NumericGetDatum(int64_to_numeric(100))));
+	shown = words(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(change))));
+	kpi_rows_begin(&rows, "SELECT t.target::text AS target, t.baseline::text AS baseline, t.baseline_period, t.is_fixed"
+				   " FROM kpi.goal_target t WHERE t.goal_id = $1 AND t.valid_until IS NULL AND t.target IS NOT NULL AND t.baseline IS NOT NULL"
+				   " ORDER BY t.period_start LIMIT 1", 1, KPI_INT8(goal_id));
+	if (kpi_rows_next(&rows))
+	{
+		char	   *number = words(kpi_rows_text(&rows, "target"));
+		char	   *baseline = words(kpi_rows_text(&rows, "baseline"));
+		char	   *period = kpi_rows_text(&rows, "baseline_period");
+
+		if (target->points)
+			ereport(NOTICE,
+					(errmsg("%s: %s points %s %s (%s)", number, shown, side, baseline, period)));
+		else if (ground->scale != KPI_SCALE_NONE)
+			ereport(NOTICE,
+					(errmsg("%s: %s %% %s %s (%s), relative; for points write '%s%spp'", number, shown, side, baseline,
+							period, down ? "-" : "+", shown)));
+		else
+			ereport(NOTICE,
+					(errmsg("%s: %s %% %s %s (%s)", number, shown, side, baseline, period)));
+	}
+	kpi_rows_end(&rows);
+	if (target->kind != KPI_BETWEEN && down == (target->kind == KPI_AT_LEAST) &&
+		target->kind == (ground->down ? KPI_AT_MOST : KPI_AT_LEAST))
+		ereport(NOTICE,
+				(errmsg("the target lets KPI \"%s\" get worse", ground->kpi),
+				 errdetail("Of this KPI %s is better.", ground->down ? "less" : "more")));
+}
+
+/* Within kpi_spi_begin(): what a goal that is written amounts to, or an error if it cannot be. */
+static void
+settle_target(int64 goal_id, const GoalTarget *target, const KpiGoalPeriod *period, const KpiTargetGround *ground,
+			  const GoalNumbers *numbers, bool given)
+{
+	if (target->phased)
+		kpi_define_milestones_check(goal_id, period, numbers->target.target);
+	kpi_goal_targets_write(goal_id, given ? KPI_TARGET_GIVEN : KPI_TARGET_KEPT);
+	kpi_define_ground_check_goal(goal_id);
+	if (given && numbers->target.baseline != KPI_BASELINE_NONE)
+		say_relative(goal_id, ground, &numbers->target);
+}
+
+/* ---- what a goal is for ---- */
+
+/* Goals of dimension values are no members', for which there are no cells. */
 static void
 check_dimension(const GoalScope *goal)
 {
@@ -130,6 +213,7 @@ check_dimension(const GoalScope *goal)
 				 errhint("Set it for a team.")));
 }
 
+/* One that recurs has all the periods in its days. */
 static void
 check_no_such_goal(const GoalScope *goal, const char *plan)
 {
@@ -141,11 +225,12 @@ check_no_such_goal(const GoalScope *goal, const char *plan)
 						   "   AND member_id IS NOT DISTINCT FROM nullif($4, 0)"
 						   "   AND dimension IS NOT DISTINCT FROM $5"
 						   "   AND dimension_value IS NOT DISTINCT FROM $6"
-						   "   AND grain = $7 AND period_start = $8", 8,
+						   "   AND grain = $7 AND CASE grain WHEN 'range' THEN period_start = $8 AND period_end = $9"
+						   "    ELSE period_start <= $9 AND period_end >= $8 END ORDER BY id", 9,
 						   KPI_TEXT(plan), KPI_INT4(goal->kpi_id), KPI_INT4(goal->team_id),
 						   KPI_INT4(goal->member_id), KPI_TEXT(goal->dimension),
-						   KPI_TEXT(goal->dimension_value), KPI_TEXT(kpi_calendar_grain_name(goal->grain)),
-						   KPI_VALUE(DATEOID, DateADTGetDatum(goal->start)));
+						   KPI_TEXT(goal->dimension_value), KPI_TEXT(grain_name(&goal->period)),
+						   date_param(goal->period.start), date_param(goal->period.end));
 	if (other == NULL)
 		return;
 	ereport(ERROR,
@@ -158,7 +243,7 @@ check_no_such_goal(const GoalScope *goal, const char *plan)
 
 static void
 resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *member,
-			  const char *period)
+			  const char *period, KpiTargetGround *ground)
 {
 	const KpiCalendar *cal = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 
@@ -174,21 +259,22 @@ resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *me
 				 errmsg("KPI \"%s\" does not exist", kpi),
 				 errhint("The KPIs are in kpi.kpi; kpi.create_kpi() makes one.")));
 	kpi_define_ground_lock(goal->kpi_id);
+	(void) kpi_goal_target_ground(kpi, ground);
 	if (member)
 		goal->member_id = kpi_define_member_id(member);
 	else
 		goal->team_id = kpi_define_team_id(team ? team : "company");
 	check_dimension(goal);
 
-	kpi_calendar_period_parse(period, cal, &goal->grain, &goal->start);
-	goal->end = kpi_calendar_period_end(goal->grain, goal->start, cal);
-	kpi_calendar_period_name(goal->grain, goal->start, cal, goal->period);
-	check_grain(goal, period);
+	kpi_define_goal_period_parse(period, cal, kpi_calendar_today(cal), &goal->period);
 }
+
+/* ---- SQL functions ---- */
 
 /*
  * kpi.create_goal(name, kpi, team, member, period, target, plan, dimension,
- * dimension_value)
+ * dimension_value, minimum, stretch, pace, milestones, description, responsible,
+ * review_on)
  */
 Datum
 kpi_sql_create_goal(PG_FUNCTION_ARGS)
@@ -198,32 +284,57 @@ kpi_sql_create_goal(PG_FUNCTION_ARGS)
 	char	   *team = kpi_arg_optional_name(fcinfo, 2, "team");
 	char	   *member = kpi_arg_optional_name(fcinfo, 3, "member");
 	char	   *period = kpi_arg_name(fcinfo, 4, "period");
-	Datum		target = parse_target(kpi_arg_text(fcinfo, 5));
 	char	   *plan = kpi_arg_name(fcinfo, 6, "plan");
+	GoalTarget	target = {
+		.target = kpi_arg_text(fcinfo, 5),
+		.minimum = kpi_define_arg_given(fcinfo, 9),
+		.stretch = kpi_define_arg_given(fcinfo, 10),
+		.pace = kpi_define_arg_given(fcinfo, 11),
+		.phased = !PG_ARGISNULL(12)
+	};
 	GoalScope	goal = {0};
+	GoalNumbers numbers;
+	KpiTargetGround ground = {0};
 	int64		id;
 	KpiSpi		spi;
 
 	kpi_require_editor();
+	if (target.target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("target must not be null"),
+				 errhint("Give the number to reach, e.g. target => '2000000'.")));
 	goal.dimension = kpi_arg_text(fcinfo, 7);
 	goal.dimension_value = kpi_arg_text(fcinfo, 8);
+	if (target.phased)
+		kpi_define_milestones_require(PG_GETARG_JSONB_P(12));
+	if (target.pace == NULL)
+		target.pace = target.phased ? "phased" : "seasonal";
+	require_pace(&target);
 
 	kpi_spi_begin(&spi);
-	resolve_scope(&goal, kpi, team, member, period);
+	resolve_scope(&goal, kpi, team, member, period, &ground);
+	read_target(&target, &ground, &goal.period, &numbers);
 	check_no_such_goal(&goal, plan);
 	id = kpi_first_int8("INSERT INTO kpi.goal (name, plan, kpi_id, team_id, member_id, dimension,"
 						"                      dimension_value, grain, period, period_start,"
-						"                      period_end, target)"
-						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12)"
-						" RETURNING id", 12,
+						"                      period_end, is_recurring, target_text, target, minimum, stretch)"
+						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+						" RETURNING id", 16,
 						KPI_TEXT(name), KPI_TEXT(plan), KPI_INT4(goal.kpi_id),
 						KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
 						KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value),
-						KPI_TEXT(kpi_calendar_grain_name(goal.grain)), KPI_TEXT(goal.period),
-						KPI_VALUE(DATEOID, DateADTGetDatum(goal.start)),
-						KPI_VALUE(DATEOID, DateADTGetDatum(goal.end)),
-						KPI_VALUE(NUMERICOID, target));
-	kpi_define_ground_check_goal(id);
+						KPI_TEXT(grain_name(&goal.period)), KPI_TEXT(goal.period.name),
+						date_param(goal.period.start), date_param(goal.period.end),
+						KPI_BOOL(goal.period.recurring), KPI_TEXT(target.target), numeric_param(numbers.target.target),
+						numeric_param(numbers.minimum), numeric_param(numbers.stretch));
+	if (target.phased)
+		kpi_define_milestones_write(id, PG_GETARG_JSONB_P(12));
+	kpi_spi_exec("UPDATE kpi.goal SET pace = $2, description = $3, responsible = $4, review_on = $5"
+				 " WHERE id = $1 AND ROW ($2, $3, $4, $5) IS DISTINCT FROM ROW ('seasonal', NULL, NULL, NULL)", 5,
+				 KPI_INT8(id), KPI_TEXT(target.pace), KPI_TEXT(kpi_define_arg_given(fcinfo, 13)), KPI_TEXT(kpi_define_arg_given(fcinfo, 14)),
+				 PG_ARGISNULL(15) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(15)));
+	settle_target(id, &target, &goal.period, &ground, &numbers, true);
 	kpi_spi_end(&spi);
 	kpi_goal_notify_goal(id);
 	PG_RETURN_INT64(id);
@@ -274,28 +385,99 @@ goal_argument(FunctionCallInfo fcinfo)
 	}
 }
 
-/* kpi.alter_goal(goal, target, name) */
+/* What a goal is, as it stands. */
+static void
+read_goal(int64 goal_id, GoalTarget *target, KpiGoalPeriod *period, KpiTargetGround *ground)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin(&rows, "SELECT g.*, k.name AS kpi,"
+				   " EXISTS (SELECT FROM kpi.goal_milestone m WHERE m.goal_id = g.id) AS is_phased FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id WHERE g.id = $1",
+				   1, KPI_INT8(goal_id));
+	if (!kpi_rows_next(&rows))
+		elog(ERROR, "goal %lld is gone", (long long) goal_id);
+	target->target = kpi_rows_text(&rows, "target_text");
+	target->minimum = kpi_rows_text(&rows, "minimum");
+	target->stretch = kpi_rows_text(&rows, "stretch");
+	target->pace = kpi_rows_text(&rows, "pace");
+	target->phased = kpi_rows_bool(&rows, "is_phased");
+	period->range = !kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &period->grain);
+	period->recurring = kpi_rows_bool(&rows, "is_recurring");
+	period->start = kpi_rows_date(&rows, "period_start", DATEVAL_NOBEGIN);
+	period->end = kpi_rows_date(&rows, "period_end", DATEVAL_NOEND);
+	strlcpy(period->name, kpi_rows_text(&rows, "period"), sizeof(period->name));
+	(void) kpi_goal_target_ground(kpi_rows_text(&rows, "kpi"), ground);
+	kpi_rows_end(&rows);
+}
+
+/* Arguments from the target on: what was not given stays. */
+static void
+change_target(FunctionCallInfo fcinfo, int64 goal_id, GoalTarget *target)
+{
+	bool		paced = !PG_ARGISNULL(5);
+
+	if (!PG_ARGISNULL(1))
+		target->target = kpi_arg_text(fcinfo, 1);
+	target->minimum = kpi_define_arg_changed(fcinfo, 3, target->minimum);
+	target->stretch = kpi_define_arg_changed(fcinfo, 4, target->stretch);
+	if (paced)
+		target->pace = kpi_arg_text(fcinfo, 5);
+	if (!PG_ARGISNULL(6))
+	{
+		Jsonb	   *milestones = PG_GETARG_JSONB_P(6);
+
+		target->phased = !JB_ROOT_IS_OBJECT(milestones) || JB_ROOT_COUNT(milestones) > 0;
+		if (target->phased)
+			kpi_define_milestones_require(milestones);
+		if (!paced)
+			target->pace = target->phased ? "phased" : "seasonal";
+		kpi_define_milestones_write(goal_id, milestones);
+	}
+	else if (paced && target->phased && strcmp(target->pace, "phased") != 0)
+	{
+		target->phased = false;
+		kpi_define_milestones_write(goal_id, NULL);
+	}
+	require_pace(target);
+}
+
+/* kpi.alter_goal(goal, target, name, minimum, stretch, pace, milestones, description, responsible, review_on) */
 Datum
 kpi_sql_alter_goal(PG_FUNCTION_ARGS)
 {
-	char	   *target = kpi_arg_text(fcinfo, 1);
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the goal");
-	KpiParam	number = KPI_NULL(NUMERICOID);
+	KpiParam	review = PG_ARGISNULL(9) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(9));
+	GoalTarget	target;
+	GoalNumbers numbers;
+	KpiGoalPeriod period;
+	KpiTargetGround ground;
+	bool		retargeted = false;
 	int64		id;
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	if (target)
-		number = KPI_VALUE(NUMERICOID, parse_target(target));
+	for (int i = 1; i <= 6; i++)
+		retargeted |= i != 2 && !PG_ARGISNULL(i);
 
 	kpi_spi_begin(&spi);
 	id = goal_argument(fcinfo);
 	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)));
-	kpi_spi_exec("UPDATE kpi.goal SET target = coalesce($2, target), name = coalesce($3, name)"
-				 " WHERE id = $1", 3,
-				 KPI_INT8(id), number, KPI_TEXT(name));
-	if (target)
-		kpi_define_ground_check_goal(id);
+	kpi_spi_exec("UPDATE kpi.goal SET name = coalesce($2, name),"
+				 " description = nullif(coalesce($3, description), ''),"
+				 " responsible = nullif(coalesce($4, responsible), ''),"
+				 " review_on = nullif(coalesce($5, review_on), 'infinity') WHERE id = $1", 5,
+				 KPI_INT8(id), KPI_TEXT(name), KPI_TEXT(kpi_arg_text(fcinfo, 7)), KPI_TEXT(kpi_arg_text(fcinfo, 8)), review);
+	if (retargeted)
+	{
+		read_goal(id, &target, &period, &ground);
+		change_target(fcinfo, id, &target);
+		read_target(&target, &ground, &period, &numbers);
+		kpi_spi_exec("UPDATE kpi.goal SET target_text = $2, target = $3, minimum = $4, stretch = $5, pace = $6"
+					 " WHERE id = $1", 6,
+					 KPI_INT8(id), KPI_TEXT(target.target), numeric_param(numbers.target.target),
+					 numeric_param(numbers.minimum), numeric_param(numbers.stretch), KPI_TEXT(target.pace));
+		settle_target(id, &target, &period, &ground, &numbers, !PG_ARGISNULL(1));
+	}
 	kpi_spi_end(&spi);
 	kpi_goal_notify_goal(id);
 	PG_RETURN_VOID();
@@ -318,6 +500,19 @@ kpi_sql_drop_goal(PG_FUNCTION_ARGS)
 	 */
 	kpi_spi_exec("SELECT FROM kpi.goal_progress WHERE goal_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(id));
 	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
+	kpi_spi_end(&spi);
+	PG_RETURN_VOID();
+}
+
+/* kpi.renew_forecast(goal) */
+Datum
+kpi_sql_renew_forecast(PG_FUNCTION_ARGS)
+{
+	KpiSpi		spi;
+
+	kpi_require_editor();
+	kpi_spi_begin(&spi);
+	kpi_goal_basis_renew(goal_argument(fcinfo));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }

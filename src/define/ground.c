@@ -56,15 +56,17 @@ typedef enum GoalLack
 	" t.key AS team, p.key AS member, g.team_id IS NOT DISTINCT FROM 1 AS is_company," \
 	" g.dimension, g.dimension_value, g.grain, g.period, g.period_end," \
 	" kpi_internal.today_of((SELECT a.program FROM kpi_internal.kpi_stream a" \
-	"  WHERE a.kpi_id = k.id AND a.position = 1)) AS today, g.target::text," \
-	" CASE WHEN g.target <= 100 THEN pg_catalog.trim_scale(g.target / 100)::text END AS percent," \
-	" g.target < 0 AS is_negative, g.target > 1 AS is_above_one," \
+	"  WHERE a.kpi_id = k.id AND a.position = 1)) AS today, e.target::text," \
+	" CASE WHEN e.target <= 100 THEN pg_catalog.trim_scale(e.target / 100)::text END AS percent," \
+	" e.target < 0 AS is_negative, greatest(e.target, e.target_high) > 1 AS is_above_one," \
 	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = k.source_id AND d.name = g.dimension)" \
 	"  AS has_dimension," \
 	" (SELECT m.kind FROM kpi_internal.measure m WHERE m.kpi_id = k.id) AS measure," \
 	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id" \
 	" LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member p ON p.id = g.member_id" \
+	" LEFT JOIN LATERAL (SELECT v.target, v.target_high FROM kpi.goal_target v" \
+	"  WHERE v.goal_id = g.id AND v.valid_until IS NULL ORDER BY v.period_start DESC LIMIT 1) e ON true" \
 	BELOW_KPI \
 	"WHERE " condition " ORDER BY g.id"
 
@@ -113,8 +115,9 @@ is_too_fine(KpiRows *row)
 	KpiGrain	grain;
 	KpiGrain	coarse;
 
+	if (!kpi_calendar_grain_parse(kpi_rows_text(row, "grain"), &grain))
+		grain = KPI_DAY;		/* a range */
 	return kpi_rows_text(row, "coarse_grain") != NULL &&
-		kpi_calendar_grain_parse(kpi_rows_text(row, "grain"), &grain) &&
 		kpi_calendar_grain_parse(kpi_rows_text(row, "coarse_grain"), &coarse) && grain < coarse;
 }
 

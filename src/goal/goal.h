@@ -13,6 +13,7 @@
 #include "calendar/calendar.h"
 #include "model/model.h"
 #include "nodes/pg_list.h"
+#include "utils/numeric.h"
 
 /*
  * A stored cell that has changed: of a team or member, in a day or month.  Days
@@ -65,6 +66,112 @@ extern bool kpi_goal_recheck(void);
 
 /* Whether there are some. */
 extern bool kpi_goal_recheck_waits(void);
+
+/* ---- target.c ---- */
+
+/* Baselines and what follows from them are rounded to as many decimals. */
+#define KPI_GOAL_SCALE 10
+
+/* What a goal asks for. */
+typedef enum KpiTargetKind
+{
+	KPI_AT_LEAST,
+	KPI_AT_MOST,
+	KPI_BETWEEN
+} KpiTargetKind;
+
+/* How a KPI's percents are stored. */
+typedef enum KpiScale
+{
+	KPI_SCALE_NONE,				/* it has none: money, counts */
+	KPI_SCALE_FRACTION,			/* 65 % is 0.65 */
+	KPI_SCALE_PERCENT			/* 65 % is 65 */
+} KpiScale;
+
+/* What the text of a target means depends on this. */
+typedef struct KpiTargetGround
+{
+	int32		kpi_id;
+	char	   *kpi;			/* name */
+	bool		down;			/* less is better */
+	KpiScale	scale;
+	int			seconds;		/* of the unit, if it is one of time; else 0 */
+} KpiTargetGround;
+
+/* What a relative target is compared with. */
+typedef enum KpiBaseline
+{
+	KPI_BASELINE_NONE,			/* it is no relative one */
+	KPI_BASELINE_YEAR_AGO,
+	KPI_BASELINE_PREVIOUS,
+	KPI_BASELINE_AVERAGE		/* of so many closed periods */
+} KpiBaseline;
+
+/* A target as it was written. */
+typedef struct KpiTargetText
+{
+	KpiTargetKind kind;
+	KpiBaseline baseline;
+	KpiGrain	grain;			/* of _PREVIOUS and _AVERAGE */
+	int			periods;		/* of _AVERAGE */
+	bool		points;			/* the change is added, else it is a fraction
+								 * of the baseline */
+	Numeric		change;			/* of a relative target; else NULL */
+	Numeric		target;			/* of any other */
+	Numeric		high;			/* of KPI_BETWEEN */
+} KpiTargetText;
+
+extern const char *kpi_goal_target_kind_name(KpiTargetKind kind);
+
+/* Within kpi_spi_begin(): false if there is no such KPI. */
+extern bool kpi_goal_target_ground(const char *kpi, KpiTargetGround *ground);
+
+/*
+ * Reads a target; the grammar is in target.c.  Error if it is malformed, or
+ * means nothing for such a KPI, that says what was read and what to write.
+ */
+extern void kpi_goal_target_parse(const char *text, const KpiTargetGround *ground, KpiTargetText *target);
+
+/*
+ * The same of a number beside it, of no bound and no comparison: what
+ * "minimum" and "stretch" are.  "what" names it.
+ */
+extern Numeric kpi_goal_target_parse_number(const char *text, const char *what, const KpiTargetGround *ground);
+
+/* Error if a target is compared with what a period has none of; range: of no grain. */
+extern void kpi_goal_target_check_period(const char *text, const KpiTargetText *target, const char *period,
+										 bool range, KpiGrain grain);
+
+/* A relative target, as the number that it is of this baseline. */
+extern Numeric kpi_goal_target_resolve(const KpiTargetText *target, Numeric baseline);
+
+/* ---- period.c ---- */
+
+typedef enum KpiTargetChange
+{
+	KPI_TARGET_GIVEN,			/* the goal is new, or has another target */
+	KPI_TARGET_KEPT,			/* something beside it has changed */
+	KPI_TARGET_FOLLOWED			/* a day has begun */
+} KpiTargetChange;
+
+/*
+ * Makes the periods of a goal that have begun, and the next, and what is asked for in each:
+ * a version of kpi.goal_target where that is another than the last one.  Of
+ * a recurring goal what is over keeps what was asked for.  Error if a goal for one period
+ * has nothing to compare with.  Within kpi_spi_begin(), as the next.
+ */
+extern void kpi_goal_targets_write(int64 goal_id, KpiTargetChange change);
+
+/*
+ * The same for all goals that recur and for all targets that follow a baseline, when a day has
+ * begun.  Waits for nobody.
+ */
+extern void kpi_goal_targets_follow(void);
+
+/* ---- basis_table.c ---- */
+
+/* Within kpi_spi_begin(): has what a goal's forecasts are based on read anew, and writes the rows. */
+extern void kpi_goal_basis_renew(int64 goal_id);
 
 /* ---- table.c ---- */
 

@@ -91,16 +91,20 @@ announce(KpiRows *goal)
 
 /* Within kpi_spi_begin(): true if the change is ours to announce. */
 static bool
-note_status(int64 goal_id, const char *old_status, const char *status)
+note_status(KpiRows *goal)
 {
+	int64		id = kpi_rows_int8(goal, "id");
+	char	   *old_status = kpi_rows_text(goal, "old_status");
+	char	   *status = kpi_rows_text(goal, "status");
+
 	if (old_status == NULL)
 	{
-		kpi_spi_exec("INSERT INTO kpi_internal.goal_status VALUES ($1, $2) ON CONFLICT DO NOTHING",
-					 2, KPI_INT8(goal_id), KPI_TEXT(status));
+		kpi_spi_exec("INSERT INTO kpi_internal.goal_status VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+					 3, KPI_INT8(id), KPI_INT8(kpi_rows_int8(goal, "goal_id")), KPI_TEXT(status));
 		return false;
 	}
-	return kpi_spi_exec("UPDATE kpi_internal.goal_status SET status = $2 WHERE goal_id = $1 AND status = $3",
-						3, KPI_INT8(goal_id), KPI_TEXT(status), KPI_TEXT(old_status)) > 0;
+	return kpi_spi_exec("UPDATE kpi_internal.goal_status SET status = $2 WHERE id = $1 AND status = $3",
+						3, KPI_INT8(id), KPI_TEXT(status), KPI_TEXT(old_status)) > 0;
 }
 
 /* Within kpi_spi_begin(): writes the rows of goals, and tells of those whose status has changed. */
@@ -111,12 +115,11 @@ kpi_goal_notify_rows(Datum ids, bool wait)
 
 	kpi_goal_table_write(ids, wait);
 	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
-				   " WHERE goal_id = ANY ($1) ORDER BY goal_id",
+				   " WHERE goal_id = ANY ($1) ORDER BY id",
 				   1, KPI_VALUE(INT8ARRAYOID, ids));
 	while (kpi_rows_next(&goals))
 	{
-		if (note_status(kpi_rows_int8(&goals, "goal_id"), kpi_rows_text(&goals, "old_status"),
-						kpi_rows_text(&goals, "status")))
+		if (note_status(&goals))
 			announce(&goals);
 	}
 	kpi_rows_end(&goals);
@@ -373,6 +376,28 @@ notify_stale(int32 source_id)
 	notify_found(&found);
 }
 
+/*
+ * Within kpi_spi_begin(): goals that have no facts are at 0 from the KPI's first fact on, whosever
+ * it is.  That may have changed only if nobody had one before the days that changed.
+ */
+static void
+notify_begun(const KpiChanges *changes)
+{
+	DateADT		first = DATEVAL_NOEND;
+	KpiRows		found;
+
+	for (int i = 0; i < changes->ncells; i++)
+		first = Min(first, changes->cells[i].start);
+	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(p.goal_id) AS goals FROM ("
+				   " SELECT k.kpi_id FROM (SELECT DISTINCT s.kpi_id FROM kpi_internal.kpi_stream s"
+				   "  WHERE s.source_id = $1 AND EXISTS (SELECT FROM kpi.goal g WHERE g.kpi_id = s.kpi_id) OFFSET 0) k"
+				   " JOIN kpi_internal.kpi_stream f ON f.kpi_id = k.kpi_id AND f.position = 1"
+				   " WHERE NOT kpi_internal.goal_has_begun(f.program, $2)) x"
+				   " JOIN kpi.goal_progress p ON p.kpi_id = x.kpi_id AND (p.actual IS NULL OR p.actual = 0)",
+				   2, KPI_INT4(changes->source_id), KPI_VALUE(DATEOID, DateADTGetDatum(first - 1)));
+	notify_found(&found);
+}
+
 void
 kpi_goal_notify_changes(const KpiChanges *changes)
 {
@@ -395,6 +420,7 @@ kpi_goal_notify_changes(const KpiChanges *changes)
 		if (goals.n > 0)
 			notify_changed(changes, &goals);
 		kpi_rows_end(&goals);
+		notify_begun(changes);
 		kpi_spi_end(&spi);
 	}
 }
@@ -467,6 +493,7 @@ kpi_goal_notify_days(void)
 	if (kpi_spi_exec("SELECT FROM kpi.calendar c LEFT JOIN kpi_internal.announced_day a ON a.calendar_id = c.id"
 					 " WHERE a.day IS DISTINCT FROM kpi_internal.today(c.id)", 0) > 0)
 	{
+		kpi_goal_targets_follow();
 		kpi_rows_begin(&found, find_goals_of_day, 0);
 		notify_found(&found);
 	}

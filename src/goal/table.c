@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table.c
- *	  The rows of kpi.goal_progress.
+ *	  The rows of kpi.goal_progress, and their history.
  *
  * A row is what the view kpi_internal.goal_now says.  It has two kinds of
  * writers, which have one protocol:
@@ -36,7 +36,7 @@
 #include "utils/rel.h"
 
 /* Columns that say when, and alone are no reason to write a row; as_of_day may be (goal_day_matters()). */
-static const char *const moments[] = {"as_of_day", "as_of", "refreshed_at", "changed_at"};
+static const char *const moments[] = {"as_of_day", "as_of", "refreshed_at", "changed_at", "status_since"};
 
 /* The statements that write rows, made of the columns of this table; InvalidOid: to be made anew. */
 static Oid	statements_of = InvalidOid;
@@ -97,7 +97,8 @@ make_statements(void)
 	{
 		const char *column = NameStr(TupleDescAttr(desc, i)->attname);
 
-		if (TupleDescAttr(desc, i)->attisdropped || strcmp(column, "changed_at") == 0)
+		if (TupleDescAttr(desc, i)->attisdropped || strcmp(column, "changed_at") == 0 ||
+			strcmp(column, "status_since") == 0)
 			continue;
 		append_column(&columns, "", column);
 		append_column(&now, "n.", column);
@@ -110,25 +111,18 @@ make_statements(void)
 
 	keep_statement(&update_statement,
 				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
-							" UPDATE kpi.goal_progress p SET (%s, changed_at) = ROW (%s, pg_catalog.clock_timestamp())"
-							" FROM n WHERE p.id = n.id AND ((%s) IS DISTINCT FROM (%s)"
+							" UPDATE kpi.goal_progress p SET (%s, changed_at, status_since) = ROW (%s, pg_catalog.clock_timestamp(),"
+							"  CASE WHEN p.status = n.status THEN p.status_since ELSE pg_catalog.clock_timestamp() END)"
+							" FROM n WHERE p.id = n.id AND p.id = ANY ($2) AND ((%s) IS DISTINCT FROM (%s)"
 							"  OR kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, n.as_of_day))",
 							columns.data, now.data, compared.data, compared_now.data));
 	keep_statement(&insert_statement,
-				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at) SELECT %s, pg_catalog.clock_timestamp()"
+				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at, status_since) SELECT %s, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp()"
 							" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
 							" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
 							" ORDER BY n.id ON CONFLICT DO NOTHING",
 							columns.data, now.data));
 	statements_of = relid;
-}
-
-static int
-number_of(Datum array)
-{
-	ArrayType  *a = DatumGetArrayTypeP(array);
-
-	return ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
 }
 
 static Datum
@@ -139,25 +133,55 @@ copied_array(KpiRows *rows, const char *column)
 	return PointerGetDatum(DatumGetArrayTypePCopy(kpi_rows_datum(rows, column, &isnull)));
 }
 
-/* The rows of these goals: those that are there, and of them those that are locked now. */
-static void
-lock_rows(Datum goal_ids, bool wait, Datum *present, Datum *locked)
+/* The rows of some goals. */
+typedef struct Rows
 {
-	KpiRows		rows;
+	Datum		locked;			/* ids of those that are ours now, bigint[] */
+	bool		some_locked;
+	bool		some_missing;	/* a period has none */
+	bool		some_busy;		/* somebody else has one */
+} Rows;
 
-	kpi_rows_begin(&rows, wait ?
-				   "SELECT ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)"
-				   "  ORDER BY p.id FOR NO KEY UPDATE) AS locked,"
-				   " ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present" :
-				   "SELECT ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)"
-				   "  ORDER BY p.id FOR NO KEY UPDATE SKIP LOCKED) AS locked,"
-				   " ARRAY(SELECT p.goal_id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present",
-				   1, KPI_VALUE(INT8ARRAYOID, goal_ids));
-	if (!kpi_rows_next(&rows))
+#define ROWS_OF_GOALS \
+	"SELECT ARRAY(SELECT p.id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1) ORDER BY p.id FOR NO KEY UPDATE %s) AS locked," \
+	" (SELECT pg_catalog.count(*) FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present," \
+	" EXISTS (SELECT FROM kpi.goal_target t WHERE t.goal_id = ANY ($1) AND t.valid_until IS NULL AND NOT EXISTS (" \
+	"  SELECT FROM kpi.goal_progress p WHERE p.goal_id = t.goal_id AND p.period_start = t.period_start)) AS missing"
+
+static void
+lock_rows(Datum goal_ids, bool wait, Rows *rows)
+{
+	KpiRows		found;
+	ArrayType  *locked;
+	int			nlocked;
+
+	kpi_rows_begin(&found, psprintf(ROWS_OF_GOALS, wait ? "" : "SKIP LOCKED"), 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
+	if (!kpi_rows_next(&found))
 		elog(ERROR, "rows of goals cannot be locked");
-	*present = copied_array(&rows, "present");
-	*locked = copied_array(&rows, "locked");
-	kpi_rows_end(&rows);
+	rows->locked = copied_array(&found, "locked");
+	locked = DatumGetArrayTypeP(rows->locked);
+	nlocked = ArrayGetNItems(ARR_NDIM(locked), ARR_DIMS(locked));
+	rows->some_locked = nlocked > 0;
+	rows->some_busy = nlocked < kpi_rows_int8(&found, "present");
+	rows->some_missing = kpi_rows_bool(&found, "missing");
+	kpi_rows_end(&found);
+}
+
+/*
+ * Before rows that are locked are judged by a later day: what they said at the end of
+ * the one before is kept.
+ */
+static void
+keep_history(Datum ids)
+{
+	kpi_spi_exec("INSERT INTO kpi.goal_progress_history (goal_id, period, period_start, period_end, day, target, actual_to_date,"
+				 "  expected_today, forecast, forecast_low, forecast_high, attainment_probability, status)"
+				 " SELECT p.goal_id, p.period, p.period_start, p.period_end, p.as_of_day, p.target, p.actual_to_date,"
+				 "  p.expected_today, p.forecast, p.forecast_low, p.forecast_high, p.attainment_probability, p.status"
+				 " FROM kpi.goal_progress p JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+				 " WHERE p.id = ANY ($1) AND p.as_of_day < kpi_internal.today_of(s.program)"
+				 " AND p.as_of_day BETWEEN p.period_start AND p.period_end AND p.is_complete"
+				 " ORDER BY p.id ON CONFLICT DO NOTHING", 1, KPI_VALUE(INT8ARRAYOID, ids));
 }
 
 /*
@@ -167,22 +191,25 @@ lock_rows(Datum goal_ids, bool wait, Datum *present, Datum *locked)
 void
 kpi_goal_table_write(Datum goal_ids, bool wait)
 {
-	Datum		present;
-	Datum		locked;
+	Rows		rows;
 
 	kpi_on_relcache_change(table_changed);
 	if (!OidIsValid(statements_of))
 		make_statements();
-	lock_rows(goal_ids, wait, &present, &locked);
-	if (number_of(locked) > 0)
-		kpi_spi_exec(update_statement, 1, KPI_VALUE(INT8ARRAYOID, locked));
-	if (number_of(present) < number_of(goal_ids))
+	kpi_goal_basis_make(goal_ids);
+	lock_rows(goal_ids, wait, &rows);
+	if (rows.some_locked)
+	{
+		keep_history(rows.locked);
+		kpi_spi_exec(update_statement, 2, KPI_VALUE(INT8ARRAYOID, goal_ids), KPI_VALUE(INT8ARRAYOID, rows.locked));
+	}
+	if (rows.some_missing)
 		kpi_spi_exec(insert_statement, 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
-	if (number_of(locked) < number_of(present))
+	if (rows.some_busy)
 		kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id, not_before)"
-					 " SELECT x.id, pg_catalog.clock_timestamp() + interval '250 ms'"
-					 " FROM (SELECT pg_catalog.unnest($1) EXCEPT SELECT pg_catalog.unnest($2)) AS x (id)",
-					 2, KPI_VALUE(INT8ARRAYOID, present), KPI_VALUE(INT8ARRAYOID, locked));
+					 " SELECT DISTINCT p.goal_id, pg_catalog.clock_timestamp() + interval '250 ms'"
+					 " FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1) AND p.id <> ALL ($2)",
+					 2, KPI_VALUE(INT8ARRAYOID, goal_ids), KPI_VALUE(INT8ARRAYOID, rows.locked));
 }
 
 /* ---- definitions ---- */

@@ -636,6 +636,66 @@ kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
 	return arithmetic(OP_DIVIDE, *numerator, *denominator);
 }
 
+/* ---- shapes ---- */
+
+/* What the days of a node make of a period; a number is the same on all days. */
+typedef enum NodeShape
+{
+	NODE_CONSTANT,
+	NODE_ADDITIVE,
+	NODE_OTHER
+} NodeShape;
+
+static NodeShape
+node_shape(const FormulaNode *node, const KpiShape *inputs)
+{
+	NodeShape	a;
+	NodeShape	b;
+
+	check_stack_depth();
+	if (node->op == OP_NUMBER)
+		return NODE_CONSTANT;
+	if (node->op == OP_KPI)
+		return inputs[node->kpi] == KPI_SHAPE_ADDITIVE ? NODE_ADDITIVE : NODE_OTHER;
+	a = node_shape(linitial(node->args), inputs);
+	b = list_length(node->args) > 1 ? node_shape(lsecond(node->args), inputs) : NODE_CONSTANT;
+	switch (node->op)
+	{
+		case OP_NEGATE:
+			return a;
+		case OP_ADD:
+		case OP_SUBTRACT:
+			return a == b ? a : NODE_OTHER;
+		case OP_MULTIPLY:
+			return a == NODE_CONSTANT ? b : b == NODE_CONSTANT ? a : NODE_OTHER;
+		case OP_DIVIDE:
+			return b == NODE_CONSTANT ? a : NODE_OTHER;
+		case OP_NULLIF:
+		case OP_COALESCE:
+
+			/*
+			 * What keeps a number from being divided by, and nothing from
+			 * being none.
+			 */
+			return b == NODE_CONSTANT && list_length(node->args) == 2 ? a : NODE_OTHER;
+		default:
+			return a == NODE_CONSTANT && b == NODE_CONSTANT && list_length(node->args) <= 2 ? NODE_CONSTANT : NODE_OTHER;
+	}
+}
+
+KpiShape
+kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs)
+{
+	const FormulaNode *root = formula->root;
+
+	if (node_shape(root, inputs) == NODE_ADDITIVE)
+		return KPI_SHAPE_ADDITIVE;
+	if (root->op == OP_DIVIDE && node_shape(linitial(root->args), inputs) == NODE_ADDITIVE &&
+		node_shape(lsecond(root->args), inputs) == NODE_ADDITIVE)
+		return KPI_SHAPE_QUOTIENT;
+	return KPI_SHAPE_OTHER;
+}
+
 /* A formula parsed for the calls of one query, which mostly repeat it. */
 typedef struct FormulaCache
 {

@@ -167,6 +167,17 @@ extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
 /* The text of a formula with one KPI's name replaced by another, quoted where needed. */
 extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
 
+/* How the values of days make that of a longer period. */
+typedef enum KpiShape
+{
+	KPI_SHAPE_ADDITIVE,			/* they add up */
+	KPI_SHAPE_QUOTIENT,			/* both sides of it do */
+	KPI_SHAPE_OTHER				/* neither */
+} KpiShape;
+
+/* The shape of a formula, by those of the KPIs in it, in the order of its names. */
+extern KpiShape kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs);
+
 /* ---- program.c ---- */
 
 /* Whom a cell and a value are of; stored, never renumber. */
@@ -190,6 +201,7 @@ typedef enum KpiReach
 typedef struct KpiProgramNode
 {
 	bool		additive;
+	KpiShape	shape;
 	KpiFormula *formula;		/* NULL: a measure */
 	int			ninputs;
 	int		   *inputs;			/* in the order of the formula's names */

@@ -224,6 +224,19 @@ read_formula(KpiProgramNode *node, const char **p, int nnodes)
 	}
 }
 
+static KpiShape
+shape_of_formula(const KpiProgram *program, const KpiProgramNode *node)
+{
+	KpiShape   *inputs = palloc(Max(node->ninputs, 1) * sizeof(KpiShape));
+	KpiShape	shape;
+
+	for (int i = 0; i < node->ninputs; i++)
+		inputs[i] = program->nodes[node->inputs[i]].shape;
+	shape = kpi_model_formula_shape(node->formula, inputs);
+	pfree(inputs);
+	return shape;
+}
+
 static void
 add_stream(KpiProgram *program, int32 stream_id)
 {
@@ -267,6 +280,8 @@ read_program(const char *text)
 			node->divisor = next_number(&p);
 			node->grain = (KpiGrain) next_number(&p);
 			node->reach = (KpiReach) next_number(&p);
+			/* A mean is a quotient, as a rate is. */
+			node->shape = node->additive ? KPI_SHAPE_ADDITIVE : KPI_SHAPE_QUOTIENT;
 			program->reach = Max(program->reach, node->reach);
 			program->grain = Max(program->grain, node->grain);
 			add_stream(program, node->stream_id);
@@ -275,6 +290,7 @@ read_program(const char *text)
 		{
 			node->additive = next_number(&p) != 0;
 			read_formula(node, &p, program->nnodes);
+			node->shape = shape_of_formula(program, node);
 		}
 		if (!next_word(&p, "\n"))
 			elog(ERROR, "program of a KPI is damaged");

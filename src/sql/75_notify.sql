@@ -2,9 +2,11 @@
 -- refresh after a restore notes the statuses anew and announces nothing.
 
 CREATE TABLE kpi_internal.goal_status (
-    goal_id bigint PRIMARY KEY REFERENCES kpi.goal ON DELETE CASCADE,
+    id      bigint PRIMARY KEY,     -- of the row of kpi.goal_progress
+    goal_id bigint NOT NULL REFERENCES kpi.goal ON DELETE CASCADE,
     status  text NOT NULL
 ) WITH (fillfactor = 80);
+CREATE INDEX ON kpi_internal.goal_status (goal_id);
 
 -- The day of each calendar for which goals were last checked.
 CREATE TABLE kpi_internal.announced_day (
@@ -22,4 +24,4 @@ CREATE TABLE kpi_internal.goal_recheck (
 );
 COMMENT ON TABLE kpi_internal.goal_recheck IS 'Goals whose rows in kpi.goal_progress are to be looked at once more: their definition changed, or a refresh found them locked';
 COMMENT ON TABLE kpi_internal.announced_day IS 'Up to which day statuses that follow from the date are announced';
-COMMENT ON TABLE kpi_internal.goal_status IS 'The status of each goal that listeners to kpi_progress know';
+COMMENT ON TABLE kpi_internal.goal_status IS 'The status of each goal in each period that listeners to kpi_progress know';

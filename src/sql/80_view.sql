@@ -6,21 +6,22 @@
 -- list, so it is not computed when nobody asks for it, and for ORDER BY ... LIMIT
 -- only for the rows that are shown.
 
-CREATE FUNCTION kpi_internal.goal_pace(direction text, is_additive boolean, is_complete boolean,
-                                       target numeric, value numeric, team_id integer,
-                                       period_start date, period_end date, today date,
-                                       OUT actual numeric, OUT expected_today numeric,
-                                       OUT workdays integer, OUT workdays_elapsed integer,
-                                       OUT workdays_left integer, OUT status text)
-    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_pace';
+-- What the row of a goal says, computed (goal/progress.c).
+CREATE FUNCTION kpi_internal.goal_stand(program text, scope_kind integer, scope_id integer, dim_id integer, period_start date, period_end date,
+                                        own_since date, own_until date, today date, team_id integer, is_complete boolean, is_rate boolean,
+                                        direction text, target_kind text, target numeric, target_high numeric, pace text,
+                                        milestone_days date[], milestone_amounts numeric[], unit text,
+                                        basis text, basis_start date, basis_end date, level float8, level_denominator float8, season float8,
+                                        noise float8, may_fall boolean, shares float8[], weight float8,
+                                        denominator_shares float8[], denominator_weight float8,
+                                        OUT is_additive boolean, OUT actual numeric, OUT actual_to_date numeric, OUT numerator numeric,
+                                        OUT denominator numeric, OUT workdays_left integer, OUT elapsed_ratio numeric,
+                                        OUT expected_today numeric, OUT forecast numeric, OUT forecast_low numeric, OUT forecast_high numeric,
+                                        OUT attainment_probability numeric, OUT required_of_rest numeric, OUT headroom numeric,
+                                        OUT status text, OUT status_rule integer, OUT status_reason text)
+    STABLE PARALLEL SAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_stand';
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_rank';
-CREATE FUNCTION kpi_internal.goal_status_reason(direction text, is_additive boolean, is_complete boolean,
-                                                target numeric, actual numeric, expected numeric,
-                                                period_start date, period_end date, today date,
-                                                unit text) RETURNS text
-    IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_reason';
-
 -- Whether the catalogs say nothing against a source going on (refresh/recheck.c).
 CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
     STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_works';
@@ -195,12 +196,29 @@ CREATE VIEW kpi.kpi_breakdown AS
 END
 $generate$;
 
+-- Where goals are measured: by what program, for whom. No dim_id: no fact has the
+-- dimension's value.
+CREATE VIEW kpi_internal.goal_place AS
+    SELECT g.id AS goal_id, s.program, kpi_internal.is_complete(s.program, '-infinity') AS is_complete, s.today,
+           CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END AS scope_kind, coalesce(g.team_id, g.member_id) AS scope_id,
+           CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END AS dim_id,
+           pg_catalog.array_position('{day,week,month,quarter,year}', g.grain) - 1 AS grain_number
+      FROM kpi.goal g
+      JOIN kpi.kpi k ON k.id = g.kpi_id
+      JOIN kpi_internal.kpi_state s ON s.kpi_id = g.kpi_id
+      LEFT JOIN kpi.dimension d ON d.source_id = k.source_id AND d.name = g.dimension
+      LEFT JOIN kpi_internal.dim x
+             ON x.source_id = d.source_id AND x.position = d.position
+            AND pg_catalog.hash_array_extended(x.vals, 0) = pg_catalog.hash_array_extended(ARRAY[g.dimension_value] COLLATE "C", 0)
+            AND x.vals = ARRAY[g.dimension_value] COLLATE "C";
+COMMENT ON VIEW kpi_internal.goal_place IS 'Where goals are measured: by which program, for whom, with which dimension value; is_complete: all of the history is there';
+
 -- Where every goal stands now, as the row of kpi.goal_progress says it (goal/table.c).
 -- Judged by what is dated until today: what is dated ahead is no progress yet.
 CREATE VIEW kpi_internal.goal_now AS
-    SELECT kpi_internal.goal_period_id(g.id, g.period_start) AS id, g.id AS goal_id,
+    SELECT kpi_internal.goal_period_id(g.id, e.period_start) AS id, g.id AS goal_id,
            coalesce(g.name, pg_catalog.concat_ws(' ', k.title, coalesce(m.name, t.name),
-                                                 coalesce(g.dimension_value, 'without ' || g.dimension), g.period)) AS goal,
+                                                 coalesce(g.dimension_value, 'without ' || g.dimension), e.period)) AS goal,
            g.plan,
            g.kpi_id, k.name AS kpi, k.title AS kpi_title, k.unit, k.direction,
            CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END COLLATE "C" AS scope,
@@ -208,30 +226,33 @@ CREATE VIEW kpi_internal.goal_now AS
            kpi_internal.team_path(t.id) AS team_path, kpi_internal.team_level(t.id) AS team_level,
            g.member_id, m.key AS member, m.name AS member_name,
            g.dimension, g.dimension_value,
-           g.grain, g.period, g.period_start, g.period_end,
-           s.today >= g.period_start AND s.today <= g.period_end AS is_current,
-           g.target,
-           coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS actual,
-           (p.f).actual AS actual_to_date,
-           v.numerator, v.denominator,
-           pg_catalog.round(coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) / nullif(g.target, 0), 6) AS attainment_ratio,
-           g.target - coalesce(v.value, CASE WHEN k.is_additive AND s.is_complete THEN 0 END) AS remaining,
-           pg_catalog.round((p.f).workdays_elapsed::numeric / (p.f).workdays, 6) AS elapsed_ratio,
+           g.grain, e.period, e.period_start, e.period_end,
+           s.today >= e.period_start AND s.today <= e.period_end AS is_current,
+           e.target, e.target_high, coalesce(e.target_kind, CASE k.direction WHEN 'down' THEN 'at_most' ELSE 'at_least' END) AS target_kind,
+           e.minimum, e.stretch, e.baseline, e.baseline_period,
+           (p.f).actual, (p.f).actual_to_date, (p.f).numerator, (p.f).denominator,
+           pg_catalog.round((p.f).actual / nullif(e.target, 0), 6) AS attainment_ratio,
+           e.target - (p.f).actual AS remaining,
+           (p.f).elapsed_ratio,
            (p.f).expected_today,
-           pg_catalog.round((p.f).actual / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
-           CASE WHEN k.is_additive AND (p.f).workdays_left > 0
-                THEN pg_catalog.round(greatest(g.target - (p.f).actual, 0) / (p.f).workdays_left, 6)
+           pg_catalog.round((p.f).actual_to_date / nullif((p.f).expected_today, 0), 6) AS pace_ratio,
+           CASE WHEN (p.f).is_additive AND (p.f).workdays_left > 0
+                THEN pg_catalog.round(greatest(e.target - (p.f).actual_to_date, 0) / (p.f).workdays_left, 6)
            END AS required_per_workday,
            (p.f).workdays_left,
-           (p.f).status, kpi_internal.goal_status_rank((p.f).status) AS status_rank,
-           kpi_internal.goal_status_reason(k.direction, k.is_additive, s.is_complete, g.target, (p.f).actual,
-                                           (p.f).expected_today, g.period_start, g.period_end, s.today,
-                                           k.unit) AS status_reason,
+           (p.f).forecast, (p.f).forecast_low, (p.f).forecast_high, (p.f).attainment_probability,
+           coalesce(b.forecast_basis, 'none') AS forecast_basis,
+           (p.f).required_of_rest, (p.f).headroom,
+           n.amount AS next_milestone, n.day AS next_milestone_date,
+           (p.f).status, kpi_internal.goal_status_rank((p.f).status) AS status_rank, (p.f).status_rule, (p.f).status_reason,
            s.is_complete,
-           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= g.period_end AND s.today >= g.period_start) AS is_stale,
-           s.is_complete AND s.today > g.period_end AND coalesce(s.numbers_day > g.period_end, false) AS is_final,
+           s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= e.period_end AND s.today >= e.period_start) AS is_stale,
+           s.is_complete AND s.today > e.period_end AND coalesce(s.numbers_day > e.period_end, false) AS is_final,
            s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
+     CROSS JOIN LATERAL (    -- after the goal, whatever is known of the table
+           SELECT z.* FROM kpi.goal_target z WHERE z.goal_id = g.id AND z.valid_until IS NULL
+           OFFSET 0) e
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
            SELECT z.program, kpi_internal.is_complete(z.program, g.period_start) AS is_complete, z.as_of, z.refreshed_at, z.today,
@@ -243,28 +264,56 @@ CREATE VIEW kpi_internal.goal_now AS
              ON x.source_id = d.source_id AND x.position = d.position
             AND pg_catalog.hash_array_extended(x.vals, 0) = pg_catalog.hash_array_extended(ARRAY[g.dimension_value] COLLATE "C", 0)
             AND x.vals = ARRAY[g.dimension_value] COLLATE "C"
-     CROSS JOIN LATERAL (
-           SELECT kpi_internal.value(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value,
-                  kpi_internal.value_to_date(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS value_to_date,
-                  kpi_internal.numerator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS numerator,
-                  kpi_internal.denominator(q.program, 0, q.scope_kind, q.scope_id, q.grain, q.dim_id, q.start, NULL) AS denominator
-             FROM (SELECT s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END AS scope_kind,
-                          coalesce(g.team_id, g.member_id) AS scope_id,
-                          pg_catalog.array_position('{day,week,month,quarter,year}', g.grain) - 1 AS grain,
-                          CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END AS dim_id,
-                          g.period_start AS start) q
-           OFFSET 0) v
       LEFT JOIN kpi.member m ON m.id = g.member_id
       LEFT JOIN kpi.membership h
              ON h.member_id = g.member_id
-            AND (h.since IS NULL OR h.since <= least(s.today, g.period_end))
-            AND (h.until IS NULL OR h.until > least(s.today, g.period_end))
+            AND (h.since IS NULL OR h.since <= least(s.today, e.period_end))
+            AND (h.until IS NULL OR h.until > least(s.today, e.period_end))
       JOIN kpi.team t ON t.id = coalesce(g.team_id, h.team_id, 2)
+      LEFT JOIN kpi.forecast_basis b
+             ON b.kpi_id = g.kpi_id AND b.grain = e.forecast_grain AND b.period_start = e.forecast_start
+            AND coalesce(b.team_id, 0) = coalesce(g.team_id, 0) AND coalesce(b.member_id, 0) = coalesce(g.member_id, 0)
+            AND b.dimension IS NOT DISTINCT FROM g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value
+      LEFT JOIN kpi_internal.forecast_company y ON y.kpi_id = b.kpi_id AND y.grain = b.grain AND y.period_start = b.period_start
      CROSS JOIN LATERAL (
-           SELECT kpi_internal.goal_pace(k.direction, k.is_additive, s.is_complete, g.target,
-                                         v.value_to_date, coalesce(g.team_id, h.team_id, 1),
-                                         g.period_start, g.period_end, s.today) AS f
-           OFFSET 0) p;
+           SELECT kpi_internal.goal_stand(s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END, coalesce(g.team_id, g.member_id),
+                                          CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END, e.period_start, e.period_end,
+                                          o.since, o.until, s.today, coalesce(g.team_id, h.team_id, 1), s.is_complete,
+                                          coalesce((SELECT q.kind = 'rate' FROM kpi_internal.measure q WHERE q.kpi_id = g.kpi_id), false),
+                                          k.direction, e.target_kind, e.target, e.target_high, g.pace, w.days, w.amounts, k.unit,
+                                          b.forecast_basis, b.period_start, b.period_end, b.level, b.level_denominator, b.season,
+                                          b.noise, b.may_fall, y.shares, y.weight, y.denominator_shares, y.denominator_weight) AS f
+             FROM (SELECT CASE WHEN pg_catalog.count(u.since) = pg_catalog.count(*) THEN pg_catalog.min(u.since) END AS since,
+                          CASE WHEN pg_catalog.count(u.until) = pg_catalog.count(*) THEN pg_catalog.max(u.until) END AS until
+                     FROM kpi.membership u WHERE u.member_id = g.member_id) o
+             LEFT JOIN (SELECT pg_catalog.array_agg(c.day ORDER BY c.day) AS days, pg_catalog.array_agg(c.amount ORDER BY c.day) AS amounts
+                          FROM kpi.goal_milestone c WHERE c.goal_id = g.id) w ON g.pace = 'phased'
+           OFFSET 0) p
+      LEFT JOIN LATERAL (
+           SELECT c.amount, c.day FROM kpi.goal_milestone c
+            WHERE c.goal_id = g.id AND g.pace = 'phased' AND c.day >= s.today AND c.amount > coalesce((p.f).actual_to_date, 0)
+            ORDER BY c.day LIMIT 1) n ON true;
+
+-- Goals in periods that have begun, of numbers that are complete, for which nobody has
+-- frozen yet what a forecast is based on (goal/basis_table.c).
+CREATE VIEW kpi_internal.goal_without_basis AS
+    SELECT g.id AS goal_id, g.kpi_id, g.team_id, g.member_id, g.dimension, g.dimension_value, t.forecast_grain AS grain,
+           t.forecast_start AS period_start, pg_catalog.array_position('{day,week,month,quarter,year}', t.forecast_grain) - 1 AS grain_number,
+           p.program, p.scope_kind, p.scope_id, p.dim_id, p.today
+      FROM kpi.goal g
+     CROSS JOIN LATERAL (
+           SELECT z.forecast_grain, z.forecast_start, z.period_start
+             FROM kpi.goal_target z
+            WHERE z.goal_id = g.id AND z.valid_until IS NULL AND z.forecast_start IS NOT NULL
+              AND NOT EXISTS (
+                  SELECT FROM kpi.forecast_basis b
+                   WHERE b.kpi_id = g.kpi_id AND b.grain = z.forecast_grain AND b.period_start = z.forecast_start
+                     AND coalesce(b.team_id, 0) = coalesce(g.team_id, 0) AND coalesce(b.member_id, 0) = coalesce(g.member_id, 0)
+                     AND b.dimension IS NOT DISTINCT FROM g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value)
+           OFFSET 0) t
+     CROSS JOIN LATERAL (SELECT q.* FROM kpi_internal.goal_place q WHERE q.goal_id = g.id OFFSET 0) p
+     WHERE p.is_complete AND p.today >= t.period_start AND p.dim_id IS NOT NULL;
+COMMENT ON VIEW kpi_internal.goal_without_basis IS 'Goals whose period has begun and whose forecast has nothing it is based on yet';
 
 -- For verification: columns of a row, by name, that are not what they should be.
 CREATE VIEW kpi_internal.goal_difference AS
@@ -279,8 +328,8 @@ CREATE VIEW kpi_internal.goal_difference AS
               LEFT JOIN kpi.goal_progress p ON p.id = n.id
              CROSS JOIN LATERAL (
                    SELECT CASE WHEN kpi_internal.goal_day_matters(n.period_start, n.period_end, p.as_of_day, n.as_of_day)
-                               THEN '{as_of,refreshed_at,changed_at}'
-                               ELSE '{as_of,refreshed_at,changed_at,as_of_day}' END::text[] AS moments) z) x
+                               THEN '{as_of,refreshed_at,changed_at,status_since}'
+                               ELSE '{as_of,refreshed_at,changed_at,status_since,as_of_day}' END::text[] AS moments) z) x
      WHERE x.stored IS DISTINCT FROM x.expected;
 COMMENT ON VIEW kpi_internal.goal_difference IS 'Rows of kpi.goal_progress that are not what kpi_internal.goal_now says, with the columns that differ';
 
@@ -363,11 +412,11 @@ CREATE VIEW kpi.source_status AS
 -- "incomplete" is no first status, as nobody has seen a number yet, and is told of
 -- where a source stands still, not while it is being built.
 CREATE VIEW kpi_internal.goal_announcement AS
-    SELECT p.goal_id, p.goal, p.kpi,
+    SELECT p.id, p.goal_id, p.goal, p.kpi,
            CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
            p.period, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target
       FROM kpi.goal_progress p
-      LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
+      LEFT JOIN kpi_internal.goal_status s ON s.id = p.id
      WHERE s.status IS DISTINCT FROM p.status
        AND (p.status <> 'incomplete'
             OR s.status IS NOT NULL
@@ -447,7 +496,13 @@ DECLARE
         "member_name": "Name of the member",
         "dimension": "Only facts with one value of this dimension count; NULL: all",
         "dimension_value": "That value; NULL with a dimension: facts without a value",
-        "target": "The number to reach (direction up) or to stay within (down), in the KPI''s unit",
+        "target": "The number to reach or to stay within (target_kind), in the KPI''s unit; NULL: what it is compared with has no value above 0",
+        "target_high": "Upper bound of a target between two numbers, else NULL",
+        "target_kind": "at_least, at_most or between",
+        "minimum": "The least that is acceptable, or NULL",
+        "stretch": "What would be more than asked for, or NULL",
+        "baseline": "What a relative target is compared with, else NULL",
+        "baseline_period": "Name of the period, or the first and last of the periods, that it is the value of",
         "actual": "The KPI in the whole period, also what is dated after as_of_day. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
         "actual_to_date": "The same without what is dated after as_of_day: expected_today, pace_ratio, required_per_workday and status go by it",
         "as_of_day": "The day by which the row was judged: today, when it was written",
@@ -455,15 +510,26 @@ DECLARE
         "refreshed_at": "When that refresh was",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
         "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
-        "attainment_ratio": "actual / target, as a fraction: 1 is the target. With direction down 1 and less is good. NULL: the target is 0",
-        "remaining": "target - actual: what is missing, or with direction down what is left; negative beyond the target",
-        "elapsed_ratio": "Working days of the period gone, today included, as a fraction; by the calendar of the team",
-        "expected_today": "What actual_to_date should be by the end of today: of a KPI that accumulates the target times elapsed_ratio, else the target",
+        "attainment_ratio": "actual / target, as a fraction: 1 is the target. To stay within, 1 and less is good. NULL: the target is 0 or there is none",
+        "remaining": "target - actual: what is missing, or to stay within what is left; negative beyond the target",
+        "elapsed_ratio": "Working days of the period gone (of a member who came or left within it, of the days he was there), today included, as a fraction; by the calendar of the team",
+        "expected_today": "What actual_to_date should be by the end of today, by the pace of the goal: of a KPI that accumulates the share of the target that the company''s closed periods had brought by then (seasonal; without any, and with workdays, the share of working days; linear: of days; phased: between milestones); of a rate the target as it usually is by then; else the target",
         "pace_ratio": "actual_to_date / expected_today, as a fraction; NULL: nothing is expected yet",
         "required_per_workday": "What is missing (with direction down: what is left) for each working day left; only of a KPI that accumulates, in a period that is not over",
         "workdays_left": "Working days of the period from today on, today included",
-        "status": "In one word, for direction up (down): achieved: the target is reached (kept to the end); on_track: not below (above) expected_today; at_risk: off it by up to a tenth of it; behind: by more; missed: the period is over and the target is not reached (kept); over_limit: an accumulating KPI with direction down is above its target; not_started: the period has not begun; no_data: no facts to compute it from; incomplete: see is_complete",
-        "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 over_limit, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started",
+        "forecast": "Where it will end, by what is in and by what closed periods brought; NULL: no forecast (forecast_basis)",
+        "forecast_low": "Lower end of the range that holds the end with a probability of 80 percent; NULL: no range",
+        "forecast_high": "Upper end of it",
+        "attainment_probability": "How probable it is that the target is met in the end, from 0 to 1; while anything can change within 0.02 to 0.98",
+        "forecast_basis": "What the forecast is based on (kpi.forecast_basis): history, company, finer, target or none",
+        "required_of_rest": "Of an average, rate or ratio: what what is still to come must average for the target to be met",
+        "headroom": "Of a target to stay within: target - actual_to_date",
+        "next_milestone": "The next milestone that is not reached yet, of a phased pace",
+        "next_milestone_date": "By when it should be reached",
+        "status_rule": "Number of the rule that the status follows from (doc/forecast.md)",
+        "status_since": "Since when the row has this status",
+        "status": "In one word, the first that fits: no_target: a relative target has nothing to be compared with; incomplete: see is_complete; not_started: the period has not begun; over: no_data, achieved, over_limit (an accumulating KPI is above its cap) or missed; running: over_limit, achieved (it accumulates and is there), no_data; by attainment_probability on_track (0.5 and more), at_risk (0.2 and more, or less than 5 percent has gone) or behind; without one by pace_ratio on_track (0.95), at_risk (0.8) or behind",
+        "status_rank": "Statuses from the worst to the best, for sorting: 1 missed, 2 over_limit, 3 behind, 4 at_risk, 5 incomplete, 6 no_data, 7 on_track, 8 achieved, 9 not_started, 10 no_target",
         "status_reason": "Why the status is what it is, in one sentence",
         "is_stale": "True when the period has begun and the numbers are of an earlier day than today, though it was not over on that",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
@@ -476,6 +542,16 @@ DECLARE
         "facts": "How many facts (of the KPI that counts most of them)",
         "first_day": "Day of the first of them",
         "last_day": "Day of the last of them"}';
+    quality constant jsonb := '{
+        "elapsed_percent": "Up to which tenth of the period had gone, by its days: 10 is the first tenth",
+        "forecasts": "How many forecasts there are, one for each goal and day",
+        "periods": "Of how many goals and periods",
+        "said_ratio": "Mean probability that was given for the target to be met",
+        "came_ratio": "Share of them whose target was met in the end",
+        "brier": "Brier score: mean square of the difference between what was said and what came (1 or 0); less is better",
+        "base_brier": "The score of who had always said came_ratio, with hindsight",
+        "coverage_ratio": "Share whose end lies within the range that was given; 0.8 is meant",
+        "error_ratio": "Mean error of the forecast against the mean end, as a fraction"}';
     status constant jsonb := '{
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
@@ -518,6 +594,7 @@ BEGIN
         suffix := pg_catalog.split_part(v.view, '_', -1);
         of_view := common || CASE
             WHEN v.view = 'goal_progress' THEN goal
+            WHEN v.view = 'forecast_quality' THEN quality
             WHEN v.view = 'unassigned' THEN unassigned
             WHEN v.view = 'source_status' THEN status
             WHEN v.view LIKE 'kpi_%' THEN series || team_series || member_series || breakdown || either

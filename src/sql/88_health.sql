@@ -171,5 +171,11 @@ CREATE VIEW kpi_internal.health_goal AS
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1
      WHERE p.as_of_day < kpi_internal.today_of(s.program)
        AND kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, kpi_internal.today_of(s.program))
-    HAVING pg_catalog.count(*) > 0;
-COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today';
+    HAVING pg_catalog.count(*) > 0
+     UNION ALL
+    SELECT 'notice', 'review_due', pg_catalog.format('goal %s', coalesce(pg_catalog.quote_ident(g.name), g.id::text)),
+           pg_catalog.format('It was to be looked at again on %s%s', g.review_on, ' by ' || g.responsible),
+           'Look at it, and say when next: kpi.alter_goal(..., review_on => ...).'
+      FROM kpi.goal g
+     WHERE g.review_on <= kpi_internal.today(1);
+COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, and which are to be looked at again';

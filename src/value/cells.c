@@ -310,6 +310,53 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 	return sum;
 }
 
+/* ---- days, one by one ---- */
+
+/* Hands in each cell that the keys find. */
+static void
+scan_days(const char *table, AttrNumber day_attno, AttrNumber cell_attno, ScanKey keys, int nkeys,
+		  void (*take) (void *arg, DateADT day, Datum cell), void *arg)
+{
+	Relation	rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), nkeys, keys);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		DateADT		day = DatumGetDateADT(heap_getattr(tuple, day_attno, RelationGetDescr(rel), &isnull));
+		Datum		cell = heap_getattr(tuple, cell_attno, RelationGetDescr(rel), &isnull);
+
+		if (!isnull)
+			take(arg, day, cell);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+void
+kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg)
+{
+	ScanKeyData keys[7];
+	ListCell   *lc;
+
+	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
+		forget_all();
+	if (days->scope_kind == KPI_SCOPE_TEAM)
+	{
+		rollup_keys(keys, days, KPI_DAY, days->since, days->until);
+		scan_days("rollup_cell", Anum_rollup_start, Anum_rollup_cell, keys, 7, take, arg);
+		return;
+	}
+	foreach(lc, owners_of(days->source_id, days->scope_id))
+	{
+		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
+		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
+		key_days(&keys[2], Anum_day_day, days->since, days->until);
+		scan_days("day_cell", Anum_day_day, Anum_day_cell, keys, 4, take, arg);
+	}
+}
+
 /* ---- putting periods together ---- */
 
 static DateADT
@@ -353,10 +400,12 @@ sum_period(const KpiDays *days)
 		first = next_month(month_of(first));
 	if (days->dim_id != 0)
 	{
-		Assert(first == days->since);
+		first = month_of(days->since);
 		sum = sum_months(NULL, days, first, days->until);
 		if (sum != NULL && last < days->until)
 			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
+		if (sum != NULL && first < days->since)
+			sum = kpi_value_subtract_ahead(sum, days, first, days->since);
 		return sum;
 	}
 	if (first > last)

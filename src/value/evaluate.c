@@ -235,6 +235,16 @@ kpi_value_until(const KpiProgram *program, const KpiPlace *place, DateADT day, K
 	return evaluate(program, place, Min(day + 1, until), NULL, result);
 }
 
+/* Of a period that is as long as any source's: whether they mean anything at a shorter one was asked before. */
+bool
+kpi_value_between(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result)
+{
+	KpiPlace	days = *place;
+
+	days.grain = KPI_YEAR;
+	return evaluate(program, &days, day + 1, NULL, result);
+}
+
 /* Longer than any history, as a place. */
 bool
 kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
@@ -243,6 +253,50 @@ kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
 	DateADT		until = place_until(place);
 	KpiValue	value;
 
+	history.grain = KPI_YEAR;
 	history.start = date2j(KPI_MIN_FACT_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE;
 	return evaluate(program, &history, until, NULL, &value);
+}
+
+/* ---- days, one by one ---- */
+
+typedef struct DayReader
+{
+	const KpiProgramNode *node;
+	void		(*take) (void *arg, DateADT day, const KpiValue *value);
+	void	   *arg;
+}			DayReader;
+
+static void
+take_cell(void *arg, DateADT day, Datum cell)
+{
+	DayReader  *reader = arg;
+	NodeValue	value = {.has_facts = false};
+
+	finalize(reader->node, kpi_cell_of_measure(cell, reader->node->measure_id), &value);
+	if (value.has_facts)
+		reader->take(reader->arg, day, &value.value);
+}
+
+void
+kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
+				   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg)
+{
+	DayReader	reader = {&program->nodes[0], take, arg};
+	KpiPlace	day = *place;
+	KpiValue	value;
+
+	if (program->nnodes == 1)
+	{
+		KpiDays		days = days_of(place, reader.node, until + 1);
+
+		kpi_value_scan_days(&days, take_cell, &reader);
+		return;
+	}
+	day.grain = KPI_DAY;
+	for (; day.start <= until; day.start++)
+	{
+		if (kpi_value_at(program, &day, &value))
+			take(arg, day.start, &value);
+	}
 }

@@ -49,6 +49,29 @@ extern bool kpi_value_at(const KpiProgram *program, const KpiPlace *place, KpiVa
 extern bool kpi_value_until(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result);
 
 /*
+ * What is dated from the start of the place until that day, inclusive, whether or not these
+ * days are a period.
+ */
+extern bool kpi_value_between(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result);
+
+/*
+ * Hands in what there is on each day from the start of the place until a day, inclusive, of
+ * all facts, in any order; a day may come in several parts, which sum to it.  For one measure
+ * at the cost of a scan.
+ */
+extern void kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
+							   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
+
+/* The place n periods later, or earlier. */
+extern KpiPlace kpi_value_place_shift(const KpiPlace *place, int n);
+
+/* The same a year earlier: of weeks 52 weeks, so that it is one. */
+extern KpiPlace kpi_value_place_year_ago(const KpiPlace *place);
+
+/* Its last day. */
+extern DateADT kpi_value_place_end(const KpiPlace *place);
+
+/*
  * Whether the KPI's scope has a fact dated before the end of the place, so that
  * what adds up is 0 there and not unknown.
  */

@@ -64,10 +64,15 @@ extern void kpi_value_key(ScanKey key, AttrNumber attno, int32 value);
 
 /*
  * The sum of all cells on these days under the active snapshot; NULL if there
- * are none.  Of a dimension's value the days begin with a month.  It is kept, and
- * valid until the next call.
+ * are none.  It is kept, and valid until the next call.
  */
 extern const KpiCell *kpi_value_cell(const KpiDays *days);
+
+/*
+ * Hands in the cells of each of these days, of all facts: of a member there may be more than
+ * one a day, which sum to it.
+ */
+extern void kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg);
 
 /* ---- ahead.c ---- */
 
@@ -99,14 +104,5 @@ extern bool kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place
 
 /* The sum of the stream's cells at the place; NULL if there are none. */
 extern const KpiCell *kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace *place);
-
-/* The place n periods later, or earlier. */
-extern KpiPlace kpi_value_place_shift(const KpiPlace *place, int n);
-
-/* The same a year earlier: of weeks 52 weeks, so that it is one. */
-extern KpiPlace kpi_value_place_year_ago(const KpiPlace *place);
-
-/* The last day of the place. */
-extern DateADT kpi_value_place_end(const KpiPlace *place);
 
 #endif							/* KPI_VALUE_INTERNAL_H */

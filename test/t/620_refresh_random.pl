@@ -433,7 +433,7 @@ sub change_goals
 		}
 	}
 	$goal_number++;
-	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d');},
+	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d', pace => 'workdays');},
 	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
 }
 

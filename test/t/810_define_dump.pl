@@ -32,6 +32,10 @@ $node->safe_psql('postgres', q{
 $node->safe_psql('postgres', $write);
 is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_status WHERE source = 'deals'}), 't', 'something waits');
 
+# What cannot be computed anew.
+my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c};
+isnt($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.forecast_basis'), '0', 'a forecast is based on something');
+
 mkdir $dump;
 for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 'parallel', '--format=directory', '--jobs=2' ])
 {
@@ -63,6 +67,7 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	is_exact($node, $name, "$name: written to");
 	is(rollup_differences($node, $name), '', "$name: and rollup tables go on");
 	is($node->safe_psql($name, q{SELECT goal, target FROM kpi.goal_progress}), 'q1|2000', "$name: the goal is there");
+	is($node->safe_psql($name, $frozen), $node->safe_psql('postgres', $frozen), "$name: with its target and what its forecast is based on");
 	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new');
 		SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)');
 		INSERT INTO crm.deals (owner_id, created_at, closed_at) VALUES ('new', '2026-05-01', '2026-05-02');

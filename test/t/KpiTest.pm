@@ -399,7 +399,7 @@ sub goal_difference_sql
 	};
 	my $value = sub {
 		return "coalesce(CASE WHEN NOT is_quotient AND d1$_[0] IS NULL THEN n1$_[0] WHEN NOT is_quotient THEN n1$_[0] / nullif(d1$_[0], 0)
-			WHEN f1$_[0] + f2$_[0] > 0 THEN coalesce(n1$_[0], 0) / nullif(coalesce(n2$_[0], 0), 0) END, CASE WHEN is_additive THEN 0 END)";
+			WHEN f1$_[0] + f2$_[0] > 0 THEN coalesce(n1$_[0], 0) / nullif(coalesce(n2$_[0], 0), 0) END, CASE WHEN is_additive AND has_begun THEN 0 END)";
 	};
 	my $rounded = sub { return "round($_[0], 12 - length(trunc(abs($_[0]))::text)) AS $_[0]" };
 	my $compared = join ', ', qw(goal_id goal plan kpi direction team team_name team_path team_level member member_name dimension
@@ -429,53 +429,70 @@ sub goal_difference_sql
 	paths AS (
 		SELECT up.team_id, string_agg(t.name, ' / ' ORDER BY depth DESC) AS path, max(depth) AS level
 		FROM up JOIN now ON up.day = now.today JOIN kpi.team t ON t.id = up.id GROUP BY 1),
+	-- who came or left within the period is judged over his own days
+	own AS (
+		SELECT g.id, CASE WHEN since <= until THEN since ELSE period_start END AS first_day, CASE WHEN since <= until THEN until ELSE period_end END AS last_day
+		FROM kpi.goal g, LATERAL (SELECT greatest(g.period_start, min(coalesce(h.since, '-infinity'))) AS since, least(g.period_end, max(coalesce(h.until, 'infinity')) - 1) AS until
+			FROM kpi.membership h WHERE h.member_id = g.member_id) h),
+	begun AS (
+		SELECT g.id, bool_or(f.day <= g.period_end) AS has_begun
+		FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id JOIN part p ON p.kpi = k.name
+			 LEFT JOIN (SELECT kpi, min(day) AS day FROM placed GROUP BY 1) f ON f.kpi = p.input
+		GROUP BY 1),
 	sums AS (
 		SELECT g.id, bool_or(p.nth = 2) AS is_quotient, bool_and(p.is_additive) AS is_additive,
 			   @{[ $sums->('', 'true') ]}, @{[ $sums->('_td', 'f.day <= today') ]}
 		FROM kpi.goal g CROSS JOIN now JOIN kpi.kpi k ON k.id = g.kpi_id JOIN part p ON p.kpi = k.name
-			 LEFT JOIN scoped f ON f.kpi = p.input AND f.day BETWEEN g.period_start AND g.period_end
+			 JOIN own o ON o.id = g.id LEFT JOIN scoped f ON f.kpi = p.input AND f.day BETWEEN o.first_day AND o.last_day
 				AND (f.team_id = g.team_id OR f.member_id = g.member_id)
 				AND (g.dimension IS NULL OR f.b ->> g.dimension IS NOT DISTINCT FROM g.dimension_value)
 		GROUP BY g.id),
 	days AS (
 		SELECT g.id, count(*) AS days, count(*) FILTER (WHERE d <= today) AS gone, count(*) FILTER (WHERE d >= today) AS left
-		FROM kpi.goal g CROSS JOIN now CROSS JOIN generate_series(g.period_start, g.period_end, interval '1 day') d
+		FROM kpi.goal g JOIN own o USING (id) CROSS JOIN now CROSS JOIN generate_series(o.first_day, o.last_day, interval '1 day') d
 		WHERE extract(isodow FROM d) < 6 AND NOT EXISTS (SELECT FROM kpi.holiday h WHERE h.calendar_id = 1 AND h.day = d)
 		GROUP BY g.id),
 	number AS (
-		SELECT g.*, s.is_quotient, s.is_additive, d.days, d.gone, d.left, n.today, h.team_id AS in_team,
+		SELECT g.*, o.first_day, o.last_day, s.is_quotient, s.is_additive, d.days, d.gone, d.left, n.today, h.team_id AS in_team,
 			   @{[ $value->('') ]} AS value, @{[ $value->('_td') ]} AS to_date,
 			   CASE WHEN NOT is_quotient THEN CASE WHEN d1 IS NOT NULL THEN n1 END WHEN f1 + f2 > 0 THEN coalesce(n1, 0) END AS num,
 			   CASE WHEN NOT is_quotient THEN d1 WHEN f1 + f2 > 0 THEN coalesce(n2, 0) END AS den,
 			   CASE WHEN is_additive THEN round(g.target * d.gone / d.days, 6) ELSE g.target END AS expected
-		FROM kpi.goal g CROSS JOIN now n JOIN sums s USING (id) JOIN days d USING (id)
+		FROM kpi.goal g CROSS JOIN now n JOIN sums s USING (id) JOIN days d USING (id) JOIN own o USING (id) JOIN begun b USING (id)
 			 LEFT JOIN kpi.membership h ON h.member_id = g.member_id AND least(n.today, g.period_end) <@ daterange(h.since, h.until)),
 	judged AS (
-		SELECT n.*, k.name AS kpi, k.title, k.direction, CASE k.direction WHEN 'up' THEN 1 ELSE -1 END AS sign
-		FROM number n JOIN kpi.kpi k ON k.id = n.kpi_id),
+		SELECT n.*, k.name AS kpi, k.title, k.direction, CASE k.direction WHEN 'up' THEN 1 ELSE -1 END AS sign,
+			   CASE WHEN k.direction = 'up' AND expected > 0 THEN to_date / expected WHEN k.direction = 'up' THEN (to_date >= expected)::int
+					WHEN to_date > 0 THEN expected / to_date ELSE 1 END AS in_pace,
+			   -- the probability is taken as it stands
+			   p.attainment_probability AS p, p.status_rule, b.may_fall IS TRUE AS may_fall
+		FROM number n JOIN kpi.kpi k ON k.id = n.kpi_id LEFT JOIN kpi.goal_progress p ON p.goal_id = n.id
+			 LEFT JOIN kpi.forecast_basis b ON b.kpi_id = n.kpi_id AND b.grain = n.grain AND b.period_start = n.period_start
+				AND b.team_id IS NOT DISTINCT FROM n.team_id AND b.member_id IS NOT DISTINCT FROM n.member_id
+				AND b.dimension IS NOT DISTINCT FROM n.dimension AND b.dimension_value IS NOT DISTINCT FROM n.dimension_value),
 	expected AS (
 		SELECT j.id AS goal_id, coalesce(j.name, concat_ws(' ', j.title, coalesce(m.name, t.name), j.dimension_value, j.period)) AS goal, j.plan, j.kpi,
-			   j.direction, t.key AS team, t.name AS team_name, p.path AS team_path, p.level AS team_level, m.key AS member, m.name AS member_name,
+			   j.direction, t.key AS team, t.name AS team_name, a.path AS team_path, a.level AS team_level, m.key AS member, m.name AS member_name,
 			   j.dimension, j.dimension_value, j.period, j.period_start, j.period_end, today BETWEEN j.period_start AND j.period_end AS is_current,
 			   j.target, value AS actual, to_date AS actual_to_date, num AS numerator, den AS denominator,
 			   round(value / nullif(j.target, 0), 6) AS attainment_ratio, j.target - value AS remaining,
 			   round(gone::numeric / days, 6) AS elapsed_ratio, expected AS expected_today, round(to_date / nullif(expected, 0), 6) AS pace_ratio,
 			   CASE WHEN is_additive AND j.left > 0 THEN round(greatest(j.target - to_date, 0) / j.left, 6) END AS required_per_workday,
 			   j.left AS workdays_left,
-			   CASE WHEN today < j.period_start THEN 'not_started'
+			   CASE WHEN today < first_day THEN 'not_started'
 					WHEN to_date IS NULL THEN 'no_data'
-					WHEN (today > j.period_end OR is_additive AND sign > 0) AND sign * (to_date - j.target) >= 0 THEN 'achieved'
-					WHEN is_additive AND sign < 0 AND to_date > j.target THEN 'over_limit'
-					WHEN today > j.period_end THEN 'missed'
-					WHEN sign * (to_date - expected) >= 0 THEN 'on_track'
-					WHEN sign * (to_date - expected) >= -0.1 * abs(expected) THEN 'at_risk'
+					WHEN (today > last_day OR is_additive AND sign > 0 AND j.target > 0) AND sign * (to_date - j.target) >= 0 THEN 'achieved'
+					WHEN is_additive AND sign < 0 AND to_date > j.target AND (today > last_day OR NOT may_fall) THEN 'over_limit'
+					WHEN today > last_day THEN 'missed'
+					WHEN p >= 0.5 OR p IS NULL AND (in_pace >= 0.95 OR status_rule = 13) THEN 'on_track'
+					WHEN p >= 0.2 OR p IS NOT NULL AND status_rule = 11 OR p IS NULL AND in_pace >= 0.8 THEN 'at_risk'
 					ELSE 'behind' END AS status,
 			   -- what is over, or has not begun, is not looked at each day
 			   CASE WHEN today BETWEEN j.period_start AND j.period_end THEN today END AS as_of_day, true AS is_complete
 		FROM judged j
 			 LEFT JOIN kpi.member m ON m.id = j.member_id
 			 JOIN kpi.team t ON t.id = coalesce(j.team_id, j.in_team, 2)
-			 JOIN paths p ON p.team_id = t.id),
+			 JOIN paths a ON a.team_id = t.id),
 	actual AS (
 		SELECT to_jsonb(x) AS r FROM (SELECT $compared FROM
 			(SELECT (jsonb_populate_record(p, jsonb_build_object('as_of_day', CASE WHEN is_current THEN as_of_day END))).* FROM kpi.goal_progress p) p) x),

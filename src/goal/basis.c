@@ -1,0 +1,498 @@
+/*-------------------------------------------------------------------------
+ *
+ * basis.c
+ *	  What forecasts are based on, read from the history that there is.
+ *
+ * Two functions for rows that are frozen when a period begins, or when a goal is
+ * made for the running one (basis_table.c): what the company's closed periods say of
+ * the KPI (season, noise, and how a period fills), and what those of a scope say.
+ * The rules are those of test/goals/MATH.md, the numbers are season.c's.
+ *
+ * Reads cells under the active snapshot, and nothing else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/htup_details.h"
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "goal/goal_internal.h"
+#include "people/people.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_forecast_company);
+PG_FUNCTION_INFO_V1(kpi_sql_forecast_scope);
+
+/* History goes back as far. */
+#define HISTORY_MONTHS 36
+
+/* More than there are periods, weeks included, or days of a year, in it. */
+#define MAX_PERIODS 170
+#define NOISE_MONTHS 12
+#define RATE_DAYS 365
+#define SEASON_YEARS 3
+
+/* A period counts if the KPI's first fact lies in this part of it. */
+#define FIRST_PART 10
+
+/* Numbers of a place; of what adds up the denominator is not used. */
+typedef struct Amounts
+{
+	double		numerator;
+	double		denominator;
+} Amounts;
+
+/* Closed periods, the last one last. */
+typedef struct History
+{
+	int			n;
+	double		numerators[MAX_PERIODS];
+	double		denominators[MAX_PERIODS];
+	KpiPlace	places[MAX_PERIODS];
+} History;
+
+typedef struct Reader
+{
+	const KpiProgram *program;
+	KpiShape	shape;
+	DateADT		first;			/* day of the KPI's first fact, as far as it
+								 * matters */
+	bool		any;			/* there is one */
+} Reader;
+
+double
+kpi_goal_number(Numeric number)
+{
+	return number == NULL ? 0 :
+		DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(number)));
+}
+
+static Amounts
+amounts_of(const Reader *reader, const KpiPlace *place)
+{
+	Amounts		amounts = {0, 0};
+	KpiValue	value;
+
+	if (!kpi_value_at(reader->program, place, &value))
+		return amounts;
+	if (reader->shape == KPI_SHAPE_QUOTIENT)
+	{
+		amounts.numerator = kpi_goal_number(value.numerator);
+		amounts.denominator = kpi_goal_number(value.denominator);
+	}
+	else
+		amounts.numerator = kpi_goal_number(value.value);
+	return amounts;
+}
+
+static bool
+is_nothing(const Amounts *amounts)
+{
+	return amounts->numerator == 0 && amounts->denominator == 0;
+}
+
+static KpiPlace
+company_place(KpiGrain grain, DateADT start)
+{
+	KpiPlace	place = {KPI_SCOPE_TEAM, KPI_TEAM_COMPANY, grain, 0, start};
+
+	return place;
+}
+
+static DateADT
+months_before(DateADT day, int months)
+{
+	int			year,
+				month,
+				mday;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	month -= months;
+	while (month < 1)
+	{
+		month += 12;
+		year--;
+	}
+	return date2j(year, month, 1) - POSTGRES_EPOCH_JDATE + Min(mday, 28) - 1;
+}
+
+static DateADT
+month_of(DateADT day)
+{
+	return kpi_calendar_period_start(KPI_MONTH, day, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+}
+
+/* Finds the day of the KPI's first fact: exactly, where it lies within the history before a day. */
+static void
+find_first_fact(Reader *reader, DateADT before)
+{
+	KpiPlace	month = company_place(KPI_MONTH, months_before(before, 2 * HISTORY_MONTHS + 12));
+	KpiPlace	day = month;
+	KpiValue	value;
+
+	month.start = month_of(month.start);
+	day.grain = KPI_DAY;
+	day.start = month.start - 1;
+	reader->any = kpi_value_has_begun(reader->program, &day);
+	reader->first = month.start;
+	if (reader->any)
+		return;
+	for (; month.start < before && !reader->any; month = kpi_value_place_shift(&month, 1))
+	{
+		if (!kpi_value_at(reader->program, &month, &value))
+			continue;
+		reader->any = true;
+		reader->first = month.start;
+		if (reader->program->grain > KPI_DAY)
+			return;
+		for (day.start = month.start; day.start < before && !kpi_value_at(reader->program, &day, &value); day.start++)
+			;
+		reader->first = day.start;
+	}
+}
+
+static bool
+counts_as_closed(const Reader *reader, const KpiPlace *place)
+{
+	DateADT		days = kpi_value_place_end(place) + 1 - place->start;
+
+	return reader->any && reader->first < place->start + Max(days / FIRST_PART, 1);
+}
+
+/* The closed periods of a scope before one, from its first that is not 0. */
+static void
+read_history(const Reader *reader, const KpiPlace *before, History *history)
+{
+	DateADT		since = months_before(before->start, HISTORY_MONTHS);
+	KpiPlace	first = *before;
+	bool		begun = false;
+
+	history->n = 0;
+	while (first.start > since)
+		first = kpi_value_place_shift(&first, -1);
+	if (first.start < since)
+		first = kpi_value_place_shift(&first, 1);
+	for (; first.start < before->start && history->n < MAX_PERIODS; first = kpi_value_place_shift(&first, 1))
+	{
+		Amounts		amounts;
+
+		if (!counts_as_closed(reader, &first))
+			continue;
+		amounts = amounts_of(reader, &first);
+		if (!begun && is_nothing(&amounts))
+			continue;
+		begun = true;
+		history->numerators[history->n] = amounts.numerator;
+		history->denominators[history->n] = amounts.denominator;
+		history->places[history->n++] = first;
+	}
+}
+
+/* ---- noise ---- */
+
+/* Amounts of days. */
+typedef struct Days
+{
+	KpiShape	shape;
+	DateADT		since;
+	double	   *numerators;
+	double	   *denominators;
+}			Days;
+
+static void
+take_day(void *arg, DateADT day, const KpiValue *value)
+{
+	Days	   *days = arg;
+	bool		quotient = days->shape == KPI_SHAPE_QUOTIENT;
+
+	days->numerators[day - days->since] += kpi_goal_number(quotient ? value->numerator : value->value);
+	if (quotient)
+		days->denominators[day - days->since] += kpi_goal_number(value->denominator);
+}
+
+/* What each day from since until, inclusive, brought. */
+static Days
+read_days(const Reader *reader, const KpiPlace *place, DateADT since, DateADT until)
+{
+	Days		days = {reader->shape, since};
+	KpiPlace	first = *place;
+	int			n = Max(until + 1 - since, 1);
+
+	days.numerators = palloc0(n * sizeof(double));
+	days.denominators = palloc0(n * sizeof(double));
+	first.grain = KPI_DAY;
+	first.start = since;
+	if (since <= until)
+		kpi_value_each_day(reader->program, &first, until, take_day, &days);
+	return days;
+}
+
+/* Of complete months before a period, and whether a day of them fell. */
+static double
+noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
+{
+	double		values[NOISE_MONTHS * 31];
+	int			lengths[NOISE_MONTHS];
+	int			nvalues = 0;
+	int			n = 0;
+	KpiPlace	month = *before;
+	DateADT		until;
+	Days		days;
+
+	month.grain = KPI_MONTH;
+	month.start = month_of(month.start);
+	until = month.start - 1;
+	for (; n < NOISE_MONTHS; n++)
+	{
+		KpiPlace	previous = kpi_value_place_shift(&month, -1);
+
+		if (!counts_as_closed(reader, &previous))
+			break;
+		month = previous;
+	}
+	days = read_days(reader, before, month.start, until);
+	/* The last month first. */
+	for (int m = 0; m < n; m++)
+	{
+		KpiPlace	at = kpi_value_place_shift(&month, n - 1 - m);
+
+		lengths[m] = kpi_value_place_end(&at) + 1 - at.start;
+		for (int i = 0; i < lengths[m]; i++)
+		{
+			values[nvalues] = days.numerators[at.start + i - days.since];
+			*may_fall |= values[nvalues++] < 0;
+		}
+	}
+	return kpi_goal_noise(values, lengths, n);
+}
+
+static double
+noise_of_rate(const Reader *reader, const KpiPlace *before)
+{
+	Days		days = read_days(reader, before, before->start - RATE_DAYS, before->start - 1);
+
+	return kpi_goal_noise_ratio(days.numerators, days.denominators, RATE_DAYS);
+}
+
+/* Values by dimension have no days, and sources of longer grains have none that mean anything. */
+static double
+noise_before(const Reader *reader, const KpiPlace *before, bool *may_fall)
+{
+	*may_fall = false;
+	if (before->dim_id != 0 || reader->program->grain > KPI_DAY)
+		return KPI_UNKNOWN;
+	return reader->shape == KPI_SHAPE_QUOTIENT ? noise_of_rate(reader, before) :
+		noise_of_months(reader, before, may_fall);
+}
+
+/* ---- the company ---- */
+
+static double
+season_of(const Reader *reader, const KpiPlace *place, History *history)
+{
+	double		totals[SEASON_YEARS];
+	double		levels[SEASON_YEARS];
+	KpiPlace	ago = *place;
+
+	for (int y = 0; y < SEASON_YEARS; y++)
+	{
+		ago = kpi_value_place_year_ago(&ago);
+		read_history(reader, &ago, history);
+		levels[y] = kpi_goal_level(history->numerators, history->n, place->grain);
+		totals[y] = amounts_of(reader, &ago).numerator;
+	}
+	return kpi_goal_season(totals, levels, SEASON_YEARS);
+}
+
+/* How much of a period was in at the end of each of its days. */
+typedef struct Profile
+{
+	int			ndays;
+	double	   *shares;			/* of ndays + 1: 0 days gone, 1, ... */
+	double		weight;			/* of the closed periods it is the mean of */
+} Profile;
+
+/* Of closed periods; denominators: of what is divided by. */
+static Profile
+profile_of(const KpiPlace *place, double *const *days, const int *lengths, int nperiods)
+{
+	Profile		profile = {.ndays = kpi_value_place_end(place) + 1 - place->start};
+	double	   *shares = palloc(Max(nperiods, 1) * sizeof(double));
+
+	profile.shares = palloc((profile.ndays + 1) * sizeof(double));
+	for (int d = 0; d <= profile.ndays; d++)
+	{
+		for (int i = 0; i < nperiods; i++)
+			shares[i] = kpi_goal_share_in(days[i], lengths[i], d / (double) profile.ndays);
+		profile.shares[d] = kpi_goal_profile_mean(shares, nperiods, &profile.weight);
+	}
+	return profile;
+}
+
+static void
+read_profiles(const Reader *reader, const KpiPlace *place, const History *history, Profile *numerators,
+			  Profile *denominators)
+{
+	double	  **days[2] = {palloc(MAX_PERIODS * sizeof(double *)), palloc(MAX_PERIODS * sizeof(double *))};
+	int			lengths[MAX_PERIODS];
+	int			nperiods = reader->program->grain > KPI_DAY ? 0 : history->n;
+
+	for (int i = 0; i < nperiods; i++)
+	{
+		const KpiPlace *at = &history->places[i];
+		Days		read = read_days(reader, at, at->start, kpi_value_place_end(at));
+
+		lengths[i] = kpi_value_place_end(at) + 1 - at->start;
+		days[0][i] = read.numerators;
+		days[1][i] = read.denominators;
+	}
+	*numerators = profile_of(place, days[0], lengths, nperiods);
+	*denominators = profile_of(place, days[1], lengths, nperiods);
+}
+
+static Datum
+profile_datum(const Profile *profile)
+{
+	Datum	   *items = palloc((profile->ndays + 1) * sizeof(Datum));
+
+	for (int d = 0; d <= profile->ndays; d++)
+		items[d] = Float8GetDatum(profile->shares[d]);
+	return PointerGetDatum(construct_array(items, profile->ndays + 1, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+static Reader
+reader_of(const KpiProgram *program, DateADT before)
+{
+	Reader		reader = {.program = program,.shape = program->nodes[program->nnodes - 1].shape};
+
+	find_first_fact(&reader, before);
+	return reader;
+}
+
+/*
+ * kpi_internal.forecast_company_of(program, grain, start): season, noise, shares,
+ * weight, denominator_shares, denominator_weight
+ */
+Datum
+kpi_sql_forecast_company(PG_FUNCTION_ARGS)
+{
+	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	KpiPlace	place = company_place((KpiGrain) PG_GETARG_INT32(1), PG_GETARG_DATEADT(2));
+	Reader		reader = reader_of(program, place.start);
+	History    *history = palloc(sizeof(History));
+	Profile		numerators;
+	Profile		denominators;
+	TupleDesc	tupdesc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+	double		noise;
+	bool		may_fall;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Float8GetDatum(reader.shape == KPI_SHAPE_ADDITIVE ? season_of(&reader, &place, history) : 1.0);
+	noise = noise_before(&reader, &place, &may_fall);
+	values[1] = Float8GetDatum(noise);
+	nulls[1] = isnan(noise);
+	read_history(&reader, &place, history);
+	read_profiles(&reader, &place, history, &numerators, &denominators);
+	values[2] = profile_datum(&numerators);
+	values[3] = Float8GetDatum(numerators.weight);
+	nulls[4] = nulls[5] = reader.shape != KPI_SHAPE_QUOTIENT;
+	values[4] = profile_datum(&denominators);
+	values[5] = Float8GetDatum(denominators.weight);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/* ---- a scope ---- */
+
+/* How many periods of a finer grain one holds. */
+static double
+how_many(KpiGrain grain, KpiGrain finer, const KpiPlace *place)
+{
+	if (grain == KPI_QUARTER && finer == KPI_WEEK)
+		return 13;
+	if (finer == KPI_WEEK)
+		return grain == KPI_YEAR ? 52 : (kpi_value_place_end(place) + 1 - place->start) / 7.0;
+	return kpi_goal_grain_months(grain) / kpi_goal_grain_months(finer);
+}
+
+/* The level of the next finer grain that has closed periods, as much as the period holds. */
+static bool
+finer_level(const Reader *reader, const KpiPlace *place, History *history, double *numerator, double *denominator)
+{
+	for (KpiGrain grain = place->grain - 1; grain >= KPI_WEEK && grain >= reader->program->grain; grain--)
+	{
+		KpiPlace	finer = *place;
+		double		n = how_many(place->grain, grain, place);
+
+		finer.grain = grain;
+		finer.start = kpi_calendar_period_start(grain, place->start, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+		read_history(reader, &finer, history);
+		if (history->n == 0)
+			continue;
+		*numerator = n * kpi_goal_level(history->numerators, history->n, grain);
+		*denominator = n * kpi_goal_level(history->denominators, history->n, grain);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * kpi_internal.forecast_scope_of(program, scope_kind, scope_id, dim_id, grain, start):
+ * basis, closed_periods, level, level_denominator, noise, may_fall
+ */
+Datum
+kpi_sql_forecast_scope(PG_FUNCTION_ARGS)
+{
+	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	KpiPlace	place = {
+		(KpiScopeKind) PG_GETARG_INT32(1), PG_GETARG_INT32(2), (KpiGrain) PG_GETARG_INT32(4),
+		PG_GETARG_INT32(3), PG_GETARG_DATEADT(5)
+	};
+	Reader		reader = reader_of(program, place.start);
+	History    *history = palloc(sizeof(History));
+	double		numerator = 0;
+	double		denominator = 0;
+	double		noise = KPI_UNKNOWN;
+	bool		may_fall = false;
+	const char *basis = "target";
+	TupleDesc	tupdesc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	read_history(&reader, &place, history);
+	values[1] = Int32GetDatum(history->n);
+	if (reader.shape == KPI_SHAPE_OTHER)
+		basis = "none";
+	else if (history->n > 0)
+	{
+		basis = "history";
+		numerator = kpi_goal_level(history->numerators, history->n, place.grain);
+		denominator = kpi_goal_level(history->denominators, history->n, place.grain);
+	}
+	else if (finer_level(&reader, &place, history, &numerator, &denominator))
+		basis = "finer";
+	if (reader.shape != KPI_SHAPE_OTHER)
+		noise = noise_before(&reader, &place, &may_fall);
+	values[0] = CStringGetTextDatum(basis);
+	nulls[2] = strcmp(basis, "target") == 0 || strcmp(basis, "none") == 0;
+	values[2] = Float8GetDatum(numerator);
+	nulls[3] = nulls[2] || reader.shape != KPI_SHAPE_QUOTIENT;
+	values[3] = Float8GetDatum(denominator);
+	nulls[4] = isnan(noise);
+	values[4] = Float8GetDatum(noise);
+	/* A difference may. */
+	values[5] = BoolGetDatum(may_fall || (reader.shape == KPI_SHAPE_ADDITIVE &&
+										  program->nodes[program->nnodes - 1].formula != NULL));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
