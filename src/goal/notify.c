@@ -157,7 +157,8 @@ kpi_goal_notify_rows(Datum ids, bool wait)
 	KpiRows		goals;
 
 	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
-				   " WHERE goal_id = ANY ($1) AND (id = ANY ($2) OR old_status IS NULL) ORDER BY id, milestone_date",
+				   " WHERE goal_id = ANY ($1) AND (old_status IS NULL OR id IN (SELECT pg_catalog.unnest($2)))"
+				   " ORDER BY id, milestone_date",
 				   2, KPI_VALUE(INT8ARRAYOID, ids), KPI_VALUE(INT8ARRAYOID, ours));
 	while (kpi_rows_next(&goals))
 	{
