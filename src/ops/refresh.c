@@ -138,8 +138,8 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	}
 	foreach(lc, sources)
 	{
-		/* A commit for the one before has given it back. */
-		kpi_refresh_lock_source(lfirst_int(lc));
+		/* Its lock has gone where the build of another has committed. */
+		(void) kpi_refresh_lock_sources(lfirst_int(lc));
 		if (!is_all || !kpi_ops_source_is_paused(lfirst_int(lc)))
 			refresh_fully(lfirst_int(lc), is_all, commits);
 	}
