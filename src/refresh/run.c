@@ -169,7 +169,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
-	kpi_refresh_build_load(run);
+	kpi_refresh_build_load(run, (*state)->build_noted);
 	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
 		return KPI_RUN_BUILD_DUE;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table))
