@@ -138,6 +138,8 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	}
 	foreach(lc, sources)
 	{
+		/* Its lock has gone where the build of another has committed. */
+		(void) kpi_refresh_lock_sources(lfirst_int(lc));
 		if (!is_all || !kpi_ops_source_is_paused(lfirst_int(lc)))
 			refresh_fully(lfirst_int(lc), is_all, commits);
 	}

@@ -109,6 +109,19 @@ kpi_refresh_build_is_due(const KpiRun *run)
 
 /* ---- what is stored ---- */
 
+static List *
+measures_of(const KpiSource *source)
+{
+	List	   *ids = NIL;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		for (int m = 0; m < source->streams[s].nmeasures; m++)
+			ids = lappend_int(ids, source->streams[s].measures[m].id);
+	}
+	return ids;
+}
+
 static void
 load_progress(KpiRun *run)
 {
@@ -117,8 +130,10 @@ load_progress(KpiRun *run)
 
 	build->is_cancelled = kpi_spi_read("SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = $1",
 									   1, KPI_INT4(run->source->id)) > 0;
-	kpi_rows_begin_read(&rows, "SELECT b.by_scan, b.months, b.facts, b.expected_facts, b.milliseconds, b.first_day"
-						" FROM kpi_internal.build b WHERE b.source_id = $1", 1, KPI_INT4(run->source->id));
+	kpi_rows_begin_read(&rows, "SELECT b.by_scan, b.months, b.facts, b.expected_facts, b.milliseconds, b.first_day,"
+						" NOT b.measures OPERATOR(pg_catalog.<@) $2 AS has_lost_measures"
+						" FROM kpi_internal.build b WHERE b.source_id = $1",
+						2, KPI_INT4(run->source->id), KPI_INT4S(measures_of(run->source)));
 	build->is_stored = kpi_rows_next(&rows);
 	if (build->is_stored)
 	{
@@ -128,12 +143,13 @@ load_progress(KpiRun *run)
 		build->expected_facts = kpi_rows_int8(&rows, "expected_facts");
 		build->milliseconds = kpi_rows_int8(&rows, "milliseconds");
 		build->first_day = kpi_rows_date(&rows, "first_day", DATEVAL_NOEND);
+		build->has_lost_measures = kpi_rows_bool(&rows, "has_lost_measures");
 	}
 	kpi_rows_end(&rows);
 }
 
 void
-kpi_refresh_build_load(KpiRun *run)
+kpi_refresh_build_load(KpiRun *run, bool is_noted)
 {
 	const KpiSource *source = run->source;
 	KpiBuild   *build = &run->build;
@@ -156,7 +172,11 @@ kpi_refresh_build_load(KpiRun *run)
 		look_at_stream(build, source, s);
 	}
 	if (!kpi_refresh_build_is_due(run))
+	{
+		/* Of measures that were dropped before they were built. */
+		build->is_changed = is_noted;
 		return;
+	}
 	kpi_spi_begin(&spi);
 	load_progress(run);
 	kpi_spi_end(&spi);
@@ -237,16 +257,19 @@ save_progress(const KpiRun *run)
 	const KpiBuild *build = &run->build;
 
 	kpi_spi_exec("INSERT INTO kpi_internal.build AS b (source_id, by_scan, months, facts, expected_facts,"
-				 " milliseconds, first_day, steps) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+				 " milliseconds, first_day, steps, measures) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 				 " ON CONFLICT (source_id) DO UPDATE SET by_scan = EXCLUDED.by_scan, months = EXCLUDED.months,"
 				 " facts = EXCLUDED.facts, expected_facts = EXCLUDED.expected_facts, milliseconds = EXCLUDED.milliseconds,"
 				 " first_day = EXCLUDED.first_day, steps = b.steps + EXCLUDED.steps,"
+				 " measures = CASE WHEN EXCLUDED.measures OPERATOR(pg_catalog.<@) b.measures THEN b.measures"
+				 "  ELSE b.measures OPERATOR(pg_catalog.||) EXCLUDED.measures END,"
 				 " stepped_at = pg_catalog.clock_timestamp()",
-				 8, KPI_INT4(run->source->id), KPI_BOOL(build->by_scan), KPI_INT4(build->months),
+				 9, KPI_INT4(run->source->id), KPI_BOOL(build->by_scan), KPI_INT4(build->months),
 				 KPI_INT8(build->facts), KPI_INT8(build->expected_facts),
 				 KPI_INT8(build->milliseconds),
 				 build->first_day == DATEVAL_NOEND ? KPI_NULL(DATEOID) :
-				 KPI_VALUE(DATEOID, DateADTGetDatum(build->first_day)), KPI_INT4(build->nsteps));
+				 KPI_VALUE(DATEOID, DateADTGetDatum(build->first_day)), KPI_INT4(build->nsteps),
+				 KPI_INT4S(measures_of(run->source)));
 }
 
 void
@@ -262,7 +285,10 @@ kpi_refresh_build_save(KpiRun *run)
 	if (kpi_refresh_build_is_due(run))
 		save_progress(run);
 	else
+	{
 		kpi_spi_exec("DELETE FROM kpi_internal.build WHERE source_id = $1", 1, KPI_INT4(run->source->id));
+		kpi_spi_exec("DELETE FROM kpi_internal.build_cancelled WHERE source_id = $1", 1, KPI_INT4(run->source->id));
+	}
 	kpi_spi_end(&spi);
 }
 
@@ -514,6 +540,16 @@ is_shared(const KpiRun *run, const BuildGroup *group)
 	return bms_num_members(group->measures) < run->source->streams[group->s].nmeasures;
 }
 
+/*
+ * Whether there is no row where a group has no cells yet.  Measures that were dropped
+ * while the build went on have left theirs.
+ */
+static bool
+is_all_new(const KpiRun *run, const BuildGroup *group)
+{
+	return !is_shared(run, group) && !run->build.has_lost_measures;
+}
+
 static void
 free_merge(KpiMerge *merge)
 {
@@ -536,7 +572,7 @@ fan_out_stored(KpiRun *run, const BuildGroup *group)
 		.fan_out = days,
 		.rollups = kpi_refresh_cellmap_create(run),
 		.places = kpi_refresh_places_create(run),
-		.all_new = !is_shared(run, group)
+		.all_new = is_all_new(run, group)
 	};
 	KpiDayRows	rows;
 	bool		found = false;
@@ -639,7 +675,7 @@ read_facts(KpiRun *run, const BuildGroup *group)
 	KpiMerge	merge = {
 		.store = facts,
 		.rollups = kpi_refresh_cellmap_create(run),
-		.all_new = !again && !is_shared(run, group)
+		.all_new = !again && is_all_new(run, group)
 	};
 
 	if (again)

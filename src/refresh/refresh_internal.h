@@ -235,6 +235,8 @@ typedef struct KpiBuild
 								 * by index would miss some, or cost more */
 	bool		wiped;			/* this run has deleted cells of old
 								 * definitions */
+	bool		has_lost_measures;	/* some were dropped since it began, whose
+									 * states are still in the cells */
 	int			nsteps;			/* of this run */
 	int			months;			/* of the next step */
 	int64		facts;			/* read so far, by all its runs */
@@ -300,8 +302,8 @@ extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *par
 
 /* ---- build.c ---- */
 
-/* The frontiers of the source as they are stored. */
-extern void kpi_refresh_build_load(KpiRun *run);
+/* The frontiers of the source as they are stored.  is_noted: something says that it is being built. */
+extern void kpi_refresh_build_load(KpiRun *run, bool is_noted);
 
 /* Whether a measure is not complete. */
 extern bool kpi_refresh_build_is_due(const KpiRun *run);
@@ -541,6 +543,7 @@ typedef struct KpiSourceState
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		new_periods;	/* the calendar cuts others than before */
+	bool		build_noted;	/* a build or its cancellation is */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */

@@ -37,6 +37,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -168,7 +169,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
-	kpi_refresh_build_load(run);
+	kpi_refresh_build_load(run, (*state)->build_noted);
 	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
 		return KPI_RUN_BUILD_DUE;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table))
@@ -422,16 +423,22 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 static void
 analyze_after_build(const KpiRun *run)
 {
+	int			nest_level;
 	KpiSpi		spi;
 
 	if (run->build.nsteps == 0 || run->stats.ncells < ANALYZE_CELLS ||
 		(run->build.is_stored && kpi_refresh_build_is_due(run)))
 		return;
+	/* What it skips is nobody's concern, and it warns of it. */
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("ANALYZE (SKIP_LOCKED) kpi_internal.rollup_cell, kpi_internal.day_cell,"
 				 " kpi_internal.applied_attribution, kpi_internal.kpi_stream, kpi_internal.dim,"
 				 " kpi.kpi, kpi.team, kpi.member", 0);
 	kpi_spi_end(&spi);
+	AtEOXact_GUC(false, nest_level);
 }
 
 static double

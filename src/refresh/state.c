@@ -374,7 +374,9 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	/* What is allocated from here on outlives the connection. */
 	MemoryContextSwitchTo(caller);
 	if (kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
-					 " s.fingerprints, s.suspect_before_xid, s.columns"
+					 " s.fingerprints, s.suspect_before_xid, s.columns,"
+					 " EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = $1)"
+					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1)"
 					 " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 					 1, KPI_INT4(source->id)) > 0)
 	{
@@ -397,6 +399,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		seen = kpi_spi_datum(0, 9, &isnull);
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
+		state->build_noted = DatumGetBool(kpi_spi_datum(0, 10, &isnull));
 		/* Without one there are no places. */
 		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}

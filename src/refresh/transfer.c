@@ -12,10 +12,12 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "base/base.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "refresh/refresh_internal.h"
+#include "utils/snapmgr.h"
 
 static void
 move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCellMap *rollups,
@@ -70,6 +72,7 @@ void
 kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 {
 	List	   *transfers;
+	Snapshot	snapshot;
 	KpiKeyedTable *days;
 	ListCell   *lc;
 
@@ -77,8 +80,12 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 		return;
 
 	transfers = kpi_refresh_attribution_renew(run->attributions);
-	days = kpi_refresh_table_open(KPI_DAY_CELL, run->snapshot);
+	/* Not the run's: what it has deleted moves nowhere. */
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
 	foreach(lc, transfers)
 		move_cells(run, days, lfirst(lc), rollups, places);
 	kpi_keyed_table_close(days);
+	UnregisterSnapshot(snapshot);
 }

@@ -66,6 +66,7 @@ CREATE TABLE kpi_internal.build (
     milliseconds   bigint NOT NULL,          -- that the steps took
     steps          integer NOT NULL,
     first_day      date,                     -- of the facts that were read
+    measures       integer[] NOT NULL,       -- that the source had meanwhile, dropped ones as well
     began_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     stepped_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );

@@ -161,6 +161,23 @@ for my $signal ('TERM', 'KILL')
 }
 wait_for($node, 'one', q{SELECT count(*) = 0 FROM kpi.health() WHERE problem = 'worker_crash'}, 'it is forgotten');
 
+# ---- cancelled by its owner ----
+
+$holder = hold('one');
+build('one');
+building($node, 'one', 'deals', 'cancelled: a build lasts');
+my $cancelled = builder_pid($node, 'one');
+$node->safe_psql('one', q{SELECT kpi.cancel_build('deals')});
+wait_for($node, 'one', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $cancelled", 'cancelled: its step is ended');
+calls_follow('one', 'beside a cancelled build');
+wait_for($node, 'one', q{SELECT count(*) = 0 FROM kpi.worker_status WHERE task = 'builds'}, 'no builder comes for it');
+is($node->safe_psql('one', q{SELECT phase FROM kpi.build_progress}), 'cancelled', 'it is shown as cancelled');
+$holder->query_safe('SELECT pg_advisory_unlock(1)');
+$holder->quit;
+$node->safe_psql('one', q{SELECT kpi.resume('deals')});
+is_built('one', 'resumed');
+exact($node, 'one', 'a cancelled build');
+
 # ---- too long ----
 
 $holder = hold('one');
