@@ -30,7 +30,7 @@ make_rows(int32 kpi_id, Datum goal_ids)
 						"  FROM kpi_internal.goal_without_basis b WHERE b.kpi_id = $1 AND b.goal_id = ANY ($2)"
 						"  AND NOT EXISTS (SELECT FROM kpi_internal.forecast_company o"
 						"   WHERE o.kpi_id = b.kpi_id AND o.grain = b.grain AND o.period_start = b.period_start)"
-						"  OFFSET 0) w"	/* what is there is not computed */
+						"  OFFSET 0) w" /* what is there is not computed */
 						" CROSS JOIN LATERAL kpi_internal.forecast_company_of(w.program, w.grain_number, w.period_start) c"
 						" ORDER BY w.period_start", 2, KPI_INT4(kpi_id), KPI_VALUE(INT8ARRAYOID, goal_ids));
 	(void) kpi_spi_exec("INSERT INTO kpi.forecast_basis (kpi_id, team_id, member_id, dimension, dimension_value, grain, period,"
