@@ -77,13 +77,16 @@ CALL kpi.refresh();
 SELECT count(*) AS events FROM kpi.goal_event;
 -- that of a goal for days that are over waits for the next day, too, though the day moves nothing else of it
 DELETE FROM ge.deals WHERE id IN (5, 6);
+INSERT INTO ge.deals VALUES (8, 'ge_b', '2025-05-02', 3);
 SET kpi.now = '2026-12-10 12:00+00';
+CALL kpi.refresh();
+SELECT kpi.create_goal('old', kpi => 'ge_sum', team => 'ge_t', period => '2025-05', target => 3) > 0 AS old;
 CALL kpi.refresh();
 DELETE FROM kpi.goal_event;
 SELECT * FROM ge.now;
-DELETE FROM ge.deals;
+DELETE FROM ge.deals WHERE id = 8;
 CALL kpi.refresh();
-SELECT * FROM ge.now WHERE goal = 'plain';
+SELECT * FROM ge.now WHERE goal = 'old';
 SET kpi.now = '2026-12-11 12:00+00';
 CALL kpi.refresh();
 SELECT * FROM ge.events;
