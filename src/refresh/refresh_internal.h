@@ -101,7 +101,10 @@ typedef struct KpiCellMap KpiCellMap;
 extern void kpi_refresh_cell_memory_init(KpiCellMemory *memory);
 extern KpiCellMap *kpi_refresh_cellmap_create(KpiRun *run);
 
-/* Owners and dimensions in the keys are numbers of the dictionary, and become those of rows. */
+/*
+ * Owners and dimensions in the keys are numbers of the dictionary, and become those of
+ * rows.  It is freed with the map.
+ */
 extern void kpi_refresh_cellmap_use_dict(KpiCellMap *map, KpiDict *dict, const KpiSource *source);
 extern void kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
 extern void kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
@@ -274,6 +277,9 @@ typedef struct KpiQueue
 	bool		recompute;		/* a marker asks for it */
 	char	   *suspend;		/* a marker says so: why */
 } KpiQueue;
+
+/* Keeps the last error of a fact: there may be as many as facts. */
+extern void kpi_refresh_note_fact_error(KpiRun *run, const char *error);
 
 /* Reads, and takes out of the queue, all deltas of the source visible in the run's snapshot. */
 extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
