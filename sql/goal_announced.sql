@@ -1,5 +1,6 @@
--- The status that listeners know is the one that kpi.goal_progress shows,
--- whatever changed it: facts of each grain, a rebuild, a calendar, a move.
+-- The status that listeners know is the one that kpi.goal_progress shows, at once where it is
+-- settled and on the next day in any case, whatever changed it: facts of each grain, a rebuild,
+-- a calendar, a move.
 SET client_min_messages = error;
 SET kpi.now = '2026-11-18 12:00+00';
 CREATE SCHEMA announced_test;

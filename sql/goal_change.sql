@@ -23,14 +23,14 @@ SELECT kpi.create_goal('member month', kpi => 'gc_revenue', member => 'gc_a', pe
 CALL kpi.refresh('gc');
 CALL kpi.refresh('gc');
 SELECT count(*) FROM kpi_internal.goal_recheck;
--- What is announced, and that it is so
-CREATE TABLE gc.before AS SELECT goal_id, status FROM kpi_internal.goal_status;
-CREATE FUNCTION gc.announced() RETURNS TABLE (goal text, announced text, is_right boolean) LANGUAGE sql AS $$
+-- Which statuses change, and whether that is announced: what is settled is at once
+CREATE TABLE gc.before AS SELECT goal_id, status FROM kpi.goal_progress;
+CREATE FUNCTION gc.announced() RETURNS TABLE (goal text, status text, is_announced boolean) LANGUAGE sql AS $$
     WITH old AS (DELETE FROM gc.before RETURNING *),
-         new AS (INSERT INTO gc.before SELECT goal_id, status FROM kpi_internal.goal_status RETURNING *)
-    SELECT p.goal, new.status, new.status = p.status
-      FROM new JOIN old USING (goal_id) JOIN kpi.goal_progress p USING (goal_id)
-     WHERE new.status <> old.status OR new.status <> p.status ORDER BY p.goal_id
+         new AS (INSERT INTO gc.before SELECT goal_id, status FROM kpi.goal_progress RETURNING *)
+    SELECT p.goal, new.status, new.status = s.status
+      FROM new JOIN old USING (goal_id) JOIN kpi.goal_progress p USING (goal_id) JOIN kpi_internal.goal_status s USING (goal_id)
+     WHERE new.status <> old.status ORDER BY p.goal_id
 $$;
 SELECT goal, status FROM kpi.goal_progress WHERE kpi LIKE 'gc_%' ORDER BY goal_id;
 

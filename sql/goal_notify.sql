@@ -13,7 +13,8 @@ SELECT kpi.create_kpi('revenue', source => 'deals', measure => 'sum(amount)') > 
 SELECT kpi.create_kpi('deals', source => 'deals', measure => 'count(*)') > 0 AS created;
 SELECT kpi.create_kpi('mean', formula => 'revenue / deals') > 0 AS created;
 
--- Announced and shown are the same at every step, if anything is announced.
+-- Announced and shown are the same at every step where the goal is achieved, over its limit or
+-- missed; what else there is becomes so when a day has passed over it.
 CREATE VIEW notify_test.announced AS
     SELECT p.goal, s.status AS announced, p.status FROM kpi.goal_progress p
       LEFT JOIN kpi_internal.goal_status s USING (goal_id) ORDER BY p.goal;
@@ -71,7 +72,8 @@ SELECT kpi.create_goal('new', kpi => 'revenue', period => '2026-Q4', target => 1
 SELECT * FROM notify_test.changes;
 TRUNCATE notify_test.log;
 
--- A suspended source: its goals are incomplete, until it is resumed.
+-- A suspended source: its goals are incomplete, and who resumes it on the same day need not
+-- tell anybody.
 ALTER TABLE notify_test.deals RENAME TO gone;
 CALL kpi.refresh();
 SELECT * FROM notify_test.changes;
@@ -107,6 +109,7 @@ CALL kpi.refresh();
 -- Repaired values count, too.
 TRUNCATE notify_test.log;
 UPDATE kpi_internal.goal_status SET status = 'missed';
+UPDATE kpi.goal_progress SET status_since = status_since - interval '1 day';
 TRUNCATE notify_test.log;
 SELECT count(*) FROM kpi.verify('deals');
 SELECT * FROM notify_test.changes;

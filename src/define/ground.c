@@ -245,6 +245,7 @@ warn_unseen(KpiRows *goal)
 	char	   *kpi = kpi_rows_text(goal, "kpi");
 	char	   *dimension = kpi_rows_text(goal, "dimension");
 	char	   *value = kpi_rows_text(goal, "dimension_value");
+	char	   *near = NULL;
 
 	if (dimension == NULL ||
 		kpi_spi_exec("SELECT FROM kpi_internal.kpi_state s WHERE s.kpi_id = $1"
@@ -254,11 +255,17 @@ warn_unseen(KpiRows *goal)
 					 "  AND b.dimension = $2 AND b.dimension_value IS NOT DISTINCT FROM $3)",
 					 3, KPI_INT4(kpi_rows_int4(goal, "kpi_id")), KPI_TEXT(dimension), KPI_TEXT(value)) == 0)
 		return;
+	if (value != NULL)
+		near = kpi_near_names(kpi_all_texts("SELECT DISTINCT b.dimension_value FROM kpi.kpi_breakdown b"
+											" WHERE b.kpi_id = $1 AND b.team_id = 1 AND b.dimension = $2 AND b.grain = 'year'"
+											"  AND b.dimension_value IS NOT NULL", 2,
+											KPI_INT4(kpi_rows_int4(goal, "kpi_id")), KPI_TEXT(dimension)), value);
 	ereport(WARNING,
 			(value ?
 			 errmsg("no fact of KPI \"%s\" has \"%s\" for dimension \"%s\"", kpi, value, dimension) :
 			 errmsg("every fact of KPI \"%s\" has a value for dimension \"%s\"", kpi, dimension),
 			 errdetail("So it is as of the last refresh: the goal has nothing to be measured by yet."),
+			 near ? errhint("Perhaps you mean %s.", near) :
 			 errhint("View kpi.kpi_breakdown has the values that are there.")));
 }
 

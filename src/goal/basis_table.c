@@ -27,10 +27,11 @@ make_rows(int32 kpi_id, Datum goal_ids)
 						" (kpi_id, grain, period_start, season, noise, shares, weight, denominator_shares, denominator_weight)"
 						" SELECT w.kpi_id, w.grain, w.period_start, c.*"
 						" FROM (SELECT DISTINCT b.kpi_id, b.grain, b.grain_number, b.period_start, b.program"
-						"  FROM kpi_internal.goal_without_basis b WHERE b.kpi_id = $1 AND b.goal_id = ANY ($2)) w"
+						"  FROM kpi_internal.goal_without_basis b WHERE b.kpi_id = $1 AND b.goal_id = ANY ($2)"
+						"  AND NOT EXISTS (SELECT FROM kpi_internal.forecast_company o"
+						"   WHERE o.kpi_id = b.kpi_id AND o.grain = b.grain AND o.period_start = b.period_start)"
+						"  OFFSET 0) w" /* what is there is not computed */
 						" CROSS JOIN LATERAL kpi_internal.forecast_company_of(w.program, w.grain_number, w.period_start) c"
-						" WHERE NOT EXISTS (SELECT FROM kpi_internal.forecast_company o"
-						"  WHERE o.kpi_id = w.kpi_id AND o.grain = w.grain AND o.period_start = w.period_start)"
 						" ORDER BY w.period_start", 2, KPI_INT4(kpi_id), KPI_VALUE(INT8ARRAYOID, goal_ids));
 	(void) kpi_spi_exec("INSERT INTO kpi.forecast_basis (kpi_id, team_id, member_id, dimension, dimension_value, grain, period,"
 						"  period_start, period_end, forecast_basis, closed_periods, level, level_denominator, season, noise, may_fall, made_on)"

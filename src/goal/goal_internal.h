@@ -26,10 +26,11 @@ extern void kpi_goal_notify_rows(Datum ids, bool wait);
 
 /*
  * Makes the rows of these goals (bigint[]) what they should be.  Without
- * waiting, those that somebody has locked are put on the list.  Within
+ * waiting, those that somebody has locked are put on the list.  Returns the ids
+ * (bigint[]) of the rows that were there and are locked by us now.  Within
  * kpi_spi_begin(), as the next.
  */
-extern void kpi_goal_table_write(Datum goal_ids, bool wait);
+extern Datum kpi_goal_table_write(Datum goal_ids, bool wait);
 
 /* Puts these goals on the list. */
 extern void kpi_goal_recheck_later(Datum goal_ids);

@@ -1,13 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * notify.c
- *	  NOTIFY kpi_progress when the status of a goal changes.
+ *	  NOTIFY kpi_progress when the status of a goal changes or a milestone is reached.
  *
  * A status may change when values change or a source is suspended, when a
  * goal is altered, and when a day begins in its calendar; each of them calls
  * this.  What was announced last is in kpi_internal.goal_status, written in
- * the same transaction as the notification, so each change is announced once,
- * and only if it commits.
+ * the same transaction as the notification and its row in kpi.goal_event, so each
+ * change is announced once, and only if it commits.
+ *
+ * What is settled is announced at once: achieved, over_limit, missed.  Any other
+ * status may be another in an hour, so it is when it has come to its next day: when
+ * kpi.goal_progress.status_since is of an earlier day than today, which the beginning
+ * of a day looks at.  So it follows from rows, not from how often somebody refreshes.
+ * A milestone is announced once, even if it is reached a second time.
  *
  * A refresh looks at those goals only below which it changed cells: of a stream
  * of the KPI, of the scope, within the period; or at all of its source when
@@ -66,6 +72,12 @@ append_number(StringInfo payload, KpiRows *goal, const char *name)
 	appendStringInfo(payload, ",\"%s\":%s", name, shown ? value : "null");
 }
 
+static bool
+is_milestone(KpiRows *goal)
+{
+	return strcmp(kpi_rows_text(goal, "event"), "milestone") == 0;
+}
+
 /* The fields of the payload are columns of kpi_internal.goal_announcement. */
 static void
 announce(KpiRows *goal)
@@ -83,15 +95,20 @@ announce(KpiRows *goal)
 	append_text(&payload, goal, "status");
 	append_number(&payload, goal, "actual");
 	append_number(&payload, goal, "target");
+	if (is_milestone(goal))
+	{
+		append_number(&payload, goal, "milestone");
+		append_text(&payload, goal, "milestone_date");
+	}
 	appendStringInfoChar(&payload, '}');
 
 	Async_Notify("kpi_progress", payload.data);
 	pfree(payload.data);
 }
 
-/* Within kpi_spi_begin(): true if the change is ours to announce. */
+/* Within kpi_spi_begin(): true if it is ours to announce. */
 static bool
-note_status(KpiRows *goal)
+note(KpiRows *goal)
 {
 	int64		id = kpi_rows_int8(goal, "id");
 	char	   *old_status = kpi_rows_text(goal, "old_status");
@@ -99,28 +116,57 @@ note_status(KpiRows *goal)
 
 	if (old_status == NULL)
 	{
-		kpi_spi_exec("INSERT INTO kpi_internal.goal_status VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-					 3, KPI_INT8(id), KPI_INT8(kpi_rows_int8(goal, "goal_id")), KPI_TEXT(status));
+		kpi_spi_exec("INSERT INTO kpi_internal.goal_status (id, goal_id, status, milestone)"
+					 " SELECT p.id, p.goal_id, $2, (SELECT pg_catalog.max(m.day) FROM kpi.goal_milestone m"
+					 "  WHERE m.goal_id = p.goal_id AND m.amount <= p.actual_to_date)"
+					 " FROM kpi.goal_progress p WHERE p.id = $1 ON CONFLICT DO NOTHING",
+					 2, KPI_INT8(id), KPI_TEXT(status));
 		return false;
 	}
+	if (is_milestone(goal))
+		return kpi_spi_exec("UPDATE kpi_internal.goal_status SET milestone = $2"
+							" WHERE id = $1 AND coalesce(milestone, '-infinity') < $2", 2, KPI_INT8(id),
+							KPI_VALUE(DATEOID, DateADTGetDatum(kpi_rows_date(goal, "milestone_date", DATEVAL_NOBEGIN)))) > 0;
 	return kpi_spi_exec("UPDATE kpi_internal.goal_status SET status = $2 WHERE id = $1 AND status = $3",
 						3, KPI_INT8(id), KPI_TEXT(status), KPI_TEXT(old_status)) > 0;
 }
 
-/* Within kpi_spi_begin(): writes the rows of goals, and tells of those whose status has changed. */
+/* Within kpi_spi_begin() */
+static void
+keep_event(KpiRows *goal)
+{
+	char	   *day = kpi_rows_text(goal, "milestone_date");
+
+	kpi_spi_exec("INSERT INTO kpi.goal_event (goal_id, goal, plan, kpi, scope, team, member, dimension, dimension_value,"
+				 "  period, period_start, event, old_status, status, actual_to_date, target, milestone, milestone_date, day, happened_at)"
+				 " SELECT p.goal_id, p.goal, p.plan, p.kpi, p.scope, p.team, p.member, p.dimension, p.dimension_value,"
+				 "  p.period, p.period_start, $2, $3, p.status, p.actual_to_date, p.target, m.amount, m.day, p.as_of_day, kpi_internal.now()"
+				 " FROM kpi.goal_progress p LEFT JOIN kpi.goal_milestone m ON m.goal_id = p.goal_id AND m.day = $4::date"
+				 " WHERE p.id = $1", 4, KPI_INT8(kpi_rows_int8(goal, "id")), KPI_TEXT(kpi_rows_text(goal, "event")),
+				 KPI_TEXT(kpi_rows_text(goal, "old_status")), KPI_TEXT(day));
+}
+
+/*
+ * Within kpi_spi_begin(): writes the rows of goals, and tells what there is to tell of
+ * those that are ours: whoever has another one locked tells of it, or looks at it once more.
+ */
 void
 kpi_goal_notify_rows(Datum ids, bool wait)
 {
+	Datum		ours = kpi_goal_table_write(ids, wait);
 	KpiRows		goals;
 
-	kpi_goal_table_write(ids, wait);
 	kpi_rows_begin(&goals, "SELECT * FROM kpi_internal.goal_announcement"
-				   " WHERE goal_id = ANY ($1) ORDER BY id",
-				   1, KPI_VALUE(INT8ARRAYOID, ids));
+				   " WHERE goal_id = ANY ($1) AND (old_status IS NULL OR id IN (SELECT pg_catalog.unnest($2)))"
+				   " ORDER BY id, milestone_date",
+				   2, KPI_VALUE(INT8ARRAYOID, ids), KPI_VALUE(INT8ARRAYOID, ours));
 	while (kpi_rows_next(&goals))
 	{
-		if (note_status(&goals))
+		if (note(&goals))
+		{
+			keep_event(&goals);
 			announce(&goals);
+		}
 	}
 	kpi_rows_end(&goals);
 }
@@ -456,7 +502,7 @@ kpi_goal_notify_goal(int64 goal_id)
  * A calendar's day is noted in the statement that finds its goals, so that of
  * two transactions one announces them.  A dated move that the day brings changes
  * the teams' paths, and the teams of members, also of goals whose period is over
- * or has not begun.
+ * or has not begun.  So do announcements that have waited for the day.
  */
 static const char *const find_goals_of_day =
 "WITH free AS (SELECT a.calendar_id FROM kpi_internal.announced_day a FOR UPDATE SKIP LOCKED),"
@@ -481,7 +527,8 @@ static const char *const find_goals_of_day =
 " WHERE (SELECT pg_catalog.count(*) FROM noted) > 0"
 " AND (kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, kpi_internal.today_of(s.program))"
 "  OR EXISTS (SELECT FROM team_moved)"
-"  OR p.member_id IN (SELECT m.member_id FROM member_moved m))";
+"  OR p.member_id IN (SELECT m.member_id FROM member_moved m)"
+"  OR EXISTS (SELECT FROM kpi_internal.goal_status a WHERE a.id = p.id AND a.status <> p.status))";
 
 void
 kpi_goal_notify_days(void)

@@ -112,12 +112,12 @@ make_statements(void)
 	keep_statement(&update_statement,
 				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
 							" UPDATE kpi.goal_progress p SET (%s, changed_at, status_since) = ROW (%s, pg_catalog.clock_timestamp(),"
-							"  CASE WHEN p.status = n.status THEN p.status_since ELSE pg_catalog.clock_timestamp() END)"
+							"  CASE WHEN p.status = n.status THEN p.status_since ELSE kpi_internal.now() END)"
 							" FROM n WHERE p.id = n.id AND p.id = ANY ($2) AND ((%s) IS DISTINCT FROM (%s)"
 							"  OR kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, n.as_of_day))",
 							columns.data, now.data, compared.data, compared_now.data));
 	keep_statement(&insert_statement,
-				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at, status_since) SELECT %s, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp()"
+				   psprintf("INSERT INTO kpi.goal_progress (%s, changed_at, status_since) SELECT %s, pg_catalog.clock_timestamp(), kpi_internal.now()"
 							" FROM kpi_internal.goal_now n WHERE n.goal_id = ANY ($1)"
 							" AND NOT EXISTS (SELECT FROM kpi.goal_progress p WHERE p.id = n.id)"
 							" ORDER BY n.id ON CONFLICT DO NOTHING",
@@ -188,7 +188,7 @@ keep_history(Datum ids)
  * A goal may come on the list more than once: an entry that is seen may be
  * another's who is working it off, from before what is noted here.
  */
-void
+Datum
 kpi_goal_table_write(Datum goal_ids, bool wait)
 {
 	Rows		rows;
@@ -210,6 +210,7 @@ kpi_goal_table_write(Datum goal_ids, bool wait)
 					 " SELECT DISTINCT p.goal_id, pg_catalog.clock_timestamp() + interval '250 ms'"
 					 " FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1) AND p.id <> ALL ($2)",
 					 2, KPI_VALUE(INT8ARRAYOID, goal_ids), KPI_VALUE(INT8ARRAYOID, rows.locked));
+	return rows.locked;
 }
 
 /* ---- definitions ---- */

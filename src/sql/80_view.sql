@@ -410,23 +410,35 @@ CREATE VIEW kpi.source_status AS
                     WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
 -- "incomplete" is no first status, as nobody has seen a number yet, and is told of
--- where a source stands still, not while it is being built.
+-- where a source stands still, not while it is being built.  What is settled is told
+-- at once, any other change when a day has passed over it.
 CREATE VIEW kpi_internal.goal_announcement AS
     SELECT p.id, p.goal_id, p.goal, p.kpi,
            CASE WHEN p.member_id IS NULL THEN 'team ' || p.team ELSE 'member ' || p.member END AS scope,
-           p.period, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target
+           p.period, e.event, s.status AS old_status, p.status, p.actual_to_date AS actual, p.target, e.milestone, e.milestone_date
       FROM kpi.goal_progress p
       LEFT JOIN kpi_internal.goal_status s ON s.id = p.id
-     WHERE s.status IS DISTINCT FROM p.status
-       AND (p.status <> 'incomplete'
-            OR s.status IS NOT NULL
-               AND EXISTS (SELECT FROM kpi_internal.kpi_stream x
-                             JOIN kpi_internal.source_state t ON t.source_id = x.source_id
-                            WHERE x.kpi_id = p.kpi_id AND t.status = 'suspended'));
+     CROSS JOIN LATERAL (
+           SELECT 'status' AS event, NULL::numeric AS milestone, NULL::date AS milestone_date
+            WHERE s.status IS DISTINCT FROM p.status
+              AND CASE WHEN s.status IS NULL THEN p.status <> 'incomplete'
+                       WHEN p.status IN ('achieved', 'over_limit', 'missed') THEN true
+                       ELSE EXISTS (SELECT FROM kpi_internal.kpi_stream x
+                                     WHERE x.kpi_id = p.kpi_id AND x.position = 1
+                                       AND kpi_internal.day_of(x.program, p.status_since) < kpi_internal.today_of(x.program))
+                            AND (p.status <> 'incomplete'
+                                 OR EXISTS (SELECT FROM kpi_internal.kpi_stream x
+                                              JOIN kpi_internal.source_state t ON t.source_id = x.source_id
+                                             WHERE x.kpi_id = p.kpi_id AND t.status = 'suspended')) END
+           UNION ALL
+           SELECT 'milestone', m.amount, m.day
+             FROM kpi.goal_milestone m
+            WHERE m.goal_id = p.goal_id AND p.is_complete AND p.target_kind <> 'at_most' AND m.amount <= p.actual_to_date
+              AND s.status IS NOT NULL AND m.day > coalesce(s.milestone, '-infinity')) e;
 
 COMMENT ON VIEW kpi.kpi_value IS 'Values of all KPIs: one row per KPI, team or member, grain and period that has facts; of members from the week up, their days are in kpi.member_daily. The views team_monthly, member_daily and so on have names as well, and what the values are compared with';
 COMMENT ON VIEW kpi.kpi_breakdown IS 'Values of teams by dimension: one row per KPI, team, dimension value, grain (month, quarter, year) and period. Apart from kpi.kpi_value, so that nobody adds totals and parts up';
-COMMENT ON VIEW kpi_internal.goal_announcement IS 'Goals whose status is another than listeners to kpi_progress know (old_status; NULL: none yet)';
+COMMENT ON VIEW kpi_internal.goal_announcement IS 'What listeners to kpi_progress are to be told now: goals whose status is another than they know (old_status; NULL: none yet), and milestones that are reached';
 COMMENT ON VIEW kpi.unassigned IS 'Owners of facts that are no member (or team) known: their facts count for team (unassigned). Add them with kpi.add_member() or correct the facts';
 COMMENT ON VIEW kpi.source_status IS 'Sources: what state they are in, and what a DBA looks at';
 COMMENT ON VIEW kpi_internal.goal_now IS 'Where every goal stands, computed now: what kpi.goal_progress is made of';

@@ -104,8 +104,13 @@ wait_for($node, 'postgres', "SELECT ($announced) = 'deals on_track, calls on_tra
 $node->{listener} = $node->background_psql('postgres');
 $node->{listener}->query_safe('LISTEN kpi_progress');
 announced_is('deals on_track, calls on_track', '', 'nothing has changed');
+set_now('2026-11-27 12:00+00');
+wait_for($node, 'postgres', q{SELECT count(*) = 2 FROM kpi.goal_progress WHERE status = 'behind'}, 'a late day: the goals are behind');
+announced_is('deals on_track, calls on_track', '', 'and nobody is told as yet');
+set_now('2026-11-27 15:00+00');
+announced_is('deals on_track, calls behind', 'calls on_track behind', 'when the next day begins in Tokyo, they are still');
 set_now('2026-11-30 14:59:59+00');
-announced_is('deals behind, calls behind', 'deals on_track behind, calls on_track behind', 'a late day');
+announced_is('deals behind, calls behind', 'deals on_track behind', 'and later elsewhere');
 set_now('2026-11-30 15:00+00');
 announced_is('deals behind, calls missed', 'calls behind missed', 'the month ends in Tokyo');
 set_now('2026-12-01 00:00+00');
@@ -114,7 +119,8 @@ set_now('2036-01-01 00:00+00');
 wait_for($node, 'postgres', q{SELECT max(day) = '2046-12-31' FROM kpi.calendar_day}, 'far ahead');
 announced_is('deals missed, calls missed', '', 'far ahead');
 set_now('2026-11-03 12:00+00');
-announced_is('deals on_track, calls on_track', 'deals missed on_track, calls missed on_track', 'the clock is set back');
+wait_for($node, 'postgres', q{SELECT count(*) = 2 FROM kpi.goal_progress WHERE status = 'on_track'}, 'the clock is set back');
+announced_is('deals missed, calls missed', '', 'which is to last for a day, too');
 $node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
 count_is($node, 'postgres', 11, 'facts are counted then, too');
 

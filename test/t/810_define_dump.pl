@@ -20,12 +20,14 @@ create_company($node, 'postgres', sql => "$write;");
 $node->safe_psql('postgres', q{
 	SELECT kpi.move_member('bob', team => 'uk', since => '2026-03-01');
 	SELECT kpi.move_team('uk', parent => 'apac', since => '2026-04-01');
-	SELECT kpi.create_goal('q1', kpi => 'revenue', team => 'emea', period => '2026-Q1', target => '2000');
+	SELECT kpi.create_goal('q1', kpi => 'revenue', team => 'emea', period => '2026-Q1', target => '1000000');
 	INSERT INTO crm.costs (team, day, cost) VALUES ('uk', '2026-03-07', 12.5), ('apac', '2026-04-07', 100);
 	CREATE SCHEMA reporting;
 	SELECT kpi.create_rollup('reporting.by_month', kpis => '{revenue, won}');
 	SELECT kpi.create_rollup('reporting.by_rep', kpis => '{revenue}', per => 'member', grain => 'week', since => '2026-02-10');
 	CALL kpi.refresh();
+	SELECT kpi.alter_goal('q1', target => '1');
+	SELECT kpi.alter_goal('q1', target => '2000');
 	CREATE INDEX ON reporting.by_month (period);
 	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';});
 # what is in the queue is not dumped, and need not be
@@ -35,6 +37,8 @@ is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_stat
 # What cannot be computed anew.
 my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c};
 isnt($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.forecast_basis'), '0', 'a forecast is based on something');
+my $events = q{SELECT id, goal, kpi, team, period, old_status, status, target, happened_at FROM kpi.goal_event ORDER BY id};
+isnt($node->safe_psql('postgres', $events), '', 'something was announced');
 
 mkdir $dump;
 for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 'parallel', '--format=directory', '--jobs=2' ])
@@ -59,6 +63,7 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	$node->safe_psql($name, 'DELETE FROM crm.deals WHERE id % 11 = 0');
 	$node->safe_psql($name, 'CALL kpi.refresh()');
 	is_exact($node, $name, "$name: restored");
+	is($node->safe_psql($name, $events), $node->safe_psql('postgres', $events), "$name: what was announced of goals is there, and nothing else");
 	is(rollup_differences($node, $name), '', "$name: rollup tables are what the views say");
 	is($node->safe_psql($name, q{SELECT count(*) > 0, bool_and(note = 'mine') FROM reporting.by_month}), 't|t', "$name: and the user's own");
 

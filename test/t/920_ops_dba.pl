@@ -56,10 +56,14 @@ is(notifications('kpi_progress', 'CALL kpi.refresh();'), '', 'announced once');
 is(notifications('kpi_progress', "BEGIN; DELETE FROM deals; CALL kpi.refresh(); ROLLBACK; SELECT 1;"), '',
 	'what is rolled back is not announced');
 is(notifications('kpi_progress', "BEGIN; DELETE FROM deals WHERE id = 3; CALL kpi.refresh();\n"
-		. "INSERT INTO deals VALUES (3, 'alice', '2026-11-03', 91); CALL kpi.refresh(); COMMIT; SELECT 1;")
-	  =~ tr/\n//, 1, 'there and back again in a transaction are two changes');
-like(notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => 1000);"),
-	qr/"old_status":"achieved","status":"behind","actual":102,"target":1000}$/, 'another target');
+		. "INSERT INTO deals VALUES (3, 'alice', '2026-11-03', 91); CALL kpi.refresh(); COMMIT; SELECT 1;"),
+	'', 'there and back again within a day is no change');
+is(notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => 1000);"), '', 'another target: that it is behind now waits');
+my $next_day = "SET kpi.now = '2026-11-17 00:00+00'; CALL kpi.refresh();";
+like(notifications('kpi_progress', $next_day),
+	qr/"old_status":"achieved","status":"behind","actual":102,"target":1000}$/, 'for the next day');
+like(notifications('kpi_progress', "SELECT kpi.alter_goal($goal, milestones => '{\"2026-11-10\": 50, \"2026-12-10\": 500}');"),
+	qr/"status":"behind","actual":102,"target":1000,"milestone":50,"milestone_date":"2026-11-10"}$/, 'a milestone');
 
 # A payload is valid and short enough whatever the names are, also longer than
 # the functions allow.
@@ -68,10 +72,11 @@ $node->safe_psql('postgres', qq{
 	UPDATE kpi.kpi SET name = repeat(E'\\x02\\u00df', 500);
 	UPDATE kpi.team SET key = repeat(E'\\u20ac', 500) WHERE key = 'emea';
 	SELECT kpi.alter_goal($goal, target => '1' || repeat('0', 5000))});
-$payload = notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => 1);");
+$payload = notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => 1, milestones => '{}');");
 ok(length($payload) > 500 && length($payload) < 8000, 'a long name');
 is($node->safe_psql('postgres', "SELECT (\$\$$payload\$\$::json)->>'status'"), 'achieved', 'valid JSON');
-$payload = notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => ('1' || repeat('0', 5000))::numeric);");
+$next_day =~ s/17/18/;
+$payload = notifications('kpi_progress', "SELECT kpi.alter_goal($goal, target => ('1' || repeat('0', 5000))::numeric); $next_day");
 is($node->safe_psql('postgres', "SELECT (\$\$$payload\$\$::json)->>'target' IS NULL"), 't', 'a number that is too long');
 $node->safe_psql('postgres', "UPDATE kpi.kpi SET name = 'revenue'; UPDATE kpi.team SET key = 'emea' WHERE length(key) = 500");
 

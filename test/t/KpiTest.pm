@@ -364,13 +364,18 @@ sub inconsistency_sql
 }
 
 # A query with a row for each goal whose status listeners know another of than
-# kpi.goal_progress shows.  "incomplete" is no first status.
+# kpi.goal_progress shows, though it is told at once or has lasted for two days.
+# "incomplete" is no first status, nor told of while a source is built.
 sub unannounced_sql
 {
 	return q{
 	SELECT p.goal_id, p.goal, s.status AS announced, p.status
-	FROM kpi.goal_progress p LEFT JOIN kpi_internal.goal_status s ON s.goal_id = p.goal_id
-	WHERE s.status IS DISTINCT FROM p.status AND NOT (s.status IS NULL AND p.status = 'incomplete')
+	FROM kpi.goal_progress p LEFT JOIN kpi_internal.goal_status s ON s.id = p.id
+	WHERE s.status IS DISTINCT FROM p.status
+	  AND CASE WHEN p.status IN ('achieved', 'over_limit', 'missed') THEN true
+		  WHEN p.status = 'incomplete' THEN false
+		  ELSE s.status IS NULL
+			   OR p.status_since < coalesce(nullif(current_setting('kpi.now', true), '')::timestamptz, now()) - interval '2 days' END
 	ORDER BY p.goal_id};
 }
 
