@@ -94,6 +94,18 @@ CALL kpi.refresh();
 SELECT count(*) > 1 AS steps FROM kpi.refresh_log WHERE source = 'rbc' AND kind = 'build';
 SELECT period, value FROM kpi.team_monthly WHERE kpi = 'rbc_locked' AND team = 'company';
 
+-- Called by other code it commits nothing that this has done, though there is much to build.
+SELECT kpi.alter_source('rbc', filter => 'amount > 0');
+DO $$
+BEGIN
+    INSERT INTO rbc.deals VALUES (20001, 'n1', 5, '2026-05-01');
+    CALL kpi.refresh('rbc');
+    RAISE 'all of it is undone';
+END
+$$;
+SELECT count(*) FROM rbc.deals WHERE id = 20001;
+SELECT count(*) FROM kpi.build_progress WHERE source = 'rbc';
+
 SELECT kpi.drop_source('rbc', cascade => true), kpi.drop_source('rbc_later', cascade => true);
 SELECT count(kpi.drop_member('n' || i)) FROM generate_series(1, 2) i;
 SELECT kpi.drop_team('rbc');

@@ -83,12 +83,13 @@ write_rollups(void)
 
 /*
  * Whether the steps of a build can be transactions of their own: the procedure was
- * not called within a transaction of the user's.
+ * not called within a transaction of the user's, nor by other code, which would
+ * find what it has done so far committed, or not, as there is something to build.
  */
 static bool
 may_commit(FunctionCallInfo fcinfo)
 {
-	return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+	return !SPI_inside_nonatomic_context() && fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction();
 }
 

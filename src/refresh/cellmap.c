@@ -148,6 +148,8 @@ kpi_refresh_cellmap_free(KpiCellMap *map)
 		tuplesort_end(map->sort);
 	if (map->read_cxt)
 		MemoryContextDelete(map->read_cxt);
+	if (map->dict)
+		kpi_refresh_dict_free(map->dict);
 	MemoryContextDelete(map->mcxt);
 	map->memory->used -= map->counted;
 	pfree(map);

@@ -28,6 +28,14 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+void
+kpi_refresh_note_fact_error(KpiRun *run, const char *error)
+{
+	if (run->stats.fact_error)
+		pfree(run->stats.fact_error);
+	run->stats.fact_error = MemoryContextStrdup(run->mcxt, error);
+}
+
 /* Adds one delta to the sum, if it is of the present definition. */
 static void
 merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
@@ -58,7 +66,7 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 	run->at.is_known = false;
 
 	if (delta->error != NULL)
-		run->stats.fact_error = MemoryContextStrdup(run->mcxt, delta->error);
+		kpi_refresh_note_fact_error(run, delta->error);
 }
 
 static void

@@ -101,7 +101,10 @@ typedef struct KpiCellMap KpiCellMap;
 extern void kpi_refresh_cell_memory_init(KpiCellMemory *memory);
 extern KpiCellMap *kpi_refresh_cellmap_create(KpiRun *run);
 
-/* Owners and dimensions in the keys are numbers of the dictionary, and become those of rows. */
+/*
+ * Owners and dimensions in the keys are numbers of the dictionary, and become those of
+ * rows.  It is freed with the map.
+ */
 extern void kpi_refresh_cellmap_use_dict(KpiCellMap *map, KpiDict *dict, const KpiSource *source);
 extern void kpi_refresh_cellmap_add(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
 extern void kpi_refresh_cellmap_subtract(KpiCellMap *map, const KpiCellKey *key, const KpiCell *cell);
@@ -275,6 +278,9 @@ typedef struct KpiQueue
 	char	   *suspend;		/* a marker says so: why */
 } KpiQueue;
 
+/* Keeps the last error of a fact: there may be as many as facts. */
+extern void kpi_refresh_note_fact_error(KpiRun *run, const char *error);
+
 /* Reads, and takes out of the queue, all deltas of the source visible in the run's snapshot. */
 extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
 
@@ -300,7 +306,12 @@ extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart 
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
 
-/* ---- build.c ---- */
+/* ---- build_state.c ---- */
+
+extern bool kpi_refresh_is_built(const KpiFrontier *frontier);
+
+/* To be called when frontiers of a stream have moved. */
+extern void kpi_refresh_build_look_at(KpiRun *run, int s);
 
 /* The frontiers of the source as they are stored.  is_noted: something says that it is being built. */
 extern void kpi_refresh_build_load(KpiRun *run, bool is_noted);
@@ -311,14 +322,16 @@ extern bool kpi_refresh_build_is_due(const KpiRun *run);
 /* Notes that all facts are to be read anew; that, and new measures, as stored from now on. */
 extern void kpi_refresh_build_begin(KpiRun *run, bool recompute);
 
+/* Writes the frontiers, if there is anything new. */
+extern void kpi_refresh_build_save(KpiRun *run);
+
+/* ---- build.c ---- */
+
 /*
  * One step towards completeness: facts of some days into cells, or day cells into
  * rollups.
  */
 extern void kpi_refresh_build_step(KpiRun *run);
-
-/* Writes the frontiers, if there is anything new. */
-extern void kpi_refresh_build_save(KpiRun *run);
 
 /*
  * Drops, in place, of a change of a day cell the states of measures that are not

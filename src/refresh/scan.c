@@ -121,7 +121,7 @@ add_left_out(FactScan *scan)
 	key.day.stream_id = scan->stream->id;
 	key.day.day = KPI_ERROR_DAY;
 	kpi_refresh_cellmap_append(scan->cells, &key, kpi_cell_add_error(kpi_cell_empty(), 0, scan->nleft_out));
-	scan->run->stats.fact_error = KPI_DAY_ERROR;
+	kpi_refresh_note_fact_error(scan->run, KPI_DAY_ERROR);
 }
 
 static bool
@@ -200,7 +200,6 @@ static void
 scan_drop(FactScan *scan)
 {
 	kpi_refresh_cellmap_free(scan->cells);
-	kpi_refresh_dict_free(scan->dict);
 }
 
 /* From here on as the definer, with as much memory as maintenance may take. */
@@ -296,7 +295,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (!fact->failed && !is_wanted(scan, fact->day))
 		return;
 	if (fact->error)
-		scan->run->stats.fact_error = MemoryContextStrdup(scan->run->mcxt, fact->error);
+		kpi_refresh_note_fact_error(scan->run, fact->error);
 	scan->nfacts++;
 	if (fact->failed)
 	{
