@@ -32,6 +32,7 @@
 #include "fact/fact.h"
 #include "miscadmin.h"
 #include "model/model.h"
+#include "optimizer/cost.h"
 #include "refresh/refresh_internal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -202,14 +203,15 @@ scan_drop(FactScan *scan)
 	kpi_refresh_cellmap_free(scan->cells);
 }
 
-/* From here on as the definer, with as much memory as maintenance may take. */
+/* From here on as the definer, with half of the memory that maintenance may take. */
 static void
 begin_as_definer(const FactScan *scan, KpiUser *user)
 {
 	char		mem[32];
 
 	kpi_user_switch(user, kpi_model_source_definer(scan->run->source));
-	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2, 64));
+	/* Of all the processes that the planner may spread it over. */
+	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2 / (1 + max_parallel_workers_per_gather), 64));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("hash_mem_multiplier", "1", PGC_USERSET, PGC_S_SESSION,
