@@ -161,6 +161,12 @@ SELECT level, grain, period_start, count(*) > 0 AS some FROM kpi.verify('rbu') G
 SELECT kpi.repair('rbu') > 0 AS mended;
 SELECT * FROM kpi.verify('rbu') LIMIT 9;
 SELECT * FROM rbu.differences('rbu_sum', '1999-01-01');
+-- a quarter that went with its months comes back with them
+DELETE FROM kpi_internal.rollup_cell c
+ USING kpi_internal.stream s WHERE s.id = c.stream_id AND s.source_id = (SELECT id FROM kpi.source WHERE name = 'rbu')
+   AND (c.grain = 2 AND c.start BETWEEN '2026-04-01' AND '2026-06-30' OR c.grain = 3 AND c.start = '2026-04-01');
+SELECT kpi.repair('rbu', since => '2026-04-01', until => '2026-07-01') > 0 AS mended;
+SELECT * FROM kpi.verify('rbu') LIMIT 9;
 SELECT kpi.verify('rbu', since => '2026-03-01', until => '2026-03-01');
 
 SELECT kpi.drop_goal(id) FROM kpi.goal WHERE kpi_id = (SELECT id FROM kpi.kpi WHERE name = 'rbu_sum');

@@ -481,7 +481,7 @@ found_differs(KpiRun *run, KpiCellTable table, const KpiCellKey *key, const KpiC
 /* The row the scan stands on is not expected, or may differ from its item. */
 static void
 sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
-		   const KpiCellItem *item, bool mend, KpiReport *report, KpiPlaces *left)
+		   const KpiCellItem *item, bool mend, bool is_part, KpiReport *report, KpiPlaces *left)
 {
 	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
 
@@ -494,7 +494,11 @@ sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellK
 	if (item)
 		update_found(keyed, key, item->cell);
 	else
+	{
 		kpi_keyed_table_delete_found(keyed);
+		if (is_part)
+			note_places(left, table, key, true);
+	}
 }
 
 /* Cells and places in one order: their keys differ, by the grain. */
@@ -587,10 +591,12 @@ kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id, const K
 			report_difference(run, report, table, &item->key, false, NULL, item);
 			if (mend)
 				insert_item(keyed, item);
+			if (mend && expected->is_part)
+				note_places(left, table, &item->key, false);
 		}
 		else
 		{
-			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, report, left);
+			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, expected->is_part, report, left);
 			more = next_concerned(keyed, table, expected, &key);
 		}
 		if (order >= 0)

@@ -535,11 +535,12 @@ typedef struct KpiExpected
 	KpiCellMap *places;			/* NULL: places are not looked at */
 	DateADT		since;			/* rows of other days and periods are not */
 	DateADT		until;			/* exclusive */
+	bool		is_part;		/* not of all days: who mends settles places */
 } KpiExpected;
 
 /*
  * Compares the rows of one stream with what they should be; with mend, also
- * makes them so, noting places above what comes and goes in left.  Rows of
+ * makes them so, of a part noting places above what comes and goes in left.  Rows of
  * nothing but dropped measures are no difference, nor are the places above
  * them, which are kept in left.
  */

@@ -286,7 +286,7 @@ check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *
 	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
 	KpiPlaces  *left = kpi_refresh_places_create(run);
-	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until};
+	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !is_whole};
 
 	kpi_refresh_fanout(run, days, rollups);
 	kpi_refresh_cellmap_sort(rollups);
