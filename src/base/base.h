@@ -279,17 +279,17 @@ typedef struct KpiNewest
 	TupleTableSlot *found;		/* the row kpi_newest_next() returned */
 	char		key[KPI_NEWEST_MAX_KEY];	/* of it, as the index has it */
 	Size		key_size;		/* 0: none */
-}			KpiNewest;
+} KpiNewest;
 
 /*
  * Looks for the rows of a table (ACCESS SHARE) by a unique index of it, else
  * (InvalidOid) its primary key, from behind, as the snapshot shows them.  The keys are numbered by columns of the
  * index.  What is allocated lasts until _end(), in the current memory context.
  */
-extern void kpi_newest_begin(KpiNewest * newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys);
-extern bool kpi_newest_next(KpiNewest * newest);
-extern Datum kpi_newest_column(KpiNewest * newest, AttrNumber attno, bool *isnull);
-extern void kpi_newest_end(KpiNewest * newest);
+extern void kpi_newest_begin(KpiNewest *newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys);
+extern bool kpi_newest_next(KpiNewest *newest);
+extern Datum kpi_newest_column(KpiNewest *newest, AttrNumber attno, bool *isnull);
+extern void kpi_newest_end(KpiNewest *newest);
 
 /* ---- keyed_table.c ---- */
 

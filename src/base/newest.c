@@ -27,7 +27,7 @@
 #include "utils/rel.h"
 
 void
-kpi_newest_begin(KpiNewest * newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys)
+kpi_newest_begin(KpiNewest *newest, Oid relid, Oid index_id, Snapshot snapshot, ScanKey keys, int nkeys)
 {
 	newest->rel = table_open(relid, AccessShareLock);
 	newest->index = index_open(OidIsValid(index_id) ? index_id : kpi_compat_primary_key(newest->rel), AccessShareLock);
@@ -40,7 +40,7 @@ kpi_newest_begin(KpiNewest * newest, Oid relid, Oid index_id, Snapshot snapshot,
 
 /* The columns of the entry the scan stands on. */
 static const char *
-entry_key(const KpiNewest * newest, Size *size)
+entry_key(const KpiNewest *newest, Size *size)
 {
 	IndexTuple	entry = newest->scan->xs_itup;
 
@@ -49,7 +49,7 @@ entry_key(const KpiNewest * newest, Size *size)
 }
 
 static bool
-is_of_found(const KpiNewest * newest)
+is_of_found(const KpiNewest *newest)
 {
 	Size		size;
 	const char *key = entry_key(newest, &size);
@@ -58,7 +58,7 @@ is_of_found(const KpiNewest * newest)
 }
 
 static void
-remember_key(KpiNewest * newest)
+remember_key(KpiNewest *newest)
 {
 	Size		size;
 	const char *key = entry_key(newest, &size);
@@ -68,7 +68,7 @@ remember_key(KpiNewest * newest)
 }
 
 bool
-kpi_newest_next(KpiNewest * newest)
+kpi_newest_next(KpiNewest *newest)
 {
 	while (index_getnext_tid(newest->scan, BackwardScanDirection) != NULL)
 	{
@@ -83,13 +83,13 @@ kpi_newest_next(KpiNewest * newest)
 }
 
 Datum
-kpi_newest_column(KpiNewest * newest, AttrNumber attno, bool *isnull)
+kpi_newest_column(KpiNewest *newest, AttrNumber attno, bool *isnull)
 {
 	return slot_getattr(newest->found, attno, isnull);
 }
 
 void
-kpi_newest_end(KpiNewest * newest)
+kpi_newest_end(KpiNewest *newest)
 {
 	index_endscan(newest->scan);
 	ExecDropSingleTupleTableSlot(newest->found);

@@ -203,7 +203,7 @@ typedef struct Days
 	DateADT		since;
 	double	   *numerators;
 	double	   *denominators;
-}			Days;
+} Days;
 
 static void
 take_day(void *arg, DateADT day, const KpiValue *value)

@@ -118,7 +118,7 @@ key_days(ScanKey keys, AttrNumber attno, DateADT since, DateADT until)
 
 /* Begins to look for cells by the primary key of their table. */
 static void
-begin_cells(KpiNewest * cells, const char *table, ScanKey keys, int nkeys)
+begin_cells(KpiNewest *cells, const char *table, ScanKey keys, int nkeys)
 {
 	kpi_newest_begin(cells, kpi_relation_oid("kpi_internal", table), InvalidOid, GetActiveSnapshot(), keys, nkeys);
 }

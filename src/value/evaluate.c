@@ -265,7 +265,7 @@ typedef struct DayReader
 	const KpiProgramNode *node;
 	void		(*take) (void *arg, DateADT day, const KpiValue *value);
 	void	   *arg;
-}			DayReader;
+} DayReader;
 
 static void
 take_cell(void *arg, DateADT day, Datum cell)
