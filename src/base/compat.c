@@ -87,6 +87,16 @@ kpi_compat_set_relations(Query *query, ParseState *pstate)
 #endif
 }
 
+Bitmapset *
+kpi_compat_selected_columns(Query *query, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	return getRTEPermissionInfo(query->rteperminfos, rte)->selectedCols;
+#else
+	return rte->selectedCols;
+#endif
+}
+
 void
 kpi_compat_run_once(QueryDesc *desc)
 {

@@ -102,6 +102,7 @@
 /* ---- compat.c ---- */
 
 /* Declared by their tags: every file includes this one, and few need more of them. */
+struct Bitmapset;
 struct EState;
 struct IndexScanDescData;
 struct ItemPointerData;
@@ -109,6 +110,7 @@ struct Node;
 struct ParseState;
 struct Query;
 struct QueryDesc;
+struct RangeTblEntry;
 struct RelationData;
 struct ResultRelInfo;
 struct SnapshotData;
@@ -139,6 +141,9 @@ extern void kpi_compat_set_relations(struct Query *query, struct ParseState *pst
 
 /* The next datum of a sort, palloc'd; false at its end. */
 extern bool kpi_compat_tuplesort_next(struct Tuplesortstate *sort, Datum *value);
+
+/* The columns of a relation that a query reads, offset by FirstLowInvalidHeapAttributeNumber. */
+extern struct Bitmapset *kpi_compat_selected_columns(struct Query *query, struct RangeTblEntry *rte);
 
 /* Runs a query to its end, once: so it may use parallel workers. */
 extern void kpi_compat_run_once(struct QueryDesc *desc);

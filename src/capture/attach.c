@@ -57,7 +57,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* The two kinds of triggers. */
+/* A kind of trigger. */
 typedef struct TriggerForm
 {
 	const char *function;
@@ -73,6 +73,20 @@ static const TriggerForm row_form = {
 static const TriggerForm truncate_form = {
 	"capture_truncate", "kpi_truncate_%d", false,
 	TRIGGER_TYPE_TRUNCATE
+};
+
+/* Those of tables that a keyed source follows. */
+static const TriggerForm follow_row_form = {
+	"follow", "kpi_follow_%d", true,
+	TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE
+};
+static const TriggerForm follow_truncate_form = {
+	"follow_truncate", "kpi_follow_truncate_%d", false,
+	TRIGGER_TYPE_TRUNCATE
+};
+
+static const TriggerForm *const all_forms[] = {
+	&row_form, &truncate_form, &follow_row_form, &follow_truncate_form
 };
 
 char *
@@ -194,7 +208,7 @@ ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerFor
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
-						kpi_capture_trigger_name(source_id, form->row), get_rel_name(relid)),
+						psprintf(form->name_format, source_id), get_rel_name(relid)),
 				 errhint("Rename or drop it: pg_kpi needs the name.")));
 	if (HeapTupleIsValid(tuple))
 		enable_always(pg_trigger, tuple);
@@ -231,18 +245,18 @@ open_partitioned(List *relids, Oid definer)
 }
 
 static void
-attach_triggers(int32 source_id, Oid relid, List *relids)
+attach_triggers(int32 source_id, Oid relid, List *relids, const TriggerForm *row, const TriggerForm *truncate)
 {
 	Relation	pg_trigger = table_open(TriggerRelationId, RowExclusiveLock);
 	KpiUser		user;
 	ListCell   *lc;
 
 	kpi_user_switch(&user, kpi_extension_owner());
-	ensure_trigger(pg_trigger, relid, source_id, &row_form, true);
+	ensure_trigger(pg_trigger, relid, source_id, row, true);
 	foreach(lc, relids)
 	{
-		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &row_form, false);
-		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, &truncate_form, true);
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, row, false);
+		ensure_trigger(pg_trigger, lfirst_oid(lc), source_id, truncate, true);
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 	}
 	kpi_capture_segments_create(source_id);
@@ -254,8 +268,8 @@ attach_triggers(int32 source_id, Oid relid, List *relids)
  * Every table of the tree is sent an invalidation even when its triggers were
  * all there, so that writers read the definitions again.
  */
-void
-kpi_capture_attach(int32 source_id, Oid relid, Oid definer)
+static void
+attach(int32 source_id, Oid relid, Oid definer, const TriggerForm *row, const TriggerForm *truncate)
 {
 	KpiLockWait wait;
 	List	   *relids;
@@ -273,9 +287,21 @@ kpi_capture_attach(int32 source_id, Oid relid, Oid definer)
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 
 	partitioned = open_partitioned(relids, definer);
-	attach_triggers(source_id, relid, relids);
+	attach_triggers(source_id, relid, relids, row, truncate);
 	foreach(lc, partitioned)
 		table_close(lfirst(lc), NoLock);
+}
+
+void
+kpi_capture_attach(int32 source_id, Oid relid, Oid definer)
+{
+	attach(source_id, relid, definer, &row_form, &truncate_form);
+}
+
+void
+kpi_capture_follow(int32 source_id, Oid relid, Oid definer)
+{
+	attach(source_id, relid, definer, &follow_row_form, &follow_truncate_form);
 }
 
 /*
@@ -309,12 +335,13 @@ source_triggers(int32 source_id, const TriggerForm *form)
 void
 kpi_capture_detach(int32 source_id, const char *relation)
 {
-	List	   *triggers = list_concat(source_triggers(source_id, &row_form),
-									   source_triggers(source_id, &truncate_form));
+	List	   *triggers = NIL;
 	ObjectAddresses *objects = new_object_addresses();
 	KpiLockWait wait;
 	ListCell   *lc;
 
+	for (int i = 0; i < lengthof(all_forms); i++)
+		triggers = list_concat(triggers, source_triggers(source_id, all_forms[i]));
 	foreach(lc, triggers)
 	{
 		ObjectAddress trigger;
@@ -332,19 +359,20 @@ kpi_capture_detach(int32 source_id, const char *relation)
 void
 kpi_capture_lock_tables(void)
 {
-	Oid			capture = find_trigger_function(&row_form);
-	Oid			truncate = find_trigger_function(&truncate_form);
+	List	   *functions = NIL;
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
 	List	   *relids = NIL;
 	ListCell   *lc;
 	HeapTuple	tuple;
 
+	for (int i = 0; i < lengthof(all_forms); i++)
+		functions = lappend_oid(functions, find_trigger_function(all_forms[i]));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		if (trigger->tgfoid == capture || trigger->tgfoid == truncate)
+		if (OidIsValid(trigger->tgfoid) && list_member_oid(functions, trigger->tgfoid))
 			relids = list_append_unique_oid(relids, trigger->tgrelid);
 	}
 	systable_endscan(scan);
@@ -399,19 +427,31 @@ table_file(Oid relid)
 	return file;
 }
 
-char *
-kpi_capture_trigger_state(int32 source_id, Oid leaf)
+static char *
+trigger_state(int32 source_id, Oid leaf, const TriggerForm *row, const TriggerForm *truncate)
 {
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
 	StringInfoData state;
 
 	initStringInfo(&state);
-	if (append_state(&state, pg_trigger, leaf, source_id, &row_form))
+	if (append_state(&state, pg_trigger, leaf, source_id, row))
 	{
-		(void) append_state(&state, pg_trigger, leaf, source_id, &truncate_form);
+		(void) append_state(&state, pg_trigger, leaf, source_id, truncate);
 		appendStringInfo(&state, "file %u", table_file(leaf));
 		kpi_expr_virtual_columns_state(&state, leaf);
 	}
 	table_close(pg_trigger, AccessShareLock);
 	return state.data;
+}
+
+char *
+kpi_capture_trigger_state(int32 source_id, Oid leaf)
+{
+	return trigger_state(source_id, leaf, &row_form, &truncate_form);
+}
+
+char *
+kpi_capture_follow_state(int32 source_id, Oid leaf)
+{
+	return trigger_state(source_id, leaf, &follow_row_form, &follow_truncate_form);
 }

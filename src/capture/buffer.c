@@ -99,6 +99,16 @@ fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *pr
 }
 
 void
+kpi_capture_spill(KpiSubxactDeltas *subxact)
+{
+	if (kpi_capture_write_through || subxact->bytes > (Size) kpi_buffer_size * 1024)
+	{
+		kpi_capture_flush_subxact(subxact);
+		kpi_capture_subxact_clear(subxact);
+	}
+}
+
+void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 				 const KpiFact *fact, int sign)
 {
@@ -116,9 +126,5 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 	if (fact->error != NULL)
 		kpi_capture_subxact_set_error(subxact, delta, fact->error);
 
-	if (kpi_capture_write_through || subxact->bytes > (Size) kpi_buffer_size * 1024)
-	{
-		kpi_capture_flush_subxact(subxact);
-		kpi_capture_subxact_clear(subxact);
-	}
+	kpi_capture_spill(subxact);
 }

@@ -14,6 +14,7 @@
 #include "access/transam.h"
 #include "cell/cell.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "storage/block.h"
 #include "storage/lockdefs.h"
 #include "utils/date.h"
@@ -97,12 +98,29 @@ extern bool kpi_capture_unpack_next(KpiUnpack *unpack);
 /* The dimensions of the present delta, a text[]; ndims is not 0. */
 extern Datum kpi_capture_unpack_dims(const KpiUnpack *unpack);
 
+/* The owner and the dimensions, one after the other: texts, or NULL. */
+extern List *kpi_capture_unpack_values(const KpiUnpack *unpack);
+
 /* ---- queue.c ---- */
 
 /* Kinds of queue rows (kpi_internal.queue_*.kind). */
 #define KPI_DELTA_CELL		'd'
 #define KPI_DELTA_RECOMPUTE	'r'
 #define KPI_DELTA_SUSPEND	's'
+
+/* ---- follow.c ---- */
+
+/*
+ * The stream of a note: minus the position of the relation in which a row has
+ * changed, or this, if all is to be read.  A note has no cell.
+ */
+#define KPI_NOTE_ALL PG_INT32_MIN
+
+static inline bool
+kpi_capture_is_note(int32 stream_id)
+{
+	return stream_id < 0;
+}
 
 /* ---- read.c ---- */
 
@@ -186,6 +204,12 @@ extern void kpi_capture_init(void);
  * were checked.
  */
 extern void kpi_capture_attach(int32 source_id, Oid relid, Oid definer);
+
+/* The same for a relation that a keyed source follows. */
+extern void kpi_capture_follow(int32 source_id, Oid relid, Oid definer);
+
+/* As kpi_capture_trigger_state(), for the triggers of kpi_capture_follow(). */
+extern char *kpi_capture_follow_state(int32 source_id, Oid leaf);
 
 /* The name of the row trigger, or of the TRUNCATE trigger, of a source. */
 extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);

@@ -13,13 +13,15 @@
 #include "cell/cell.h"
 #include "executor/tuptable.h"
 #include "fact/fact.h"
+#include "fmgr.h"
 #include "model/model.h"
 #include "utils/relcache.h"
+#include "utils/reltrigger.h"
 
 /*
  * A file of these uses only those before it: segment.c, attach.c, subxact.c,
  * pack.c, queue.c, read.c, compact.c, marker.c, flush.c, buffer.c, trigger.c,
- * xact.c.
+ * follow.c, xact.c.
  */
 
 /* ---- subxact.c ---- */
@@ -241,7 +243,16 @@ extern bool kpi_capture_write_through;
 extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 							 const KpiFact *fact, int sign);
 
+/* Writes a level to the queue when it has grown too large, or nothing may stay in it. */
+extern void kpi_capture_spill(KpiSubxactDeltas *subxact);
+
 /* ---- trigger.c ---- */
+
+/* The source that a trigger is for, by its argument; 0: none. */
+extern int32 kpi_capture_trigger_argument(const Trigger *trigger);
+
+/* Error unless called as the trigger that it is meant for: of a row, or of TRUNCATE. */
+extern void kpi_capture_check_call(FunctionCallInfo fcinfo, const char *function, bool for_row);
 
 /* A marker that asks to suspend the source has committed: one is enough. */
 extern void kpi_capture_reported(int32 source_id);

@@ -164,7 +164,7 @@ read_segments(Compaction *c, Oid segment, bool both)
 static void
 write_delta(KpiDelta *delta, void *arg)
 {
-	if (!kpi_cell_is_empty(delta->cell))
+	if (kpi_capture_is_note(delta->key->stream_id) || !kpi_cell_is_empty(delta->cell))
 		kpi_capture_queue_delta(arg, delta);
 }
 

@@ -39,7 +39,7 @@ write_delta(KpiDelta *delta, void *arg)
 {
 	SourceFlush *flush = arg;
 
-	if (delta->key->source_id == flush->source_id && !kpi_cell_is_empty(delta->cell))
+	if (delta->key->source_id == flush->source_id && (kpi_capture_is_note(delta->key->stream_id) || !kpi_cell_is_empty(delta->cell)))
 		kpi_capture_queue_delta(&flush->writer, delta);
 }
 

@@ -239,3 +239,14 @@ kpi_capture_unpack_dims(const KpiUnpack *unpack)
 	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lbound,
 											  TEXTOID, -1, false, TYPALIGN_INT));
 }
+
+List *
+kpi_capture_unpack_values(const KpiUnpack *unpack)
+{
+	KpiUnpack	at = {.next = unpack->values,.end = unpack->end};
+	List	   *values = NIL;
+
+	for (int i = 0; i <= unpack->ndims; i++)
+		values = lappend(values, unconstify(char *, read_value(&at)));
+	return values;
+}

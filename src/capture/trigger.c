@@ -378,12 +378,8 @@ get_entry(Relation rel, int32 source_id)
 
 /* ---- the triggers ---- */
 
-/*
- * The source's id, or 0 when the trigger is none of ours: only one of a table
- * can have our name, so that no row counts twice.
- */
-static int32
-trigger_source_id(const Trigger *trigger, bool for_row)
+int32
+kpi_capture_trigger_argument(const Trigger *trigger)
 {
 	char	   *end;
 	long		id;
@@ -391,14 +387,23 @@ trigger_source_id(const Trigger *trigger, bool for_row)
 	if (trigger->tgnargs != 1)
 		return 0;
 	id = strtol(trigger->tgargs[0], &end, 10);
-	if (*end != '\0' || id <= 0 || id > PG_INT32_MAX ||
-		strcmp(trigger->tgname, kpi_capture_trigger_name((int32) id, for_row)) != 0)
-		return 0;
-	return (int32) id;
+	return *end != '\0' || id <= 0 || id > PG_INT32_MAX ? 0 : (int32) id;
 }
 
-static void
-check_trigger_call(FunctionCallInfo fcinfo, const char *function, bool for_row)
+/*
+ * The source's id, or 0 when the trigger is none of ours: only one of a table
+ * can have our name, so that no row counts twice.
+ */
+static int32
+trigger_source_id(const Trigger *trigger, bool for_row)
+{
+	int32		id = kpi_capture_trigger_argument(trigger);
+
+	return id != 0 && strcmp(trigger->tgname, kpi_capture_trigger_name(id, for_row)) == 0 ? id : 0;
+}
+
+void
+kpi_capture_check_call(FunctionCallInfo fcinfo, const char *function, bool for_row)
 {
 	TriggerEvent event;
 
@@ -520,7 +525,7 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 	KpiSource  *source;
 	KpiProjection *proj;
 
-	check_trigger_call(fcinfo, "capture", true);
+	kpi_capture_check_call(fcinfo, "capture", true);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry == NULL)
 		return PointerGetDatum(NULL);
@@ -543,7 +548,7 @@ kpi_sql_capture_truncate(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	Entry	   *entry;
 
-	check_trigger_call(fcinfo, "capture_truncate", false);
+	kpi_capture_check_call(fcinfo, "capture_truncate", false);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry != NULL)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);

@@ -93,6 +93,25 @@ extern void kpi_define_source_options_check(Oid relid, const char *source, KpiSo
 /* Stores what is given. */
 extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options);
 
+/* ---- keyed.c ---- */
+
+/*
+ * Checks the query of a new source and what it follows, from four arguments: query,
+ * entity, follow, static.  Makes the table of its rows, and has it and the definer in the
+ * row, whose key becomes an expression.
+ */
+extern KpiKeyed *kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row,
+										 Oid named_definer);
+
+/* Stores what a keyed source has besides; the next refresh reads all.  Within kpi_spi_begin(). */
+extern void kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed);
+
+/* Puts triggers on what it follows. */
+extern void kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid definer);
+
+/* Drops the table of its rows and all of this, if the source is keyed.  Within kpi_spi_begin(). */
+extern void kpi_define_keyed_drop(int32 source_id, const char *relation);
+
 /* ---- args.c ---- */
 
 /* A text argument; empty means none. */

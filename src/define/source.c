@@ -217,15 +217,38 @@ arg_definer(FunctionCallInfo fcinfo, int n)
 	return name == NULL ? InvalidOid : kpi_fact_definer_named(name);
 }
 
+/* A source is over a table, or it has a query. */
+static void
+check_relation_or_query(const char *source, bool has_relation, bool has_query, bool has_more)
+{
+	if (has_relation && has_query)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" has both a relation and a query", source),
+				 errhint("Give the table that holds the facts, or a query whose rows are the facts.")));
+	if (!has_relation && !has_query)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a relation", source),
+				 errhint("Give the table that holds the facts: relation => 'crm.deals'; or a query and its key.")));
+	if (has_more && !has_query)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"entity\", \"follow\" and \"static\" of source \"%s\" need a query", source),
+				 errhint("A source over a table follows that table: leave them out.")));
+}
+
 /*
  * kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer,
- * on_swap, on_detach, hold_if_lost, loaded_at)
+ * on_swap, on_detach, hold_if_lost, loaded_at, query, entity, follow, static)
  */
 Datum
 kpi_sql_create_source(PG_FUNCTION_ARGS)
 {
 	KpiSourceRow row = {0};
 	char	   *table = kpi_arg_text(fcinfo, 1);
+	bool		is_keyed = !PG_ARGISNULL(15);
+	KpiKeyed   *keyed = NULL;
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
 	Oid			named_definer = arg_definer(fcinfo, 10);
@@ -241,11 +264,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	row.team = kpi_define_arg_given(fcinfo, 4);
 	row.at = kpi_define_arg_given(fcinfo, 5);
 	row.filter = kpi_define_arg_given(fcinfo, 6);
-	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source \"%s\" needs a relation", row.name),
-				 errhint("Give the table that holds the facts: relation => 'crm.deals'.")));
+	check_relation_or_query(row.name, table != NULL, is_keyed, !PG_ARGISNULL(16) || !PG_ARGISNULL(17) || !PG_ARGISNULL(18));
 	if (row.at == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -255,9 +274,14 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	check_grain(grain);
 	calendar_id = kpi_calendar_id(calendar);
 
-	row.relid = kpi_fact_table_open(table, named_definer);
-	row.relation = kpi_fact_table_name(row.relid);
-	kpi_define_source_row_set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
+	if (is_keyed)
+		keyed = kpi_define_keyed_create(fcinfo, 15, &row, named_definer);
+	else
+	{
+		row.relid = kpi_fact_table_open(table, named_definer);
+		row.relation = kpi_fact_table_name(row.relid);
+		kpi_define_source_row_set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
+	}
 	check_expressions(&row, dimensions, &options);
 
 	kpi_spi_begin(&spi);
@@ -277,12 +301,16 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
 	kpi_define_source_options_store(row.id, &options);
 	write_dimensions(row.id, dimensions);
+	if (is_keyed)
+		kpi_define_keyed_store(row.id, keyed);
 	kpi_spi_end(&spi);
 
 	kpi_model_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relid, row.definer_oid);
 	kpi_fact_table_lock(row.relid, ShareRowExclusiveLock);
-	if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
+	if (is_keyed)
+		kpi_define_keyed_attach(row.id, keyed, row.definer_oid);
+	else if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
 		kpi_fact_definer_tell_owner(row.name, row.relid);
 	PG_RETURN_INT32(row.id);
 }
@@ -473,6 +501,7 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	kpi_capture_segments_drop(row->id);
 
 	kpi_spi_begin(&spi);
+	kpi_define_keyed_drop(row->id, row->relation);
 	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.build WHERE source_id = $1", 1, KPI_INT4(row->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.build_cancelled WHERE source_id = $1", 1, KPI_INT4(row->id));

@@ -47,6 +47,7 @@ typedef struct KpiExprSite
 	const char *text;
 	const char *what;			/* e.g. "filter of KPI \"revenue\"" */
 	Oid			relid;			/* InvalidOid: not known yet */
+	bool		is_query;		/* a whole query, no expression */
 	ErrorContextCallback callback;
 } KpiExprSite;
 
@@ -134,6 +135,42 @@ extern KpiExpr kpi_expr_check_full(Oid relid, const char *text, const char *what
 
 /* The part of it about who may run what, for any expression (pstate: or NULL). */
 extern void kpi_expr_check_access(ParseState *pstate, Node *node);
+
+/* ---- query.c ---- */
+
+/*
+ * Analyses one SELECT as the current user, who must be the
+ * source's definer (kpi_user_switch()).  Nothing of it is run but the input functions of
+ * its literals, after it was checked whose code that is.  It may have parameters
+ * of these types, and read what the environment names.
+ */
+extern Query *kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
+									 QueryEnvironment *environment, KpiCode *code);
+
+/* Its text, with every name outside pg_catalog qualified. */
+extern char *kpi_expr_query_text(Query *query);
+
+/* A relation that a query reads, itself or through a view. */
+typedef struct KpiQueryRelation
+{
+	Oid			relid;
+	char		relkind;
+	Bitmapset  *columns;		/* that it reads, offset by
+								 * FirstLowInvalidHeapAttributeNumber */
+} KpiQueryRelation;
+
+/* All of them, views too, each once. */
+extern List *kpi_expr_query_relations(Query *query);
+
+/* A text that changes when a view or a function that the query reaches is replaced. */
+extern char *kpi_expr_query_fingerprint(Query *query);
+
+/*
+ * Error if the query writes, or its answer does not follow from the rows alone: volatile functions; and of
+ * one that is followed also those that look at the clock or the session, users' own that are
+ * not immutable, and LIMIT over more than an entity.
+ */
+extern void kpi_expr_query_check(Query *query, const char *text, const char *what, bool is_followed);
 
 /* ---- risk.c ---- */
 

@@ -32,6 +32,8 @@ extern Oid	kpi_expr_type_owner(Oid type);
 /* Parse analysis with collations; literals of unknown type become text. */
 extern Node *kpi_expr_transform(ParseState *pstate, Node *raw);
 
+#define KPI_QUERY_HINT "Write one SELECT over tables and views, each with its schema, like crm.deals."
+
 /* ---- check.c ---- */
 
 /*
@@ -47,5 +49,8 @@ extern void kpi_expr_check_rights(ParseState *pstate, Node *node, KpiCode *code)
 /* Adds what an expression reaches, as it was parsed and as it was compiled. */
 extern void kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text,
 											 Node *parsed, Node *compiled);
+
+/* The same of one query, but for views in it. */
+extern uint64 kpi_expr_fingerprint_query(Query *query);
 
 #endif							/* KPI_EXPR_INTERNAL_H */

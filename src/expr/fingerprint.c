@@ -392,6 +392,8 @@ reach_walker(Node *node, Reached *reached)
 	collation = exprInputCollation(node);
 	if (OidIsValid(collation) && !is_bytewise(node))
 		reach_collation(collation, reached);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, reach_walker, reached, 0);
 	if (IsA(node, FuncExpr))
 		reach_zone((FuncExpr *) node, reached);
 	else if (IsA(node, CoerceToDomain))
@@ -413,6 +415,15 @@ kpi_expr_fingerprints_expression(KpiFingerprints *fingerprints, const char *text
 	(void) reach_walker(compiled, &reached);
 	if (reached.sum != 0)
 		add_hash(fingerprints, EXPRESSION_KEY, text, reached.sum);
+}
+
+uint64
+kpi_expr_fingerprint_query(Query *query)
+{
+	Reached		reached = {.fingerprints = kpi_expr_fingerprints_create()};
+
+	(void) reach_walker((Node *) query, &reached);
+	return reached.sum + hash_of(&reached.fingerprints->json);
 }
 
 Datum

@@ -291,6 +291,12 @@ code_walker(Node *node, CodeWalk *walk)
 
 	switch (nodeTag(node))
 	{
+		case T_Query:
+			return query_tree_walker((Query *) node, code_walker, walk, 0);
+		case T_Aggref:
+		case T_WindowFunc:
+			(void) check_functions_in_node(node, function_walker, walk);
+			break;
 		case T_FuncExpr:
 			walk_function(walk, ((FuncExpr *) node)->funcid, is_named_call((FuncExpr *) node));
 			break;

@@ -79,7 +79,13 @@ site_callback(void *arg)
 	switch (geterrcode())
 	{
 		case ERRCODE_SYNTAX_ERROR:
-			errhint("Write one SQL expression over the columns of the table.");
+			if (site->is_query)
+				errhint(KPI_QUERY_HINT);
+			else
+				errhint("Write one SQL expression over the columns of the table.");
+			break;
+		case ERRCODE_UNDEFINED_TABLE:
+			errhint(KPI_QUERY_HINT);
 			break;
 		case ERRCODE_UNDEFINED_COLUMN:
 			if (OidIsValid(site->relid))
@@ -105,6 +111,7 @@ kpi_expr_site_push(KpiExprSite *site, const char *text, const char *what, Oid re
 	site->text = text;
 	site->what = what;
 	site->relid = relid;
+	site->is_query = false;
 	site->callback.callback = site_callback;
 	site->callback.arg = site;
 	site->callback.previous = error_context_stack;

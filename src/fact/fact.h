@@ -17,8 +17,10 @@
 #include "model/model.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 #include "storage/lockdefs.h"
 #include "tcop/dest.h"
+#include "utils/tuplestore.h"
 
 /* ---- query.c ---- */
 
@@ -226,6 +228,114 @@ typedef struct KpiFactEstimate
 
 extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
 									Oid relid, List *leaves, KpiFactEstimate *estimate);
+
+/* ---- keyed_check.c ---- */
+
+/* What a keyed source reads. */
+typedef struct KpiKeyedReads
+{
+	List	   *relations;		/* KpiQueryRelation, views too */
+	List	   *relids;			/* the same with all partitions */
+	List	   *followed;		/* those that are followed */
+	char	   *fingerprint;	/* changes when the query means something else */
+} KpiKeyedReads;
+
+/*
+ * Checks the query of a keyed source and those of what it follows, as the current
+ * user, who must be the definer (kpi_fact_kept_begin()); kept_relid, unless it
+ * is InvalidOid, must have the columns of the query.  Any problem is an error.
+ */
+extern KpiKeyedReads *kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_relid);
+
+/* Analyses and checks a follow query beside a row "changed" with some columns of a table. */
+extern Query *kpi_fact_follow_analyse(const KpiSource *source, const char *relation, const char *text,
+									  Oid relid, List *columns);
+
+/* ---- keyed.c ---- */
+
+#define KPI_MAX_ENTITY_COLUMNS 4
+
+typedef struct KpiKeptColumn
+{
+	char	   *name;
+	Oid			type;
+} KpiKeptColumn;
+
+/* The kept rows of a keyed source, while they are read and written. */
+typedef struct KpiKept
+{
+	const KpiSource *source;
+	const KpiKeyed *keyed;
+	Oid			relid;
+	char	   *name;			/* qualified and quoted */
+	List	   *relids;			/* what else may be read: locked and checked */
+	int			ncolumns;
+	KpiKeptColumn *columns;
+	List	   *key;			/* numbers of columns, from 1 */
+	List	   *entity;
+	Tuplestorestate *fresh;		/* what the query says of the entities that
+								 * were read */
+	TupleDesc	fresh_desc;
+} KpiKept;
+
+/* Entities: an array for each of the entity columns. */
+typedef struct KpiEntities
+{
+	int64		n;
+	Datum		arrays[KPI_MAX_ENTITY_COLUMNS];
+} KpiEntities;
+
+/* What was noted of a relation: an array of texts for each of its noted columns. */
+typedef struct KpiNotes
+{
+	const KpiFollow *follow;
+	int64		n;
+	Datum	   *arrays;
+} KpiNotes;
+
+typedef struct KpiKeptChanges
+{
+	int64		added;
+	int64		changed;
+	int64		gone;
+	int64		kept;			/* rows that were read and are facts */
+	int64		without_key;	/* and that are none */
+} KpiKeptChanges;
+
+/* The kept table as it is; error if a column of the key or the entity is missing. */
+extern KpiKept *kpi_fact_kept_open(const KpiSource *source, const KpiKeyed *keyed, Oid relid);
+
+/* Makes the definer the current user, with the settings that queries run under. */
+extern void kpi_fact_kept_begin(KpiUser *user, const KpiSource *source);
+
+/* The entities that changes touch (KpiNotes, at least one), each once. */
+extern KpiEntities *kpi_fact_kept_entities(const KpiKept *kept, List *notes);
+
+/* Both lists. */
+extern KpiEntities *kpi_fact_kept_more(const KpiKept *kept, const KpiEntities *entities, const KpiEntities *more);
+
+/* Runs the query for some entities, or for all (NULL); its rows are in kept->fresh. */
+extern void kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities);
+
+/* How it would, for some. */
+extern PlannedStmt *kpi_fact_kept_plan(KpiKept *kept, const KpiEntities *entities);
+
+/*
+ * Other entities, under which keys are kept that have been read for these; NULL or
+ * none: there are none.
+ */
+extern KpiEntities *kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *entities);
+
+/* A key that was read twice, as text; or NULL. */
+extern char *kpi_fact_kept_duplicate(KpiKept *kept);
+
+/* Makes the kept rows of the entities those that were read.  Triggers fire. */
+extern void kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, KpiKeptChanges *changes);
+
+/* Tells of rows that are not as they were read, at most so many. */
+extern void kpi_fact_kept_compare(KpiKept *kept, const KpiEntities *entities, int limit,
+								  void (*tell) (const char *key, bool is_kept, bool is_expected, void *arg),
+								  void *arg);
 
 /* ---- definer.c ---- */
 

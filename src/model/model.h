@@ -110,6 +110,36 @@ extern List *kpi_model_leaf_relids(Oid relid);
 /* Layout of the given measures (indexes into stream->measures; NULL: all). */
 extern KpiLayout *kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which);
 
+/* ---- keyed.c ---- */
+
+/* kpi.followed_relation: a table that the query of a keyed source, or a follow query, reads. */
+typedef struct KpiFollow
+{
+	int			position;
+	char	   *relation;		/* qualified and quoted */
+	char	   *query;			/* the entities of a row "changed"; NULL: it
+								 * does not change */
+	List	   *columns;		/* char *: of "changed", that the query needs */
+	bool		uses_all;		/* a change of any column matters */
+	List	   *used;			/* char *: else of these */
+} KpiFollow;
+
+/* kpi.keyed_source: what a source over kept rows has besides. */
+typedef struct KpiKeyed
+{
+	int32		source_id;
+	int32		version;		/* of what notes mean */
+	char	   *query;
+	List	   *columns;		/* char *: of the query, in its order */
+	List	   *key;			/* char *: of these */
+	List	   *entity;
+	bool		is_followed;
+	List	   *follows;		/* KpiFollow */
+} KpiKeyed;
+
+/* As kpi_model_source_load(); NULL if the source is over a table of the user's own. */
+extern KpiKeyed *kpi_model_keyed_load(int32 source_id, bool use_active);
+
 /* ---- source_state.c ---- */
 
 /*

@@ -43,7 +43,8 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 	const KpiStream *stream = kpi_model_stream_find(run->source, delta->stream_id);
 	KpiCellKey	key = {.columns = {0}};
 
-	if (stream == NULL || stream->version != delta->version)
+	/* A note has been read before (keyed.c). */
+	if (kpi_capture_is_note(delta->stream_id) || stream == NULL || stream->version != delta->version)
 		return;
 
 	kpi_refresh_drop_unknown_states(delta->cell, stream);

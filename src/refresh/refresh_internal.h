@@ -213,6 +213,23 @@ typedef struct KpiRunStats
 
 typedef struct KpiAttributions KpiAttributions;
 
+/* What a run has found of a keyed source (keyed.c). */
+typedef struct KpiKeyedRun
+{
+	KpiKeyed   *keyed;
+	KpiKeyedReads *reads;		/* as found after S */
+	List	   *locked;			/* OIDs with ACCESS SHARE since before S */
+	char	   *state;			/* of what is read, after S */
+	char	   *state_before;	/* before S, when it was locked */
+	char	   *known_state;	/* as the last reading saw it; or NULL */
+	bool		is_unattached;	/* a trigger is missing */
+	bool		all_due;		/* all entities are to be read */
+	bool		has_notes;		/* or what wants looking at in the queue */
+	TimestampTz read_at;		/* when all were */
+	int64		kept_rows;		/* about */
+	int32		refresh_seconds;	/* of its policy, or 0 */
+} KpiKeyedRun;
+
 /* How far a measure is built (build.c). */
 typedef struct KpiFrontier
 {
@@ -260,6 +277,7 @@ struct KpiRun
 	Snapshot	snapshot;		/* S: registered and active */
 	TimestampTz as_of;
 	KpiRunTable table;
+	KpiKeyedRun *keyed;			/* NULL: a table of the user's own */
 	KpiPlan		plan;
 	KpiBuild	build;
 	KpiRunStats stats;
@@ -305,6 +323,33 @@ extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart 
 
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
+
+/* ---- keyed.c ---- */
+
+/*
+ * Looks at what a keyed source reads, under the snapshot; nothing if it is none.
+ * Returns why it must be suspended, as a note, with a hint; or NULL.
+ */
+extern char *kpi_refresh_keyed_examine(KpiRun *run, char **hint);
+
+/* Whether there may be anything to read for it. */
+extern bool kpi_refresh_keyed_is_due(const KpiRun *run);
+
+/* Whether all that would be read was locked before S, and its triggers are there. */
+extern bool kpi_refresh_keyed_is_locked(const KpiRun *run);
+
+/* Attaches them and locks it, before the snapshot is taken anew. */
+extern void kpi_refresh_keyed_lock(KpiRun *run);
+
+/*
+ * Brings the kept rows to what the query says at S, of the entities that changes
+ * have touched or of all.  False, and nothing is done, if all must be read and
+ * may not be.  What it writes is captured.
+ */
+extern bool kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all);
+
+/* Reports kept rows that are not as the query says. */
+extern void kpi_refresh_keyed_verify(KpiRun *run, KpiReport *report);
 
 /* ---- build_state.c ---- */
 

@@ -105,18 +105,22 @@ is_being_written(Oid relid)
 }
 
 static bool
-facts_are_being_written(const KpiRunTable *table)
+any_is_being_written(List *relids)
 {
 	ListCell   *lc;
 
-	if (is_being_written(table->relid))
-		return true;
-	foreach(lc, table->leaves)
+	foreach(lc, relids)
 	{
 		if (is_being_written(lfirst_oid(lc)))
 			return true;
 	}
 	return false;
+}
+
+static bool
+facts_are_being_written(const KpiRunTable *table)
+{
+	return is_being_written(table->relid) || any_is_being_written(table->leaves);
 }
 
 static void
@@ -148,6 +152,31 @@ facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode
 		(mode == KPI_RUN_REFRESH && kpi_refresh_build_is_due(run));
 }
 
+/* Whether a keyed source has rows to be read for it. */
+static bool
+rows_are_needed(const KpiRun *run, KpiRunMode mode)
+{
+	return run->keyed != NULL &&
+		(mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || kpi_refresh_keyed_is_due(run));
+}
+
+/* A keyed source may also be unfit for what its query reads. */
+static void
+examine_keyed(KpiRun *run, KpiSourceState *state)
+{
+	char	   *hint;
+	char	   *note;
+
+	if (state->suspend_reason != NULL)
+		return;
+	note = kpi_refresh_keyed_examine(run, &hint);
+	if (note != NULL)
+	{
+		state->suspend_reason = note;
+		state->suspend_hint = hint;
+	}
+}
+
 /* Under the snapshot: can the source be refreshed, and must it? */
 static KpiRunResult
 examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
@@ -160,6 +189,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	source->code->accept = mode == KPI_RUN_ACCEPT;
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
+	examine_keyed(run, *state);
 	if ((*state)->suspend_reason)
 	{
 		suspend(source, run->table.relid, *state);
@@ -172,7 +202,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	kpi_refresh_build_load(run, (*state)->build_noted);
 	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
 		return KPI_RUN_BUILD_DUE;
-	if (facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table))
+	if ((facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table)) ||
+		(rows_are_needed(run, mode) && any_is_being_written(run->keyed->reads->relids)))
 	{
 		refuse_being_written(source, mode != KPI_RUN_REFRESH);
 		return KPI_RUN_SUSPENDED;
@@ -196,7 +227,8 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
 		if (result == KPI_RUN_DONE &&
-			(!facts_are_needed(run, *state, mode) || is_locked(&run->table)))
+			(!facts_are_needed(run, *state, mode) || is_locked(&run->table)) &&
+			(!rows_are_needed(run, mode) || kpi_refresh_keyed_is_locked(run)))
 			return KPI_RUN_DONE;
 		drop_snapshot(run);
 		if (result != KPI_RUN_DONE)
@@ -204,9 +236,46 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 
 		if ((*state)->unattached)
 			kpi_capture_attach(source_id, run->table.relid, kpi_model_source_definer(run->source));
+		if (run->keyed != NULL)
+			kpi_refresh_keyed_lock(run);
 		lock_relations(&run->table, run->source->relation);
 		kpi_refresh_source_state_recheck(source_id, &run->table);
 	}
+}
+
+/* From here on the snapshot shows what this transaction has done since it was taken. */
+static void
+renew_snapshot(KpiRun *run)
+{
+	Snapshot	old = run->snapshot;
+
+	CommandCounterIncrement();
+	PopActiveSnapshot();
+	PushCopiedSnapshot(old);
+	UpdateActiveSnapshotCommandId();
+	run->snapshot = RegisterSnapshot(GetActiveSnapshot());
+	UnregisterSnapshot(old);
+}
+
+/* The kept rows of a keyed source first.  False: that is the builder's. */
+static bool
+read_rows(KpiRun *run, KpiRunMode mode)
+{
+	if (!rows_are_needed(run, mode))
+		return true;
+	if (!kpi_refresh_keyed_apply(run, mode == KPI_RUN_REPAIR, mode != KPI_RUN_DELTAS))
+		return false;
+	kpi_capture_flush_now();
+	renew_snapshot(run);
+	return true;
+}
+
+/* What nobody follows is as old as its last reading. */
+static void
+set_as_of_reading(KpiRun *run)
+{
+	if (run->keyed != NULL && !run->keyed->keyed->is_followed && run->keyed->read_at != DT_NOBEGIN)
+		run->as_of = run->keyed->read_at;
 }
 
 /* ---- steps 5 and 6 ---- */
@@ -469,6 +538,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 		bool		mend = mode == KPI_RUN_REPAIR;
 
 		report->source_name = run->source->name;
+		if (run->keyed != NULL && !mend)
+			kpi_refresh_keyed_verify(run, report);
 		kpi_refresh_goals_check(run->source->id, mend, report);
 		check_locked(run, mend, days, report);
 		if (mend)
@@ -496,8 +567,14 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);
+	if (result == KPI_RUN_DONE && !read_rows(run, mode))
+	{
+		drop_snapshot(run);
+		result = KPI_RUN_BUILD_DUE;
+	}
 	if (result == KPI_RUN_DONE)
 	{
+		set_as_of_reading(run);
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
 		run->plan = make_plan(state);

@@ -161,7 +161,8 @@ is_our_trigger(CreateTrigStmt *stmt)
 	char	   *function;
 
 	DeconstructQualifiedName(stmt->funcname, &schema, &function);
-	return schema != NULL && strcmp(schema, "kpi") == 0 && strncmp(function, "capture", 7) == 0;
+	return schema != NULL && strcmp(schema, "kpi") == 0 &&
+		(strncmp(function, "capture", 7) == 0 || strncmp(function, "follow", 6) == 0);
 }
 
 /* Checks whether this command can change a source's table, rights, functions or types. */

@@ -1,0 +1,524 @@
+/*-------------------------------------------------------------------------
+ *
+ * keyed.c
+ *	  The kept rows of a keyed source are brought up to date, before its cells are.
+ *
+ * A keyed source is a source over the table of its kept rows.  What writers note
+ * of the tables that it follows (capture/follow.c) is which rows have changed; a
+ * run finds the entities that these touch, runs the query for them, and writes the
+ * rows that differ into the kept table, whose trigger captures them as any
+ * writer's.  So below that nothing is new.
+ *
+ * All of it happens at the run's one snapshot S: notes that S shows are consumed, the
+ * query reads at S.  What commits later is noted later.  Nothing is computed
+ * from a change itself, so it does not matter in which order changes come, nor
+ * whether their writers saw each other: an entity is as the query says at S as soon as every change
+ * that S shows has been noted, or all entities are read.
+ *
+ * All are read when the query, a function or a view that it reaches, or a table or its triggers
+ * differ from what the last reading saw.  What is kept of that for the next comparison was
+ * looked at before S.
+ *
+ * Locks: the source's; then ACCESS SHARE on all that is read, before S.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "capture/capture.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "fact/fact.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "refresh/refresh_internal.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Of so few rows all are read as well as some. */
+#define FEW_ROWS 1000
+
+/* Notes of more changes than this have all read. */
+#define MAX_NOTES 500000
+
+/* Differences that a verification tells one by one. */
+#define MAX_DIFFERENCES 1000
+
+/* ---- looking ---- */
+
+/* What is to be known of what is read; *unattached: of a followed table a trigger is missing. */
+static char *
+state_of(const KpiSource *source, const KpiKeyedReads *reads, bool *unattached)
+{
+	StringInfoData state;
+	ListCell   *lc;
+
+	initStringInfo(&state);
+	appendStringInfoString(&state, reads->fingerprint);
+	*unattached = false;
+	foreach(lc, reads->followed)
+	{
+		ListCell   *leaf;
+
+		foreach(leaf, kpi_model_leaf_relids(lfirst_oid(lc)))
+		{
+			char	   *triggers = kpi_capture_follow_state(source->id, lfirst_oid(leaf));
+
+			*unattached |= triggers[0] == '\0';
+			appendStringInfo(&state, " %u %s", lfirst_oid(leaf), triggers);
+		}
+	}
+	return state.data;
+}
+
+typedef struct Examination
+{
+	KpiRun	   *run;
+	KpiKeyedReads *reads;
+} Examination;
+
+static void
+examine_as_definer(void *arg)
+{
+	Examination *examination = arg;
+	const KpiRun *run = examination->run;
+	KpiUser		user;
+
+	kpi_fact_kept_begin(&user, run->source);
+	examination->reads = kpi_fact_keyed_examine(run->source, run->keyed->keyed, run->table.relid);
+	kpi_user_restore(&user);
+}
+
+static void
+load_state(KpiRun *run)
+{
+	KpiKeyedRun *keyed = run->keyed;
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT s.fingerprint, s.read_at, s.kept_rows, d.refresh_mode, d.refresh_seconds"
+						" FROM kpi.source d LEFT JOIN kpi_internal.keyed_state s ON s.source_id = d.id WHERE d.id = $1",
+						1, KPI_INT4(run->source->id));
+	if (kpi_rows_next(&rows))
+	{
+		keyed->known_state = kpi_rows_text(&rows, "fingerprint");
+		keyed->read_at = kpi_rows_time(&rows, "read_at", DT_NOBEGIN);
+		keyed->kept_rows = kpi_rows_int8(&rows, "kept_rows");
+		keyed->refresh_seconds = kpi_rows_int4(&rows, "refresh_seconds");
+	}
+	kpi_rows_end(&rows);
+}
+
+/*
+ * Whether a source that nothing follows is to be read again: by its interval, and
+ * whenever somebody asks, once.
+ */
+static bool
+reading_is_due(const KpiKeyedRun *keyed)
+{
+	if (keyed->read_at == DT_NOBEGIN)
+		return true;
+	if (!IsBackgroundWorker)
+		return keyed->read_at < GetCurrentStatementStartTimestamp();
+	return keyed->refresh_seconds > 0 &&
+		TimestampDifferenceExceeds(keyed->read_at, GetCurrentTimestamp(), keyed->refresh_seconds * 1000);
+}
+
+char *
+kpi_refresh_keyed_examine(KpiRun *run, char **hint)
+{
+	Examination examination = {.run = run};
+	KpiKeyedRun *keyed = run->keyed;
+	ErrorData  *error;
+
+	if (keyed == NULL)
+	{
+		KpiKeyed   *definition = kpi_model_keyed_load(run->source->id, true);
+
+		if (definition == NULL)
+			return NULL;
+		keyed = run->keyed = MemoryContextAllocZero(run->mcxt, sizeof(KpiKeyedRun));
+		keyed->keyed = definition;
+	}
+	else
+		keyed->keyed = kpi_model_keyed_load(run->source->id, true);
+	load_state(run);
+	error = kpi_try(KPI_ERROR_TRAPPED, examine_as_definer, &examination);
+	if (error != NULL)
+	{
+		*hint = error->hint ? psprintf("%s Then call kpi.resume().", error->hint) :
+			pstrdup("Mend the tables, or the source with kpi.alter_source(), then call kpi.resume().");
+		return kpi_error_note(error);
+	}
+	keyed->reads = examination.reads;
+	keyed->state = state_of(run->source, keyed->reads, &keyed->is_unattached);
+	keyed->all_due = keyed->known_state == NULL || strcmp(keyed->known_state, keyed->state) != 0 ||
+		(!keyed->keyed->is_followed && reading_is_due(keyed));
+	keyed->has_notes = kpi_refresh_queue_waits(run->source->id, run->snapshot);
+	return NULL;
+}
+
+bool
+kpi_refresh_keyed_is_due(const KpiRun *run)
+{
+	return run->keyed != NULL && (run->keyed->all_due || run->keyed->has_notes);
+}
+
+bool
+kpi_refresh_keyed_is_locked(const KpiRun *run)
+{
+	const KpiKeyedRun *keyed = run->keyed;
+
+	return keyed == NULL ||
+		(!keyed->is_unattached && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
+}
+
+void
+kpi_refresh_keyed_lock(KpiRun *run)
+{
+	KpiKeyedRun *keyed = run->keyed;
+	KpiLockWait wait;
+	bool		unattached;
+	ListCell   *lc;
+
+	if (keyed->is_unattached)
+	{
+		foreach(lc, keyed->reads->followed)
+			kpi_capture_follow(run->source->id, lfirst_oid(lc), kpi_model_source_definer(run->source));
+	}
+	foreach(lc, keyed->reads->relids)
+	{
+		kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(lfirst_oid(lc)));
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+		kpi_fact_lock_wait_end(&wait);
+	}
+	keyed->locked = keyed->reads->relids;
+	keyed->state_before = state_of(run->source, keyed->reads, &unattached);
+}
+
+/* ---- notes ---- */
+
+typedef struct NoteKey
+{
+	int32		position;
+	uint32		hash;
+	const char *values;
+	int			len;
+} NoteKey;
+
+typedef struct NoteSet
+{
+	const KpiKeyed *keyed;
+	HTAB	   *known;
+	bool		all;			/* all entities are to be read */
+	int64		n;
+	List	   *notes;			/* KpiNotes, by position */
+	List	   *states;			/* ArrayBuildState **, beside them */
+} NoteSet;
+
+static uint32
+note_hash(const void *key, Size size)
+{
+	return ((const NoteKey *) key)->hash;
+}
+
+static int
+note_match(const void *a, const void *b, Size size)
+{
+	const NoteKey *one = a;
+	const NoteKey *other = b;
+
+	return !(one->position == other->position && one->len == other->len &&
+			 memcmp(one->values, other->values, one->len) == 0);
+}
+
+static const KpiFollow *
+follow_at(const KpiKeyed *keyed, int position)
+{
+	ListCell   *lc;
+
+	foreach(lc, keyed->follows)
+	{
+		if (((KpiFollow *) lfirst(lc))->position == position)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static ArrayBuildState **
+notes_of(NoteSet *set, const KpiFollow *follow, KpiNotes **notes)
+{
+	int			n = list_length(follow->columns);
+	ArrayBuildState **states;
+	ListCell   *lc;
+	ListCell   *state;
+
+	forboth(lc, set->notes, state, set->states)
+	{
+		*notes = lfirst(lc);
+		if ((*notes)->follow == follow)
+			return lfirst(state);
+	}
+	*notes = palloc0(sizeof(KpiNotes));
+	(*notes)->follow = follow;
+	states = palloc(n * sizeof(ArrayBuildState *));
+	for (int i = 0; i < n; i++)
+		states[i] = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	set->notes = lappend(set->notes, *notes);
+	set->states = lappend(set->states, states);
+	return states;
+}
+
+static void
+add_note(NoteSet *set, const KpiUnpack *unpack)
+{
+	NoteKey		key = {-unpack->stream_id, 0, unpack->values, unpack->values_len};
+	const KpiFollow *follow;
+	ArrayBuildState **states;
+	KpiNotes   *notes;
+	NoteKey    *entry;
+	bool		found;
+	int			i = 0;
+	List	   *values;
+	ListCell   *lc;
+
+	set->all |= unpack->stream_id == KPI_NOTE_ALL || set->n >= MAX_NOTES;
+	if (set->all || unpack->version != set->keyed->version)
+		return;
+	follow = follow_at(set->keyed, -unpack->stream_id);
+	if (follow == NULL || list_length(follow->columns) != unpack->ndims + 1)
+		return;
+	key.hash = hash_bytes((const unsigned char *) unpack->values, unpack->values_len) ^ (uint32) key.position;
+	entry = hash_search_with_hash_value(set->known, &key, key.hash, HASH_ENTER, &found);
+	if (found)
+		return;
+	entry->values = memcpy(palloc(unpack->values_len), unpack->values, unpack->values_len);
+	set->n++;
+	states = notes_of(set, follow, &notes);
+	notes->n++;
+	values = kpi_capture_unpack_values(unpack);
+	foreach(lc, values)
+	{
+		char	   *text = lfirst(lc);
+
+		states[i] = accumArrayResult(states[i], text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL,
+									 TEXTOID, CurrentMemoryContext);
+		i++;
+	}
+}
+
+/* What was noted of all changes that S shows; the queue stays as it is. */
+static NoteSet *
+read_notes(const KpiRun *run)
+{
+	NoteSet    *set = palloc0(sizeof(NoteSet));
+	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteKey),.hash = note_hash,
+	.match = note_match,.hcxt = CurrentMemoryContext};
+	KpiQueueScan scan;
+	ListCell   *lc;
+	ListCell   *state;
+
+	set->keyed = run->keyed->keyed;
+	set->known = hash_create("pg_kpi notes", 256, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
+	while (kpi_capture_scan_next(&scan))
+	{
+		KpiUnpack	unpack;
+
+		if (scan.kind != KPI_DELTA_CELL)
+			continue;
+		kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(&scan));
+		while (kpi_capture_unpack_next(&unpack))
+		{
+			if (kpi_capture_is_note(unpack.stream_id))
+				add_note(set, &unpack);
+		}
+	}
+	kpi_capture_scan_end(&scan);
+	forboth(lc, set->notes, state, set->states)
+	{
+		KpiNotes   *notes = lfirst(lc);
+		ArrayBuildState **states = lfirst(state);
+
+		notes->arrays = palloc(list_length(notes->follow->columns) * sizeof(Datum));
+		for (int i = 0; i < list_length(notes->follow->columns); i++)
+			notes->arrays[i] = makeArrayResult(states[i], CurrentMemoryContext);
+	}
+	return set;
+}
+
+/* ---- reading ---- */
+
+static void
+refuse_duplicate(const KpiSource *source, const char *key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("key (%s) comes twice in the query of source \"%s\"", key, source->name),
+			 errhint("Correct the data, or name a key that identifies a row of the query with kpi.alter_source(..., key => ...).")));
+}
+
+/*
+ * Reads some entities, or all (NULL), and those under which keys that were read are
+ * still kept: a row may have moved between entities.  Returns all that were read.
+ */
+static KpiEntities *
+read_entities(const KpiSource *source, KpiKept *kept, KpiEntities *entities)
+{
+	char	   *duplicate;
+
+	for (;;)
+	{
+		KpiEntities *more;
+
+		CHECK_FOR_INTERRUPTS();
+		kpi_fact_kept_read(kept, entities);
+		more = kpi_fact_kept_conflicts(kept, entities);
+		if (more == NULL || more->n == 0)
+			break;
+		entities = kpi_fact_kept_more(kept, entities, more);
+	}
+	duplicate = kpi_fact_kept_duplicate(kept);
+	if (duplicate != NULL)
+		refuse_duplicate(source, duplicate);
+	return entities;
+}
+
+static void
+save(KpiRun *run, const KpiEntities *entities, const KpiKeptChanges *changes, double ms)
+{
+	KpiKeyedRun *keyed = run->keyed;
+	bool		is_whole = entities == NULL;
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("INSERT INTO kpi_internal.keyed_state AS s (source_id, fingerprint, read_at, kept_rows, rows_without_key,"
+				 " entities_read, duration_ms, whole_ms)"
+				 " VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $7 END)"
+				 " ON CONFLICT (source_id) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,"
+				 " read_at = CASE WHEN $8 THEN EXCLUDED.read_at ELSE s.read_at END,"
+				 " kept_rows = CASE WHEN $8 THEN $4 ELSE s.kept_rows + $4 END,"
+				 " rows_without_key = CASE WHEN $8 THEN $5 ELSE s.rows_without_key END,"
+				 " entities_read = EXCLUDED.entities_read, duration_ms = EXCLUDED.duration_ms,"
+				 " whole_ms = coalesce(EXCLUDED.whole_ms, s.whole_ms)",
+				 8, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
+				 KPI_INT8(is_whole ? changes->kept : changes->added - changes->gone), KPI_INT8(changes->without_key),
+				 KPI_INT8(is_whole ? changes->kept : entities->n), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)),
+				 KPI_BOOL(is_whole));
+	kpi_spi_end(&spi);
+	keyed->read_at = is_whole ? run->as_of : keyed->read_at;
+}
+
+/* Whether reading all takes no longer than reading these. */
+static bool
+is_most(const KpiKeyedRun *keyed, int64 n)
+{
+	return keyed->kept_rows > FEW_ROWS && n > keyed->kept_rows / 2;
+}
+
+bool
+kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all)
+{
+	KpiKeyedRun *keyed = run->keyed;
+	KpiKept    *kept = kpi_fact_kept_open(run->source, keyed->keyed, run->table.relid);
+	NoteSet    *set = read_notes(run);
+	TimestampTz started = GetCurrentTimestamp();
+	KpiKeptChanges changes = {0};
+	KpiEntities *entities = NULL;
+	KpiUser		user;
+
+	all |= keyed->all_due || set->all;
+	kept->relids = keyed->reads->relids;
+	kpi_fact_kept_begin(&user, run->source);
+	if (!all && set->notes != NIL)
+	{
+		entities = kpi_fact_kept_entities(kept, set->notes);
+		all = is_most(keyed, entities->n);
+	}
+	if (all && !may_read_all)
+	{
+		kpi_user_restore(&user);
+		return false;
+	}
+	if (all || (entities != NULL && entities->n > 0))
+	{
+		entities = read_entities(run->source, kept, all ? NULL : entities);
+		kpi_fact_kept_write(kept, entities, &changes);
+	}
+	kpi_user_restore(&user);
+	if (all || entities != NULL)
+		save(run, entities, &changes, (GetCurrentTimestamp() - started) / 1000.0);
+	return true;
+}
+
+/* ---- verification ---- */
+
+typedef struct Telling
+{
+	KpiReport  *report;
+	int			n;
+} Telling;
+
+static void
+tell(const char *key, bool is_kept, bool is_expected, void *arg)
+{
+	Telling    *telling = arg;
+	KpiDifference diff = {
+		.level = "kept row",
+		.level_is_source = true,
+		.dimension = "key",
+		.dimension_value = key,
+		.stored = is_kept ? "row" : "no row",
+		.expected = !is_expected ? "no row" : is_kept ? "another row" : "row"
+	};
+
+	telling->n++;
+	kpi_refresh_report(telling->report, &diff);
+}
+
+/* Names of what may have changed without a note. */
+static char *
+followed_names(const KpiKeyed *keyed)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, keyed->follows)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", ((KpiFollow *) lfirst(lc))->relation);
+	return names.data;
+}
+
+void
+kpi_refresh_keyed_verify(KpiRun *run, KpiReport *report)
+{
+	KpiKept    *kept = kpi_fact_kept_open(run->source, run->keyed->keyed, run->table.relid);
+	Telling		telling = {.report = report};
+	KpiUser		user;
+
+	kept->relids = run->keyed->reads->relids;
+	kpi_fact_kept_begin(&user, run->source);
+	kpi_fact_kept_read(kept, NULL);
+	kpi_fact_kept_compare(kept, NULL, MAX_DIFFERENCES, tell, &telling);
+	kpi_user_restore(&user);
+	if (telling.n > 0 && run->keyed->keyed->is_followed)
+	{
+		KpiDifference diff = {
+			.level = "source",
+			.level_is_source = true,
+			.stored = psprintf("follow incomplete: %s", followed_names(run->keyed->keyed)),
+			.expected = "follow names every entity that a change touches"
+		};
+
+		kpi_refresh_report(report, &diff);
+	}
+}

@@ -1,0 +1,69 @@
+-- 45_keyed: keyed sources: facts that are rows of a query, kept for each entity.
+
+-- Ordinary tables, one for each keyed source, that belong to its definer and are
+-- members of no extension: their rows, grants and the views over them are dumped.
+CREATE SCHEMA kpi_data;
+COMMENT ON SCHEMA kpi_data IS 'pg_kpi: the rows of keyed sources, a table for each, as kpi.create_source() made it; read it after kpi.grant_source()';
+
+CREATE TABLE kpi.keyed_source (
+    source_id      integer PRIMARY KEY REFERENCES kpi.source,
+    query          text NOT NULL,
+    columns        text[] NOT NULL,
+    key_columns    text[] NOT NULL,
+    entity_columns text[] NOT NULL,
+    is_followed    boolean NOT NULL,
+    version        integer NOT NULL DEFAULT 1
+);
+COMMENT ON TABLE kpi.keyed_source IS 'Sources whose facts are the rows of a query. Written by kpi.create_source() and kpi.alter_source()';
+COMMENT ON COLUMN kpi.keyed_source.source_id IS 'The source (kpi.source.id), whose relation is the table of kept rows';
+COMMENT ON COLUMN kpi.keyed_source.query IS 'The query, with every name outside pg_catalog qualified';
+COMMENT ON COLUMN kpi.keyed_source.columns IS 'The columns of the query, in its order';
+COMMENT ON COLUMN kpi.keyed_source.key_columns IS 'Columns of the query that identify a row';
+COMMENT ON COLUMN kpi.keyed_source.entity_columns IS 'Columns of the query that say whose rows are computed together';
+COMMENT ON COLUMN kpi.keyed_source.is_followed IS 'True: changes of the tables in kpi.followed_relation have the rows of what they touch computed anew. False: the query is run again by its refresh policy';
+COMMENT ON COLUMN kpi.keyed_source.version IS 'Raised when what is noted of changes means something else';
+
+CREATE TABLE kpi.followed_relation (
+    source_id integer NOT NULL REFERENCES kpi.source,
+    position  smallint NOT NULL,
+    relation  text NOT NULL,
+    query     text,
+    columns   text[] NOT NULL,
+    used      text[],
+    PRIMARY KEY (source_id, position),
+    UNIQUE (source_id, relation)
+);
+COMMENT ON TABLE kpi.followed_relation IS 'What the queries of keyed sources read, and which entities a change of it touches. Written by kpi.create_source() and kpi.alter_source()';
+COMMENT ON COLUMN kpi.followed_relation.source_id IS 'The source (kpi.source.id)';
+COMMENT ON COLUMN kpi.followed_relation.position IS 'Number among the relations of the source, from 1';
+COMMENT ON COLUMN kpi.followed_relation.relation IS 'The table, qualified and quoted as in SQL';
+COMMENT ON COLUMN kpi.followed_relation.query IS 'The entities of a changed row, which it calls "changed"; NULL: the table is said not to change (static)';
+COMMENT ON COLUMN kpi.followed_relation.columns IS 'Columns of "changed" that the query needs';
+COMMENT ON COLUMN kpi.followed_relation.used IS 'Columns whose change matters; NULL: all';
+
+-- What is known of the kept rows.  Not dumped: they are compared with the query after a restore.
+CREATE TABLE kpi_internal.keyed_state (
+    source_id        integer PRIMARY KEY,
+    fingerprint      text,                   -- of what the query reads, and its triggers; NULL: all is to be read
+    read_at          timestamptz,            -- of the rows as a whole
+    kept_rows        bigint NOT NULL DEFAULT 0,
+    rows_without_key bigint NOT NULL DEFAULT 0,  -- when all were read last
+    entities_read    bigint NOT NULL DEFAULT 0,  -- by the last refresh that read any
+    duration_ms      double precision,           -- that it took
+    whole_ms         double precision,           -- that the last reading of all took
+    largest_entity   text,                   -- of those read since all were
+    largest_rows     bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE kpi_internal.keyed_state IS 'How far the kept rows of keyed sources are';
+
+SELECT pg_catalog.pg_extension_config_dump('kpi.keyed_source', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.followed_relation', '');
+
+CREATE FUNCTION kpi.follow() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_follow';
+COMMENT ON FUNCTION kpi.follow() IS 'Row trigger of tables that keyed sources follow: notes which row has changed. kpi.create_source() attaches it';
+CREATE FUNCTION kpi.follow_truncate() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_follow_truncate';
+COMMENT ON FUNCTION kpi.follow_truncate() IS 'TRUNCATE trigger of tables that keyed sources follow: has the next refresh read all. kpi.create_source() attaches it';
+-- Whoever creates or attaches a partition must be allowed to clone the trigger.
+GRANT EXECUTE ON FUNCTION kpi.follow(), kpi.follow_truncate() TO PUBLIC;
