@@ -37,6 +37,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
@@ -304,12 +305,27 @@ kpi_capture_follow(int32 source_id, Oid relid, Oid definer)
 	attach(source_id, relid, definer, &follow_row_form, &follow_truncate_form);
 }
 
+/* Whether a table is one of these, or a partition of one. */
+static bool
+is_of(Oid relid, List *relids)
+{
+	List	   *ancestors = get_rel_relispartition(relid) ? get_partition_ancestors(relid) : NIL;
+	ListCell   *lc;
+
+	foreach(lc, ancestors)
+	{
+		if (list_member_oid(relids, lfirst_oid(lc)))
+			return true;
+	}
+	return list_member_oid(relids, relid);
+}
+
 /*
- * Finds our triggers for a source wherever they are: a table that was renamed
+ * Finds our triggers for a source wherever they are, but on some tables: a table that was renamed
  * or detached still carries them.  A clone goes with the root's.
  */
 static List *
-source_triggers(int32 source_id, const TriggerForm *form)
+source_triggers(int32 source_id, const TriggerForm *form, List *but_of)
 {
 	Oid			function = trigger_function(form);
 	char		name[NAMEDATALEN];
@@ -324,7 +340,7 @@ source_triggers(int32 source_id, const TriggerForm *form)
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
 		if (trigger->tgfoid == function && !OidIsValid(trigger->tgparentid) &&
-			strcmp(NameStr(trigger->tgname), name) == 0)
+			strcmp(NameStr(trigger->tgname), name) == 0 && !is_of(trigger->tgrelid, but_of))
 			triggers = lappend_oid(triggers, trigger->oid);
 	}
 	systable_endscan(scan);
@@ -332,16 +348,12 @@ source_triggers(int32 source_id, const TriggerForm *form)
 	return triggers;
 }
 
-void
-kpi_capture_detach(int32 source_id, const char *relation)
+static void
+drop_triggers(List *triggers)
 {
-	List	   *triggers = NIL;
 	ObjectAddresses *objects = new_object_addresses();
-	KpiLockWait wait;
 	ListCell   *lc;
 
-	for (int i = 0; i < lengthof(all_forms); i++)
-		triggers = list_concat(triggers, source_triggers(source_id, all_forms[i]));
 	foreach(lc, triggers)
 	{
 		ObjectAddress trigger;
@@ -349,10 +361,50 @@ kpi_capture_detach(int32 source_id, const char *relation)
 		ObjectAddressSet(trigger, TriggerRelationId, lfirst_oid(lc));
 		add_exact_object_address(&trigger, objects);
 	}
-	kpi_fact_lock_wait_begin(&wait, relation);
 	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-	kpi_fact_lock_wait_end(&wait);
 	free_object_addresses(objects);
+}
+
+void
+kpi_capture_detach(int32 source_id, const char *relation)
+{
+	List	   *triggers = NIL;
+	KpiLockWait wait;
+
+	for (int i = 0; i < lengthof(all_forms); i++)
+		triggers = list_concat(triggers, source_triggers(source_id, all_forms[i], NIL));
+	kpi_fact_lock_wait_begin(&wait, relation);
+	drop_triggers(triggers);
+	kpi_fact_lock_wait_end(&wait);
+}
+
+void
+kpi_capture_unfollow_others(int32 source_id, List *relids)
+{
+	List	   *triggers = source_triggers(source_id, &follow_row_form, relids);
+	KpiLockWait wait;
+
+	triggers = list_concat(triggers, source_triggers(source_id, &follow_truncate_form, relids));
+	kpi_fact_lock_wait_begin(&wait, "that is followed no more");
+	drop_triggers(triggers);
+	kpi_fact_lock_wait_end(&wait);
+	CommandCounterIncrement();
+}
+
+/* A table cannot be a member and be dumped with its rows; this is not dumped, so whoever restores it does it again. */
+void
+kpi_capture_bind(Oid relid)
+{
+	Oid			extension_oid = get_extension_oid("pg_kpi", false);
+	ObjectAddress table;
+	ObjectAddress extension;
+
+	ObjectAddressSet(table, RelationRelationId, relid);
+	ObjectAddressSet(extension, ExtensionRelationId, extension_oid);
+	if (list_member_oid(getAutoExtensionsOfObject(RelationRelationId, relid), extension_oid))
+		return;
+	recordDependencyOn(&table, &extension, DEPENDENCY_AUTO_EXTENSION);
+	CommandCounterIncrement();
 }
 
 /* An extension that is damaged can be dropped, too. */

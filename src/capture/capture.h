@@ -208,6 +208,12 @@ extern void kpi_capture_attach(int32 source_id, Oid relid, Oid definer);
 /* The same for a relation that a keyed source follows. */
 extern void kpi_capture_follow(int32 source_id, Oid relid, Oid definer);
 
+/* Drops those of a source from all relations but these. */
+extern void kpi_capture_unfollow_others(int32 source_id, List *relids);
+
+/* Has DROP EXTENSION drop this table, too. */
+extern void kpi_capture_bind(Oid relid);
+
 /* As kpi_capture_trigger_state(), for the triggers of kpi_capture_follow(). */
 extern char *kpi_capture_follow_state(int32 source_id, Oid leaf);
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "model/model.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
@@ -20,6 +21,16 @@
  * new version in each of its streams.  Checks no rights.
  */
 extern void kpi_define_source_redefined(int32 source_id);
+
+/*
+ * Makes the kept table of a keyed source fit its query again, or anew if it is gone;
+ * where the query cannot be analysed, only a missing table is an error.  Code of others
+ * that it reaches runs only with accept.  Its next refresh reads all.  NULL: it is none.
+ */
+extern KpiKeyed *kpi_define_keyed_restore(KpiSource *source, bool accept);
+
+/* Puts triggers on what it follows, and takes them from all else. */
+extern void kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid definer);
 
 /* Error unless the current user may change the source and its KPIs. */
 extern void kpi_define_require_source_rights(const char *name);

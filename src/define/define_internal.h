@@ -12,6 +12,7 @@
 #include "define/define.h"
 #include "fmgr.h"
 #include "model/model.h"
+#include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
 
@@ -103,14 +104,57 @@ extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOpti
 extern KpiKeyed *kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row,
 										 Oid named_definer);
 
-/* Stores what a keyed source has besides; the next refresh reads all.  Within kpi_spi_begin(). */
-extern void kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed);
+/* Whether any of these arguments is given. */
+extern bool kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first);
 
-/* Puts triggers on what it follows. */
-extern void kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid definer);
+/*
+ * The same for a source that there is, of the key (NULL: as it was) and those of the arguments that are given.
+ * Its table is changed in place: *altered says whether it was.  The caller has it locked.
+ */
+extern KpiKeyed *kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, KpiSourceRow *row,
+										 const KpiKeyed *old, bool *altered);
+
+/* Stores what a keyed source has besides; the next refresh reads all.  Within kpi_spi_begin(). */
+extern void kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed, bool was_followed);
 
 /* Drops the table of its rows and all of this, if the source is keyed.  Within kpi_spi_begin(). */
 extern void kpi_define_keyed_drop(int32 source_id, const char *relation);
+
+/* Names of sources that follow the rows of this one. */
+extern List *kpi_define_keyed_readers(const KpiSourceRow *row);
+
+/* Error if there are any; what it is that they forbid: "drop", "rename". */
+extern void kpi_define_keyed_require_unread(const KpiSourceRow *row, const char *what);
+
+/* ---- kept_table.c ---- */
+
+/* A column of the table of a keyed source's rows. */
+typedef struct KpiDefineKeptColumn
+{
+	char	   *name;
+	Oid			type;			/* no domain */
+	Oid			collation;
+	char	   *comment;		/* its expression */
+} KpiDefineKeptColumn;
+
+/* Qualified and quoted; error if the name is too long for a table. */
+extern char *kpi_define_kept_name(const char *source);
+extern void kpi_define_kept_require_free(const char *table, const char *source);
+
+/* The columns that a query asks for, as its definer; error if a type cannot be kept. */
+extern List *kpi_define_kept_columns(const char *source, const Query *query);
+
+/*
+ * Makes the table, or changes in place what there is of it: columns, primary key, the index by which
+ * entities are found, owner.  Rows stay as long as the key does.  Error that names users' views which read a column that
+ * goes.  Returns whether columns or key are other than they were.
+ */
+extern bool kpi_define_kept_fit(const char *table, const KpiKeyed *keyed, const KpiKeyed *old, List *columns,
+								Oid definer);
+extern void kpi_define_kept_rename(const char *table, const char *source);
+
+/* Error that names users' views which read it.  Nothing if it is gone. */
+extern void kpi_define_kept_drop(const char *table);
 
 /* ---- args.c ---- */
 

@@ -1,12 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * keyed.c
- *	  Keyed sources as they are defined: the query, what it follows, the table of
- *	  its rows.
+ *	  Keyed sources as they are defined: the query, and what it follows.
  *
  * All that a user writes is analysed as the source's definer.  The table of rows
- * is made as the extension's owner, belongs to the definer and is no member of the
- * extension.  It is a source's table as any other is: expressions, capture, locks
+ * (kept_table.c) is a source's table as any other is: expressions, capture, locks
  * and rights are those of source.c.
  *
  * Locks: SHARE ROW EXCLUSIVE on the tables that are followed, at last.
@@ -21,9 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "define/define_internal.h"
-#include "executor/spi.h"
 #include "expr/expr.h"
 #include "fact/fact.h"
 #include "lib/stringinfo.h"
@@ -58,9 +54,12 @@ parse_columns(const char *text, const char *what, const char *source)
 static Oid
 find_relation(const char *name, const char *source)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(name));
-	Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, true);
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	Oid			relid;
 
+	if (rv->schemaname != NULL)
+		kpi_expr_schema_require(rv->schemaname);
+	relid = RangeVarGetRelid(rv, NoLock, true);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -70,20 +69,29 @@ find_relation(const char *name, const char *source)
 }
 
 static KpiFollow *
+find_follow(const KpiKeyed *keyed, const char *relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, keyed->follows)
+	{
+		if (strcmp(((KpiFollow *) lfirst(lc))->relation, relation) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static KpiFollow *
 add_follow(KpiKeyed *keyed, const char *source, const char *name)
 {
 	KpiFollow  *follow = palloc0(sizeof(KpiFollow));
-	ListCell   *lc;
 
 	follow->relation = kpi_fact_table_name(find_relation(name, source));
-	foreach(lc, keyed->follows)
-	{
-		if (strcmp(((KpiFollow *) lfirst(lc))->relation, follow->relation) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("table %s is named twice in follow and static of source \"%s\"", follow->relation, source),
-					 errhint("A table in two roles has one query of its entities, with UNION.")));
-	}
+	if (find_follow(keyed, follow->relation) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("table %s is named twice in follow and static of source \"%s\"", follow->relation, source),
+				 errhint("A table in two roles has one query of its entities, with UNION.")));
 	keyed->follows = lappend(keyed->follows, follow);
 	follow->position = list_length(keyed->follows);
 	return follow;
@@ -259,17 +267,40 @@ check_entity_types(const KpiFollow *follow, const Query *query, List *types, con
 }
 
 static void
+refuse_view(Oid relid, const char *name)
+{
+	Query	   *query = kpi_expr_query_analyse(psprintf("SELECT FROM %s", name), psprintf("view %s", name),
+											   NULL, 0, NULL, NULL);
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, kpi_expr_query_relations(query))
+	{
+		KpiQueryRelation *relation = lfirst(lc);
+
+		if (relation->relkind != RELKIND_VIEW)
+			tables = lappend(tables, kpi_fact_table_name(relation->relid));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("view %s cannot be followed", name),
+			 errhint("Follow the tables that it reads: %s.", tables ? kpi_list_join(tables) : "there are none")));
+}
+
+static void
 check_follow(KpiKeyed *keyed, const KpiSource *source, KpiFollow *follow, List *types)
 {
 	Oid			relid = kpi_model_relid_by_name(follow->relation);
 	List	   *names;
 	Query	   *query;
 
-	if (get_rel_relkind(relid) == RELKIND_VIEW)
+	if (!OidIsValid(relid))
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("view %s cannot be followed", follow->relation),
-				 errhint("Follow the tables that it reads.")));
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s, which source \"%s\" follows, does not exist", follow->relation, source->name),
+				 errhint("Create it again, or give follow and static anew.")));
+	if (get_rel_relkind(relid) == RELKIND_VIEW)
+		refuse_view(relid, follow->relation);
 	if (follow->query == NULL)
 		return;
 	expand_columns(follow, relid);
@@ -432,135 +463,93 @@ analyse(const KpiSource *source, const char *text, Oid role)
 	return query;
 }
 
-/* ---- the kept table ---- */
-
-static char *
-kept_table(const char *source)
-{
-	if (strlen(source) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("name \"%s\" of a keyed source is too long", source),
-				 errhint("Its rows are kept in a table of that name: use at most %d bytes.", NAMEDATALEN - 1)));
-	return quote_qualified_identifier("kpi_data", source);
-}
-
-/* A statement that defines something, as the extension's owner. */
-static void
-execute(const char *sql)
-{
-	KpiSpi		spi;
-	int			rc;
-
-	kpi_spi_begin(&spi);
-	rc = SPI_execute(sql, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
-	kpi_spi_end(&spi);
-}
-
-static char *
-column_definition(const TargetEntry *entry)
-{
-	Node	   *expr = (Node *) entry->expr;
-	Oid			type = exprType(expr);
-	Oid			collation = exprCollation(expr);
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "%s %s", quote_identifier(entry->resname),
-					 format_type_extended(type, exprTypmod(expr), FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-	if (OidIsValid(collation) && collation != get_typcollation(type))
-		appendStringInfo(&sql, " COLLATE %s", generate_collation_name(collation));
-	return sql.data;
-}
-
-static char *
-name_list(List *names)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, names)
-		appendStringInfo(&sql, "%s%s", sql.len > 0 ? ", " : "", quote_identifier(lfirst(lc)));
-	return sql.data;
-}
-
-/* Whether the primary key finds the rows of an entity as well. */
-static bool
-key_begins_with_entity(const KpiKeyed *keyed)
-{
-	ListCell   *entity;
-	ListCell   *key;
-
-	if (list_length(keyed->entity) > list_length(keyed->key))
-		return false;
-	forboth(entity, keyed->entity, key, keyed->key)
-	{
-		if (strcmp(lfirst(entity), lfirst(key)) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void
-create_kept_table(const char *table, const KpiKeyed *keyed, const Query *query, Oid definer)
-{
-	const char *role = quote_identifier(GetUserNameFromId(definer, false));
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TABLE %s (", table);
-	foreach(lc, query->targetList)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-
-		if (!entry->resjunk)
-			appendStringInfo(&sql, "%s, ", column_definition(entry));
-	}
-	appendStringInfo(&sql, "PRIMARY KEY (%s))", name_list(keyed->key));
-	execute(sql.data);
-	if (!key_begins_with_entity(keyed))
-		execute(psprintf("CREATE INDEX ON %s (%s)", table, name_list(keyed->entity)));
-	execute(psprintf("GRANT USAGE ON SCHEMA kpi_data TO %s", role));
-	execute(psprintf("ALTER TABLE %s OWNER TO %s", table, role));
-	execute(psprintf("COMMENT ON TABLE %s IS 'Rows of a keyed source of pg_kpi, as its query says; written by refreshes only'",
-					 table));
-	CommandCounterIncrement();
-}
-
-static void
-check_no_table(const char *table, const char *source)
-{
-	if (OidIsValid(kpi_model_relid_by_name(table)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("table %s exists already", table),
-				 errdetail("The rows of source \"%s\" would be kept in a table of that name.", source),
-				 errhint("Drop the table, or give the source another name.")));
-}
-
 /* ---- the whole ---- */
 
+/* Relations that a changed definition does not name anew. */
 static void
-read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const char *key, KpiKeyed *keyed)
+keep_follows(KpiKeyed *keyed, const KpiKeyed *old, bool is_static)
+{
+	ListCell   *lc;
+
+	foreach(lc, old->follows)
+	{
+		const KpiFollow *follow = lfirst(lc);
+		KpiFollow  *copy;
+
+		if ((follow->query == NULL) != is_static || find_follow(keyed, follow->relation) != NULL)
+			continue;
+		copy = palloc0(sizeof(KpiFollow));
+		copy->relation = follow->relation;
+		copy->query = follow->query;
+		keyed->follows = lappend(keyed->follows, copy);
+		copy->position = list_length(keyed->follows);
+	}
+}
+
+static bool
+has_followed(const KpiKeyed *keyed)
+{
+	ListCell   *lc;
+
+	foreach(lc, keyed->follows)
+	{
+		if (((KpiFollow *) lfirst(lc))->query != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* From the arguments; what is not given is as it was, if there is an old definition. */
+static void
+read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const char *key, const KpiKeyed *old,
+				KpiKeyed *keyed)
 {
 	char	   *entity = kpi_define_arg_given(fcinfo, first + 1);
 
-	keyed->key = parse_columns(key, "key", source->name);
-	keyed->entity = parse_columns(entity ? entity : key, "entity", source->name);
+	keyed->key = key != NULL ? parse_columns(key, "key", source->name) : old->key;
+	if (entity != NULL)
+		keyed->entity = parse_columns(entity, "entity", source->name);
+	else
+		keyed->entity = old != NULL && PG_ARGISNULL(first + 1) ? old->entity : keyed->key;
 	if (list_length(keyed->entity) > KPI_MAX_ENTITY_COLUMNS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("entity of source \"%s\" has more than %d columns", source->name, KPI_MAX_ENTITY_COLUMNS),
 				 errhint("Name the columns that say which rows are computed together.")));
-	keyed->is_followed = !PG_ARGISNULL(first + 2);
-	if (keyed->is_followed)
+	if (!PG_ARGISNULL(first + 2))
 		parse_follow(keyed, source->name, PG_GETARG_JSONB_P(first + 2));
 	if (!PG_ARGISNULL(first + 3))
 		parse_static(keyed, source->name, PG_GETARG_ARRAYTYPE_P(first + 3));
+	if (old != NULL && PG_ARGISNULL(first + 2))
+		keep_follows(keyed, old, false);
+	if (old != NULL && PG_ARGISNULL(first + 3))
+		keep_follows(keyed, old, true);
+	keyed->is_followed = has_followed(keyed);
+}
+
+/* Rows that a source keeps must not come from themselves. */
+static void
+check_cycle(const KpiSource *source, const KpiKeyed *keyed)
+{
+	List	   *relations = NIL;
+	char	   *through;
+	ListCell   *lc;
+
+	foreach(lc, keyed->follows)
+		relations = lappend(relations, ((KpiFollow *) lfirst(lc))->relation);
+	through = kpi_first_text("WITH RECURSIVE reached AS ("
+							 " SELECT s.id, s.name, s.name AS through FROM kpi.source s"
+							 "  JOIN kpi.keyed_source k ON k.source_id = s.id WHERE s.relation = ANY ($1)"
+							 " UNION SELECT s.id, s.name, r.through FROM reached r"
+							 "  JOIN kpi.followed_relation f ON f.source_id = r.id"
+							 "  JOIN kpi.source s ON s.relation = f.relation JOIN kpi.keyed_source k ON k.source_id = s.id)"
+							 " SELECT through FROM reached WHERE name = $2 ORDER BY 1 LIMIT 1",
+							 2, KPI_TEXTS(relations), KPI_TEXT(source->name));
+	if (through != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("source \"%s\" would read its own rows through source \"%s\"", source->name, through),
+				 errhint("Read the tables that they are made from.")));
 }
 
 /* Checks the definition as its definer, and completes it.  Returns the analysed query. */
@@ -581,6 +570,7 @@ check_definition(KpiSource *source, KpiKeyed *keyed, const char *text)
 	foreach(lc, keyed->follows)
 		check_follow(keyed, source, lfirst(lc), types);
 	find_used_columns(keyed, kpi_fact_keyed_examine(source, keyed, InvalidOid));
+	check_cycle(source, keyed);
 	return query;
 }
 
@@ -616,10 +606,10 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 {
 	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
 	char	   *text = kpi_arg_text(fcinfo, first);
-	char	   *table = kept_table(row->name);
+	char	   *table = kpi_define_kept_name(row->name);
 	KpiSource  *source = skeleton(row, table);
 	Oid			definer;
-	Query	   *query;
+	List	   *columns;
 	KpiUser		user;
 
 	if (row->key == NULL)
@@ -627,21 +617,106 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source \"%s\" needs a key", row->name),
 				 errhint("Name the columns of its query that identify a row: key => 'lead_id'.")));
-	check_no_table(table, row->name);
+	kpi_define_kept_require_free(table, row->name);
 	definer = OidIsValid(named_definer) ? named_definer :
 		choose_definer(row->name, analyse(source, text, GetUserId()), named_definer);
 	kpi_user_switch(&user, definer);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	read_definition(fcinfo, first, source, row->key, keyed);
-	query = check_definition(source, keyed, text);
+	read_definition(fcinfo, first, source, row->key, NULL, keyed);
+	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text));
 	kpi_user_restore(&user);
-	create_kept_table(table, keyed, query, definer);
+	(void) kpi_define_kept_fit(table, keyed, NULL, columns, definer);
 	row->relation = table;
 	row->relid = kpi_model_relid_by_name(table);
 	row->key = key_expression(keyed);
 	kpi_define_source_row_set_definer(row, definer);
 	return keyed;
 }
+
+bool
+kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first)
+{
+	return !PG_ARGISNULL(first) || !PG_ARGISNULL(first + 1) || !PG_ARGISNULL(first + 2) || !PG_ARGISNULL(first + 3);
+}
+
+KpiKeyed *
+kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, KpiSourceRow *row, const KpiKeyed *old,
+						bool *altered)
+{
+	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
+	char	   *text = kpi_arg_text(fcinfo, first);
+	KpiSource  *source = skeleton(row, row->relation);
+	List	   *columns;
+	KpiUser		user;
+
+	keyed->source_id = row->id;
+	kpi_user_switch(&user, row->definer_oid);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	read_definition(fcinfo, first, source, key, old, keyed);
+	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text ? text : old->query));
+	kpi_user_restore(&user);
+	*altered = kpi_define_kept_fit(row->relation, keyed, old, columns, row->definer_oid);
+	row->key = key_expression(keyed);
+	return keyed;
+}
+
+/* ---- brought back ---- */
+
+typedef struct Restoration
+{
+	KpiSource  *source;
+	KpiKeyed   *keyed;
+	List	   *columns;
+} Restoration;
+
+static void
+examine_as_definer(void *arg)
+{
+	Restoration *restoration = arg;
+	KpiSource  *source = restoration->source;
+	Query	   *query;
+	KpiUser		user;
+
+	kpi_fact_kept_begin(&user, source);
+	(void) kpi_fact_keyed_examine(source, restoration->keyed, InvalidOid);
+	query = kpi_expr_query_analyse(restoration->keyed->query, psprintf("query of source \"%s\"", source->name),
+								   NULL, 0, NULL, source->code);
+	restoration->keyed->columns = output_names(query);
+	restoration->columns = kpi_define_kept_columns(source->name, query);
+	kpi_user_restore(&user);
+}
+
+KpiKeyed *
+kpi_define_keyed_restore(KpiSource *source, bool accept)
+{
+	KpiKeyed   *keyed = kpi_model_keyed_load(source->id, false);
+	KpiKeyed   *old = kpi_model_keyed_load(source->id, false);
+	Restoration restoration = {.source = source,.keyed = keyed};
+	Oid			relid = kpi_model_relid_by_name(source->relation);
+	ErrorData  *error;
+	KpiSpi		spi;
+
+	if (keyed == NULL)
+		return NULL;
+	source->code->accept = accept;
+	CommandCounterIncrement();
+	error = kpi_try(KPI_ERROR_TRAPPED, examine_as_definer, &restoration);
+	/* Where there is a table, the refresh says what is wrong. */
+	if (error != NULL && OidIsValid(relid))
+		return keyed;
+	if (error != NULL)
+		ReThrowError(error);
+	if (OidIsValid(relid))
+		kpi_fact_table_lock(relid, AccessExclusiveLock);
+	(void) kpi_define_kept_fit(source->relation, keyed, old, restoration.columns,
+							   get_role_oid(source->definer, false));
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source->id));
+	kpi_spi_end(&spi);
+	return keyed;
+}
+
+/* ---- stored ---- */
 
 static void
 store_follows(int32 source_id, const KpiKeyed *keyed)
@@ -662,8 +737,20 @@ store_follows(int32 source_id, const KpiKeyed *keyed)
 	}
 }
 
+/* What nobody follows is not refreshed by changes. */
+static void
+set_mode(int32 source_id, bool is_followed, bool was_followed)
+{
+	if (is_followed && !was_followed)
+		kpi_spi_exec("UPDATE kpi.source SET refresh_mode = 'continuous', refresh_seconds = NULL"
+					 " WHERE id = $1 AND refresh_mode = 'manual'", 1, KPI_INT4(source_id));
+	else if (!is_followed)
+		kpi_spi_exec("UPDATE kpi.source SET refresh_mode = 'manual', refresh_seconds = NULL"
+					 " WHERE id = $1 AND refresh_mode = 'continuous'", 1, KPI_INT4(source_id));
+}
+
 void
-kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed)
+kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed, bool was_followed)
 {
 	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed)"
 				 " VALUES ($1, $2, $3, $4, $5, $6)"
@@ -673,24 +760,29 @@ kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed)
 				 6, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
 				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed));
 	store_follows(source_id, keyed);
-	if (!keyed->is_followed)
-		kpi_spi_exec("UPDATE kpi.source SET refresh_mode = 'manual', refresh_seconds = NULL WHERE id = $1",
-					 1, KPI_INT4(source_id));
+	set_mode(source_id, keyed->is_followed, was_followed);
 	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source_id));
 }
 
 void
 kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid definer)
 {
+	List	   *relids = NIL;
 	ListCell   *lc;
 
 	foreach(lc, keyed->follows)
 	{
 		KpiFollow  *follow = lfirst(lc);
+		Oid			relid = kpi_model_relid_by_name(follow->relation);
 
-		if (follow->query != NULL)
-			kpi_capture_follow(source_id, kpi_model_relid_by_name(follow->relation), definer);
+		if (follow->query != NULL && OidIsValid(relid))
+			relids = list_append_unique_oid(relids, relid);
 	}
+	kpi_capture_unfollow_others(source_id, relids);
+	/* In one order, so that two who define wait for each other. */
+	list_sort(relids, list_oid_cmp);
+	foreach(lc, relids)
+		kpi_capture_follow(source_id, lfirst_oid(lc), definer);
 }
 
 void
@@ -698,9 +790,33 @@ kpi_define_keyed_drop(int32 source_id, const char *relation)
 {
 	if (kpi_model_keyed_load(source_id, false) == NULL)
 		return;
-	if (OidIsValid(kpi_model_relid_by_name(relation)))
-		execute(psprintf("DROP TABLE %s", relation));
+	kpi_define_kept_drop(relation);
 	kpi_spi_exec("DELETE FROM kpi.followed_relation WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi.keyed_source WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source_id));
+}
+
+/* ---- sources over the rows of others ---- */
+
+List *
+kpi_define_keyed_readers(const KpiSourceRow *row)
+{
+	/* Of a table of the user's own nobody reads what the source has made. */
+	return kpi_all_texts("SELECT s.name FROM kpi.keyed_source k JOIN kpi.followed_relation f ON f.relation = $2"
+						 " JOIN kpi.source s ON s.id = f.source_id WHERE k.source_id = $1 ORDER BY s.id",
+						 2, KPI_INT4(row->id), KPI_TEXT(row->relation));
+}
+
+void
+kpi_define_keyed_require_unread(const KpiSourceRow *row, const char *what)
+{
+	List	   *readers = kpi_define_keyed_readers(row);
+
+	if (readers != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot %s source \"%s\" because sources read its rows", what, row->name),
+				 errdetail("Sources with %s in \"follow\" or \"static\": %s.", row->relation, kpi_list_join(readers)),
+				 strcmp(what, "drop") == 0 ? errhint("Drop them first, or drop all with cascade => true.") :
+				 errhint("Drop them first, and create them again after.")));
 }

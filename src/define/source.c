@@ -184,6 +184,27 @@ check_new_name(const char *name)
 				 errhint("Change it with kpi.alter_source(), or choose another name.")));
 }
 
+static void
+require_new_name(const char *name)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	check_new_name(name);
+	kpi_spi_end(&spi);
+}
+
+/* A keyed source has a table of its own, which nobody swaps. */
+static void
+check_own_table(const char *source, bool is_default)
+{
+	if (!is_default)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"on_swap\" and \"on_detach\" of source \"%s\" do not go with a query", source),
+				 errhint("They are for sources over a table of somebody else's: leave them out.")));
+}
+
 /* Checks the expressions of a source and leaves them deparsed in the row. */
 static void
 check_expressions(KpiSourceRow *row, List *dimensions, KpiSourceOptions *options)
@@ -275,7 +296,11 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	calendar_id = kpi_calendar_id(calendar);
 
 	if (is_keyed)
+	{
+		check_own_table(row.name, strcmp(options.on_swap, "follow") == 0 && strcmp(options.on_detach, "seal") == 0);
+		require_new_name(row.name);
 		keyed = kpi_define_keyed_create(fcinfo, 15, &row, named_definer);
+	}
 	else
 	{
 		row.relid = kpi_fact_table_open(table, named_definer);
@@ -302,7 +327,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	kpi_define_source_options_store(row.id, &options);
 	write_dimensions(row.id, dimensions);
 	if (is_keyed)
-		kpi_define_keyed_store(row.id, keyed);
+		kpi_define_keyed_store(row.id, keyed, true);
 	kpi_spi_end(&spi);
 
 	kpi_model_code_accept(row.id, 0);
@@ -371,26 +396,127 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
+/* A source over a table stays one. */
+static void
+refuse_query(const char *source)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("source \"%s\" is over a table and has no query", source),
+			 errdetail("\"query\", \"entity\", \"follow\" and \"static\" are for sources that were created with a query."),
+			 errhint("Create another source with the query.")));
+}
+
+/*
+ * The row of a source that is to be changed, and its table, locked.  Where the table itself changes, at
+ * once as that needs, after the engine: it has the table locked while it waits for no one else.
+ */
+static KpiSourceRow *
+open_for_change(FunctionCallInfo fcinfo, Oid named_definer, KpiKeyed **keyed)
+{
+	KpiSourceRow *row = kpi_define_source_row_read(kpi_arg_name(fcinfo, 0, "name of the source"));
+
+	*keyed = kpi_model_keyed_load(row->id, false);
+	if (*keyed == NULL && kpi_define_keyed_is_given(fcinfo, 16))
+		refuse_query(row->name);
+	if (*keyed != NULL)
+		check_own_table(row->name, PG_ARGISNULL(11) && PG_ARGISNULL(12));
+	if (*keyed != NULL &&
+		(kpi_define_keyed_is_given(fcinfo, 16) || !PG_ARGISNULL(1) || !PG_ARGISNULL(2) || OidIsValid(named_definer)))
+	{
+		kpi_define_source_row_require_definer(row);
+		kpi_refresh_lock_source(row->id);
+		(void) kpi_define_source_row_lock(row, AccessExclusiveLock);
+		*keyed = kpi_model_keyed_load(row->id, false);
+	}
+	return kpi_define_source_row_open_as(row->name, named_definer);
+}
+
+/*
+ * What a keyed source has besides, and its table, as the arguments say.  NULL: neither changes.
+ */
+static KpiKeyed *
+change_keyed(FunctionCallInfo fcinfo, const KpiKeyed *old, const KpiSourceRow *old_row, KpiSourceRow *row,
+			 const char *new_name, bool *altered)
+{
+	KpiKeyed   *keyed = NULL;
+
+	*altered = false;
+	if (old == NULL)
+		return NULL;
+	if (!PG_ARGISNULL(2) && row->key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" needs a key", row->name),
+				 errhint("Name the columns of its query that identify a row: key => 'lead_id'.")));
+	if (kpi_define_keyed_is_given(fcinfo, 16) || !PG_ARGISNULL(2) || row->definer_oid != old_row->definer_oid)
+		keyed = kpi_define_keyed_change(fcinfo, 16, PG_ARGISNULL(2) ? NULL : row->key, row, old, altered);
+	if (new_name != NULL && strcmp(new_name, row->name) != 0)
+	{
+		char	   *table = kpi_define_kept_name(new_name);
+
+		require_new_name(new_name);
+		kpi_define_keyed_require_unread(row, "rename");
+		kpi_define_kept_require_free(table, new_name);
+		kpi_define_kept_rename(row->relation, new_name);
+		row->relation = table;
+	}
+	return keyed;
+}
+
+static void
+store_row(const KpiSourceRow *row, const char *new_name, const char *grain, int32 calendar_id)
+{
+	kpi_spi_exec("UPDATE kpi.source SET name = coalesce($2, name), key = $3, owner = $4, team = $5, at = $6, "
+				 "filter = $7, grain = coalesce($8, grain), calendar_id = coalesce($9, calendar_id), relation = $10 "
+				 "WHERE id = $1",
+				 10, KPI_INT4(row->id), KPI_TEXT(new_name), KPI_TEXT(row->key),
+				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
+				 KPI_TEXT(row->filter), KPI_TEXT(grain),
+				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID), KPI_TEXT(row->relation));
+}
+
+/* What follows from a definition that is written. */
+static void
+follow_change(const KpiSourceRow *row, bool redefined, bool recheck)
+{
+	/* The same owner is another key after its column got another type. */
+	if (redefined || recheck)
+		kpi_define_recheck_measures(row);
+	if (redefined)
+	{
+		kpi_model_code_accept(row->id, 0);
+		kpi_define_source_redefined(row->id);
+	}
+	kpi_define_programs_of_source(row->id);
+	kpi_define_ground_check_source(row->id, row->name);
+	kpi_goal_source_redefined(row->id);
+}
+
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
- * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed)
+ * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed, query, entity, follow, static)
  */
 Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
-	KpiSourceRow *row = kpi_define_source_row_open_as(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
+	KpiKeyed   *old_keyed;
+	KpiSourceRow *row = open_for_change(fcinfo, named_definer, &old_keyed);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
+	KpiKeyed   *keyed;
 	int32		calendar_id = 0;
 	bool		redefined;
+	bool		altered;
 	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the source");
 	char	   *grain = kpi_arg_optional_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_optional_name(fcinfo, 9, "calendar");
 	List	   *dimensions;
 	KpiSpi		spi;
 
+	old_row.definer_oid = old->definer_oid;
 	row->key = kpi_define_arg_changed(fcinfo, 2, row->key);
 	kpi_define_arg_change_owner(fcinfo, 3, 4, &row->owner, &row->team);
 	row->at = kpi_define_arg_changed(fcinfo, 5, row->at);
@@ -405,8 +531,9 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	if (calendar != NULL)
 		calendar_id = kpi_calendar_id(calendar);
 	kpi_define_source_options_read(fcinfo, 11, row->name, &options);
+	keyed = change_keyed(fcinfo, old_keyed, &old_row, row, new_name, &altered);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
-	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
+	redefined = altered || is_redefined(old, &old_row, row, dimensions, calendar_id);
 	if (OidIsValid(named_definer))
 	{
 		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
@@ -416,29 +543,17 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	if (new_name != NULL && strcmp(new_name, row->name) != 0)
 		check_new_name(new_name);
-	kpi_spi_exec("UPDATE kpi.source SET name = coalesce($2, name), key = $3, owner = $4, team = $5, at = $6, "
-				 "filter = $7, grain = coalesce($8, grain), calendar_id = coalesce($9, calendar_id) "
-				 "WHERE id = $1",
-				 9, KPI_INT4(row->id), KPI_TEXT(new_name), KPI_TEXT(row->key),
-				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
-				 KPI_TEXT(row->filter), KPI_TEXT(grain),
-				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
+	store_row(row, new_name, grain, calendar_id);
 	kpi_define_source_options_store(row->id, &options);
 	if (redefined)
 		write_dimensions(row->id, dimensions);
+	if (keyed != NULL)
+		kpi_define_keyed_store(row->id, keyed, old_keyed->is_followed);
 	kpi_spi_end(&spi);
 
-	/* The same owner is another key after its column got another type. */
-	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
-		kpi_define_recheck_measures(row);
-	if (redefined)
-	{
-		kpi_model_code_accept(row->id, 0);
-		kpi_define_source_redefined(row->id);
-	}
-	kpi_define_programs_of_source(row->id);
-	kpi_define_ground_check_source(row->id, row->name);
-	kpi_goal_source_redefined(row->id);
+	follow_change(row, redefined, !PG_ARGISNULL(3) || !PG_ARGISNULL(4));
+	if (keyed != NULL)
+		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
 	PG_RETURN_VOID();
 }
 
@@ -460,14 +575,54 @@ kpi_define_source_redefined(int32 source_id)
 	kpi_spi_end(&spi);
 }
 
-/* kpi.drop_source(name, cascade) */
-Datum
-kpi_sql_drop_source(PG_FUNCTION_ARGS)
+static void
+forget_source(int32 source_id, const char *relation)
 {
-	KpiSourceRow *row = kpi_define_source_row_read(kpi_arg_name(fcinfo, 0, "name of the source"));
-	bool		cascade = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	static const char *const statements[] = {
+		"DELETE FROM kpi_internal.source_state WHERE source_id = $1",
+		"DELETE FROM kpi_internal.build WHERE source_id = $1",
+		"DELETE FROM kpi_internal.build_cancelled WHERE source_id = $1",
+		"DELETE FROM kpi_internal.refresh_log WHERE source_id = $1",
+		"DELETE FROM kpi_internal.leaf WHERE source_id = $1",
+		"DELETE FROM kpi_internal.dim WHERE source_id = $1",
+		"DELETE FROM kpi_internal.applied_attribution WHERE source_id = $1",
+		"DELETE FROM kpi.dimension WHERE source_id = $1",
+		"DELETE FROM kpi.source WHERE id = $1"
+	};
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_define_keyed_drop(source_id, relation);
+	for (int i = 0; i < lengthof(statements); i++)
+		kpi_spi_exec(statements[i], 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}
+
+static void
+require_no_kpis(const KpiSourceRow *row)
+{
 	KpiSpi		spi;
 	char	   *users;
+
+	kpi_spi_begin(&spi);
+	users = kpi_list_some("SELECT pg_catalog.quote_ident(name) FROM kpi.kpi WHERE source_id = $1 ORDER BY name",
+						  row->id);
+	if (users != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop source \"%s\" because KPIs use it", row->name),
+				 errdetail("KPIs of the source: %s.", users),
+				 errhint("Drop them first with kpi.drop_kpi(), or drop all with cascade => true.")));
+	kpi_spi_end(&spi);
+}
+
+static void
+drop_source(const char *name, bool cascade)
+{
+	KpiSourceRow *row = kpi_define_source_row_read(name);
+	ListCell   *lc;
+
+	check_stack_depth();
 
 	/*
 	 * The engine's lock before the table's: writers must not wait for a
@@ -475,6 +630,11 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	 */
 	kpi_define_source_row_require_definer(row);
 	kpi_refresh_lock_source(row->id);
+	if (cascade)
+	{
+		foreach(lc, kpi_define_keyed_readers(row))
+			drop_source(lfirst(lc), true);
+	}
 
 	/*
 	 * What dropping a trigger needs, at once: a weaker lock first would
@@ -482,36 +642,25 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 	 */
 	(void) kpi_define_source_row_lock(row, AccessExclusiveLock);
 	row = kpi_define_source_row_open(row->name, false);
-
-	kpi_spi_begin(&spi);
-	users = kpi_list_some("SELECT pg_catalog.quote_ident(name) FROM kpi.kpi WHERE source_id = $1 ORDER BY name",
-						  row->id);
-	if (users != NULL && !cascade)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop source \"%s\" because KPIs use it", row->name),
-				 errdetail("KPIs of the source: %s.", users),
-				 errhint("Drop them first with kpi.drop_kpi(), or drop all with cascade => true.")));
-	kpi_spi_end(&spi);
+	if (!cascade)
+	{
+		require_no_kpis(row);
+		kpi_define_keyed_require_unread(row, "drop");
+	}
 
 	kpi_define_drop_of_source(row->id);
 	if (OidIsValid(row->relid))
 		kpi_capture_detach(row->id, row->relation);
 	kpi_define_streams_drop(row->id, true);
 	kpi_capture_segments_drop(row->id);
+	forget_source(row->id, row->relation);
+}
 
-	kpi_spi_begin(&spi);
-	kpi_define_keyed_drop(row->id, row->relation);
-	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.build WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.build_cancelled WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.refresh_log WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.dim WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_exec("DELETE FROM kpi.source WHERE id = $1", 1, KPI_INT4(row->id));
-	kpi_spi_end(&spi);
+/* kpi.drop_source(name, cascade) */
+Datum
+kpi_sql_drop_source(PG_FUNCTION_ARGS)
+{
+	drop_source(kpi_arg_name(fcinfo, 0, "name of the source"), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	PG_RETURN_VOID();
 }
 

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "model/model.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 bool
@@ -47,6 +48,8 @@ kpi_define_source_row_require_table(const KpiSourceRow *source)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s of source \"%s\" does not exist", source->relation, source->name),
+				 kpi_model_keyed_load(source->id, false) != NULL ?
+				 errhint("Call kpi.resume(%s) to have its rows kept again.", quote_literal_cstr(source->name)) :
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 }
 
@@ -169,7 +172,9 @@ open_row(const char *name, bool need_table, Oid named_definer)
 	kpi_define_source_row_require_table(row);
 	if (OidIsValid(named_definer))
 	{
-		kpi_fact_definer_check(row->relid, named_definer);
+		/* The table of kept rows is given to it. */
+		if (kpi_model_keyed_load(row->id, false) == NULL)
+			kpi_fact_definer_check(row->relid, named_definer);
 		kpi_define_source_row_set_definer(row, named_definer);
 	}
 	else

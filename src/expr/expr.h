@@ -147,6 +147,12 @@ extern void kpi_expr_check_access(ParseState *pstate, Node *node);
 extern Query *kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
 									 QueryEnvironment *environment, KpiCode *code);
 
+/* Error unless a text is one SELECT by itself. */
+extern void kpi_expr_query_require(const char *text, const char *what);
+
+/* Error, with the GRANT, if the current user may not use a schema that there is. */
+extern void kpi_expr_schema_require(const char *schema);
+
 /* Its text, with every name outside pg_catalog qualified. */
 extern char *kpi_expr_query_text(Query *query);
 

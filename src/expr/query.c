@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "base/base.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -31,6 +32,7 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -87,6 +89,42 @@ select_walker(Node *node, void *context)
 	return expression_tree_walker(node, select_walker, context);
 }
 
+void
+kpi_expr_query_require(const char *text, const char *what)
+{
+	KpiExprSite site;
+
+	kpi_expr_site_push(&site, text, what, InvalidOid);
+	site.is_query = true;
+	(void) parse(text);
+	kpi_expr_site_pop(&site);
+}
+
+void
+kpi_expr_schema_require(const char *schema)
+{
+	Oid			namespace = get_namespace_oid(schema, true);
+	char	   *role = GetUserNameFromId(GetUserId(), false);
+
+	if (OidIsValid(namespace) && kpi_namespace_aclcheck(namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errdetail("Role \"%s\", the definer of the source, reads a relation in it.", role),
+				 errhint("Run: GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(schema), quote_identifier(role))));
+}
+
+/* Before names are looked up, which says less. */
+static bool
+schema_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar) && ((RangeVar *) node)->schemaname != NULL)
+		kpi_expr_schema_require(((RangeVar *) node)->schemaname);
+	return raw_expression_tree_walker(node, schema_walker, context);
+}
+
 Query *
 kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
 					   QueryEnvironment *environment, KpiCode *code)
@@ -98,6 +136,7 @@ kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int
 	kpi_expr_site_push(&site, text, what, InvalidOid);
 	site.is_query = true;
 	statement = parse(text);
+	(void) schema_walker(statement->stmt, NULL);
 	kpi_expr_check_names(make_parsestate(NULL), statement->stmt, code);
 	query = parse_analyze_fixedparams(statement, text, types, ntypes, environment);
 	kpi_expr_code_check(code, (Node *) query);

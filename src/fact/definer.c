@@ -96,14 +96,14 @@ kpi_fact_definer_tell_owner(const char *source, Oid relid)
 /* ---- checking ---- */
 
 char *
-kpi_fact_definer_missing_grants(Oid relid, Oid role)
+kpi_fact_definer_missing_rights(Oid relid, Oid role, bool needs_trigger)
 {
 	Oid			namespace = get_rel_namespace(relid);
 	const char *role_name = quote_identifier(GetUserNameFromId(role, false));
 	StringInfoData grants;
 	bool		owns = kpi_class_ownercheck(relid, role);
 	bool		select = owns || pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK;
-	bool		trigger = owns || pg_class_aclcheck(relid, role, ACL_TRIGGER) == ACLCHECK_OK;
+	bool		trigger = owns || !needs_trigger || pg_class_aclcheck(relid, role, ACL_TRIGGER) == ACLCHECK_OK;
 
 	initStringInfo(&grants);
 	if (kpi_namespace_aclcheck(namespace, role, ACL_USAGE) != ACLCHECK_OK)
@@ -114,6 +114,12 @@ kpi_fact_definer_missing_grants(Oid relid, Oid role)
 						 select ? "" : "SELECT", select || trigger ? "" : ", ", trigger ? "" : "TRIGGER",
 						 kpi_fact_table_name(relid), role_name);
 	return grants.len > 0 ? grants.data : NULL;
+}
+
+char *
+kpi_fact_definer_missing_grants(Oid relid, Oid role)
+{
+	return kpi_fact_definer_missing_rights(relid, role, true);
 }
 
 Oid

@@ -351,6 +351,12 @@ extern Oid	kpi_fact_definer_named(const char *name);
  */
 extern Oid	kpi_fact_definer_choose(Oid relid, Oid named);
 
+/*
+ * The GRANTs that a role needs to read a relation and, where a trigger is to be put on it, for that; NULL: it
+ * has all of them.
+ */
+extern char *kpi_fact_definer_missing_rights(Oid relid, Oid role, bool needs_trigger);
+
 /* The GRANT statements for what the role lacks to read the table; or NULL. */
 extern char *kpi_fact_definer_missing_grants(Oid relid, Oid role);
 

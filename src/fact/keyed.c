@@ -132,6 +132,20 @@ all_columns(const KpiKept *kept, const char *prefix)
 	return sql.data;
 }
 
+/* As the types of the table: values of a domain are kept without it. */
+static char *
+all_values(const KpiKept *kept, const char *prefix)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 1; i <= kept->ncolumns; i++)
+		appendStringInfo(&sql, "%s%sc%d::%s", i > 1 ? ", " : "", prefix, i,
+						 format_type_extended(kept->columns[i - 1].type, -1,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	return sql.data;
+}
+
 /* The names that they have in the table. */
 static char *
 all_names(const KpiKept *kept, const char *prefix)
@@ -481,7 +495,7 @@ kpi_fact_kept_entities(const KpiKept *kept, List *notes)
 		appendStringInfo(&sql, "%sSELECT %s FROM ", foreach_current_index(lc) > 0 ? " UNION " : "",
 						 entity_casts(kept, "f."));
 		append_changed(&sql, of_one->follow, nparams + 1);
-		appendStringInfo(&sql, " CROSS JOIN LATERAL (%s) AS f(%s)", of_one->follow->query,
+		appendStringInfo(&sql, " CROSS JOIN LATERAL (%s\n) AS f(%s)", of_one->follow->query,
 						 numbered("e", nentity, ", ", ""));
 		for (int i = 0; i < list_length(of_one->follow->columns); i++)
 		{
@@ -695,7 +709,7 @@ difference_body(const KpiKept *kept, const KpiEntities *entities)
 					kept_rows(kept), condition,
 					all_columns(kept, "f."), fresh_rows(kept), is_complete(kept, "f."), all_columns(kept, ""),
 					equal_columns(kept, kept->key, "o.", "f."),
-					all_columns(kept, "o."), all_columns(kept, "f."));
+					all_columns(kept, "o."), all_values(kept, "f."));
 }
 
 static char *

@@ -15,12 +15,14 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "base/base.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "expr/expr.h"
 #include "fact/fact_internal.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "model/model.h"
 #include "nodes/nodeFuncs.h"
@@ -31,6 +33,36 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+/* A relation with its kind, for people. */
+static char *
+relation_words(Oid relid)
+{
+	const char *kind;
+
+	switch (get_rel_relkind(relid))
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+			kind = "table";
+			break;
+		case RELKIND_VIEW:
+			kind = "view";
+			break;
+		case RELKIND_MATVIEW:
+			kind = "materialized view";
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			kind = "foreign table";
+			break;
+		case RELKIND_SEQUENCE:
+			kind = "sequence";
+			break;
+		default:
+			kind = "relation";
+	}
+	return psprintf("%s %s", kind, kpi_fact_table_name(relid));
+}
+
 /* ---- rights ---- */
 
 /* Error unless the definer may read a relation, and, of one that is followed, put a trigger on it. */
@@ -39,32 +71,28 @@ check_rights(Oid relid, bool is_followed)
 {
 	Oid			definer = GetUserId();
 	char	   *name = GetUserNameFromId(definer, false);
-	const char *what = is_followed ? "SELECT, TRIGGER" : "SELECT";
-	AclMode		missing = pg_class_aclcheck(relid, definer, ACL_SELECT) == ACLCHECK_OK ? 0 : ACL_SELECT;
+	char	   *grants = kpi_fact_definer_missing_rights(relid, definer, is_followed);
 	Oid			untrusted;
 
-	if (is_followed && pg_class_aclcheck(relid, definer, ACL_TRIGGER) != ACLCHECK_OK)
-		missing |= ACL_TRIGGER;
-	if (kpi_class_ownercheck(relid, definer))
-		missing = 0;
-	if (missing != 0)
+	if (grants != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for relation %s", kpi_fact_table_name(relid)),
-				 errdetail("Role \"%s\", the definer of the source, needs %s on it.", name, what),
-				 errhint("Run: GRANT %s ON %s TO %s;", what, kpi_fact_table_name(relid), quote_identifier(name))));
+				 errmsg("permission denied for %s", relation_words(relid)),
+				 errdetail("Role \"%s\", the definer of the source, needs USAGE on its schema, and %s on it.", name,
+						   is_followed ? "SELECT and TRIGGER" : "SELECT"),
+				 errhint("Run: %s", grants)));
 	if (check_enable_rls(relid, definer, true) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row security of relation %s applies to role \"%s\"", kpi_fact_table_name(relid), name),
+				 errmsg("row security of %s applies to role \"%s\"", relation_words(relid), name),
 				 errdetail("Rollups would count rows that the role may not see."),
 				 errhint("Make the table's owner the definer, who is exempt unless row security is forced.")));
 	untrusted = kpi_fact_definer_untrusted(relid, definer);
 	if (OidIsValid(untrusted))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" cannot be the definer of a source that reads relation %s", name,
-						kpi_fact_table_name(relid)),
+				 errmsg("role \"%s\" cannot be the definer of a source that reads %s", name,
+						relation_words(relid)),
 				 errdetail("%s", kpi_fact_definer_untrusted_detail(untrusted, definer)),
 				 errhint("Name a definer that has rights on these tables only: definer => 'role'.")));
 }
@@ -86,34 +114,41 @@ find_follow(const KpiKeyed *keyed, Oid relid)
 	return NULL;
 }
 
-/* What cannot carry a trigger cannot be followed. */
+/* What cannot carry a trigger, or loses rows without one, cannot be followed. */
 static void
-check_kind(Oid relid, char relkind, bool is_followed)
+check_kind(Oid relid, bool is_followed)
 {
-	const char *kind = NULL;
+	char		relkind = get_rel_relkind(relid);
+	KpiTableProblem problem;
 
-	if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_VIEW)
-	{
-		KpiTableProblem problem;
-
-		if (is_followed && relkind == RELKIND_RELATION && kpi_fact_table_problem(relid, true, &problem))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("table %s cannot be followed: %s", kpi_fact_table_name(relid), problem.message),
-					 errhint("%s", problem.mend)));
-		return;
-	}
-	if (relkind == RELKIND_FOREIGN_TABLE)
-		kind = "foreign table";
-	else if (relkind == RELKIND_MATVIEW)
-		kind = "materialized view";
-	else
-		kind = "relation";
-	if (is_followed)
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s %s cannot carry a trigger", kind, kpi_fact_table_name(relid)),
+				 errmsg("%s is temporary", relation_words(relid)),
+				 errhint("A source reads what others can read, too: use a table that stays.")));
+	if (!is_followed)
+		return;
+	if (relkind == RELKIND_FOREIGN_TABLE || relkind == RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot carry a trigger", relation_words(relid)),
 				 errhint("Leave \"follow\" out: the query is run again by kpi.set_refresh() and CALL kpi.refresh().")));
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s cannot be followed", relation_words(relid)),
+				 errhint("Follow tables.")));
+	if (IsCatalogRelationOid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot carry a trigger", relation_words(relid)),
+				 errdetail("It belongs to the server.")));
+	if (kpi_fact_table_problem(relid, true, &problem))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be followed", relation_words(relid)),
+				 errdetail("As for a source over it: %s.", problem.message),
+				 errhint("%s", problem.mend)));
 }
 
 static void
@@ -170,7 +205,7 @@ check_relation(const KpiSource *source, const KpiKeyed *keyed, const KpiQueryRel
 	bool		is_followed = follow != NULL && follow->query != NULL;
 
 	check_not_ours(relation->relid);
-	check_kind(relation->relid, relation->relkind, is_followed);
+	check_kind(relation->relid, is_followed);
 	if (strcmp(kpi_fact_table_name(relation->relid), source->relation) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -207,29 +242,66 @@ changed_columns(Oid relid, List *names)
 	return sql.data;
 }
 
+/* Where in a user's text an error is that was found in ours around it. */
+typedef struct Within
+{
+	ErrorContextCallback callback;
+	const char *text;
+	int			offset;			/* in characters */
+} Within;
+
+static void
+within_callback(void *arg)
+{
+	const Within *within = arg;
+	int			position = getinternalerrposition();
+
+	if (position <= within->offset)
+		return;
+	internalerrposition(position - within->offset);
+	internalerrquery(within->text);
+}
+
 Query *
 kpi_fact_follow_analyse(const KpiSource *source, const char *relation, const char *text, Oid relid, List *columns)
 {
 	char	   *what = psprintf("follow of table %s of source \"%s\"", relation, source->name);
-	char	   *sql = psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (%s) AS f",
-							   changed_columns(relid, columns), text);
-	Query	   *query = kpi_expr_query_analyse(sql, what, NULL, 0, NULL, source->code);
+	char	   *before = psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (",
+								  changed_columns(relid, columns));
+	char	   *sql = psprintf("%s%s\n) AS f", before, text);
+	Within		within = {.text = text,.offset = pg_mbstrlen(before)};
+	Query	   *query;
 
+	/* By itself it is one query, so it is one within ours. */
+	kpi_expr_query_require(text, what);
+	within.callback.callback = within_callback;
+	within.callback.arg = &within;
+	within.callback.previous = error_context_stack;
+	error_context_stack = &within.callback;
+	query = kpi_expr_query_analyse(sql, what, NULL, 0, NULL, source->code);
 	kpi_expr_query_check(query, sql, what, true);
+	error_context_stack = within.callback.previous;
 	return query;
 }
 
-static Oid
-followed_relid(const KpiSource *source, const KpiFollow *follow)
+/*
+ * What is followed must be there, and may be followed, whether or not the query reads it: its
+ * triggers are ours.
+ */
+static void
+check_follow(const KpiSource *source, const KpiFollow *follow)
 {
 	Oid			relid = kpi_model_relid_by_name(follow->relation);
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s, which source \"%s\" follows, does not exist", follow->relation, source->name),
-				 errhint("Create it again, or change follow with kpi.alter_source(); then call kpi.resume().")));
-	return relid;
+				 errmsg("table %s, which source \"%s\" reads, does not exist", follow->relation, source->name),
+				 errhint("Create it again or give it its name back, or give the query anew with kpi.alter_source(%s, query => ..., follow => ...).",
+						 quote_literal_cstr(source->name))));
+	check_not_ours(relid);
+	check_kind(relid, follow->query != NULL);
+	check_rights(relid, follow->query != NULL);
 }
 
 /* The columns of the query are those of the kept table, by name and type. */
@@ -247,7 +319,7 @@ check_columns(const KpiSource *source, const KpiKept *kept, const Query *query)
 		if (entry->resjunk)
 			break;
 		if (n > kept->ncolumns || strcmp(entry->resname, column->name) != 0 ||
-			exprType((Node *) entry->expr) != column->type)
+			getBaseType(exprType((Node *) entry->expr)) != column->type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of the query of source \"%s\" does not fit table %s", entry->resname,
@@ -262,9 +334,12 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 	KpiKeyedReads *reads = palloc0(sizeof(KpiKeyedReads));
 	char	   *what = psprintf("query of source \"%s\"", source->name);
 	StringInfoData fingerprint;
-	Query	   *query = kpi_expr_query_analyse(keyed->query, what, NULL, 0, NULL, source->code);
+	Query	   *query;
 	ListCell   *lc;
 
+	foreach(lc, keyed->follows)
+		check_follow(source, lfirst(lc));
+	query = kpi_expr_query_analyse(keyed->query, what, NULL, 0, NULL, source->code);
 	initStringInfo(&fingerprint);
 	kpi_expr_query_check(query, keyed->query, what, keyed->is_followed);
 	appendStringInfo(&fingerprint, "%d %s", keyed->version, kpi_expr_query_fingerprint(query));
@@ -274,9 +349,9 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 	foreach(lc, keyed->follows)
 	{
 		const KpiFollow *follow = lfirst(lc);
-		Oid			relid = followed_relid(source, follow);
+		Oid			relid = kpi_model_relid_by_name(follow->relation);
 
-		if (follow->query == NULL)
+		if (follow->query == NULL || !OidIsValid(relid))
 			continue;
 		reads->followed = list_append_unique_oid(reads->followed, relid);
 		query = kpi_fact_follow_analyse(source, follow->relation, follow->query, relid, follow->columns);

@@ -99,6 +99,13 @@ check_schema(Oid relid, Oid namespace)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table \"%s\" of pg_kpi itself cannot be the relation of a source",
 						get_rel_name(relid))));
+	if (strcmp(schema, "kpi_data") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table %s keeps the rows of a source and cannot be the relation of another",
+						kpi_fact_table_name(relid)),
+				 errhint("Make the KPI of source \"%s\" itself, or create a source with a query that follows the table.",
+						 get_rel_name(relid))));
 }
 
 static void

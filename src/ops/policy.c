@@ -234,9 +234,10 @@ kpi_sql_pause(PG_FUNCTION_ARGS)
  * the old version, and the rebuild reads their facts.
  */
 static void
-reattach(int32 source_id)
+reattach(int32 source_id, bool accept)
 {
 	KpiSource  *source = kpi_model_source_load(source_id, false);
+	KpiKeyed   *keyed = kpi_define_keyed_restore(source, accept);
 	Oid			relid = kpi_model_source_relid(source);
 	Oid			definer;
 
@@ -259,6 +260,8 @@ reattach(int32 source_id)
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
 	kpi_capture_attach(source_id, relid, definer);
+	if (keyed != NULL)
+		kpi_define_keyed_attach(source_id, keyed, definer);
 	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
 }
 
@@ -274,12 +277,14 @@ cannot_rebuild(const KpiPolicy *policy)
 	Oid			relid = kpi_model_source_relid(source);
 	Oid			owner = kpi_fact_table_owner(relid);
 
-	if (!OidIsValid(owner))
+	if (!OidIsValid(owner) && kpi_model_keyed_load(policy->source_id, false) == NULL)
 		return "its table does not exist";
 	if (!kpi_define_is_definer(source->definer))
 		return "only its definer may rebuild it";
 	if (!OidIsValid(definer) || (OidIsValid(source->definer_oid) && definer != source->definer_oid))
 		return "its definer was dropped";
+	if (!OidIsValid(owner))
+		return NULL;
 	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
 		return "its table belongs to another role now";
 	if (kpi_fact_definer_missing_grants(relid, definer) != NULL)
@@ -322,7 +327,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	kpi_define_require_source_rights(policy->name);
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
-	reattach(policy->source_id);
+	reattach(policy->source_id, !one_of_many);
 	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_RECHECK : KPI_RUN_ACCEPT, NULL);
 }
 

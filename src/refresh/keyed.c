@@ -189,6 +189,9 @@ kpi_refresh_keyed_lock(KpiRun *run)
 	bool		unattached;
 	ListCell   *lc;
 
+	/* After a restore it is not. */
+	if (keyed->known_state == NULL)
+		kpi_capture_bind(run->table.relid);
 	if (keyed->is_unattached)
 	{
 		foreach(lc, keyed->reads->followed)

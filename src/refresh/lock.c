@@ -40,6 +40,18 @@ kpi_refresh_lock_source(int32 source_id)
 	kpi_source_lock(source_id);
 }
 
+/* A keyed source over the rows that another keeps comes after it. */
+static List *
+all_by_level(void)
+{
+	return kpi_all_int4("WITH RECURSIVE level AS (SELECT s.id, s.relation, 0 AS depth FROM kpi.source s"
+						" UNION SELECT s.id, s.relation, l.depth + 1 FROM level l"
+						"  JOIN kpi.followed_relation f ON f.relation = l.relation"
+						"  JOIN kpi.keyed_source k ON k.source_id = l.id"
+						"  JOIN kpi.source s ON s.id = f.source_id WHERE l.depth < 1000)"
+						" SELECT id FROM level GROUP BY id ORDER BY max(depth), id", 0);
+}
+
 List *
 kpi_refresh_lock_sources(int32 source_id)
 {
@@ -60,5 +72,5 @@ kpi_refresh_lock_sources(int32 source_id)
 	sources = source_id == 0 ? kpi_all_int4("SELECT id FROM kpi.source ORDER BY id", 0) : list_make1_int(source_id);
 	foreach(lc, sources)
 		kpi_refresh_lock_source(lfirst_int(lc));
-	return sources;
+	return source_id == 0 ? list_intersection_int(all_by_level(), sources) : sources;
 }

@@ -96,7 +96,7 @@ kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attached, KpiProb
 
 /* The leaves without working triggers, in words; NULL: none. */
 static char *
-broken_leaves(int32 source_id, List *leaves)
+broken_leaves(int32 source_id, List *leaves, char *(*look) (int32 source_id, Oid leaf), const char *trigger)
 {
 	StringInfoData names;
 	int			nbroken = 0;
@@ -108,7 +108,7 @@ broken_leaves(int32 source_id, List *leaves)
 		Oid			relid = lfirst_oid(lc);
 		char	   *name = get_rel_name(relid);
 
-		if (name == NULL || kpi_capture_trigger_state(source_id, relid)[0] != '\0')
+		if (name == NULL || look(source_id, relid)[0] != '\0')
 			continue;
 		if (nbroken++ < MAX_NAMES)
 			appendStringInfo(&names, "%s%s", nbroken > 1 ? ", " : "",
@@ -118,7 +118,37 @@ broken_leaves(int32 source_id, List *leaves)
 		return NULL;
 	if (nbroken > MAX_NAMES)
 		appendStringInfo(&names, " and %d more", nbroken - MAX_NAMES);
-	return psprintf("the capture trigger is missing or disabled on %s", names.data);
+	return psprintf("the %s trigger is missing or disabled on %s", trigger, names.data);
+}
+
+/* The same for the tables that a keyed source follows. */
+static bool
+recheck_followed(int32 source_id, KpiProblem *problem)
+{
+	List	   *relations = NIL;
+	List	   *leaves = NIL;
+	char	   *broken;
+	KpiRows		rows;
+	ListCell   *lc;
+
+	kpi_rows_begin_read(&rows, "SELECT f.relation FROM kpi.followed_relation f"
+						" WHERE f.source_id = $1 AND f.query IS NOT NULL ORDER BY f.position",
+						1, KPI_INT4(source_id));
+	while (kpi_rows_next(&rows))
+		relations = lappend(relations, kpi_rows_text(&rows, "relation"));
+	kpi_rows_end(&rows);
+	foreach(lc, relations)
+	{
+		Oid			relid = kpi_model_relid_by_name(lfirst(lc));
+
+		if (!OidIsValid(relid))
+			return set_problem(problem, psprintf("table %s, which the source follows, does not exist", (char *) lfirst(lc)),
+							   "Create it again or give it its name back, or give the query anew with kpi.alter_source(); then call kpi.resume().");
+		leaves = list_concat(leaves, kpi_model_leaf_relids(relid));
+	}
+	broken = broken_leaves(source_id, leaves, kpi_capture_follow_state, "follow");
+	return broken != NULL &&
+		set_problem(problem, broken, "Run CALL kpi.refresh(): it creates the trigger again and runs the query for all entities.");
 }
 
 bool
@@ -129,9 +159,10 @@ kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid
 
 	if (kpi_refresh_table_recheck(relation, relid, attached, problem))
 		return true;
-	broken = broken_leaves(source_id, kpi_model_leaf_relids(relid));
-	return broken != NULL &&
-		set_problem(problem, broken, "Call kpi.resume() to create the trigger again and rebuild the source.");
+	broken = broken_leaves(source_id, kpi_model_leaf_relids(relid), kpi_capture_trigger_state, "capture");
+	if (broken != NULL)
+		return set_problem(problem, broken, "Call kpi.resume() to create the trigger again and rebuild the source.");
+	return recheck_followed(source_id, problem);
 }
 
 /*

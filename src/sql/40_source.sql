@@ -162,15 +162,17 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  grain text DEFAULT NULL, calendar text DEFAULT NULL,
                                  definer text DEFAULT NULL, on_swap text DEFAULT NULL,
                                  on_detach text DEFAULT NULL, hold_if_lost numeric DEFAULT NULL,
-                                 loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false)
+                                 loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false,
+                                 query text DEFAULT NULL, entity text DEFAULT NULL,
+                                 follow jsonb DEFAULT NULL, static text[] DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
-COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
+COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean, text, text, jsonb, text[]) IS
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions and follow an empty object, for static an empty array) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Of a keyed source the table of kept rows changes in place, so that grants and views of the columns that stay survive: a column that goes, or gets another type, must have no view over it; another key empties the table until the next refresh, which reads all; a new name is the table''s name, too; without follow the query is run again as kpi.set_refresh() says. Waits for writers of the table, and of the tables that it follows. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; views (named) read a column that would go; sources follow the rows of one to be renamed; a query for a source over a table; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_source';
 COMMENT ON FUNCTION kpi.drop_source(text, boolean) IS
-'Drops a source, its rollups and its triggers on the table; the table stays. Errors: KPIs use it, unless cascade drops them too (with formulas and goals over them); the caller is not the definer, a member of that role or a superuser';
+'Drops a source, its rollups and its triggers on the table; the table stays, but the table of rows that a keyed source keeps goes. Errors: KPIs use it, or sources read its kept rows, unless cascade drops them too (with formulas and goals over them); views read its kept rows; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text DEFAULT NULL,
                                filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,

@@ -67,3 +67,12 @@ CREATE FUNCTION kpi.follow_truncate() RETURNS trigger
 COMMENT ON FUNCTION kpi.follow_truncate() IS 'TRUNCATE trigger of tables that keyed sources follow: has the next refresh read all. kpi.create_source() attaches it';
 -- Whoever creates or attaches a partition must be allowed to clone the trigger.
 GRANT EXECUTE ON FUNCTION kpi.follow(), kpi.follow_truncate() TO PUBLIC;
+
+CREATE FUNCTION kpi.grant_source(source text, role text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'kpi_sql_grant_source';
+COMMENT ON FUNCTION kpi.grant_source(text, text) IS
+'Lets a role read the rows that a keyed source keeps, the table kpi_data.<source>: SELECT on it, and USAGE on the schema. Without it nobody but the definer reads them. Errors: source or role unknown; the source is over a table; the caller is not the definer, a member of that role or a superuser';
+CREATE FUNCTION kpi.revoke_source(source text, role text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'kpi_sql_revoke_source';
+COMMENT ON FUNCTION kpi.revoke_source(text, text) IS
+'Takes from a role what kpi.grant_source() gave it. Errors: as kpi.grant_source()';
