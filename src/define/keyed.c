@@ -31,7 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/ruleutils.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 /* ---- arguments ---- */
@@ -336,6 +336,12 @@ column_types(const Query *query, List *names, const char *what, const char *sour
 					 errmsg("column \"%s\", %s of source \"%s\", is not a column of its query", (char *) lfirst(lc),
 							what, source),
 					 errhint("Add it to the SELECT list, or name another.")));
+		if (!OidIsValid(lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\", %s of source \"%s\", is of type %s, which has no order", (char *) lfirst(lc),
+							what, source, format_type_be(type)),
+					 errhint("Cast it in the query to a type that an index can have, like text.")));
 		types = lappend_oid(types, type);
 	}
 	return types;

@@ -124,7 +124,7 @@ check_kind(Oid relid, bool is_followed)
 	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is temporary", relation_words(relid)),
+				 errmsg("table \"%s\" is temporary", get_rel_name(relid)),
 				 errhint("A source reads what others can read, too: use a table that stays.")));
 	if (!is_followed)
 		return;
@@ -324,7 +324,7 @@ check_columns(const KpiSource *source, const KpiKept *kept, const Query *query)
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of the query of source \"%s\" does not fit table %s", entry->resname,
 							source->name, source->relation),
-					 errhint("Give the query again with kpi.alter_source(..., query => ...), which changes the table.")));
+					 errhint("Call kpi.resume(%s), which changes the table.", quote_literal_cstr(source->name))));
 	}
 }
 

@@ -154,8 +154,9 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 	error = kpi_try(KPI_ERROR_TRAPPED, examine_as_definer, &examination);
 	if (error != NULL)
 	{
-		*hint = error->hint ? psprintf("%s Then call kpi.resume().", error->hint) :
-			pstrdup("Mend the tables, or the source with kpi.alter_source(), then call kpi.resume().");
+		*hint = error->hint == NULL ? pstrdup("Mend the tables, or the source with kpi.alter_source(), then call kpi.resume().") :
+			strstr(error->hint, "kpi.resume(") != NULL ? pstrdup(error->hint) :
+			psprintf("%s Then call kpi.resume().", error->hint);
 		return kpi_error_note(error);
 	}
 	keyed->reads = examination.reads;

@@ -80,6 +80,7 @@ kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attached, KpiProb
 
 	if (!OidIsValid(relid))
 		return set_problem(problem, psprintf("table %s does not exist", relation),
+						   strncmp(relation, "kpi_data.", 9) == 0 ? "Call kpi.resume() to have its rows kept again." :
 						   "Create the table again, then call kpi.resume().");
 	if (OidIsValid(attached) && relid != attached)
 		return set_problem(problem, psprintf("table %s was dropped and created again", relation),
