@@ -17,6 +17,7 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "base/base.h"
@@ -203,14 +204,37 @@ kpi_expr_query_relations(Query *query)
 	return walk.relations;
 }
 
+/* Its meaning: the text, what that reaches, and the types of the columns that it reads. */
 static void
 append_fingerprint(StringInfo text, Query *query)
 {
-	char	   *tree = nodeToString(query);
+	char	   *sql = kpi_expr_query_text(query);
 
 	appendStringInfo(text, "%016llx %016llx ", (unsigned long long) kpi_expr_fingerprint_query(query),
-					 (unsigned long long) hash_bytes_extended((unsigned char *) tree, strlen(tree), 0));
-	pfree(tree);
+					 (unsigned long long) hash_bytes_extended((unsigned char *) sql, strlen(sql), 0));
+	pfree(sql);
+}
+
+static void
+append_types(StringInfo text, const KpiQueryRelation *relation)
+{
+	StringInfoData types;
+	int			n = -1;
+
+	initStringInfo(&types);
+	while ((n = bms_next_member(relation->columns, n)) >= 0)
+	{
+		AttrNumber	attnum = n + FirstLowInvalidHeapAttributeNumber;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (attnum <= 0)
+			continue;
+		get_atttypetypmodcoll(relation->relid, attnum, &type, &typmod, &collation);
+		appendStringInfo(&types, "%d %u %d %u ", attnum, type, typmod, collation);
+	}
+	appendStringInfo(text, "%08x ", hash_bytes((unsigned char *) types.data, types.len));
 }
 
 char *
@@ -226,6 +250,7 @@ kpi_expr_query_fingerprint(Query *query)
 		KpiQueryRelation *relation = lfirst(lc);
 		Relation	view;
 
+		append_types(&text, relation);
 		if (relation->relkind != RELKIND_VIEW)
 			continue;
 		view = table_open(relation->relid, AccessShareLock);

@@ -45,7 +45,8 @@ load_keyed(KpiKeyed *keyed)
 	KpiRows		rows;
 	bool		found;
 
-	kpi_rows_begin_read(&rows, "SELECT query, columns, key_columns, entity_columns, is_followed, version"
+	kpi_rows_begin_read(&rows, "SELECT query, columns, key_columns, entity_columns, is_followed, changed_at,"
+						" full_seconds, version"
 						" FROM kpi.keyed_source WHERE source_id = $1", 1, KPI_INT4(keyed->source_id));
 	found = kpi_rows_next(&rows);
 	if (found)
@@ -55,6 +56,8 @@ load_keyed(KpiKeyed *keyed)
 		keyed->key = kpi_rows_texts(&rows, "key_columns");
 		keyed->entity = kpi_rows_texts(&rows, "entity_columns");
 		keyed->is_followed = kpi_rows_bool(&rows, "is_followed");
+		keyed->changed_at = kpi_rows_text(&rows, "changed_at");
+		keyed->full_seconds = kpi_rows_int4(&rows, "full_seconds");
 		keyed->version = kpi_rows_int4(&rows, "version");
 	}
 	kpi_rows_end(&rows);

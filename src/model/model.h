@@ -134,6 +134,9 @@ typedef struct KpiKeyed
 	List	   *key;			/* char *: of these */
 	List	   *entity;
 	bool		is_followed;
+	char	   *changed_at;		/* column; or NULL */
+	int32		full_seconds;	/* with changed_at: all are read so often; 0:
+								 * never */
 	List	   *follows;		/* KpiFollow */
 } KpiKeyed;
 

@@ -12,6 +12,8 @@ CREATE TABLE kpi.keyed_source (
     key_columns    text[] NOT NULL,
     entity_columns text[] NOT NULL,
     is_followed    boolean NOT NULL,
+    changed_at     text,
+    full_seconds   integer CHECK (full_seconds > 0),
     version        integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE kpi.keyed_source IS 'Sources whose facts are the rows of a query. Written by kpi.create_source() and kpi.alter_source()';
@@ -21,6 +23,8 @@ COMMENT ON COLUMN kpi.keyed_source.columns IS 'The columns of the query, in its 
 COMMENT ON COLUMN kpi.keyed_source.key_columns IS 'Columns of the query that identify a row';
 COMMENT ON COLUMN kpi.keyed_source.entity_columns IS 'Columns of the query that say whose rows are computed together';
 COMMENT ON COLUMN kpi.keyed_source.is_followed IS 'True: changes of the tables in kpi.followed_relation have the rows of what they touch computed anew. False: the query is run again by its refresh policy';
+COMMENT ON COLUMN kpi.keyed_source.changed_at IS 'Column of the query that says when a row was changed: only rows from the latest on are read again; NULL: all are';
+COMMENT ON COLUMN kpi.keyed_source.full_seconds IS 'Seconds after which all rows are read although there is changed_at, so that deleted ones are found; NULL: never';
 COMMENT ON COLUMN kpi.keyed_source.version IS 'Raised when what is noted of changes means something else';
 
 CREATE TABLE kpi.followed_relation (
@@ -45,14 +49,14 @@ COMMENT ON COLUMN kpi.followed_relation.used IS 'Columns whose change matters; N
 CREATE TABLE kpi_internal.keyed_state (
     source_id        integer PRIMARY KEY,
     fingerprint      text,                   -- of what the query reads, and its triggers; NULL: all is to be read
-    read_at          timestamptz,            -- of the rows as a whole
+    read_at          timestamptz,            -- when the query was run last, as of
+    whole_at         timestamptz,            -- and for all entities
     kept_rows        bigint NOT NULL DEFAULT 0,
     rows_without_key bigint NOT NULL DEFAULT 0,  -- when all were read last
     entities_read    bigint NOT NULL DEFAULT 0,  -- by the last refresh that read any
     duration_ms      double precision,           -- that it took
     whole_ms         double precision,           -- that the last reading of all took
-    largest_entity   text,                   -- of those read since all were
-    largest_rows     bigint NOT NULL DEFAULT 0
+    rows_read        bigint NOT NULL DEFAULT 0   -- of tables, for those entities
 );
 COMMENT ON TABLE kpi_internal.keyed_state IS 'How far the kept rows of keyed sources are';
 
