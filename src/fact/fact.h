@@ -237,6 +237,8 @@ typedef struct KpiKeyedReads
 	List	   *relations;		/* KpiQueryRelation, views too */
 	List	   *relids;			/* the same with all partitions */
 	List	   *followed;		/* those that are followed */
+	List	   *queries;		/* Query: that of the source, and those of
+								 * what it follows */
 	char	   *fingerprint;	/* changes when the query means something else */
 } KpiKeyedReads;
 
@@ -283,6 +285,7 @@ typedef struct KpiKept
 typedef struct KpiEntities
 {
 	int64		n;
+	bool		is_for_any;		/* none of them is known: for plans */
 	Datum		arrays[KPI_MAX_ENTITY_COLUMNS];
 } KpiEntities;
 

@@ -220,6 +220,7 @@ typedef struct Statement
 	Oid		   *types;
 	ParamListInfo params;
 	PlannedStmt *plan;
+	bool		is_for_any;		/* only planned: parameters have no values */
 	bool		counts_rows;	/* that its scans look at */
 	int64		rows_read;
 } Statement;
@@ -250,8 +251,7 @@ set_params(Statement *statement, int n, const Oid *types, const Datum *values)
 		statement->types[i] = types[i];
 		param->value = values[i];
 		param->isnull = false;
-		/* Without a value it is only planned, for any. */
-		param->pflags = values[i] != (Datum) 0 ? PARAM_FLAG_CONST : 0;
+		param->pflags = PARAM_FLAG_CONST;
 		param->ptype = types[i];
 	}
 }
@@ -271,6 +271,7 @@ set_entities(const KpiKept *kept, Statement *statement, const KpiEntities *entit
 	foreach(lc, kept->entity)
 		types[n++] = array_type(kept->columns[lfirst_int(lc) - 1].type);
 	set_params(statement, n, types, entities->arrays);
+	statement->is_for_any = entities->is_for_any;
 }
 
 /* Only what was locked and checked may be read: names may have come to mean something else. */
@@ -323,7 +324,8 @@ plan_statement(const KpiKept *kept, Statement *statement, int options)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table %s has rules", kept->name),
 				 errhint("Drop its rules: the rows of a keyed source are written as the query says.")));
-	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options, statement->params);
+	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options,
+									statement->is_for_any ? NULL : statement->params);
 	foreach(lc, statement->plan->relationOids)
 		check_relations(kept, lfirst_oid(lc));
 }
@@ -531,6 +533,7 @@ kpi_fact_kept_plan_follow(const KpiKept *kept, const KpiFollow *follow)
 
 	notes.arrays = palloc0(list_length(follow->columns) * sizeof(Datum));
 	entities_statement(kept, list_make1(&notes), &statement);
+	statement.is_for_any = true;
 	plan_statement(kept, &statement, 0);
 	return statement.plan;
 }
@@ -587,7 +590,7 @@ plan_cheaper(const KpiKept *kept, Statement *statement, const KpiEntities *entit
 PlannedStmt *
 kpi_fact_kept_plan(KpiKept *kept)
 {
-	KpiEntities any = {0};
+	KpiEntities any = {.is_for_any = true};
 	Statement	statement;
 
 	plan_cheaper(kept, &statement, &any);

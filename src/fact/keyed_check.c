@@ -270,6 +270,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 	appendStringInfo(&fingerprint, "%d %s", keyed->version, kpi_expr_query_fingerprint(query));
 	if (OidIsValid(kept_relid))
 		check_columns(source, kpi_fact_kept_open(source, keyed, kept_relid), query);
+	reads->queries = list_make1(query);
 	merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	foreach(lc, keyed->follows)
 	{
@@ -281,6 +282,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 		reads->followed = list_append_unique_oid(reads->followed, relid);
 		query = kpi_fact_follow_analyse(source, follow->relation, follow->query, relid, follow->columns);
 		appendStringInfo(&fingerprint, "%s", kpi_expr_query_fingerprint(query));
+		reads->queries = lappend(reads->queries, query);
 		merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	}
 	foreach(lc, reads->relations)

@@ -21,6 +21,7 @@
 #include "model/model.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
+#include "nodes/value.h"
 #include "parser/parsetree.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
@@ -41,64 +42,78 @@ typedef struct PlanWalk
 
 /* ---- what is told ---- */
 
+typedef struct JoinWalk
+{
+	Oid			relid;
+	List	   *rtables;		/* of the queries around, the innermost first */
+	List	   *columns;		/* char *: that are compared with another
+								 * relation's */
+} JoinWalk;
+
+static Oid
+relation_of(const JoinWalk *walk, const Var *var)
+{
+	List	   *rtable;
+
+	if (var->varlevelsup >= list_length(walk->rtables))
+		return InvalidOid;
+	rtable = list_nth(walk->rtables, var->varlevelsup);
+	return rt_fetch(var->varno, rtable)->rtekind == RTE_RELATION ? rt_fetch(var->varno, rtable)->relid : InvalidOid;
+}
+
+static void
+note_join(JoinWalk *walk, Node *left, Node *right)
+{
+	if (IsA(left, Var) && IsA(right, Var) && relation_of(walk, (Var *) left) == walk->relid &&
+		relation_of(walk, (Var *) right) != walk->relid && ((Var *) left)->varattno > 0)
+	{
+		char	   *name = get_attname(walk->relid, ((Var *) left)->varattno, false);
+
+		if (!list_member(walk->columns, makeString(name)))
+			walk->columns = lappend(walk->columns, makeString(name));
+	}
+}
+
 static bool
-column_walker(Node *node, List **numbers)
+join_walker(Node *node, JoinWalk *walk)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Var) && ((Var *) node)->varattno > 0 && !IS_SPECIAL_VARNO(((Var *) node)->varno))
-		*numbers = list_append_unique_int(*numbers, ((Var *) node)->varattno);
-	return expression_tree_walker(node, column_walker, numbers);
-}
-
-static bool
-contain_param(Node *node, void *context)
-{
-	return node != NULL && (IsA(node, Param) || expression_tree_walker(node, contain_param, context));
-}
-
-/* Columns that are compared with something that is known by then. */
-static List *
-compared_columns(List *qual)
-{
-	List	   *numbers = NIL;
-	ListCell   *lc;
-
-	foreach(lc, qual)
+	if (IsA(node, Query))
 	{
-		Node	   *clause = lfirst(lc);
+		bool		stop;
 
-		/* A condition on a constant says nothing of the entity. */
-		if (contain_param(clause, NULL))
-			(void) column_walker(clause, &numbers);
+		walk->rtables = lcons(((Query *) node)->rtable, walk->rtables);
+		stop = query_tree_walker((Query *) node, join_walker, walk, 0);
+		walk->rtables = list_delete_first(walk->rtables);
+		return stop;
 	}
-	return numbers;
+	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2)
+	{
+		Node	   *left = strip_implicit_coercions(linitial(((OpExpr *) node)->args));
+		Node	   *right = strip_implicit_coercions(lsecond(((OpExpr *) node)->args));
+
+		note_join(walk, left, right);
+		note_join(walk, right, left);
+	}
+	return expression_tree_walker(node, join_walker, walk);
 }
 
+/* The columns by which queries join a table to others, each of which may want an index. */
 static char *
-index_columns(const PlanWalk *walk, Oid relid, List *qual)
+index_statements(const PlanWalk *walk, Oid relid)
 {
-	StringInfoData columns;
-	List	   *numbers = compared_columns(qual);
+	JoinWalk	joins = {.relid = relid};
+	StringInfoData sql;
 	ListCell   *lc;
 
-	initStringInfo(&columns);
-	foreach(lc, numbers)
-		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
-						 quote_identifier(get_attname(relid, lfirst_int(lc), false)));
-	if (numbers != NIL)
-		return columns.data;
-	foreach(lc, walk->kept->keyed->follows)
-	{
-		const KpiFollow *follow = lfirst(lc);
-		ListCell   *cell;
-
-		if (kpi_model_relid_by_name(follow->relation) != relid)
-			continue;
-		foreach(cell, follow->columns)
-			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "", quote_identifier(lfirst(cell)));
-	}
-	return columns.data;
+	foreach(lc, walk->reads->queries)
+		(void) join_walker(lfirst(lc), &joins);
+	initStringInfo(&sql);
+	foreach(lc, joins.columns)
+		appendStringInfo(&sql, "%sCREATE INDEX ON %s (%s);", sql.len > 0 ? " " : "", kpi_fact_table_name(relid),
+						 quote_identifier(strVal(lfirst(lc))));
+	return sql.data;
 }
 
 static bool
@@ -112,19 +127,22 @@ is_large(Oid relid)
 }
 
 static void
-tell(PlanWalk *walk, Oid relid, const char *node, List *qual)
+tell(PlanWalk *walk, Oid relid, const char *node)
 {
-	char	   *table = kpi_fact_table_name(relid);
+	char	   *indexes;
 
 	if (list_member_oid(walk->told, relid) || !list_member_oid(walk->reads->relids, relid) || !is_large(relid))
 		return;
 	walk->told = lappend_oid(walk->told, relid);
+	indexes = index_statements(walk, relid);
 	ereport(WARNING,
-			(errmsg("source \"%s\" reads table %s as a whole for each entity that a change touches",
-					walk->kept->source->name, table),
+			(errmsg("source \"%s\" reads table %s as a whole for the entities that a change touches",
+					walk->kept->source->name, kpi_fact_table_name(relid)),
 			 errdetail("The plan has a %s on it.", node),
-			 errhint("Run CREATE INDEX ON %s (%s); if that does not help, let the query group and join that table by the entity.",
-					 table, index_columns(walk, relid, qual))));
+			 indexes[0] != '\0' ?
+			 errhint("Where such an index is missing, run: %s Else let the query group and join that table by the entity.",
+					 indexes) :
+			 errhint("Let the query group and join that table by the entity.")));
 }
 
 /* ---- plans ---- */
@@ -138,7 +156,7 @@ look_at_scan(PlanWalk *walk, Plan *plan)
 		(IsA(plan, IndexOnlyScan) && ((IndexOnlyScan *) plan)->indexqual == NIL))
 		relid = rt_fetch(((Scan *) plan)->scanrelid, walk->plan->rtable)->relid;
 	if (OidIsValid(relid))
-		tell(walk, relid, IsA(plan, SeqScan) ? "Seq Scan" : "full Index Scan", plan->qual);
+		tell(walk, relid, IsA(plan, SeqScan) ? "Seq Scan" : "full Index Scan");
 }
 
 static void walk_plans(PlanWalk *walk, List *plans);
