@@ -147,13 +147,27 @@ tell(PlanWalk *walk, Oid relid, const char *node)
 
 /* ---- plans ---- */
 
+/* An index that is read from end to end. */
+static bool
+is_full(List *indexqual)
+{
+	ListCell   *lc;
+
+	foreach(lc, indexqual)
+	{
+		if (!IsA(lfirst(lc), NullTest))
+			return false;
+	}
+	return true;
+}
+
 static void
 look_at_scan(PlanWalk *walk, Plan *plan)
 {
 	Oid			relid = InvalidOid;
 
-	if (IsA(plan, SeqScan) || (IsA(plan, IndexScan) && ((IndexScan *) plan)->indexqual == NIL) ||
-		(IsA(plan, IndexOnlyScan) && ((IndexOnlyScan *) plan)->indexqual == NIL))
+	if (IsA(plan, SeqScan) || (IsA(plan, IndexScan) && is_full(((IndexScan *) plan)->indexqual)) ||
+		(IsA(plan, IndexOnlyScan) && is_full(((IndexOnlyScan *) plan)->indexqual)))
 		relid = rt_fetch(((Scan *) plan)->scanrelid, walk->plan->rtable)->relid;
 	if (OidIsValid(relid))
 		tell(walk, relid, IsA(plan, SeqScan) ? "Seq Scan" : "full Index Scan");

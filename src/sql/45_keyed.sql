@@ -71,3 +71,39 @@ CREATE FUNCTION kpi.follow_truncate() RETURNS trigger
 COMMENT ON FUNCTION kpi.follow_truncate() IS 'TRUNCATE trigger of tables that keyed sources follow: has the next refresh read all. kpi.create_source() attaches it';
 -- Whoever creates or attaches a partition must be allowed to clone the trigger.
 GRANT EXECUTE ON FUNCTION kpi.follow(), kpi.follow_truncate() TO PUBLIC;
+
+-- Texts of queries that many keyed sources begin with, to paste and change.
+CREATE FUNCTION kpi_internal.quoted_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.n)
+      FROM unnest(parse_ident(name)) WITH ORDINALITY p(part, n)
+$$;
+
+CREATE FUNCTION kpi.visit_query(relation text, entity text, state text, at text, tie text DEFAULT NULL)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT %1$sh.%3$I, h.%4$I, h.%5$I AS entered_at, lead(h.%5$I) OVER w AS left_at,' || E'\n'
+                  || '       lag(h.%4$I) OVER w AS previous_%4$s, lead(h.%4$I) OVER w AS next_%4$s,' || E'\n'
+                  || '       row_number() OVER w AS visit_number' || E'\n'
+                  || '  FROM %2$s h' || E'\n'
+                  || 'WINDOW w AS (PARTITION BY h.%3$I ORDER BY h.%5$I%6$s)',
+                  'h.' || quote_ident(tie) || ', ', kpi_internal.quoted_name(relation), entity, state, at,
+                  coalesce(', h.' || quote_ident(tie), ''))
+     WHERE relation IS NOT NULL AND entity IS NOT NULL AND state IS NOT NULL AND at IS NOT NULL
+$$;
+COMMENT ON FUNCTION kpi.visit_query(text, text, text, text, text) IS
+'The text of a query of visits, to paste into kpi.create_source(query => ...) and change: a row for each state that an entity was in, with when it was entered and left (left_at is NULL while it lasts), the states before and after, and its number. relation is a history with a row for each change of state: entity says of what, state which, at when; tie tells rows of one moment apart, and identifies a visit (its key; without it entity and at do). Creates nothing. NULL where an argument other than tie is. Errors: a malformed name';
+
+CREATE FUNCTION kpi.journey_query(relation text, entity text, since text, events text, event_entity text,
+                                  event_at text, condition text DEFAULT NULL)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT s.%2$I, s.%3$I, min(e.%6$I) AS first_at, max(e.%6$I) AS last_at, count(e.%6$I) AS events' || E'\n'
+                  || '  FROM %1$s s' || E'\n'
+                  || '  LEFT JOIN %4$s e ON e.%5$I = s.%2$I AND e.%6$I >= s.%3$I%7$s' || E'\n'
+                  || ' GROUP BY s.%2$I, s.%3$I',
+                  kpi_internal.quoted_name(relation), entity, since, kpi_internal.quoted_name(events),
+                  event_entity, event_at, ' AND (' || condition || ')')
+     WHERE relation IS NOT NULL AND entity IS NOT NULL AND since IS NOT NULL AND events IS NOT NULL
+       AND event_entity IS NOT NULL AND event_at IS NOT NULL
+$$;
+COMMENT ON FUNCTION kpi.journey_query(text, text, text, text, text, text, text) IS
+'The text of a query of journeys, to paste into kpi.create_source(query => ...) and change: a row for each entity of relation (by its column entity), with since, when it began, and the first, the last and the number of events from then on: rows of the table events whose column event_entity is the entity, at event_at, for which condition holds (over e, the event, and s). Creates nothing. NULL where an argument other than condition is. Errors: a malformed name';
