@@ -183,36 +183,11 @@ check_relation(const KpiSource *source, const KpiKeyed *keyed, const KpiQueryRel
 
 /* ---- queries ---- */
 
-/* The columns of a row "changed", without values. */
-static char *
-changed_columns(Oid relid, List *names)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, names)
-	{
-		AttrNumber	attnum = get_attnum(relid, lfirst(lc));
-
-		if (attnum == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("table %s has no column \"%s\"", kpi_fact_table_name(relid), (char *) lfirst(lc)),
-					 errhint("Name columns of the table that has changed.")));
-		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
-						 format_type_be_qualified(getBaseType(get_atttype(relid, attnum))),
-						 quote_identifier(lfirst(lc)));
-	}
-	return sql.data;
-}
-
 Query *
 kpi_fact_follow_analyse(const KpiSource *source, const char *relation, const char *text, Oid relid, List *columns)
 {
 	char	   *what = psprintf("follow of table %s of source \"%s\"", relation, source->name);
-	char	   *sql = psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (%s) AS f",
-							   changed_columns(relid, columns), text);
+	char	   *sql = kpi_model_follow_text(text, relid, columns);
 	Query	   *query = kpi_expr_query_analyse(sql, what, NULL, 0, NULL, source->code);
 
 	kpi_expr_query_check(query, sql, what, true);
