@@ -88,24 +88,6 @@ select_walker(Node *node, void *context)
 	return expression_tree_walker(node, select_walker, context);
 }
 
-Query *
-kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
-					   QueryEnvironment *environment, KpiCode *code)
-{
-	KpiExprSite site;
-	RawStmt    *statement;
-	Query	   *query;
-
-	kpi_expr_site_push(&site, text, what, InvalidOid);
-	site.is_query = true;
-	statement = parse(text);
-	kpi_expr_check_names(make_parsestate(NULL), statement->stmt, code);
-	query = parse_analyze_fixedparams(statement, text, types, ntypes, environment);
-	kpi_expr_code_check(code, (Node *) query);
-	kpi_expr_site_pop(&site);
-	return query;
-}
-
 char *
 kpi_expr_query_text(Query *query)
 {
@@ -202,6 +184,44 @@ kpi_expr_query_relations(Query *query)
 
 	(void) read_walker((Node *) query, &walk);
 	return walk.relations;
+}
+
+/* What a view does runs with the rights of who reads it, but for tables. */
+static void
+check_views(Query *query, KpiCode *code)
+{
+	ListCell   *lc;
+
+	foreach(lc, kpi_expr_query_relations(query))
+	{
+		KpiQueryRelation *relation = lfirst(lc);
+		Relation	view;
+
+		if (relation->relkind != RELKIND_VIEW)
+			continue;
+		view = table_open(relation->relid, AccessShareLock);
+		kpi_expr_code_check(code, (Node *) get_view_query(view));
+		table_close(view, NoLock);
+	}
+}
+
+Query *
+kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
+					   QueryEnvironment *environment, KpiCode *code)
+{
+	KpiExprSite site;
+	RawStmt    *statement;
+	Query	   *query;
+
+	kpi_expr_site_push(&site, text, what, InvalidOid);
+	site.is_query = true;
+	statement = parse(text);
+	kpi_expr_check_names(make_parsestate(NULL), statement->stmt, code);
+	query = parse_analyze_fixedparams(statement, text, types, ntypes, environment);
+	kpi_expr_code_check(code, (Node *) query);
+	check_views(query, code);
+	kpi_expr_site_pop(&site);
+	return query;
 }
 
 /* Its meaning: the text, what that reaches, and the types of the columns that it reads. */
