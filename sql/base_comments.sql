@@ -14,7 +14,7 @@ WHERE o.oprnamespace = 'kpi'::regnamespace AND obj_description(o.oid, 'pg_operat
 SELECT t.typname FROM pg_type t
 WHERE t.typnamespace = 'kpi'::regnamespace AND t.typtype = 'b' AND t.typelem = 0 AND obj_description(t.oid, 'pg_type') IS NULL ORDER BY 1;
 
--- Types that BI tools read: no arrays, ranges, intervals or enums in tables and views
+-- Types that BI tools read: no arrays (but lists of columns), ranges, intervals or enums in tables and views
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'kpi'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
   AND a.atttypid NOT IN ('integer'::regtype, 'bigint'::regtype, 'smallint'::regtype, 'text'::regtype, 'date'::regtype,

@@ -391,25 +391,9 @@ kpi_capture_unfollow_others(int32 source_id, List *relids)
 	CommandCounterIncrement();
 }
 
-/* A table cannot be a member and be dumped with its rows; this is not dumped, so whoever restores it does it again. */
-void
-kpi_capture_bind(Oid relid)
-{
-	Oid			extension_oid = get_extension_oid("pg_kpi", false);
-	ObjectAddress table;
-	ObjectAddress extension;
-
-	ObjectAddressSet(table, RelationRelationId, relid);
-	ObjectAddressSet(extension, ExtensionRelationId, extension_oid);
-	if (list_member_oid(getAutoExtensionsOfObject(RelationRelationId, relid), extension_oid))
-		return;
-	recordDependencyOn(&table, &extension, DEPENDENCY_AUTO_EXTENSION);
-	CommandCounterIncrement();
-}
-
-/* An extension that is damaged can be dropped, too. */
-void
-kpi_capture_lock_tables(void)
+/* All tables with triggers of ours, locked as to be dropped.  An extension that is damaged can be dropped, too. */
+static List *
+lock_tables(void)
 {
 	List	   *functions = NIL;
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
@@ -441,6 +425,37 @@ kpi_capture_lock_tables(void)
 	}
 	foreach(lc, relids)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	return relids;
+}
+
+/* A table cannot be a member and be dumped with its rows; this is not dumped, so whoever restores it does it again. */
+void
+kpi_capture_bind(Oid relid)
+{
+	Oid			extension_oid = get_extension_oid("pg_kpi", false);
+	ObjectAddress table;
+	ObjectAddress extension;
+
+	ObjectAddressSet(table, RelationRelationId, relid);
+	ObjectAddressSet(extension, ExtensionRelationId, extension_oid);
+	if (list_member_oid(getAutoExtensionsOfObject(RelationRelationId, relid), extension_oid))
+		return;
+	recordDependencyOn(&table, &extension, DEPENDENCY_AUTO_EXTENSION);
+	CommandCounterIncrement();
+}
+
+/* Also those that came with a dump and have not been refreshed since. */
+void
+kpi_capture_before_drop(void)
+{
+	Oid			namespace = get_namespace_oid("kpi_data", true);
+	ListCell   *lc;
+
+	foreach(lc, lock_tables())
+	{
+		if (OidIsValid(namespace) && get_rel_namespace(lfirst_oid(lc)) == namespace)
+			kpi_capture_bind(lfirst_oid(lc));
+	}
 }
 
 /*

@@ -97,12 +97,15 @@ extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOpti
 /* ---- keyed.c ---- */
 
 /*
- * Checks the query of a new source and what it follows, from four arguments: query,
- * entity, follow, static.  Makes the table of its rows, and has it and the definer in the
+ * Checks the query of a new source and what it follows, from its arguments: query,
+ * entity and so on.  Makes the table of its rows, and has it and the definer in the
  * row, whose key becomes an expression.
  */
 extern KpiKeyed *kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row,
 										 Oid named_definer);
+
+/* query, entity, follow, static, changed_at, full_every */
+#define KPI_KEYED_ARGS 6
 
 /* Whether any of these arguments is given. */
 extern bool kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first);

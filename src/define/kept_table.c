@@ -452,7 +452,7 @@ alter(const char *table, Oid relid, const KpiKeyed *keyed, List *columns, List *
 	return sql.len > 0 || !has_key;
 }
 
-/* ---- the index by which rows of an entity are found ---- */
+/* ---- the indexes by which rows are found ---- */
 
 /* An index on exactly these columns, that is not of the key. */
 static char *
@@ -475,15 +475,28 @@ key_begins_with_entity(const KpiKeyed *keyed)
 	return n <= list_length(keyed->key) && same_names(list_truncate(list_copy(keyed->key), n), keyed->entity);
 }
 
+/* Rows are looked for by these columns; they were by the old ones. */
 static void
-make_index(const char *table, Oid relid, const KpiKeyed *keyed, List *old_entity)
+make_index(const char *table, Oid relid, List *columns, List *old_columns)
 {
-	char	   *old = old_entity == NIL || same_names(old_entity, keyed->entity) ? NULL : find_index(relid, old_entity);
+	char	   *old = old_columns == NIL || same_names(old_columns, columns) ? NULL : find_index(relid, old_columns);
 
 	if (old != NULL)
 		execute(psprintf("DROP INDEX %s", old));
-	if (!key_begins_with_entity(keyed) && find_index(relid, keyed->entity) == NULL)
-		execute(psprintf("CREATE INDEX ON %s (%s)", table, name_list(keyed->entity)));
+	if (columns != NIL && find_index(relid, columns) == NULL)
+		execute(psprintf("CREATE INDEX ON %s (%s)", table, name_list(columns)));
+}
+
+static List *
+entity_index(const KpiKeyed *keyed)
+{
+	return keyed == NULL || key_begins_with_entity(keyed) ? NIL : keyed->entity;
+}
+
+static List *
+changed_at_index(const KpiKeyed *keyed)
+{
+	return keyed == NULL || keyed->changed_at == NULL ? NIL : list_make1(keyed->changed_at);
 }
 
 static void
@@ -518,7 +531,8 @@ kpi_define_kept_fit(const char *table, const KpiKeyed *keyed, const KpiKeyed *ol
 	CommandCounterIncrement();
 	if (!is_new)
 		changed = alter(table, relid, keyed, columns, old->columns, definer);
-	make_index(table, relid, keyed, old ? old->entity : NIL);
+	make_index(table, relid, entity_index(keyed), entity_index(old));
+	make_index(table, relid, changed_at_index(keyed), changed_at_index(old));
 	make_comments(table, columns);
 	kpi_capture_bind(relid);
 	CommandCounterIncrement();

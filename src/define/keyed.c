@@ -27,10 +27,12 @@
 #include "model/model.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
@@ -471,6 +473,53 @@ analyse(const KpiSource *source, const char *text, Oid role)
 
 /* ---- the whole ---- */
 
+static int32
+interval_seconds(const Interval *every, const char *source)
+{
+	int64		days = (int64) every->month * DAYS_PER_MONTH + every->day;
+	int64		seconds = days * SECS_PER_DAY + every->time / USECS_PER_SEC;
+
+	if (seconds < 1 || seconds > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("full_every of source \"%s\" is not between one second and 68 years", source),
+				 errhint("Give an interval like '1 day'.")));
+	return (int32) seconds;
+}
+
+/* How often all are read where else only newer rows are. */
+static void
+read_changed_at(FunctionCallInfo fcinfo, int first, const char *source, const KpiKeyed *old, KpiKeyed *keyed)
+{
+	List	   *columns;
+
+	keyed->changed_at = kpi_define_arg_changed(fcinfo, first, old ? old->changed_at : NULL);
+	keyed->full_seconds = old != NULL && keyed->changed_at != NULL ? old->full_seconds : 0;
+	if (!PG_ARGISNULL(first) && keyed->changed_at != NULL)
+	{
+		columns = parse_columns(keyed->changed_at, "changed_at", source);
+		keyed->changed_at = linitial(columns);
+		if (list_length(columns) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("changed_at of source \"%s\" is not one column: %s", source, kpi_arg_text(fcinfo, first)),
+					 errhint("Name the column of the query that says when a row was changed.")));
+	}
+	if (keyed->changed_at != NULL && keyed->is_followed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("changed_at of source \"%s\" does not go with follow", source),
+				 errhint("A source that is followed knows what has changed: leave one of them out.")));
+	if (PG_ARGISNULL(first + 1))
+		return;
+	if (keyed->changed_at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("full_every of source \"%s\" needs changed_at", source),
+				 errhint("Without changed_at each reading is of all rows: see kpi.set_refresh().")));
+	keyed->full_seconds = interval_seconds(PG_GETARG_INTERVAL_P(first + 1), source);
+}
+
 /* Relations that a changed definition does not name anew. */
 static void
 keep_follows(KpiKeyed *keyed, const KpiKeyed *old, bool is_static)
@@ -531,6 +580,7 @@ read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const cha
 	if (old != NULL && PG_ARGISNULL(first + 3))
 		keep_follows(keyed, old, true);
 	keyed->is_followed = has_followed(keyed);
+	read_changed_at(fcinfo, first + 4, source->name, old, keyed);
 }
 
 /* Rows that a source keeps must not come from themselves. */
@@ -560,7 +610,7 @@ check_cycle(const KpiSource *source, const KpiKeyed *keyed)
 
 /* Checks the definition as its definer, and completes it.  Returns the analysed query. */
 static Query *
-check_definition(KpiSource *source, KpiKeyed *keyed, const char *text)
+check_definition(KpiSource *source, KpiKeyed *keyed, const char *text, KpiKeyedReads **reads)
 {
 	Query	   *query = kpi_expr_query_analyse(text, psprintf("query of source \"%s\"", source->name), NULL, 0, NULL,
 											   NULL);
@@ -569,13 +619,16 @@ check_definition(KpiSource *source, KpiKeyed *keyed, const char *text)
 
 	check_output(query, source->name);
 	(void) column_types(query, keyed->key, "key", source->name);
+	if (keyed->changed_at != NULL)
+		(void) column_types(query, list_make1(keyed->changed_at), "changed_at", source->name);
 	types = column_types(query, keyed->entity, "entity", source->name);
 	keyed->columns = output_names(query);
 	kpi_expr_query_check(query, text, psprintf("query of source \"%s\"", source->name), keyed->is_followed);
 	keyed->query = kpi_expr_query_text(query);
 	foreach(lc, keyed->follows)
 		check_follow(keyed, source, lfirst(lc), types);
-	find_used_columns(keyed, kpi_fact_keyed_examine(source, keyed, InvalidOid));
+	*reads = kpi_fact_keyed_examine(source, keyed, InvalidOid);
+	find_used_columns(keyed, *reads);
 	check_cycle(source, keyed);
 	return query;
 }
@@ -607,6 +660,23 @@ key_expression(const KpiKeyed *keyed)
 	return sql.data;
 }
 
+/* Planning runs code of the tables' owners, so it is for the definer. */
+static void
+warn_of_plans(const KpiSource *source, const KpiKeyed *keyed, Oid relid, Oid definer, const KpiKeyedReads *reads)
+{
+	KpiKept    *kept = kpi_fact_kept_open(source, keyed, relid);
+	KpiUser		user;
+	ListCell   *lc;
+
+	kept->relids = reads->relids;
+	foreach(lc, reads->relids)
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	kpi_user_switch(&user, definer);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	kpi_fact_keyed_warn(kept, reads);
+	kpi_user_restore(&user);
+}
+
 KpiKeyed *
 kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, Oid named_definer)
 {
@@ -616,6 +686,7 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 	KpiSource  *source = skeleton(row, table);
 	Oid			definer;
 	List	   *columns;
+	KpiKeyedReads *reads;
 	KpiUser		user;
 
 	if (row->key == NULL)
@@ -629,20 +700,26 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 	kpi_user_switch(&user, definer);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
 	read_definition(fcinfo, first, source, row->key, NULL, keyed);
-	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text));
+	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text, &reads));
 	kpi_user_restore(&user);
 	(void) kpi_define_kept_fit(table, keyed, NULL, columns, definer);
 	row->relation = table;
 	row->relid = kpi_model_relid_by_name(table);
 	row->key = key_expression(keyed);
 	kpi_define_source_row_set_definer(row, definer);
+	warn_of_plans(source, keyed, row->relid, definer, reads);
 	return keyed;
 }
 
 bool
 kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first)
 {
-	return !PG_ARGISNULL(first) || !PG_ARGISNULL(first + 1) || !PG_ARGISNULL(first + 2) || !PG_ARGISNULL(first + 3);
+	for (int i = 0; i < KPI_KEYED_ARGS; i++)
+	{
+		if (!PG_ARGISNULL(first + i))
+			return true;
+	}
+	return false;
 }
 
 KpiKeyed *
@@ -653,16 +730,18 @@ kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, Kpi
 	char	   *text = kpi_arg_text(fcinfo, first);
 	KpiSource  *source = skeleton(row, row->relation);
 	List	   *columns;
+	KpiKeyedReads *reads;
 	KpiUser		user;
 
 	keyed->source_id = row->id;
 	kpi_user_switch(&user, row->definer_oid);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
 	read_definition(fcinfo, first, source, key, old, keyed);
-	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text ? text : old->query));
+	columns = kpi_define_kept_columns(row->name, check_definition(source, keyed, text ? text : old->query, &reads));
 	kpi_user_restore(&user);
 	*altered = kpi_define_kept_fit(row->relation, keyed, old, columns, row->definer_oid);
 	row->key = key_expression(keyed);
+	warn_of_plans(source, keyed, row->relid, row->definer_oid, reads);
 	return keyed;
 }
 
@@ -758,13 +837,15 @@ set_mode(int32 source_id, bool is_followed, bool was_followed)
 void
 kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed, bool was_followed)
 {
-	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed)"
-				 " VALUES ($1, $2, $3, $4, $5, $6)"
+	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed,"
+				 " changed_at, full_seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, 0))"
 				 " ON CONFLICT (source_id) DO UPDATE SET query = EXCLUDED.query, columns = EXCLUDED.columns,"
 				 " key_columns = EXCLUDED.key_columns, entity_columns = EXCLUDED.entity_columns,"
-				 " is_followed = EXCLUDED.is_followed, version = k.version + 1",
-				 6, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
-				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed));
+				 " is_followed = EXCLUDED.is_followed, changed_at = EXCLUDED.changed_at,"
+				 " full_seconds = EXCLUDED.full_seconds, version = k.version + 1",
+				 8, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
+				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed), KPI_TEXT(keyed->changed_at),
+				 KPI_INT4(keyed->full_seconds));
 	store_follows(source_id, keyed);
 	set_mode(source_id, keyed->is_followed, was_followed);
 	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source_id));

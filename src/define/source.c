@@ -403,7 +403,7 @@ refuse_query(const char *source)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("source \"%s\" is over a table and has no query", source),
-			 errdetail("\"query\", \"entity\", \"follow\" and \"static\" are for sources that were created with a query."),
+			 errdetail("\"query\" and what goes with it are for sources that were created with a query."),
 			 errhint("Create another source with the query.")));
 }
 
@@ -478,16 +478,15 @@ store_row(const KpiSourceRow *row, const char *new_name, const char *grain, int3
 
 /* What follows from a definition that is written. */
 static void
-follow_change(const KpiSourceRow *row, bool redefined, bool recheck)
+follow_change(const KpiSourceRow *row, bool redefined, bool has_new_query, bool recheck)
 {
 	/* The same owner is another key after its column got another type. */
 	if (redefined || recheck)
 		kpi_define_recheck_measures(row);
-	if (redefined)
-	{
+	if (redefined || has_new_query)
 		kpi_model_code_accept(row->id, 0);
+	if (redefined)
 		kpi_define_source_redefined(row->id);
-	}
 	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
 	kpi_goal_source_redefined(row->id);
@@ -495,7 +494,8 @@ follow_change(const KpiSourceRow *row, bool redefined, bool recheck)
 
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
- * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed, query, entity, follow, static)
+ * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed, query, entity, follow, static, changed_at,
+ * full_every)
  */
 Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
@@ -551,7 +551,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 		kpi_define_keyed_store(row->id, keyed, old_keyed->is_followed);
 	kpi_spi_end(&spi);
 
-	follow_change(row, redefined, !PG_ARGISNULL(3) || !PG_ARGISNULL(4));
+	follow_change(row, redefined, keyed != NULL, !PG_ARGISNULL(3) || !PG_ARGISNULL(4));
 	if (keyed != NULL)
 		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
 	PG_RETURN_VOID();

@@ -218,30 +218,6 @@ check_relation(const KpiSource *source, const KpiKeyed *keyed, const KpiQueryRel
 
 /* ---- queries ---- */
 
-/* The columns of a row "changed", without values. */
-static char *
-changed_columns(Oid relid, List *names)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, names)
-	{
-		AttrNumber	attnum = get_attnum(relid, lfirst(lc));
-
-		if (attnum == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("table %s has no column \"%s\"", kpi_fact_table_name(relid), (char *) lfirst(lc)),
-					 errhint("Name columns of the table that has changed.")));
-		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
-						 format_type_be_qualified(getBaseType(get_atttype(relid, attnum))),
-						 quote_identifier(lfirst(lc)));
-	}
-	return sql.data;
-}
-
 /* Where in a user's text an error is that was found in ours around it. */
 typedef struct Within
 {
@@ -266,14 +242,13 @@ Query *
 kpi_fact_follow_analyse(const KpiSource *source, const char *relation, const char *text, Oid relid, List *columns)
 {
 	char	   *what = psprintf("follow of table %s of source \"%s\"", relation, source->name);
-	char	   *before = psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (",
-								  changed_columns(relid, columns));
-	char	   *sql = psprintf("%s%s\n) AS f", before, text);
-	Within		within = {.text = text,.offset = pg_mbstrlen(before)};
+	char	   *sql = kpi_model_follow_text(text, relid, columns);
+	Within		within = {.text = text};
 	Query	   *query;
 
 	/* By itself it is one query, so it is one within ours. */
 	kpi_expr_query_require(text, what);
+	within.offset = pg_mbstrlen_with_len(sql, strstr(sql, text) - sql);
 	within.callback.callback = within_callback;
 	within.callback.arg = &within;
 	within.callback.previous = error_context_stack;
@@ -345,6 +320,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 	appendStringInfo(&fingerprint, "%d %s", keyed->version, kpi_expr_query_fingerprint(query));
 	if (OidIsValid(kept_relid))
 		check_columns(source, kpi_fact_kept_open(source, keyed, kept_relid), query);
+	reads->queries = list_make1(query);
 	merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	foreach(lc, keyed->follows)
 	{
@@ -356,6 +332,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 		reads->followed = list_append_unique_oid(reads->followed, relid);
 		query = kpi_fact_follow_analyse(source, follow->relation, follow->query, relid, follow->columns);
 		appendStringInfo(&fingerprint, "%s", kpi_expr_query_fingerprint(query));
+		reads->queries = lappend(reads->queries, query);
 		merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	}
 	foreach(lc, reads->relations)

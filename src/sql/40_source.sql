@@ -151,9 +151,10 @@ CREATE FUNCTION kpi.create_source(name text, relation text DEFAULT NULL, key tex
                                   on_swap text DEFAULT 'follow', on_detach text DEFAULT 'seal',
                                   hold_if_lost numeric DEFAULT NULL, loaded_at text DEFAULT NULL,
                                   query text DEFAULT NULL, entity text DEFAULT NULL,
-                                  follow jsonb DEFAULT NULL, static text[] DEFAULT NULL)
+                                  follow jsonb DEFAULT NULL, static text[] DEFAULT NULL,
+                                  changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
-COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[]) IS
+COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[], text, interval) IS
 'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
@@ -164,9 +165,10 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  on_detach text DEFAULT NULL, hold_if_lost numeric DEFAULT NULL,
                                  loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false,
                                  query text DEFAULT NULL, entity text DEFAULT NULL,
-                                 follow jsonb DEFAULT NULL, static text[] DEFAULT NULL)
+                                 follow jsonb DEFAULT NULL, static text[] DEFAULT NULL,
+                                 changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
-COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean, text, text, jsonb, text[]) IS
+COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean, text, text, jsonb, text[], text, interval) IS
 'Changes what is given of a source: NULL keeps, an empty text (for dimensions and follow an empty object, for static an empty array) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Of a keyed source the table of kept rows changes in place, so that grants and views of the columns that stay survive: a column that goes, or gets another type, must have no view over it; another key empties the table until the next refresh, which reads all; a new name is the table''s name, too; without follow the query is run again as kpi.set_refresh() says. Waits for writers of the table, and of the tables that it follows. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; views (named) read a column that would go; sources follow the rows of one to be renamed; a query for a source over a table; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)

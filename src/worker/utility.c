@@ -142,7 +142,7 @@ before_command(Node *command)
 			if (drops_extension((DropStmt *) command) && may_change_extension())
 			{
 				(void) kpi_evict(MyDatabaseId);
-				kpi_capture_lock_tables();
+				kpi_capture_before_drop();
 			}
 			break;
 		case T_AlterExtensionStmt:
