@@ -132,7 +132,7 @@ SELECT * FROM kpi.verify();
 SET ROLE kd_owner;
 SELECT kpi.alter_source('journeys', key => 'owner_id, lead_id', entity => 'lead_id');
 SELECT key_columns, entity_columns FROM kpi.keyed_source;
-SELECT key FROM kpi.source;
+SELECT key IS NULL AS no_expression FROM kpi.source;
 RESET ROLE;
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'kpi_data.journeys'::regclass AND contype = 'p';
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'kpi_data.journeys'::regclass AND NOT indisprimary;

@@ -22,11 +22,11 @@ SELECT kpi.create_source('journeys', key => 'lead_id', owner => 'owner_id', at =
      GROUP BY l.lead_id, d.deal_id $$,
     follow => '{"keyed.lead": "lead_id", "keyed.activity": "lead_id",
                 "keyed.deal": "SELECT lead_id FROM keyed.lead WHERE deal_id = changed.deal_id"}',
-    dimensions => '{"touches": "least(touches, 3)::text"}');
-SELECT kpi.create_kpi('leads', source => 'journeys', measure => 'count(*)');
-SELECT kpi.create_kpi('won_leads', source => 'journeys', measure => 'rate(won_at IS NOT NULL, true)');
-SELECT kpi.create_kpi('response', source => 'journeys', measure => 'avg(first_at - created_at)', unit => 'hours');
-SELECT kpi.create_kpi('recontact', source => 'journeys', measure => 'rate(last_at > refused_at, true)', at => 'refused_at');
+    dimensions => '{"touches": "least(touches, 3)::text"}') > 0 AS created;
+SELECT kpi.create_kpi('leads', source => 'journeys', measure => 'count(*)') > 0 AS created;
+SELECT kpi.create_kpi('won_leads', source => 'journeys', measure => 'rate(won_at IS NOT NULL, true)') > 0 AS created;
+SELECT kpi.create_kpi('response', source => 'journeys', measure => 'avg(first_at - created_at)', unit => 'hours') > 0 AS created;
+SELECT kpi.create_kpi('recontact', source => 'journeys', measure => 'rate(last_at > refused_at, true)', at => 'refused_at') > 0 AS created;
 SELECT f.position, f.relation, f.query, f.columns, f.used FROM kpi.followed_relation f ORDER BY f.relation COLLATE "C";
 SELECT k.columns, k.key_columns, k.entity_columns, k.is_followed FROM kpi.keyed_source k;
 
@@ -107,8 +107,8 @@ SELECT * FROM keyed.wrong();
 -- What follow does not say is found by verify().
 SELECT kpi.create_source('ranks', key => 'lead_id', owner => 'owner_id', at => 'created_at',
     query => 'SELECT lead_id, owner_id, created_at, rank() OVER (ORDER BY created_at) AS rank FROM keyed.lead',
-    follow => '{"keyed.lead": "lead_id"}');
-SELECT kpi.create_kpi('first_leads', source => 'ranks', measure => 'count(*)', filter => 'rank <= 3');
+    follow => '{"keyed.lead": "lead_id"}') > 0 AS created;
+SELECT kpi.create_kpi('first_leads', source => 'ranks', measure => 'count(*)', filter => 'rank <= 3') > 0 AS created;
 CALL kpi.refresh('ranks');
 DELETE FROM keyed.lead WHERE lead_id = 1;
 SELECT level, dimension_value AS key, stored, expected FROM kpi.verify('ranks') ORDER BY level, dimension_value::integer LIMIT 3;
@@ -123,8 +123,8 @@ INSERT INTO keyed.history SELECT i, i % 5, (ARRAY['lead', 'demo', 'won'])[i % 3 
 SELECT kpi.visit_query('keyed.history', 'deal_id', 'stage', 'at', tie => 'id');
 SELECT kpi.create_source('visits', key => 'id', entity => 'deal_id', at => 'left_at',
     query => kpi.visit_query('keyed.history', 'deal_id', 'stage', 'at', tie => 'id'),
-    follow => '{"keyed.history": "deal_id"}', dimensions => '{"stage": "stage"}');
-SELECT kpi.create_kpi('stay', source => 'visits', measure => 'avg(left_at - entered_at)', unit => 'days');
+    follow => '{"keyed.history": "deal_id"}', dimensions => '{"stage": "stage"}') > 0 AS created;
+SELECT kpi.create_kpi('stay', source => 'visits', measure => 'avg(left_at - entered_at)', unit => 'days') > 0 AS created;
 CALL kpi.refresh('visits');
 UPDATE keyed.history SET deal_id = deal_id + 100 WHERE id IN (3, 8);
 CALL kpi.refresh('visits');
@@ -150,8 +150,8 @@ DELETE FROM keyed.history WHERE id IS NULL OR deal_id IS NULL;
 -- One over the rows of another.
 SELECT kpi.create_source('deals_visited', key => 'deal_id', at => 'left_at',
     query => 'SELECT deal_id, max(left_at) AS left_at, count(*) AS stages FROM kpi_data.visits GROUP BY deal_id',
-    follow => '{"kpi_data.visits": "deal_id"}');
-SELECT kpi.create_kpi('stages', source => 'deals_visited', measure => 'sum(stages)');
+    follow => '{"kpi_data.visits": "deal_id"}') > 0 AS created;
+SELECT kpi.create_kpi('stages', source => 'deals_visited', measure => 'sum(stages)') > 0 AS created;
 CALL kpi.refresh();
 INSERT INTO keyed.history VALUES (60, 2, 'won', '2026-03-05'), (61, 2, 'lead', '2026-03-06');
 CALL kpi.refresh('visits');

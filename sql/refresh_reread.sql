@@ -5,8 +5,8 @@ CREATE TABLE reread.invoice (id integer PRIMARY KEY, paid_on date, amount numeri
 INSERT INTO reread.invoice SELECT i, date '2026-01-01' + i, i, timestamptz '2026-01-01' + i * interval '1 minute' FROM generate_series(1, 50) i;
 CREATE MATERIALIZED VIEW reread.invoices AS SELECT id, paid_on, amount FROM reread.invoice;
 
-SELECT kpi.create_source('invoices', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.invoices');
-SELECT kpi.create_kpi('paid', source => 'invoices', measure => 'sum(amount)');
+SELECT kpi.create_source('invoices', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.invoices') > 0 AS created;
+SELECT kpi.create_kpi('paid', source => 'invoices', measure => 'sum(amount)') > 0 AS created;
 SELECT refresh_mode FROM kpi.source;
 CREATE VIEW reread.paid AS SELECT sum(value) AS value FROM kpi.team_monthly WHERE kpi = 'paid' AND team = 'company';
 CALL kpi.refresh('invoices');
@@ -26,13 +26,13 @@ SELECT kept_rows, entities_read, as_of = read_at AS is_as_of_reading FROM kpi.so
 SELECT count(*) FROM kpi.verify('invoices');
 
 -- As of the last reading, whatever else a refresh does.
-SELECT kpi.create_kpi('invoices', source => 'invoices', measure => 'count(*)');
+SELECT kpi.create_kpi('invoices', source => 'invoices', measure => 'count(*)') > 0 AS created;
 
 -- A reading that fails keeps the numbers; an empty one does not.
 CREATE FUNCTION reread.broken() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'no connection'; END $$;
 CREATE OR REPLACE VIEW reread.remote AS SELECT id, paid_on, amount FROM reread.invoice;
-SELECT kpi.create_source('remote', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.remote');
-SELECT kpi.create_kpi('remote', source => 'remote', measure => 'sum(amount)');
+SELECT kpi.create_source('remote', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.remote') > 0 AS created;
+SELECT kpi.create_kpi('remote', source => 'remote', measure => 'sum(amount)') > 0 AS created;
 CALL kpi.refresh('remote');
 CREATE OR REPLACE VIEW reread.remote AS SELECT id, paid_on, amount FROM reread.invoice WHERE reread.broken();
 CALL kpi.refresh('remote');
@@ -43,8 +43,8 @@ SELECT count(*) FROM kpi.team_monthly WHERE kpi = 'remote' AND team = 'company';
 
 -- Only what is newer; what was deleted is found when all is read.
 SELECT kpi.create_source('newer', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount, updated_at FROM reread.invoice',
-                         changed_at => 'updated_at', full_every => '1 day');
-SELECT kpi.create_kpi('newer', source => 'newer', measure => 'sum(amount)');
+                         changed_at => 'updated_at', full_every => '1 day') > 0 AS created;
+SELECT kpi.create_kpi('newer', source => 'newer', measure => 'sum(amount)') > 0 AS created;
 CALL kpi.refresh('newer');
 UPDATE reread.invoice SET amount = 1, updated_at = timestamptz '2026-02-01' WHERE id = 50;
 DELETE FROM reread.invoice WHERE id = 49;
@@ -54,10 +54,10 @@ SELECT sum(value) FROM kpi.team_monthly WHERE kpi = 'newer' AND team = 'company'
 SELECT kpi.repair('newer') >= 0;
 SELECT sum(value) FROM kpi.team_monthly WHERE kpi = 'newer' AND team = 'company';
 SELECT sum(amount) FROM reread.invoice;
-SELECT kpi.create_source('x', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on FROM reread.invoice', full_every => '1 day');
-SELECT kpi.create_source('x', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on FROM reread.invoice', changed_at => 'updated_at');
+SELECT kpi.create_source('x', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on FROM reread.invoice', full_every => '1 day') > 0 AS created;
+SELECT kpi.create_source('x', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on FROM reread.invoice', changed_at => 'updated_at') > 0 AS created;
 SELECT kpi.create_source('x', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, updated_at FROM reread.invoice',
-                         changed_at => 'updated_at', follow => '{"reread.invoice": "id"}');
+                         changed_at => 'updated_at', follow => '{"reread.invoice": "id"}') > 0 AS created;
 
 -- Another server.
 CREATE EXTENSION postgres_fdw;
@@ -65,8 +65,8 @@ DO $$ BEGIN EXECUTE format('CREATE SERVER reread FOREIGN DATA WRAPPER postgres_f
     current_database(), current_setting('port'), split_part(current_setting('unix_socket_directories'), ',', 1)); END $$;
 CREATE USER MAPPING FOR current_user SERVER reread;
 CREATE FOREIGN TABLE reread.far (id integer, paid_on date, amount numeric) SERVER reread OPTIONS (schema_name 'reread', table_name 'invoice');
-SELECT kpi.create_source('far', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.far');
-SELECT kpi.create_kpi('far', source => 'far', measure => 'sum(amount)');
+SELECT kpi.create_source('far', key => 'id', at => 'paid_on', query => 'SELECT id, paid_on, amount FROM reread.far') > 0 AS created;
+SELECT kpi.create_kpi('far', source => 'far', measure => 'sum(amount)') > 0 AS created;
 CALL kpi.refresh('far');
 SELECT sum(value) FROM kpi.team_monthly WHERE kpi = 'far' AND team = 'company';
 UPDATE reread.invoice SET amount = 7 WHERE id = 3;

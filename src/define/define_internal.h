@@ -111,6 +111,12 @@ extern KpiKeyed *kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, Kpi
 extern bool kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first);
 
 /*
+ * Locks the tables that it follows, where the definer may put triggers on them.  Before its own: whoever
+ * writes to them may go on to read the rows that are kept.
+ */
+extern void kpi_define_keyed_lock_followed(const KpiKeyed *keyed, const char *definer, LOCKMODE lockmode);
+
+/*
  * The same for a source that there is, of the key (NULL: as it was) and those of the arguments that are given.
  * Its table is changed in place: *altered says whether it was.  The caller has it locked.
  */

@@ -645,19 +645,11 @@ skeleton(const KpiSourceRow *row, const char *table)
 	return source;
 }
 
-/* A key of several columns is one text. */
+/* As kpi.source says it; several columns are no expression. */
 static char *
 key_expression(const KpiKeyed *keyed)
 {
-	StringInfoData sql;
-	ListCell   *lc;
-
-	if (list_length(keyed->key) == 1)
-		return pstrdup(quote_identifier(linitial(keyed->key)));
-	initStringInfo(&sql);
-	foreach(lc, keyed->key)
-		appendStringInfo(&sql, "%s(%s)::text", sql.len > 0 ? " || ', ' || " : "", quote_identifier(lfirst(lc)));
-	return sql.data;
+	return list_length(keyed->key) == 1 ? pstrdup(quote_identifier(linitial(keyed->key))) : NULL;
 }
 
 /* Planning runs code of the tables' owners, so it is for the definer. */
@@ -745,6 +737,40 @@ kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, Kpi
 	return keyed;
 }
 
+/* ---- the tables that it follows ---- */
+
+/* In one order, so that two who define wait for each other. */
+static List *
+followed_relids(const KpiKeyed *keyed)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, keyed->follows)
+	{
+		KpiFollow  *follow = lfirst(lc);
+		Oid			relid = kpi_model_relid_by_name(follow->relation);
+
+		if (follow->query != NULL && OidIsValid(relid))
+			relids = list_append_unique_oid(relids, relid);
+	}
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
+void
+kpi_define_keyed_lock_followed(const KpiKeyed *keyed, const char *definer, LOCKMODE lockmode)
+{
+	Oid			role = get_role_oid(definer, true);
+	ListCell   *lc;
+
+	foreach(lc, followed_relids(keyed))
+	{
+		if (OidIsValid(role) && kpi_fact_definer_missing_rights(lfirst_oid(lc), role, true) == NULL)
+			kpi_fact_table_lock(lfirst_oid(lc), lockmode);
+	}
+}
+
 /* ---- brought back ---- */
 
 typedef struct Restoration
@@ -791,6 +817,7 @@ kpi_define_keyed_restore(KpiSource *source, bool accept)
 		return keyed;
 	if (error != NULL)
 		ReThrowError(error);
+	kpi_define_keyed_lock_followed(keyed, source->definer, AccessExclusiveLock);
 	if (OidIsValid(relid))
 		kpi_fact_table_lock(relid, AccessExclusiveLock);
 	(void) kpi_define_kept_fit(source->relation, keyed, old, restoration.columns,
@@ -854,20 +881,10 @@ kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed, bool was_followed
 void
 kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid definer)
 {
-	List	   *relids = NIL;
+	List	   *relids = followed_relids(keyed);
 	ListCell   *lc;
 
-	foreach(lc, keyed->follows)
-	{
-		KpiFollow  *follow = lfirst(lc);
-		Oid			relid = kpi_model_relid_by_name(follow->relation);
-
-		if (follow->query != NULL && OidIsValid(relid))
-			relids = list_append_unique_oid(relids, relid);
-	}
 	kpi_capture_unfollow_others(source_id, relids);
-	/* In one order, so that two who define wait for each other. */
-	list_sort(relids, list_oid_cmp);
 	foreach(lc, relids)
 		kpi_capture_follow(source_id, lfirst_oid(lc), definer);
 }

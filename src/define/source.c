@@ -426,8 +426,9 @@ open_for_change(FunctionCallInfo fcinfo, Oid named_definer, KpiKeyed **keyed)
 	{
 		kpi_define_source_row_require_definer(row);
 		kpi_refresh_lock_source(row->id);
-		(void) kpi_define_source_row_lock(row, AccessExclusiveLock);
 		*keyed = kpi_model_keyed_load(row->id, false);
+		kpi_define_keyed_lock_followed(*keyed, row->definer, ShareRowExclusiveLock);
+		(void) kpi_define_source_row_lock(row, AccessExclusiveLock);
 	}
 	return kpi_define_source_row_open_as(row->name, named_definer);
 }
@@ -620,6 +621,7 @@ static void
 drop_source(const char *name, bool cascade)
 {
 	KpiSourceRow *row = kpi_define_source_row_read(name);
+	KpiKeyed   *keyed;
 	ListCell   *lc;
 
 	check_stack_depth();
@@ -635,6 +637,9 @@ drop_source(const char *name, bool cascade)
 		foreach(lc, kpi_define_keyed_readers(row))
 			drop_source(lfirst(lc), true);
 	}
+	keyed = kpi_model_keyed_load(row->id, false);
+	if (keyed != NULL)
+		kpi_define_keyed_lock_followed(keyed, row->definer, AccessExclusiveLock);
 
 	/*
 	 * What dropping a trigger needs, at once: a weaker lock first would

@@ -104,7 +104,7 @@ COMMENT ON TABLE kpi.source IS 'Sources of facts. Written by kpi.create_source()
 COMMENT ON COLUMN kpi.source.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.source.name IS 'Name; unique';
 COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name';
-COMMENT ON COLUMN kpi.source.key IS 'Expression that identifies a fact; NULL: none given';
+COMMENT ON COLUMN kpi.source.key IS 'Expression that identifies a fact; NULL: none given, or several columns of a query (kpi.keyed_source.key_columns)';
 COMMENT ON COLUMN kpi.source.owner IS 'Expression for the member a fact counts for, by key; NULL: see team';
 COMMENT ON COLUMN kpi.source.team IS 'Expression for the team a fact counts for, by key; NULL with owner NULL: facts count for the company';
 COMMENT ON COLUMN kpi.source.at IS 'Expression for when a fact happened: timestamptz, timestamp (local time) or date';
