@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "define/define.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "model/model.h"
 #include "nodes/parsenodes.h"
@@ -134,6 +135,17 @@ extern List *kpi_define_keyed_readers(const KpiSourceRow *row);
 
 /* Error if there are any; what it is that they forbid: "drop", "rename". */
 extern void kpi_define_keyed_require_unread(const KpiSourceRow *row, const char *what);
+
+/* ---- keyed_query.c ---- */
+
+/*
+ * Checks a definition as its definer, who is the current user, and completes it: columns, deparsed
+ * queries, what they use.  Returns the analysed query, and what is read.
+ */
+extern Query *kpi_define_keyed_check(KpiSource *source, KpiKeyed *keyed, const char *text, KpiKeyedReads **reads);
+
+/* Names of the columns of a query, in its order. */
+extern List *kpi_define_keyed_columns(const Query *query);
 
 /* ---- kept_table.c ---- */
 
