@@ -116,6 +116,7 @@ ALTER TABLE kd.lead ALTER COLUMN owner_id TYPE varchar(20);
 CREATE VIEW kd.truth AS
     SELECT l.lead_id, l.owner_id, l.created_at, l.channel, count(a.at) AS touches
       FROM kd.lead l LEFT JOIN kd.activity a ON a.lead_id = l.lead_id AND a.at >= l.created_at GROUP BY l.lead_id;
+ALTER VIEW kd.truth OWNER TO kd_owner;
 CALL kpi.refresh();
 SELECT status, reason, hint FROM kpi.source_status WHERE source = 'journeys';
 SET ROLE kd_owner;
