@@ -67,6 +67,10 @@ extern int	kpi_worker_idle_timeout;
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
 extern int	kpi_query_limit;
+
+/* Seconds between two runs of the remembered queries of people. */
+extern int	kpi_people_interval;
+
 extern int	kpi_build_step;
 
 /* Seconds after which the next database beyond kpi.max_databases is asked. */
@@ -373,6 +377,15 @@ extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
  * literal is text there) takes any type and yields its text.
  */
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
+
+/*
+ * Writes a value, whose type is no domain, as facts write a key (kpi_fact_key_as_text()); under
+ * pinned settings, KPI_SETTINGS_PRINT at least.
+ */
+extern char *kpi_key_text(Oid type, Datum value);
+
+/* What keeps a text from being a name or key, "is empty"; NULL: nothing. */
+extern const char *kpi_name_fault(const char *value);
 
 /* Reads a name: error if null, empty, or with spaces around; "what" it names: "team". */
 extern char *kpi_arg_name(FunctionCallInfo fcinfo, int n, const char *what);

@@ -121,6 +121,7 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_source WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_rollup WHERE viewer = $1", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_people WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_worker", &viewer);
 	if (!RecoveryInProgress())
 		check_crashes(rsinfo);

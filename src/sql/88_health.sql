@@ -67,6 +67,25 @@ CREATE VIEW kpi_internal.health_rollup AS
      ORDER BY r.relation;
 COMMENT ON VIEW kpi_internal.health_rollup IS 'Rollup tables that could not be written, for each role that may ask (viewer)';
 
+CREATE VIEW kpi_internal.health_people AS
+    SELECT v.rolname AS viewer, h.severity, h.problem, 'remembered queries of people' AS object, h.detail, h.remedy
+      FROM kpi.people_sync p
+      JOIN kpi_internal.people_sync_state s ON s.id = p.id
+     CROSS JOIN pg_catalog.pg_roles v
+     CROSS JOIN LATERAL (VALUES
+           (s.failures > 0, 'error', 'people_failing',
+            pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
+                              pg_catalog.replace(kpi_internal.error_shown(v.rolname, p.definer, s.definer_oid, s.last_error),
+                                                 pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
+                              s.last_sqlstate, s.failures, s.failing_since),
+            coalesce(s.hint, 'Mend the cause; kpi.sync_people() with the queries of kpi.people_sync shows it, too.')),
+           (s.failures = 0 AND s.refused > 0, 'warning', 'people_refused',
+            pg_catalog.format('Teams and members that are refused: %s', s.refused),
+            'kpi.sync_people(..., dry_run => true, partial => true) with the queries of kpi.people_sync says why.')
+           ) AS h (is_there, severity, problem, detail, remedy)
+     WHERE h.is_there;
+COMMENT ON VIEW kpi_internal.health_people IS 'Whether the remembered queries of people fail, for each role that may ask (viewer)';
+
 CREATE VIEW kpi_internal.health_worker AS
     SELECT 'warning' AS severity, 'not_preloaded' AS problem, 'library "pg_kpi"' AS object,
            pg_catalog.format('No background worker runs; sources that are refreshed by CALL kpi.refresh() only: %s',

@@ -100,7 +100,7 @@ BEGIN
     FOR item IN
         SELECT pg_catalog.format('SELECT ON TABLE %s', c.oid::regclass)
           FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relname IN ('source_status', 'refresh_log', 'worker_status', 'freshness', 'rollup_status', 'build_progress')
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relname IN ('source_status', 'refresh_log', 'worker_status', 'freshness', 'rollup_status', 'build_progress', 'people_sync_status')
         UNION ALL
         SELECT pg_catalog.format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
           FROM pg_catalog.pg_proc p
