@@ -114,9 +114,8 @@ walker(Node *node, List **reached)
 }
 
 List *
-kpi_sync_code_reached(List *queries)
+kpi_sync_code_reached(List *queries, List *reached)
 {
-	List	   *reached = NIL;
 	ListCell   *lc;
 
 	foreach(lc, queries)

@@ -122,7 +122,7 @@ tell_moved(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thin
 	char	   *places = assignments_text(plan, things, thing);
 
 	if (was_there && !is_there)
-		tell(plan, things, thing, "end", places ? places : pstrdup("no membership is left"), thing->reason);
+		tell(plan, things, thing, "end", places ? places : psprintf("no team from %s on", kpi_day_text(plan->today)), thing->reason);
 	else
 		tell(plan, things, thing, is_there && !was_there ? "join" : "move",
 			 places ? places : pstrdup("memberships are taken back"), NULL);

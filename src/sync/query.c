@@ -72,7 +72,7 @@ check_select(const KpiSyncKind *kind, List *sources)
 		if (list_length(source->query_list) == 1)
 			query = linitial(source->query_list);
 	}
-	if (query == NULL || query->commandType != CMD_SELECT || query->hasModifyingCTE)
+	if (query == NULL || query->commandType != CMD_SELECT || query->hasModifyingCTE || query->hasForUpdate)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the query of %s must be one SELECT that writes nothing", kind->plural),
@@ -189,44 +189,52 @@ read_name(const Reader *reader, HeapTuple tuple)
 	return *name == '\0' ? NULL : name;
 }
 
-/* The day of a moment, and the first day that has nothing of what was before it. */
-static void
-read_day(const Reader *reader, HeapTuple tuple, KpiSyncField field, DateADT *day, DateADT *after)
+/* A moment in the time zone of the session; of a date, its beginning.  False: null. */
+static bool
+read_moment(const Reader *reader, HeapTuple tuple, KpiSyncField field, Timestamp *moment)
 {
 	bool		isnull;
 	Datum		value;
 
 	if (reader->number[field] == 0)
-		return;
+		return false;
 	value = SPI_getbinval(tuple, reader->desc, reader->number[field], &isnull);
 	if (isnull)
-		return;
-	if (reader->types[field] == TIMESTAMPTZOID)
-		value = DirectFunctionCall1(timestamptz_timestamp, value);
+		return false;
 	if (reader->types[field] == DATEOID)
-		*day = *after = DatumGetDateADT(value);
-	else
-	{
-		Datum		date = DirectFunctionCall1(timestamp_date, value);
+		value = DirectFunctionCall1(date_timestamp, value);
+	else if (reader->types[field] == TIMESTAMPTZOID)
+		value = DirectFunctionCall1(timestamptz_timestamp, value);
+	*moment = DatumGetTimestamp(value);
+	return true;
+}
 
-		*day = *after = DatumGetDateADT(date);
-		if (!DATE_NOT_FINITE(*day) && DatumGetTimestamp(DirectFunctionCall1(date_timestamp, date)) != DatumGetTimestamp(value))
-			*after = *day + 1;
-	}
+static DateADT
+day_of(Timestamp moment)
+{
+	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, TimestampGetDatum(moment)));
+}
+
+/* Whether a day begins then. */
+static bool
+is_midnight(Timestamp moment)
+{
+	return TIMESTAMP_NOT_FINITE(moment) || moment % USECS_PER_DAY == 0;
 }
 
 static void
 read_record(const Reader *reader, HeapTuple tuple, KpiSyncRecord *record)
 {
-	DateADT		ignored;
-
 	record->key = read_text(reader, tuple, KPI_SYNC_KEY);
 	record->name = read_name(reader, tuple);
 	record->target = read_text(reader, tuple, KPI_SYNC_TARGET);
-	record->since = DATEVAL_NOBEGIN;
-	record->until = record->until_begun = DATEVAL_NOEND;
-	read_day(reader, tuple, KPI_SYNC_SINCE, &record->since, &ignored);
-	read_day(reader, tuple, KPI_SYNC_UNTIL, &record->until_begun, &record->until);
+	if (!read_moment(reader, tuple, KPI_SYNC_SINCE, &record->since_at))
+		TIMESTAMP_NOBEGIN(record->since_at);
+	if (!read_moment(reader, tuple, KPI_SYNC_UNTIL, &record->until_at))
+		TIMESTAMP_NOEND(record->until_at);
+	record->since = day_of(record->since_at);
+	record->until_begun = day_of(record->until_at);
+	record->until = record->until_begun + (is_midnight(record->until_at) ? 0 : 1);
 }
 
 /* ---- keys ---- */
@@ -239,9 +247,9 @@ compare_records(const void *a, const void *b)
 	int			cmp = strcmp(ra->key, rb->key);
 
 	if (cmp == 0)
-		cmp = (ra->since > rb->since) - (ra->since < rb->since);
+		cmp = (ra->since_at > rb->since_at) - (ra->since_at < rb->since_at);
 	if (cmp == 0)
-		cmp = (ra->until_begun > rb->until_begun) - (ra->until_begun < rb->until_begun);
+		cmp = (ra->until_at > rb->until_at) - (ra->until_at < rb->until_at);
 	return cmp != 0 ? cmp : ra->number - rb->number;
 }
 
@@ -345,7 +353,7 @@ kpi_sync_query_read(const KpiSyncKind *kind, const char *sql, bool restrict_code
 	plan = prepare(kind, sql, reader.number);
 	if (restrict_code)
 	{
-		List	   *reached = kpi_sync_code_reached(rewritten(plan));
+		List	   *reached = kpi_sync_code_reached(rewritten(plan), NIL);
 
 		kpi_sync_code_check_role(reached);
 		kpi_sync_code_check_known(reached, code);
@@ -401,7 +409,7 @@ kpi_sync_query_qualify(const KpiSyncKind *kind, const char *sql, List **code)
 		elog(ERROR, "SPI_connect failed");
 	plan = prepare(kind, sql, number);
 	MemoryContextSwitchTo(caller);
-	*code = list_concat(*code, kpi_sync_code_reached(rewritten(plan)));
+	*code = kpi_sync_code_reached(rewritten(plan), *code);
 	text = qualified(sql);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");

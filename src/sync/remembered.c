@@ -40,6 +40,7 @@ kpi_sync_remember(const KpiSyncOrder *order)
 	List	   *code = NIL;
 	char	   *teams = NULL;
 	char	   *members = NULL;
+	Oid			definer = GetUserId();
 	KpiSpi		spi;
 
 	if (order->teams != NULL)
@@ -56,10 +57,10 @@ kpi_sync_remember(const KpiSyncOrder *order)
 				 " definer = EXCLUDED.definer, reaches = EXCLUDED.reaches, remembered_at = pg_catalog.now()",
 				 7, KPI_TEXT(teams), KPI_TEXT(members), KPI_TEXT(order->history ? "history" : "today"),
 				 KPI_BOOL(order->partial), KPI_TEXT(order->keep_missing ? "keep" : "end"),
-				 KPI_TEXT(GetUserNameFromId(GetUserId(), false)), KPI_TEXTS(code));
+				 KPI_TEXT(GetUserNameFromId(definer, false)), KPI_TEXTS(code));
 	kpi_spi_exec("DELETE FROM kpi_internal.people_sync_state", 0);
 	kpi_spi_exec("INSERT INTO kpi_internal.people_sync_state (id, definer_oid) VALUES (1, $1)",
-				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(GetUserId())));
+				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)));
 	kpi_spi_end(&spi);
 }
 

@@ -46,6 +46,8 @@ typedef struct KpiSyncRecord
 	char	   *key;			/* NULL: null */
 	char	   *name;			/* NULL: none was given */
 	char	   *target;			/* NULL: the company, or no team */
+	Timestamp	since_at;		/* of a date, its beginning */
+	Timestamp	until_at;
 	DateADT		since;			/* first day; DATEVAL_NOBEGIN: always */
 	DateADT		until_begun;	/* the day on which it ends: of a moment, its
 								 * day */
@@ -76,10 +78,10 @@ extern char *kpi_sync_query_qualify(const KpiSyncKind *kind, const char *sql, Li
 /* ---- code.c ---- */
 
 /*
- * What the queries (Query *, rewritten and not planned) reach that belongs neither to the current user
- * nor to a superuser, as texts: 'table crm.users of role app'.
+ * Adds what the queries (Query *, rewritten and not planned) reach that belongs neither to
+ * the current user nor to a superuser, as texts: 'table crm.users of role app'.
  */
-extern List *kpi_sync_code_reached(List *queries);
+extern List *kpi_sync_code_reached(List *queries, List *reached);
 
 /* Error if the current user may not run what reaches this of others. */
 extern void kpi_sync_code_check_role(List *code);

@@ -274,9 +274,7 @@ use_of(const KpiSyncThings *teams, int32 id, TeamUse *uses)
 static void
 count_ever(const KpiSyncThings *teams, const KpiSyncThing *thing, TeamUse *uses)
 {
-	for (int a = 0; a < thing->before->n; a++)
-		use_of(teams, thing->before->items[a].target, uses)->ever = true;
-	for (int a = 0; thing->after != thing->before && a < thing->after->n; a++)
+	for (int a = 0; a < thing->after->n; a++)
 		use_of(teams, thing->after->items[a].target, uses)->ever = true;
 }
 
@@ -376,7 +374,7 @@ kpi_sync_plan_missing_teams(KpiSyncThings *teams, const KpiSyncThings *members, 
 
 			if (!is_absent(team) || team->is_dropped)
 				continue;
-			team->reason = pstrdup("not in the query");
+			team->reason = pstrdup(uses[i].now ? "not in the query, but in use" : "not in the query");
 			team->is_missing = uses[i].now || (order->keep_missing && !uses[i].ever);
 			team->is_dropped = !uses[i].ever && !order->keep_missing;
 			again |= team->is_dropped;

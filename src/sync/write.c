@@ -18,6 +18,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+/* unnest() of several arrays is grammar, which a schema before it would not be. */
+
 /* ---- rows of assignments ---- */
 
 typedef struct AssignmentRows
@@ -108,7 +110,7 @@ write_assignments(const KpiAssignmentTable *table, const KpiSyncThings *things, 
 		}
 	}
 	if (gone.n > 0)
-		kpi_spi_exec(psprintf("DELETE FROM %s a USING pg_catalog.unnest($1, $2) AS g (owner, since)"
+		kpi_spi_exec(psprintf("DELETE FROM %s a USING unnest($1, $2) AS g (owner, since)"
 							  " WHERE a.%s = g.owner AND a.since IS NOT DISTINCT FROM g.since",
 							  table->table, table->owner_column),
 					 2, array_param(gone.n, gone.owners, NULL, INT4OID, INT4ARRAYOID),
@@ -116,7 +118,7 @@ write_assignments(const KpiAssignmentTable *table, const KpiSyncThings *things, 
 	if (come.n > 0)
 		kpi_spi_exec(psprintf("INSERT INTO %s (%s, %s, since, until)"
 							  " SELECT n.owner, n.target, n.since, n.until"
-							  "   FROM pg_catalog.unnest($1, $2, $3, $4) AS n (owner, target, since, until)",
+							  "   FROM unnest($1, $2, $3, $4) AS n (owner, target, since, until)",
 							  table->table, table->owner_column, table->target_column),
 					 4, array_param(come.n, come.owners, NULL, INT4OID, INT4ARRAYOID),
 					 array_param(come.n, come.targets, NULL, INT4OID, INT4ARRAYOID),
@@ -149,7 +151,7 @@ make_new(const char *table, KpiSyncThings *things)
 	if (keys == NIL)
 		return;
 	kpi_rows_begin(&rows, psprintf("INSERT INTO %s (key, name) SELECT n.key, n.name"
-								   " FROM pg_catalog.unnest($1, $2) AS n (key, name) RETURNING id, key", table),
+								   " FROM unnest($1, $2) AS n (key, name) RETURNING id, key", table),
 				   2, KPI_TEXTS(keys), KPI_TEXTS(names));
 	while (kpi_rows_next(&rows))
 	{
@@ -182,7 +184,7 @@ rename_known(const char *table, const KpiSyncThings *things, List **changed)
 			*changed = lappend_int(*changed, thing->id);
 	}
 	if (ids != NIL)
-		kpi_spi_exec(psprintf("UPDATE %s t SET name = n.name FROM pg_catalog.unnest($1, $2) AS n (id, name)"
+		kpi_spi_exec(psprintf("UPDATE %s t SET name = n.name FROM unnest($1, $2) AS n (id, name)"
 							  " WHERE t.id = n.id", table), 2, KPI_INT4S(ids), KPI_TEXTS(names));
 }
 
