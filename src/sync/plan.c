@@ -265,7 +265,7 @@ write_under_lock(SyncPlan *plan, Version seen, KpiSyncRecords *teams, KpiSyncRec
 List *
 kpi_sync_compare_and_write(const KpiSyncOrder *order, KpiSyncRecords *teams, KpiSyncRecords *members, bool dry_run)
 {
-	SyncPlan		plan = {.order = order};
+	SyncPlan	plan = {.order = order};
 	Version		seen = read_version();
 
 	plan.today = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));

@@ -102,7 +102,8 @@ typedef struct KpiSyncThing
 	KpiAssignments *after;		/* the same pointer: they stay */
 	KpiSyncRecord *records;		/* of the query, which stand together */
 	int			nrecords;
-	char	   *refusal;		/* why its rows are refused; NULL: they are not */
+	char	   *refusal;		/* why its rows are refused; NULL: they are
+								 * not */
 	char	   *reason;			/* of what is not in the query; NULL */
 	bool		is_missing;		/* to be listed as that only */
 	bool		is_dropped;

@@ -5,7 +5,7 @@
  *
  * They are queries of a user on tables of users, so it is the builder that runs them
  * and not the worker of deltas, whose sources would wait; that one wakes it where
- * they are due.  They are cancelled after kpi.query_limit, and when somebody waits for
+ * there are any, and it says when it will be needed next.  They are cancelled after kpi.query_limit, and when somebody waits for
  * a table they have locked (waiters.c).  An error is noted and holds nothing else back.
  *
  *-------------------------------------------------------------------------
@@ -52,7 +52,7 @@ bool
 kpi_worker_people_look(void)
 {
 	look();
-	return kpi_worker_people_due_at() <= GetCurrentTimestamp();
+	return due_at != DT_NOEND;
 }
 
 /* In the log only if it is another error than the last. */

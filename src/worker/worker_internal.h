@@ -284,7 +284,7 @@ extern void kpi_worker_people_redefined(void);
 /* When it is due, by the real clock; DT_NOBEGIN: that is to be looked up. */
 extern TimestampTz kpi_worker_people_due_at(void);
 
-/* Looks when it is due, within a transaction; true: it is. */
+/* Looks when it is due, within a transaction; false: nothing is remembered. */
 extern bool kpi_worker_people_look(void);
 
 /* Does it if it is due; true: it was. */
