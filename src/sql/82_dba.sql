@@ -52,7 +52,7 @@ COMMENT ON COLUMN kpi.rollup_status.next_try IS 'When the background worker trie
 
 CREATE VIEW kpi.people_sync_status AS
     SELECT p.definer,
-           CASE WHEN s.failures > 0 THEN 'failing' WHEN s.checked_at IS NULL THEN 'waiting'
+           CASE WHEN s.id IS NULL THEN 'restored' WHEN s.failures > 0 THEN 'failing' WHEN s.checked_at IS NULL THEN 'waiting'
                 WHEN s.refused > 0 THEN 'refusing' ELSE 'current' END AS status,
            s.checked_at, s.changed_at, s.changes AS last_changes, coalesce(s.refused, 0) AS refused_rows,
            kpi_internal.error_shown(current_user, p.definer, s.definer_oid, s.last_error) AS last_error,
@@ -61,7 +61,7 @@ CREATE VIEW kpi.people_sync_status AS
       LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id;
 COMMENT ON VIEW kpi.people_sync_status IS 'How the remembered queries of people do (kpi.people_sync): one row, or none';
 COMMENT ON COLUMN kpi.people_sync_status.definer IS 'The role whose rights they have';
-COMMENT ON COLUMN kpi.people_sync_status.status IS 'current: teams and people are what the queries said when they last ran; refusing: but for rows that were refused; waiting: they have not run yet; failing: see last_error';
+COMMENT ON COLUMN kpi.people_sync_status.status IS 'current: teams and people are what the queries said when they last ran; refusing: but for rows that were refused; waiting: they have not run yet; failing: see last_error; restored: from a dump, and not run before CALL kpi.refresh() of all sources';
 COMMENT ON COLUMN kpi.people_sync_status.checked_at IS 'When they last ran to the end';
 COMMENT ON COLUMN kpi.people_sync_status.changed_at IS 'When that last changed something';
 COMMENT ON COLUMN kpi.people_sync_status.last_changes IS 'How many teams and members it changed then';

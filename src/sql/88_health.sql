@@ -70,9 +70,11 @@ COMMENT ON VIEW kpi_internal.health_rollup IS 'Rollup tables that could not be w
 CREATE VIEW kpi_internal.health_people AS
     SELECT v.rolname AS viewer, h.severity, h.problem, 'remembered queries of people' AS object, h.detail, h.remedy
       FROM kpi.people_sync p
-      JOIN kpi_internal.people_sync_state s ON s.id = p.id
+      LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id
      CROSS JOIN pg_catalog.pg_roles v
      CROSS JOIN LATERAL (VALUES
+           (s.id IS NULL, 'notice', 'people_restored', 'They come from a dump, and do not run yet',
+            'Run CALL kpi.refresh() when all is restored, or SELECT kpi.forget_people().'),
            (s.failures > 0, 'error', 'people_failing',
             pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
                               pg_catalog.replace(kpi_internal.error_shown(v.rolname, p.definer, s.definer_oid, s.last_error),

@@ -12,6 +12,10 @@
  * reach is in code.c.  The definer must still be an editor.  Only one pair is
  * remembered.
  *
+ * The definition is dumped, its state is not, and without a state the worker leaves
+ * it alone: the tables may have come already while people are still being restored.
+ * The first CALL kpi.refresh() of all sources makes the state.
+ *
  * Locks: those of the queries, and for writing those of plan.c.
  *
  *-------------------------------------------------------------------------
@@ -29,8 +33,8 @@ typedef struct Remembered
 {
 	KpiSyncOrder order;
 	char	   *definer;
-	Oid			definer_oid;	/* who had that name then; InvalidOid: not
-								 * known, after a restore */
+	Oid			definer_oid;	/* who had that name then; InvalidOid: nobody,
+								 * when it was restored */
 	List	   *code;			/* char *: of others, accepted */
 } Remembered;
 
@@ -77,6 +81,20 @@ kpi_sync_forget(void)
 	return n > 0;
 }
 
+void
+kpi_sync_take_up(void)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("SELECT FROM kpi.people_sync p WHERE NOT EXISTS"
+					 " (SELECT FROM kpi_internal.people_sync_state s WHERE s.id = p.id)", 0) > 0)
+		kpi_spi_exec("INSERT INTO kpi_internal.people_sync_state (id, definer_oid)"
+					 " SELECT p.id, (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = p.definer)"
+					 " FROM kpi.people_sync p ON CONFLICT DO NOTHING", 0);
+	kpi_spi_end(&spi);
+}
+
 /* What a moment in the future beyond any pause means is that the clock was set back. */
 TimestampTz
 kpi_sync_due_at(void)
@@ -86,7 +104,7 @@ kpi_sync_due_at(void)
 	KpiRows		rows;
 
 	kpi_rows_begin(&rows, "SELECT s.checked_at, s.next_try FROM kpi.people_sync p"
-				   " LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id", 0);
+				   " JOIN kpi_internal.people_sync_state s ON s.id = p.id", 0);
 	if (kpi_rows_next(&rows))
 	{
 		TimestampTz checked = kpi_rows_time(&rows, "checked_at", DT_NOBEGIN);
@@ -113,7 +131,7 @@ load(Remembered *remembered)
 	kpi_rows_begin(&rows, "SELECT p.teams, p.members, p.effective = 'history' AS is_history, p.partial,"
 				   " p.missing = 'keep' AS keeps, p.definer, s.definer_oid,"
 				   " pg_catalog.string_to_array(p.reaches, E'\\n') AS code"
-				   " FROM kpi.people_sync p LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id", 0);
+				   " FROM kpi.people_sync p JOIN kpi_internal.people_sync_state s ON s.id = p.id", 0);
 	is_there = kpi_rows_next(&rows);
 	if (is_there)
 	{
@@ -141,7 +159,7 @@ definer_role(const Remembered *remembered)
 				 errmsg("role \"%s\", the definer of the remembered queries of people, does not exist",
 						remembered->definer),
 				 errhint("Run kpi.sync_people(..., remember => true) again, or kpi.forget_people().")));
-	if (OidIsValid(remembered->definer_oid) && role != remembered->definer_oid)
+	if (role != remembered->definer_oid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\", the definer of the remembered queries of people, was dropped and created again",
@@ -168,11 +186,9 @@ note_success(List *changes)
 			nwritten++;
 	}
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.people_sync_state AS s (id, checked_at, changed_at, changes, refused)"
-				 " VALUES (1, $1, CASE WHEN $2 > 0 THEN $1 END, $2, $3)"
-				 " ON CONFLICT (id) DO UPDATE SET checked_at = EXCLUDED.checked_at,"
-				 " changed_at = coalesce(EXCLUDED.changed_at, s.changed_at), refused = EXCLUDED.refused,"
-				 " changes = CASE WHEN $2 > 0 THEN $2 ELSE s.changes END,"
+	kpi_spi_exec("UPDATE kpi_internal.people_sync_state SET checked_at = $1, refused = $3,"
+				 " changed_at = CASE WHEN $2 > 0 THEN $1 ELSE changed_at END,"
+				 " changes = CASE WHEN $2 > 0 THEN $2 ELSE changes END,"
 				 " last_error = NULL, last_sqlstate = NULL, hint = NULL, failing_since = NULL, failures = 0, next_try = NULL",
 				 3, KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())),
 				 KPI_INT4(nwritten), KPI_INT4(nrefused));
@@ -221,12 +237,8 @@ kpi_sync_note_failure(const ErrorData *error)
 	kpi_rows_end(&rows);
 	next_try = Max(kpi_retry_at(now, failures), now + kpi_people_interval * USECS_PER_SEC);
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.people_sync_state AS s"
-				 " (id, last_error, last_sqlstate, hint, failing_since, failures, next_try)"
-				 " SELECT p.id, $1, $2, $3, $4, $5, $6 FROM kpi.people_sync p"
-				 " ON CONFLICT (id) DO UPDATE SET last_error = EXCLUDED.last_error,"
-				 " last_sqlstate = EXCLUDED.last_sqlstate, hint = EXCLUDED.hint, failures = EXCLUDED.failures,"
-				 " failing_since = coalesce(s.failing_since, EXCLUDED.failing_since), next_try = EXCLUDED.next_try",
+	kpi_spi_exec("UPDATE kpi_internal.people_sync_state SET last_error = $1, last_sqlstate = $2, hint = $3,"
+				 " failing_since = coalesce(failing_since, $4), failures = $5, next_try = $6",
 				 6, KPI_TEXT(note), KPI_TEXT(sqlstate), KPI_TEXT(error->hint),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(now)), KPI_INT4(failures),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(next_try)));

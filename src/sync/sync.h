@@ -49,7 +49,10 @@ extern void kpi_sync_remember(const KpiSyncOrder *order);
 /* Ends that; false if nothing was remembered. */
 extern bool kpi_sync_forget(void);
 
-/* When the worker is to do it next, by the real clock; DT_NOEND: nothing is remembered. */
+/* Lets the worker go on with what was restored from a dump. */
+extern void kpi_sync_take_up(void);
+
+/* When the worker is to do it next, by the real clock; DT_NOEND: nothing is remembered, or taken up. */
 extern TimestampTz kpi_sync_due_at(void);
 
 /* Does it once, if it is due, within the caller's transaction. */

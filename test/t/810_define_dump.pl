@@ -29,7 +29,10 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.alter_goal('q1', target => '1');
 	SELECT kpi.alter_goal('q1', target => '2000');
 	CREATE INDEX ON reporting.by_month (period);
-	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';});
+	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';
+	CREATE TABLE crm.leads (team text);
+	INSERT INTO crm.leads SELECT key FROM kpi.team WHERE id > 2;
+	SELECT kpi.sync_people('SELECT team AS key FROM crm.leads', NULL, remember => true)});
 # what is in the queue is not dumped, and need not be
 $node->safe_psql('postgres', $write);
 is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_status WHERE source = 'deals'}), 't', 'something waits');
@@ -59,10 +62,13 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 		$node->command_ok([ 'pg_restore', '--exit-on-error', ($name eq 'parallel' ? '--jobs=2' : ()), '--dbname', $node->connstr($name), $file ],
 			"$name: restore");
 	}
+	is($node->safe_psql($name, q{SELECT s.status, p.teams ~ 'FROM crm.leads' FROM kpi.people_sync_status s, kpi.people_sync p}), 'restored|t',
+		"$name: queries of people are not run before all is there");
 	# writers come before the first refresh has made a queue
 	$node->safe_psql($name, 'DELETE FROM crm.deals WHERE id % 11 = 0');
 	$node->safe_psql($name, 'CALL kpi.refresh()');
 	is_exact($node, $name, "$name: restored");
+	is($node->safe_psql($name, 'SELECT status FROM kpi.people_sync_status'), 'waiting', "$name: but then");
 	is($node->safe_psql($name, $events), $node->safe_psql('postgres', $events), "$name: what was announced of goals is there, and nothing else");
 	is(rollup_differences($node, $name), '', "$name: rollup tables are what the views say");
 	is($node->safe_psql($name, q{SELECT count(*) > 0, bool_and(note = 'mine') FROM reporting.by_month}), 't|t', "$name: and the user's own");
