@@ -52,6 +52,13 @@ SELECT * FROM sh.people WHERE key IN ('bob', 'gus', 'hal');
 SELECT count(*) FROM sh.sync(partial => true);
 DELETE FROM sh.stays WHERE who IN ('gus') OR (who = 'bob' AND team = 'b');
 
+-- One of no day does not overlap, and hides none that do.
+INSERT INTO sh.stays VALUES ('lea', 'a', '2026-01-01', '2026-06-01'), ('lea', 'b', '2026-02-01', '2026-02-01'), ('mia', 'a', '2026-01-01', '2026-06-01'),
+    ('mia', 'b', '2026-02-01', '2026-02-01'), ('mia', 'b', '2026-03-01', NULL);
+SELECT * FROM sh.sync(partial => true);
+SELECT * FROM sh.people WHERE key IN ('lea', 'mia');
+DELETE FROM sh.stays WHERE who IN ('lea', 'mia');
+
 -- A last day for all time; infinite ones.
 INSERT INTO sh.stays VALUES ('ivy', 'a', '-infinity', '9999-12-31'), ('joe', 'a', '2026-01-01', 'infinity'), ('kim', 'a', 'infinity', NULL);
 SELECT * FROM sh.sync();

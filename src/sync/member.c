@@ -36,17 +36,26 @@ fault_of_record(const KpiSyncThings *teams, const KpiSyncRecord *record)
 		return psprintf("its team \"%s\" cannot have members", record->target);
 	if (team != NULL && team->refusal != NULL)
 		return psprintf("its team \"%s\" is refused", record->target);
-	if (record->until < record->since)
-		return psprintf("its until %s is before its since %s", kpi_day_text(record->until),
+	if (record->until_at < record->since_at)
+		return psprintf("its until %s is before its since %s", kpi_day_text(record->until_begun),
 						kpi_day_text(record->since));
 	if (record->name != NULL && kpi_name_fault(record->name) != NULL)
 		return psprintf("its name %s", kpi_name_fault(record->name));
 	return NULL;
 }
 
+/* Whether a row says nothing of any moment. */
+static bool
+is_empty(const KpiSyncRecord *record)
+{
+	return record->since_at == record->until_at;
+}
+
 static char *
 fault_of(const KpiSyncThings *teams, const KpiSyncThing *member, const KpiSyncOrder *order)
 {
+	const KpiSyncRecord *last = NULL;
+
 	if (member->nrecords > 1 && !order->history)
 		return psprintf("its key is there %d times", member->nrecords);
 	for (int i = 0; i < member->nrecords; i++)
@@ -56,19 +65,25 @@ fault_of(const KpiSyncThings *teams, const KpiSyncThing *member, const KpiSyncOr
 
 		if (fault != NULL)
 			return fault;
-		if (i > 0 && record->since < record[-1].until_begun)
-			return psprintf("its memberships overlap on %s", kpi_day_text(Max(record->since, record[-1].since)));
+		if (is_empty(record))
+			continue;
+		if (last != NULL && record->since < last->until_begun)
+			return psprintf("its memberships overlap on %s", kpi_day_text(record->since));
+		last = record;
 	}
 	return NULL;
 }
 
-/* The first day that a row does not have any more, where the next one of the member begins then. */
+/* The first day that a row does not have any more, where the next one of the member may begin within a day. */
 static DateADT
-until_of(const KpiSyncThing *member, int i)
+until_of(const KpiSyncThing *member, const KpiSyncRecord *record)
 {
-	if (i + 1 < member->nrecords)
-		return Min(member->records[i].until, Max(member->records[i + 1].since, member->records[i].until_begun));
-	return member->records[i].until;
+	for (const KpiSyncRecord *next = record + 1; next < member->records + member->nrecords; next++)
+	{
+		if (!is_empty(next))
+			return Min(record->until, Max(next->since, record->until_begun));
+	}
+	return record->until;
 }
 
 static int32
@@ -87,9 +102,26 @@ as_history(const KpiSyncThings *teams, const KpiSyncThing *member)
 	KpiAssignments *after = kpi_people_assignments_set(&none, DATEVAL_NOBEGIN, DATEVAL_NOEND, 0);
 
 	for (int i = 0; i < member->nrecords; i++)
-		after = kpi_people_assignments_set(after, member->records[i].since, until_of(member, i),
-										   team_id(teams, &member->records[i]));
+	{
+		const KpiSyncRecord *record = &member->records[i];
+
+		if (!is_empty(record))
+			after = kpi_people_assignments_set(after, record->since, until_of(member, record),
+											   team_id(teams, record));
+	}
 	return after;
+}
+
+/* When another team comes, as it is recorded already; more of the same is what the row says anyway. */
+static DateADT
+next_other(const KpiAssignments *recorded, DateADT day, int32 team)
+{
+	for (int i = 0; i < recorded->n; i++)
+	{
+		if (recorded->items[i].since > day && recorded->items[i].target != team)
+			return recorded->items[i].since;
+	}
+	return DATEVAL_NOEND;
 }
 
 /* What is recorded, with what the row says of today and later. */
@@ -99,7 +131,7 @@ as_of_today(const KpiSyncThing *member, int32 team, bool says_until, DateADT tod
 	const KpiSyncRecord *record = member->records;
 	DateADT		since = Max(record->since, today);
 	const KpiAssignment *current = kpi_people_assignments_at(member->before, since);
-	DateADT		next = kpi_people_assignments_next(member->before, since);
+	DateADT		next = next_other(member->before, since, team);
 	KpiAssignments *after;
 
 	if (team == 0 || record->until <= since)

@@ -150,13 +150,13 @@ sub differences_sql
 		WITH bad AS (SELECT key FROM o.bad_users_now), good AS (SELECT * FROM o.users u WHERE u.key NOT IN (SELECT key FROM bad)),
 		later AS (SELECT g.key, min(x.day) AS day FROM good g JOIN o.old_team x ON x.member = g.key
 			LEFT JOIN o.old_team y ON y.member = x.member AND y.day = x.day - 1
-			WHERE x.day > greatest(kpi.today(), coalesce(g.since, '-infinity')) AND x.team IS DISTINCT FROM y.team GROUP BY g.key),
+			WHERE x.day > greatest(kpi.today(), coalesce(g.since, '-infinity')) AND x.team IS DISTINCT FROM y.team AND x.team IS DISTINCT FROM g.team GROUP BY g.key),
 		expected AS (
 			SELECT g.key AS member, d AS day, g.team FROM good g CROSS JOIN o.days() d
 			 WHERE ($history OR g.key NOT IN (SELECT key FROM o.old_member)) AND d >= coalesce(g.since, '-infinity') AND d < coalesce(g.until, 'infinity')
 			UNION ALL
 			-- known, today: what was up to today, or to when the row begins; then the row, up to the next
-			-- membership that was recorded already
+			-- membership in another team that was recorded already
 			SELECT g.key, d, CASE WHEN d < greatest(kpi.today(), coalesce(g.since, '-infinity')) THEN o.team
 			                      WHEN d < coalesce(g.until, 'infinity') AND g.team IS NOT NULL THEN CASE WHEN d < coalesce(n.day, 'infinity') THEN g.team ELSE o.team END END
 			  FROM good g CROSS JOIN o.days() d LEFT JOIN o.old_team o ON o.member = g.key AND o.day = d
