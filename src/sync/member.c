@@ -74,18 +74,6 @@ fault_of(const KpiSyncThings *teams, const KpiSyncThing *member, const KpiSyncOr
 	return NULL;
 }
 
-/* The first day that a row does not have any more, where the next one of the member may begin within a day. */
-static DateADT
-until_of(const KpiSyncThing *member, const KpiSyncRecord *record)
-{
-	for (const KpiSyncRecord *next = record + 1; next < member->records + member->nrecords; next++)
-	{
-		if (!is_empty(next))
-			return Min(record->until, Max(next->since, record->until_begun));
-	}
-	return record->until;
-}
-
 static int32
 team_id(const KpiSyncThings *teams, const KpiSyncRecord *record)
 {
@@ -94,7 +82,7 @@ team_id(const KpiSyncThings *teams, const KpiSyncRecord *record)
 	return team ? team->id : 0;
 }
 
-/* All memberships as the rows say, by since. */
+/* All memberships as the rows say; each takes the day from the one before it that they share. */
 static KpiAssignments *
 as_history(const KpiSyncThings *teams, const KpiSyncThing *member)
 {
@@ -106,8 +94,7 @@ as_history(const KpiSyncThings *teams, const KpiSyncThing *member)
 		const KpiSyncRecord *record = &member->records[i];
 
 		if (!is_empty(record))
-			after = kpi_people_assignments_set(after, record->since, until_of(member, record),
-											   team_id(teams, record));
+			after = kpi_people_assignments_set(after, record->since, record->until, team_id(teams, record));
 	}
 	return after;
 }
