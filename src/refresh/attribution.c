@@ -172,7 +172,8 @@ need_org(KpiAttributions *attributions, int nowners)
 	if (attributions->org != NULL && (attributions->has_whole_org || !whole))
 		return;
 	old = MemoryContextSwitchTo(attributions->mcxt);
-	attributions->org = whole ? kpi_people_load() : kpi_people_ask(attributions->snapshot);
+	attributions->org = whole ? kpi_people_load(attributions->source_id) :
+		kpi_people_ask(attributions->source_id, attributions->snapshot);
 	attributions->has_whole_org = whole;
 	MemoryContextSwitchTo(old);
 }
@@ -381,6 +382,24 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 	if (n > 0)
 		need_new(attributions, kind, missing, n);
 	pfree(missing);
+}
+
+void
+kpi_refresh_member_owners_open(KpiLookup *owners)
+{
+	kpi_lookup_open(owners, "kpi_internal", "applied_attribution", "applied_attribution_member_idx", 2, SnapshotSelf);
+}
+
+List *
+kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id)
+{
+	Datum		member[] = {Int32GetDatum(source_id), Int32GetDatum(member_id)};
+	List	   *owner_ids = NIL;
+
+	kpi_lookup_begin(owners, member);
+	while (kpi_lookup_next(owners))
+		owner_ids = list_append_unique_int(owner_ids, DatumGetInt32(kpi_lookup_column(owners, APPLIED_OWNER + 1)));
+	return owner_ids;
 }
 
 const KpiAttribution *

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "catalog/pg_type.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "value/value_internal.h"
@@ -50,8 +51,8 @@ static void
 read_args(FunctionCallInfo fcinfo, ValueCall *call)
 {
 	call->kpi = kpi_arg_name(fcinfo, 0, "KPI");
-	call->team = kpi_arg_text(fcinfo, 1);
-	call->member = kpi_arg_text(fcinfo, 2);
+	call->team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
+	call->member = kpi_fact_key_optional_arg(fcinfo, 2, "member");
 	call->period = kpi_arg_name(fcinfo, 3, "period");
 	call->dimension = kpi_arg_text(fcinfo, 4);
 	call->dimension_value = kpi_arg_text(fcinfo, 5);
