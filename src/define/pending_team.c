@@ -54,8 +54,8 @@ refuse(int32 id, const char *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("team \"%s\" does not exist", key),
-			 children ? errdetail("It was given as the parent of team %s, and has not come in the same transaction.", children) :
-			 errdetail("It was given as the parent of a team, and has not come in the same transaction."),
+			 children ? errdetail("It is the parent of %s, and has not been made in the same transaction.", children) :
+			 errdetail("It was given as the parent of a team, and has not been made in the same transaction."),
 			 near ? errhint("Perhaps you mean %s.", near) :
 			 errhint("The teams are in kpi.team, known by their key; kpi.create_team() makes one.")));
 }

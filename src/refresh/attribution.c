@@ -71,6 +71,7 @@ struct KpiAttributions
 	bool		has_whole_org;
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		keyed;			/* new attributions are written */
+	bool		replaces;		/* in place of what may be stored */
 };
 
 static HTAB *
@@ -246,6 +247,17 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Kpi
 }
 
 static void
+replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
+{
+	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
+
+	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
+	while (kpi_keyed_table_next(keyed))
+		kpi_keyed_table_delete_found(keyed);
+	store_attribution(keyed, attributions, entry);
+}
+
+static void
 add_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, DateADT since, DateADT until,
 		 int32 member_id, ArrayType *teams)
 {
@@ -295,7 +307,7 @@ read_applied(KpiLookup *applied, KpiAttributions *attributions, KpiOwnerKind kin
 				 DatumGetArrayTypeP(kpi_lookup_column(applied, APPLIED_TEAMS + 1)));
 }
 
-/* Adds an owner that kpi_internal.applied_attribution does not have; keyed: writes it there. */
+/* Adds an owner as the definitions have it; keyed: writes it to kpi_internal.applied_attribution. */
 static void
 add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
@@ -303,7 +315,9 @@ add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, 
 	KpiOwnerAttribution *entry = enter(attributions, kind, owner_id, &found);
 
 	attribution_from_org(attributions, kind, kpi_refresh_owner_key(owners, owner_id), entry);
-	if (keyed)
+	if (keyed && attributions->replaces)
+		replace_attribution(keyed, attributions, entry);
+	else if (keyed)
 		store_attribution(keyed, attributions, entry);
 }
 
@@ -425,7 +439,7 @@ kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int
 }
 
 void
-kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
+kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part)
 {
 	KpiSpi		spi;
 
@@ -433,7 +447,8 @@ kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
 	attributions->entries = create_entries(attributions->mcxt);
 	attributions->use_applied = false;
 	attributions->keyed = keyed;
-	if (!keyed)
+	attributions->replaces = is_part;
+	if (!keyed || is_part)
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution r WHERE r.source_id = $1", 1,
@@ -446,17 +461,6 @@ attributions_equal(const KpiOwnerAttribution *a, const KpiOwnerAttribution *b)
 {
 	return a->nspans == b->nspans &&
 		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiAttribution)) == 0;
-}
-
-static void
-replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
-{
-	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
-
-	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
-	while (kpi_keyed_table_next(keyed))
-		kpi_keyed_table_delete_found(keyed);
-	store_attribution(keyed, attributions, entry);
 }
 
 /* Takes over the spans of "from", which are in the attributions' memory. */

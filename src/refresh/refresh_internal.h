@@ -416,9 +416,10 @@ extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  keyed:
- * what is stored is forgotten too and written anew.
+ * what is stored is forgotten too and written anew, is_part: only of the owners
+ * that are met.
  */
-extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
+extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part);
 
 /*
  * Makes anew, from the definitions, what is stored of all owners.  Returns
