@@ -199,6 +199,8 @@ kpi_sql_merge_member(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("member \"%s\" cannot be merged into itself", key),
 				 errhint("Give two members that are one person.")));
+	/* Goals that are being made for it are waited for, and no more come. */
+	kpi_spi_exec("SELECT FROM kpi.member WHERE id = $1 FOR UPDATE", 1, KPI_INT4(id));
 	merge_goals(goals, key, id, into, into_id);
 	kpi_spi_exec("UPDATE kpi.member_alias SET member_id = $2 WHERE member_id = $1", 2, KPI_INT4(id), KPI_INT4(into_id));
 	kpi_spi_exec("DELETE FROM kpi.membership WHERE member_id = $1", 1, KPI_INT4(id));
