@@ -68,6 +68,32 @@ extern Oid	kpi_define_source_row_definer(const KpiSourceRow *source);
 /* kpi_user_switch() to the definer of a source. */
 extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
 
+/* ---- source_option.c ---- */
+
+/*
+ * What a source does when its table is swapped, loses facts or partitions, and
+ * how fresh its facts are.  Texts that are not given are NULL, and so keep what is there.
+ */
+typedef struct KpiSourceOptions
+{
+	char	   *on_swap;
+	char	   *on_detach;
+	Datum		hold_if_lost;	/* a numeric; 0 ends it */
+	bool		has_hold;
+	char	   *loaded_at;		/* as typed, '' ends it; then checked and
+								 * deparsed */
+} KpiSourceOptions;
+
+/* From four arguments in the order of the struct; error if one is malformed. */
+extern void kpi_define_source_options_read(FunctionCallInfo fcinfo, int first, const char *source,
+										   KpiSourceOptions *options);
+
+/* Checks the expressions among them, as the current user. */
+extern void kpi_define_source_options_check(Oid relid, const char *source, KpiSourceOptions *options);
+
+/* Stores what is given. */
+extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options);
+
 /* ---- args.c ---- */
 
 /* A text argument; empty means none. */

@@ -186,7 +186,7 @@ check_new_name(const char *name)
 
 /* Checks the expressions of a source and leaves them deparsed in the row. */
 static void
-check_expressions(KpiSourceRow *row, List *dimensions)
+check_expressions(KpiSourceRow *row, List *dimensions, KpiSourceOptions *options)
 {
 	KpiUser		user;
 
@@ -204,6 +204,7 @@ check_expressions(KpiSourceRow *row, List *dimensions)
 	row->at = kpi_define_text_check(row->relid, row->at, "time (at)");
 	row->filter = kpi_define_filter_check(row->relid, row->filter, psprintf("filter of source \"%s\"", row->name));
 	check_dimensions(row->relid, dimensions, row->name);
+	kpi_define_source_options_check(row->relid, row->name, options);
 	kpi_user_restore(&user);
 }
 
@@ -216,7 +217,10 @@ arg_definer(FunctionCallInfo fcinfo, int n)
 	return name == NULL ? InvalidOid : kpi_fact_definer_named(name);
 }
 
-/* kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
+/*
+ * kpi.create_source(name, relation, key, owner, team, at, filter, dimensions, grain, calendar, definer,
+ * on_swap, on_detach, hold_if_lost, loaded_at)
+ */
 Datum
 kpi_sql_create_source(PG_FUNCTION_ARGS)
 {
@@ -225,11 +229,13 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
 	Oid			named_definer = arg_definer(fcinfo, 10);
+	KpiSourceOptions options;
 	int32		calendar_id;
 	List	   *dimensions;
 	KpiSpi		spi;
 
 	row.name = kpi_arg_name(fcinfo, 0, "name of the source");
+	kpi_define_source_options_read(fcinfo, 11, row.name, &options);
 	row.key = kpi_define_arg_given(fcinfo, 2);
 	row.owner = kpi_define_arg_given(fcinfo, 3);
 	row.team = kpi_define_arg_given(fcinfo, 4);
@@ -252,7 +258,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	row.relid = kpi_fact_table_open(table, named_definer);
 	row.relation = kpi_fact_table_name(row.relid);
 	kpi_define_source_row_set_definer(&row, kpi_fact_definer_choose(row.relid, named_definer));
-	check_expressions(&row, dimensions);
+	check_expressions(&row, dimensions, &options);
 
 	kpi_spi_begin(&spi);
 	check_new_name(row.name);
@@ -269,6 +275,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
 				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
+	kpi_define_source_options_store(row.id, &options);
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
@@ -315,11 +322,11 @@ is_redefined(const KpiSource *old, const KpiSourceRow *old_row, const KpiSourceR
  */
 static void
 check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow *old_row,
-			  KpiSourceRow *row, List **dimensions)
+			  KpiSourceRow *row, List **dimensions, KpiSourceOptions *options)
 {
 	*dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
 		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
-	check_expressions(row, *dimensions);
+	check_expressions(row, *dimensions, options);
 
 	if (PG_ARGISNULL(2))
 		row->key = old_row->key;
@@ -336,13 +343,17 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
-/* kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer) */
+/*
+ * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
+ * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed)
+ */
 Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
 	KpiSourceRow *row = kpi_define_source_row_open_as(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
+	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
 	int32		calendar_id = 0;
 	bool		redefined;
@@ -365,7 +376,8 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 		check_grain(grain);
 	if (calendar != NULL)
 		calendar_id = kpi_calendar_id(calendar);
-	check_changes(fcinfo, old, &old_row, row, &dimensions);
+	kpi_define_source_options_read(fcinfo, 11, row->name, &options);
+	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
 	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
 	if (OidIsValid(named_definer))
 	{
@@ -383,6 +395,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
 				 KPI_TEXT(row->filter), KPI_TEXT(grain),
 				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
+	kpi_define_source_options_store(row->id, &options);
 	if (redefined)
 		write_dimensions(row->id, dimensions);
 	kpi_spi_end(&spi);

@@ -16,6 +16,10 @@ CREATE TABLE kpi.source (
     refresh_mode text NOT NULL DEFAULT 'continuous' CHECK (refresh_mode IN ('continuous','interval','manual')),
     refresh_seconds integer CHECK (refresh_seconds > 0),
     is_paused boolean NOT NULL DEFAULT false,
+    on_swap text NOT NULL DEFAULT 'follow' CHECK (on_swap IN ('follow', 'suspend')),
+    on_detach text NOT NULL DEFAULT 'seal' CHECK (on_detach IN ('seal', 'remove')),
+    hold_if_lost numeric CHECK (hold_if_lost > 0 AND hold_if_lost < 1),
+    loaded_at text,
     CHECK ((refresh_mode = 'interval') = (refresh_seconds IS NOT NULL))
 );
 
@@ -112,6 +116,10 @@ COMMENT ON COLUMN kpi.source.created_at IS 'When it was created';
 COMMENT ON COLUMN kpi.source.refresh_mode IS 'When the background worker refreshes it: continuous (as soon as a change commits), interval (every refresh_seconds) or manual (never: CALL kpi.refresh() or a schedule does). Written by kpi.set_refresh() and kpi.schedule()';
 COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds from one refresh to the next with refresh_mode interval; else NULL';
 COMMENT ON COLUMN kpi.source.is_paused IS 'True from kpi.pause() to kpi.resume(): changes are captured, and wait';
+COMMENT ON COLUMN kpi.source.on_swap IS 'What becomes of it when another table has come under the name of its table: follow (the next refresh takes the new one) or suspend (until kpi.resume())';
+COMMENT ON COLUMN kpi.source.on_detach IS 'What becomes of the facts of a partition that is dropped or detached: seal (their days keep their numbers) or remove (they are subtracted)';
+COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1, beyond which a loss of facts at once is held back until kpi.resume(); NULL: never';
+COMMENT ON COLUMN kpi.source.loaded_at IS 'Expression for when a row was loaded, whose latest says how fresh the facts are; NULL: none given';
 COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
 COMMENT ON COLUMN kpi.dimension.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';
@@ -139,18 +147,22 @@ COMMENT ON COLUMN kpi.kpi.created_at IS 'When it was created';
 CREATE FUNCTION kpi.create_source(name text, relation text, key text DEFAULT NULL, owner text DEFAULT NULL,
                                   team text DEFAULT NULL, at text DEFAULT NULL, filter text DEFAULT NULL,
                                   dimensions jsonb DEFAULT NULL, grain text DEFAULT 'day',
-                                  calendar text DEFAULT 'default', definer text DEFAULT NULL)
+                                  calendar text DEFAULT 'default', definer text DEFAULT NULL,
+                                  on_swap text DEFAULT 'follow', on_detach text DEFAULT 'seal',
+                                  hold_if_lost numeric DEFAULT NULL, loaded_at text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
-COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
+COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text) IS
 'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
                                  owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,
                                  filter text DEFAULT NULL, dimensions jsonb DEFAULT NULL,
                                  grain text DEFAULT NULL, calendar text DEFAULT NULL,
-                                 definer text DEFAULT NULL)
+                                 definer text DEFAULT NULL, on_swap text DEFAULT NULL,
+                                 on_detach text DEFAULT NULL, hold_if_lost numeric DEFAULT NULL,
+                                 loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
-COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text) IS
+COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean) IS
 'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
