@@ -212,7 +212,7 @@ SELECT * FROM people_alias.wrong();
 SELECT alias, m.key AS member, s.name AS source FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id LEFT JOIN kpi.source s ON s.id = a.source_id ORDER BY 1, 3;
 
 -- A rollup table of members' days has each day once.
-SELECT kpi.create_rollup('people_alias.days', kpis => '{sales}', per => 'member', grain => 'day');
+SELECT kpi.create_rollup('people_alias.days', kpis => '{sales}', per => 'member', grain => 'day') > 0 AS created;
 CALL kpi.refresh();
 SELECT count(*) > 0 AS has_rows, count(*) - count(DISTINCT (member, period_start)) AS twice FROM people_alias.days;
 SELECT count(*) AS differing FROM ((SELECT member, period_start, sales FROM people_alias.days EXCEPT SELECT member, period_start, value FROM kpi.member_daily WHERE kpi = 'sales')

@@ -193,6 +193,9 @@ extern void kpi_define_pending_team_expect(const char *key);
 /* The id of the team that stands for this key, which does so no longer; 0: none does. */
 extern int32 kpi_define_pending_team_take(const char *key);
 
+/* Error if the team only stands for one that is to come. */
+extern void kpi_define_pending_team_check(int32 id, const char *key);
+
 /* ---- calendar.c ---- */
 
 /*

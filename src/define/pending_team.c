@@ -44,6 +44,17 @@ kpi_define_pending_team_take(const char *key)
 						  " WHERE t.id = p.team_id AND t.key = $1 RETURNING t.id", 1, KPI_TEXT(key));
 }
 
+void
+kpi_define_pending_team_check(int32 id, const char *key)
+{
+	if (kpi_spi_exec("SELECT FROM kpi_internal.pending_team WHERE team_id = $1", 1, KPI_INT4(id)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("team \"%s\" has not been made yet", key),
+				 errdetail("In this transaction it was given as the parent of a team."),
+				 errhint("First make it with kpi.create_team().")));
+}
+
 static void
 refuse(int32 id, const char *key)
 {

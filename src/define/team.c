@@ -217,6 +217,7 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 		kpi_define_calendars_touch();
 	id = kpi_define_team_id(key);
 	check_not_unassigned(id, "be altered");
+	kpi_define_pending_team_check(id, key);
 	calendar_id = calendar_argument(calendar);
 	if (new_key && strcmp(new_key, key) != 0)
 	{
@@ -259,6 +260,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 	kpi_define_touch();
 	id = kpi_define_team_id(key);
 	check_not_unassigned(id, "be moved");
+	kpi_define_pending_team_check(id, key);
 	if (id == KPI_TEAM_COMPANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
