@@ -76,7 +76,7 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 	KpiKeyedTable *days;
 	ListCell   *lc;
 
-	if (!run->plan.people_moved)
+	if (!run->plan.people_moved && !run->plan.day_came)
 		return;
 
 	transfers = kpi_refresh_attribution_renew(run->attributions);
