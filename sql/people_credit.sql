@@ -108,7 +108,7 @@ SET kpi.now = '2026-05-21 00:10 UTC';
 SELECT is_complete FROM kpi.freshness WHERE source = 'cr';
 SELECT kpi, bool_and(is_complete) AS is_complete FROM kpi.team_yearly WHERE kpi LIKE 'cr\_%' GROUP BY 1 ORDER BY 1;
 SELECT must_refresh FROM kpi_internal.agenda WHERE source = 'cr';
-CREATE TEMPORARY TABLE before AS
+CREATE TABLE cr.before AS
     SELECT c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, c.xmin AS version, c.ctid AS place FROM kpi_internal.rollup_cell c;
 CALL kpi.refresh();
 SELECT is_complete FROM kpi.freshness WHERE source = 'cr';
@@ -124,15 +124,15 @@ CREATE VIEW cr.moved AS
       FROM kpi_internal.rollup_cell c
       JOIN kpi_internal.stream x ON x.id = c.stream_id
       LEFT JOIN kpi.team t ON t.id = c.scope_id AND c.scope_kind = 1
-     WHERE NOT EXISTS (SELECT FROM before b WHERE b.stream_id = c.stream_id AND b.scope_kind = c.scope_kind AND b.scope_id = c.scope_id
+     WHERE NOT EXISTS (SELECT FROM cr.before b WHERE b.stream_id = c.stream_id AND b.scope_kind = c.scope_kind AND b.scope_id = c.scope_id
                           AND b.grain = c.grain AND b.dim_id = c.dim_id AND b.start = c.start AND b.version = c.xmin AND b.place = c.ctid)
      GROUP BY 1, 2;
 SELECT * FROM cr.moved ORDER BY 1, 2;
 -- A day on which nobody moves writes nothing
-TRUNCATE before;
+TRUNCATE cr.before;
 SET kpi.now = '2026-05-23 09:00 UTC';
 CALL kpi.refresh('cr');
-INSERT INTO before SELECT c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, c.xmin AS version, c.ctid AS place FROM kpi_internal.rollup_cell c;
+INSERT INTO cr.before SELECT c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, c.xmin AS version, c.ctid AS place FROM kpi_internal.rollup_cell c;
 SELECT * FROM cr.difference ORDER BY 1, 2, 3, 4, 5, 6 LIMIT 10;
 SET kpi.now = '2026-05-24 09:00 UTC';
 SELECT is_complete FROM kpi.freshness WHERE source = 'cr';
@@ -203,5 +203,6 @@ SELECT kpi.end_membership('cid', until => '2026-05-20', later_facts => 'last_tea
 SELECT kpi.drop_source('cr', cascade => true), kpi.drop_source('cr_calls', cascade => true);
 SELECT kpi.drop_member('ann'), kpi.drop_member('bob'), kpi.drop_member('cid'), kpi.drop_member('dee');
 SELECT kpi.drop_team('cr_a1'), kpi.drop_team('cr_a'), kpi.drop_team('cr_b');
+SET client_min_messages = warning;
 DROP SCHEMA cr CASCADE;
 RESET kpi.now;
