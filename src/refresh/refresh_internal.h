@@ -434,9 +434,9 @@ extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
 extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
-/* Adds one day cell to the rollups of one span's scopes. */
-extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
-									bool subtract, KpiCellMap *rollups);
+/* Takes one day cell from the rollups that it no longer counts for, and adds it to those it counts for now. */
+extern void kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to,
+									const KpiCellItem *item, KpiCellMap *rollups);
 
 /* ---- place.c ---- */
 
