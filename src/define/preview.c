@@ -13,8 +13,9 @@
  * is done again, a few times: under a load that never rests some of what is said may
  * be of other changes.
  *
- * Locks: those of a refresh of all sources, then the row of kpi_internal.version, as
- * the move takes it, until the subtransaction ends.
+ * Locks, until the subtransaction ends: the row of kpi_internal.version, as a move
+ * takes it, and then those of a refresh of all sources, so that no refresh waits
+ * while somebody else's move is not committed.
  *
  *-------------------------------------------------------------------------
  */
@@ -101,7 +102,11 @@ static void
 look_around(void *arg)
 {
 	Preview    *preview = arg;
+	KpiSpi		spi;
 
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("SELECT FROM kpi_internal.version v WHERE v.id = 1 FOR UPDATE", 0);
+	kpi_spi_end(&spi);
 	(void) kpi_refresh_lock_sources(0);
 	refresh_sources(true);
 	preview->again = look(preview);
