@@ -45,7 +45,8 @@ typedef struct Preview
 	KpiParam	until;
 	int32		member_id;
 	List	   *team_ids;		/* whose numbers may change */
-	char	   *before;			/* numbers, as kpi_internal.preview_numbers() has them */
+	char	   *before;			/* numbers, as kpi_internal.preview_numbers()
+								 * has them */
 	char	   *after;
 	char	   *again;			/* of before, looked at last */
 } Preview;

@@ -165,13 +165,11 @@ kpi_people_assignments_set(const KpiAssignments *assignments, DateADT since, Dat
 {
 	KpiAssignments *result = assignments_create(assignments->n + 2);
 	const KpiAssignment *end = assignments->items + assignments->n;
+	KpiAssignment added = {.since = since,.until = until,.target = target};
 
 	for (const KpiAssignment *item = assignments->items; item < end; item++)
 		append(result, part(item, DATEVAL_NOBEGIN, since));
-	append(result, (KpiAssignment)
-		   {
-			   since, until, target
-		   });
+	append(result, added);
 	for (const KpiAssignment *item = assignments->items; item < end; item++)
 		append(result, part(item, until, DATEVAL_NOEND));
 	return result;
