@@ -162,5 +162,16 @@ SELECT team, period_start, value FROM kpi.team_monthly WHERE kpi = 'sy' AND team
 SELECT goal, actual FROM kpi.goal_progress ORDER BY goal;
 SELECT * FROM kpi.verify();
 
+-- A key that is an alias by now, of somebody who was merged, say, makes nobody; who is there by an alias only stays.
+SELECT kpi.add_member('uno', team => '101') > 0 AS added;
+SELECT kpi.merge_member('1', into_member => 'uno');
+SELECT * FROM sy.sync() WHERE object ~ 'uno|"1"';
+SELECT kpi.end_membership('uno', until => '2026-12-01', later_facts => 'last_team');
+INSERT INTO sy.users VALUES (900, 'Nine', 101);
+SELECT * FROM kpi.sync_people(NULL, $$SELECT 'uno' AS key, 'Uno' AS name, '101' AS team UNION ALL SELECT id::text, 'x', 'nowhere' FROM sy.users
+    WHERE id <> 900$$) WHERE object ~ 'uno|"1"';
+SELECT m.key, s.until, s.later_facts FROM kpi.membership s JOIN kpi.member m ON m.id = s.member_id WHERE m.key = 'uno';
+SELECT count(*) FROM kpi.member WHERE key = '1';
+
 \c :old
 DROP DATABASE regress_sync_people;

@@ -151,7 +151,7 @@ plan_listed(KpiSyncThing *member, const KpiSyncThings *members, const KpiSyncThi
 static void
 plan_missing(KpiSyncThing *member, const KpiSyncOrder *order, DateADT today)
 {
-	if (!kpi_sync_assigned_from(member->before, today))
+	if (member->is_there_by_alias || !kpi_sync_assigned_from(member->before, today))
 		return;
 	member->reason = pstrdup("not in the query");
 	member->is_missing = order->keep_missing;
@@ -186,6 +186,8 @@ kpi_sync_plan_members(KpiSyncThings *members, KpiSyncThings *teams, const KpiSyn
 	{
 		KpiSyncThing *member = &members->items[i];
 
+		if (member->is_passed_over)
+			continue;
 		if (member->nrecords == 0)
 			plan_missing(member, order, today);
 		else if ((member->refusal = fault_of(teams, member, order)) == NULL)

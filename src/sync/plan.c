@@ -132,6 +132,8 @@ tell_moved(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thin
 static void
 tell_thing(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thing)
 {
+	if (thing->is_passed_over)
+		return;
 	if (thing->refusal != NULL)
 		tell(plan, things, thing, "refused", NULL, thing->refusal);
 	else if (thing->is_missing)

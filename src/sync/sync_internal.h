@@ -105,6 +105,8 @@ typedef struct KpiSyncThing
 	char	   *refusal;		/* why its rows are refused; NULL: they are
 								 * not */
 	char	   *reason;			/* of what is not in the query; NULL */
+	bool		is_passed_over; /* its key is an alias of a member */
+	bool		is_there_by_alias;	/* another row has an alias of it */
 	bool		is_missing;		/* to be listed as that only */
 	bool		is_dropped;
 } KpiSyncThing;

@@ -18,11 +18,11 @@
 #include "utils/memutils.h"
 
 #define TEAMS \
-	"SELECT t.id, t.key, t.name, p.parent_id AS target, p.since, p.until" \
+	"SELECT t.id, t.key, t.name, p.parent_id AS target, p.since, p.until, false AS keeps_later" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
 	" ORDER BY t.key COLLATE \"C\", p.since NULLS FIRST"
 #define MEMBERS \
-	"SELECT m.id, m.key, m.name, s.team_id AS target, s.since, s.until" \
+	"SELECT m.id, m.key, m.name, s.team_id AS target, s.since, s.until, s.later_facts = 'last_team' AS keeps_later" \
 	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
 	" ORDER BY m.key COLLATE \"C\", s.since NULLS FIRST"
 
@@ -69,6 +69,7 @@ load_known(const KpiSyncKind *kind, int *n)
 			continue;
 		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+		item->keeps_later = kpi_rows_bool(&rows, "keeps_later");
 		last->before->n++;
 		item++;
 	}
@@ -132,6 +133,26 @@ sort_by_id(KpiSyncThings *things)
 	qsort_arg(things->by_id, things->nknown, sizeof(int), compare_by_id, things->items);
 }
 
+/* Rows by an alias are passed over: those by the key of the member say where it is. */
+static void
+pass_over_aliases(KpiSyncThings *members)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin(&rows, "SELECT DISTINCT a.alias, m.key FROM kpi.member_alias a"
+				   " JOIN kpi.member m ON m.id = a.member_id", 0);
+	while (kpi_rows_next(&rows))
+	{
+		KpiSyncThing *alias = kpi_sync_thing_by_key(members, kpi_rows_text(&rows, "alias"));
+
+		if (alias == NULL || alias->nrecords == 0)
+			continue;
+		alias->is_passed_over = true;
+		kpi_sync_thing_by_key(members, kpi_rows_text(&rows, "key"))->is_there_by_alias = true;
+	}
+	kpi_rows_end(&rows);
+}
+
 KpiSyncThings *
 kpi_sync_things_load(const KpiSyncKind *kind, KpiSyncRecords *records)
 {
@@ -151,6 +172,8 @@ kpi_sync_things_load(const KpiSyncKind *kind, KpiSyncRecords *records)
 	while (k < nknown || r < nrecords)
 		merge_next(things, known, nknown, &k, &r);
 	sort_by_id(things);
+	if (kind == &kpi_sync_members && records != NULL)
+		pass_over_aliases(things);
 	return things;
 }
 

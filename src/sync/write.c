@@ -32,6 +32,7 @@ typedef struct AssignmentRows
 	Datum	   *until;
 	bool	   *since_is_null;
 	bool	   *until_is_null;
+	Datum	   *keeps_later;
 } AssignmentRows;
 
 static void
@@ -49,6 +50,7 @@ add_row(AssignmentRows *rows, int32 owner, const KpiAssignment *item, int32 targ
 		GROW(until, Datum);
 		GROW(since_is_null, bool);
 		GROW(until_is_null, bool);
+		GROW(keeps_later, Datum);
 #undef GROW
 		rows->max = max;
 	}
@@ -58,6 +60,7 @@ add_row(AssignmentRows *rows, int32 owner, const KpiAssignment *item, int32 targ
 	rows->until[rows->n] = DateADTGetDatum(item->until);
 	rows->since_is_null[rows->n] = DATE_NOT_FINITE(item->since);
 	rows->until_is_null[rows->n] = DATE_NOT_FINITE(item->until);
+	rows->keeps_later[rows->n] = Int32GetDatum(item->keeps_later);
 	rows->n++;
 }
 
@@ -116,14 +119,17 @@ write_assignments(const KpiAssignmentTable *table, const KpiSyncThings *things, 
 					 2, array_param(gone.n, gone.owners, NULL, INT4OID, INT4ARRAYOID),
 					 array_param(gone.n, gone.since, gone.since_is_null, DATEOID, DATEARRAYOID));
 	if (come.n > 0)
-		kpi_spi_exec(psprintf("INSERT INTO %s (%s, %s, since, until)"
-							  " SELECT n.owner, n.target, n.since, n.until"
-							  "   FROM unnest($1, $2, $3, $4) AS n (owner, target, since, until)",
-							  table->table, table->owner_column, table->target_column),
-					 4, array_param(come.n, come.owners, NULL, INT4OID, INT4ARRAYOID),
+		kpi_spi_exec(psprintf("INSERT INTO %s (%s, %s, since, until%s%s)"
+							  " SELECT n.owner, n.target, n.since, n.until%s"
+							  "   FROM unnest($1, $2, $3, $4, $5) AS n (owner, target, since, until, keeps_later)",
+							  table->table, table->owner_column, table->target_column,
+							  table->later_column ? ", " : "", table->later_column ? table->later_column : "",
+							  table->later_column ? ", CASE n.keeps_later WHEN 1 THEN 'last_team' ELSE 'unassigned' END" : ""),
+					 5, array_param(come.n, come.owners, NULL, INT4OID, INT4ARRAYOID),
 					 array_param(come.n, come.targets, NULL, INT4OID, INT4ARRAYOID),
 					 array_param(come.n, come.since, come.since_is_null, DATEOID, DATEARRAYOID),
-					 array_param(come.n, come.until, come.until_is_null, DATEOID, DATEARRAYOID));
+					 array_param(come.n, come.until, come.until_is_null, DATEOID, DATEARRAYOID),
+					 array_param(come.n, come.keeps_later, NULL, INT4OID, INT4ARRAYOID));
 }
 
 /* ---- teams and members ---- */
@@ -143,7 +149,7 @@ make_new(const char *table, KpiSyncThings *things)
 	{
 		const KpiSyncThing *thing = &things->items[i];
 
-		if (thing->id > 0 || thing->refusal != NULL)
+		if (thing->id > 0 || thing->refusal != NULL || thing->is_passed_over)
 			continue;
 		keys = lappend(keys, thing->key);
 		names = lappend(names, thing->new_name ? thing->new_name : thing->key);
