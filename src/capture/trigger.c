@@ -490,6 +490,15 @@ capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed
 }
 
 static void
+capture_loaded(KpiSource *source, KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot)
+{
+	TimestampTz at;
+
+	if (kpi_fact_project_loaded(proj, changed, slot, &at))
+		kpi_capture_loaded(source->id, at);
+}
+
+static void
 capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
 {
 	for (int s = 0; s < source->nstreams; s++)
@@ -510,6 +519,7 @@ capture_update(KpiSource *source, KpiProjection *proj, TupleTableSlot *old_slot,
 		capture_fact(source, proj, s, changed, old_slot, -1);
 		capture_fact(source, proj, s, changed, new_slot, 1);
 	}
+	capture_loaded(source, proj, changed, new_slot);
 }
 
 Datum
@@ -529,7 +539,10 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 	source = entry->source;
 	proj = entry->proj;
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+	{
 		capture_row(source, proj, trigdata->tg_trigslot, 1);
+		capture_loaded(source, proj, KPI_ALL_COLUMNS, trigdata->tg_trigslot);
+	}
 	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		capture_row(source, proj, trigdata->tg_trigslot, -1);
 	else

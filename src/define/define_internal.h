@@ -90,8 +90,8 @@ extern void kpi_define_source_options_read(FunctionCallInfo fcinfo, int first, c
 /* Checks the expressions among them, as the current user. */
 extern void kpi_define_source_options_check(Oid relid, const char *source, KpiSourceOptions *options);
 
-/* Stores what is given. */
-extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options);
+/* Stores what is given.  relid: InvalidOid where nobody writes to the table yet. */
+extern void kpi_define_source_options_store(int32 source_id, Oid relid, const KpiSourceOptions *options);
 
 /* ---- args.c ---- */
 

@@ -275,7 +275,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
 				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
-	kpi_define_source_options_store(row.id, &options);
+	kpi_define_source_options_store(row.id, InvalidOid, &options);
 	write_dimensions(row.id, dimensions);
 	kpi_spi_end(&spi);
 
@@ -395,7 +395,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
 				 KPI_TEXT(row->filter), KPI_TEXT(grain),
 				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
-	kpi_define_source_options_store(row->id, &options);
+	kpi_define_source_options_store(row->id, row->relid, &options);
 	if (redefined)
 		write_dimensions(row->id, dimensions);
 	kpi_spi_end(&spi);

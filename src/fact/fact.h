@@ -19,6 +19,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "tcop/dest.h"
+#include "utils/timestamp.h"
 
 /* ---- query.c ---- */
 
@@ -122,6 +123,13 @@ extern void kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet cha
  */
 extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot);
 
+/*
+ * When the row was loaded, as the source says; false: it does not say, its expression
+ * fails on the row or is NULL, or it follows from none of the columns that have changed.
+ */
+extern bool kpi_fact_project_loaded(KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot,
+									TimestampTz *loaded_at);
+
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
 
@@ -142,6 +150,14 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 
 /* What is wrong with a fact whose day is none that facts may have. */
 #define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
+
+/* ---- loaded.c ---- */
+
+/*
+ * The latest loaded_at of the rows of a table, DT_NOBEGIN if none says one, read as
+ * kpi_fact_cells_run() reads facts.  False: it is infinite, which says nothing of the others.
+ */
+extern bool kpi_fact_loaded_read(const KpiSource *source, Oid relid, List *leaves, TimestampTz *loaded_at);
 
 /* ---- change.c ---- */
 

@@ -64,6 +64,8 @@ typedef struct KpiSource
 	char	   *schema_name;
 	char	   *relation_name;
 	char	   *filter;			/* or NULL */
+	char	   *loaded_at;		/* or NULL */
+	int32		stale_seconds;	/* 0: never */
 	KpiGrain	grain;
 	int32		calendar_id;
 	char	   *time_zone;

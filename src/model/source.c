@@ -34,7 +34,7 @@ load_source(KpiSource *source)
 	bool		found;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, "
+						"SELECT s.name, s.relation, s.filter, s.loaded_at, s.stale_seconds, s.grain, s.calendar_id, c.time_zone, "
 						"s.definer, t.definer_oid, t.definer_login, t.code, t.table_owner "
 						"FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 						"LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
@@ -45,6 +45,8 @@ load_source(KpiSource *source)
 		source->name = kpi_rows_text(&rows, "name");
 		source->relation = kpi_rows_text(&rows, "relation");
 		source->filter = kpi_rows_text(&rows, "filter");
+	source->loaded_at = kpi_rows_text(&rows, "loaded_at");
+		source->stale_seconds = kpi_rows_int4(&rows, "stale_seconds");
 		if (!kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &source->grain))
 			elog(ERROR, "source \"%s\" has an unknown grain", source->name);
 		source->calendar_id = kpi_rows_int4(&rows, "calendar_id");

@@ -4,7 +4,7 @@
  *	  SQL functions that say when sources are refreshed: kpi.set_refresh(),
  *	  kpi.pause(), kpi.resume().
  *
- * The policy is three columns of kpi.source.  Whoever may change a source, and
+ * The policy is four columns of kpi.source.  Whoever may change a source, and
  * every editor, may set it: it says when numbers are computed, never what they
  * are.  Rebuilding a suspended source attaches triggers with the rights of the
  * extension's owner, so that is for the definer.
@@ -24,6 +24,7 @@
 #include "define/define.h"
 #include "fact/fact.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "model/model.h"
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
@@ -35,6 +36,9 @@
 PG_FUNCTION_INFO_V1(kpi_sql_set_refresh);
 PG_FUNCTION_INFO_V1(kpi_sql_pause);
 PG_FUNCTION_INFO_V1(kpi_sql_resume);
+
+/* What somebody notices after a year is not that a load is late. */
+#define MAX_STALE_DAYS 366
 
 /* ---- sources, and who may operate them ---- */
 
@@ -124,6 +128,19 @@ set_paused(int32 source_id, bool paused)
 
 /* ---- kpi.set_refresh() ---- */
 
+/* Goals are judged by another day, perhaps: whoever looks at them next waits for nobody. */
+static void
+set_stale(int32 source_id, int32 seconds)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi.source SET stale_seconds = nullif($2, 0) WHERE id = $1",
+				 2, KPI_INT4(source_id), KPI_INT4(seconds));
+	kpi_spi_end(&spi);
+	kpi_goal_source_recheck(source_id);
+}
+
 static void
 set_mode(int32 source_id, const char *mode, int32 seconds)
 {
@@ -168,15 +185,48 @@ interval_seconds(Interval *every, const char *source)
 }
 
 static void
-check_mode(const char *mode, bool has_every, const char *source)
+parse_interval(void *arg)
+{
+	Datum	   *value = arg;
+
+	*value = DirectFunctionCall3(interval_in, *value, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+/* After how many seconds facts are stale; an empty text: 0, never. */
+static int32
+stale_seconds(const char *text, const char *source)
+{
+	Datum		value = CStringGetDatum(text);
+	int64		seconds = 0;
+
+	if (text[0] == '\0')
+		return 0;
+	if (kpi_try(KPI_ERROR_TRAPPED, parse_interval, &value) == NULL)
+	{
+		Interval   *interval = DatumGetIntervalP(value);
+		int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
+
+		seconds = days * SECS_PER_DAY + interval->time / USECS_PER_SEC;
+	}
+	if (seconds < 1 || seconds > (int64) MAX_STALE_DAYS * SECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" cannot be stale after \"%s\"", source, text),
+				 errhint("Give an interval from one second to %d days, like stale_after => '8 hours'; '' ends it.",
+						 MAX_STALE_DAYS)));
+	return (int32) seconds;
+}
+
+static void
+check_mode(const char *mode, bool has_every, bool has_stale, const char *source)
 {
 	bool		is_interval = mode != NULL && strcmp(mode, "interval") == 0;
 
-	if (mode == NULL && !has_every)
+	if (mode == NULL && !has_every && !has_stale)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("neither a mode nor an interval is given for source \"%s\"", source),
-				 errhint("Give mode => 'continuous', mode => 'manual', or every => interval '5 minutes'.")));
+				 errhint("Give mode => 'continuous', mode => 'manual', every => interval '5 minutes', or stale_after => '8 hours'.")));
 	if (mode != NULL && !is_interval && strcmp(mode, "continuous") != 0 && strcmp(mode, "manual") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -194,19 +244,26 @@ check_mode(const char *mode, bool has_every, const char *source)
 				 errhint("Give either mode or every.")));
 }
 
-/* kpi.set_refresh(source, mode, every) */
+/* kpi.set_refresh(source, mode, every, stale_after) */
 Datum
 kpi_sql_set_refresh(PG_FUNCTION_ARGS)
 {
 	KpiPolicy  *policy = kpi_ops_policy_open(kpi_arg_name(fcinfo, 0, "name of the source"));
 	char	   *mode = kpi_arg_optional_name(fcinfo, 1, "refresh mode");
 	bool		has_every = !PG_ARGISNULL(2);
+	char	   *stale_after = kpi_arg_text(fcinfo, 3);
 	int32		seconds = 0;
+	int32		stale = 0;
 
-	check_mode(mode, has_every, policy->name);
+	check_mode(mode, has_every, stale_after != NULL, policy->name);
 	if (has_every)
 		seconds = interval_seconds(PG_GETARG_INTERVAL_P(2), policy->name);
-	set_mode(policy->source_id, has_every ? "interval" : mode, seconds);
+	if (stale_after != NULL)
+		stale = stale_seconds(stale_after, policy->name);
+	if (has_every || mode != NULL)
+		set_mode(policy->source_id, has_every ? "interval" : mode, seconds);
+	if (stale_after != NULL)
+		set_stale(policy->source_id, stale);
 	PG_RETURN_VOID();
 }
 

@@ -205,6 +205,8 @@ typedef struct KpiRunStats
 {
 	int64		ndeltas;		/* consumed, markers too */
 	int64		ncells;			/* rows of cells written */
+	TimestampTz loaded_at;		/* the latest met; DT_NOBEGIN: none */
+	bool		loaded_is_read; /* from all facts */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	char	   *fact_error;		/* note of the last one met */
@@ -305,6 +307,12 @@ extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart 
 
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
+
+/*
+ * From here on as the source's definer, until kpi_user_restore(), with half of the memory
+ * that maintenance may take.
+ */
+extern void kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user);
 
 /* ---- build_state.c ---- */
 
@@ -558,6 +566,8 @@ typedef struct KpiSourceState
 	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		new_periods;	/* the calendar cuts others than before */
 	bool		build_noted;	/* a build or its cancellation is */
+	char	   *loaded_by;		/* by which expression it is known when rows
+								 * were loaded */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
@@ -570,6 +580,20 @@ typedef struct KpiSourceState
 										 * captured with what expressions
 										 * reached before */
 } KpiSourceState;
+
+/* ---- loaded.c ---- */
+
+/* Whether when rows were loaded last is not known, and must be read from the facts. */
+extern bool kpi_refresh_loaded_is_due(const KpiSource *source, const KpiSourceState *state);
+
+/* Reads it, in the place of what the queue says. */
+extern void kpi_refresh_loaded_read(KpiRun *run);
+
+/* Stores what this run has met of it, and that it read facts.  The source has a row of its state. */
+extern void kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state);
+
+/* The moment until which the source has its facts (kpi_internal.source_load); DT_NOEND: it says none. */
+extern TimestampTz kpi_refresh_loaded_until(const KpiSource *source);
 
 /*
  * Compares the source with its state, under the run's snapshot; also finds the

@@ -145,7 +145,8 @@ static bool
 facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
-		(mode == KPI_RUN_REFRESH && kpi_refresh_build_is_due(run));
+		(mode == KPI_RUN_REFRESH &&
+		 (kpi_refresh_build_is_due(run) || kpi_refresh_loaded_is_due(run->source, state)));
 }
 
 /* Under the snapshot: can the source be refreshed, and must it? */
@@ -376,6 +377,8 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
+	if (builds && kpi_refresh_loaded_is_due(run->source, state))
+		kpi_refresh_loaded_read(run);
 	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
@@ -461,8 +464,11 @@ static void
 end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays *days, KpiReport *report,
 		TimestampTz started)
 {
+	TimestampTz had_until = kpi_refresh_loaded_until(run->source);
+
 	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
+	run->stats.changes.day_moved = kpi_refresh_loaded_until(run->source) != had_until;
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -493,6 +499,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	kpi_refresh_cell_memory_init(&run->memory);
 	run->stats.first_day = DATEVAL_NOEND;
 	run->stats.last_day = DATEVAL_NOBEGIN;
+	run->stats.loaded_at = DT_NOBEGIN;
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);

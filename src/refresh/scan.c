@@ -203,13 +203,12 @@ scan_drop(FactScan *scan)
 	kpi_refresh_cellmap_free(scan->cells);
 }
 
-/* From here on as the definer, with half of the memory that maintenance may take. */
-static void
-begin_as_definer(const FactScan *scan, KpiUser *user)
+void
+kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user)
 {
 	char		mem[32];
 
-	kpi_user_switch(user, kpi_model_source_definer(scan->run->source));
+	kpi_user_switch(user, kpi_model_source_definer(run->source));
 	/* Of all the processes that the planner may spread it over. */
 	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2 / (1 + max_parallel_workers_per_gather), 64));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
@@ -232,7 +231,7 @@ scan_grouped(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_run(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 					   scan->run->table.leaves, &scan->receiver);
 	kpi_user_restore(&user);
@@ -244,7 +243,7 @@ estimate(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_estimate(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 							scan->run->table.leaves, scan->estimate);
 	kpi_user_restore(&user);

@@ -376,7 +376,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	if (kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
 					 " s.fingerprints, s.suspect_before_xid, s.columns,"
 					 " EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = $1)"
-					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1)"
+					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1),"
+					 " s.loaded_by"
 					 " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 					 1, KPI_INT4(source->id)) > 0)
 	{
@@ -400,6 +401,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
 		state->build_noted = DatumGetBool(kpi_spi_datum(0, 10, &isnull));
+		state->loaded_by = kpi_spi_text(0, 11);
 		/* Without one there are no places. */
 		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}
@@ -570,6 +572,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $16 = 2 THEN s.yields ELSE 0 END, false"
 				 "    WHERE NOT ($16 = 2 AND s.build_fails)), build_due = EXCLUDED.build_due,"
 				 " queue_blocks = 0,"
+				 " changed_at = CASE WHEN EXCLUDED.last_deltas > 0 THEN kpi_internal.now() ELSE s.changed_at END,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
 				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
@@ -584,6 +587,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 KPI_NULL(XID8OID),
 				 KPI_INT4(left_to_build));
 	kpi_spi_end(&spi);
+	kpi_refresh_loaded_save(run, state);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);
 }

@@ -20,6 +20,7 @@ CREATE TABLE kpi.source (
     on_detach text NOT NULL DEFAULT 'seal' CHECK (on_detach IN ('seal', 'remove')),
     hold_if_lost numeric CHECK (hold_if_lost > 0 AND hold_if_lost < 1),
     loaded_at text,
+    stale_seconds integer CHECK (stale_seconds > 0),
     CHECK ((refresh_mode = 'interval') = (refresh_seconds IS NOT NULL))
 );
 
@@ -120,6 +121,7 @@ COMMENT ON COLUMN kpi.source.on_swap IS 'What becomes of it when another table h
 COMMENT ON COLUMN kpi.source.on_detach IS 'What becomes of the facts of a partition that is dropped or detached: seal (their days keep their numbers) or remove (they are subtracted)';
 COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1, beyond which a loss of facts at once is held back until kpi.resume(); NULL: never';
 COMMENT ON COLUMN kpi.source.loaded_at IS 'Expression for when a row was loaded, whose latest says how fresh the facts are; NULL: none given';
+COMMENT ON COLUMN kpi.source.stale_seconds IS 'After how many seconds of working days without news its facts are stale; NULL: never. Written by kpi.set_refresh()';
 COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
 COMMENT ON COLUMN kpi.dimension.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';

@@ -17,6 +17,9 @@ CREATE TABLE kpi_internal.source_state (
     fingerprints     jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (expr/expr.h)
     suspect_before_xid xid8,                 -- transactions before it may have captured by others
+    loaded_at        timestamptz,            -- the latest of kpi.source.loaded_at, by what is next
+    loaded_by        text,                   -- the expression it was read by; NULL: to be read from the facts
+    changed_at       timestamptz,            -- of the last refresh that took changes, or read facts
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,

@@ -388,9 +388,11 @@ CREATE VIEW kpi.source_status AS
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
-           t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
+           t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try,
+           l.loaded_at, s.stale_seconds, coalesce(l.is_stale, false) AS is_stale
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
+      LEFT JOIN kpi_internal.source_load l ON l.source_id = s.id
      CROSS JOIN LATERAL kpi_internal.queue_state(s.id) q
      CROSS JOIN LATERAL (
            SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
@@ -517,7 +519,7 @@ DECLARE
         "baseline_period": "Name of the period, or the first and last of the periods, that it is the value of",
         "actual": "The KPI in the whole period, also what is dated after as_of_day. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
         "actual_to_date": "The same without what is dated after as_of_day: expected_today, pace_ratio, required_per_workday and status go by it",
-        "as_of_day": "The day by which the row was judged: today, when it was written",
+        "as_of_day": "The day by which the row was judged: today, when it was written, or, where the source tells (loaded_at, or stale_after of kpi.set_refresh()), the earlier day until which its facts are there",
         "as_of": "The snapshot of the refresh before the row was last changed; how far the numbers are as a whole is in kpi.freshness",
         "refreshed_at": "When that refresh was",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
@@ -592,7 +594,10 @@ DECLARE
         "last_sqlstate": "SQLSTATE of that error",
         "failing_since": "When the first of the errors in a row was met; NULL: the last refresh succeeded",
         "failures": "Errors in a row",
-        "next_try": "When the background worker tries again"}';
+        "next_try": "When the background worker tries again",
+        "loaded_at": "When its facts were loaded last, as they say: the latest loaded_at of the rows that are in the numbers; NULL: no row says, or the source has no loaded_at",
+        "stale_seconds": "After how many seconds of working days without news its facts are stale (kpi.set_refresh()); NULL: never",
+        "is_stale": "True when that is over since loaded_at or, without one, since the last change of facts that is in the numbers: the load is late, and goals are judged by the day until which facts are there"}';
     v record;
     suffix text;
     of_view jsonb;

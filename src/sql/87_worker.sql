@@ -50,6 +50,7 @@ CREATE VIEW kpi_internal.agenda AS
            AND NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id) AS build_due,
            NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id)
            AND (t.refreshed_at IS NULL
+           OR t.loaded_by IS DISTINCT FROM s.loaded_at AND s.loaded_at IS NOT NULL
            OR EXISTS (SELECT FROM kpi_internal.measure m
                         JOIN kpi_internal.stream x ON x.id = m.stream_id
                        WHERE x.source_id = s.id
@@ -66,4 +67,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about';
+'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about';
