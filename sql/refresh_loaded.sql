@@ -90,7 +90,7 @@ CALL kpi.refresh();
 SELECT * FROM loaded.status;
 INSERT INTO loaded.deals VALUES (1, 'ann', '2026-11-02', 10, '2026-11-24 08:00Z', '2026-11-24 08:00', '2026-11-24', '2026-11-24');
 SELECT kpi.alter_source('l_zone', loaded_at => $$seen + interval '1 hour'$$);
-SELECT kpi.alter_source('l_zone', loaded_at => 'seen + ''1 hour''::interval hour');
+
 SELECT kpi.alter_source('l_zone', loaded_at => $$greatest(seen, timestamptz 'epoch')$$);
 SELECT kpi.alter_source('l_date', loaded_at => '');
 SELECT kpi.alter_source('l_local', loaded_at => 'nonsense');
@@ -157,3 +157,7 @@ SELECT is_stale, loaded_at FROM kpi.freshness WHERE source = 'l_none';
 CALL kpi.refresh();
 SELECT is_stale, loaded_at FROM kpi.freshness WHERE source = 'l_none';
 SELECT detail, remedy FROM kpi.health() WHERE problem = 'stale';
+
+SELECT kpi.drop_source(name, cascade => true) FROM kpi.source WHERE name IN ('l_zone', 'l_none');
+SELECT kpi.drop_calendar(name) FROM kpi.calendar WHERE id > 1;
+DROP SCHEMA loaded CASCADE;

@@ -86,8 +86,8 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPar
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref),
 								   kpi_fact_analyse_text(pstate, relid,
-												kpi_fact_condition(source, stream, at_type, part),
-												source->code));
+														 kpi_fact_condition(source, stream, at_type, part),
+														 source->code));
 	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	kpi_compat_set_relations(query, pstate);
 	return query;

@@ -45,7 +45,7 @@ load_source(KpiSource *source)
 		source->name = kpi_rows_text(&rows, "name");
 		source->relation = kpi_rows_text(&rows, "relation");
 		source->filter = kpi_rows_text(&rows, "filter");
-	source->loaded_at = kpi_rows_text(&rows, "loaded_at");
+		source->loaded_at = kpi_rows_text(&rows, "loaded_at");
 		source->stale_seconds = kpi_rows_int4(&rows, "stale_seconds");
 		if (!kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &source->grain))
 			elog(ERROR, "source \"%s\" has an unknown grain", source->name);

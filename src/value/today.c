@@ -26,7 +26,7 @@ typedef struct DayLimit
 } DayLimit;
 
 static KpiSnapshotNote limits_snapshot;
-static DayLimit *limits = NULL;	/* ascending; of sources that have one */
+static DayLimit *limits = NULL; /* ascending; of sources that have one */
 static int	nlimits = 0;
 static int	max_limits = 0;
 
