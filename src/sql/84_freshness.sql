@@ -23,7 +23,7 @@ CREATE VIEW kpi.freshness AS
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
      CROSS JOIN LATERAL (
-           SELECT coalesce(t.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, t.relid),
+           SELECT coalesce(t.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, t.relid, t.former_relation, t.renamed_at),
                            false) AS is_captured
            OFFSET 0) c
      CROSS JOIN LATERAL (
@@ -39,4 +39,4 @@ COMMENT ON COLUMN kpi.freshness.source IS 'Name of the source';
 COMMENT ON COLUMN kpi.freshness.as_of IS 'The numbers hold all changes committed up to this moment; old in a source in which nothing happens, see lag_seconds. NULL: nothing is computed yet';
 COMMENT ON COLUMN kpi.freshness.refreshed_at IS 'When the source was last refreshed; NULL: never';
 COMMENT ON COLUMN kpi.freshness.lag_seconds IS 'For how long the oldest change of facts has waited that is not in the numbers; 0: none waits. At most since it was captured, so that a transaction that captured long before it committed counts for more, unless track_commit_timestamp is on. While changes are not captured (kpi.source_status says why) since as_of, or since the source was made';
-COMMENT ON COLUMN kpi.freshness.is_complete IS 'False while the numbers are not all there: the source or one of its KPIs is not built yet, or it is suspended or about to be (kpi.source_status)';
+COMMENT ON COLUMN kpi.freshness.is_complete IS 'False while the numbers are not all there: the source or one of its KPIs is not built yet, or it is suspended or about to be, held, or over a table that was swapped and not read yet (kpi.source_status)';
