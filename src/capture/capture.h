@@ -198,6 +198,18 @@ extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);
 extern void kpi_capture_detach(int32 source_id, const char *relation);
 
 /*
+ * Before a source is attached to a table: drops its row triggers from partitions that
+ * were tables of their own, so that they can get the root's.
+ */
+extern void kpi_capture_detach_partitions(int32 source_id, Oid relid);
+
+/*
+ * Drops its triggers from all tables but this one and its partitions, where that
+ * needs no waiting: there they do nothing, but keep one from becoming a partition.
+ */
+extern void kpi_capture_detach_others(int32 source_id, Oid relid);
+
+/*
  * ACCESS EXCLUSIVE on every table that has a trigger of ours, for DROP
  * EXTENSION: writers lock a table of facts first and the queue at last.
  */

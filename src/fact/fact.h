@@ -102,9 +102,6 @@ extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableS
 /* Whether stream number s may make another fact of a row in which these have changed. */
 extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed);
 
-/* The numbers of the columns that expressions use, in the current memory context. */
-extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
-
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
 
@@ -259,6 +256,9 @@ extern Oid	kpi_fact_definer_choose(Oid relid, Oid named);
 
 /* The GRANT statements for what the role lacks to read the table; or NULL. */
 extern char *kpi_fact_definer_missing_grants(Oid relid, Oid role);
+
+/* The statement after which the role may read what the table's owner creates beside it later. */
+extern char *kpi_fact_definer_default_grants(Oid relid, Oid role);
 
 /*
  * The table or one of its partitions whose owner's code must not run with the

@@ -433,16 +433,6 @@ kpi_fact_projection_fresh_cell(KpiProjection *proj, int s)
 	return proj->streams[s].fresh_cell;
 }
 
-Bitmapset *
-kpi_fact_projection_columns(KpiProjection *proj)
-{
-	Bitmapset  *columns = NULL;
-
-	for (int i = 0; i < proj->used.n; i++)
-		columns = bms_add_member(columns, proj->used.columns[i].attno);
-	return columns;
-}
-
 KpiColumnSet
 kpi_fact_projection_changed(KpiProjection *proj, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
 {

@@ -10,6 +10,15 @@
 
 #include "expr/expr.h"
 #include "model/model.h"
+#include "utils/jsonb.h"
+
+/* ---- rename.c ---- */
+
+/* kpi_model_renames() for columns as they were seen. */
+extern List *kpi_model_find_renames(Oid relid, Jsonb *columns);
+
+/* Puts source->renames into all that was loaded. */
+extern void kpi_model_rename_source(KpiSource *source);
 
 /* ---- measure.c ---- */
 

@@ -316,7 +316,7 @@ reattach(int32 source_id)
 	kpi_capture_detach(source_id, source->relation);
 	CommandCounterIncrement();
 	kpi_capture_attach(source_id, relid, definer);
-	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
+	kpi_refresh_source_state_reset(source_id, relid, definer);
 }
 
 /*

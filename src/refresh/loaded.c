@@ -93,22 +93,23 @@ kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state)
 	bool		is_read = run->stats.loaded_is_read;
 	bool		has_built = run->build.nsteps > 0;
 	TimestampTz at = run->stats.loaded_at;
+	bool		is_left = !is_read && kpi_refresh_loaded_is_due(run->source, state);
 	KpiSpi		spi;
 
-	/* Of what the queue says by another expression nothing is kept. */
-	if (!is_read && kpi_refresh_loaded_is_due(run->source, state))
+	/* Of what the queue says by another expression, or of another table, nothing is kept. */
+	if (is_left)
 		at = DT_NOBEGIN;
-	if (!is_read && !has_built && at == DT_NOBEGIN)
+	if (!is_read && !is_left && !has_built && at == DT_NOBEGIN)
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state s SET"
 				 " changed_at = CASE WHEN $2 THEN kpi_internal.now() ELSE s.changed_at END,"
 				 " loaded_at = CASE WHEN $3 IS NULL THEN greatest(s.loaded_at, $4) ELSE $4 END,"
-				 " loaded_by = coalesce($3, s.loaded_by) WHERE s.source_id = $1",
-				 4, KPI_INT4(run->source->id), KPI_BOOL(has_built),
+				 " loaded_by = CASE WHEN $5 THEN NULL ELSE coalesce($3, s.loaded_by) END WHERE s.source_id = $1",
+				 5, KPI_INT4(run->source->id), KPI_BOOL(has_built),
 				 KPI_TEXT(is_read ? run->source->loaded_at : NULL),
 				 at == DT_NOBEGIN ? KPI_NULL(TIMESTAMPTZOID) :
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(at)));
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(at)), KPI_BOOL(is_left));
 	kpi_spi_end(&spi);
 }
 

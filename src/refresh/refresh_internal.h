@@ -168,6 +168,19 @@ extern void kpi_refresh_dim_values_forget(void);
  */
 extern void kpi_refresh_dim_sweep(const KpiSource *source);
 
+/* ---- reattach.c ---- */
+
+/*
+ * Moves capture to the table that has come under the source's name.  To be called
+ * after it was found to fit, and before the snapshot under which facts are read.
+ */
+extern void kpi_refresh_reattach(const KpiSource *source, Oid relid);
+
+/* ---- follow.c ---- */
+
+/* Whether kpi_refresh_follow_names() would do anything. */
+extern bool kpi_refresh_must_follow(const KpiSource *source);
+
 /* ---- queue.c ---- */
 
 /* Facts of which owner and day are being worked on, for errors. */
@@ -184,6 +197,7 @@ typedef struct KpiRunTable
 {
 	Oid			relid;
 	List	   *leaves;
+	Oid			reattached;		/* the table to which capture was moved */
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
 	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
@@ -564,6 +578,7 @@ typedef struct KpiSourceState
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
+	bool		swapped;		/* another table has the name, and is followed */
 	bool		new_periods;	/* the calendar cuts others than before */
 	bool		build_noted;	/* a build or its cancellation is */
 	char	   *loaded_by;		/* by which expression it is known when rows
@@ -573,7 +588,6 @@ typedef struct KpiSourceState
 	int64		org_version;	/* as of S */
 	int64		applied_org_version;
 	char	   *calendar_shape;
-	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
 	Datum		fingerprints;	/* jsonb: what expressions reach */
 	FullTransactionId suspect_before;	/* transactions before it may have
@@ -609,6 +623,15 @@ extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snaps
  * it at the next refresh.
  */
 extern void kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table);
+
+/*
+ * After the versions of the streams were raised: what is built of the last ones is
+ * still there, and all facts are to be read.  Within kpi_spi_begin().
+ */
+extern void kpi_refresh_source_state_keep_built(int32 source_id);
+
+/* Has writers of a table, which may be gone, load its sources anew. */
+extern void kpi_refresh_tell_writers(Oid relid);
 
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,

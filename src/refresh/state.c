@@ -111,13 +111,16 @@ check_table_rights(KpiSource *source, Oid relid, KpiSourceState *state, Oid defi
 	/* Dropped since: the next recheck sees it. */
 	if (!OidIsValid(owner))
 		return;
-	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
+	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer &&
+		!(state->swapped && superuser_arg(owner)))
 	{
 		suspend_given_away(source, state, owner);
 		return;
 	}
 	definer = replace_untrusting(source, relid, state, definer);
 	grants = kpi_fact_definer_missing_grants(relid, definer);
+	if (grants != NULL && state->swapped)
+		grants = psprintf("%s %s", grants, kpi_fact_definer_default_grants(relid, definer));
 	if (grants != NULL)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
 									source->definer, source->relation),
@@ -171,8 +174,10 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
 	ListCell   *lc;
 	uint64		rows;
 
-	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
-						1, KPI_INT4(source->id));
+	/* Those of another table say nothing of this one's. */
+	rows = state->swapped ? 0 :
+		kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
+					 1, KPI_INT4(source->id));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		isnull;
@@ -208,41 +213,28 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
 
 /*
  * A column may come to mean something else and no row be written: one dropped
- * and added again with a default, two that change names, a type that is stored
+ * and added again with a default, a type that is stored
  * alike, another expression of a virtual one.  Columns that came or went
- * concern nobody.  True if nothing at all is other than seen.
+ * concern nobody.  Renamed ones were followed before this (follow.c).
  */
-static bool
+static void
 compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
 {
-	bool		isnull;
-	Datum		columns;
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(caller);
+	Jsonb	   *columns;
 
-	kpi_spi_exec("SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
-				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation,"
-				 " (SELECT d.oid FROM pg_catalog.pg_attrdef d"
-				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v')))"
-				 " FROM pg_catalog.pg_attribute a"
-				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
-				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
-	columns = kpi_spi_datum(0, 1, &isnull);
-	if (isnull)
-		return false;
-	old = MemoryContextSwitchTo(caller);
-	state->columns = datumCopy(columns, false, -1);
+	state->columns = kpi_model_columns(relid);
 	MemoryContextSwitchTo(old);
-
-	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
-		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
-		return true;
+	columns = DatumGetJsonbP(state->columns);
+	if (state->swapped ||
+		(seen != NULL && VARSIZE(seen) == VARSIZE(columns) && memcmp(seen, columns, VARSIZE(seen)) == 0))
+		return;
 	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
 					 2, KPI_INT4(source_id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
-	return false;
 }
 
 /* Partitions must agree with the root on what their columns mean. */
@@ -271,7 +263,6 @@ typedef struct ExpressionCheck
 	const KpiSource *source;
 	Oid			relid;
 	KpiFingerprints *fingerprints;
-	Bitmapset  *used_columns;
 } ExpressionCheck;
 
 static void
@@ -284,7 +275,6 @@ compile_expressions(void *arg)
 	kpi_fact_lock_wait_begin(&wait, check->source->relation);
 	projection = kpi_fact_projection_create(check->source, check->relid, CurrentMemoryContext,
 											check->fingerprints);
-	check->used_columns = kpi_fact_projection_columns(projection);
 	kpi_fact_projection_free(projection);
 	kpi_fact_lock_wait_end(&wait);
 }
@@ -303,38 +293,7 @@ check_expressions(const KpiSource *source, Oid relid, KpiSourceState *state)
 		set_suspend_note(state, kpi_error_note(error),
 						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
-	{
 		state->fingerprints = kpi_expr_fingerprints_jsonb(check.fingerprints);
-		state->used_columns = check.used_columns;
-	}
-}
-
-/*
- * A column that was renamed is still there, and the definition meant it: one
- * that has come under its name since is another.  Where the old one was
- * dropped, the new one takes its place.
- */
-static void
-check_names(const KpiSource *source, Oid relid, KpiSourceState *state)
-{
-	int			attno = -1;
-
-	while ((attno = bms_next_member(state->used_columns, attno)) >= 0)
-	{
-		char	   *name = get_attname(relid, attno, true);
-
-		if (name == NULL ||
-			kpi_spi_exec("SELECT a.attname FROM kpi_internal.source_state s"
-						 " JOIN pg_catalog.pg_attribute a ON a.attrelid = $2 AND NOT a.attisdropped"
-						 " AND a.attnum::text = pg_catalog.split_part(s.columns ->> $3, ' ', 1)"
-						 " WHERE s.source_id = $1 AND a.attnum <> $4",
-						 4, KPI_INT4(source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)),
-						 KPI_TEXT(name), KPI_INT4(attno)) == 0)
-			continue;
-		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
-									name, source->relation, kpi_spi_text(0, 1)),
-					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
-	}
 }
 
 /*
@@ -352,6 +311,17 @@ compare_fingerprints(KpiSourceState *state, const char *seen)
 	state->recompute |= differ;
 	if (differ || news)
 		state->suspect_before = ReadNextFullTransactionId();
+}
+
+/*
+ * Whether another table has come under the source's name, and is to be followed.
+ * Whatever suspended the source was about the table before.
+ */
+static bool
+is_swapped(const KpiSource *source, Oid relid, Oid known_relid, bool suspended)
+{
+	return source->follows_swaps && OidIsValid(relid) && relid != known_relid &&
+		(OidIsValid(known_relid) || suspended);
 }
 
 KpiSourceState *
@@ -387,11 +357,12 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		bool		isnull;
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
-		if (state->suspended)
-			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
+		state->swapped = is_swapped(source, table->relid, known_relid, state->suspended);
+		if (state->suspended && !state->swapped)
+			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		state->applied_org_version = kpi_spi_int8(0, 3);
 		fingerprints = kpi_spi_text(0, 7);
 		suspect_before = kpi_spi_datum(0, 8, &isnull);
@@ -408,22 +379,18 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);
 
-	if (kpi_refresh_table_recheck(source->relation, table->relid, known_relid, &problem))
+	if (kpi_refresh_table_recheck(source->relation, table->relid, state->swapped ? table->relid : known_relid, &problem))
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
-		bool		same_columns;
-
 		table->leaves = kpi_model_leaf_relids(table->relid);
 		check_rights(source, table->relid, state);
 		compare_leaves(source, table, state);
-		same_columns = compare_columns(source->id, table->relid, state, columns, caller);
+		compare_columns(source->id, table->relid, state, columns, caller);
 		if (state->recompute)
 			check_virtual_columns(table, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(source, table->relid, state);
-		if (state->suspend_reason == NULL && !same_columns)
-			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
 			compare_fingerprints(state, fingerprints);
 	}
@@ -431,8 +398,9 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	MemoryContextSwitchTo(caller);
 
 	kpi_refresh_queue_peek(source->id, snapshot, state->suspect_before, &recompute, &marker);
-	state->recompute |= recompute;
-	if (marker)
+	state->recompute |= recompute || state->swapped;
+	/* What writers of the other table met is gone with it. */
+	if (marker && !state->swapped)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
 	return state;
 }
@@ -441,8 +409,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
  * Has writers of a table, or of a partition of it, load its sources anew.  No
  * lock: it may be gone, and then nobody writes to it.
  */
-static void
-tell_writers(Oid relid)
+void
+kpi_refresh_tell_writers(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
@@ -457,8 +425,8 @@ kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 {
 	KpiSpi		spi;
 
-	tell_writers(relid);
-	tell_writers(kpi_model_attached_relid(source_id));
+	kpi_refresh_tell_writers(relid);
+	kpi_refresh_tell_writers(kpi_model_attached_relid(source_id));
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
 				 " VALUES ($1, 'suspended', $2, $3)"
@@ -469,19 +437,34 @@ kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 	kpi_goal_notify_source(source_id);
 }
 
+/*
+ * The version was raised to discard what is queued; cells of the last one mean the
+ * same.
+ */
 void
-kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
+kpi_refresh_source_state_keep_built(int32 source_id)
+{
+	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
+				 " FROM kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
+				 1, KPI_INT4(source_id));
+}
+
+void
+kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
-				 " columns = NULL,"
+				 " relid = $5, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
+				 " columns = $6,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL, build_fails = false WHERE source_id = $1",
-				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
-				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
+				 6, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(relid))),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)), KPI_VALUE(JSONBOID, kpi_model_columns(relid)));
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_refresh_queue_forget(source_id);
 	/* A stream that is built in part starts from nothing, see build.c. */
@@ -491,14 +474,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 "   WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
 				 1, KPI_INT4(source_id));
 
-	/*
-	 * The version was raised to discard what is queued; cells of the last one
-	 * mean the same.
-	 */
-	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
-				 " FROM kpi_internal.stream s"
-				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
-				 1, KPI_INT4(source_id));
+	kpi_refresh_source_state_keep_built(source_id);
 	kpi_spi_end(&spi);
 }
 

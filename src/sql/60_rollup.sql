@@ -6,7 +6,9 @@ CREATE TABLE kpi_internal.source_state (
     status           text NOT NULL,          -- active, building, suspended
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
-    relid            oid,
+    relid            oid,                    -- the table that is attached
+    former_relation  text,                   -- what it was called before it was renamed
+    renamed_at       timestamptz,            -- when that was seen (model/rename.c)
     definer_oid      oid,                    -- who has the definer's name
     definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table

@@ -23,7 +23,8 @@ CREATE FUNCTION kpi_internal.goal_stand(program text, scope_kind integer, scope_
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_rank';
 -- Whether the catalogs say nothing against a source going on (refresh/recheck.c).
-CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
+CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid, former text,
+                                           renamed_at timestamptz) RETURNS boolean
     STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_works';
 
 -- How far the numbers of a KPI are, by its program. A formula is as complete and
@@ -39,7 +40,7 @@ CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
 
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_captured,
+           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid, st.former_relation, st.renamed_at) AS is_captured,
            CASE WHEN b.version = x.version THEN greatest(b.days_since, b.rollups_since) ELSE 'infinity' END AS complete_since
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
@@ -359,14 +360,16 @@ CREATE VIEW kpi.unassigned AS
 -- An error's text may hold facts: it is shown to who may see those.
 CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid oid, note text) RETURNS text
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_error_shown';
-CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid,
-                                           OUT tables integer, OUT problem text, OUT hint text)
+CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid, former text,
+                                           renamed_at timestamptz, follows_swaps boolean,
+                                           OUT tables integer, OUT problem text, OUT hint text, OUT is_swapped boolean)
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_state';
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
            CASE WHEN t.status = 'suspended' THEN t.status
                 WHEN s.is_paused THEN 'paused'
+                WHEN t.status = 'active' AND a.is_swapped THEN 'swapped'
                 WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'
                 WHEN EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = s.id) THEN 'building'
                 ELSE coalesce(t.status, 'building') END AS status,
@@ -395,8 +398,10 @@ CREATE VIEW kpi.source_status AS
       LEFT JOIN kpi_internal.source_load l ON l.source_id = s.id
      CROSS JOIN LATERAL kpi_internal.queue_state(s.id) q
      CROSS JOIN LATERAL (
-           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
-             FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid) AS f OFFSET 0) z OFFSET 0) a
+           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint,
+                  (z.f).is_swapped
+             FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid, t.former_relation, t.renamed_at,
+                                                     s.on_swap = 'follow') AS f OFFSET 0) z OFFSET 0) a
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs

@@ -32,7 +32,8 @@ CREATE VIEW kpi_internal.health_source AS
                               pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
                               s.last_sqlstate, s.failures, s.failing_since),
             pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source)),
-           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status <> 'building', 'error', 'capture',
+           (s.status = 'swapped', 'warning', 'swapped', s.capture_problem, s.hint),
+           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status NOT IN ('building', 'swapped'), 'error', 'capture',
             s.capture_problem, s.hint),
            (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0
             AND (s.oldest_pending_seconds > s.patience
