@@ -206,6 +206,7 @@ kpi_model_rename_source(KpiSource *source)
 	if (renames == NIL)
 		return;
 	rename_in(&source->filter, renames);
+	rename_in(&source->loaded_at, renames);
 	for (int d = 0; d < source->ndims; d++)
 		rename_in(&source->dim_exprs[d], renames);
 	for (int s = 0; s < source->nstreams; s++)

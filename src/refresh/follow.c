@@ -173,6 +173,7 @@ rename_columns(KpiSource *source)
 		for (int c = 0; c < lengthof(renamed_tables[t].columns) && renamed_tables[t].columns[c] != NULL; c++)
 			rename_column(&renamed_tables[t], renamed_tables[t].columns[c], source->id, source->renames);
 	}
+	kpi_refresh_loaded_rename(source->id, source->renames);
 	rename_streams(source->id, source->renames);
 	rename_measures(source->id, source->renames);
 }

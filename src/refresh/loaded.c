@@ -113,6 +113,17 @@ kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state)
 	kpi_spi_end(&spi);
 }
 
+void
+kpi_refresh_loaded_rename(int32 source_id, const List *renames)
+{
+	char	   *loaded_by = kpi_first_text("SELECT t.loaded_by FROM kpi_internal.source_state t WHERE t.source_id = $1",
+										   1, KPI_INT4(source_id));
+
+	if (loaded_by != NULL)
+		kpi_spi_exec("UPDATE kpi_internal.source_state SET loaded_by = $2 WHERE source_id = $1",
+					 2, KPI_INT4(source_id), KPI_TEXT(kpi_expr_rename_columns(loaded_by, renames)));
+}
+
 TimestampTz
 kpi_refresh_loaded_until(const KpiSource *source)
 {

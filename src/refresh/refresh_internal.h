@@ -606,6 +606,9 @@ extern void kpi_refresh_loaded_read(KpiRun *run);
 /* Stores what this run has met of it, and that it read facts.  The source has a row of its state. */
 extern void kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state);
 
+/* Columns have other names: by the same expression as before it is known. */
+extern void kpi_refresh_loaded_rename(int32 source_id, const List *renames);
+
 /* The moment until which the source has its facts (kpi_internal.source_load); DT_NOEND: it says none. */
 extern TimestampTz kpi_refresh_loaded_until(const KpiSource *source);
 
