@@ -96,7 +96,10 @@ kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state)
 	bool		is_left = !is_read && kpi_refresh_loaded_is_due(run->source, state);
 	KpiSpi		spi;
 
-	/* Of what the queue says by another expression, or of another table, nothing is kept. */
+	/*
+	 * Of what the queue says by another expression, or of another table,
+	 * nothing is kept.
+	 */
 	if (is_left)
 		at = DT_NOBEGIN;
 	if (!is_read && !is_left && !has_built && at == DT_NOBEGIN)
