@@ -26,6 +26,7 @@ my %with = map { $_ => 1 } (
 	'fiscal',       # years that begin in another month
 	'float',        # real and double precision
 	'goal',         # goals of members and dimension values, on whatever is altered
+	'loaded',       # rows say when they were loaded
 	'owner',        # facts that count for another column, or for the company
 	'role',         # tables that belong to another role, which writes to them
 	'step',         # builds in the smallest steps, of which some are cancelled
@@ -80,6 +81,8 @@ if ($with{setting})
 	push @columns, qw(exact took code);
 }
 
+push @columns, 'loaded' if $with{loaded};
+
 # What KPIs may be altered to, and the facts that count then.
 my $of_deals = 'SELECT {owner}, closed_at, {dimensions}, 1, NULL FROM {deals}';
 my %original = map { $_ => $KPI{$_}{facts} } keys %KPI;
@@ -97,6 +100,7 @@ my @alterations = (
 my $day = 20148;    # 2025-03-01
 my $team_number = 0;
 my $goal_number = 0;
+my $round_number = 0;
 
 note "seed $seed";
 create_company(
@@ -110,6 +114,14 @@ create_company(
 		ALTER TABLE crm.costs OWNER TO regress_crm;} : ''));
 is($node->safe_psql('postgres', 'SELECT DISTINCT definer FROM kpi.source'), 'regress_crm', 'read with the rights of the tables\' owner')
   if $with{role};
+# What any committed row has said is kept beside it, by a trigger of the user's own.
+$node->safe_psql('postgres', q{
+	ALTER TABLE crm.deals ADD loaded timestamptz;
+	CREATE TABLE crm.loaded (at timestamptz);
+	GRANT INSERT ON crm.loaded TO regress_crm;
+	CREATE FUNCTION crm.note_loaded() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO crm.loaded VALUES (NEW.loaded); RETURN NULL; END';
+	CREATE TRIGGER note_loaded AFTER INSERT OR UPDATE ON crm.deals FOR EACH ROW WHEN (NEW.loaded IS NOT NULL) EXECUTE FUNCTION crm.note_loaded();
+	SELECT kpi.alter_source('deals', loaded_at => 'loaded')}) if $with{loaded};
 # A dimension whose text no setting can be trusted with may be refused, too.
 for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
 {
@@ -139,6 +151,7 @@ for my $round (1 .. $rounds)
 {
 	my $before = $node->safe_psql('postgres', definitions());
 
+	$round_number = $round;
 	$node->safe_psql('postgres', next_day());
 	my $script = round();
 	my ($ok, $errors) = eval { play($round, $script) };
@@ -167,8 +180,18 @@ sub play
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
+	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
+}
+
+# Not before what a row says that is there, and not after what any row has said.
+sub loaded_difference
+{
+	return q{SELECT f.loaded_at, d.latest, l.latest FROM kpi.freshness f,
+		(SELECT max(loaded) AS latest FROM crm.deals) d, (SELECT max(at) AS latest FROM crm.loaded) l
+		WHERE f.source = 'deals' AND (coalesce(f.loaded_at, '-infinity') < coalesce(d.latest, '-infinity')
+			OR coalesce(f.loaded_at, '-infinity') > coalesce(l.latest, '-infinity'))};
 }
 
 # Days pass, from before most facts to after all of them: what is dated ahead
@@ -237,6 +260,9 @@ sub random_value
 	return pick(q{'1 day'}, q{'3 hours'}, q{'1 mon -2 days'}, 'NULL') if $column eq 'took';
 	return pick(q{'\x00ff5c'}, q{'\x61'}, 'NULL') if $column eq 'code';
 	return random_time() if $column eq 'closed_at';
+	# Later in each round, and never before today, which it would be the end of.
+	return chance(0.1) ? 'NULL' : sprintf q{timestamptz '2100-01-01 00:00+00' + interval '%d days %d seconds'}, $round_number, rand 86400
+	  if $column eq 'loaded';
 	return quoted(pick(@never) . '+00') if $with{day} && chance(0.05);
 	return sprintf q{'%s 10:00+00'}, random_day();    # created_at
 }
