@@ -98,6 +98,40 @@ CALL kpi.refresh();
 SELECT * FROM loaded.status;
 SELECT * FROM kpi.verify();
 
+-- A function of the user's, run as the definer, whose errors are nobody's; and one of somebody else, which must be known.
+CREATE ROLE regress_loaded;
+GRANT USAGE, CREATE ON SCHEMA loaded TO regress_loaded;
+CREATE TABLE loaded.runs (n integer PRIMARY KEY, at timestamptz);
+CREATE FUNCTION loaded.seen(at timestamptz) RETURNS timestamptz IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    IF at = '2026-11-24 13:00Z' THEN
+        RAISE 'no';
+    END IF;
+    RETURN CASE current_user WHEN 'regress_loaded' THEN at END;
+END $$;
+ALTER TABLE loaded.runs OWNER TO regress_loaded;
+GRANT INSERT ON loaded.runs TO PUBLIC;
+INSERT INTO loaded.runs VALUES (1, '2026-11-24 12:00Z'), (2, '2026-11-24 13:00Z');
+SELECT kpi.create_source('l_runs', relation => 'loaded.runs', at => $$(at AT TIME ZONE 'UTC')$$, definer => 'regress_loaded') > 0 AS created;
+SELECT kpi.create_kpi('l_runs_kpi', source => 'l_runs', measure => 'count(*)') > 0 AS created;
+CALL kpi.refresh('l_runs');
+SELECT kpi.alter_source('l_runs', loaded_at => 'loaded.seen(at)');
+CALL kpi.refresh('l_runs');
+SELECT source, status, loaded_at, facts_ignored FROM kpi.source_status WHERE source = 'l_runs';
+INSERT INTO loaded.runs VALUES (3, '2026-11-24 13:00Z'), (4, '2026-11-24 12:30Z');
+CALL kpi.refresh('l_runs');
+SELECT source, status, loaded_at, facts_ignored FROM kpi.source_status WHERE source = 'l_runs';
+SELECT value FROM kpi.team_yearly WHERE kpi = 'l_runs_kpi';
+-- what it does is no part of any number: nothing is computed anew
+CREATE OR REPLACE FUNCTION loaded.seen(at timestamptz) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS $$ SELECT at $$;
+INSERT INTO loaded.runs VALUES (5, '2026-11-24 13:30Z');
+CALL kpi.refresh('l_runs');
+SELECT source, status, loaded_at FROM kpi.source_status WHERE source = 'l_runs';
+SELECT kind FROM kpi.refresh_log WHERE source = 'l_runs' ORDER BY id;
+SELECT kpi.drop_source('l_runs', cascade => true);
+DROP FUNCTION loaded.seen;
+DROP TABLE loaded.runs;
+
 -- Partitions.
 CREATE TABLE loaded.parts (id integer, day date, seen timestamptz) PARTITION BY RANGE (day);
 CREATE TABLE loaded.p1 PARTITION OF loaded.parts FOR VALUES FROM ('2026-10-01') TO ('2026-11-01');
@@ -160,4 +194,6 @@ SELECT detail, remedy FROM kpi.health() WHERE problem = 'stale';
 
 SELECT kpi.drop_source(name, cascade => true) FROM kpi.source WHERE name IN ('l_zone', 'l_none');
 SELECT kpi.drop_calendar(name) FROM kpi.calendar WHERE id > 1;
+REVOKE ALL ON SCHEMA loaded FROM regress_loaded;
+DROP ROLE regress_loaded;
 DROP SCHEMA loaded CASCADE;

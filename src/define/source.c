@@ -404,11 +404,10 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	/* The same owner is another key after its column got another type. */
 	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
 		kpi_define_recheck_measures(row);
-	if (redefined)
-	{
+	if (redefined || options.loaded_at != NULL)
 		kpi_model_code_accept(row->id, 0);
+	if (redefined)
 		kpi_define_source_redefined(row->id);
-	}
 	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
 	kpi_goal_source_redefined(row->id);
