@@ -238,10 +238,14 @@ kpi_sql_pause(PG_FUNCTION_ARGS)
 static void
 reattach(int32 source_id)
 {
-	KpiSource  *source = kpi_model_source_load(source_id, false);
-	Oid			relid = kpi_model_source_relid(source);
+	KpiSource  *source;
+	Oid			relid;
 	Oid			definer;
 
+	/* What it is called now is what is seen from now on. */
+	(void) kpi_refresh_follow_names(source_id);
+	source = kpi_model_source_load(source_id, false);
+	relid = kpi_model_source_relid(source);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
