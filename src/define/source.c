@@ -344,6 +344,13 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
+static KpiSourceRow *
+open_to_alter(const char *name, Oid named_definer)
+{
+	kpi_define_mend_begin(name);
+	return kpi_define_source_row_open_as(name, named_definer);
+}
+
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
  * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed)
@@ -352,7 +359,7 @@ Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
-	KpiSourceRow *row = kpi_define_source_row_open_as(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
+	KpiSourceRow *row = open_to_alter(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
@@ -411,6 +418,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
 	kpi_goal_source_redefined(row->id);
+	kpi_define_mend_end(row->id);
 	PG_RETURN_VOID();
 }
 

@@ -60,7 +60,9 @@ typedef struct KpiSource
 {
 	int32		id;
 	char	   *name;
-	char	   *relation;		/* qualified and quoted, as in kpi.source */
+	char	   *relation;		/* qualified and quoted: the name of the table
+								 * now, if it has one */
+	char	   *stored_relation;	/* as in kpi.source */
 	char	   *former_relation;	/* its name before, while that counts; or
 									 * NULL */
 	Oid			attached;		/* the table that was refreshed last, or
@@ -68,6 +70,7 @@ typedef struct KpiSource
 	List	   *renames;		/* KpiColumnRename: columns of the attached
 								 * table; the texts below have the new names */
 	bool		follows_swaps;	/* on_swap */
+	double		hold_if_lost;	/* a share; 0: never */
 	char	   *filter;			/* or NULL */
 	char	   *loaded_at;		/* or NULL */
 	int32		stale_seconds;	/* 0: never */

@@ -70,7 +70,7 @@ kpi_model_relid(const char *relation, const char *former, Oid attached)
 Oid
 kpi_model_source_relid(const KpiSource *source)
 {
-	return kpi_model_relid(source->relation, source->former_relation, source->attached);
+	return kpi_model_relid(source->stored_relation, source->former_relation, source->attached);
 }
 
 /* ---- its columns ---- */

@@ -21,6 +21,8 @@
 #include "expr/expr.h"
 #include "lib/stringinfo.h"
 #include "model/model_internal.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -28,13 +30,15 @@ static bool
 load_source(KpiSource *source)
 {
 	KpiRows		rows;
+	Oid			relid;
 	Datum		columns;
+	Datum		hold_if_lost;
 	bool		isnull;
 	bool		found;
 
 	kpi_rows_begin_read(&rows,
 						"SELECT s.name, s.relation, s.filter, s.loaded_at, s.stale_seconds, s.grain, s.calendar_id, c.time_zone, "
-						"s.definer, s.on_swap = 'follow' AS follows_swaps, t.definer_oid, t.definer_login, t.code, "
+						"s.definer, s.on_swap = 'follow' AS follows_swaps, s.hold_if_lost, t.definer_oid, t.definer_login, t.code, "
 						"t.table_owner, t.relid, t.columns, t.former_relation, t.renamed_at "
 						"FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 						"LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
@@ -43,14 +47,21 @@ load_source(KpiSource *source)
 	if (found)
 	{
 		source->name = kpi_rows_text(&rows, "name");
-		source->relation = kpi_rows_text(&rows, "relation");
+		source->relation = source->stored_relation = kpi_rows_text(&rows, "relation");
 		source->former_relation = kpi_rows_text(&rows, "former_relation");
 		if (!kpi_model_former_counts(source->former_relation, kpi_rows_time(&rows, "renamed_at", DT_NOBEGIN)))
 			source->former_relation = NULL;
 		source->attached = kpi_rows_oid(&rows, "relid");
+		hold_if_lost = kpi_rows_datum(&rows, "hold_if_lost", &isnull);
+		if (!isnull)
+			source->hold_if_lost = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, hold_if_lost));
 		source->follows_swaps = kpi_rows_bool(&rows, "follows_swaps");
+		relid = kpi_model_source_relid(source);
+		if (OidIsValid(relid) && relid != kpi_model_relid_by_name(source->relation))
+			source->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														  get_rel_name(relid));
 		columns = kpi_rows_datum(&rows, "columns", &isnull);
-		if (!isnull && OidIsValid(source->attached) && kpi_model_source_relid(source) == source->attached)
+		if (!isnull && OidIsValid(source->attached) && relid == source->attached)
 			source->renames = kpi_model_find_renames(source->attached, DatumGetJsonbP(columns));
 		source->filter = kpi_rows_text(&rows, "filter");
 		source->loaded_at = kpi_rows_text(&rows, "loaded_at");

@@ -50,7 +50,8 @@ require_operator(const char *definer)
 }
 
 #define POLICY_QUERY \
-	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended, s.definer," \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended," \
+	" coalesce(t.status = 'held', false) AS is_held, s.definer," \
 	" EXISTS (SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = s.id) AS is_build_cancelled" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
@@ -72,6 +73,7 @@ read_policies(const char *sql, const char *name)
 		policy->name = kpi_rows_text(&rows, "name");
 		policy->paused = kpi_rows_bool(&rows, "is_paused");
 		policy->suspended = kpi_rows_bool(&rows, "is_suspended");
+		policy->held = kpi_rows_bool(&rows, "is_held");
 		policy->build_cancelled = kpi_rows_bool(&rows, "is_build_cancelled");
 		policies = lappend(policies, policy);
 		definers = lappend(definers, kpi_rows_text(&rows, "definer"));
@@ -293,10 +295,14 @@ kpi_sql_pause(PG_FUNCTION_ARGS)
 static void
 reattach(int32 source_id)
 {
-	KpiSource  *source = kpi_model_source_load(source_id, false);
-	Oid			relid = kpi_model_source_relid(source);
+	KpiSource  *source;
+	Oid			relid;
 	Oid			definer;
 
+	/* What it is called now is what is seen from now on. */
+	(void) kpi_refresh_follow_names(source_id);
+	source = kpi_model_source_load(source_id, false);
+	relid = kpi_model_source_relid(source);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -347,13 +353,27 @@ cannot_rebuild(const KpiPolicy *policy)
 static bool
 must_rebuild(const KpiPolicy *policy)
 {
-	return policy->suspended || !(policy->paused || policy->build_cancelled);
+	return policy->suspended || !(policy->paused || policy->build_cancelled || policy->held);
+}
+
+/* Has the next refresh take what it was held back for. */
+static void
+accept_loss(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET accepts_loss = true WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
 }
 
 /* The caller of these holds the source's lock, under which it was checked. */
 static void
-resume_paused(const KpiPolicy *policy)
+resume_paused(const KpiPolicy *policy, bool one_of_many)
 {
+	if (policy->held && !one_of_many)
+		accept_loss(policy->source_id);
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	while (kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, &kpi_refresh_all_days, NULL) == KPI_RUN_MORE)
@@ -380,6 +400,8 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	reattach(policy->source_id);
+	if (!one_of_many)
+		accept_loss(policy->source_id);
 	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_RECHECK : KPI_RUN_ACCEPT, NULL);
 }
 
@@ -409,7 +431,7 @@ kpi_sql_resume(PG_FUNCTION_ARGS)
 	foreach(lc, policies)
 	{
 		if (!must_rebuild(lfirst(lc)))
-			resume_paused(lfirst(lc));
+			resume_paused(lfirst(lc), PG_ARGISNULL(0));
 	}
 	foreach(lc, policies)
 	{

@@ -42,10 +42,7 @@ static const RenamedTable renamed_tables[] = {
 bool
 kpi_refresh_must_follow(const KpiSource *source)
 {
-	Oid			relid = kpi_model_source_relid(source);
-
-	return source->renames != NIL ||
-		(OidIsValid(relid) && relid != kpi_model_relid_by_name(source->relation));
+	return source->renames != NIL || source->relation != source->stored_relation;
 }
 
 static void
@@ -183,14 +180,13 @@ rename_columns(KpiSource *source)
  * first of several counts.
  */
 static void
-rename_table(const KpiSource *source, Oid relid)
+rename_table(const KpiSource *source)
 {
-	char	   *name = kpi_fact_table_name(relid);
-	const char *former = source->former_relation ? source->former_relation : source->relation;
-	bool		keeps = relid == source->attached && strcmp(former, name) != 0;
+	const char *former = source->former_relation ? source->former_relation : source->stored_relation;
+	bool		keeps = kpi_model_source_relid(source) == source->attached && strcmp(former, source->relation) != 0;
 
 	kpi_spi_exec("UPDATE kpi.source SET relation = $2 WHERE id = $1",
-				 2, KPI_INT4(source->id), KPI_TEXT(name));
+				 2, KPI_INT4(source->id), KPI_TEXT(source->relation));
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET former_relation = $2,"
 				 " renamed_at = CASE WHEN $4 THEN renamed_at ELSE $3 END WHERE source_id = $1",
 				 4, KPI_INT4(source->id), KPI_TEXT(keeps ? former : NULL),
@@ -204,7 +200,6 @@ kpi_refresh_follow_names(int32 source_id)
 	KpiSource  *source = kpi_model_source_load(source_id, false);
 	KpiLockWait wait;
 	KpiSpi		spi;
-	Oid			relid;
 
 	if (source == NULL || !kpi_refresh_must_follow(source))
 		return false;
@@ -215,11 +210,10 @@ kpi_refresh_follow_names(int32 source_id)
 
 	/* Somebody else may have done it. */
 	source = kpi_model_source_load(source_id, false);
-	relid = kpi_model_source_relid(source);
 	if (source->renames != NIL)
 		rename_columns(source);
-	if (OidIsValid(relid) && relid != kpi_model_relid_by_name(source->relation))
-		rename_table(source, relid);
+	if (source->relation != source->stored_relation)
+		rename_table(source);
 	kpi_spi_end(&spi);
 	CommandCounterIncrement();
 	return true;

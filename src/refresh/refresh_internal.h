@@ -168,19 +168,6 @@ extern void kpi_refresh_dim_values_forget(void);
  */
 extern void kpi_refresh_dim_sweep(const KpiSource *source);
 
-/* ---- reattach.c ---- */
-
-/*
- * Moves capture to the table that has come under the source's name.  To be called
- * after it was found to fit, and before the snapshot under which facts are read.
- */
-extern void kpi_refresh_reattach(const KpiSource *source, Oid relid);
-
-/* ---- follow.c ---- */
-
-/* Whether kpi_refresh_follow_names() would do anything. */
-extern bool kpi_refresh_must_follow(const KpiSource *source);
-
 /* ---- queue.c ---- */
 
 /* Facts of which owner and day are being worked on, for errors. */
@@ -197,6 +184,7 @@ typedef struct KpiRunTable
 {
 	Oid			relid;
 	List	   *leaves;
+	bool		loss_checked;	/* and is within what may be lost */
 	Oid			reattached;		/* the table to which capture was moved */
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
@@ -318,6 +306,9 @@ extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTrans
  */
 extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index,
 										  int64 *nfacts);
+
+/* How many facts some measures count, summed over them; nothing is stored. */
+extern int64 kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures);
 
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
@@ -579,6 +570,7 @@ typedef struct KpiSourceState
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		swapped;		/* another table has the name, and is followed */
+	bool		accepts_loss;	/* kpi.resume() has said so */
 	bool		new_periods;	/* the calendar cuts others than before */
 	bool		build_noted;	/* a build or its cancellation is */
 	char	   *loaded_by;		/* by which expression it is known when rows
@@ -640,6 +632,9 @@ extern void kpi_refresh_tell_writers(Oid relid);
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 											 const char *hint);
 
+/* Notes that it is held, and when a worker looks again; false: it was already. */
+extern bool kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms);
+
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
 										  double duration_ms);
@@ -680,6 +675,9 @@ typedef struct KpiLogEntry
  * Tells of a run that succeeded, in its transaction; nothing of a refresh
  * that found nothing to do.
  */
+/* A source is held from now on. */
+extern void kpi_refresh_log_held(int32 source_id, const char *source, TimestampTz started);
+
 extern void kpi_refresh_log_run(const KpiLogEntry *entry);
 
 /* ---- recheck.c ---- */
@@ -699,5 +697,29 @@ extern bool kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attac
 /* The same, or a trigger of the source is missing or disabled. */
 extern bool kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached,
 									   KpiProblem *problem);
+
+/* ---- hold.c ---- */
+
+/*
+ * Whether so many facts are gone that the source is to be held back (which it then
+ * is); nothing has been consumed yet.  Where facts are read, the table is locked.
+ */
+extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
+
+/* How many facts some measures of a stream count in a cell, summed over them. */
+extern int64 kpi_refresh_facts_of(const KpiStream *stream, const Bitmapset *measures, const KpiCell *cell);
+
+/* ---- reattach.c ---- */
+
+/*
+ * Moves capture to the table that has come under the source's name.  To be called
+ * after it was found to fit, and before the snapshot under which facts are read.
+ */
+extern void kpi_refresh_reattach(const KpiSource *source, Oid relid);
+
+/* ---- follow.c ---- */
+
+/* Whether kpi_refresh_follow_names() would do anything. */
+extern bool kpi_refresh_must_follow(const KpiSource *source);
 
 #endif							/* KPI_REFRESH_INTERNAL_H */

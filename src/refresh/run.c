@@ -189,18 +189,22 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	return KPI_RUN_DONE;
 }
 
-/* What must have been done before the snapshot under which facts are read. */
+/*
+ * What must have been done before the snapshot under which facts are read.  What
+ * may be held back is not attached before it is known that it is not.
+ */
 static void
 get_at_facts(KpiRun *run, const KpiSourceState *state)
 {
 	KpiRunTable *table = &run->table;
 
-	if (state->swapped && table->reattached != table->relid)
+	if (state->swapped && table->reattached != table->relid &&
+		(table->loss_checked || run->source->hold_if_lost == 0))
 	{
 		kpi_refresh_reattach(run->source, table->relid);
 		table->reattached = table->relid;
 	}
-	else if (state->unattached)
+	else if (state->unattached && !state->swapped)
 		kpi_capture_attach(run->source->id, table->relid, kpi_model_source_definer(run->source));
 	lock_relations(table, run->source->relation);
 	kpi_refresh_source_state_recheck(run->source->id, table);
@@ -225,6 +229,12 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		result = examine(run, source_id, mode, state);
 		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
 		reads_facts = result == KPI_RUN_DONE && facts_are_needed(run, *state, mode);
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.loss_checked)
+		{
+			run->table.loss_checked = true;
+			if (kpi_refresh_is_held(run, *state))
+				result = KPI_RUN_SUSPENDED;
+		}
 		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) &&
 			(!is_swapped || run->table.reattached == run->table.relid))
 			return KPI_RUN_DONE;

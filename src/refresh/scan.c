@@ -48,6 +48,8 @@ typedef struct FactScan
 	const KpiFactPart *part;
 	KpiCellMap *cells;			/* appended to by the grouped statement */
 	KpiDict    *dict;
+	bool		counts_only;	/* the facts of the measures, into ncounted */
+	int64		ncounted;
 	bool		counts_errors;	/* facts that are ignored as a whole */
 	int64		nfacts;
 	int64		nleft_out;		/* of them, of days that facts cannot have */
@@ -138,6 +140,12 @@ add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell;
 
+	if (scan->counts_only)
+	{
+		scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+											   DatumGetKpiCellP(slot->tts_values[CELLS_CELL]));
+		return;
+	}
 	key.day.stream_id = scan->stream->id;
 	if (!slot->tts_isnull[CELLS_OWNER])
 		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
@@ -194,6 +202,7 @@ scan_begin(FactScan *scan)
 	scan->dict = kpi_refresh_dict_create(scan->run->mcxt);
 	kpi_refresh_cellmap_use_dict(scan->cells, scan->dict, scan->run->source);
 	scan->nfacts = 0;
+	scan->ncounted = 0;
 	scan->nleft_out = 0;
 }
 
@@ -295,6 +304,13 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		scan->unexplained = false;
 	if (!fact->failed && !is_wanted(scan, fact->day))
 		return;
+	if (scan->counts_only)
+	{
+		if (!fact->failed)
+			scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+												   fact_cell(scan, layout, fact));
+		return;
+	}
 	if (fact->error)
 		kpi_refresh_note_fact_error(scan->run, fact->error);
 	scan->nfacts++;
@@ -390,17 +406,46 @@ try_grouped(FactScan *scan, ErrorData **error)
 	return false;
 }
 
+#define CELL_RECEIVER { \
+	.receiveSlot = receive_cell, \
+	.rStartup = receiver_startup, \
+	.rShutdown = receiver_noop, \
+	.rDestroy = receiver_noop, \
+	.mydest = DestNone \
+}
+
+int64
+kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures)
+{
+	KpiFactPart part = {
+		.measures = unconstify(Bitmapset *, measures),
+		.since = DATEVAL_NOBEGIN,
+		.until = DATEVAL_NOEND
+	};
+	FactScan	scan = {
+		.receiver = CELL_RECEIVER,
+		.run = run,
+		.s = s,
+		.stream = &run->source->streams[s],
+		.part = &part,
+		.counts_only = true
+	};
+	ErrorData  *error;
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_begin(&scan);
+	if (!try_grouped(&scan, &error))
+		scan_one_by_one(&scan, error);
+	MemoryContextDelete(scan.row_cxt);
+	scan_drop(&scan);
+	return scan.ncounted;
+}
+
 KpiCellMap *
 kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
 	FactScan	scan = {
-		.receiver = {
-			.receiveSlot = receive_cell,
-			.rStartup = receiver_startup,
-			.rShutdown = receiver_noop,
-			.rDestroy = receiver_noop,
-			.mydest = DestNone
-		},
+		.receiver = CELL_RECEIVER,
 		.run = run,
 		.s = s,
 		.stream = &run->source->streams[s],

@@ -346,7 +346,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	if (kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
 					 " s.fingerprints, s.suspect_before_xid, s.columns,"
 					 " EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = $1)"
-					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1),"
+					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1), s.accepts_loss,"
 					 " s.loaded_by"
 					 " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 					 1, KPI_INT4(source->id)) > 0)
@@ -372,7 +372,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
 		state->build_noted = DatumGetBool(kpi_spi_datum(0, 10, &isnull));
-		state->loaded_by = kpi_spi_text(0, 11);
+		state->accepts_loss = DatumGetBool(kpi_spi_datum(0, 11, &isnull));
+		state->loaded_by = kpi_spi_text(0, 12);
 		/* Without one there are no places. */
 		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}
@@ -448,6 +449,23 @@ kpi_refresh_source_state_keep_built(int32 source_id)
 				 " FROM kpi_internal.stream s"
 				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
 				 1, KPI_INT4(source_id));
+}
+
+bool
+kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms)
+{
+	KpiSpi		spi;
+	bool		is_news;
+
+	kpi_spi_begin(&spi);
+	is_news = kpi_spi_exec("SELECT FROM kpi_internal.source_state WHERE source_id = $1 AND status = 'held'",
+						   1, KPI_INT4(source_id)) == 0;
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'held', reason = $2, hint = $3, next_try = $4"
+				 " WHERE source_id = $1",
+				 4, KPI_INT4(source_id), KPI_TEXT(psprintf(KPI_NOTE_OWN "%s", reason)), KPI_TEXT(hint),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(TimestampTzPlusMilliseconds(kpi_now(), pause_ms))));
+	kpi_spi_end(&spi);
+	return is_news;
 }
 
 void
@@ -533,7 +551,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 " fingerprints, suspect_before_xid, build_due, table_owner)"
 				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16 > 0,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
-				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
+				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL, accepts_loss = false,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
 				 " definer_login = EXCLUDED.definer_login, table_owner = EXCLUDED.table_owner,"
 				 " fingerprints = EXCLUDED.fingerprints, suspect_before_xid = EXCLUDED.suspect_before_xid, org_version = EXCLUDED.org_version,"

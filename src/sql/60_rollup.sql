@@ -3,10 +3,11 @@
 
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
-    status           text NOT NULL,          -- active, building, suspended
+    status           text NOT NULL,          -- active, building, suspended, held
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
     relid            oid,                    -- the table that is attached
+    accepts_loss     boolean NOT NULL DEFAULT false,  -- the next refresh is not held back (refresh/hold.c)
     former_relation  text,                   -- what it was called before it was renamed
     renamed_at       timestamptz,            -- when that was seen (model/rename.c)
     definer_oid      oid,                    -- who has the definer's name

@@ -367,7 +367,7 @@ CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, att
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
-           CASE WHEN t.status = 'suspended' THEN t.status
+           CASE WHEN t.status IN ('suspended', 'held') THEN t.status
                 WHEN s.is_paused THEN 'paused'
                 WHEN t.status = 'active' AND a.is_swapped THEN 'swapped'
                 WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'

@@ -26,7 +26,7 @@ CREATE VIEW kpi_internal.health_source AS
               LEFT JOIN kpi_internal.source_load l ON l.source_id = z.source_id
               LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s
      CROSS JOIN LATERAL (VALUES
-           (s.reason IS NOT NULL, 'error', 'suspended', s.reason, s.hint),
+           (s.reason IS NOT NULL, 'error', CASE s.status WHEN 'held' THEN 'held' ELSE 'suspended' END, s.reason, s.hint),
            (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing',
             pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
                               pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
