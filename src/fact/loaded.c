@@ -1,16 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * loaded.c
- *	  When the rows of a source were loaded last, read from its table.
+ *	  When the rows of a source were loaded: one that is written, and the last of all.
  *
- * One statement over the relation with the given OID, put together as that of the
- * facts is (cells.c), which the planner answers by an index where there is one.
+ * It is none of the facts, so it has no part in what they risk, its error costs
+ * nobody anything, and another function behind it has nothing computed anew.
+ *
+ * The last of all is one statement over the relation with the given OID, put together
+ * as that of the facts is (cells.c), which the planner answers by an index where there
+ * is one.
  *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
 
 #include "access/table.h"
+#include "base/base.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "fact/fact_internal.h"
@@ -18,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -116,4 +122,116 @@ kpi_fact_loaded_read(const KpiSource *source, Oid relid, List *leaves, Timestamp
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return is_finite;
+}
+
+/* ---- a row ---- */
+
+struct KpiLoadedAt
+{
+	AttrNumber	attno;			/* a plain column, or 0: evaluate state */
+	ExprState  *state;
+	Oid			type;
+	KpiExprRisk risk;
+	int			settings;
+	KpiZone    *zone;
+	bool		has_last;		/* rows of one load mostly say the same */
+	Datum		last_value;
+	TimestampTz last;
+};
+
+KpiLoadedAt *
+kpi_fact_loaded_compile(const KpiSource *source, Oid leaf, KpiZone *zone, Bitmapset **attrs, bool *user_code)
+{
+	KpiLoadedAt *loaded = palloc0(sizeof(KpiLoadedAt));
+	Node	   *node = kpi_expr_compile(leaf, source->loaded_at, attrs, &loaded->risk, user_code, source->code, NULL);
+
+	loaded->zone = zone;
+	loaded->type = getBaseType(exprType(node));
+	if (!kpi_fact_is_time(loaded->type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("loaded_at is of type %s now: %s", format_type_be(loaded->type), source->loaded_at),
+				 errhint("Give it to the source anew, with kpi.alter_source().")));
+	loaded->risk = kpi_expr_risk(node);
+	if (loaded->risk != KPI_EXPR_SAFE)
+		loaded->settings = kpi_expr_settings_of(node);
+	if (IsA(node, Var) && ((Var *) node)->varattno > 0)
+		loaded->attno = ((Var *) node)->varattno;
+	else
+		loaded->state = ExecInitExpr((Expr *) node, NULL);
+	return loaded;
+}
+
+typedef struct RowCall
+{
+	KpiLoadedAt *loaded;
+	ExprContext *econtext;
+	Oid			definer;
+	bool	   *is_busy;
+	bool		isnull;
+	Datum		value;
+} RowCall;
+
+static void
+evaluate(RowCall *call)
+{
+	if (call->loaded->attno > 0)
+		call->value = slot_getattr(call->econtext->ecxt_scantuple, call->loaded->attno, &call->isnull);
+	else
+		call->value = ExecEvalExpr(call->loaded->state, call->econtext, &call->isnull);
+}
+
+/* The end of the subtransaction restores the settings, if no switch does. */
+static void
+evaluate_trapped(void *arg)
+{
+	kpi_settings_pin(((RowCall *) arg)->loaded->settings);
+	evaluate(arg);
+}
+
+static void
+evaluate_as_definer(void *arg)
+{
+	RowCall    *call = arg;
+	KpiUser		user;
+
+	kpi_user_switch(&user, call->definer);
+	*call->is_busy = true;
+	PG_TRY();
+	{
+		evaluate_trapped(call);
+	}
+	PG_FINALLY();
+	{
+		*call->is_busy = false;
+	}
+	PG_END_TRY();
+	kpi_user_restore(&user);
+}
+
+static bool
+moment_of(KpiLoadedAt *loaded, Datum value, TimestampTz *loaded_at)
+{
+	if (!loaded->has_last || loaded->last_value != value || !FLOAT8PASSBYVAL)
+	{
+		loaded->has_last = kpi_fact_moment_of_time(loaded->zone, loaded->type, value, &loaded->last);
+		loaded->last_value = value;
+	}
+	*loaded_at = loaded->last;
+	return loaded->has_last;
+}
+
+bool
+kpi_fact_loaded_of_row(KpiLoadedAt *loaded, ExprContext *econtext, Oid definer, bool *is_busy, TimestampTz *loaded_at)
+{
+	RowCall		call = {.loaded = loaded,.econtext = econtext,.definer = definer,.is_busy = is_busy};
+	MemoryContext oldcontext = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	ErrorData  *error = NULL;
+
+	if (loaded->risk == KPI_EXPR_SAFE)
+		evaluate(&call);
+	else
+		error = kpi_try(KPI_ERROR_TRAPPED, loaded->risk == KPI_EXPR_USER ? evaluate_as_definer : evaluate_trapped, &call);
+	MemoryContextSwitchTo(oldcontext);
+	return error == NULL && !call.isnull && moment_of(loaded, call.value, loaded_at);
 }

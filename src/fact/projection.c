@@ -61,19 +61,6 @@ typedef struct StreamProjection
 								 * is a fact, and of which cell */
 } StreamProjection;
 
-/* When a row was loaded, of a source that says so. */
-typedef struct LoadedProjection
-{
-	bool		is_given;
-	ProjectedValue at;
-	KpiExprRisk risk;
-	int			settings;
-	KpiColumnSet columns;		/* that it follows from */
-	bool		has_last;		/* rows of one load mostly say the same */
-	Datum		last_value;
-	TimestampTz last;
-} LoadedProjection;
-
 struct KpiProjection
 {
 	MemoryContext context;
@@ -87,7 +74,8 @@ struct KpiProjection
 	ProjectedValue *dims;
 	int			nstreams;
 	StreamProjection *streams;
-	LoadedProjection loaded;
+	KpiLoadedAt *loaded;		/* or NULL */
+	KpiColumnSet loaded_columns;	/* that it follows from */
 
 	KpiGuards	guards;			/* columns whose values may make an expression
 								 * fail */
@@ -289,32 +277,6 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	kpi_fact_inputs_init(&sp->inputs, sp->layout, nodes, cs->proj->econtext, cs->proj->definer);
 }
 
-/*
- * It is none of the facts, so it has no part in what they risk, and another
- * function behind it has nothing computed anew.
- */
-static Bitmapset *
-compile_loaded(CompileState *cs, const char *text)
-{
-	LoadedProjection *loaded = &cs->proj->loaded;
-	CompileState own = {.proj = cs->proj,.leaf = cs->leaf,.risk = KPI_EXPR_SAFE,.code = cs->code};
-
-	if (text == NULL)
-		return NULL;
-	loaded->is_given = true;
-	loaded->at = projected_value(compile_expr(&own, text));
-	loaded->at.type = getBaseType(loaded->at.type);
-	if (!kpi_fact_is_time(loaded->at.type))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("loaded_at is of type %s now: %s", format_type_be(loaded->at.type), text),
-				 errhint("Give it to the source anew, with kpi.alter_source().")));
-	loaded->risk = own.risk;
-	loaded->settings = own.settings;
-	cs->all_attrs = bms_add_members(cs->all_attrs, own.all_attrs);
-	return own.all_attrs;
-}
-
 static void
 number_columns(const KpiUsedColumns *used, StreamProjection *sp, const StreamAttrs *attrs)
 {
@@ -336,7 +298,8 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
-	Bitmapset  *loaded_attrs;
+	Bitmapset  *loaded_attrs = NULL;
+	bool		user_code;
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
@@ -369,9 +332,14 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
-	loaded_attrs = compile_loaded(&cs, source->loaded_at);
+	if (source->loaded_at != NULL)
+	{
+		proj->loaded = kpi_fact_loaded_compile(source, leaf, &proj->zone, &loaded_attrs, &user_code);
+		proj->has_user_code |= user_code;
+		cs.all_attrs = bms_add_members(cs.all_attrs, loaded_attrs);
+	}
 	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), cs.all_attrs);
-	proj->loaded.columns = kpi_fact_used_set(&proj->used, loaded_attrs);
+	proj->loaded_columns = kpi_fact_used_set(&proj->used, loaded_attrs);
 	for (int s = 0; s < source->nstreams; s++)
 		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
 	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
@@ -730,78 +698,12 @@ kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
 	return fails;
 }
 
-/* ---- when rows were loaded ---- */
-
-typedef struct LoadedCall
-{
-	KpiProjection *proj;
-	bool		isnull;
-	Datum		value;
-} LoadedCall;
-
-static void
-project_loaded(void *arg)
-{
-	LoadedCall *call = arg;
-
-	kpi_settings_pin(call->proj->loaded.settings);
-	call->value = value_of(&call->proj->loaded.at, call->proj->econtext, &call->isnull);
-}
-
-static void
-project_loaded_as_definer(void *arg)
-{
-	KpiProjection *proj = ((LoadedCall *) arg)->proj;
-	KpiUser		user;
-
-	kpi_user_switch(&user, proj->definer);
-	proj->is_busy = true;
-	PG_TRY();
-	{
-		project_loaded(arg);
-	}
-	PG_FINALLY();
-	{
-		proj->is_busy = false;
-	}
-	PG_END_TRY();
-	kpi_user_restore(&user);
-}
-
-static bool
-loaded_moment(KpiProjection *proj, Datum value, TimestampTz *loaded_at)
-{
-	LoadedProjection *loaded = &proj->loaded;
-
-	if (!loaded->has_last || loaded->last_value != value || !FLOAT8PASSBYVAL)
-	{
-		if (!kpi_fact_moment_of_time(&proj->zone, loaded->at.type, value, &loaded->last))
-			return false;
-		loaded->last_value = value;
-		loaded->has_last = true;
-	}
-	*loaded_at = loaded->last;
-	return true;
-}
-
 bool
 kpi_fact_project_loaded(KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot, TimestampTz *loaded_at)
 {
-	LoadedProjection *loaded = &proj->loaded;
-	LoadedCall	call = {.proj = proj};
-	MemoryContext oldcontext;
-	ErrorData  *error = NULL;
-
-	if (!loaded->is_given || (changed != KPI_ALL_COLUMNS && (changed & loaded->columns) == 0))
+	if (proj->loaded == NULL || (changed != KPI_ALL_COLUMNS && (changed & proj->loaded_columns) == 0))
 		return false;
 	ResetExprContext(proj->econtext);
 	proj->econtext->ecxt_scantuple = slot;
-	oldcontext = MemoryContextSwitchTo(proj->econtext->ecxt_per_tuple_memory);
-	if (loaded->risk == KPI_EXPR_SAFE)
-		call.value = value_of(&loaded->at, proj->econtext, &call.isnull);
-	else
-		error = kpi_try(KPI_ERROR_TRAPPED,
-						loaded->risk == KPI_EXPR_USER ? project_loaded_as_definer : project_loaded, &call);
-	MemoryContextSwitchTo(oldcontext);
-	return error == NULL && !call.isnull && loaded_moment(proj, call.value, loaded_at);
+	return kpi_fact_loaded_of_row(proj->loaded, proj->econtext, proj->definer, &proj->is_busy, loaded_at);
 }
