@@ -67,9 +67,10 @@ SELECT kpi.resume('deals');
 SELECT * FROM health_test.health;
 
 -- Suspended.
-ALTER TABLE health_test.deals DISABLE TRIGGER USER;
+CREATE TABLE health_test.child () INHERITS (health_test.deals);
 CALL kpi.refresh();
 SELECT * FROM health_test.health;
+DROP TABLE health_test.child;
 SELECT kpi.resume();
 SELECT * FROM health_test.health;
 

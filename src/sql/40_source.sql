@@ -104,7 +104,7 @@ SELECT pg_catalog.pg_extension_config_dump('kpi_internal.formula_input', '');
 COMMENT ON TABLE kpi.source IS 'Sources of facts. Written by kpi.create_source(), kpi.alter_source(), kpi.drop_source(). Expressions are SQL over the columns of one row, with every name outside pg_catalog qualified';
 COMMENT ON COLUMN kpi.source.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.source.name IS 'Name; unique';
-COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name';
+COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name, which follows when the table is renamed';
 COMMENT ON COLUMN kpi.source.key IS 'Expression that identifies a fact; NULL: none given';
 COMMENT ON COLUMN kpi.source.owner IS 'Expression for the member a fact counts for, by key; NULL: see team';
 COMMENT ON COLUMN kpi.source.team IS 'Expression for the team a fact counts for, by key; NULL with owner NULL: facts count for the company';
@@ -119,7 +119,7 @@ COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds from one refresh to the
 COMMENT ON COLUMN kpi.source.is_paused IS 'True from kpi.pause() to kpi.resume(): changes are captured, and wait';
 COMMENT ON COLUMN kpi.source.on_swap IS 'What becomes of it when another table has come under the name of its table: follow (the next refresh takes the new one) or suspend (until kpi.resume())';
 COMMENT ON COLUMN kpi.source.on_detach IS 'What becomes of the facts of a partition that is dropped or detached: seal (their days keep their numbers) or remove (they are subtracted)';
-COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1, beyond which a loss of facts at once is held back until kpi.resume(); NULL: never';
+COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1: a refresh that would lose more of them at once, as its KPIs count them, is held back until they are back or kpi.resume(); NULL: never';
 COMMENT ON COLUMN kpi.source.loaded_at IS 'Expression for when a row was loaded, whose latest says how fresh the facts are; NULL: none given';
 COMMENT ON COLUMN kpi.source.stale_seconds IS 'After how many seconds of working days without news its facts are stale; NULL: never. Written by kpi.set_refresh()';
 COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
@@ -165,7 +165,7 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. loaded_at, given again, is read from all rows again; else what a deleted row has said stays said. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. loaded_at, given again, is read from all rows again; else what a deleted row has said stays said. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. A suspended source goes on if all fits then, unless something has to be accepted with kpi.resume(). Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_source';

@@ -29,6 +29,7 @@ my %with = map { $_ => 1 } (
 	'loaded',       # rows say when they were loaded
 	'owner',        # facts that count for another column, or for the company
 	'role',         # tables that belong to another role, which writes to them
+	'swap',         # tables that are swapped, tables and columns that are renamed
 	'step',         # builds in the smallest steps, of which some are cancelled
 	'setting');     # writers whose settings change how values are written
 delete @with{ split ' ', $ENV{KPI_WITHOUT} // '' };
@@ -463,6 +464,39 @@ sub change_goals
 	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
 }
 
+# Another table under the name of deals, or another name for it or its columns,
+# with writes and refreshes between; in the end all has the names it had.
+my $swaps = 0;
+
+sub change_table
+{
+	my $what = rand;
+	my $refresh = chance(0.5) ? 'CALL kpi.refresh();' : '';
+
+	if ($what < 0.35)
+	{
+		my ($column, $other) = @{ pick([ 'amount', 'was' ], [ 'owner_id', 'was' ], [ 'owner_id', 'sdr_id' ], [ 'quantity', 'was' ], [ 'closed_at', 'was' ]) };
+		my $there = "ALTER TABLE crm.deals RENAME COLUMN $column TO aside;";
+		my $write = sprintf 'UPDATE crm.deals SET stage = %s WHERE id %% 5 = %d;', quoted(pick(qw(open won lost))), rand 5;
+
+		return "RESET ROLE; $there $refresh $write ALTER TABLE crm.deals RENAME COLUMN aside TO $column;" if $other eq 'was';
+		return "RESET ROLE; $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;"
+		  . " $write $refresh $write $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;";
+	}
+	return "RESET ROLE; ALTER TABLE crm.deals RENAME TO others; INSERT INTO crm.others SELECT * FROM crm.others WHERE false;"
+	  . " DELETE FROM crm.others WHERE id % 11 = 3; $refresh ALTER TABLE crm.others RENAME TO deals;"
+	  if $what < 0.55;
+	$swaps++;
+	my $delete = chance(0.3) ? 'DELETE FROM crm.deals WHERE id % 7 = 1;' : '';
+	my $owner = $with{role} ? "ALTER TABLE crm.swap$swaps OWNER TO regress_crm;" : '';
+
+	return "RESET ROLE; CREATE TABLE crm.swap$swaps (LIKE crm.deals INCLUDING ALL); $owner"
+	  . " INSERT INTO crm.swap$swaps SELECT * FROM crm.deals WHERE id % 13 <> 5;"
+	  . " SELECT setval(pg_get_serial_sequence('crm.swap$swaps', 'id'), (SELECT coalesce(max(id), 1) FROM crm.deals));"
+	  . " ALTER TABLE crm.deals RENAME TO old$swaps; ALTER TABLE crm.swap$swaps RENAME TO deals; $delete"
+	  . (chance(0.6) ? " DROP TABLE crm.old$swaps;" : " DELETE FROM crm.old$swaps WHERE id % 3 = 1; $refresh UPDATE crm.old$swaps SET amount = 1e9;");
+}
+
 # Who writes, and how it writes values.
 sub change_session
 {
@@ -501,6 +535,10 @@ sub transaction
 		{
 			push @script, 'RESET ROLE; CALL kpi.refresh();';
 		}
+		elsif ($with{swap} && chance(0.06))
+		{
+			push @script, change_table();
+		}
 		elsif (chance(0.08))
 		{
 			push @script, 'RESET ROLE; ' . change_organisation();
@@ -530,6 +568,7 @@ sub round
 		push @script, cancelled_refresh() if $with{cancel} && chance($steps ? 0.2 : 0.05);
 		push @script, transaction() if $what < 0.25;
 		push @script, write_facts() if $what >= 0.25 && $what < 0.5;
+		push @script, change_table() if $with{swap} && chance(0.1);
 		push @script, 'CALL kpi.refresh();' if $what >= 0.5 && $what < 0.6;
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
