@@ -72,6 +72,23 @@ ROLLBACK TO a;
 COMMIT;
 CALL kpi.refresh();
 SELECT loaded_at FROM kpi.freshness WHERE source = 'l_zone';
+-- Levels that are merged, with and without changes of cells.
+BEGIN;
+UPDATE loaded.deals SET seen = '2026-11-24 11:40Z', amount = amount + 1 WHERE id = 4;
+SAVEPOINT a;
+UPDATE loaded.deals SET seen = '2026-11-24 11:45Z' WHERE id = 4;
+RELEASE a;
+COMMIT;
+CALL kpi.refresh('l_zone');
+SELECT loaded_at FROM kpi.freshness WHERE source = 'l_zone';
+BEGIN;
+UPDATE loaded.deals SET seen = '2026-11-24 11:50Z' WHERE id = 4;
+SAVEPOINT a;
+UPDATE loaded.deals SET seen = '2026-11-24 11:46Z', amount = amount + 1 WHERE id = 4;
+RELEASE a;
+COMMIT;
+CALL kpi.refresh('l_zone');
+SELECT loaded_at FROM kpi.freshness WHERE source = 'l_zone';
 
 -- What is deleted has been loaded; read anew where it is given anew, or all facts are.
 DELETE FROM loaded.deals WHERE id = 4;
