@@ -591,6 +591,9 @@ extern KpiErrorClass kpi_error_class(const ErrorData *error);
  */
 extern ErrorData *kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg);
 
+/* Runs the work in a subtransaction and takes back all it has written and locked; its error is the caller's. */
+extern void kpi_undone(void (*body) (void *arg), void *arg);
+
 /* When to try again after so many failures in a row, from 1 on: 1 s, doubled each time. */
 #define KPI_MAX_RETRY_SECONDS 300
 extern TimestampTz kpi_retry_at(TimestampTz now, int failures);
@@ -739,7 +742,7 @@ extern bool kpi_error_conceal(ErrorData *error, const char *source);
 
 /* ---- for every room ---- */
 
-/* Owner keys and dimension values longer than this are cut (fact/query.c). */
+/* Owner keys and dimension values longer than this are cut (fact/key.c). */
 #define KPI_MAX_KEY 500
 
 #endif							/* KPI_BASE_H */

@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 /* ---- source_row.c ---- */
 
@@ -122,12 +123,16 @@ extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, 
 
 /* ---- measure.c ---- */
 
-/* The stream that a KPI's own owner, team and time (each may be NULL) mean. */
+/*
+ * The stream that a KPI's own owner, team and time (each may be NULL) mean; its
+ * credit is "then" until the caller says otherwise.
+ */
 typedef struct KpiStreamKey
 {
 	const char *owner_kind;
 	char	   *owner;
 	char	   *at;
+	const char *credit;
 } KpiStreamKey;
 
 /*
@@ -189,6 +194,26 @@ extern void kpi_define_touch(void);
 /* The same of what teams and members are called, which only readers depend on. */
 extern void kpi_define_names_touch(void);
 
+/* ---- restore.c ---- */
+
+/* For triggers that run SQL as the owner of the extension: never for a user's table. */
+extern void kpi_define_check_our_table(Relation rel);
+
+/* ---- pending_team.c ---- */
+
+/*
+ * When there is no team of this key, makes one that stands for it until
+ * kpi.create_team() does in the same transaction; if that does not come, the
+ * transaction fails.  Within kpi_spi_begin(), as the next.
+ */
+extern void kpi_define_pending_team_expect(const char *key);
+
+/* The id of the team that stands for this key, which does so no longer; 0: none does. */
+extern int32 kpi_define_pending_team_take(const char *key);
+
+/* Error if the team only stands for one that is to come. */
+extern void kpi_define_pending_team_check(int32 id, const char *key);
+
 /* ---- calendar.c ---- */
 
 /*
@@ -202,6 +227,11 @@ extern void kpi_define_calendars_touch(void);
 /* Ids by key; error if unknown. */
 extern int32 kpi_define_team_id(const char *key);
 extern int32 kpi_define_member_id(const char *key);
+
+/* ---- alias.c ---- */
+
+/* The key of the member of whom this is an alias, in whatever source; NULL: of nobody. */
+extern char *kpi_define_alias_of(const char *alias);
 
 /* ---- ground.c ---- */
 

@@ -200,6 +200,7 @@ typedef struct KpiPlan
 {
 	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
+	bool		day_came;		/* and there are KPIs with credit today */
 } KpiPlan;
 
 /* What a run has met and written so far, for those who ask what it did. */
@@ -269,6 +270,7 @@ struct KpiRun
 	KpiRunStats stats;
 	KpiAttributions *attributions;
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
+	DateADT		today;			/* by it */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 };
@@ -405,7 +407,7 @@ typedef struct KpiTransfer
 } KpiTransfer;
 
 extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
-													   Snapshot snapshot);
+													   Snapshot snapshot, DateADT today);
 
 /*
  * Loads the attributions of these owners (of a stream's owner kind), each given
@@ -417,13 +419,22 @@ extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwner
 extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
 														int32 owner_id, DateADT day);
 extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
+
+/*
+ * The owners that count for a member on any day (not 0), as it is applied: its key's, and
+ * those of its aliases.  A lookup for many, to be closed with kpi_lookup_close().
+ */
+extern void kpi_refresh_member_owners_open(KpiLookup *owners);
+extern List *kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id);
+
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  keyed:
- * what is stored is forgotten too and written anew.
+ * what is stored is forgotten too and written anew, is_part: only of the owners
+ * that are met.
  */
-extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
+extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part);
 
 /*
  * Makes anew, from the definitions, what is stored of all owners.  Returns
@@ -431,14 +442,23 @@ extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool ke
  */
 extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
+/* ---- credit.c ---- */
+
+/*
+ * Whether KPIs of the source count for the teams of another day than today, and,
+ * after the state of the source was saved, that they count for those of today.
+ */
+extern bool kpi_refresh_credit_is_due(const KpiSource *source, DateADT today);
+extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
+
 /* ---- fanout.c ---- */
 
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
 extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
-/* Adds one day cell to the rollups of one span's scopes. */
-extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
-									bool subtract, KpiCellMap *rollups);
+/* Takes one day cell from the rollups that it no longer counts for, and adds it to those it counts for now. */
+extern void kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to,
+									const KpiCellItem *item, KpiCellMap *rollups);
 
 /* ---- place.c ---- */
 
@@ -450,12 +470,11 @@ extern void kpi_refresh_places_free(KpiPlaces *places);
 
 /*
  * Notes the places above a cell that is there, or is gone; or only those of a
- * member for which a day cell counts now, or (owner 0) did.
+ * member for which a day cell counts now, or did.
  */
 extern void kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone);
 extern void kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone);
-extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id,
-										  const KpiDayKey *key, bool is_gone);
+extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, const KpiDayKey *key, bool is_gone);
 
 /* Whether a place was noted. */
 extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);

@@ -165,6 +165,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	if (kpi_refresh_must_follow(source))
 		return KPI_RUN_RENAMED;
+	run->today = kpi_calendar_today(&run->calendar);
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	if ((*state)->suspend_reason)
 	{
@@ -315,27 +316,33 @@ expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 	return places;
 }
 
+static bool
+is_whole(const KpiFactPart *part)
+{
+	return part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+}
+
 /* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
 static void
 check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
 {
 	int32		stream_id = run->source->streams[s].id;
-	bool		is_whole = part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+	bool		whole = is_whole(part);
 	int64		nfacts;
 	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
 	KpiPlaces  *left = kpi_refresh_places_create(run);
-	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !is_whole};
+	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !whole};
 
 	kpi_refresh_fanout(run, days, rollups);
 	kpi_refresh_cellmap_sort(rollups);
 	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
 	expected.cells = rollups;
-	if (is_whole)
+	if (whole)
 		expected.places = expected_places(run, days, rollups);
 	kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id, &expected, mend, report, left);
 	CommandCounterIncrement();
-	if (mend && !is_whole)
+	if (mend && !whole)
 		kpi_refresh_places_settle(left);
 	if (expected.places)
 		kpi_refresh_cellmap_free(expected.places);
@@ -384,11 +391,12 @@ extend_calendar_days(const KpiRunStats *stats)
 }
 
 static KpiPlan
-make_plan(const KpiSourceState *state)
+make_plan(const KpiRun *run, const KpiSourceState *state)
 {
 	KpiPlan		plan = {0};
 
 	plan.people_moved = state->org_version != state->applied_org_version;
+	plan.day_came = kpi_refresh_credit_is_due(run->source, run->today);
 	plan.new_periods = state->new_periods;
 	return plan;
 }
@@ -433,7 +441,7 @@ check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 {
 	KpiFactPart part = {.since = days->since,.until = days->until};
 
-	kpi_refresh_attribution_reset(run->attributions, mend);
+	kpi_refresh_attribution_reset(run->attributions, mend, !is_whole(&part));
 	for (int s = 0; s < run->source->nstreams; s++)
 		check_stream(run, s, &part, mend, report);
 	run->stats.changes.all |= mend;
@@ -521,6 +529,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
 	run->stats.changes.day_moved = kpi_refresh_loaded_until(run->source) != had_until;
+	if (run->plan.day_came)
+		kpi_refresh_credit_save(run->source, run->today);
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -560,8 +570,8 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	if (result == KPI_RUN_DONE)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
-		run->plan = make_plan(state);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot, run->today);
+		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
 		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;

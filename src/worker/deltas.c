@@ -110,6 +110,8 @@ begin_day(void)
 	kpi_calendar_day_follow();
 	kpi_goal_notify_days();
 	kpi_worker_rollups_redefined();
+	/* Sources with KPIs that count for the teams of today are due. */
+	agenda = NULL;
 	next_day = kpi_worker_agenda_next_day(kpi_now());
 }
 
