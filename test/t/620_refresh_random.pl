@@ -187,13 +187,14 @@ sub play
 	return ($ok, $errors);
 }
 
-# Not before what a row says that is there, and not after what any row has said.
+# Not before what a row says that is there, and not after what any row has said.  A
+# table that took the name of another is noted only by its rows.
 sub loaded_difference
 {
 	return q{SELECT f.loaded_at, d.latest, l.latest FROM kpi.freshness f,
 		(SELECT max(loaded) AS latest FROM crm.deals) d, (SELECT max(at) AS latest FROM crm.loaded) l
 		WHERE f.source = 'deals' AND (coalesce(f.loaded_at, '-infinity') < coalesce(d.latest, '-infinity')
-			OR coalesce(f.loaded_at, '-infinity') > coalesce(l.latest, '-infinity'))};
+			OR coalesce(f.loaded_at, '-infinity') > coalesce(greatest(d.latest, l.latest), '-infinity'))};
 }
 
 # Days pass, from before most facts to after all of them: what is dated ahead
