@@ -739,7 +739,7 @@ extern bool kpi_error_conceal(ErrorData *error, const char *source);
 
 /* ---- for every room ---- */
 
-/* Owner keys and dimension values longer than this are cut (fact/query.c). */
+/* Owner keys and dimension values longer than this are cut (fact/key.c). */
 #define KPI_MAX_KEY 500
 
 #endif							/* KPI_BASE_H */

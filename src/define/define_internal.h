@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 /* ---- source_row.c ---- */
 
@@ -189,6 +190,26 @@ extern void kpi_define_touch(void);
 /* The same of what teams and members are called, which only readers depend on. */
 extern void kpi_define_names_touch(void);
 
+/* ---- restore.c ---- */
+
+/* For triggers that run SQL as the owner of the extension: never for a user's table. */
+extern void kpi_define_check_our_table(Relation rel);
+
+/* ---- pending_team.c ---- */
+
+/*
+ * When there is no team of this key, makes one that stands for it until
+ * kpi.create_team() does in the same transaction; if that does not come, the
+ * transaction fails.  Within kpi_spi_begin(), as the next.
+ */
+extern void kpi_define_pending_team_expect(const char *key);
+
+/* The id of the team that stands for this key, which does so no longer; 0: none does. */
+extern int32 kpi_define_pending_team_take(const char *key);
+
+/* Error if the team only stands for one that is to come. */
+extern void kpi_define_pending_team_check(int32 id, const char *key);
+
 /* ---- calendar.c ---- */
 
 /*
@@ -202,6 +223,11 @@ extern void kpi_define_calendars_touch(void);
 /* Ids by key; error if unknown. */
 extern int32 kpi_define_team_id(const char *key);
 extern int32 kpi_define_member_id(const char *key);
+
+/* ---- alias.c ---- */
+
+/* The key of the member of whom this is an alias, in whatever source; NULL: of nobody. */
+extern char *kpi_define_alias_of(const char *alias);
 
 /* ---- ground.c ---- */
 

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "lib/stringinfo.h"
@@ -29,10 +30,14 @@ kpi_define_member_id(const char *key)
 {
 	int32		id = kpi_first_int4("SELECT id FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key));
 
+	char	   *known_as = id == 0 ? kpi_define_alias_of(key) : NULL;
+
 	if (id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("member \"%s\" does not exist", key),
+				 known_as ? errdetail("It is an alias of member \"%s\".", known_as) : 0,
+				 known_as ? errhint("Give the key of the member.") :
 				 errhint("The members are in kpi.member, known by their key; kpi.add_member() makes one.")));
 	return id;
 }
@@ -40,6 +45,13 @@ kpi_define_member_id(const char *key)
 static void
 check_new_member_key(const char *key)
 {
+	char	   *known_as = kpi_define_alias_of(key);
+
+	if (known_as)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("\"%s\" is an alias of member \"%s\"", key, known_as),
+				 errhint("If they are two people, drop it with kpi.drop_alias() first.")));
 	if (kpi_spi_exec("SELECT FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key)) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -76,8 +88,8 @@ check_order(DateADT since, DateADT until)
 Datum
 kpi_sql_add_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *team = kpi_arg_optional_name(fcinfo, 1, "team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
 	DateADT		since = kpi_arg_day(fcinfo, 3, "since", DATEVAL_NOBEGIN);
 	DateADT		until = kpi_arg_day(fcinfo, 4, "until", DATEVAL_NOEND);
@@ -148,8 +160,8 @@ check_none_begins(const KpiAssignments *assignments, const char *key, DateADT si
 Datum
 kpi_sql_move_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *team = kpi_arg_name(fcinfo, 1, "team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *team = kpi_fact_key_arg(fcinfo, 1, "team");
 	DateADT		since = kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN);
 	DateADT		until = kpi_arg_day(fcinfo, 3, "until", DATEVAL_NOEND);
 	int32		id;
@@ -188,7 +200,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_end_membership(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
 	DateADT		until;
 	int32		id;
 	const KpiAssignment *current;
@@ -225,8 +237,8 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_alter_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *new_key = kpi_arg_optional_name(fcinfo, 1, "new key of the member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *new_key = kpi_fact_key_optional_arg(fcinfo, 1, "new key of the member");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
 	int32		id;
 	KpiSpi		spi;
@@ -252,7 +264,7 @@ kpi_sql_alter_member(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_drop_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
 	int32		id;
 	char	   *goals;
 	KpiSpi		spi;

@@ -14,6 +14,7 @@
 #include "cell/cell.h"
 #include "executor/tuptable.h"
 #include "expr/expr.h"
+#include "fmgr.h"
 #include "model/model.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
@@ -34,17 +35,22 @@ typedef struct KpiFactPart
 } KpiFactPart;
 
 /*
+ * The facts query of one stream as people read it, with the inputs of the given
+ * measures (NULL: all).  It names the table: what reads facts is cells.c.
+ */
+extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
+
+/* Error unless the expression's type is a point in time or a date. */
+extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
+
+/* ---- key.c ---- */
+
+/*
  * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
  * a hash of the whole, the same in capture and in scans.  Returns key itself if
  * it is short.
  */
 extern char *kpi_fact_key_bounded(char *key);
-
-/*
- * The facts query of one stream as people read it, with the inputs of the given
- * measures (NULL: all).  It names the table: what reads facts is cells.c.
- */
-extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
 
 /*
  * SQL text of a checked expression as a dimension (text) and as an owner
@@ -54,8 +60,13 @@ extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, co
 extern char *kpi_fact_key_as_text(const KpiExpr *expr, const char *what);
 extern char *kpi_fact_owner_key(const KpiExpr *expr, const char *what);
 
-/* Error unless the expression's type is a point in time or a date. */
-extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
+/*
+ * A key of any type that a function is called with: the text that facts with this
+ * key have.  Error if its type is no key, it is no name (kpi_arg_name()), or, the
+ * second, it is null; "what" names it.
+ */
+extern char *kpi_fact_key_optional_arg(FunctionCallInfo fcinfo, int n, const char *what);
+extern char *kpi_fact_key_arg(FunctionCallInfo fcinfo, int n, const char *what);
 
 /* ---- projection.c ---- */
 

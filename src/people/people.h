@@ -39,11 +39,12 @@ typedef struct KpiOrg KpiOrg;
  * everything the calls below return.  kpi_people_load() reads all teams and
  * members at once, as the active snapshot shows them; kpi_people_load_tree()
  * leaves the members out.  kpi_people_ask() is for few owners: reads no more than
- * it is asked for, when it is; the snapshot stays registered so long.
+ * it is asked for, when it is; the snapshot stays registered so long.  Members are known
+ * by their keys, and by the aliases that they have in this source.
  */
-extern KpiOrg *kpi_people_load(void);
+extern KpiOrg *kpi_people_load(int32 source_id);
 extern KpiOrg *kpi_people_load_tree(void);
-extern KpiOrg *kpi_people_ask(Snapshot snapshot);
+extern KpiOrg *kpi_people_ask(int32 source_id, Snapshot snapshot);
 extern void kpi_people_free(KpiOrg *org);
 
 /*

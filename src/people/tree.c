@@ -77,6 +77,7 @@ typedef struct OrgId
 struct KpiOrg
 {
 	MemoryContext context;
+	int32		source_id;		/* whose aliases count */
 	Snapshot	snapshot;		/* nodes are read when asked for; NULL: all
 								 * were read */
 	int			nteams;
@@ -117,6 +118,15 @@ enum
 	ASSIGNMENT_TARGET,
 	ASSIGNMENT_SINCE,
 	ASSIGNMENT_UNTIL
+};
+
+/* Columns of kpi.member_alias. */
+enum
+{
+	ALIAS_ID = 1,
+	ALIAS_KEY,
+	ALIAS_MEMBER,
+	ALIAS_SOURCE
 };
 
 /* A list of spans under construction. */
@@ -184,7 +194,7 @@ read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 }
 
 static KpiOrg *
-org_create(Snapshot snapshot)
+org_create(int32 source_id, Snapshot snapshot)
 {
 	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -193,6 +203,7 @@ org_create(Snapshot snapshot)
 	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
 
 	org->context = context;
+	org->source_id = source_id;
 	org->snapshot = snapshot;
 	org->team_ids = orgid_create(context, 64, NULL);
 	org->team_keys = orgkey_create(context, 64, NULL);
@@ -205,30 +216,61 @@ org_create(Snapshot snapshot)
 }
 
 KpiOrg *
-kpi_people_ask(Snapshot snapshot)
+kpi_people_ask(int32 source_id, Snapshot snapshot)
 {
-	return org_create(snapshot);
+	return org_create(source_id, snapshot);
 }
 
-KpiOrg *
-kpi_people_load_tree(void)
+static void
+read_teams(KpiOrg *org)
 {
-	KpiOrg	   *org = org_create(NULL);
 	bool		found;
 
 	org->nteams = read_nodes(org, ORG_TEAMS, &org->teams, org->team_keys);
 	for (int i = 0; i < org->nteams; i++)
 		orgid_insert(org->team_ids, org->teams[i].id, &found)->node = &org->teams[i];
-	return org;
 }
 
 KpiOrg *
-kpi_people_load(void)
+kpi_people_load_tree(void)
 {
-	KpiOrg	   *org = kpi_people_load_tree();
+	KpiOrg	   *org = org_create(0, NULL);
+
+	read_teams(org);
+	return org;
+}
+
+/* Has members be found by their aliases in the organisation's source, too. */
+static void
+read_aliases(KpiOrg *org)
+{
+	MemoryContext old = MemoryContextSwitchTo(org->context);
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT a.alias, m.key FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id"
+						" WHERE a.source_id IS NULL OR a.source_id = $1", 1, KPI_INT4(org->source_id));
+	while (kpi_rows_next(&rows))
+	{
+		OrgNode    *member = orgkey_lookup(org->member_keys, kpi_rows_text(&rows, "key"))->node;
+		bool		found;
+		OrgKey	   *entry = orgkey_insert(org->member_keys, kpi_rows_text(&rows, "alias"), &found);
+
+		if (!found)
+			entry->node = member;
+	}
+	kpi_rows_end(&rows);
+	MemoryContextSwitchTo(old);
+}
+
+KpiOrg *
+kpi_people_load(int32 source_id)
+{
+	KpiOrg	   *org = org_create(source_id, NULL);
 	OrgNode    *members;
 
+	read_teams(org);
 	(void) read_nodes(org, ORG_MEMBERS, &members, org->member_keys);
+	read_aliases(org);
 	return org;
 }
 
@@ -330,6 +372,27 @@ org_team(KpiOrg *org, int32 id)
 	return node;
 }
 
+/* The member of whom this is an alias in the organisation's source, or NULL. */
+static OrgNode *
+read_member_by_alias(KpiOrg *org, Datum alias)
+{
+	int32		member_id = 0;
+	KpiLookup	lookup;
+
+	kpi_lookup_open(&lookup, "kpi", "member_alias", "member_alias_alias_source_id_key", 1, org->snapshot);
+	kpi_lookup_begin(&lookup, &alias);
+	while (member_id == 0 && kpi_lookup_next(&lookup))
+	{
+		bool		everywhere;
+		Datum		source_id = slot_getattr(lookup.found, ALIAS_SOURCE, &everywhere);
+
+		if (everywhere || DatumGetInt32(source_id) == org->source_id)
+			member_id = DatumGetInt32(kpi_lookup_column(&lookup, ALIAS_MEMBER));
+	}
+	kpi_lookup_close(&lookup);
+	return member_id == 0 ? NULL : read_node(org, &member_tables, "member_pkey", Int32GetDatum(member_id));
+}
+
 /* The node with this key, or NULL: that there is none is remembered, too. */
 static OrgNode *
 org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *key)
@@ -346,6 +409,8 @@ org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *ke
 	if (org->snapshot == NULL)
 		return NULL;
 	node = read_node(org, tables, tables->key_index, CStringGetTextDatum(key));
+	if (node == NULL && tables == &member_tables)
+		node = read_member_by_alias(org, CStringGetTextDatum(key));
 	entry = orgkey_insert(keys, MemoryContextStrdup(org->context, key), &found);
 	entry->node = node;
 	return node;

@@ -71,6 +71,7 @@ struct KpiAttributions
 	bool		has_whole_org;
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		keyed;			/* new attributions are written */
+	bool		replaces;		/* in place of what may be stored */
 };
 
 static HTAB *
@@ -172,7 +173,8 @@ need_org(KpiAttributions *attributions, int nowners)
 	if (attributions->org != NULL && (attributions->has_whole_org || !whole))
 		return;
 	old = MemoryContextSwitchTo(attributions->mcxt);
-	attributions->org = whole ? kpi_people_load() : kpi_people_ask(attributions->snapshot);
+	attributions->org = whole ? kpi_people_load(attributions->source_id) :
+		kpi_people_ask(attributions->source_id, attributions->snapshot);
 	attributions->has_whole_org = whole;
 	MemoryContextSwitchTo(old);
 }
@@ -245,6 +247,17 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Kpi
 }
 
 static void
+replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
+{
+	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
+
+	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
+	while (kpi_keyed_table_next(keyed))
+		kpi_keyed_table_delete_found(keyed);
+	store_attribution(keyed, attributions, entry);
+}
+
+static void
 add_span(KpiAttributions *attributions, KpiOwnerAttribution *entry, DateADT since, DateADT until,
 		 int32 member_id, ArrayType *teams)
 {
@@ -294,7 +307,7 @@ read_applied(KpiLookup *applied, KpiAttributions *attributions, KpiOwnerKind kin
 				 DatumGetArrayTypeP(kpi_lookup_column(applied, APPLIED_TEAMS + 1)));
 }
 
-/* Adds an owner that kpi_internal.applied_attribution does not have; keyed: writes it there. */
+/* Adds an owner as the definitions have it; keyed: writes it to kpi_internal.applied_attribution. */
 static void
 add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
@@ -302,7 +315,9 @@ add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, 
 	KpiOwnerAttribution *entry = enter(attributions, kind, owner_id, &found);
 
 	attribution_from_org(attributions, kind, kpi_refresh_owner_key(owners, owner_id), entry);
-	if (keyed)
+	if (keyed && attributions->replaces)
+		replace_attribution(keyed, attributions, entry);
+	else if (keyed)
 		store_attribution(keyed, attributions, entry);
 }
 
@@ -383,6 +398,24 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 	pfree(missing);
 }
 
+void
+kpi_refresh_member_owners_open(KpiLookup *owners)
+{
+	kpi_lookup_open(owners, "kpi_internal", "applied_attribution", "applied_attribution_member_idx", 2, SnapshotSelf);
+}
+
+List *
+kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id)
+{
+	Datum		member[] = {Int32GetDatum(source_id), Int32GetDatum(member_id)};
+	List	   *owner_ids = NIL;
+
+	kpi_lookup_begin(owners, member);
+	while (kpi_lookup_next(owners))
+		owner_ids = list_append_unique_int(owner_ids, DatumGetInt32(kpi_lookup_column(owners, APPLIED_OWNER + 1)));
+	return owner_ids;
+}
+
 const KpiAttribution *
 kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day)
 {
@@ -406,7 +439,7 @@ kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int
 }
 
 void
-kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
+kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part)
 {
 	KpiSpi		spi;
 
@@ -414,7 +447,8 @@ kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
 	attributions->entries = create_entries(attributions->mcxt);
 	attributions->use_applied = false;
 	attributions->keyed = keyed;
-	if (!keyed)
+	attributions->replaces = is_part;
+	if (!keyed || is_part)
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution r WHERE r.source_id = $1", 1,
@@ -427,17 +461,6 @@ attributions_equal(const KpiOwnerAttribution *a, const KpiOwnerAttribution *b)
 {
 	return a->nspans == b->nspans &&
 		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiAttribution)) == 0;
-}
-
-static void
-replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
-{
-	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
-
-	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
-	while (kpi_keyed_table_next(keyed))
-		kpi_keyed_table_delete_found(keyed);
-	store_attribution(keyed, attributions, entry);
 }
 
 /* Takes over the spans of "from", which are in the attributions' memory. */

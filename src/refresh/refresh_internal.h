@@ -409,13 +409,22 @@ extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwner
 extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
 														int32 owner_id, DateADT day);
 extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
+
+/*
+ * The owners that count for a member on any day (not 0), as it is applied: its key's, and
+ * those of its aliases.  A lookup for many, to be closed with kpi_lookup_close().
+ */
+extern void kpi_refresh_member_owners_open(KpiLookup *owners);
+extern List *kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id);
+
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  keyed:
- * what is stored is forgotten too and written anew.
+ * what is stored is forgotten too and written anew, is_part: only of the owners
+ * that are met.
  */
-extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
+extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part);
 
 /*
  * Makes anew, from the definitions, what is stored of all owners.  Returns
@@ -442,12 +451,11 @@ extern void kpi_refresh_places_free(KpiPlaces *places);
 
 /*
  * Notes the places above a cell that is there, or is gone; or only those of a
- * member for which a day cell counts now, or (owner 0) did.
+ * member for which a day cell counts now, or did.
  */
 extern void kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone);
 extern void kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone);
-extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id,
-										  const KpiDayKey *key, bool is_gone);
+extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, const KpiDayKey *key, bool is_gone);
 
 /* Whether a place was noted. */
 extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);

@@ -314,27 +314,33 @@ expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 	return places;
 }
 
+static bool
+is_whole(const KpiFactPart *part)
+{
+	return part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+}
+
 /* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
 static void
 check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
 {
 	int32		stream_id = run->source->streams[s].id;
-	bool		is_whole = part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+	bool		whole = is_whole(part);
 	int64		nfacts;
 	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
 	KpiPlaces  *left = kpi_refresh_places_create(run);
-	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !is_whole};
+	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !whole};
 
 	kpi_refresh_fanout(run, days, rollups);
 	kpi_refresh_cellmap_sort(rollups);
 	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
 	expected.cells = rollups;
-	if (is_whole)
+	if (whole)
 		expected.places = expected_places(run, days, rollups);
 	kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id, &expected, mend, report, left);
 	CommandCounterIncrement();
-	if (mend && !is_whole)
+	if (mend && !whole)
 		kpi_refresh_places_settle(left);
 	if (expected.places)
 		kpi_refresh_cellmap_free(expected.places);
@@ -430,7 +436,7 @@ check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 {
 	KpiFactPart part = {.since = days->since,.until = days->until};
 
-	kpi_refresh_attribution_reset(run->attributions, mend);
+	kpi_refresh_attribution_reset(run->attributions, mend, !is_whole(&part));
 	for (int s = 0; s < run->source->nstreams; s++)
 		check_stream(run, s, &part, mend, report);
 	run->stats.changes.all |= mend;

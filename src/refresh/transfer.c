@@ -60,8 +60,8 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			{
 				kpi_refresh_change_add_member(run, from->member_id, &item.key.day);
 				kpi_refresh_change_add_member(run, to->member_id, &item.key.day);
-				kpi_refresh_places_add_member(places, from->member_id, 0, &item.key.day, true);
-				kpi_refresh_places_add_member(places, to->member_id, owner_id, &item.key.day, false);
+				kpi_refresh_places_add_member(places, from->member_id, &item.key.day, true);
+				kpi_refresh_places_add_member(places, to->member_id, &item.key.day, false);
 			}
 			pfree(item.cell);
 		}

@@ -56,19 +56,20 @@ CREATE VIEW kpi_internal.kpi_state AS
       FROM kpi_internal.kpi_stream s
      WHERE s.position = 1;
 
--- Days of members, as rows of rollup_cell would be: the base cells of the owner
+-- Days of members, as rows of rollup_cell would be: the base cells of the owners
 -- that counted for the member at the last refresh, each day once. A cell of some
--- values of dimensions is only a part of the day.
+-- values of dimensions, or of one owner of several, is only a part of the day.
 CREATE VIEW kpi_internal.member_day AS
     SELECT b.stream_id, a.source_id, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
-           b.day AS start, CASE WHEN b.dim_id = 0 THEN b.cell END AS cell
+           b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell
       FROM kpi_internal.day_cell b
       JOIN kpi_internal.applied_attribution a
            ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
      WHERE b.day > '-infinity'
        AND NOT EXISTS (SELECT FROM kpi_internal.day_cell e
                         WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
-                          AND e.dim_id < b.dim_id);
+                          AND e.dim_id < b.dim_id)
+       AND kpi_internal.is_first_owner(a.source_id, a.member_id, b.stream_id, b.owner_id, b.day);
 
 -- The views of one level and grain, all from one template, so that they look the
 -- same; and those over all of them.
@@ -355,6 +356,8 @@ CREATE VIEW kpi.unassigned AS
                     WHERE r.stream_id = x.id AND r.owner_id = o.id AND r.day > '-infinity'
                    HAVING pg_catalog.count(*) > 0) y) c
      WHERE CASE x.owner_kind WHEN 'team' THEN o.no_team ELSE o.no_member END
+       AND NOT EXISTS (SELECT FROM kpi.member_alias a
+                        WHERE x.owner_kind = 'member' AND a.alias COLLATE "C" = o.key AND coalesce(a.source_id, s.id) = s.id)
      GROUP BY s.id, s.name, x.owner_kind, o.key;
 
 -- An error's text may hold facts: it is shown to who may see those.

@@ -1,4 +1,5 @@
-# A random organisation: members and teams that come, go, move and are renamed,
+# A random organisation: members and teams that come, go, move, are merged and
+# renamed, members that are known by other keys as well,
 # mostly on the same few days so that their dates touch, calendars with other
 # weeks, years, holidays and working days, and goals.  What belongs where is
 # kept here day by day and not read from pg_kpi, which must accept and refuse
@@ -23,6 +24,8 @@ my @marks = map { 20 + int rand($ndays - 40) } 1 .. 5;
 # Per team its parent on each day, per member its team on each day or undef.
 my %parent;
 my %team_of;
+# Per source ('': all) and key of owners whose it is.
+my %alias;
 my %calendar = (
 	default => { week_start => 1, year_start => 1, working => [ 1 .. 5 ], holidays => {} },
 	berlin => { week_start => 7, year_start => 7, working => [ 1 .. 5 ], holidays => {} },
@@ -49,6 +52,7 @@ sub chance { return rand() < $_[0]; }
 # In an order that the seed alone decides.
 sub teams { return sort keys %parent; }
 sub members { return sort keys %team_of; }
+sub alias_keys { my %k = map { map { $_ => 1 } keys %$_ } values %alias; return sort keys %k; }
 sub day { return $_[0] <= 0 ? '-infinity' : $_[0] >= $ndays ? 'infinity' : date($_[0]); }
 
 sub date
@@ -90,6 +94,7 @@ sub set_up
 			RETURN 'refused: ' || SQLERRM;
 		END $$;
 		CREATE TABLE o.membership (member text, since date, until date, team text);
+		CREATE TABLE o.alias (key text, member text);
 		CREATE TABLE o.parent (team text, since date, until date, parent text);
 		CREATE TABLE o.calendar (name text, week_start int, year_start int, working int[]);
 		CREATE TABLE o.holiday (calendar text, day date);
@@ -171,6 +176,19 @@ sub create_team
 	return [ sprintf(q{SELECT kpi.create_team('%s', parent => '%s', since => '%s')}, $key, $under, day($since)), 0 ];
 }
 
+# A team whose parent comes after it.
+sub create_two_teams
+{
+	my ($first, $second) = ('t' . ++$number, 't' . ++$number);
+	my $under = pick(teams());
+	my $since = chance(0.5) ? 0 : random_day();
+
+	$parent{$_} = [ ('company') x $ndays ] for $first, $second;
+	set_days($parent{$first}, $since, $ndays, $second);
+	set_days($parent{$second}, 0, $ndays, $under);
+	return [ sprintf(q{SELECT kpi.create_team('%s', parent => '%s', since => '%s'), kpi.create_team('%2$s', parent => '%4$s')}, $first, $second, day($since), $under), 0 ];
+}
+
 sub move_team
 {
 	my ($key, $under) = (pick(grep { $_ ne 'company' } teams()), pick(teams()));
@@ -206,7 +224,7 @@ sub add_member
 	my ($key) = @_;
 	my $team = pick(teams());
 	my ($since, $until) = sort { $a <=> $b } random_day(), random_day();
-	my $refused = exists $team_of{$key} || $since == $until ? 1 : 0;
+	my $refused = exists $team_of{$key} || $since == $until || grep({ $_ eq $key } alias_keys()) ? 1 : 0;
 
 	$since = 0 if !$refused && chance(0.3);
 	$until = $ndays if !$refused && chance(0.5);
@@ -253,8 +271,58 @@ sub drop_member
 	my $key = pick(members());
 	my $refused = $has_goal{"member $key"} ? 1 : 0;
 
-	delete $team_of{$key} if !$refused;
+	if (!$refused)
+	{
+		delete $team_of{$key};
+		for my $of (values %alias)
+		{
+			delete @$of{ grep { $of->{$_} eq $key } keys %$of };
+		}
+	}
 	return [ "SELECT kpi.drop_member('$key')", $refused ];
+}
+
+sub add_alias
+{
+	my ($key, $member) = (pick("a" . ++$number, 'ghost', "m$number", alias_keys(), pick(members())), pick(members()));
+	my $source = pick('', 'facts', 'facts', 'budget');
+	my $refused = exists $team_of{$key} ? 1 : 0;
+
+	for my $other ('', 'facts', 'budget')
+	{
+		$refused = 1 if exists $alias{$other}{$key} && ($other eq '' || $source eq '' || $source eq $other);
+	}
+	$alias{$source}{$key} = $member if !$refused;
+	return [ sprintf(q{SELECT kpi.add_alias('%s', alias => '%s'%s)}, $member, $key, $source ? ", source => '$source'" : ''), $refused ];
+}
+
+sub drop_alias
+{
+	my ($key, $source) = (pick('ghost', alias_keys(), alias_keys()), pick('', '', 'facts', 'budget'));
+	my @of = grep { exists $alias{$_}{$key} } $source ? $source : ('', 'facts', 'budget');
+
+	delete $alias{$_}{$key} for @of;
+	return [ sprintf(q{SELECT kpi.drop_alias('%s'%s)}, $key, $source ? ", source => '$source'" : ''), @of ? 0 : 1 ];
+}
+
+sub merge_member
+{
+	my ($key, $into) = (pick(members()), pick(members()));
+	my $goals = pick('move', 'move', 'drop');
+	my $refused = $key eq $into ? 1 : 0;
+
+	if (!$refused)
+	{
+		delete $team_of{$key};
+		for my $of (values %alias)
+		{
+			$_ = $into for grep { $_ eq $key } values %$of;
+		}
+		$alias{''}{$key} = $into;
+		my $had_goal = delete $has_goal{"member $key"};
+		$has_goal{"member $into"} = 1 if $had_goal && $goals eq 'move';
+	}
+	return [ "SELECT kpi.merge_member('$key', into_member => '$into', goals => '$goals')", $refused ];
 }
 
 sub rename_one
@@ -264,6 +332,13 @@ sub rename_one
 	my $new = ($what eq 'team' ? 't' : 'm') . ++$number;
 
 	$of->{$new} = delete $of->{$key};
+	if ($what eq 'member')
+	{
+		for my $of_source (values %alias)
+		{
+			$_ = $new for grep { $_ eq $key } values %$of_source;
+		}
+	}
 	$has_goal{"$what $new"} = delete $has_goal{"$what $key"};
 	if ($what eq 'team')
 	{
@@ -341,7 +416,7 @@ sub write_facts
 	return [ 'INSERT INTO o.budget (team, day, amount) VALUES ' . join(', ', map {
 			sprintf q{('%s', '%s', %d)}, pick(teams(), 'nowhere'), date(random_day()), rand 100 } 1 .. 4), 0 ] if $what < 0.4;
 	return [ 'INSERT INTO o.facts (owner, at, amount, kind) VALUES ' . join(', ', map {
-			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(members(), "m$number", 'ghost') . "'",
+			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(members(), "m$number", 'ghost', alias_keys()) . "'",
 			  date(random_day()), pick('00:00', '12:00', '21:59', '22:30', '23:59:59'), rand(1000) - 100, pick(qw(a b c)) } 1 .. 8), 0 ];
 }
 
@@ -350,14 +425,17 @@ sub change
 	my $what = rand;
 
 	return write_facts() if $what < 0.25;
-	return move_member() if $what < 0.45;
-	return move_team() if $what < 0.58;
-	return end_membership() if $what < 0.64;
+	return move_member() if $what < 0.42;
+	return move_team() if $what < 0.53;
+	return end_membership() if $what < 0.58;
+	return add_alias() if $what < 0.63;
+	return drop_alias() if $what < 0.65;
+	return merge_member() if $what < 0.67 && keys %team_of > 3;
 	return change_calendar() if $what < 0.76;
 	return change_goal() if $what < 0.85;
-	return create_team() if $what < 0.88 && keys %parent < 9;
+	return chance(0.5) ? create_team() : create_two_teams() if $what < 0.88 && keys %parent < 9;
 	return drop_team() if $what < 0.91 && keys %parent > 4;
-	return add_member(pick("m" . ++$number, members(), 'ghost')) if $what < 0.95 && keys %team_of < 10;
+	return add_member(pick("m" . ++$number, members(), 'ghost', alias_keys())) if $what < 0.95 && keys %team_of < 10;
 	return drop_member() if $what < 0.97 && keys %team_of > 3;
 	return rename_one();
 }
@@ -423,6 +501,7 @@ sub model_sql
 {
 	my %rows = (
 		membership => [ line_rows(%team_of) ],
+		alias => [ map { my $of = $alias{$_} // {}; map { "('$_', '$of->{$_}')" } sort keys %$of } '', 'facts' ],
 		parent => [ line_rows(%parent) ],
 		team_calendar => [ map { "('$_', '$team_calendar{$_}')" } grep { defined $team_calendar{$_} } sort keys %team_calendar ],
 		calendar => [ map { sprintf "('%s', %d, %d, '{%s}')", $_, @{ $calendar{$_} }{qw(week_start year_start)}, join ',', @{ $calendar{$_}{working} } } sort keys %calendar ],
@@ -438,8 +517,8 @@ sub expected_numbers_sql
 	TRUNCATE o.number;
 	INSERT INTO o.number
 	WITH RECURSIVE fact (kpi, of_team, owner, day, num, den) AS (
-		SELECT k, false, owner, (at AT TIME ZONE 'Europe/Berlin')::date, sum(amount), CASE k WHEN 'mean' THEN count(*) END
-		FROM o.facts, unnest('{gain,cost,mean}'::text[]) k
+		SELECT k, false, coalesce(a.member, owner), (at AT TIME ZONE 'Europe/Berlin')::date, sum(amount), CASE k WHEN 'mean' THEN count(*) END
+		FROM o.facts LEFT JOIN o.alias a ON a.key = owner, unnest('{gain,cost,mean}'::text[]) k
 		WHERE k = CASE kind WHEN 'a' THEN 'gain' WHEN 'b' THEN 'cost' END OR k = 'mean'
 		GROUP BY 1, 2, 3, 4
 		UNION ALL

@@ -1,6 +1,6 @@
 # A random stream of everything users do: facts inserted, updated, deleted and
 # truncated, in transactions with savepoints and rollbacks, refreshes anywhere,
-# members and teams that move, KPIs and goals that come and go, days that pass.
+# members and teams that move, members that are known by other keys or merged, KPIs and goals that come and go, days that pass.
 # After each round every number must be that of plain SQL.
 #
 # KPI_SEED repeats a run, KPI_ROUNDS sets its length, KPI_WITHOUT leaves out
@@ -20,6 +20,7 @@ my $rounds = $ENV{KPI_ROUNDS} || 30;
 
 # Besides facts and people that come and go:
 my %with = map { $_ => 1 } (
+	'alias',        # other keys of members, and members that are merged
 	'cancel',       # refreshes that a timeout ends, outside of transactions
 	'day',          # days that mean "never", or are not in any calendar
 	'dimension',    # dimensions added, altered and dropped
@@ -189,7 +190,8 @@ sub chance { return rand() < $_[0]; }
 # know what is there.  Goals for what is past, and of rates above 1, are warned of.
 sub expected_error
 {
-	return $_[0] =~ /ERROR:  (?:member|team) "/
+	return $_[0] =~ /ERROR:  (?:member|team|alias) "/
+	  || $_[0] =~ /ERROR:  ".*" is (?:an alias|no alias|the key) /
 	  || $_[0] =~ /ERROR:  .*\b(?:goals?|rollup tables)\b/
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
@@ -274,6 +276,7 @@ sub change_organisation
 {
 	my $what = rand;
 
+	return change_aliases() if $with{alias} && $what < 0.15;
 	if ($what < 0.6)
 	{
 		return sprintf q{SELECT kpi.move_member('%s', team => '%s', since => '%s');},
@@ -294,6 +297,17 @@ sub change_organisation
 	}
 	return sprintf q{SELECT kpi.drop_member('%s');}, pick(@members) if $what < 0.9;
 	return sprintf q{SELECT kpi.add_member('%s', team => '%s');}, pick(@members, 'nobody', 'zoe'), pick(@teams);
+}
+
+sub change_aliases
+{
+	my $key = pick(@members, 'nobody', 'zoe', 'zoe');
+	my $source = pick('', q{, source => 'deals'}, q{, source => 'costs'});
+	my $what = rand;
+
+	return sprintf q{SELECT kpi.add_alias('%s', alias => '%s'%s);}, pick(@members), $key, $source if $what < 0.6;
+	return sprintf q{SELECT kpi.drop_alias('%s'%s);}, $key, $source if $what < 0.85;
+	return sprintf q{SELECT kpi.merge_member('%s', into_member => '%s', goals => '%s');}, pick(@members), pick(@members), pick('move', 'drop');
 }
 
 # KPIs are created and dropped outside of transactions, as this side keeps

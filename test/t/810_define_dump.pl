@@ -20,6 +20,7 @@ create_company($node, 'postgres', sql => "$write;");
 $node->safe_psql('postgres', q{
 	SELECT kpi.move_member('bob', team => 'uk', since => '2026-03-01');
 	SELECT kpi.move_team('uk', parent => 'apac', since => '2026-04-01');
+	SELECT kpi.add_alias('carol', alias => 'nobody', source => 'deals'), kpi.merge_member('erin', into_member => 'dave');
 	SELECT kpi.create_goal('q1', kpi => 'revenue', team => 'emea', period => '2026-Q1', target => '1000000');
 	INSERT INTO crm.costs (team, day, cost) VALUES ('uk', '2026-03-07', 12.5), ('apac', '2026-04-07', 100);
 	CREATE SCHEMA reporting;
