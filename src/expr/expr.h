@@ -172,7 +172,7 @@ typedef struct KpiColumnRename
 {
 	char	   *from;
 	char	   *to;
-}			KpiColumnRename;
+} KpiColumnRename;
 
 /* A stored expression or measure (NULL: none) by the new names of columns, all at once. */
 extern char *kpi_expr_rename_columns(const char *text, const List *renames);

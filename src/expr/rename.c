@@ -24,13 +24,13 @@ typedef struct RenameSpot
 	int			location;
 	int			skip;			/* how many names stand before it, with dots */
 	const char *to;
-}			RenameSpot;
+} RenameSpot;
 
 typedef struct RenameWalk
 {
 	const List *renames;
 	List	   *spots;
-}			RenameWalk;
+} RenameWalk;
 
 static const char *
 new_name(const List *renames, const char *name)
@@ -39,7 +39,7 @@ new_name(const List *renames, const char *name)
 
 	foreach(lc, renames)
 	{
-		const		KpiColumnRename *rename = lfirst(lc);
+		const KpiColumnRename *rename = lfirst(lc);
 
 		if (strcmp(rename->from, name) == 0)
 			return rename->to;
@@ -48,7 +48,7 @@ new_name(const List *renames, const char *name)
 }
 
 static bool
-rename_walker(Node *node, RenameWalk * walk)
+rename_walker(Node *node, RenameWalk *walk)
 {
 	if (node == NULL)
 		return false;
@@ -113,7 +113,7 @@ kpi_expr_rename_columns(const char *text, const List *renames)
 	initStringInfo(&result);
 	foreach(lc, walk.spots)
 	{
-		const		RenameSpot *spot = lfirst(lc);
+		const RenameSpot *spot = lfirst(lc);
 		const char *name = text + spot->location;
 
 		for (int i = 0; i < spot->skip; i++)

@@ -74,8 +74,8 @@ typedef struct KpiSource
 									 * NULL */
 	Oid			attached;		/* the table that was refreshed last, or
 								 * InvalidOid */
-	List	   *renames;		/* KpiColumnRename: columns of the attached
-								 * table; the texts below have the new names */
+	List	   *renames;		/* KpiColumnRename: columns that were renamed;
+								 * the texts below have the new names */
 	bool		follows_swaps;	/* on_swap */
 	double		hold_if_lost;	/* a share; 0: never */
 	char	   *filter;			/* or NULL */
@@ -146,7 +146,7 @@ extern Oid	kpi_model_source_relid(const KpiSource *source);
 
 /*
  * The columns of a source's table (KpiColumnRename) that are called otherwise than
- * its stored texts do; none if another table is attached.
+ * its stored texts do.
  */
 extern List *kpi_model_renames(int32 source_id, Oid relid);
 

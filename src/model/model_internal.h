@@ -14,8 +14,8 @@
 
 /* ---- rename.c ---- */
 
-/* kpi_model_renames() for columns as they were seen. */
-extern List *kpi_model_find_renames(Oid relid, Jsonb *columns);
+/* kpi_model_renames() for the attached table and its columns as they were seen. */
+extern List *kpi_model_renames_for(Oid relid, Oid attached, Jsonb *columns);
 
 /* Puts source->renames into all that was loaded. */
 extern void kpi_model_rename_source(KpiSource *source);

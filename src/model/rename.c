@@ -138,8 +138,8 @@ takes_place(Oid relid, const Jsonb *columns, const char *name)
  * One that has taken the name of a column that was dropped is not followed: then
  * the name is what the definition means.
  */
-List *
-kpi_model_find_renames(Oid relid, Jsonb *columns)
+static List *
+find_renames(Oid relid, Jsonb *columns)
 {
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue	value;
@@ -168,6 +168,28 @@ kpi_model_find_renames(Oid relid, Jsonb *columns)
 	return renames;
 }
 
+/*
+ * Another table that has come under the name may be made by the new names as well:
+ * of it only those count that it has, and not the old ones.
+ */
+List *
+kpi_model_renames_for(Oid relid, Oid attached, Jsonb *columns)
+{
+	List	   *renames = NIL;
+	ListCell   *lc;
+
+	if (!OidIsValid(attached) || !OidIsValid(relid) || relid == attached)
+		return OidIsValid(attached) && OidIsValid(relid) ? find_renames(attached, columns) : NIL;
+	foreach(lc, find_renames(attached, columns))
+	{
+		KpiColumnRename *rename = lfirst(lc);
+
+		if (get_attnum(relid, rename->from) == InvalidAttrNumber && get_attnum(relid, rename->to) > 0)
+			renames = lappend(renames, rename);
+	}
+	return renames;
+}
+
 List *
 kpi_model_renames(int32 source_id, Oid relid)
 {
@@ -176,14 +198,13 @@ kpi_model_renames(int32 source_id, Oid relid)
 	Datum		columns;
 	bool		isnull;
 
-	kpi_rows_begin_read(&rows, "SELECT s.columns FROM kpi_internal.source_state s"
-						" WHERE s.source_id = $1 AND s.relid = $2",
-						2, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
+	kpi_rows_begin_read(&rows, "SELECT s.relid, s.columns FROM kpi_internal.source_state s WHERE s.source_id = $1",
+						1, KPI_INT4(source_id));
 	if (kpi_rows_next(&rows))
 	{
 		columns = kpi_rows_datum(&rows, "columns", &isnull);
 		if (!isnull)
-			renames = kpi_model_find_renames(relid, DatumGetJsonbP(columns));
+			renames = kpi_model_renames_for(relid, kpi_rows_oid(&rows, "relid"), DatumGetJsonbP(columns));
 	}
 	kpi_rows_end(&rows);
 	return renames;

@@ -61,8 +61,8 @@ load_source(KpiSource *source)
 			source->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 														  get_rel_name(relid));
 		columns = kpi_rows_datum(&rows, "columns", &isnull);
-		if (!isnull && OidIsValid(source->attached) && relid == source->attached)
-			source->renames = kpi_model_find_renames(source->attached, DatumGetJsonbP(columns));
+		if (!isnull)
+			source->renames = kpi_model_renames_for(relid, source->attached, DatumGetJsonbP(columns));
 		source->filter = kpi_rows_text(&rows, "filter");
 		source->loaded_at = kpi_rows_text(&rows, "loaded_at");
 		source->stale_seconds = kpi_rows_int4(&rows, "stale_seconds");

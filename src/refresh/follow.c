@@ -31,7 +31,7 @@ typedef struct RenamedTable
 	const char *name;
 	const char *rows;			/* condition on $1, the source's id */
 	const char *columns[6];
-}			RenamedTable;
+} RenamedTable;
 
 static const RenamedTable renamed_tables[] = {
 	{"kpi.source", "id = $1", {"key", "owner", "team", "at", "filter", "loaded_at"}},
@@ -46,7 +46,7 @@ kpi_refresh_must_follow(const KpiSource *source)
 }
 
 static void
-rename_column(const RenamedTable * table, const char *column, int32 source_id, const List *renames)
+rename_column(const RenamedTable *table, const char *column, int32 source_id, const List *renames)
 {
 	KpiRows		rows;
 
@@ -133,7 +133,7 @@ rename_state(const KpiSource *stored, const List *renames)
 	/* All at once, as names may change places. */
 	foreach(lc, renames)
 	{
-		const		KpiColumnRename *rename = lfirst(lc);
+		const KpiColumnRename *rename = lfirst(lc);
 
 		kpi_spi_exec("UPDATE kpi_internal.source_state"
 					 " SET columns = columns - $2 || pg_catalog.jsonb_build_object('#' || $3, columns -> $2)"
@@ -142,7 +142,7 @@ rename_state(const KpiSource *stored, const List *renames)
 	}
 	foreach(lc, renames)
 	{
-		const		KpiColumnRename *rename = lfirst(lc);
+		const KpiColumnRename *rename = lfirst(lc);
 
 		kpi_spi_exec("UPDATE kpi_internal.source_state"
 					 " SET columns = columns - ('#' || $2) || pg_catalog.jsonb_build_object($2, columns -> ('#' || $2))"

@@ -145,10 +145,10 @@ typedef struct LookArguments
 	Oid			attached;
 	const char *former;			/* NULL: none that counts */
 	Oid			relid;
-}			LookArguments;
+} LookArguments;
 
 static void
-get_arguments(FunctionCallInfo fcinfo, LookArguments * args)
+get_arguments(FunctionCallInfo fcinfo, LookArguments *args)
 {
 	args->source_id = PG_GETARG_INT32(0);
 	args->relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -159,7 +159,7 @@ get_arguments(FunctionCallInfo fcinfo, LookArguments * args)
 }
 
 static bool
-recheck(LookArguments * args, KpiProblem *problem)
+recheck(LookArguments *args, KpiProblem *problem)
 {
 	args->relid = kpi_model_relid(args->relation, args->former, args->attached);
 	return kpi_refresh_source_recheck(args->source_id, args->relation, args->relid, args->attached, problem);
@@ -223,7 +223,7 @@ init_rechecks(void)
 
 /* A hash of the names: of two states of a source they differ, or nothing does. */
 static LookKey
-look_key(const LookArguments * args)
+look_key(const LookArguments *args)
 {
 	LookKey		key = {.source_id = args->source_id,.attached = args->attached};
 

@@ -432,7 +432,7 @@ kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
 				 " VALUES ($1, 'suspended', $2, $3)"
 				 " ON CONFLICT (source_id) DO UPDATE"
-				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
+				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint, build_due = false",
 				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
 	kpi_spi_end(&spi);
 	kpi_goal_notify_source(source_id);

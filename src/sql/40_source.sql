@@ -193,7 +193,7 @@ CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure tex
                               description text DEFAULT NULL, credit text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
 COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
+'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_kpi';

@@ -40,7 +40,7 @@ RETURNS void
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'kpi_sql_resume';
 COMMENT ON FUNCTION kpi.resume(text) IS
-'Lets a source go on, or every source that is paused or suspended. A paused one is refreshed. A suspended one (and one that is neither, if it is named) has its capture attached again, for which writers of its table wait until the end of this transaction; the next refresh, by the worker or CALL kpi.refresh(), rebuilds it from the facts of the table that now has its name. Named, it accepts the code of other roles that its expressions reach now. If it still cannot be refreshed, a warning says why and it stays suspended. Of many, those that cannot be rebuilt stay suspended, with a warning. Errors: source unknown; there is no such table; the caller is neither the definer of the source nor an editor, or not its definer where it is to be rebuilt';
+'Lets a source go on, or every source that is paused or suspended. A paused one is refreshed. A suspended one (and one that is neither, if it is named) has its capture attached again, for which writers of its table wait until the end of this transaction; the next refresh, by the worker or CALL kpi.refresh(), rebuilds it from the facts of the table that now has its name. Of a held one that is named the loss is accepted, and it is refreshed. Named, it accepts the code of other roles that its expressions reach now. If it still cannot be refreshed, a warning says why and it stays suspended. Of many, those that cannot be rebuilt stay suspended, with a warning. Errors: source unknown; there is no such table; the caller is neither the definer of the source nor an editor, or not its definer where it is to be rebuilt';
 
 CREATE FUNCTION kpi.schedule(source text, cron text)
 RETURNS bigint

@@ -31,12 +31,14 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
-/* Of a suspended source: until it is to be rechecked, as another table may have come. */
+/*
+ * Of a suspended source: until it is to be rechecked, as another table may have come,
+ * or to be built, as one has.
+ */
 static void
 stand_still(KpiAgendaSource *source)
 {
 	source->must_build = false;
-	source->build_due = false;
 	source->not_before = DT_NOBEGIN;
 	source->queue_at = DT_NOEND;
 	if (source->interval == 0)
