@@ -94,16 +94,11 @@ CALL kpi.refresh('lo_deals');
 SELECT status, reason, hint, value FROM lo.look;
 SELECT source_name, stored FROM kpi.verify('lo_deals');
 -- The new one is meant.
-SELECT kpi.resume('lo_deals');
+SELECT kpi.alter_kpi('lo_amount', measure => 'sum(amount)');
 CALL kpi.refresh('lo_deals');
 SELECT status, value, (SELECT sum(amount) FROM lo.deals) AS actual FROM lo.look;
--- The old one is.
 ALTER TABLE lo.deals RENAME COLUMN amount TO net;
 ALTER TABLE lo.deals RENAME COLUMN gross TO amount;
-CALL kpi.refresh('lo_deals');
-SELECT status, reason FROM lo.look;
-SELECT kpi.alter_kpi('lo_amount', measure => 'sum(net)');
-SELECT kpi.resume('lo_deals');
 CALL kpi.refresh('lo_deals');
 SELECT status, value, (SELECT sum(net) FROM lo.deals) AS actual FROM lo.look;
 -- Nobody uses this one; and one that was dropped is followed.

@@ -98,6 +98,13 @@ fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *pr
 	return delta;
 }
 
+static void
+spill(KpiSubxactDeltas *subxact)
+{
+	kpi_capture_flush_subxact(subxact);
+	kpi_capture_subxact_clear(subxact);
+}
+
 void
 kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 				 const KpiFact *fact, int sign)
@@ -117,8 +124,15 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 		kpi_capture_subxact_set_error(subxact, delta, fact->error);
 
 	if (kpi_capture_write_through || subxact->bytes > (Size) kpi_buffer_size * 1024)
-	{
-		kpi_capture_flush_subxact(subxact);
-		kpi_capture_subxact_clear(subxact);
-	}
+		spill(subxact);
+}
+
+void
+kpi_capture_loaded(int32 source_id, TimestampTz at)
+{
+	KpiSubxactDeltas *subxact = kpi_capture_subxact_current();
+
+	kpi_capture_subxact_loaded(subxact, source_id, at);
+	if (kpi_capture_write_through)
+		spill(subxact);
 }

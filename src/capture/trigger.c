@@ -77,7 +77,8 @@ typedef struct Entry
 	char	   *problem;		/* ENTRY_BROKEN: a note */
 	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
-	bool		is_refused;		/* the problem: a refresh has to decide */
+	bool		is_refused;		/* nothing is captured until a refresh has
+								 * decided, and a marker asks for it */
 	Oid			row_trigger;	/* known to be ours while the entry is not
 								 * stale; InvalidOid: not looked at */
 } Entry;
@@ -261,6 +262,13 @@ is_table_of(const Entry *entry, Oid relid)
 	return false;
 }
 
+static void
+refuse(Entry *entry)
+{
+	entry->state = ENTRY_BROKEN;
+	entry->is_refused = true;
+}
+
 /* Everything of load_entry() that may fail because of the definition. */
 static void
 load_definition(void *arg)
@@ -278,24 +286,18 @@ load_definition(void *arg)
 	relid = kpi_model_source_relid(entry->source);
 	if (!is_table_of(entry, relid))
 	{
-		Oid			attached = kpi_model_attached_relid(entry->key.source_id);
-
 		/*
-		 * The attached table under another name: it may get its name back, so
-		 * what is written meanwhile must not be forgotten.
+		 * Another table has the name.  This one may get it back before any
+		 * refresh comes, so what is written meanwhile must not be forgotten.
 		 */
-		if (is_table_of(entry, attached))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("table %s was renamed to \"%s\"", entry->source->relation,
-							get_rel_name(attached))));
+		if (is_table_of(entry, entry->source->attached))
+			refuse(entry);
 		return;
 	}
 
 	if (is_refused(entry->source, relid, entry->key.relid))
 	{
-		entry->state = ENTRY_BROKEN;
-		entry->is_refused = true;
+		refuse(entry);
 		return;
 	}
 	check_definer(entry->source, relid);
@@ -490,6 +492,15 @@ capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed
 }
 
 static void
+capture_loaded(KpiSource *source, KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot)
+{
+	TimestampTz at;
+
+	if (kpi_fact_project_loaded(proj, changed, slot, &at))
+		kpi_capture_loaded(source->id, at);
+}
+
+static void
 capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
 {
 	for (int s = 0; s < source->nstreams; s++)
@@ -510,6 +521,7 @@ capture_update(KpiSource *source, KpiProjection *proj, TupleTableSlot *old_slot,
 		capture_fact(source, proj, s, changed, old_slot, -1);
 		capture_fact(source, proj, s, changed, new_slot, 1);
 	}
+	capture_loaded(source, proj, changed, new_slot);
 }
 
 Datum
@@ -529,7 +541,10 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 	source = entry->source;
 	proj = entry->proj;
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+	{
 		capture_row(source, proj, trigdata->tg_trigslot, 1);
+		capture_loaded(source, proj, KPI_ALL_COLUMNS, trigdata->tg_trigslot);
+	}
 	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		capture_row(source, proj, trigdata->tg_trigslot, -1);
 	else

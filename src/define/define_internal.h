@@ -68,6 +68,20 @@ extern Oid	kpi_define_source_row_definer(const KpiSourceRow *source);
 /* kpi_user_switch() to the definer of a source. */
 extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
 
+/* ---- mend.c ---- */
+
+/*
+ * Before a definition of a source is changed, and before its table is locked: takes
+ * the engine's lock if the source is suspended, so that it can be resumed.
+ */
+extern void kpi_define_mend_begin(const char *source);
+
+/*
+ * After that: where the table was what it is when the source was suspended, and all
+ * fits now, the source goes on, and the next refresh reads its facts.
+ */
+extern void kpi_define_mend_end(int32 source_id);
+
 /* ---- source_option.c ---- */
 
 /*
@@ -91,8 +105,8 @@ extern void kpi_define_source_options_read(FunctionCallInfo fcinfo, int first, c
 /* Checks the expressions among them, as the current user. */
 extern void kpi_define_source_options_check(Oid relid, const char *source, KpiSourceOptions *options);
 
-/* Stores what is given. */
-extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options);
+/* Stores what is given.  relid: InvalidOid where nobody writes to the table yet. */
+extern void kpi_define_source_options_store(int32 source_id, Oid relid, const KpiSourceOptions *options);
 
 /* ---- args.c ---- */
 

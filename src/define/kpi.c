@@ -484,6 +484,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		require_formula_rights(kpi->id);
 	else
 	{
+		kpi_define_mend_begin(kpi->source);
 		/* Both may have changed while we waited for the lock. */
 		source = kpi_define_source_row_open(kpi->source, false);
 		kpi = read_row(old_name);
@@ -527,6 +528,8 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	if (redefined)
 		kpi_define_ground_check_kpi(kpi->id, old_name);
 	kpi_goal_kpi_redefined(kpi->id);
+	if (def != NULL)
+		kpi_define_mend_end(source->id);
 	PG_RETURN_VOID();
 }
 

@@ -20,6 +20,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "tcop/dest.h"
+#include "utils/timestamp.h"
 
 /* ---- query.c ---- */
 
@@ -112,9 +113,6 @@ extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableS
 /* Whether stream number s may make another fact of a row in which these have changed. */
 extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed);
 
-/* The numbers of the columns that expressions use, in the current memory context. */
-extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
-
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
 
@@ -132,6 +130,13 @@ extern void kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet cha
  * that is not met, where a planner evaluates what is cheap first.
  */
 extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot);
+
+/*
+ * When the row was loaded, as the source says; false: it does not say, its expression
+ * fails on the row or is NULL, or it follows from none of the columns that have changed.
+ */
+extern bool kpi_fact_project_loaded(KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot,
+									TimestampTz *loaded_at);
 
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
@@ -153,6 +158,14 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 
 /* What is wrong with a fact whose day is none that facts may have. */
 #define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
+
+/* ---- loaded.c ---- */
+
+/*
+ * The latest loaded_at of the rows of a table, DT_NOBEGIN if none says one, read as
+ * kpi_fact_cells_run() reads facts.  False: it is infinite, which says nothing of the others.
+ */
+extern bool kpi_fact_loaded_read(const KpiSource *source, Oid relid, List *leaves, TimestampTz *loaded_at);
 
 /* ---- change.c ---- */
 
@@ -254,6 +267,9 @@ extern Oid	kpi_fact_definer_choose(Oid relid, Oid named);
 
 /* The GRANT statements for what the role lacks to read the table; or NULL. */
 extern char *kpi_fact_definer_missing_grants(Oid relid, Oid role);
+
+/* The statement after which the role may read what the table's owner creates beside it later. */
+extern char *kpi_fact_definer_default_grants(Oid relid, Oid role);
 
 /*
  * The table or one of its partitions whose owner's code must not run with the

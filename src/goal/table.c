@@ -263,6 +263,19 @@ kpi_goal_source_redefined(int32 source_id)
 			  "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", KPI_INT4(source_id));
 }
 
+void
+kpi_goal_source_recheck(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id)"
+					 " SELECT g.id FROM kpi.goal g WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s"
+					 "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", 1, KPI_INT4(source_id)) > 0)
+		kpi_wake_request(true);
+	kpi_spi_end(&spi);
+}
+
 /* Paths and calendars of the teams below them follow; those that were there on any day do no harm. */
 #define GOALS_OF_TEAMS \
 	"WITH RECURSIVE below (id) AS (SELECT i.id FROM pg_catalog.unnest($1) AS i (id) UNION" \

@@ -67,10 +67,20 @@ typedef struct KpiSource
 {
 	int32		id;
 	char	   *name;
-	char	   *relation;		/* qualified and quoted, as in kpi.source */
-	char	   *schema_name;
-	char	   *relation_name;
+	char	   *relation;		/* qualified and quoted: the name of the table
+								 * now, if it has one */
+	char	   *stored_relation;	/* as in kpi.source */
+	char	   *former_relation;	/* its name before, while that counts; or
+									 * NULL */
+	Oid			attached;		/* the table that was refreshed last, or
+								 * InvalidOid */
+	List	   *renames;		/* KpiColumnRename: columns that were renamed;
+								 * the texts below have the new names */
+	bool		follows_swaps;	/* on_swap */
+	double		hold_if_lost;	/* a share; 0: never */
 	char	   *filter;			/* or NULL */
+	char	   *loaded_at;		/* or NULL */
+	int32		stale_seconds;	/* 0: never */
 	KpiGrain	grain;
 	int32		calendar_id;
 	char	   *time_zone;
@@ -105,9 +115,6 @@ extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
 
 extern int32 kpi_model_source_id(const char *name); /* error if unknown */
-extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
-extern Oid	kpi_model_source_relid(const KpiSource *source);	/* by name; InvalidOid
-																 * if it is gone */
 
 /*
  * The role whose rights the source's expressions have.  Error if it does not
@@ -120,6 +127,34 @@ extern List *kpi_model_leaf_relids(Oid relid);
 
 /* Layout of the given measures (indexes into stream->measures; NULL: all). */
 extern KpiLayout *kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which);
+
+/* ---- rename.c ---- */
+
+extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
+
+/* For so long the name that a table had when it was renamed counts. */
+#define KPI_FORMER_SECONDS 3600
+extern bool kpi_model_former_counts(const char *former, TimestampTz since);
+
+/*
+ * The table that a source is over, of whatever kind: the one that has the name it
+ * was renamed from (former; or NULL), else its name, else the one that is
+ * attached.  InvalidOid: there is none.
+ */
+extern Oid	kpi_model_relid(const char *relation, const char *former, Oid attached);
+extern Oid	kpi_model_source_relid(const KpiSource *source);
+
+/*
+ * The columns of a source's table (KpiColumnRename) that are called otherwise than
+ * its stored texts do.
+ */
+extern List *kpi_model_renames(int32 source_id, Oid relid);
+
+/*
+ * The columns of a relation, as kpi_internal.source_state.columns keeps them: by
+ * name, each as a text that begins with its number.  Within kpi_spi_begin().
+ */
+extern Datum kpi_model_columns(Oid relid);
 
 /* ---- source_state.c ---- */
 

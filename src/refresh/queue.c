@@ -96,6 +96,7 @@ consume_row(KpiRun *run, KpiQueue *queue, KpiQueueScan *scan, MemoryContext row_
 	MemoryContext old;
 
 	run->stats.ndeltas += scan->ndeltas;
+	run->stats.loaded_at = Max(run->stats.loaded_at, kpi_capture_scan_loaded_at(scan));
 	if (is_marker(scan))
 	{
 		read_marker(scan, &queue->recompute, &queue->suspend);

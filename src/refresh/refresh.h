@@ -35,6 +35,14 @@ extern bool kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot);
 extern bool kpi_refresh_queue_is_crowded(int32 source_id);
 extern bool kpi_refresh_queue_compact(int32 source_id);
 
+/* ---- follow.c ---- */
+
+/*
+ * Where the table of a source or its columns have other names than the definition
+ * says, stores it with the new ones; false: they have not.
+ */
+extern bool kpi_refresh_follow_names(int32 source_id);
+
 /* ---- report.c ---- */
 
 /* One difference between what is stored and what should be. */
@@ -91,6 +99,8 @@ typedef enum KpiRunResult
 								 * must be read before */
 	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
+	KPI_RUN_RENAMED,			/* never returned: its names are to be
+								 * followed first */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */
 } KpiRunResult;
 
@@ -117,7 +127,7 @@ extern KpiRunResult kpi_refresh_source_days(int32 source_id, KpiRunMode mode, co
  * Forgets what was seen of a source, whose version was just raised: the next refresh
  * reads all facts.
  */
-extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
+extern void kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer);
 
 /* What places depend on besides the cells, as text: how periods are cut. */
 extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);

@@ -184,6 +184,8 @@ typedef struct KpiRunTable
 {
 	Oid			relid;
 	List	   *leaves;
+	bool		loss_checked;	/* and is within what may be lost */
+	Oid			reattached;		/* the table to which capture was moved */
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
 	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
@@ -206,6 +208,8 @@ typedef struct KpiRunStats
 {
 	int64		ndeltas;		/* consumed, markers too */
 	int64		ncells;			/* rows of cells written */
+	TimestampTz loaded_at;		/* the latest met; DT_NOBEGIN: none */
+	bool		loaded_is_read; /* from all facts */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	char	   *fact_error;		/* note of the last one met */
@@ -305,8 +309,17 @@ extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTrans
 extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index,
 										  int64 *nfacts);
 
+/* How many facts some measures count, summed over them; nothing is stored. */
+extern int64 kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures);
+
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
+
+/*
+ * From here on as the source's definer, until kpi_user_restore(), with half of the memory
+ * that maintenance may take.
+ */
+extern void kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user);
 
 /* ---- build_state.c ---- */
 
@@ -575,20 +588,40 @@ typedef struct KpiSourceState
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
+	bool		swapped;		/* another table has the name, and is followed */
+	bool		accepts_loss;	/* kpi.resume() has said so */
 	bool		new_periods;	/* the calendar cuts others than before */
 	bool		build_noted;	/* a build or its cancellation is */
+	char	   *loaded_by;		/* by which expression it is known when rows
+								 * were loaded */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
 	int64		applied_org_version;
 	char	   *calendar_shape;
-	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
 	Datum		fingerprints;	/* jsonb: what expressions reach */
 	FullTransactionId suspect_before;	/* transactions before it may have
 										 * captured with what expressions
 										 * reached before */
 } KpiSourceState;
+
+/* ---- loaded.c ---- */
+
+/* Whether when rows were loaded last is not known, and must be read from the facts. */
+extern bool kpi_refresh_loaded_is_due(const KpiSource *source, const KpiSourceState *state);
+
+/* Reads it, in the place of what the queue says. */
+extern void kpi_refresh_loaded_read(KpiRun *run);
+
+/* Stores what this run has met of it, and that it read facts.  The source has a row of its state. */
+extern void kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state);
+
+/* Columns have other names: by the same expression as before it is known. */
+extern void kpi_refresh_loaded_rename(int32 source_id, const List *renames);
+
+/* The moment until which the source has its facts (kpi_internal.source_load); DT_NOEND: it says none. */
+extern TimestampTz kpi_refresh_loaded_until(const KpiSource *source);
 
 /*
  * Compares the source with its state, under the run's snapshot; also finds the
@@ -605,9 +638,21 @@ extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snaps
  */
 extern void kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table);
 
+/*
+ * After the versions of the streams were raised: what is built of the last ones is
+ * still there, and all facts are to be read.  Within kpi_spi_begin().
+ */
+extern void kpi_refresh_source_state_keep_built(int32 source_id);
+
+/* Has writers of a table, which may be gone, load its sources anew. */
+extern void kpi_refresh_tell_writers(Oid relid);
+
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 											 const char *hint);
+
+/* Notes that it is held, and when a worker looks again; false: it was already. */
+extern bool kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms);
 
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
@@ -649,6 +694,9 @@ typedef struct KpiLogEntry
  * Tells of a run that succeeded, in its transaction; nothing of a refresh
  * that found nothing to do.
  */
+/* A source is held from now on. */
+extern void kpi_refresh_log_held(int32 source_id, const char *source, TimestampTz started);
+
 extern void kpi_refresh_log_run(const KpiLogEntry *entry);
 
 /* ---- recheck.c ---- */
@@ -668,5 +716,29 @@ extern bool kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attac
 /* The same, or a trigger of the source is missing or disabled. */
 extern bool kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached,
 									   KpiProblem *problem);
+
+/* ---- hold.c ---- */
+
+/*
+ * Whether so many facts are gone that the source is to be held back (which it then
+ * is); nothing has been consumed yet.  Where facts are read, the table is locked.
+ */
+extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
+
+/* How many facts some measures of a stream count in a cell, summed over them. */
+extern int64 kpi_refresh_facts_of(const KpiStream *stream, const Bitmapset *measures, const KpiCell *cell);
+
+/* ---- reattach.c ---- */
+
+/*
+ * Moves capture to the table that has come under the source's name.  To be called
+ * after it was found to fit, and before the snapshot under which facts are read.
+ */
+extern void kpi_refresh_reattach(const KpiSource *source, Oid relid);
+
+/* ---- follow.c ---- */
+
+/* Whether kpi_refresh_follow_names() would do anything. */
+extern bool kpi_refresh_must_follow(const KpiSource *source);
 
 #endif							/* KPI_REFRESH_INTERNAL_H */

@@ -129,12 +129,15 @@ refuse_being_written(const KpiSource *source, bool must)
 			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
 }
 
+/* A worker that sees a suspended source again says nothing new. */
 static void
 suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 {
-	if (!state->suspended)
+	bool		is_news = !state->suspended || state->swapped;
+
+	if (is_news)
 		kpi_refresh_source_state_suspend(source->id, relid, state->suspend_reason, state->suspend_hint);
-	ereport(WARNING,
+	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
 			(errmsg("source \"%s\" is suspended: %s", source->name,
 					kpi_note_shown(state->suspend_reason, GetUserId(), source->definer,
 								   source->definer_oid)),
@@ -145,7 +148,8 @@ static bool
 facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
-		(mode == KPI_RUN_REFRESH && kpi_refresh_build_is_due(run));
+		(mode == KPI_RUN_REFRESH &&
+		 (kpi_refresh_build_is_due(run) || kpi_refresh_loaded_is_due(run->source, state)));
 }
 
 /* Under the snapshot: can the source be refreshed, and must it? */
@@ -159,10 +163,15 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	if (kpi_refresh_must_follow(source))
+		return KPI_RUN_RENAMED;
 	run->today = kpi_calendar_today(&run->calendar);
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	if ((*state)->suspend_reason)
 	{
+		/* Something was renamed after the definition was loaded. */
+		if (kpi_refresh_must_follow(kpi_model_source_load(source_id, false)))
+			return KPI_RUN_RENAMED;
 		suspend(source, run->table.relid, *state);
 		return KPI_RUN_SUSPENDED;
 	}
@@ -182,9 +191,30 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 }
 
 /*
+ * What must have been done before the snapshot under which facts are read.  What
+ * may be held back is not attached before it is known that it is not.
+ */
+static void
+get_at_facts(KpiRun *run, const KpiSourceState *state)
+{
+	KpiRunTable *table = &run->table;
+
+	if (state->swapped && table->reattached != table->relid &&
+		(table->loss_checked || run->source->hold_if_lost == 0))
+	{
+		kpi_refresh_reattach(run->source, table->relid);
+		table->reattached = table->relid;
+	}
+	else if (state->unattached && !state->swapped)
+		kpi_capture_attach(run->source->id, table->relid, kpi_model_source_definer(run->source));
+	lock_relations(table, run->source->relation);
+	kpi_refresh_source_state_recheck(run->source->id, table);
+}
+
+/*
  * Takes the snapshot and looks at the source; when facts must be read, locks
  * the relations first and looks again, until neither a relation nor a goal
- * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
+ * has come meanwhile, nor anything been renamed.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
 static KpiRunResult
 begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
@@ -192,21 +222,30 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	for (;;)
 	{
 		KpiRunResult result;
+		bool		reads_facts;
+		bool		is_swapped;
 
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
-		if (result == KPI_RUN_DONE &&
-			(!facts_are_needed(run, *state, mode) || is_locked(&run->table)))
+		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
+		reads_facts = result == KPI_RUN_DONE && facts_are_needed(run, *state, mode);
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.loss_checked)
+		{
+			run->table.loss_checked = true;
+			if (kpi_refresh_is_held(run, *state))
+				result = KPI_RUN_SUSPENDED;
+		}
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) &&
+			(!is_swapped || run->table.reattached == run->table.relid))
 			return KPI_RUN_DONE;
 		drop_snapshot(run);
-		if (result != KPI_RUN_DONE)
+		if (result == KPI_RUN_RENAMED)
+			(void) kpi_refresh_follow_names(source_id);
+		else if (result != KPI_RUN_DONE)
 			return result;
-
-		if ((*state)->unattached)
-			kpi_capture_attach(source_id, run->table.relid, kpi_model_source_definer(run->source));
-		lock_relations(&run->table, run->source->relation);
-		kpi_refresh_source_state_recheck(source_id, &run->table);
+		else
+			get_at_facts(run, *state);
 	}
 }
 
@@ -384,6 +423,11 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
+	/* Writers of another table get it back before its facts are read. */
+	if (state->swapped && mode == KPI_RUN_REFRESH)
+		builds = false;
+	if (builds && kpi_refresh_loaded_is_due(run->source, state))
+		kpi_refresh_loaded_read(run);
 	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
@@ -403,14 +447,25 @@ check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 	run->stats.changes.all |= mend;
 }
 
+static const char *
+kind_of_run(const KpiRun *run, KpiRunMode mode)
+{
+	if (mode == KPI_RUN_VERIFY)
+		return "verify";
+	if (mode == KPI_RUN_REPAIR)
+		return "repair";
+	if (OidIsValid(run->table.reattached))
+		return "reattach";
+	return run->build.nsteps > 0 ? "build" : "refresh";
+}
+
 static void
 log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration_ms)
 {
 	KpiLogEntry entry = {
 		.source_id = run->source->id,
 		.source = run->source->name,
-		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-		run->build.nsteps > 0 ? "build" : "refresh",
+		.kind = kind_of_run(run, mode),
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->stats.ndeltas,
@@ -469,8 +524,11 @@ static void
 end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays *days, KpiReport *report,
 		TimestampTz started)
 {
+	TimestampTz had_until = kpi_refresh_loaded_until(run->source);
+
 	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
+	run->stats.changes.day_moved = kpi_refresh_loaded_until(run->source) != had_until;
 	if (run->plan.day_came)
 		kpi_refresh_credit_save(run->source, run->today);
 	move_goals(run);
@@ -484,6 +542,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 		if (mend)
 			move_goals(run);
 	}
+	if (OidIsValid(run->table.reattached))
+		kpi_capture_detach_others(run->source->id, run->table.relid);
 	analyze_after_build(run);
 	log_run(run, mode, started, milliseconds_since(started));
 }
@@ -503,6 +563,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	kpi_refresh_cell_memory_init(&run->memory);
 	run->stats.first_day = DATEVAL_NOEND;
 	run->stats.last_day = DATEVAL_NOBEGIN;
+	run->stats.loaded_at = DT_NOBEGIN;
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);

@@ -48,6 +48,8 @@ typedef struct FactScan
 	const KpiFactPart *part;
 	KpiCellMap *cells;			/* appended to by the grouped statement */
 	KpiDict    *dict;
+	bool		counts_only;	/* the facts of the measures, into ncounted */
+	int64		ncounted;
 	bool		counts_errors;	/* facts that are ignored as a whole */
 	int64		nfacts;
 	int64		nleft_out;		/* of them, of days that facts cannot have */
@@ -138,6 +140,12 @@ add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell;
 
+	if (scan->counts_only)
+	{
+		scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+											   DatumGetKpiCellP(slot->tts_values[CELLS_CELL]));
+		return;
+	}
 	key.day.stream_id = scan->stream->id;
 	if (!slot->tts_isnull[CELLS_OWNER])
 		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
@@ -194,6 +202,7 @@ scan_begin(FactScan *scan)
 	scan->dict = kpi_refresh_dict_create(scan->run->mcxt);
 	kpi_refresh_cellmap_use_dict(scan->cells, scan->dict, scan->run->source);
 	scan->nfacts = 0;
+	scan->ncounted = 0;
 	scan->nleft_out = 0;
 }
 
@@ -203,13 +212,12 @@ scan_drop(FactScan *scan)
 	kpi_refresh_cellmap_free(scan->cells);
 }
 
-/* From here on as the definer, with half of the memory that maintenance may take. */
-static void
-begin_as_definer(const FactScan *scan, KpiUser *user)
+void
+kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user)
 {
 	char		mem[32];
 
-	kpi_user_switch(user, kpi_model_source_definer(scan->run->source));
+	kpi_user_switch(user, kpi_model_source_definer(run->source));
 	/* Of all the processes that the planner may spread it over. */
 	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2 / (1 + max_parallel_workers_per_gather), 64));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
@@ -232,7 +240,7 @@ scan_grouped(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_run(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 					   scan->run->table.leaves, &scan->receiver);
 	kpi_user_restore(&user);
@@ -244,7 +252,7 @@ estimate(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_estimate(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 							scan->run->table.leaves, scan->estimate);
 	kpi_user_restore(&user);
@@ -296,6 +304,13 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		scan->unexplained = false;
 	if (!fact->failed && !is_wanted(scan, fact->day))
 		return;
+	if (scan->counts_only)
+	{
+		if (!fact->failed)
+			scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+												   fact_cell(scan, layout, fact));
+		return;
+	}
 	if (fact->error)
 		kpi_refresh_note_fact_error(scan->run, fact->error);
 	scan->nfacts++;
@@ -391,17 +406,46 @@ try_grouped(FactScan *scan, ErrorData **error)
 	return false;
 }
 
+#define CELL_RECEIVER { \
+	.receiveSlot = receive_cell, \
+	.rStartup = receiver_startup, \
+	.rShutdown = receiver_noop, \
+	.rDestroy = receiver_noop, \
+	.mydest = DestNone \
+}
+
+int64
+kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures)
+{
+	KpiFactPart part = {
+		.measures = unconstify(Bitmapset *, measures),
+		.since = DATEVAL_NOBEGIN,
+		.until = DATEVAL_NOEND
+	};
+	FactScan	scan = {
+		.receiver = CELL_RECEIVER,
+		.run = run,
+		.s = s,
+		.stream = &run->source->streams[s],
+		.part = &part,
+		.counts_only = true
+	};
+	ErrorData  *error;
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_begin(&scan);
+	if (!try_grouped(&scan, &error))
+		scan_one_by_one(&scan, error);
+	MemoryContextDelete(scan.row_cxt);
+	scan_drop(&scan);
+	return scan.ncounted;
+}
+
 KpiCellMap *
 kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
 	FactScan	scan = {
-		.receiver = {
-			.receiveSlot = receive_cell,
-			.rStartup = receiver_startup,
-			.rShutdown = receiver_noop,
-			.rDestroy = receiver_noop,
-			.mydest = DestNone
-		},
+		.receiver = CELL_RECEIVER,
 		.run = run,
 		.s = s,
 		.stream = &run->source->streams[s],

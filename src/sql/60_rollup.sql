@@ -3,10 +3,13 @@
 
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
-    status           text NOT NULL,          -- active, building, suspended
+    status           text NOT NULL,          -- active, building, suspended, held
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
-    relid            oid,
+    relid            oid,                    -- the table that is attached
+    accepts_loss     boolean NOT NULL DEFAULT false,  -- the next refresh is not held back (refresh/hold.c)
+    former_relation  text,                   -- what it was called before it was renamed
+    renamed_at       timestamptz,            -- when that was seen (model/rename.c)
     definer_oid      oid,                    -- who has the definer's name
     definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table
@@ -18,6 +21,9 @@ CREATE TABLE kpi_internal.source_state (
     fingerprints     jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (expr/expr.h)
     suspect_before_xid xid8,                 -- transactions before it may have captured by others
+    loaded_at        timestamptz,            -- the latest of kpi.source.loaded_at, by what is next
+    loaded_by        text,                   -- the expression it was read by; NULL: to be read from the facts
+    changed_at       timestamptz,            -- of the last refresh that took changes, or read facts
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,

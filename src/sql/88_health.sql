@@ -8,6 +8,7 @@ CREATE VIEW kpi_internal.health_source AS
     SELECT s.viewer, p.severity, p.problem, pg_catalog.format('source "%s"', s.source) AS object, p.detail, p.remedy
       FROM (SELECT z.source, z.status, z.hint, z.failing_since, z.last_sqlstate, z.failures, z.capture_problem,
                    z.refresh_mode, z.pending_deltas, z.oldest_pending_seconds, z.as_of, z.facts_ignored,
+                   z.is_stale, z.relation, coalesce(z.loaded_at, CASE WHEN d.loaded_at IS NULL THEN t.changed_at END) AS news_at, l.stale_at,
                    v.rolname AS viewer,
                    greatest(2 * z.refresh_seconds, 60) AS patience,
                    pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas,
@@ -22,15 +23,17 @@ CREATE VIEW kpi_internal.health_source AS
               FROM pg_catalog.pg_roles v
              CROSS JOIN kpi.source_status z
               JOIN kpi.source d ON d.id = z.source_id
+              LEFT JOIN kpi_internal.source_load l ON l.source_id = z.source_id
               LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s
      CROSS JOIN LATERAL (VALUES
-           (s.reason IS NOT NULL, 'error', 'suspended', s.reason, s.hint),
+           (s.reason IS NOT NULL, 'error', CASE s.status WHEN 'held' THEN 'held' ELSE 'suspended' END, s.reason, s.hint),
            (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing',
             pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
                               pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
                               s.last_sqlstate, s.failures, s.failing_since),
             pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source)),
-           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status <> 'building', 'error', 'capture',
+           (s.status = 'swapped', 'warning', 'swapped', s.capture_problem, s.hint),
+           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status NOT IN ('building', 'swapped'), 'error', 'capture',
             s.capture_problem, s.hint),
            (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0
             AND (s.oldest_pending_seconds > s.patience
@@ -40,6 +43,10 @@ CREATE VIEW kpi_internal.health_source AS
             pg_catalog.format('Run CALL kpi.refresh(%L); kpi.refresh_log says what refreshes did.', s.source)),
            (s.status IN ('active', 'building') AND s.pending_deltas >= 100000, 'warning', 'backlog', s.backlog,
             pg_catalog.format('Run CALL kpi.refresh(%L), and refresh it more often.', s.source)),
+           (s.is_stale, 'warning', 'stale',
+            pg_catalog.format('Nothing new since %s, stale since %s', coalesce(s.news_at::text, 'it was made'), s.stale_at),
+            pg_catalog.format('See to what loads %s; kpi.set_refresh(%L, stale_after => ...) says how late it may be.',
+                              s.relation, s.source)),
            (s.status = 'paused' AND s.pending_deltas > 0, 'notice', 'paused', s.backlog,
             pg_catalog.format('Run SELECT kpi.resume(%L) when it may go on.', s.source)),
            (s.facts_ignored > 0, 'warning', 'facts_ignored',

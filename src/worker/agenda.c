@@ -31,6 +31,20 @@
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
 
+/*
+ * Of a suspended source: until it is to be rechecked, as another table may have come,
+ * or to be built, as one has.
+ */
+static void
+stand_still(KpiAgendaSource *source)
+{
+	source->must_build = false;
+	source->not_before = DT_NOBEGIN;
+	source->queue_at = DT_NOEND;
+	if (source->interval == 0)
+		source->at = DT_NOEND;
+}
+
 static KpiAgendaSource *
 load_source(KpiRows *rows, const char *calendar_shape)
 {
@@ -66,6 +80,8 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	else
 		source->at = DT_NOEND;
 	source->queue_at = source->interval > 0 && had_deltas ? source->at : DT_NOBEGIN;
+	if (kpi_rows_bool(rows, "is_suspended"))
+		stand_still(source);
 	return source;
 }
 
