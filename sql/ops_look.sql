@@ -17,7 +17,7 @@ CREATE VIEW lo.look AS
      CROSS JOIN (SELECT is_complete FROM kpi_internal.goal_now WHERE goal = 'lo_goal') g
      CROSS JOIN (SELECT is_complete FROM kpi.team_daily WHERE kpi = 'lo_amount' AND team = 'company') d
      WHERE s.source = 'lo_deals';
-CREATE VIEW lo.health AS SELECT problem, detail, remedy FROM kpi.health() WHERE object = 'source "lo_deals"' ORDER BY 1;
+CREATE VIEW lo.health AS SELECT problem, detail, remedy FROM kpi.health() WHERE object = 'source "lo_deals"' AND problem <> 'unassigned' ORDER BY 1;
 \x on
 SELECT * FROM lo.look;
 

@@ -123,12 +123,16 @@ extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, 
 
 /* ---- measure.c ---- */
 
-/* The stream that a KPI's own owner, team and time (each may be NULL) mean. */
+/*
+ * The stream that a KPI's own owner, team and time (each may be NULL) mean; its
+ * credit is "then" until the caller says otherwise.
+ */
 typedef struct KpiStreamKey
 {
 	const char *owner_kind;
 	char	   *owner;
 	char	   *at;
+	const char *credit;
 } KpiStreamKey;
 
 /*

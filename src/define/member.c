@@ -193,18 +193,36 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether facts after the end still count for the team; the SQL of an earlier version has no such argument. */
+static bool
+keeps_later_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *later_facts = PG_NARGS() > n && !PG_ARGISNULL(n) ? kpi_arg_text(fcinfo, n) : "unassigned";
+
+	if (strcmp(later_facts, "last_team") == 0)
+		return true;
+	if (strcmp(later_facts, "unassigned") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown \"later_facts\": \"%s\"", later_facts),
+				 errhint("It is 'last_team' when facts after the end still count for the team, 'unassigned' when they do not.")));
+	return false;
+}
+
 /*
- * kpi.end_membership(key, until): the membership that covers the day before
- * until ends there; those that begin later stay.
+ * kpi.end_membership(key, until, later_facts): the membership that covers the
+ * day before until ends there; those that begin later stay.
  */
 Datum
 kpi_sql_end_membership(PG_FUNCTION_ARGS)
 {
 	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
 	DateADT		until;
+	bool		keeps_later = keeps_later_argument(fcinfo, 2);
 	int32		id;
 	const KpiAssignment *current;
 	KpiAssignments *assignments;
+	KpiAssignments *ended;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -226,8 +244,9 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 				 errmsg("member \"%s\" belongs to no team on %s", key,
 						kpi_day_text(until - 1)),
 				 errhint("Its memberships are in kpi.membership.")));
-	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
-								 kpi_people_assignments_set(assignments, until, current->until, 0));
+	ended = kpi_people_assignments_set(assignments, until, current->until, 0);
+	kpi_people_assignments_end(ended, until, keeps_later);
+	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments, ended);
 	kpi_spi_end(&spi);
 	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();

@@ -516,7 +516,7 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 		if (strcmp(stream->at, key.at) == 0 &&
 			(stream->owner == NULL) == (key.owner == NULL) &&
 			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
-			(stream->owner_kind == KPI_OWNER_TEAM) == (strcmp(key.owner_kind, "team") == 0))
+			(stream->owner == NULL || kpi_model_owner_is_member(stream->owner_kind) == (strcmp(key.owner_kind, "member") == 0)))
 			return stream;
 	}
 	stream = palloc0(sizeof(KpiStream));

@@ -181,6 +181,7 @@ extern void kpi_goal_kpi_redefined(int32 kpi_id);	/* formulas over it as
 extern void kpi_goal_source_redefined(int32 source_id);
 extern void kpi_goal_team_redefined(int32 team_id); /* teams below it as well */
 extern void kpi_goal_member_redefined(int32 member_id);
+extern void kpi_goal_people_redefined(List *team_ids, List *member_ids);	/* of many at once */
 extern void kpi_goal_calendar_redefined(int32 calendar_id); /* working days */
 
 #endif							/* KPI_GOAL_H */

@@ -37,11 +37,18 @@ typedef struct KpiMeasure
 	DateADT		rollups_since;
 } KpiMeasure;
 
+/*
+ * Whom the facts of a stream count for: what its owner names, and whether on
+ * the days of the facts or, with credit today, on all days as today.  Stored, never
+ * renumber.
+ */
 typedef enum KpiOwnerKind
 {
 	KPI_OWNER_MEMBER,
 	KPI_OWNER_TEAM,
-	KPI_OWNER_COMPANY
+	KPI_OWNER_COMPANY,
+	KPI_OWNER_MEMBER_TODAY,
+	KPI_OWNER_TEAM_TODAY
 } KpiOwnerKind;
 
 /* kpi_internal.stream */
@@ -95,8 +102,12 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
-/* The kind that kpi_internal.stream.owner_kind names. */
-extern KpiOwnerKind kpi_model_owner_kind(const char *name);
+/* The kind that owner_kind and credit of kpi_internal.stream name. */
+extern KpiOwnerKind kpi_model_owner_kind(const char *name, const char *credit);
+
+/* Whether owners of a kind are members, and whether they count as they are today. */
+extern bool kpi_model_owner_is_member(KpiOwnerKind kind);
+extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
 
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);

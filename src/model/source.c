@@ -103,13 +103,27 @@ load_dimensions(KpiSource *source)
 }
 
 KpiOwnerKind
-kpi_model_owner_kind(const char *name)
+kpi_model_owner_kind(const char *name, const char *credit)
 {
+	bool		of_today = strcmp(credit, "today") == 0;
+
 	if (strcmp(name, "member") == 0)
-		return KPI_OWNER_MEMBER;
+		return of_today ? KPI_OWNER_MEMBER_TODAY : KPI_OWNER_MEMBER;
 	if (strcmp(name, "team") == 0)
-		return KPI_OWNER_TEAM;
+		return of_today ? KPI_OWNER_TEAM_TODAY : KPI_OWNER_TEAM;
 	return KPI_OWNER_COMPANY;
+}
+
+bool
+kpi_model_owner_is_member(KpiOwnerKind kind)
+{
+	return kind == KPI_OWNER_MEMBER || kind == KPI_OWNER_MEMBER_TODAY;
+}
+
+bool
+kpi_model_owner_is_of_today(KpiOwnerKind kind)
+{
+	return kind == KPI_OWNER_MEMBER_TODAY || kind == KPI_OWNER_TEAM_TODAY;
 }
 
 static void
@@ -139,7 +153,7 @@ load_streams(KpiSource *source)
 	KpiStream  *stream = NULL;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.version, s.owner_kind, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
+						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
 						"k.name AS kpi, m.kind, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
@@ -160,7 +174,7 @@ load_streams(KpiSource *source)
 			stream = &source->streams[source->nstreams++];
 			stream->id = id;
 			stream->version = kpi_rows_int4(&rows, "version");
-			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
+			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 			stream->owner = kpi_rows_text(&rows, "owner");
 			stream->at = kpi_rows_text(&rows, "at");
 			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));

@@ -23,6 +23,7 @@
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
 #include "rollup/rollup.h"
+#include "sync/sync.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -146,6 +147,8 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	}
 	kpi_goal_notify_days();
 	write_rollups();
+	if (is_all)
+		kpi_sync_take_up();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

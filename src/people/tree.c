@@ -95,13 +95,14 @@ typedef struct OrgTables
 	const char *key_index;
 	const char *assignments;
 	const char *assignments_index;
+	bool		of_members;
 } OrgTables;
 
 static const OrgTables team_tables = {
-	"team", "team_key_key", "team_parent", "team_parent_team_id_since_key"
+	"team", "team_key_key", "team_parent", "team_parent_team_id_since_key", false
 };
 static const OrgTables member_tables = {
-	"member", "member_key_key", "membership", "membership_member_id_since_key"
+	"member", "member_key_key", "membership", "membership_member_id_since_key", true
 };
 
 /* Columns of either table of nodes, and of either of assignments. */
@@ -117,7 +118,8 @@ enum
 	ASSIGNMENT_OF,
 	ASSIGNMENT_TARGET,
 	ASSIGNMENT_SINCE,
-	ASSIGNMENT_UNTIL
+	ASSIGNMENT_UNTIL,
+	MEMBERSHIP_LATER_FACTS
 };
 
 /* Columns of kpi.member_alias. */
@@ -143,11 +145,12 @@ typedef struct SpanList
  * Both queries give one row per node and assignment, sorted by id and since.
  */
 #define ORG_TEAMS \
-	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until" \
+	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until, false AS keeps_later" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
 	" ORDER BY t.id, p.since NULLS FIRST"
 #define ORG_MEMBERS \
-	"SELECT m.id, m.key, s.team_id, s.since, s.until" \
+	"SELECT m.id, m.key, s.team_id, s.since, s.until," \
+	" coalesce(s.later_facts = 'last_team', false) AS keeps_later" \
 	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
 	" ORDER BY m.id, s.since NULLS FIRST"
 
@@ -185,6 +188,7 @@ read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 			continue;
 		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+		item->keeps_later = kpi_rows_bool(&rows, "keeps_later");
 		(*nodes)[n - 1].assignments.n++;
 		item++;
 	}
@@ -291,6 +295,16 @@ day_or(const KpiLookup *lookup, AttrNumber attno, DateADT if_null)
 	return isnull ? if_null : DatumGetDateADT(day);
 }
 
+static bool
+keeps_later(KpiLookup *lookup)
+{
+	text	   *later_facts = DatumGetTextPP(kpi_lookup_column(lookup, MEMBERSHIP_LATER_FACTS));
+	static const char last_team[] = "last_team";
+
+	return VARSIZE_ANY_EXHDR(later_facts) == sizeof(last_team) - 1 &&
+		memcmp(VARDATA_ANY(later_facts), last_team, sizeof(last_team) - 1) == 0;
+}
+
 static int
 compare_since(const void *a, const void *b)
 {
@@ -324,6 +338,7 @@ read_assignments(KpiOrg *org, const OrgTables *tables, OrgNode *node)
 		item->target = DatumGetInt32(kpi_lookup_column(&lookup, ASSIGNMENT_TARGET));
 		item->since = day_or(&lookup, ASSIGNMENT_SINCE, DATEVAL_NOBEGIN);
 		item->until = day_or(&lookup, ASSIGNMENT_UNTIL, DATEVAL_NOEND);
+		item->keeps_later = tables->of_members && keeps_later(&lookup);
 	}
 	kpi_lookup_close(&lookup);
 	/* The index has the one that has begun always, without a day, last. */
@@ -518,9 +533,9 @@ org_team_flat(KpiOrg *org, OrgNode *team, int *nspans)
 	return team->spans;
 }
 
-/* The team's spans cut to a membership; gaps before it are unassigned. */
+/* The spans of a membership's team, cut to these days. */
 static void
-member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership)
+member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership, DateADT since, DateADT until)
 {
 	const KpiSpan *spans;
 	int			nspans;
@@ -530,32 +545,33 @@ member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership)
 	{
 		KpiSpan		span = spans[i];
 
-		span.since = Max(span.since, membership->since);
-		span.until = Min(span.until, membership->until);
+		span.since = Max(span.since, since);
+		span.until = Min(span.until, until);
 		span_append(org, list, span);
 	}
 }
 
+/* Days before, between and after memberships count for nobody's team, or still for the last. */
 static void
 member_flatten(KpiOrg *org, OrgNode *member)
 {
+	const KpiAssignments *memberships = &member->assignments;
 	SpanList	list = {0};
 	KpiSpan		gap = org->unassigned;
-	DateADT		next = DATEVAL_NOBEGIN;
 
-	for (int i = 0; i < member->assignments.n; i++)
-	{
-		const KpiAssignment *membership = &member->assignments.items[i];
-
-		gap.since = next;
-		gap.until = membership->since;
-		span_append(org, &list, gap);
-		member_append(org, &list, membership);
-		next = membership->until;
-	}
-	gap.since = next;
-	gap.until = DATEVAL_NOEND;
+	gap.until = memberships->n > 0 ? memberships->items[0].since : DATEVAL_NOEND;
 	span_append(org, &list, gap);
+	for (int i = 0; i < memberships->n; i++)
+	{
+		const KpiAssignment *membership = &memberships->items[i];
+		DateADT		next = i + 1 < memberships->n ? memberships->items[i + 1].since : DATEVAL_NOEND;
+		DateADT		until = membership->keeps_later ? next : membership->until;
+
+		member_append(org, &list, membership, membership->since, until);
+		gap.since = until;
+		gap.until = next;
+		span_append(org, &list, gap);
+	}
 	member->spans = list.spans;
 	member->nspans = list.n;
 }

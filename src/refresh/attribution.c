@@ -6,8 +6,8 @@
  * The definitions say who belongs where (people/tree.c); kpi_internal.applied_attribution
  * is the engine's own copy of what they said at the source's last refresh,
  * flattened to one row per owner and interval.  Deltas are fanned out by the
- * copy; when the organisation's version has moved, it is made anew, and the
- * difference is what transfer.c works off.
+ * copy; when the organisation's version has moved, or for KPIs with credit today
+ * the day, it is made anew, and the difference is what transfer.c works off.
  *
  * The source's lock is held.  Lists of teams are kept once each and known by
  * their number ("path"), as many owners share them.
@@ -61,6 +61,7 @@ struct KpiAttributions
 {
 	int32		source_id;
 	Snapshot	snapshot;		/* the run's */
+	DateADT		today;			/* whose teams count with credit today */
 	MemoryContext mcxt;
 	HTAB	   *entries;		/* of KpiOwnerAttribution */
 	int			npaths;
@@ -112,13 +113,14 @@ create_path_numbers(MemoryContext mcxt)
 }
 
 KpiAttributions *
-kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot)
+kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot, DateADT today)
 {
 	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi attributions", ALLOCSET_DEFAULT_SIZES);
 	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
 	attributions->source_id = source_id;
 	attributions->snapshot = snapshot;
+	attributions->today = today;
 	attributions->mcxt = mcxt;
 	attributions->entries = create_entries(mcxt);
 	attributions->max_paths = 16;
@@ -179,6 +181,20 @@ need_org(KpiAttributions *attributions, int nowners)
 	MemoryContextSwitchTo(old);
 }
 
+/* Of the spans, which cover all days, the one that a day is in, for all days. */
+static KpiSpan
+span_for_all_days(const KpiSpan *spans, DateADT day)
+{
+	KpiSpan		span;
+
+	while (day >= spans->until)
+		spans++;
+	span = *spans;
+	span.since = DATEVAL_NOBEGIN;
+	span.until = DATEVAL_NOEND;
+	return span;
+}
+
 /* What the definitions say of an owner. */
 static void
 attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const char *key,
@@ -186,6 +202,7 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 {
 	static const int32 company = KPI_TEAM_COMPANY;
 	const KpiSpan *spans;
+	KpiSpan		all_days;
 	int32		member_id = 0;
 	int			n;
 
@@ -200,10 +217,16 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 		return;
 	}
 
-	if (kind == KPI_OWNER_MEMBER)
+	if (kpi_model_owner_is_member(kind))
 		spans = kpi_people_member_spans(attributions->org, key, &member_id, &n);
 	else
 		spans = kpi_people_team_spans(attributions->org, key, &n);
+	if (kpi_model_owner_is_of_today(kind))
+	{
+		all_days = span_for_all_days(spans, attributions->today);
+		spans = &all_days;
+		n = 1;
+	}
 
 	entry->nspans = n;
 	entry->spans = MemoryContextAlloc(attributions->mcxt, n * sizeof(KpiAttribution));

@@ -142,7 +142,7 @@ member_of_day(KpiRun *run, const KpiDayKey *key)
 {
 	KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
 
-	if (kind != KPI_OWNER_MEMBER || key->day == KPI_ERROR_DAY)
+	if (!kpi_model_owner_is_member(kind) || key->day == KPI_ERROR_DAY)
 		return 0;
 	kpi_refresh_attribution_need(run->attributions, kind, &key->owner_id, 1);
 	return kpi_refresh_attribution_at(run->attributions, kind, key->owner_id, key->day)->member_id;
@@ -323,7 +323,7 @@ add_stored_days(KpiPlaces *places, const KpiStream *stream, Snapshot snapshot)
 {
 	KpiKeyedTable *days;
 
-	if (stream->owner_kind != KPI_OWNER_MEMBER)
+	if (!kpi_model_owner_is_member(stream->owner_kind))
 		return;
 	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
 	kpi_keyed_table_scan(days, 1, &stream->id, false, 0, 0);

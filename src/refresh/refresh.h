@@ -132,6 +132,14 @@ extern void kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid defin
 /* What places depend on besides the cells, as text: how periods are cut. */
 extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);
 
+/* ---- build_state.c ---- */
+
+/*
+ * The version of a source's streams was just raised, and most of what they have stored
+ * is what the facts say still: the next refresh reads them and writes what differs.
+ */
+extern void kpi_refresh_build_compare(int32 source_id);
+
 /* ---- lock.c ---- */
 
 /*

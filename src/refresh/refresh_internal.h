@@ -200,6 +200,7 @@ typedef struct KpiPlan
 {
 	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
+	bool		day_came;		/* and there are KPIs with credit today */
 } KpiPlan;
 
 /* What a run has met and written so far, for those who ask what it did. */
@@ -267,6 +268,7 @@ struct KpiRun
 	KpiRunStats stats;
 	KpiAttributions *attributions;
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
+	DateADT		today;			/* by it */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 };
@@ -397,7 +399,7 @@ typedef struct KpiTransfer
 } KpiTransfer;
 
 extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
-													   Snapshot snapshot);
+													   Snapshot snapshot, DateADT today);
 
 /*
  * Loads the attributions of these owners (of a stream's owner kind), each given
@@ -432,14 +434,23 @@ extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool ke
  */
 extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
+/* ---- credit.c ---- */
+
+/*
+ * Whether KPIs of the source count for the teams of another day than today, and,
+ * after the state of the source was saved, that they count for those of today.
+ */
+extern bool kpi_refresh_credit_is_due(const KpiSource *source, DateADT today);
+extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
+
 /* ---- fanout.c ---- */
 
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
 extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
-/* Adds one day cell to the rollups of one span's scopes. */
-extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
-									bool subtract, KpiCellMap *rollups);
+/* Takes one day cell from the rollups that it no longer counts for, and adds it to those it counts for now. */
+extern void kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to,
+									const KpiCellItem *item, KpiCellMap *rollups);
 
 /* ---- place.c ---- */
 

@@ -162,6 +162,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	run->today = kpi_calendar_today(&run->calendar);
 	if (kpi_refresh_must_follow(source))
 		return KPI_RUN_RENAMED;
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
@@ -389,11 +390,12 @@ extend_calendar_days(const KpiRunStats *stats)
 }
 
 static KpiPlan
-make_plan(const KpiSourceState *state)
+make_plan(const KpiRun *run, const KpiSourceState *state)
 {
 	KpiPlan		plan = {0};
 
 	plan.people_moved = state->org_version != state->applied_org_version;
+	plan.day_came = kpi_refresh_credit_is_due(run->source, run->today);
 	plan.new_periods = state->new_periods;
 	return plan;
 }
@@ -521,6 +523,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 {
 	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
+	if (run->plan.day_came)
+		kpi_refresh_credit_save(run->source, run->today);
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -559,8 +563,8 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	if (result == KPI_RUN_DONE)
 	{
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
-		run->plan = make_plan(state);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot, run->today);
+		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
 		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;

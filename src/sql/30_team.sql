@@ -30,7 +30,9 @@ CREATE TABLE kpi.membership (
     team_id   integer NOT NULL REFERENCES kpi.team,
     since     date,
     until     date,
+    later_facts text NOT NULL DEFAULT 'unassigned' CHECK (later_facts IN ('unassigned', 'last_team')),
     CHECK (since < until),
+    CHECK (later_facts = 'unassigned' OR until IS NOT NULL),
     UNIQUE NULLS NOT DISTINCT (member_id, since)
 );
 CREATE INDEX ON kpi.membership (team_id);
@@ -72,12 +74,13 @@ COMMENT ON TABLE kpi.member IS 'People (reps) for whom facts count. Written by k
 COMMENT ON COLUMN kpi.member.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.member.key IS 'What the owner columns of facts hold, as text; unique';
 COMMENT ON COLUMN kpi.member.name IS 'What people call the member';
-COMMENT ON TABLE kpi.membership IS 'Who belonged to which team, and when; never to two teams on one day. On days without a membership a member''s facts count for team (unassigned). Written by kpi.add_member(), kpi.move_member(), kpi.end_membership()';
+COMMENT ON TABLE kpi.membership IS 'Who belonged to which team, and when; never to two teams on one day. On days without a membership a member''s facts count for team (unassigned), or for the last team where later_facts says so. Written by kpi.add_member(), kpi.move_member(), kpi.end_membership()';
 COMMENT ON COLUMN kpi.membership.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.membership.member_id IS 'The member (kpi.member.id)';
 COMMENT ON COLUMN kpi.membership.team_id IS 'The team on these days (kpi.team.id)';
 COMMENT ON COLUMN kpi.membership.since IS 'First day; NULL: always';
 COMMENT ON COLUMN kpi.membership.until IS 'First day on which it does not hold any more; NULL: open';
+COMMENT ON COLUMN kpi.membership.later_facts IS 'What the member''s facts count for that are dated after the end, up to its next membership: unassigned (team (unassigned)) or last_team (this team still)';
 
 -- Teams that others were placed under before they were made, in a transaction
 -- that has not ended.
@@ -122,10 +125,10 @@ CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until 
 COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
 'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
-CREATE FUNCTION kpi.end_membership(key anycompatible, until date)
+CREATE FUNCTION kpi.end_membership(key anycompatible, until date, later_facts text DEFAULT 'unassigned')
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_end_membership';
-COMMENT ON FUNCTION kpi.end_membership(anycompatible, date) IS
-'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. Errors: member unknown; it belongs to no team on the day before until';
+COMMENT ON FUNCTION kpi.end_membership(anycompatible, date, text) IS
+'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. later_facts: what its facts count for that are dated after the end, up to its next membership: unassigned (team (unassigned)), or last_team (the team it left: renewals, late bookings), while the member has left. Called again for the same day it changes later_facts. Errors: member unknown; it belongs to no team on the day before until; later_facts is neither';
 
 CREATE FUNCTION kpi.alter_member(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_member';

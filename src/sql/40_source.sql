@@ -46,6 +46,7 @@ CREATE TABLE kpi.kpi (
     owner       text,
     team        text,
     at          text,
+    credit      text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
     formula     text,
     unit        text,
     direction   text NOT NULL DEFAULT 'up' CHECK (direction IN ('up', 'down')),
@@ -53,10 +54,12 @@ CREATE TABLE kpi.kpi (
     description text,
     created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK ((kind = 'measure') = (measure IS NOT NULL AND source_id IS NOT NULL)),
-    CHECK ((kind = 'formula') = (formula IS NOT NULL))
+    CHECK ((kind = 'formula') = (formula IS NOT NULL)),
+    CHECK (credit = 'then' OR kind = 'measure')
 );
 
--- A stream: the measures of one source that share owner and time.
+-- A stream: the measures of one source that share owner and time, and whether a
+-- fact counts for the teams of its day or for those of today.
 -- Texts are deparsed, every name in them qualified.
 -- version rises whenever what a delta means changes; deltas of another version
 -- are discarded.
@@ -66,8 +69,9 @@ CREATE TABLE kpi_internal.stream (
     owner_kind text NOT NULL CHECK (owner_kind IN ('member', 'team', 'company')),
     owner      text,
     at         text NOT NULL,
+    credit     text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
     version    integer NOT NULL DEFAULT 1,
-    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at)
+    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at, credit)
 );
 
 -- Ids are never reused: cells know their states by them.  A changed measure
@@ -137,6 +141,7 @@ COMMENT ON COLUMN kpi.kpi.filter IS 'Condition that facts of this KPI meet besid
 COMMENT ON COLUMN kpi.kpi.owner IS 'Expression for the member its facts count for, where it is not that of the source; else NULL';
 COMMENT ON COLUMN kpi.kpi.team IS 'Expression for the team its facts count for, where it is not that of the source; else NULL';
 COMMENT ON COLUMN kpi.kpi.at IS 'Expression for when its facts happened, where it is not that of the source; else NULL';
+COMMENT ON COLUMN kpi.kpi.credit IS 'Whose its facts are: then: of the team their owner belonged to on the day of the fact; today: of the team the owner belongs to today, by the organisation''s calendar, whatever the day of the fact';
 COMMENT ON COLUMN kpi.kpi.formula IS 'Formula over the names of other KPIs; NULL for a measure';
 COMMENT ON COLUMN kpi.kpi.unit IS 'Unit of the values. For a measure over an interval also what they are counted in: seconds, minutes, hours, days or weeks';
 COMMENT ON COLUMN kpi.kpi.direction IS 'up: more is better; down: less is better';
@@ -174,18 +179,18 @@ CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text
                                filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
                                at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                                direction text DEFAULT 'up', title text DEFAULT NULL,
-                               description text DEFAULT NULL)
+                               description text DEFAULT NULL, credit text DEFAULT 'then')
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_kpi';
-COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
+COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text) IS
+'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. credit: then, facts count for the team their owner belonged to on the day of the fact; today, for the team the owner belongs to today. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
 
 CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure text DEFAULT NULL,
                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
                               at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                               direction text DEFAULT NULL, title text DEFAULT NULL,
-                              description text DEFAULT NULL)
+                              description text DEFAULT NULL, credit text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
-COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
+COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text) IS
 'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
@@ -201,6 +206,6 @@ COMMENT ON FUNCTION kpi.facts_query(text, text) IS
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
     RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_formula_value';
 
-COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner and time; version rises when what a delta means changes';
+COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner, time and credit; version rises when what a delta means changes';
 COMMENT ON TABLE kpi_internal.measure IS 'What each measured KPI is compiled to: inputs of the facts query; ids are never reused';
 COMMENT ON TABLE kpi_internal.formula_input IS 'The KPIs a formula names';

@@ -14,6 +14,7 @@ CREATE TABLE kpi_internal.source_state (
     definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table
     org_version      bigint NOT NULL DEFAULT 0,
+    credit_day       date,                   -- whose teams its KPIs with credit 'today' count for; NULL: it has had none
     calendar_shape   text,
     goals_calendar   bigint,                 -- version of the calendars by which its goals were checked
     columns          jsonb,                  -- how each is stored
@@ -86,6 +87,7 @@ CREATE TABLE kpi_internal.kpi_stream (
     stream_id     integer NOT NULL,
     source_id     integer NOT NULL,          -- the stream's
     for_members   boolean NOT NULL,          -- its facts count for members
+    owner_kind    integer NOT NULL,          -- as in applied_attribution
     position      integer NOT NULL,          -- from 1
     has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
     reach         text NOT NULL CHECK (reach IN ('own', 'later')),  -- which periods a changed day can move
@@ -115,6 +117,8 @@ CREATE INDEX dim_value_idx ON kpi_internal.dim USING hash ((vals[1]));
 CREATE INDEX dim_vals_idx ON kpi_internal.dim (source_id, position, pg_catalog.hash_array_extended(vals, 0));
 
 -- What a refresh last knew of where each owner's facts count, flattened.
+-- owner_kind 0 a member's, 1 a team's, 2 the company's; 3 and 4 those of members and
+-- teams on all days as they are today (KpiOwnerKind).
 CREATE TABLE kpi_internal.applied_attribution (
     source_id integer NOT NULL,
     owner_kind integer NOT NULL,

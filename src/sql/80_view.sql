@@ -38,9 +38,14 @@ CREATE FUNCTION kpi_internal.as_of(program text) RETURNS timestamptz
 CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
     STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_refreshed_at';
 
+-- Whether somebody belongs elsewhere today than on the day whose teams were credited.
+CREATE FUNCTION kpi_internal.credit_moves(credit_day date) RETURNS boolean
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_credit_moves';
+
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid, st.former_relation, st.renamed_at) AS is_captured,
+           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid, st.former_relation, st.renamed_at)
+           AND (x.credit = 'then' OR NOT kpi_internal.credit_moves(st.credit_day)) AS is_captured,
            CASE WHEN b.version = x.version THEN greatest(b.days_since, b.rollups_since) ELSE 'infinity' END AS complete_since
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
@@ -60,11 +65,11 @@ CREATE VIEW kpi_internal.kpi_state AS
 -- that counted for the member at the last refresh, each day once. A cell of some
 -- values of dimensions, or of one owner of several, is only a part of the day.
 CREATE VIEW kpi_internal.member_day AS
-    SELECT b.stream_id, a.source_id, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
+    SELECT b.stream_id, a.source_id, a.owner_kind, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
            b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell
       FROM kpi_internal.day_cell b
       JOIN kpi_internal.applied_attribution a
-           ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
+           ON a.owner_kind IN (0, 3) AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
      WHERE b.day > '-infinity'
        AND NOT EXISTS (SELECT FROM kpi_internal.day_cell e
                         WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
@@ -97,7 +102,8 @@ DECLARE
       JOIN kpi_internal.rollup_cell c ON c.stream_id = s.stream_id$$;
     member_days constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
-      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id$$;
+      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id
+           AND c.owner_kind = s.owner_kind$$;
     dimensions constant text := $$
       JOIN kpi_internal.dim x ON x.id = c.dim_id
       JOIN kpi.dimension d ON d.source_id = x.source_id AND d.position = x.position$$;

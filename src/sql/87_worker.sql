@@ -42,7 +42,9 @@ COMMENT ON FUNCTION kpi_internal.held_snapshot() IS 'Whether workers refresh sou
 CREATE VIEW kpi_internal.agenda AS
     SELECT s.id AS source_id, s.name AS source, t.refreshed_at, t.calendar_shape,
            t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)
-           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p) AS must_refresh,
+           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)
+           OR t.credit_day IS DISTINCT FROM kpi.today()
+              AND EXISTS (SELECT FROM kpi_internal.stream x WHERE x.source_id = s.id AND x.credit = 'today') AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            coalesce(t.status = 'suspended', false) AS is_suspended,
@@ -67,4 +69,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';
+'Sources that workers look after. must_refresh: the organisation, the working days of its goals or, of KPIs with credit today, the day are others than the last refresh saw; must_build: it or a measure is new; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';

@@ -68,6 +68,27 @@ CREATE VIEW kpi_internal.health_rollup AS
      ORDER BY r.relation;
 COMMENT ON VIEW kpi_internal.health_rollup IS 'Rollup tables that could not be written, for each role that may ask (viewer)';
 
+CREATE VIEW kpi_internal.health_people AS
+    SELECT v.rolname AS viewer, h.severity, h.problem, 'remembered queries of people' AS object, h.detail, h.remedy
+      FROM kpi.people_sync p
+      LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id
+     CROSS JOIN pg_catalog.pg_roles v
+     CROSS JOIN LATERAL (VALUES
+           (s.id IS NULL, 'notice', 'people_restored', 'They come from a dump, and do not run yet',
+            'Run CALL kpi.refresh() when all is restored, or SELECT kpi.forget_people().'),
+           (s.failures > 0, 'error', 'people_failing',
+            pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
+                              pg_catalog.replace(kpi_internal.error_shown(v.rolname, p.definer, s.definer_oid, s.last_error),
+                                                 pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
+                              s.last_sqlstate, s.failures, s.failing_since),
+            coalesce(s.hint, 'Mend the cause; kpi.sync_people() with the queries of kpi.people_sync shows it, too.')),
+           (s.failures = 0 AND s.refused > 0, 'warning', 'people_refused',
+            pg_catalog.format('Teams and members that are refused: %s', s.refused),
+            'kpi.sync_people(..., dry_run => true, partial => true) with the queries of kpi.people_sync says why.')
+           ) AS h (is_there, severity, problem, detail, remedy)
+     WHERE h.is_there;
+COMMENT ON VIEW kpi_internal.health_people IS 'Whether the remembered queries of people fail, for each role that may ask (viewer)';
+
 CREATE VIEW kpi_internal.health_worker AS
     SELECT 'warning' AS severity, 'not_preloaded' AS problem, 'library "pg_kpi"' AS object,
            pg_catalog.format('No background worker runs; sources that are refreshed by CALL kpi.refresh() only: %s',
@@ -180,3 +201,57 @@ CREATE VIEW kpi_internal.health_goal AS
       FROM kpi.goal g
      WHERE g.review_on <= kpi_internal.today(1);
 COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, and which are to be looked at again';
+
+-- Facts of this month and the one before whose owner belonged to no team, where they are
+-- more than one in a hundred. The months of two teams are found by their keys; owners
+-- are looked for only where there is something to tell, and named to whoever may read them.
+CREATE VIEW kpi_internal.health_unassigned AS
+    SELECT v.rolname AS viewer, 'warning' AS severity, 'unassigned' AS problem,
+           pg_catalog.format('source "%s"', w.source) AS object,
+           pg_catalog.format('In %s %s %% of the facts count for team (unassigned): %s of %s',
+                             pg_catalog.to_char(w.month::timestamp, 'YYYY-MM'), pg_catalog.round(100.0 * w.unassigned / w.facts, 1),
+                             w.unassigned, w.facts)
+           || CASE WHEN pg_catalog.has_table_privilege(v.oid, 'kpi.unassigned', 'SELECT')
+                   THEN coalesce(pg_catalog.format('. Most are of %s', (
+                        SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s)', coalesce(pg_catalog.quote_literal(pg_catalog.left(o.key, 60)), 'no owner'), o.facts),
+                                                     ', ' ORDER BY o.facts DESC, o.key)
+                          FROM (SELECT k.key, pg_catalog.max(kpi.cell_facts(c.cell, m.id)) AS facts
+                                  FROM (SELECT d.owner_id, kpi.merge(d.cell) AS cell
+                                          FROM kpi_internal.applied_attribution a
+                                          JOIN kpi_internal.day_cell d
+                                               ON d.stream_id = w.stream_id AND d.owner_id = a.owner_id
+                                              AND d.day >= a.since AND d.day < a.until
+                                              AND d.day >= w.month AND d.day < w.month_end
+                                         WHERE a.source_id = w.source_id AND a.owner_kind = w.owner_kind AND a.teams[1] = 2
+                                         GROUP BY d.owner_id) c
+                                  JOIN kpi_internal.owner k ON k.id = c.owner_id
+                                  JOIN kpi_internal.measure m ON m.stream_id = w.stream_id
+                                 GROUP BY k.key HAVING pg_catalog.max(kpi.cell_facts(c.cell, m.id)) > 0
+                                 ORDER BY 2 DESC, 1 LIMIT 5) o)), '')
+                   ELSE '' END AS detail,
+           CASE w.kind WHEN 'team' THEN 'Make the teams with kpi.create_team(), or correct the facts; view kpi.unassigned lists all keys.'
+                       ELSE 'Add them with kpi.add_member(), or say with kpi.move_member() where they belonged on these days;'
+                            ' view kpi.unassigned lists the keys that nobody knows.' END AS remedy
+      FROM pg_catalog.pg_roles v
+     CROSS JOIN (
+           SELECT DISTINCT ON (s.id, p.month) s.id AS source_id, s.name AS source, x.id AS stream_id, x.owner_kind AS kind,
+                  CASE x.owner_kind WHEN 'member' THEN 0 ELSE 1 END + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END AS owner_kind,
+                  p.month, p.month_end, f.unassigned, f.facts
+             FROM kpi.source s
+             JOIN kpi_internal.stream x ON x.source_id = s.id AND x.owner_kind <> 'company'
+            CROSS JOIN (
+                  SELECT (t.month - z.ago * interval '1 month')::date AS month,
+                         (t.month - (z.ago - 1) * interval '1 month')::date AS month_end
+                    FROM pg_catalog.date_trunc('month', kpi.today()::timestamp) t (month)
+                   CROSS JOIN (VALUES (0), (1)) z (ago)) p
+            CROSS JOIN LATERAL (
+                  SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
+                         coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 1), 0) AS facts
+                    FROM kpi_internal.rollup_cell c
+                    JOIN kpi_internal.measure m ON m.stream_id = x.id
+                   WHERE c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id IN (1, 2) AND c.grain = 2 AND c.dim_id = 0
+                     AND c.start = p.month) f
+            WHERE f.unassigned * 100 > f.facts
+            ORDER BY s.id, p.month, f.unassigned::numeric / nullif(f.facts, 0) DESC, x.id) w
+     ORDER BY w.source, w.month DESC;
+COMMENT ON VIEW kpi_internal.health_unassigned IS 'Sources of which more than one percent of the facts of this month or the one before count for team (unassigned), with the owners that have most of them, for each role that may ask (viewer)';

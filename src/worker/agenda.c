@@ -5,8 +5,8 @@
  *
  * A continuous source is due when the queue has rows of it, or when what it
  * was last refreshed with is not what the definitions say now: measures
- * that are not built, a changed organisation, changed calendars, goals
- * to be rechecked (goal/notify.c).  One with an interval is due when the interval has
+ * that are not built, a changed organisation, changed calendars, another day
+ * where KPIs count for the teams of today, goals to be rechecked (goal/notify.c).  One with an interval is due when the interval has
  * passed, and also as soon as the queue has rows of it if the last refresh had
  * none: else a change that comes just after such a refresh would wait for as
  * long as one in a busy time, and by a clock that stands still (kpi.now) for
