@@ -143,7 +143,7 @@ $node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true);
 	CREATE ROLE rep; SELECT kpi.grant_editor('rep'); ALTER TABLE calls OWNER TO rep; SET ROLE rep;
 	SELECT kpi.create_source('calls', relation => 'public.calls', at => 'at');
 	SELECT kpi.create_kpi('calls', source => 'calls', measure => 'count(*)')});
-calls_are(4, 'a source of another role');
+calls_are(6, 'a source of another role');
 $node->safe_psql('one', 'ALTER TABLE calls OWNER TO postgres');
 calls_are_suspended('belongs to role "postgres" now', 'a table that was given away');
 $node->safe_psql('one', q{SELECT kpi.drop_source('calls', cascade => true); DROP TABLE calls; SELECT kpi.revoke_reader('rep'); DROP ROLE rep});
