@@ -81,7 +81,7 @@ CALL kpi.refresh('susp');
 SELECT * FROM susp.total;
 
 -- Suspended by what no writer meets: they queue nothing from then on.
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 DO $$ BEGIN
     FOR i IN 1 .. 20 LOOP
@@ -91,7 +91,6 @@ DO $$ BEGIN
 END $$;
 INSERT INTO susp.two VALUES (2, 1, '2026-03-05');
 SELECT * FROM susp.queue;
-ALTER TABLE susp.deals ATTACH PARTITION susp.two FOR VALUES IN (2);
 SELECT kpi.resume('susp');
 INSERT INTO susp.deals VALUES (1, 16384, '2026-03-05');
 CALL kpi.refresh('susp');
@@ -100,7 +99,7 @@ SELECT * FROM susp.queue;
 
 -- A suspension, and the end of one, that are rolled back.
 BEGIN;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 INSERT INTO susp.deals VALUES (1, 1, '2026-03-06');
 SELECT * FROM susp.queue;
@@ -108,7 +107,7 @@ ROLLBACK;
 INSERT INTO susp.deals VALUES (1, 2, '2026-03-06');
 BEGIN;
 SAVEPOINT s;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 INSERT INTO susp.deals VALUES (1, 4, '2026-03-06');
 ROLLBACK TO s;
@@ -117,9 +116,8 @@ COMMIT;
 SELECT * FROM susp.queue;
 CALL kpi.refresh('susp');
 SELECT * FROM susp.total;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
-ALTER TABLE susp.deals ATTACH PARTITION susp.two FOR VALUES IN (2);
 BEGIN;
 SELECT kpi.resume('susp');
 INSERT INTO susp.deals VALUES (1, 16, '2026-03-06');

@@ -80,6 +80,7 @@ typedef struct KpiUnpack
 	int32		stream_id;
 	int32		version;
 	DateADT		day;
+	Oid			leaf;			/* whose fact, if no refresh had seen it */
 	const char *owner;			/* or NULL; '\0' behind it */
 	int			owner_len;
 	int			ndims;

@@ -38,6 +38,8 @@ typedef struct KpiDeltaKey
 	int32		stream_id;
 	int32		version;
 	DateADT		day;
+	Oid			leaf;			/* of a partition that no refresh had seen,
+								 * else InvalidOid */
 	int32		ndims;
 	char		values[FLEXIBLE_ARRAY_MEMBER];
 } KpiDeltaKey;
@@ -259,9 +261,9 @@ extern bool kpi_capture_write_through;
 
 /*
  * Adds a fact of stream number s to the current level, or takes it off; spills
- * when the level has grown too large.
+ * when the level has grown too large.  leaf: see KpiDeltaKey.
  */
-extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
+extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s, Oid leaf,
 							 const KpiFact *fact, int sign);
 
 /* Notes when a row of the source was loaded, in the current level. */

@@ -57,6 +57,7 @@ delta_key(Compaction *c, const KpiUnpack *unpack)
 		.stream_id = unpack->stream_id,
 		.version = unpack->version,
 		.day = unpack->day,
+		.leaf = unpack->leaf,
 		.ndims = unpack->ndims
 	};
 

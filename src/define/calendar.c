@@ -212,6 +212,7 @@ redefine_sources(int32 id)
 
 	foreach(lc, kpi_all_int4("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id", 1, KPI_INT4(id)))
 	{
+		kpi_define_sealed_check(lfirst_int(lc), "the time zone of a calendar");
 		kpi_define_source_redefined(lfirst_int(lc));
 		kpi_refresh_build_compare(lfirst_int(lc));
 		kpi_define_programs_of_source(lfirst_int(lc));

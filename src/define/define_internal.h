@@ -150,19 +150,28 @@ extern char *kpi_define_text_check(Oid relid, const char *text, const char *what
 
 /*
  * Makes the measure of a KPI what def says, in the stream of this key.  A
- * measure that is the same stays; any other is a new one, with a new id.
+ * measure that is the same stays; any other is a new one, with a new id, and
+ * where facts are sealed an error unless they may be given up.
  */
 extern void kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-									 const KpiMeasureDef *def);
+									 const KpiMeasureDef *def, bool discard_sealed);
 extern void kpi_define_measure_drop(int32 kpi_id);
 
 /* Drops the streams of a source that have no measure (all of them: all). */
 extern void kpi_define_streams_drop(int32 source_id, bool all);
 
+/* ---- sealed.c ---- */
+
+/* Error that what cannot be changed, if facts of the source are gone with their partitions. */
+extern void kpi_define_sealed_check(int32 source_id, const char *what);
+
+/* Gives these facts up; the caller holds the source's lock.  False: there are none. */
+extern bool kpi_define_sealed_discard(int32 source_id);
+
 /* ---- kpi.c ---- */
 
 /* Checks every KPI of a source again, after the source changed. */
-extern void kpi_define_recheck_measures(const KpiSourceRow *source);
+extern void kpi_define_recheck_measures(const KpiSourceRow *source, bool discard_sealed);
 
 /* Drops a KPI; with cascade, also what uses it. */
 extern void kpi_define_drop(const char *name, bool cascade);

@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
 
 /* Of kpi.create_kpi() and kpi.alter_kpi(). */
 #define CREDIT_ARGUMENT 12
+#define SEALED_ARGUMENT 13
 
 /* A row of kpi.kpi with the name of its source. */
 typedef struct KpiRow
@@ -163,7 +164,7 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 }
 
 void
-kpi_define_recheck_measures(const KpiSourceRow *source)
+kpi_define_recheck_measures(const KpiSourceRow *source, bool discard_sealed)
 {
 	List	   *kpis = NIL;
 	KpiRows		rows;
@@ -181,7 +182,7 @@ kpi_define_recheck_measures(const KpiSourceRow *source)
 		KpiStreamKey key;
 		KpiMeasureDef *def = check_measure(kpi, source, &key);
 
-		kpi_define_measure_write(source->id, kpi->id, &key, def);
+		kpi_define_measure_write(source->id, kpi->id, &key, def, discard_sealed);
 	}
 }
 
@@ -360,6 +361,12 @@ credit_argument(FunctionCallInfo fcinfo, char *if_not_given)
 	return kpi_arg_text(fcinfo, CREDIT_ARGUMENT);
 }
 
+static bool
+discards_sealed(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > SEALED_ARGUMENT && !PG_ARGISNULL(SEALED_ARGUMENT) && PG_GETARG_BOOL(SEALED_ARGUMENT);
+}
+
 /*
  * kpi.create_kpi(name, source, measure, filter, owner, team, at, formula,
  * unit, direction, title, description, credit)
@@ -395,7 +402,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		KpiMeasureDef *def = check_measure(&kpi, source, &key);
 
 		write_row(&kpi);
-		kpi_define_measure_write(source->id, kpi.id, &key, def);
+		kpi_define_measure_write(source->id, kpi.id, &key, def, true);
 	}
 	else
 	{
@@ -466,7 +473,7 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 
 /*
  * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
- * unit, direction, title, description, credit)
+ * unit, direction, title, description, credit, discard_sealed)
  */
 Datum
 kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
@@ -515,7 +522,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	}
 	write_row(kpi);
 	if (def != NULL)
-		kpi_define_measure_write(source->id, kpi->id, &key, def);
+		kpi_define_measure_write(source->id, kpi->id, &key, def, discards_sealed(fcinfo));
 	if (redefined && is_formula)
 	{
 		write_formula(kpi);

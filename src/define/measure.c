@@ -116,7 +116,7 @@ kpi_define_measure_drop(int32 kpi_id)
 
 void
 kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-						 const KpiMeasureDef *def)
+						 const KpiMeasureDef *def, bool discard_sealed)
 {
 	const char *kind = kpi_cell_kind_name(def->kind);
 	KpiSpi		spi;
@@ -129,6 +129,10 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
 					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor)) == 0)
 	{
+		if (!discard_sealed)
+			kpi_define_sealed_check(source_id, psprintf("KPI \"%s\"",
+														kpi_first_text("SELECT k.name FROM kpi.kpi k WHERE k.id = $1",
+																	   1, KPI_INT4(kpi_id))));
 		kpi_define_measure_drop(kpi_id);
 		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor) "
 					 "VALUES ($1, $2, $3, $4, $5)",

@@ -344,10 +344,18 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
+/* The engine's lock comes before the table's: writers must not wait for a refresh. */
 static KpiSourceRow *
-open_to_alter(const char *name, Oid named_definer)
+open_to_alter(const char *name, Oid named_definer, bool discard_sealed)
 {
 	kpi_define_mend_begin(name);
+	if (discard_sealed)
+	{
+		KpiSourceRow *row = kpi_define_source_row_read(name);
+
+		kpi_define_source_row_require_definer(row);
+		kpi_refresh_lock_source(row->id);
+	}
 	return kpi_define_source_row_open_as(name, named_definer);
 }
 
@@ -359,7 +367,8 @@ Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
-	KpiSourceRow *row = open_to_alter(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
+	bool		discard_sealed = !PG_ARGISNULL(15) && PG_GETARG_BOOL(15);
+	KpiSourceRow *row = open_to_alter(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer, discard_sealed);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
@@ -387,6 +396,10 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_define_source_options_read(fcinfo, 11, row->name, &options);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
 	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
+	if (discard_sealed)
+		redefined |= kpi_define_sealed_discard(row->id);
+	else if (redefined)
+		kpi_define_sealed_check(row->id, psprintf("source \"%s\"", row->name));
 	if (OidIsValid(named_definer))
 	{
 		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
@@ -410,7 +423,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 
 	/* The same owner is another key after its column got another type. */
 	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
-		kpi_define_recheck_measures(row);
+		kpi_define_recheck_measures(row, discard_sealed);
 	if (redefined || options.loaded_at != NULL)
 		kpi_model_code_accept(row->id, 0);
 	if (redefined)
@@ -476,6 +489,7 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 		kpi_capture_detach(row->id, row->relation);
 	kpi_define_streams_drop(row->id, true);
 	kpi_capture_segments_drop(row->id);
+	kpi_refresh_seals_discard(row->id);
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.source_state WHERE source_id = $1", 1, KPI_INT4(row->id));

@@ -229,6 +229,14 @@ extern char *kpi_fact_table_name(Oid relid);
  */
 extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
 
+/* ---- partition.c ---- */
+
+/*
+ * The name of the column of the root whose values, in rows of this partition,
+ * are of days from since to before until; NULL: none is known.
+ */
+extern char *kpi_fact_partition_days(Oid leaf, DateADT *since, DateADT *until);
+
 /* ---- cells.c ---- */
 
 /*

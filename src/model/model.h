@@ -165,8 +165,8 @@ extern Datum kpi_model_columns(Oid relid);
 extern Oid	kpi_model_attached_relid(int32 source_id);
 
 /*
- * False for a leaf that no refresh has seen yet: were it dropped before one
- * does, nothing but a marker would tell that its facts are gone.
+ * False for a leaf that no refresh has seen yet: the first that does reads all
+ * its facts.
  */
 extern bool kpi_model_leaf_is_known(int32 source_id, Oid leaf);
 

@@ -120,6 +120,7 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	kpi_spi_begin(&spi);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_source WHERE viewer = $1", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_sealed", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_rollup WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_people WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_worker", &viewer);

@@ -397,6 +397,12 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 		return;
 	}
 	kpi_define_require_source_rights(policy->name);
+	if (!policy->suspended && kpi_refresh_leaves_are_lost(policy->source_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot rebuild source \"%s\" before a refresh has seen that a partition is gone", policy->name),
+				 errhint("CALL kpi.refresh(%s) seals what it held; rebuilt from the facts that are there, it would be lost.",
+						 quote_literal_cstr(policy->name))));
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	reattach(policy->source_id);

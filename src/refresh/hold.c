@@ -108,6 +108,21 @@ queued_facts(const KpiRun *run)
 	return facts;
 }
 
+/* Those that are gone with their partitions are lost to nobody. */
+static int64
+sealed_facts(const KpiStream *stream, const Bitmapset *measures)
+{
+	int64		facts = 0;
+	KpiSealedRows rows;
+	KpiSealedCell sealed;
+
+	kpi_refresh_sealed_begin(&rows, stream->id, DATEVAL_NOBEGIN, DATEVAL_NOEND);
+	while (kpi_refresh_sealed_next(&rows, &sealed))
+		facts += kpi_refresh_facts_of(stream, measures, sealed.cell);
+	kpi_refresh_sealed_end(&rows);
+	return facts;
+}
+
 static int64
 read_facts(KpiRun *run)
 {
@@ -118,7 +133,7 @@ read_facts(KpiRun *run)
 		Bitmapset  *known = known_measures(&run->source->streams[s]);
 
 		if (known != NULL)
-			facts += kpi_refresh_scan_count(run, s, known);
+			facts += kpi_refresh_scan_count(run, s, known) + sealed_facts(&run->source->streams[s], known);
 	}
 	return facts;
 }

@@ -45,6 +45,9 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 
 	if (stream == NULL || stream->version != delta->version)
 		return;
+	/* What was written to a leaf before it was known is read with the leaf. */
+	if (OidIsValid(delta->leaf) && !list_member_oid(run->table.known, delta->leaf))
+		return;
 
 	kpi_refresh_drop_unknown_states(delta->cell, stream);
 	if (kpi_cell_is_empty(delta->cell) ||

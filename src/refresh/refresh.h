@@ -140,6 +140,19 @@ extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);
  */
 extern void kpi_refresh_build_compare(int32 source_id);
 
+/* ---- leaf.c ---- */
+
+/* Whether a partition is gone that no refresh has missed yet. */
+extern bool kpi_refresh_leaves_are_lost(int32 source_id);
+
+/* ---- seal.c ---- */
+
+/*
+ * Drops all that is sealed of a source; the caller has it computed anew, and
+ * holds its lock.
+ */
+extern void kpi_refresh_seals_discard(int32 source_id);
+
 /* ---- lock.c ---- */
 
 /*

@@ -186,6 +186,9 @@ typedef struct KpiRunTable
 	List	   *leaves;
 	bool		loss_checked;	/* and is within what may be lost */
 	Oid			reattached;		/* the table to which capture was moved */
+	List	   *known;			/* those that the last refresh saw, gone ones
+								 * as well */
+	List	   *new_leaves;		/* that none has seen */
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
 	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
@@ -320,6 +323,9 @@ extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *par
  * that maintenance may take.
  */
 extern void kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user);
+
+/* The day cells of the facts in leaves that no refresh has seen, as far as measures are built. */
+extern KpiCellMap *kpi_refresh_scan_new_leaves(KpiRun *run, int s);
 
 /* ---- build_state.c ---- */
 
@@ -594,6 +600,10 @@ typedef struct KpiSourceState
 	bool		build_noted;	/* a build or its cancellation is */
 	char	   *loaded_by;		/* by which expression it is known when rows
 								 * were loaded */
+	List	   *lost;			/* leaves that are known and gone */
+	bool		seals;			/* their facts are to be sealed */
+	bool		lifts;			/* sealed ones are back */
+	char	   *detaching;		/* a leaf that is going: facts cannot be read */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
@@ -657,6 +667,59 @@ extern bool kpi_refresh_source_state_hold(int32 source_id, const char *reason, c
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
 										  double duration_ms);
+
+/* ---- leaf.c ---- */
+
+/*
+ * What is to be done about leaves that have come or gone.  To be called when all
+ * else that makes the cells doubtful was looked for.
+ */
+extern void kpi_refresh_leaves_decide(const KpiSource *source, KpiRunTable *table, KpiSourceState *state);
+
+/* Whether leaves are so small that whoever applies deltas can read them; locks them, but waits for nobody. */
+extern bool kpi_refresh_leaves_are_small(List *leaves);
+
+/* Within kpi_spi_begin(): notes the leaves that the run has seen. */
+extern void kpi_refresh_leaves_save(int32 source_id, const KpiRunTable *table, const KpiSourceState *state);
+
+/* Forgets what was seen of all, and notes that the facts of lost ones are lost; of lost ones alone. */
+extern void kpi_refresh_leaves_forget(int32 source_id);
+extern void kpi_refresh_leaves_forget_lost(int32 source_id);
+
+/* As oid[]. */
+extern KpiParam kpi_refresh_oids(List *oids);
+
+/* ---- seal.c ---- */
+
+/* A cell of facts that are gone. */
+typedef struct KpiSealedCell
+{
+	DateADT		day;
+	char	   *owner;			/* or NULL */
+	bool		has_dims;
+	Datum		dims;			/* text[], until the next */
+	KpiCell    *cell;			/* palloc'd */
+} KpiSealedCell;
+
+/* Those of a stream within some days, one after the other. */
+typedef struct KpiSealedRows
+{
+	KpiKeyedTable *keyed;
+	Snapshot	snapshot;
+} KpiSealedRows;
+
+extern void kpi_refresh_sealed_begin(KpiSealedRows *rows, int32 stream_id, DateADT since, DateADT until);
+extern bool kpi_refresh_sealed_next(KpiSealedRows *rows, KpiSealedCell *sealed);
+extern void kpi_refresh_sealed_end(KpiSealedRows *rows);
+
+/* Keeps what lost leaves held: all deltas that the snapshot shows were merged. */
+extern void kpi_refresh_seal(KpiRun *run, List *lost);
+
+/* Within kpi_spi_begin(): writes the names of the lost leaves of a seal. */
+extern void kpi_refresh_seal_partitions(KpiParam seal_id, KpiParam source_id, KpiParam lost);
+
+/* Drops the seals of leaves that are back, whose facts will be read. */
+extern void kpi_refresh_seals_lift(int32 source_id, List *leaves);
 
 /* ---- goal_check.c ---- */
 

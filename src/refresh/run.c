@@ -129,6 +129,20 @@ refuse_being_written(const KpiSource *source, bool must)
 			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
 }
 
+/*
+ * Of a partition that is being detached concurrently no scan sees the rows, and
+ * writers that began before may still add some.
+ */
+static void
+refuse_detaching(const KpiSource *source, const KpiSourceState *state)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the facts of source \"%s\" cannot be read while partition %s is being detached",
+					source->name, state->detaching),
+			 errhint("Try again when ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY is done; where it was interrupted, run it with FINALIZE.")));
+}
+
 /* A worker that sees a suspended source again says nothing new. */
 static void
 suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
@@ -148,6 +162,7 @@ static bool
 facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
+		state->seals || run->table.new_leaves != NIL ||
 		(mode == KPI_RUN_REFRESH &&
 		 (kpi_refresh_build_is_due(run) || kpi_refresh_loaded_is_due(run->source, state)));
 }
@@ -180,7 +195,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
 	kpi_refresh_build_load(run, (*state)->build_noted);
-	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
+	if (mode == KPI_RUN_DELTAS &&
+		((*state)->recompute || (*state)->seals || !kpi_refresh_leaves_are_small(run->table.new_leaves)))
 		return KPI_RUN_BUILD_DUE;
 	if (facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table))
 	{
@@ -238,7 +254,11 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		}
 		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) &&
 			(!is_swapped || run->table.reattached == run->table.relid))
+		{
+			if ((*state)->detaching && reads_facts)
+				refuse_detaching(run->source, *state);
 			return KPI_RUN_DONE;
+		}
 		drop_snapshot(run);
 		if (result == KPI_RUN_RENAMED)
 			(void) kpi_refresh_follow_names(source_id);
@@ -251,20 +271,19 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 
 /* ---- steps 5 and 6 ---- */
 
-/* Takes the deltas and what moved in the organisation into the cells. */
+/* Changes of day cells, sorted, into the cells; frees them.  transfer: and what moved in the organisation. */
 static void
-apply_deltas(KpiRun *run)
+apply(KpiRun *run, KpiCellMap *changes, bool transfer)
 {
-	KpiQueue   *queue = kpi_refresh_queue_consume(run);
 	KpiMerge	merge = {
-		.store = queue->cells,
-		.fan_out = queue->cells,
+		.store = changes,
+		.fan_out = changes,
 		.rollups = kpi_refresh_cellmap_create(run),
 		.places = kpi_refresh_places_create(run)
 	};
 
-	kpi_refresh_cellmap_sort(queue->cells);
-	kpi_refresh_transfer(run, merge.rollups, merge.places);
+	if (transfer)
+		kpi_refresh_transfer(run, merge.rollups, merge.places);
 	kpi_refresh_merge(run, &merge);
 	kpi_refresh_change_add_days(run, merge.store);
 	kpi_refresh_change_add_rollups(run, merge.rollups);
@@ -272,6 +291,28 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_cellmap_free(merge.store);
 	kpi_refresh_cellmap_free(merge.rollups);
 	kpi_refresh_places_free(merge.places);
+}
+
+/* Takes the deltas and what moved in the organisation into the cells. */
+static void
+apply_deltas(KpiRun *run)
+{
+	KpiQueue   *queue = kpi_refresh_queue_consume(run);
+
+	kpi_refresh_cellmap_sort(queue->cells);
+	apply(run, queue->cells, true);
+}
+
+/* What has come and gone with partitions. */
+static void
+follow_leaves(KpiRun *run, const KpiSourceState *state)
+{
+	if (state->recompute)
+		return;
+	for (int s = 0; s < run->source->nstreams && run->table.new_leaves != NIL; s++)
+		apply(run, kpi_refresh_scan_new_leaves(run, s), false);
+	if (state->seals)
+		kpi_refresh_seal(run, state->lost);
 }
 
 /*
@@ -420,9 +461,12 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	bool		builds = facts_are_needed(run, state, mode) && mode != KPI_RUN_DELTAS;
 
+	if (state->lifts)
+		kpi_refresh_seals_lift(run->source->id, run->table.leaves);
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
+	follow_leaves(run, state);
 	/* Writers of another table get it back before its facts are read. */
 	if (state->swapped && mode == KPI_RUN_REFRESH)
 		builds = false;

@@ -441,6 +441,50 @@ kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures)
 	return scan.ncounted;
 }
 
+static void
+add_sealed_cell(FactScan *scan, const KpiSealedCell *sealed, bool is_grouped)
+{
+	KpiCellKey	key = {.columns = {0}};
+
+	if (sealed->day == KPI_ERROR_DAY && !scan->counts_errors)
+		return;
+	kpi_refresh_drop_unknown_states(sealed->cell, scan->stream);
+	kpi_refresh_keep_measures(sealed->cell, scan->stream, scan->part->measures);
+	if (kpi_cell_is_empty(sealed->cell))
+		return;
+	key.day.stream_id = scan->stream->id;
+	key.day.day = sealed->day;
+	if (sealed->owner)
+		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, sealed->owner, strlen(sealed->owner));
+	key.day.dim_combination_id = kpi_refresh_dict_dim_combination(scan->dict, sealed->dims, !sealed->has_dims);
+	if (is_grouped)
+		kpi_refresh_cellmap_append(scan->cells, &key, sealed->cell);
+	else
+		kpi_refresh_cellmap_add(scan->cells, &key, sealed->cell);
+	if (sealed->day != KPI_ERROR_DAY)
+		scan->run->build.first_day = Min(scan->run->build.first_day, sealed->day);
+}
+
+/* Facts that are gone with their partitions, as if they were there. */
+static void
+add_sealed(FactScan *scan, bool is_grouped)
+{
+	KpiSealedRows rows;
+	KpiSealedCell sealed;
+	MemoryContext old;
+
+	kpi_refresh_sealed_begin(&rows, scan->stream->id, scan->part->since, scan->part->until);
+	old = MemoryContextSwitchTo(scan->row_cxt);
+	while (kpi_refresh_sealed_next(&rows, &sealed))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_sealed_cell(scan, &sealed, is_grouped);
+		MemoryContextReset(scan->row_cxt);
+	}
+	MemoryContextSwitchTo(old);
+	kpi_refresh_sealed_end(&rows);
+}
+
 KpiCellMap *
 kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
@@ -469,8 +513,45 @@ kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_inde
 		scan_one_by_one(&scan, error);
 	else if (scan.counts_errors)
 		add_left_out(&scan);
+	add_sealed(&scan, is_grouped);
 	MemoryContextDelete(scan.row_cxt);
 	kpi_refresh_cellmap_sort(scan.cells);
 	*nfacts = scan.nfacts;
 	return scan.cells;
+}
+
+/* What is built of some changes of day cells. */
+static KpiCellMap *
+built_part(KpiRun *run, int s, KpiCellMap *cells)
+{
+	KpiCellMap *built = kpi_refresh_cellmap_create(run);
+	const KpiCellItem *item;
+
+	while ((item = kpi_refresh_cellmap_next(cells)) != NULL)
+	{
+		KpiCell    *cell = kpi_cell_pack(item->cell);
+
+		if (kpi_refresh_build_takes(run, s, cell, item->key.day.day))
+			kpi_refresh_cellmap_append(built, &item->key, cell);
+		pfree(cell);
+	}
+	kpi_refresh_cellmap_sort(built);
+	kpi_refresh_cellmap_free(cells);
+	return built;
+}
+
+KpiCellMap *
+kpi_refresh_scan_new_leaves(KpiRun *run, int s)
+{
+	KpiFactPart part = {.since = DATEVAL_NOBEGIN,.until = DATEVAL_NOEND};
+	FactScan	scan = {.run = run,.s = s,.stream = &run->source->streams[s],.part = &part,.counts_errors = true};
+	ListCell   *lc;
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_begin(&scan);
+	foreach(lc, run->table.new_leaves)
+		scan_leaf(&scan, lfirst_oid(lc));
+	MemoryContextDelete(scan.row_cxt);
+	kpi_refresh_cellmap_sort(scan.cells);
+	return built_part(run, s, scan.cells);
 }

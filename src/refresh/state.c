@@ -169,11 +169,12 @@ table_name(Oid relid)
 
 /* The leaves as they are against the leaves as last seen. */
 static void
-compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState *state)
+compare_leaves(const KpiSource *source, KpiRunTable *table, KpiSourceState *state)
 {
 	ListCell   *lc;
 	uint64		rows;
 
+	table->known = NIL;
 	/* Those of another table say nothing of this one's. */
 	rows = state->swapped ? 0 :
 		kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
@@ -183,14 +184,14 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
 		bool		isnull;
 		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
 
+		table->known = lappend_oid(table->known, relid);
 		if (!list_member_oid(table->leaves, relid))
-			set_suspend(state, psprintf("a partition of table %s was detached or dropped", source->relation),
-						"Call kpi.resume() to rebuild the source from the facts that are there.");
+			state->lost = lappend_oid(state->lost, relid);
 		else if (strcmp(kpi_capture_trigger_state(source->id, relid), kpi_spi_text(r, 2)) != 0)
 			state->recompute = true;
 	}
-	if (rows < list_length(table->leaves))
-		state->recompute = true;
+	table->new_leaves = list_difference_oid(table->leaves, table->known);
+	state->recompute |= rows == 0 && table->leaves != NIL;
 	if (!kpi_capture_segments_exist(source->id))
 		state->recompute = state->unattached = true;
 
@@ -403,6 +404,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	/* What writers of the other table met is gone with it. */
 	if (marker && !state->swapped)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+	if (state->suspend_reason == NULL)
+		kpi_refresh_leaves_decide(source, table, state);
 	return state;
 }
 
@@ -473,6 +476,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer)
 {
 	KpiSpi		spi;
 
+	kpi_refresh_leaves_forget(source_id);
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
 				 " relid = $5, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
@@ -483,7 +487,6 @@ kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer)
 				 KPI_BOOL(kpi_role_can_login(definer)),
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(relid))),
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)), KPI_VALUE(JSONBOID, kpi_model_columns(relid)));
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_refresh_queue_forget(source_id);
 	/* A stream that is built in part starts from nothing, see build.c. */
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
@@ -507,26 +510,6 @@ kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table)
 									 kpi_capture_trigger_state(source_id, lfirst_oid(lc)));
 }
 
-/* Writers learn which leaves are known now. */
-static void
-save_leaves(int32 source_id, const KpiRunTable *table)
-{
-	ListCell   *leaf;
-	ListCell   *look;
-
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
-	forboth(leaf, table->locked, look, table->leaf_states)
-	{
-		if (!list_member_oid(table->leaves, lfirst_oid(leaf)))
-			continue;
-		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
-					 KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
-					 KPI_TEXT(lfirst(look)));
-		if (lfirst_oid(leaf) != table->relid)
-			CacheInvalidateRelcacheByRelid(lfirst_oid(leaf));
-	}
-}
-
 /*
  * A refresh that succeeded takes back the errors of those before; but deltas that
  * could be applied say nothing of a build that fails.
@@ -543,8 +526,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	if (state->recompute)
-		save_leaves(run->source->id, &run->table);
+	kpi_refresh_leaves_save(run->source->id, &run->table, state);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, definer_oid, definer_login,"

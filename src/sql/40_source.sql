@@ -170,7 +170,7 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  loaded_at text DEFAULT NULL, discard_sealed boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. loaded_at, given again, is read from all rows again; else what a deleted row has said stays said. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. A suspended source goes on if all fits then, unless something has to be accepted with kpi.resume(). Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the caller is not the definer, a member of that role or a superuser';
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions, an empty object) clears. loaded_at, given again, is read from all rows again; else what a deleted row has said stays said. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Waits for writers of the table. A suspended source goes on if all fits then, unless something has to be accepted with kpi.resume(). Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the meaning of a row would change and facts are sealed (kpi.sealed), unless discard_sealed takes them out of the numbers, which it also does alone; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_source';
@@ -190,10 +190,11 @@ CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure tex
                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
                               at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                               direction text DEFAULT NULL, title text DEFAULT NULL,
-                              description text DEFAULT NULL, credit text DEFAULT NULL)
+                              description text DEFAULT NULL, credit text DEFAULT NULL,
+                              discard_sealed boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
-COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
+COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, boolean) IS
+'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose; its meaning would change and facts of its source are sealed (kpi.sealed), unless discard_sealed gives up its part of them';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_kpi';

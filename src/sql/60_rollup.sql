@@ -43,13 +43,30 @@ CREATE TABLE kpi_internal.source_state (
     yields           integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
 );
 
--- The leaf tables as last seen; a difference means recompute.
+-- The leaf tables as last seen. Another trigger state means recompute; the rest is
+-- what is to be known of a partition when it is gone.
 CREATE TABLE kpi_internal.leaf (
     source_id     integer NOT NULL,
     relid         oid NOT NULL,
     trigger_state text NOT NULL,
+    name          text NOT NULL,             -- qualified and quoted
+    bounds        text,                      -- its own and those above it; NULL: no partition
+    key_column    text,                      -- of the root, whose values in its rows are of days
+    since         date,                      -- from since
+    until         date,                      -- to before until
     PRIMARY KEY (source_id, relid)
 );
+
+-- Partitions of the same bounds have the same place in a table. Texts of times
+-- follow settings.
+CREATE FUNCTION kpi_internal.partition_bounds(relid oid) RETURNS text
+    STABLE LANGUAGE sql SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
+    SET extra_float_digits = 1 SET intervalstyle = 'postgres' SET bytea_output = 'hex' AS $$
+    SELECT string_agg(pg_get_expr(c.relpartbound, c.oid), ' / ' ORDER BY a.n DESC)
+      FROM pg_partition_ancestors(relid::regclass) WITH ORDINALITY a(relid, n)
+      JOIN pg_class c ON c.oid = a.relid
+     WHERE c.relpartbound IS NOT NULL
+$$;
 
 -- How far each measure is built (refresh/build.c): its states in day cells are
 -- right from days_since on, those of the rollups from rollups_since on. A measure

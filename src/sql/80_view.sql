@@ -46,7 +46,12 @@ CREATE VIEW kpi_internal.measure_state AS
     SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
            st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid, st.former_relation, st.renamed_at)
            AND (x.credit = 'then' OR NOT kpi_internal.credit_moves(st.credit_day)) AS is_captured,
-           CASE WHEN b.version = x.version THEN greatest(b.days_since, b.rollups_since) ELSE 'infinity' END AS complete_since
+           CASE WHEN b.version = x.version
+                THEN greatest(b.days_since, b.rollups_since,
+                              (SELECT pg_catalog.max(CASE WHEN m.id <> ALL (l.measures) THEN greatest(l.last_day + 1, l.missing_until)
+                                                          WHEN m.id = ANY (l.unbuilt) THEN l.missing_until END)
+                                 FROM kpi_internal.seal l WHERE l.source_id = s.id))
+                ELSE 'infinity' END AS complete_since
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
       JOIN kpi.source s ON s.id = x.source_id

@@ -58,6 +58,28 @@ CREATE VIEW kpi_internal.health_source AS
      ORDER BY s.source;
 COMMENT ON VIEW kpi_internal.health_source IS 'What is wrong with sources, for each role that may ask (viewer): texts of errors are shown as that role may read them';
 
+-- Of partitions that are gone: whose facts are in no number, and whose place
+-- another has taken, which may have the same facts again.
+CREATE VIEW kpi_internal.health_sealed AS
+    SELECT 'warning' AS severity, 'facts_lost' AS problem, pg_catalog.format('source "%s"', s.source) AS object,
+           pg_catalog.format('Partition %s was %s before its facts had been read; those before %s are in no number, and none is complete till then',
+                             s.partition, CASE WHEN s.is_detached THEN 'detached' ELSE 'dropped' END, s.missing_until) AS detail,
+           pg_catalog.format('%s SELECT kpi.alter_source(%L, discard_sealed => true) to have the numbers without it taken as complete.',
+                             CASE WHEN s.is_detached THEN 'Attach it again, or run' ELSE 'Run' END, s.source) AS remedy
+      FROM kpi.sealed s
+     WHERE s.missing_until IS NOT NULL
+    UNION ALL
+    SELECT 'notice', 'sealed_twice', pg_catalog.format('source "%s"', s.name),
+           pg_catalog.format('Partition %s has the bounds of partition %s, whose facts are sealed: if they were loaded again, they count twice',
+                             l.name, p.name),
+           pg_catalog.format('If they were, run SELECT kpi.alter_source(%L, discard_sealed => true).', s.name)
+      FROM kpi_internal.seal_partition p
+      JOIN kpi_internal.seal g ON g.id = p.seal_id AND g.first_day IS NOT NULL
+      JOIN kpi_internal.leaf l ON l.source_id = g.source_id AND l.bounds = p.bounds
+      JOIN kpi.source s ON s.id = g.source_id
+     ORDER BY 3, 4;
+COMMENT ON VIEW kpi_internal.health_sealed IS 'Facts that went with their partitions and are in no number, or in the table again';
+
 CREATE VIEW kpi_internal.health_rollup AS
     SELECT v.rolname AS viewer, 'error' AS severity, 'rollup_table' AS problem,
            pg_catalog.format('rollup table %s', r.relation) AS object,
