@@ -294,12 +294,13 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 							KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
 							KPI_TEXT(row.definer));
 	/* State is not dumped, so this tells it from one that a restore brings. */
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner)"
-				 " VALUES ($1, 'building', $2, $3, $4)",
-				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner,"
+				 " relid, columns) VALUES ($1, 'building', $2, $3, $4, $5, $6)",
+				 6, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
 				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
-				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
-	kpi_define_source_options_store(row.id, &options);
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(row.relid)), KPI_VALUE(JSONBOID, kpi_model_columns(row.relid)));
+	kpi_define_source_options_store(row.id, InvalidOid, &options);
 	write_dimensions(row.id, dimensions);
 	if (is_keyed)
 		kpi_define_keyed_store(row.id, keyed);
@@ -371,6 +372,21 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 		*dimensions = stored_dimensions(old);
 }
 
+/* The engine's lock comes before the table's: writers must not wait for a refresh. */
+static KpiSourceRow *
+open_to_alter(const char *name, Oid named_definer, bool discard_sealed)
+{
+	kpi_define_mend_begin(name);
+	if (discard_sealed)
+	{
+		KpiSourceRow *row = kpi_define_source_row_read(name);
+
+		kpi_define_source_row_require_definer(row);
+		kpi_refresh_lock_source(row->id);
+	}
+	return kpi_define_source_row_open_as(name, named_definer);
+}
+
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
  * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed)
@@ -379,7 +395,8 @@ Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
-	KpiSourceRow *row = kpi_define_source_row_open_as(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer);
+	bool		discard_sealed = !PG_ARGISNULL(15) && PG_GETARG_BOOL(15);
+	KpiSourceRow *row = open_to_alter(kpi_arg_name(fcinfo, 0, "name of the source"), named_definer, discard_sealed);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
@@ -407,6 +424,10 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_define_source_options_read(fcinfo, 11, row->name, &options);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
 	redefined = is_redefined(old, &old_row, row, dimensions, calendar_id);
+	if (discard_sealed)
+		redefined |= kpi_define_sealed_discard(row->id);
+	else if (redefined)
+		kpi_define_sealed_check(row->id, psprintf("source \"%s\"", row->name));
 	if (OidIsValid(named_definer))
 	{
 		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
@@ -423,22 +444,22 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 				 KPI_TEXT(row->owner), KPI_TEXT(row->team), KPI_TEXT(row->at),
 				 KPI_TEXT(row->filter), KPI_TEXT(grain),
 				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID));
-	kpi_define_source_options_store(row->id, &options);
+	kpi_define_source_options_store(row->id, row->relid, &options);
 	if (redefined)
 		write_dimensions(row->id, dimensions);
 	kpi_spi_end(&spi);
 
 	/* The same owner is another key after its column got another type. */
 	if (redefined || !PG_ARGISNULL(3) || !PG_ARGISNULL(4))
-		kpi_define_recheck_measures(row);
-	if (redefined)
-	{
+		kpi_define_recheck_measures(row, discard_sealed);
+	if (redefined || options.loaded_at != NULL)
 		kpi_model_code_accept(row->id, 0);
+	if (redefined)
 		kpi_define_source_redefined(row->id);
-	}
 	kpi_define_programs_of_source(row->id);
 	kpi_define_ground_check_source(row->id, row->name);
 	kpi_goal_source_redefined(row->id);
+	kpi_define_mend_end(row->id);
 	PG_RETURN_VOID();
 }
 
@@ -446,13 +467,10 @@ void
 kpi_define_source_redefined(int32 source_id)
 {
 	KpiSpi		spi;
-	char	   *relation;
-	Oid			relid = InvalidOid;
+	KpiSource  *source = kpi_model_source_load(source_id, false);
+	Oid			relid = source == NULL ? InvalidOid : kpi_model_source_relid(source);
 
 	kpi_spi_begin(&spi);
-	relation = kpi_first_text("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id));
-	if (relation != NULL)
-		relid = kpi_model_relid_by_name(relation);
 	if (OidIsValid(relid))
 		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET version = version + 1 WHERE source_id = $1",
@@ -499,6 +517,7 @@ kpi_sql_drop_source(PG_FUNCTION_ARGS)
 		kpi_capture_detach(row->id, row->relation);
 	kpi_define_streams_drop(row->id, true);
 	kpi_capture_segments_drop(row->id);
+	kpi_refresh_seals_discard(row->id);
 
 	kpi_spi_begin(&spi);
 	kpi_define_keyed_drop(row->id, row->relation);
@@ -539,7 +558,7 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 		if (strcmp(stream->at, key.at) == 0 &&
 			(stream->owner == NULL) == (key.owner == NULL) &&
 			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
-			(stream->owner_kind == KPI_OWNER_TEAM) == (strcmp(key.owner_kind, "team") == 0))
+			(stream->owner == NULL || kpi_model_owner_is_member(stream->owner_kind) == (strcmp(key.owner_kind, "member") == 0)))
 			return stream;
 	}
 	stream = palloc0(sizeof(KpiStream));
@@ -571,9 +590,10 @@ stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
 
 /* A KPI's own filter, or NULL. */
 static char *
-filter_of_kpi(const char *kpi)
+filter_of_kpi(const KpiSource *source, const char *kpi)
 {
-	return kpi_first_text("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi));
+	return kpi_expr_rename_columns(kpi_first_text("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)),
+								   source->renames);
 }
 
 /*
@@ -598,7 +618,7 @@ kpi_sql_facts_query(PG_FUNCTION_ARGS)
 	if (kpi != NULL)
 	{
 		stream = stream_of_kpi(source, kpi, &measure);
-		filter = filter_of_kpi(kpi);
+		filter = filter_of_kpi(source, kpi);
 	}
 	else
 		stream = own_stream(source, row);
