@@ -7,7 +7,8 @@ CREATE TABLE susp.deals (id integer, amount numeric, day date NOT NULL) PARTITIO
 CREATE TABLE susp.one PARTITION OF susp.deals FOR VALUES IN (1);
 CREATE TABLE susp.two PARTITION OF susp.deals FOR VALUES IN (2);
 SELECT kpi.create_source('susp', relation => 'susp.deals', key => 'id', at => 'day') > 0 AS created;
-SELECT kpi.create_kpi('susp', source => 'susp', measure => 'sum(amount)') > 0 AS created;
+CREATE FUNCTION susp.net(x numeric) RETURNS numeric IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN x; END';
+SELECT kpi.create_kpi('susp', source => 'susp', measure => 'sum(susp.net(amount))') > 0 AS created;
 INSERT INTO susp.deals VALUES (1, 1, '2026-03-01');
 CALL kpi.refresh('susp');
 CREATE VIEW susp.queue AS SELECT status, reason, pending_deltas,
@@ -17,7 +18,7 @@ CREATE VIEW susp.queue AS SELECT status, reason, pending_deltas,
 CREATE VIEW susp.total AS SELECT value, value = (SELECT sum(amount) FROM susp.deals) AS exact FROM kpi.team_yearly WHERE kpi = 'susp' AND team = 'company';
 
 -- A marker that is rolled back is none.
-ALTER TABLE susp.deals RENAME COLUMN amount TO sum;
+ALTER FUNCTION susp.net(numeric) RENAME TO gross;
 BEGIN;
 INSERT INTO susp.deals VALUES (1, 2, '2026-03-02');
 SELECT * FROM susp.queue;
@@ -34,7 +35,7 @@ SELECT * FROM susp.queue;
 DO $$ BEGIN
     FOR i IN 1 .. 20 LOOP
         INSERT INTO susp.deals VALUES (1, i, '2026-03-02');
-        UPDATE susp.deals SET sum = sum + 1 WHERE sum = i;
+        UPDATE susp.deals SET amount = amount + 1 WHERE amount = i;
         COMMIT;
     END LOOP;
 END $$;
@@ -55,7 +56,7 @@ TRUNCATE susp.two;
 SELECT * FROM susp.queue;
 
 -- Mended, and broken again.
-ALTER TABLE susp.deals RENAME COLUMN sum TO amount;
+ALTER FUNCTION susp.gross(numeric) RENAME TO net;
 INSERT INTO susp.deals VALUES (2, 256, '2026-03-04');
 SELECT kpi.resume('susp');
 SELECT * FROM susp.queue;
@@ -64,23 +65,23 @@ CALL kpi.refresh('susp');
 SELECT * FROM susp.total;
 SELECT * FROM susp.queue;
 SELECT * FROM kpi.verify('susp');
-ALTER TABLE susp.deals RENAME COLUMN amount TO sum;
+ALTER FUNCTION susp.net(numeric) RENAME TO gross;
 BEGIN;
 INSERT INTO susp.deals VALUES (2, 1024, '2026-03-04');
-ALTER TABLE susp.deals RENAME COLUMN sum TO amount;
+ALTER FUNCTION susp.gross(numeric) RENAME TO net;
 SELECT kpi.resume('susp');
-ALTER TABLE susp.deals RENAME COLUMN amount TO sum;
+ALTER FUNCTION susp.net(numeric) RENAME TO gross;
 INSERT INTO susp.deals VALUES (2, 2048, '2026-03-04');
 COMMIT;
 SELECT * FROM susp.queue;
 INSERT INTO susp.deals VALUES (2, 4096, '2026-03-04');
-ALTER TABLE susp.deals RENAME COLUMN sum TO amount;
+ALTER FUNCTION susp.gross(numeric) RENAME TO net;
 SELECT kpi.resume('susp');
 CALL kpi.refresh('susp');
 SELECT * FROM susp.total;
 
 -- Suspended by what no writer meets: they queue nothing from then on.
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 DO $$ BEGIN
     FOR i IN 1 .. 20 LOOP
@@ -90,7 +91,6 @@ DO $$ BEGIN
 END $$;
 INSERT INTO susp.two VALUES (2, 1, '2026-03-05');
 SELECT * FROM susp.queue;
-ALTER TABLE susp.deals ATTACH PARTITION susp.two FOR VALUES IN (2);
 SELECT kpi.resume('susp');
 INSERT INTO susp.deals VALUES (1, 16384, '2026-03-05');
 CALL kpi.refresh('susp');
@@ -99,7 +99,7 @@ SELECT * FROM susp.queue;
 
 -- A suspension, and the end of one, that are rolled back.
 BEGIN;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 INSERT INTO susp.deals VALUES (1, 1, '2026-03-06');
 SELECT * FROM susp.queue;
@@ -107,7 +107,7 @@ ROLLBACK;
 INSERT INTO susp.deals VALUES (1, 2, '2026-03-06');
 BEGIN;
 SAVEPOINT s;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
 INSERT INTO susp.deals VALUES (1, 4, '2026-03-06');
 ROLLBACK TO s;
@@ -116,9 +116,8 @@ COMMIT;
 SELECT * FROM susp.queue;
 CALL kpi.refresh('susp');
 SELECT * FROM susp.total;
-ALTER TABLE susp.deals DETACH PARTITION susp.two;
+ALTER TABLE susp.two DISABLE TRIGGER ALL;
 CALL kpi.refresh('susp');
-ALTER TABLE susp.deals ATTACH PARTITION susp.two FOR VALUES IN (2);
 BEGIN;
 SELECT kpi.resume('susp');
 INSERT INTO susp.deals VALUES (1, 16, '2026-03-06');

@@ -53,7 +53,6 @@ SELECT kpi.create_team('company');
 SELECT kpi.create_team('(unassigned)');
 SELECT kpi.create_team('apac', parent => 'global');
 SELECT kpi.create_team('apac', parent => '(unassigned)');
-SELECT kpi.create_team('apac', parent => NULL);
 SELECT kpi.create_team('apac', calendar => 'lunar');
 SELECT kpi.create_team('');
 SELECT kpi.create_team(' apac');

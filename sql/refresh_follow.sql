@@ -89,11 +89,9 @@ CALL kpi.refresh('fo_deals');
 :exact
 ALTER TABLE fo.deals ADD COLUMN other numeric DEFAULT 7;
 BEGIN;
-ALTER TABLE fo.deals RENAME COLUMN amount TO was;
+ALTER TABLE fo.deals DROP COLUMN amount;
 ALTER TABLE fo.deals RENAME COLUMN other TO amount;
 COMMIT;
-CALL kpi.refresh('fo_deals');
-SELECT kpi.resume('fo_deals');
 CALL kpi.refresh('fo_deals');
 :exact
 

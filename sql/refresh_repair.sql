@@ -32,6 +32,13 @@ SELECT kpi.repair('rf') > 0 AS mended;
 SELECT * FROM kpi.verify('rf');
 SELECT * FROM rf.difference();
 SELECT kpi.repair('rf');
+-- One of some days leaves those who have no facts there where they were.
+SELECT kpi.repair('rf', since => '2031-01-01', until => '2031-02-01');
+SELECT * FROM rf.difference();
+SELECT kpi.move_member('ann', team => 'north', since => '2026-02-10', until => '2026-03-10');
+CALL kpi.refresh('rf');
+SELECT * FROM kpi.verify('rf');
+SELECT * FROM rf.difference();
 
 SELECT kpi.drop_source('rf', cascade => true);
 SELECT kpi.drop_member('ann'), kpi.drop_member('bob'), kpi.drop_team('alps'), kpi.drop_team('north');

@@ -18,15 +18,14 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
-/* Writes a value as facts write a key of its type (kpi_fact_key_as_text()). */
-static char *
-value_text(Oid type, Datum value)
+char *
+kpi_key_text(Oid type, Datum value)
 {
-	int			nest_level;
 	Oid			output;
 	bool		is_varlena;
-	char	   *text;
 
+	if (type == TEXTOID)
+		return TextDatumGetCString(value);
 	if (type == BOOLOID)
 		return pstrdup(DatumGetBool(value) ? "true" : "false");
 	if (type == NUMERICOID)
@@ -36,10 +35,18 @@ value_text(Oid type, Datum value)
 		value = DirectFunctionCall1(rtrim1, value);
 		type = TEXTOID;
 	}
-	nest_level = NewGUCNestLevel();
-	kpi_settings_pin(KPI_SETTINGS_ALL);
 	getTypeOutputInfo(type, &output, &is_varlena);
-	text = OidOutputFunctionCall(output, value);
+	return OidOutputFunctionCall(output, value);
+}
+
+static char *
+value_text(Oid type, Datum value)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	text = kpi_key_text(type, value);
 	AtEOXact_GUC(false, nest_level);
 	return text;
 }
@@ -55,6 +62,20 @@ kpi_arg_text(FunctionCallInfo fcinfo, int n)
 	if (type == TEXTOID || !OidIsValid(type))
 		return text_to_cstring(PG_GETARG_TEXT_PP(n));
 	return value_text(getBaseType(type), PG_GETARG_DATUM(n));
+}
+
+const char *
+kpi_name_fault(const char *value)
+{
+	size_t		length = strlen(value);
+
+	if (length == 0)
+		return "is empty";
+	if (isspace((unsigned char) value[0]) || isspace((unsigned char) value[length - 1]))
+		return "begins or ends with a space";
+	if (length > KPI_MAX_KEY)
+		return "is too long";
+	return NULL;
 }
 
 static void

@@ -67,6 +67,10 @@ extern int	kpi_worker_idle_timeout;
 /* How long a build waits for another definition after the last one, in ms. */
 extern int	kpi_build_delay;
 extern int	kpi_query_limit;
+
+/* Seconds between two runs of the remembered queries of people. */
+extern int	kpi_people_interval;
+
 extern int	kpi_build_step;
 
 /* Seconds after which the next database beyond kpi.max_databases is asked. */
@@ -374,6 +378,15 @@ extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
  */
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
 
+/*
+ * Writes a value, whose type is no domain, as facts write a key (kpi_fact_key_as_text()); under
+ * pinned settings, KPI_SETTINGS_PRINT at least.
+ */
+extern char *kpi_key_text(Oid type, Datum value);
+
+/* What keeps a text from being a name or key, "is empty"; NULL: nothing. */
+extern const char *kpi_name_fault(const char *value);
+
 /* Reads a name: error if null, empty, or with spaces around; "what" it names: "team". */
 extern char *kpi_arg_name(FunctionCallInfo fcinfo, int n, const char *what);
 
@@ -591,6 +604,9 @@ extern KpiErrorClass kpi_error_class(const ErrorData *error);
  */
 extern ErrorData *kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg);
 
+/* Runs the work in a subtransaction and takes back all it has written and locked; its error is the caller's. */
+extern void kpi_undone(void (*body) (void *arg), void *arg);
+
 /* When to try again after so many failures in a row, from 1 on: 1 s, doubled each time. */
 #define KPI_MAX_RETRY_SECONDS 300
 extern TimestampTz kpi_retry_at(TimestampTz now, int failures);
@@ -739,7 +755,7 @@ extern bool kpi_error_conceal(ErrorData *error, const char *source);
 
 /* ---- for every room ---- */
 
-/* Owner keys and dimension values longer than this are cut (fact/query.c). */
+/* Owner keys and dimension values longer than this are cut (fact/key.c). */
 #define KPI_MAX_KEY 500
 
 #endif							/* KPI_BASE_H */

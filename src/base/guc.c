@@ -34,6 +34,7 @@ int			kpi_max_databases = 64;
 int			kpi_worker_idle_timeout = 5000;
 int			kpi_build_delay = 2000;
 int			kpi_query_limit = 600000;
+int			kpi_people_interval = 60;
 int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
 
@@ -153,6 +154,14 @@ worker_guc_init(void)
 							600000, 0, INT_MAX,
 							PGC_SIGHUP,
 							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.people_interval",
+							"Time between two runs of the queries of people that kpi.sync_people() has remembered.",
+							NULL,
+							&kpi_people_interval,
+							60, 1, 7 * 24 * 3600,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.naptime",
 							"Time between turns of databases beyond kpi.max_databases.",

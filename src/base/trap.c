@@ -43,8 +43,9 @@ kpi_error_class(const ErrorData *error)
 	}
 }
 
-ErrorData *
-kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
+/* Runs work in a subtransaction, which is kept only if it succeeds and is wanted. */
+static ErrorData *
+run_in_subtransaction(bool keep, void (*body) (void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -55,7 +56,10 @@ kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
 	PG_TRY();
 	{
 		body(arg);
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -67,10 +71,26 @@ kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+ErrorData *
+kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
+{
+	ErrorData  *error = run_in_subtransaction(true, body, arg);
 
 	if (error != NULL && kpi_error_class(error) > most)
 		ReThrowError(error);
 	return error;
+}
+
+void
+kpi_undone(void (*body) (void *arg), void *arg)
+{
+	ErrorData  *error = run_in_subtransaction(false, body, arg);
+
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 TimestampTz

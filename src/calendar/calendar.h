@@ -10,7 +10,9 @@
 
 #include "postgres.h"
 
+#include "pgtime.h"
 #include "utils/date.h"
+#include "utils/timestamp.h"
 
 /* ---- calendar.c ---- */
 
@@ -93,6 +95,18 @@ extern DateADT kpi_calendar_today_in(const char *time_zone);
 extern int	kpi_calendar_weekday_parse(const char *name);
 extern const char *kpi_calendar_weekday_name(int iso_weekday);	/* 'Monday' */
 extern bool kpi_calendar_working_days_parse(const char *list, bool working_day[8], const char **bad);
+
+/* ---- work.c ---- */
+
+/*
+ * When so many seconds of working days have passed since a moment; DT_NOEND where
+ * they never do.
+ */
+extern TimestampTz kpi_calendar_work_until(TimestampTz since, int64 seconds, const KpiCalendar *cal);
+
+/* A local time, as AT TIME ZONE takes it, and the day of a moment; false: there is none. */
+extern bool kpi_calendar_moment(Timestamp local, pg_tz *zone, TimestampTz *moment);
+extern bool kpi_calendar_day_of_moment(TimestampTz moment, pg_tz *zone, DateADT *day);
 
 /* ---- cache.c ---- */
 

@@ -21,7 +21,8 @@
  * exactly what ours do: the table's owner may have made another.
  *
  * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
- * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes.
+ * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes, not waited for
+ * where the triggers may as well stay.
  *
  *-------------------------------------------------------------------------
  */
@@ -348,10 +349,31 @@ source_triggers(int32 source_id, const TriggerForm *form, List *but_of)
 	return triggers;
 }
 
+/* The table of a trigger; InvalidOid: it is gone. */
+static Oid
+trigger_table(Oid trigger)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	Oid			relid = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(pg_trigger, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+	return relid;
+}
+
 static void
-drop_triggers(List *triggers)
+drop_triggers(List *triggers, const char *relation)
 {
 	ObjectAddresses *objects = new_object_addresses();
+	KpiLockWait wait;
 	ListCell   *lc;
 
 	foreach(lc, triggers)
@@ -361,33 +383,94 @@ drop_triggers(List *triggers)
 		ObjectAddressSet(trigger, TriggerRelationId, lfirst_oid(lc));
 		add_exact_object_address(&trigger, objects);
 	}
+	kpi_fact_lock_wait_begin(&wait, relation);
 	performMultipleDeletions(objects, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	kpi_fact_lock_wait_end(&wait);
 	free_object_addresses(objects);
+}
+
+/*
+ * A table that was a source's own, and then became a partition of the one that it
+ * is over now, has a trigger of the name that the root's clone will have.
+ */
+void
+kpi_capture_detach_partitions(int32 source_id, Oid relid)
+{
+	List	   *tree = find_all_inheritors(relid, NoLock, NULL);
+	List	   *triggers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, source_triggers(source_id, &row_form, NIL))
+	{
+		Oid			table = trigger_table(lfirst_oid(lc));
+
+		if (table != relid && list_member_oid(tree, table))
+			triggers = lappend_oid(triggers, lfirst_oid(lc));
+	}
+	if (triggers != NIL)
+		drop_triggers(triggers, kpi_fact_table_name(relid));
+	CommandCounterIncrement();
+}
+
+/* Locks a table and its partitions for a trigger to be dropped, if that is to be had at once. */
+static bool
+try_lock_tree(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Relation	rel;
+		bool		is_free;
+
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+			return false;
+		rel = RelationIdGetRelation(lfirst_oid(lc));
+		if (!RelationIsValid(rel))
+			return false;
+		is_free = rel->rd_refcnt == 1 && !AfterTriggerPendingOnRel(lfirst_oid(lc));
+		RelationClose(rel);
+		if (!is_free)
+			return false;
+	}
+	return true;
+}
+
+void
+kpi_capture_detach_others(int32 source_id, Oid relid)
+{
+	List	   *tree = find_all_inheritors(relid, NoLock, NULL);
+	List	   *triggers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, list_concat(source_triggers(source_id, &row_form, NIL), source_triggers(source_id, &truncate_form, NIL)))
+	{
+		Oid			table = trigger_table(lfirst_oid(lc));
+
+		if (OidIsValid(table) && !list_member_oid(tree, table) && try_lock_tree(table))
+			triggers = lappend_oid(triggers, lfirst_oid(lc));
+	}
+	if (triggers != NIL)
+		drop_triggers(triggers, kpi_fact_table_name(relid));
 }
 
 void
 kpi_capture_detach(int32 source_id, const char *relation)
 {
 	List	   *triggers = NIL;
-	KpiLockWait wait;
 
 	for (int i = 0; i < lengthof(all_forms); i++)
 		triggers = list_concat(triggers, source_triggers(source_id, all_forms[i], NIL));
-	kpi_fact_lock_wait_begin(&wait, relation);
-	drop_triggers(triggers);
-	kpi_fact_lock_wait_end(&wait);
+	drop_triggers(triggers, relation);
 }
 
 void
 kpi_capture_unfollow_others(int32 source_id, List *relids)
 {
 	List	   *triggers = source_triggers(source_id, &follow_row_form, relids);
-	KpiLockWait wait;
 
 	triggers = list_concat(triggers, source_triggers(source_id, &follow_truncate_form, relids));
-	kpi_fact_lock_wait_begin(&wait, "that is followed no more");
-	drop_triggers(triggers);
-	kpi_fact_lock_wait_end(&wait);
+	drop_triggers(triggers, "that is followed no more");
 	CommandCounterIncrement();
 }
 

@@ -57,7 +57,7 @@ make_room(int nvalues)
 
 /* The key of a fact, in key_buffer, as a delta without a cell. */
 static KpiDelta
-fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
+fact_key(const KpiSource *source, const KpiStream *stream, Oid leaf, const KpiFact *fact)
 {
 	KpiDelta	model = {0};
 	int			ndims = fact->failed ? 0 : source->ndims;
@@ -68,6 +68,7 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 	key_buffer->stream_id = stream->id;
 	key_buffer->version = stream->version;
 	key_buffer->day = fact->failed ? KPI_ERROR_DAY : fact->day;
+	key_buffer->leaf = leaf;
 	key_buffer->ndims = ndims;
 	to = append_value(key_buffer->values, fact->failed ? NULL : fact->owner);
 	for (int d = 0; d < ndims; d++)
@@ -80,10 +81,10 @@ fact_key(const KpiSource *source, const KpiStream *stream, const KpiFact *fact)
 
 /* The delta of the fact's cell in the level, made if need be. */
 static KpiDelta *
-fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *proj, int s,
+fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *proj, int s, Oid leaf,
 		   const KpiFact *fact)
 {
-	KpiDelta	model = fact_key(source, &source->streams[s], fact);
+	KpiDelta	model = fact_key(source, &source->streams[s], leaf, fact);
 	KpiDelta   *delta = subxact->last;
 
 	if (delta != NULL && kpi_capture_same_key(delta, &model))
@@ -98,18 +99,22 @@ fact_delta(KpiSubxactDeltas *subxact, const KpiSource *source, KpiProjection *pr
 	return delta;
 }
 
+static void
+spill(KpiSubxactDeltas *subxact)
+{
+	kpi_capture_flush_subxact(subxact);
+	kpi_capture_subxact_clear(subxact);
+}
+
 void
 kpi_capture_spill(KpiSubxactDeltas *subxact)
 {
 	if (kpi_capture_write_through || subxact->bytes > (Size) kpi_buffer_size * 1024)
-	{
-		kpi_capture_flush_subxact(subxact);
-		kpi_capture_subxact_clear(subxact);
-	}
+		spill(subxact);
 }
 
 void
-kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
+kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s, Oid leaf,
 				 const KpiFact *fact, int sign)
 {
 	const KpiLayout *layout = kpi_fact_projection_layout(proj, s);
@@ -121,10 +126,20 @@ kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
 		return;
 
 	subxact = kpi_capture_subxact_current();
-	delta = fact_delta(subxact, source, proj, s, fact);
+	delta = fact_delta(subxact, source, proj, s, leaf, fact);
 	kpi_capture_subxact_set_cell(subxact, delta, kpi_fact_change_cell(delta->cell, layout, fact, sign));
 	if (fact->error != NULL)
 		kpi_capture_subxact_set_error(subxact, delta, fact->error);
 
 	kpi_capture_spill(subxact);
+}
+
+void
+kpi_capture_loaded(int32 source_id, TimestampTz at)
+{
+	KpiSubxactDeltas *subxact = kpi_capture_subxact_current();
+
+	kpi_capture_subxact_loaded(subxact, source_id, at);
+	if (kpi_capture_write_through)
+		spill(subxact);
 }

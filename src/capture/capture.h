@@ -33,6 +33,7 @@ enum
 	KPI_QUEUE_DELTAS,
 	KPI_QUEUE_KIND,
 	KPI_QUEUE_XID,
+	KPI_QUEUE_LOADED_AT,
 	KPI_QUEUE_ERROR,
 	KPI_QUEUE_DATA,
 	KPI_QUEUE_COLUMNS
@@ -80,6 +81,7 @@ typedef struct KpiUnpack
 	int32		stream_id;
 	int32		version;
 	DateADT		day;
+	Oid			leaf;			/* whose fact, if no refresh had seen it */
 	const char *owner;			/* or NULL; '\0' behind it */
 	int			owner_len;
 	int			ndims;
@@ -107,6 +109,7 @@ extern List *kpi_capture_unpack_values(const KpiUnpack *unpack);
 #define KPI_DELTA_CELL		'd'
 #define KPI_DELTA_RECOMPUTE	'r'
 #define KPI_DELTA_SUSPEND	's'
+#define KPI_DELTA_LOADED	'l'
 
 /* ---- follow.c ---- */
 
@@ -142,7 +145,8 @@ typedef struct KpiQueueScan
 	TableScanDesc scan;
 	TupleTableSlot *slot;		/* the present row */
 	char		kind;
-	int32		ndeltas;		/* 1 for a marker */
+	int32		ndeltas;		/* 1 for a marker, 0 if it only says what was
+								 * loaded */
 } KpiQueueScan;
 
 /*
@@ -162,6 +166,9 @@ extern char *kpi_capture_scan_error(KpiQueueScan *scan);	/* of a marker; or NULL
 
 /* The first of the transactions that wrote what is in it. */
 extern FullTransactionId kpi_capture_scan_writer(KpiQueueScan *scan);
+
+/* The latest time at which rows whose deltas are in it were loaded, or DT_NOBEGIN. */
+extern TimestampTz kpi_capture_scan_loaded_at(KpiQueueScan *scan);
 
 extern Size kpi_capture_scan_size(KpiQueueScan *scan);
 
@@ -226,6 +233,18 @@ extern char *kpi_capture_follow_state(int32 source_id, Oid leaf);
 /* The name of the row trigger, or of the TRUNCATE trigger, of a source. */
 extern char *kpi_capture_trigger_name(int32 source_id, bool for_row);
 extern void kpi_capture_detach(int32 source_id, const char *relation);
+
+/*
+ * Before a source is attached to a table: drops its row triggers from partitions that
+ * were tables of their own, so that they can get the root's.
+ */
+extern void kpi_capture_detach_partitions(int32 source_id, Oid relid);
+
+/*
+ * Drops its triggers from all tables but this one and its partitions, where that
+ * needs no waiting: there they do nothing, but keep one from becoming a partition.
+ */
+extern void kpi_capture_detach_others(int32 source_id, Oid relid);
 
 /*
  * ACCESS EXCLUSIVE on every table that has a trigger of ours, for DROP

@@ -40,6 +40,8 @@ typedef struct KpiDeltaKey
 	int32		stream_id;
 	int32		version;
 	DateADT		day;
+	Oid			leaf;			/* of a partition that no refresh had seen,
+								 * else InvalidOid */
 	int32		ndims;
 	char		values[FLEXIBLE_ARRAY_MEMBER];
 } KpiDeltaKey;
@@ -52,6 +54,13 @@ typedef struct KpiDelta
 	KpiCell    *cell;
 	char	   *error;			/* or NULL */
 } KpiDelta;
+
+/* When the rows of a source that were written last were loaded, as they say. */
+typedef struct KpiLoaded
+{
+	int32		source_id;
+	TimestampTz at;
+} KpiLoaded;
 
 typedef struct KpiMarker
 {
@@ -94,6 +103,7 @@ typedef struct KpiSubxactDeltas
 	KpiDelta   *few[KPI_FEW_DELTAS];	/* while there are not more */
 	struct delta_hash *hash;	/* else this */
 	KpiDelta   *last;			/* the one found last */
+	List	   *loaded;			/* KpiLoaded: one of a source */
 	List	   *markers;		/* KpiMarker: in the queue since this level */
 } KpiSubxactDeltas;
 
@@ -134,6 +144,19 @@ extern void kpi_capture_subxact_set_error(KpiSubxactDeltas *subxact, KpiDelta *d
 
 /* Forgets all deltas of a level, but keeps its memory. */
 extern void kpi_capture_subxact_clear(KpiSubxactDeltas *subxact);
+
+/* Whether a level has nothing to be written. */
+static inline bool
+kpi_capture_subxact_is_empty(const KpiSubxactDeltas *subxact)
+{
+	return subxact->ndeltas == 0 && subxact->loaded == NIL;
+}
+
+/* Notes when a row of the source was loaded; the latest counts. */
+extern void kpi_capture_subxact_loaded(KpiSubxactDeltas *subxact, int32 source_id, TimestampTz at);
+
+/* The latest of the source, or DT_NOBEGIN. */
+extern TimestampTz kpi_capture_subxact_loaded_at(const KpiSubxactDeltas *subxact, int32 source_id);
 
 /* Calls a function for each delta of a level. */
 extern void kpi_capture_subxact_foreach(KpiSubxactDeltas *subxact,
@@ -201,6 +224,8 @@ typedef struct KpiQueueWriter
 	TimestampTz captured_at;	/* when it was opened, if not set later */
 	FullTransactionId lowest_xid;	/* of what is written; invalid: this
 									 * transaction's own */
+	TimestampTz loaded_at;		/* goes with the next row, or alone;
+								 * DT_NOBEGIN: there is nothing to go */
 	KpiPack		pack;
 	Size		bytes;			/* of rows written */
 } KpiQueueWriter;
@@ -238,13 +263,16 @@ extern bool kpi_capture_write_through;
 
 /*
  * Adds a fact of stream number s to the current level, or takes it off; spills
- * when the level has grown too large.
+ * when the level has grown too large.  leaf: see KpiDeltaKey.
  */
-extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s,
+extern void kpi_capture_fact(const KpiSource *source, KpiProjection *proj, int s, Oid leaf,
 							 const KpiFact *fact, int sign);
 
 /* Writes a level to the queue when it has grown too large, or nothing may stay in it. */
 extern void kpi_capture_spill(KpiSubxactDeltas *subxact);
+
+/* Notes when a row of the source was loaded, in the current level. */
+extern void kpi_capture_loaded(int32 source_id, TimestampTz at);
 
 /* ---- trigger.c ---- */
 

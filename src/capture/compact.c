@@ -40,6 +40,7 @@ typedef struct Compaction
 	MemoryContext row_cxt;
 	TimestampTz captured_at;
 	FullTransactionId lowest_xid;
+	TimestampTz loaded_at;
 	bool		recompute;		/* there is a marker of this kind */
 	bool		suspend;
 	char	   *suspend_error;
@@ -56,6 +57,7 @@ delta_key(Compaction *c, const KpiUnpack *unpack)
 		.stream_id = unpack->stream_id,
 		.version = unpack->version,
 		.day = unpack->day,
+		.leaf = unpack->leaf,
 		.ndims = unpack->ndims
 	};
 
@@ -92,6 +94,7 @@ merge_row(Compaction *c, KpiQueueScan *scan)
 	if (at == 0)
 		at = kpi_capture_scan_captured_at(scan);
 	c->captured_at = Min(c->captured_at, at);
+	c->loaded_at = Max(c->loaded_at, kpi_capture_scan_loaded_at(scan));
 	if (!FullTransactionIdIsValid(c->lowest_xid) || FullTransactionIdPrecedes(xid, c->lowest_xid))
 		c->lowest_xid = xid;
 
@@ -103,7 +106,7 @@ merge_row(Compaction *c, KpiQueueScan *scan)
 			c->suspend_error = kpi_capture_scan_error(scan);
 		c->suspend = true;
 	}
-	else
+	else if (scan->kind == KPI_DELTA_CELL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(c->row_cxt);
 
@@ -177,6 +180,7 @@ write_merged(Compaction *c)
 		elog(ERROR, "source %d has no queue", c->source_id);
 	c->writer.captured_at = c->captured_at;
 	c->writer.lowest_xid = c->lowest_xid;
+	c->writer.loaded_at = c->loaded_at;
 	if (c->recompute)
 		kpi_capture_queue_marker(&c->writer, KPI_DELTA_RECOMPUTE, NULL);
 	if (c->suspend)
@@ -191,7 +195,7 @@ kpi_capture_compact(int32 source_id, BlockNumber *blocks)
 	Oid			segment = kpi_capture_segment_seal(source_id);
 	MemoryContext mcxt;
 	MemoryContext old;
-	Compaction	c = {.source_id = source_id,.captured_at = DT_NOEND};
+	Compaction	c = {.source_id = source_id,.captured_at = DT_NOEND,.loaded_at = DT_NOBEGIN};
 	bool		both = kpi_capture_segments_blocks(source_id) <= MAX_BLOCKS;
 	bool		is_done;
 

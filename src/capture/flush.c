@@ -53,6 +53,7 @@ flush_source(KpiSubxactDeltas *subxact, int32 source_id)
 		kpi_capture_mark(source_id, KPI_DELTA_RECOMPUTE, NULL);
 	if (!kpi_capture_queue_open(&flush.writer, source_id))
 		return;
+	flush.writer.loaded_at = kpi_capture_subxact_loaded_at(subxact, source_id);
 	kpi_capture_subxact_foreach(subxact, write_delta, &flush);
 	kpi_capture_queue_close(&flush.writer);
 }
@@ -62,10 +63,13 @@ kpi_capture_flush_subxact(KpiSubxactDeltas *subxact)
 {
 	Bitmapset  *sources = NULL;
 	int			source_id = -1;
+	ListCell   *lc;
 
-	if (subxact->ndeltas == 0 || subxact->written_at != 0)
+	if (kpi_capture_subxact_is_empty(subxact) || subxact->written_at != 0)
 		return;
 	kpi_capture_subxact_foreach(subxact, note_source, &sources);
+	foreach(lc, subxact->loaded)
+		sources = bms_add_member(sources, ((KpiLoaded *) lfirst(lc))->source_id);
 	while ((source_id = bms_next_member(sources, source_id)) >= 0)
 		flush_source(subxact, source_id);
 	bms_free(sources);
@@ -80,7 +84,7 @@ kpi_capture_flush_now(void)
 	{
 		/* Who asks for this consumes the markers: later ones are news. */
 		subxact->markers = NIL;
-		if (subxact->ndeltas == 0 || subxact->written_at != 0)
+		if (kpi_capture_subxact_is_empty(subxact) || subxact->written_at != 0)
 			continue;
 		kpi_capture_flush_subxact(subxact);
 		if (subxact->nest_level == nest_level)

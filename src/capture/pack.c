@@ -5,9 +5,10 @@
  *
  * The first byte is the version.  The deltas follow, each of:
  *
- *	flags		1 byte: PACK_SAME_STREAM, PACK_HAS_ERROR
+ *	flags		1 byte: PACK_SAME_STREAM, PACK_HAS_ERROR, PACK_HAS_LEAF
  *	stream		id and version, 4 bytes each, unless they are those before
  *	day			4 bytes
+ *	leaf		4 bytes, if there is one
  *	ndims		2 bytes
  *	values		owner, then ndims dimensions: '\0' for NULL, else '\1', the text
  *				and '\0' (as in KpiDeltaKey)
@@ -34,6 +35,7 @@
 
 #define PACK_SAME_STREAM 0x01
 #define PACK_HAS_ERROR 0x02
+#define PACK_HAS_LEAF 0x04
 
 static void
 append_int(StringInfo pack, int32 value)
@@ -61,7 +63,7 @@ kpi_capture_pack_init(KpiPack *pack)
 Size
 kpi_capture_pack_size(const KpiDelta *delta, struct varlena *cell)
 {
-	return 1 + 3 * sizeof(int32) + sizeof(uint16) +
+	return 1 + 4 * sizeof(int32) + sizeof(uint16) +
 		delta->key_len - offsetof(KpiDeltaKey, values) +
 		(delta->error ? strlen(delta->error) + 1 : 0) +
 		sizeof(int32) + VARSIZE_ANY_EXHDR(cell);
@@ -72,7 +74,8 @@ kpi_capture_pack_add(KpiPack *pack, const KpiDelta *delta, struct varlena *cell)
 {
 	const KpiDeltaKey *key = delta->key;
 	bool		same = pack->ndeltas > 0 && pack->stream_id == key->stream_id && pack->version == key->version;
-	uint8		flags = (same ? PACK_SAME_STREAM : 0) | (delta->error ? PACK_HAS_ERROR : 0);
+	uint8		flags = (same ? PACK_SAME_STREAM : 0) | (delta->error ? PACK_HAS_ERROR : 0) |
+	(OidIsValid(key->leaf) ? PACK_HAS_LEAF : 0);
 	uint16		ndims = key->ndims;
 
 	appendStringInfoChar(&pack->data, flags);
@@ -84,6 +87,8 @@ kpi_capture_pack_add(KpiPack *pack, const KpiDelta *delta, struct varlena *cell)
 		pack->version = key->version;
 	}
 	append_int(&pack->data, key->day);
+	if (OidIsValid(key->leaf))
+		append_int(&pack->data, key->leaf);
 	appendBinaryStringInfo(&pack->data, (char *) &ndims, sizeof(ndims));
 	appendBinaryStringInfo(&pack->data, key->values, delta->key_len - offsetof(KpiDeltaKey, values));
 	if (delta->error != NULL)
@@ -194,7 +199,7 @@ kpi_capture_unpack_next(KpiUnpack *unpack)
 	if (unpack->next == unpack->end)
 		return false;
 	flags = (uint8) *read_bytes(unpack, 1);
-	if ((flags & ~(PACK_SAME_STREAM | PACK_HAS_ERROR)) != 0 ||
+	if ((flags & ~(PACK_SAME_STREAM | PACK_HAS_ERROR | PACK_HAS_LEAF)) != 0 ||
 		((flags & PACK_SAME_STREAM) != 0 && unpack->ndeltas == 0))
 		corrupt();
 	if ((flags & PACK_SAME_STREAM) == 0)
@@ -205,6 +210,7 @@ kpi_capture_unpack_next(KpiUnpack *unpack)
 	unpack->day = read_int(unpack);
 	if (unpack->day != KPI_ERROR_DAY && !kpi_calendar_fact_day_in_range(unpack->day))
 		corrupt();
+	unpack->leaf = (flags & PACK_HAS_LEAF) ? (Oid) read_int(unpack) : InvalidOid;
 	memcpy(&ndims, read_bytes(unpack, sizeof(ndims)), sizeof(ndims));
 	unpack->ndims = ndims;
 	unpack->values = unpack->next;

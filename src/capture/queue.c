@@ -46,6 +46,7 @@ kpi_capture_queue_open(KpiQueueWriter *writer, int32 source_id)
 	if (writer->rel == NULL)
 		return false;
 	writer->captured_at = GetCurrentTimestamp();
+	writer->loaded_at = DT_NOBEGIN;
 	kpi_wake_request(false);
 	kpi_capture_pack_init(&writer->pack);
 	return true;
@@ -59,6 +60,9 @@ write_row(KpiQueueWriter *writer, Datum *values, bool *nulls)
 	values[KPI_QUEUE_CAPTURED_AT] = TimestampTzGetDatum(writer->captured_at);
 	nulls[KPI_QUEUE_XID] = !FullTransactionIdIsValid(writer->lowest_xid);
 	values[KPI_QUEUE_XID] = FullTransactionIdGetDatum(writer->lowest_xid);
+	nulls[KPI_QUEUE_LOADED_AT] = writer->loaded_at == DT_NOBEGIN;
+	values[KPI_QUEUE_LOADED_AT] = TimestampTzGetDatum(writer->loaded_at);
+	writer->loaded_at = DT_NOBEGIN;
 	row = heap_form_tuple(RelationGetDescr(writer->rel), values, nulls);
 	/* Only this function can keep rows out of logical decoding. */
 	heap_insert(writer->rel, row, GetCurrentCommandId(true), HEAP_INSERT_NO_LOGICAL, NULL);
@@ -157,10 +161,25 @@ kpi_capture_queue_delta(KpiQueueWriter *writer, const KpiDelta *delta)
 	add_cell(writer, delta, delta->cell);
 }
 
+/* Rows were loaded that move no cell: nothing waits, but something is to be told. */
+static void
+write_loaded(KpiQueueWriter *writer)
+{
+	Datum		values[KPI_QUEUE_COLUMNS] = {0};
+	bool		nulls[KPI_QUEUE_COLUMNS] = {false};
+
+	values[KPI_QUEUE_DELTAS] = Int32GetDatum(0);
+	values[KPI_QUEUE_KIND] = CharGetDatum(KPI_DELTA_LOADED);
+	nulls[KPI_QUEUE_ERROR] = nulls[KPI_QUEUE_DATA] = true;
+	write_row(writer, values, nulls);
+}
+
 void
 kpi_capture_queue_close(KpiQueueWriter *writer)
 {
 	write_pack(writer);
+	if (writer->loaded_at != DT_NOBEGIN)
+		write_loaded(writer);
 	pfree(writer->pack.data.data);
 	table_close(writer->rel, NoLock);
 }

@@ -213,3 +213,10 @@ kpi_capture_scan_captured_at(KpiQueueScan *scan)
 {
 	return DatumGetTimestampTz(scan->slot->tts_values[KPI_QUEUE_CAPTURED_AT]);
 }
+
+TimestampTz
+kpi_capture_scan_loaded_at(KpiQueueScan *scan)
+{
+	return scan->slot->tts_isnull[KPI_QUEUE_LOADED_AT] ? DT_NOBEGIN :
+		DatumGetTimestampTz(scan->slot->tts_values[KPI_QUEUE_LOADED_AT]);
+}

@@ -156,6 +156,7 @@ segment_columns(void)
 	TupleDescInitEntry(desc, KPI_QUEUE_DELTAS + 1, "deltas", INT4OID, -1, 0);
 	TupleDescInitEntry(desc, KPI_QUEUE_KIND + 1, "kind", CHAROID, -1, 0);
 	TupleDescInitEntry(desc, KPI_QUEUE_XID + 1, "lowest_xid", XID8OID, -1, 0);
+	TupleDescInitEntry(desc, KPI_QUEUE_LOADED_AT + 1, "loaded_at", TIMESTAMPTZOID, -1, 0);
 	TupleDescInitEntry(desc, KPI_QUEUE_ERROR + 1, "error", TEXTOID, -1, 0);
 	TupleDescInitEntry(desc, KPI_QUEUE_DATA + 1, "data", BYTEAOID, -1, 0);
 	TupleDescAttr(desc, KPI_QUEUE_ERROR)->attstorage = TYPSTORAGE_MAIN;

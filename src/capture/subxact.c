@@ -31,6 +31,7 @@
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 typedef struct DeltaEntry
 {
@@ -112,6 +113,7 @@ free_level(KpiSubxactDeltas *subxact)
 {
 	if (subxact->context != NULL)
 		MemoryContextDelete(subxact->context);
+	list_free_deep(subxact->loaded);
 	pfree(subxact);
 }
 
@@ -126,7 +128,48 @@ kpi_capture_subxact_clear(KpiSubxactDeltas *subxact)
 	subxact->bytes = 0;
 	subxact->ndeltas = 0;
 	subxact->last = NULL;
+	list_free_deep(subxact->loaded);
+	subxact->loaded = NIL;
 	subxact->written_at = 0;
+}
+
+/* In TopTransactionContext, or, of what is no (sub)transaction's, where the level is. */
+void
+kpi_capture_subxact_loaded(KpiSubxactDeltas *subxact, int32 source_id, TimestampTz at)
+{
+	KpiLoaded  *loaded;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, subxact->loaded)
+	{
+		loaded = lfirst(lc);
+		if (loaded->source_id != source_id)
+			continue;
+		loaded->at = Max(loaded->at, at);
+		return;
+	}
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(subxact));
+	loaded = palloc(sizeof(KpiLoaded));
+	loaded->source_id = source_id;
+	loaded->at = at;
+	subxact->loaded = lappend(subxact->loaded, loaded);
+	MemoryContextSwitchTo(old);
+}
+
+TimestampTz
+kpi_capture_subxact_loaded_at(const KpiSubxactDeltas *subxact, int32 source_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, subxact->loaded)
+	{
+		KpiLoaded  *loaded = lfirst(lc);
+
+		if (loaded->source_id == source_id)
+			return loaded->at;
+	}
+	return DT_NOBEGIN;
 }
 
 /* Memory of the level's deltas. */
@@ -283,6 +326,19 @@ merge_delta(KpiDelta *delta, void *arg)
 		kpi_capture_subxact_set_error(subxact, mine, delta->error);
 }
 
+static void
+merge_loaded(const KpiSubxactDeltas *from, KpiSubxactDeltas *to)
+{
+	ListCell   *lc;
+
+	foreach(lc, from->loaded)
+	{
+		KpiLoaded  *loaded = lfirst(lc);
+
+		kpi_capture_subxact_loaded(to, loaded->source_id, loaded->at);
+	}
+}
+
 /*
  * The top level becomes part of its parent: takes its place if that holds nothing,
  * else is merged into it.
@@ -295,6 +351,7 @@ merge_into_parent(KpiSubxactDeltas *child)
 
 	if (parent->ndeltas == 0)
 	{
+		merge_loaded(parent, child);
 		child->markers = list_concat(parent->markers, child->markers);
 		child->nest_level = parent->nest_level;
 		child->parent = parent->parent;
@@ -308,6 +365,7 @@ merge_into_parent(KpiSubxactDeltas *child)
 		kpi_capture_subxact_foreach(child, merge_delta, parent);
 		MemoryContextSwitchTo(TopTransactionContext);
 		merging = false;
+		merge_loaded(child, parent);
 		parent->markers = list_concat(parent->markers, child->markers);
 		kpi_capture_subxact_top = parent;
 		free_level(child);

@@ -73,11 +73,12 @@ typedef struct Entry
 	KpiSource  *source;
 	KpiProjection *proj;
 	bool		has_user_code;
-	bool		is_new_leaf;	/* no refresh has seen it yet */
+	Oid			new_leaf;		/* its own, while no refresh has seen it */
 	char	   *problem;		/* ENTRY_BROKEN: a note */
 	bool		is_reported;	/* a marker that tells it has committed */
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
-	bool		is_refused;		/* the problem: a refresh has to decide */
+	bool		is_refused;		/* nothing is captured until a refresh has
+								 * decided, and a marker asks for it */
 	Oid			row_trigger;	/* known to be ours while the entry is not
 								 * stale; InvalidOid: not looked at */
 } Entry;
@@ -176,7 +177,7 @@ retire_entry(Entry *entry)
 	entry->source = NULL;
 	entry->proj = NULL;
 	entry->has_user_code = false;
-	entry->is_new_leaf = false;
+	entry->new_leaf = InvalidOid;
 	entry->problem = NULL;
 	entry->is_reported = false;
 	entry->stack_is_short = false;
@@ -261,6 +262,13 @@ is_table_of(const Entry *entry, Oid relid)
 	return false;
 }
 
+static void
+refuse(Entry *entry)
+{
+	entry->state = ENTRY_BROKEN;
+	entry->is_refused = true;
+}
+
 /* Everything of load_entry() that may fail because of the definition. */
 static void
 load_definition(void *arg)
@@ -278,31 +286,25 @@ load_definition(void *arg)
 	relid = kpi_model_source_relid(entry->source);
 	if (!is_table_of(entry, relid))
 	{
-		Oid			attached = kpi_model_attached_relid(entry->key.source_id);
-
 		/*
-		 * The attached table under another name: it may get its name back, so
-		 * what is written meanwhile must not be forgotten.
+		 * Another table has the name.  This one may get it back before any
+		 * refresh comes, so what is written meanwhile must not be forgotten.
 		 */
-		if (is_table_of(entry, attached))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("table %s was renamed to \"%s\"", entry->source->relation,
-							get_rel_name(attached))));
+		if (is_table_of(entry, entry->source->attached))
+			refuse(entry);
 		return;
 	}
 
 	if (is_refused(entry->source, relid, entry->key.relid))
 	{
-		entry->state = ENTRY_BROKEN;
-		entry->is_refused = true;
+		refuse(entry);
 		return;
 	}
 	check_definer(entry->source, relid);
 	entry->proj = kpi_fact_projection_create(entry->source, entry->key.relid, entry->context, NULL);
 	entry->has_user_code = kpi_fact_projection_has_user_code(entry->proj);
-	entry->is_new_leaf = relid != entry->key.relid &&
-		!kpi_model_leaf_is_known(entry->key.source_id, entry->key.relid);
+	if (relid != entry->key.relid && !kpi_model_leaf_is_known(entry->key.source_id, entry->key.relid))
+		entry->new_leaf = entry->key.relid;
 	entry->state = ENTRY_READY;
 }
 
@@ -476,45 +478,60 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);
-	if (entry->is_new_leaf)
-		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	return entry->state == ENTRY_READY ? entry : NULL;
 }
 
+/* What a row is captured by: its entry may be loaded anew by an expression that writes. */
+typedef struct Capture
+{
+	KpiSource  *source;
+	KpiProjection *proj;
+	Oid			leaf;			/* Entry.new_leaf */
+} Capture;
+
 static void
-capture_fact(KpiSource *source, KpiProjection *proj, int s, KpiColumnSet changed,
-			 TupleTableSlot *slot, int sign)
+capture_fact(const Capture *by, int s, KpiColumnSet changed, TupleTableSlot *slot, int sign)
 {
 	KpiFact		fact;
 
-	kpi_fact_project_update(proj, s, changed, slot, &fact);
+	kpi_fact_project_update(by->proj, s, changed, slot, &fact);
 	if (fact.undecided)
-		kpi_capture_mark(source->id, KPI_DELTA_RECOMPUTE, NULL);
+		kpi_capture_mark(by->source->id, KPI_DELTA_RECOMPUTE, NULL);
 	if (fact.is_event)
-		kpi_capture_fact(source, proj, s, &fact, sign);
+		kpi_capture_fact(by->source, by->proj, s, by->leaf, &fact, sign);
 }
 
 static void
-capture_row(KpiSource *source, KpiProjection *proj, TupleTableSlot *slot, int sign)
+capture_loaded(const Capture *by, KpiColumnSet changed, TupleTableSlot *slot)
 {
-	for (int s = 0; s < source->nstreams; s++)
-		capture_fact(source, proj, s, KPI_ALL_COLUMNS, slot, sign);
+	TimestampTz at;
+
+	if (kpi_fact_project_loaded(by->proj, changed, slot, &at))
+		kpi_capture_loaded(by->source->id, at);
 }
 
 static void
-capture_update(KpiSource *source, KpiProjection *proj, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+capture_row(const Capture *by, TupleTableSlot *slot, int sign)
 {
-	KpiColumnSet changed = kpi_fact_projection_changed(proj, old_slot, new_slot);
+	for (int s = 0; s < by->source->nstreams; s++)
+		capture_fact(by, s, KPI_ALL_COLUMNS, slot, sign);
+}
+
+static void
+capture_update(const Capture *by, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	KpiColumnSet changed = kpi_fact_projection_changed(by->proj, old_slot, new_slot);
 
 	if (changed == 0)
 		return;
-	for (int s = 0; s < source->nstreams; s++)
+	for (int s = 0; s < by->source->nstreams; s++)
 	{
-		if (!kpi_fact_projection_concerns(proj, s, changed))
+		if (!kpi_fact_projection_concerns(by->proj, s, changed))
 			continue;
-		capture_fact(source, proj, s, changed, old_slot, -1);
-		capture_fact(source, proj, s, changed, new_slot, 1);
+		capture_fact(by, s, changed, old_slot, -1);
+		capture_fact(by, s, changed, new_slot, 1);
 	}
+	capture_loaded(by, changed, new_slot);
 }
 
 Datum
@@ -522,23 +539,26 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	Entry	   *entry;
-	KpiSource  *source;
-	KpiProjection *proj;
+	Capture		by;
 
 	kpi_capture_check_call(fcinfo, "capture", true);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry == NULL)
 		return PointerGetDatum(NULL);
 
-	/* An expression that writes may have the entry loaded anew. */
-	source = entry->source;
-	proj = entry->proj;
+	by = (Capture)
+	{
+		entry->source, entry->proj, entry->new_leaf
+	};
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		capture_row(source, proj, trigdata->tg_trigslot, 1);
+	{
+		capture_row(&by, trigdata->tg_trigslot, 1);
+		capture_loaded(&by, KPI_ALL_COLUMNS, trigdata->tg_trigslot);
+	}
 	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		capture_row(source, proj, trigdata->tg_trigslot, -1);
+		capture_row(&by, trigdata->tg_trigslot, -1);
 	else
-		capture_update(source, proj, trigdata->tg_trigslot, trigdata->tg_newslot);
+		capture_update(&by, trigdata->tg_trigslot, trigdata->tg_newslot);
 	return PointerGetDatum(NULL);
 }
 

@@ -30,7 +30,7 @@ flush_at_commit(void)
 	/* All subtransactions are over: there is one level at most. */
 	if (kpi_capture_subxact_top == NULL)
 		return;
-	if (kpi_capture_subxact_top->ndeltas > 0)
+	if (!kpi_capture_subxact_is_empty(kpi_capture_subxact_top))
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
 		kpi_capture_flush_subxact(kpi_capture_subxact_top);

@@ -20,6 +20,7 @@
 #include "define/define_internal.h"
 #include "fmgr.h"
 #include "goal/goal.h"
+#include "refresh/refresh.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_create_calendar);
@@ -203,7 +204,7 @@ kpi_sql_create_calendar(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(id);
 }
 
-/* Days of the calendar's sources now begin at other moments. */
+/* Days of the calendar's sources now begin at other moments; of most facts the day is the same. */
 static void
 redefine_sources(int32 id)
 {
@@ -211,7 +212,9 @@ redefine_sources(int32 id)
 
 	foreach(lc, kpi_all_int4("SELECT id FROM kpi.source WHERE calendar_id = $1 ORDER BY id", 1, KPI_INT4(id)))
 	{
+		kpi_define_sealed_check(lfirst_int(lc), "the time zone of a calendar");
 		kpi_define_source_redefined(lfirst_int(lc));
+		kpi_refresh_build_compare(lfirst_int(lc));
 		kpi_define_programs_of_source(lfirst_int(lc));
 	}
 }

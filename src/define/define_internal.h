@@ -16,6 +16,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 /* ---- source_row.c ---- */
 
@@ -69,6 +70,20 @@ extern Oid	kpi_define_source_row_definer(const KpiSourceRow *source);
 /* kpi_user_switch() to the definer of a source. */
 extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
 
+/* ---- mend.c ---- */
+
+/*
+ * Before a definition of a source is changed, and before its table is locked: takes
+ * the engine's lock if the source is suspended, so that it can be resumed.
+ */
+extern void kpi_define_mend_begin(const char *source);
+
+/*
+ * After that: where the table was what it is when the source was suspended, and all
+ * fits now, the source goes on, and the next refresh reads its facts.
+ */
+extern void kpi_define_mend_end(int32 source_id);
+
 /* ---- source_option.c ---- */
 
 /*
@@ -92,8 +107,8 @@ extern void kpi_define_source_options_read(FunctionCallInfo fcinfo, int first, c
 /* Checks the expressions among them, as the current user. */
 extern void kpi_define_source_options_check(Oid relid, const char *source, KpiSourceOptions *options);
 
-/* Stores what is given. */
-extern void kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options);
+/* Stores what is given.  relid: InvalidOid where nobody writes to the table yet. */
+extern void kpi_define_source_options_store(int32 source_id, Oid relid, const KpiSourceOptions *options);
 
 /* ---- keyed.c ---- */
 
@@ -192,12 +207,16 @@ extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, 
 
 /* ---- measure.c ---- */
 
-/* The stream that a KPI's own owner, team and time (each may be NULL) mean. */
+/*
+ * The stream that a KPI's own owner, team and time (each may be NULL) mean; its
+ * credit is "then" until the caller says otherwise.
+ */
 typedef struct KpiStreamKey
 {
 	const char *owner_kind;
 	char	   *owner;
 	char	   *at;
+	const char *credit;
 } KpiStreamKey;
 
 /*
@@ -215,19 +234,28 @@ extern char *kpi_define_text_check(Oid relid, const char *text, const char *what
 
 /*
  * Makes the measure of a KPI what def says, in the stream of this key.  A
- * measure that is the same stays; any other is a new one, with a new id.
+ * measure that is the same stays; any other is a new one, with a new id, and
+ * where facts are sealed an error unless they may be given up.
  */
 extern void kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-									 const KpiMeasureDef *def);
+									 const KpiMeasureDef *def, bool discard_sealed);
 extern void kpi_define_measure_drop(int32 kpi_id);
 
 /* Drops the streams of a source that have no measure (all of them: all). */
 extern void kpi_define_streams_drop(int32 source_id, bool all);
 
+/* ---- sealed.c ---- */
+
+/* Error that what cannot be changed, if facts of the source are gone with their partitions. */
+extern void kpi_define_sealed_check(int32 source_id, const char *what);
+
+/* Gives these facts up; the caller holds the source's lock.  False: there are none. */
+extern bool kpi_define_sealed_discard(int32 source_id);
+
 /* ---- kpi.c ---- */
 
 /* Checks every KPI of a source again, after the source changed. */
-extern void kpi_define_recheck_measures(const KpiSourceRow *source);
+extern void kpi_define_recheck_measures(const KpiSourceRow *source, bool discard_sealed);
 
 /* Drops a KPI; with cascade, also what uses it. */
 extern void kpi_define_drop(const char *name, bool cascade);
@@ -259,6 +287,26 @@ extern void kpi_define_touch(void);
 /* The same of what teams and members are called, which only readers depend on. */
 extern void kpi_define_names_touch(void);
 
+/* ---- restore.c ---- */
+
+/* For triggers that run SQL as the owner of the extension: never for a user's table. */
+extern void kpi_define_check_our_table(Relation rel);
+
+/* ---- pending_team.c ---- */
+
+/*
+ * When there is no team of this key, makes one that stands for it until
+ * kpi.create_team() does in the same transaction; if that does not come, the
+ * transaction fails.  Within kpi_spi_begin(), as the next.
+ */
+extern void kpi_define_pending_team_expect(const char *key);
+
+/* The id of the team that stands for this key, which does so no longer; 0: none does. */
+extern int32 kpi_define_pending_team_take(const char *key);
+
+/* Error if the team only stands for one that is to come. */
+extern void kpi_define_pending_team_check(int32 id, const char *key);
+
 /* ---- calendar.c ---- */
 
 /*
@@ -272,6 +320,11 @@ extern void kpi_define_calendars_touch(void);
 /* Ids by key; error if unknown. */
 extern int32 kpi_define_team_id(const char *key);
 extern int32 kpi_define_member_id(const char *key);
+
+/* ---- alias.c ---- */
+
+/* The key of the member of whom this is an alias, in whatever source; NULL: of nobody. */
+extern char *kpi_define_alias_of(const char *alias);
 
 /* ---- ground.c ---- */
 

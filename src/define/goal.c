@@ -16,6 +16,7 @@
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "utils/builtins.h"
@@ -281,8 +282,8 @@ kpi_sql_create_goal(PG_FUNCTION_ARGS)
 {
 	char	   *name = kpi_arg_optional_name(fcinfo, 0, "name of the goal");
 	char	   *kpi = kpi_arg_name(fcinfo, 1, "kpi");
-	char	   *team = kpi_arg_optional_name(fcinfo, 2, "team");
-	char	   *member = kpi_arg_optional_name(fcinfo, 3, "member");
+	char	   *team = kpi_fact_key_optional_arg(fcinfo, 2, "team");
+	char	   *member = kpi_fact_key_optional_arg(fcinfo, 3, "member");
 	char	   *period = kpi_arg_name(fcinfo, 4, "period");
 	char	   *plan = kpi_arg_name(fcinfo, 6, "plan");
 	GoalTarget	target = {

@@ -27,6 +27,10 @@ PG_FUNCTION_INFO_V1(kpi_sql_create_kpi);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_kpi);
 PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
 
+/* Of kpi.create_kpi() and kpi.alter_kpi(). */
+#define CREDIT_ARGUMENT 12
+#define SEALED_ARGUMENT 13
+
 /* A row of kpi.kpi with the name of its source. */
 typedef struct KpiRow
 {
@@ -38,6 +42,7 @@ typedef struct KpiRow
 	char	   *owner;
 	char	   *team;
 	char	   *at;
+	char	   *credit;			/* then or today */
 	char	   *formula;
 	char	   *unit;
 	char	   *direction;
@@ -47,7 +52,7 @@ typedef struct KpiRow
 } KpiRow;
 
 #define KPI_ROW_COLUMNS \
-	"k.id, k.name, s.name AS source, k.measure, k.filter, k.owner, k.team, k.at, k.formula, " \
+	"k.id, k.name, s.name AS source, k.measure, k.filter, k.owner, k.team, k.at, k.credit, k.formula, " \
 	"k.unit, k.direction, k.title, k.description, k.is_additive " \
 	"FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id "
 
@@ -64,6 +69,7 @@ copy_row(KpiRows *rows)
 	kpi->owner = kpi_rows_text(rows, "owner");
 	kpi->team = kpi_rows_text(rows, "team");
 	kpi->at = kpi_rows_text(rows, "at");
+	kpi->credit = kpi_rows_text(rows, "credit");
 	kpi->formula = kpi_rows_text(rows, "formula");
 	kpi->unit = kpi_rows_text(rows, "unit");
 	kpi->direction = kpi_rows_text(rows, "direction");
@@ -111,6 +117,16 @@ check_direction(const char *direction, const char *name)
 				 errhint("It is 'up' when more is better, 'down' when less is.")));
 }
 
+static void
+check_credit(const char *credit, const char *name)
+{
+	if (strcmp(credit, "then") != 0 && strcmp(credit, "today") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown credit \"%s\" of KPI \"%s\"", credit, name),
+				 errhint("It is 'then' when facts count for the team their owner belonged to on their day, 'today' when for the team the owner belongs to today.")));
+}
+
 /* ---- measures ---- */
 
 /*
@@ -132,6 +148,9 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 	kpi_define_definer_switch(&user, source);
 	kpi->filter = kpi_define_filter_check(source->relid, kpi->filter, psprintf("filter of KPI \"%s\"", kpi->name));
 	*key = kpi_define_stream_key(source, kpi->name, kpi->owner, kpi->team, kpi->at);
+	/* Of the company it is the same. */
+	if (key->owner != NULL)
+		key->credit = kpi->credit;
 	kpi->owner = kpi_define_text_check(source->relid, kpi->owner, "owner");
 	kpi->team = kpi_define_text_check(source->relid, kpi->team, "team");
 	kpi->at = kpi_define_text_check(source->relid, kpi->at, "time (at)");
@@ -145,7 +164,7 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 }
 
 void
-kpi_define_recheck_measures(const KpiSourceRow *source)
+kpi_define_recheck_measures(const KpiSourceRow *source, bool discard_sealed)
 {
 	List	   *kpis = NIL;
 	KpiRows		rows;
@@ -163,7 +182,7 @@ kpi_define_recheck_measures(const KpiSourceRow *source)
 		KpiStreamKey key;
 		KpiMeasureDef *def = check_measure(kpi, source, &key);
 
-		kpi_define_measure_write(source->id, kpi->id, &key, def);
+		kpi_define_measure_write(source->id, kpi->id, &key, def, discard_sealed);
 	}
 }
 
@@ -297,10 +316,10 @@ check_kind(const KpiRow *kpi)
 		return;
 	}
 	if (kpi->source != NULL || kpi->measure != NULL || kpi->filter != NULL ||
-		kpi->owner != NULL || kpi->team != NULL || kpi->at != NULL)
+		kpi->owner != NULL || kpi->team != NULL || kpi->at != NULL || strcmp(kpi->credit, "then") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("KPI \"%s\" with a formula cannot have a source, measure, filter, owner, team or time", kpi->name),
+				 errmsg("KPI \"%s\" with a formula cannot have a source, measure, filter, owner, team, time or credit", kpi->name),
 				 errhint("Give these to the KPIs that the formula is over.")));
 }
 
@@ -323,19 +342,34 @@ write_row(KpiRow *kpi)
 								 KPI_TEXT(kpi->formula));
 	}
 	kpi_spi_exec("UPDATE kpi.kpi SET name = $2, measure = $3, filter = $4, owner = $5, team = $6, at = $7, "
-				 "formula = $8, unit = $9, direction = $10, title = $11, description = $12, is_additive = $13 "
-				 "WHERE id = $1",
-				 13, KPI_INT4(kpi->id), KPI_TEXT(kpi->name), KPI_TEXT(kpi->measure),
+				 "formula = $8, unit = $9, direction = $10, title = $11, description = $12, is_additive = $13, "
+				 "credit = $14 WHERE id = $1",
+				 14, KPI_INT4(kpi->id), KPI_TEXT(kpi->name), KPI_TEXT(kpi->measure),
 				 KPI_TEXT(kpi->filter), KPI_TEXT(kpi->owner), KPI_TEXT(kpi->team),
 				 KPI_TEXT(kpi->at), KPI_TEXT(kpi->formula), KPI_TEXT(kpi->unit),
 				 KPI_TEXT(kpi->direction), KPI_TEXT(kpi->title),
-				 KPI_TEXT(kpi->description), KPI_BOOL(kpi->is_additive));
+				 KPI_TEXT(kpi->description), KPI_BOOL(kpi->is_additive), KPI_TEXT(kpi->credit));
 	kpi_spi_end(&spi);
+}
+
+/* The SQL of an earlier version has no such argument. */
+static char *
+credit_argument(FunctionCallInfo fcinfo, char *if_not_given)
+{
+	if (PG_NARGS() <= CREDIT_ARGUMENT || PG_ARGISNULL(CREDIT_ARGUMENT))
+		return if_not_given;
+	return kpi_arg_text(fcinfo, CREDIT_ARGUMENT);
+}
+
+static bool
+discards_sealed(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > SEALED_ARGUMENT && !PG_ARGISNULL(SEALED_ARGUMENT) && PG_GETARG_BOOL(SEALED_ARGUMENT);
 }
 
 /*
  * kpi.create_kpi(name, source, measure, filter, owner, team, at, formula,
- * unit, direction, title, description)
+ * unit, direction, title, description, credit)
  */
 Datum
 kpi_sql_create_kpi(PG_FUNCTION_ARGS)
@@ -354,10 +388,12 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 	kpi.direction = kpi_arg_text(fcinfo, 9);
 	kpi.title = kpi_define_arg_given(fcinfo, 10);
 	kpi.description = kpi_define_arg_given(fcinfo, 11);
+	kpi.credit = credit_argument(fcinfo, "then");
 	if (kpi.title == NULL)
 		kpi.title = kpi.name;
 	check_kind(&kpi);
 	check_direction(kpi.direction, kpi.name);
+	check_credit(kpi.credit, kpi.name);
 
 	if (kpi.formula == NULL)
 	{
@@ -366,7 +402,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		KpiMeasureDef *def = check_measure(&kpi, source, &key);
 
 		write_row(&kpi);
-		kpi_define_measure_write(source->id, kpi.id, &key, def);
+		kpi_define_measure_write(source->id, kpi.id, &key, def, true);
 	}
 	else
 	{
@@ -412,6 +448,8 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 
 	for (int n = 2; n <= 8; n++)
 		redefined |= !PG_ARGISNULL(n);
+	kpi->credit = credit_argument(fcinfo, kpi->credit);
+	redefined |= PG_NARGS() > CREDIT_ARGUMENT && !PG_ARGISNULL(CREDIT_ARGUMENT);
 
 	kpi->measure = kpi_define_arg_changed(fcinfo, 2, kpi->measure);
 	kpi->filter = kpi_define_arg_changed(fcinfo, 3, kpi->filter);
@@ -435,7 +473,7 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 
 /*
  * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
- * unit, direction, title, description)
+ * unit, direction, title, description, credit, discard_sealed)
  */
 Datum
 kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
@@ -453,6 +491,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		require_formula_rights(kpi->id);
 	else
 	{
+		kpi_define_mend_begin(kpi->source);
 		/* Both may have changed while we waited for the lock. */
 		source = kpi_define_source_row_open(kpi->source, false);
 		kpi = read_row(old_name);
@@ -468,6 +507,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 				 errhint("Drop it and create it anew.")));
 	check_kind(kpi);
 	check_direction(kpi->direction, kpi->name);
+	check_credit(kpi->credit, kpi->name);
 	if (strcmp(old_name, kpi->name) != 0)
 	{
 		kpi_spi_begin(&spi);
@@ -482,7 +522,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	}
 	write_row(kpi);
 	if (def != NULL)
-		kpi_define_measure_write(source->id, kpi->id, &key, def);
+		kpi_define_measure_write(source->id, kpi->id, &key, def, discards_sealed(fcinfo));
 	if (redefined && is_formula)
 	{
 		write_formula(kpi);
@@ -495,6 +535,8 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	if (redefined)
 		kpi_define_ground_check_kpi(kpi->id, old_name);
 	kpi_goal_kpi_redefined(kpi->id);
+	if (def != NULL)
+		kpi_define_mend_end(source->id);
 	PG_RETURN_VOID();
 }
 

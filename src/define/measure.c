@@ -58,7 +58,7 @@ kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
 {
 	bool		own_owner = owner != NULL || team != NULL;
 	bool		own_at = at != NULL;
-	KpiStreamKey key = {"company", NULL, NULL};
+	KpiStreamKey key = {.owner_kind = "company",.credit = "then"};
 	char	   *what;
 	KpiExpr		expr;
 
@@ -93,16 +93,16 @@ find_or_create_stream(int32 source_id, const KpiStreamKey *key)
 	int32		id;
 
 	id = kpi_first_int4("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
-						"AND owner IS NOT DISTINCT FROM $3 AND at = $4",
-						4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-						KPI_TEXT(key->owner), KPI_TEXT(key->at));
+						"AND owner IS NOT DISTINCT FROM $3 AND at = $4 AND credit = $5",
+						5, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+						KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit));
 	if (id == 0)
-		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at) "
-							"VALUES ($1, $2, $3, $4) "
-							"ON CONFLICT (source_id, owner_kind, owner, at) DO UPDATE SET at = EXCLUDED.at "
+		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at, credit) "
+							"VALUES ($1, $2, $3, $4, $5) "
+							"ON CONFLICT (source_id, owner_kind, owner, at, credit) DO UPDATE SET at = EXCLUDED.at "
 							"RETURNING id",
-							4, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-							KPI_TEXT(key->owner), KPI_TEXT(key->at));
+							5, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+							KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit));
 	return id;
 }
 
@@ -116,7 +116,7 @@ kpi_define_measure_drop(int32 kpi_id)
 
 void
 kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
-						 const KpiMeasureDef *def)
+						 const KpiMeasureDef *def, bool discard_sealed)
 {
 	const char *kind = kpi_cell_kind_name(def->kind);
 	KpiSpi		spi;
@@ -129,6 +129,10 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
 					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor)) == 0)
 	{
+		if (!discard_sealed)
+			kpi_define_sealed_check(source_id, psprintf("KPI \"%s\"",
+														kpi_first_text("SELECT k.name FROM kpi.kpi k WHERE k.id = $1",
+																	   1, KPI_INT4(kpi_id))));
 		kpi_define_measure_drop(kpi_id);
 		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor) "
 					 "VALUES ($1, $2, $3, $4, $5)",

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "lib/stringinfo.h"
@@ -29,10 +30,14 @@ kpi_define_member_id(const char *key)
 {
 	int32		id = kpi_first_int4("SELECT id FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key));
 
+	char	   *known_as = id == 0 ? kpi_define_alias_of(key) : NULL;
+
 	if (id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("member \"%s\" does not exist", key),
+				 known_as ? errdetail("It is an alias of member \"%s\".", known_as) : 0,
+				 known_as ? errhint("Give the key of the member.") :
 				 errhint("The members are in kpi.member, known by their key; kpi.add_member() makes one.")));
 	return id;
 }
@@ -40,6 +45,13 @@ kpi_define_member_id(const char *key)
 static void
 check_new_member_key(const char *key)
 {
+	char	   *known_as = kpi_define_alias_of(key);
+
+	if (known_as)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("\"%s\" is an alias of member \"%s\"", key, known_as),
+				 errhint("If they are two people, drop it with kpi.drop_alias() first.")));
 	if (kpi_spi_exec("SELECT FROM kpi.member WHERE key = $1", 1, KPI_TEXT(key)) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -76,8 +88,8 @@ check_order(DateADT since, DateADT until)
 Datum
 kpi_sql_add_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *team = kpi_arg_optional_name(fcinfo, 1, "team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
 	DateADT		since = kpi_arg_day(fcinfo, 3, "since", DATEVAL_NOBEGIN);
 	DateADT		until = kpi_arg_day(fcinfo, 4, "until", DATEVAL_NOEND);
@@ -148,8 +160,8 @@ check_none_begins(const KpiAssignments *assignments, const char *key, DateADT si
 Datum
 kpi_sql_move_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *team = kpi_arg_name(fcinfo, 1, "team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *team = kpi_fact_key_arg(fcinfo, 1, "team");
 	DateADT		since = kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN);
 	DateADT		until = kpi_arg_day(fcinfo, 3, "until", DATEVAL_NOEND);
 	int32		id;
@@ -181,18 +193,36 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether facts after the end still count for the team; the SQL of an earlier version has no such argument. */
+static bool
+keeps_later_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *later_facts = PG_NARGS() > n && !PG_ARGISNULL(n) ? kpi_arg_text(fcinfo, n) : "unassigned";
+
+	if (strcmp(later_facts, "last_team") == 0)
+		return true;
+	if (strcmp(later_facts, "unassigned") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown \"later_facts\": \"%s\"", later_facts),
+				 errhint("It is 'last_team' when facts after the end still count for the team, 'unassigned' when they do not.")));
+	return false;
+}
+
 /*
- * kpi.end_membership(key, until): the membership that covers the day before
- * until ends there; those that begin later stay.
+ * kpi.end_membership(key, until, later_facts): the membership that covers the
+ * day before until ends there; those that begin later stay.
  */
 Datum
 kpi_sql_end_membership(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
 	DateADT		until;
+	bool		keeps_later = keeps_later_argument(fcinfo, 2);
 	int32		id;
 	const KpiAssignment *current;
 	KpiAssignments *assignments;
+	KpiAssignments *ended;
 	KpiSpi		spi;
 
 	kpi_require_editor();
@@ -214,8 +244,9 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 				 errmsg("member \"%s\" belongs to no team on %s", key,
 						kpi_day_text(until - 1)),
 				 errhint("Its memberships are in kpi.membership.")));
-	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments,
-								 kpi_people_assignments_set(assignments, until, current->until, 0));
+	ended = kpi_people_assignments_set(assignments, until, current->until, 0);
+	kpi_people_assignments_end(ended, until, keeps_later);
+	kpi_people_assignments_store(&kpi_people_membership_table, id, assignments, ended);
 	kpi_spi_end(&spi);
 	kpi_goal_member_redefined(id);
 	PG_RETURN_VOID();
@@ -225,8 +256,8 @@ kpi_sql_end_membership(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_alter_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
-	char	   *new_key = kpi_arg_optional_name(fcinfo, 1, "new key of the member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
+	char	   *new_key = kpi_fact_key_optional_arg(fcinfo, 1, "new key of the member");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the member");
 	int32		id;
 	KpiSpi		spi;
@@ -252,7 +283,7 @@ kpi_sql_alter_member(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_drop_member(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "member");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
 	int32		id;
 	char	   *goals;
 	KpiSpi		spi;

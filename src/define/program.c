@@ -50,8 +50,10 @@ write_program(int32 kpi_id)
 	kpi_spi_exec("DELETE FROM kpi_internal.kpi_stream WHERE kpi_id = $1 AND program <> $2",
 				 2, KPI_INT4(kpi_id), KPI_TEXT(text));
 	kpi_spi_exec("INSERT INTO kpi_internal.kpi_stream"
-				 " (kpi_id, stream_id, source_id, for_members, position, has_breakdown, reach, program)"
-				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member', s.position, $3, $5, $2"
+				 " (kpi_id, stream_id, source_id, for_members, owner_kind, position, has_breakdown, reach, program)"
+				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member',"
+				 " CASE x.owner_kind WHEN 'member' THEN 0 WHEN 'team' THEN 1 ELSE 2 END"
+				 " + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END, s.position, $3, $5, $2"
 				 " FROM pg_catalog.unnest($4) WITH ORDINALITY AS s (id, position)"
 				 " JOIN kpi_internal.stream x ON x.id = s.id"
 				 " ON CONFLICT DO NOTHING",

@@ -30,9 +30,8 @@ PG_FUNCTION_INFO_V1(kpi_sql_restore_org);
 /* While kpi_sql_restore_builtin() writes what a dump says. */
 static bool restoring = false;
 
-/* These triggers run SQL as the owner of the extension: never for a user's table. */
-static void
-check_our_table(Relation rel)
+void
+kpi_define_check_our_table(Relation rel)
 {
 	if (rel->rd_rel->relowner != kpi_extension_owner())
 		ereport(ERROR,
@@ -65,7 +64,7 @@ kpi_sql_restore_builtin(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		elog(ERROR, "kpi_internal.restore_builtin() must be called as a trigger before insert");
 
-	check_our_table(trigdata->tg_relation);
+	kpi_define_check_our_table(trigdata->tg_relation);
 
 	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	initStringInfo(&sql);
@@ -134,7 +133,7 @@ kpi_sql_check_reference(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	rel = trigdata->tg_relation;
-	check_our_table(rel);
+	kpi_define_check_our_table(rel);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	column = trigdata->tg_trigger->tgargs[0];
@@ -173,7 +172,7 @@ kpi_sql_restore_org(PG_FUNCTION_ARGS)
 		elog(ERROR, "kpi_internal.restore_org() must be called as a trigger");
 	if (restoring || InLocalUserIdChange())
 		return PointerGetDatum(NULL);
-	check_our_table(((TriggerData *) fcinfo->context)->tg_relation);
+	kpi_define_check_our_table(((TriggerData *) fcinfo->context)->tg_relation);
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	kpi_spi_end(&spi);

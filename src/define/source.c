@@ -318,12 +318,13 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 							KPI_TEXT(row.filter), KPI_TEXT(grain), KPI_INT4(calendar_id),
 							KPI_TEXT(row.definer));
 	/* State is not dumped, so this tells it from one that a restore brings. */
-	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner)"
-				 " VALUES ($1, 'building', $2, $3, $4)",
-				 4, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, definer_oid, definer_login, table_owner,"
+				 " relid, columns) VALUES ($1, 'building', $2, $3, $4, $5, $6)",
+				 6, KPI_INT4(row.id), KPI_VALUE(OIDOID, ObjectIdGetDatum(row.definer_oid)),
 				 KPI_BOOL(kpi_role_can_login(row.definer_oid)),
-				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))));
-	kpi_define_source_options_store(row.id, &options);
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(row.relid)), KPI_VALUE(JSONBOID, kpi_model_columns(row.relid)));
+	kpi_define_source_options_store(row.id, InvalidOid, &options);
 	write_dimensions(row.id, dimensions);
 	if (is_keyed)
 		kpi_define_keyed_store(row.id, keyed, true);
@@ -411,15 +412,23 @@ refuse_query(const char *source)
  * once as that needs, after the engine: it has the table locked while it waits for no one else.
  */
 static KpiSourceRow *
-open_for_change(FunctionCallInfo fcinfo, Oid named_definer, KpiKeyed **keyed)
+open_for_change(FunctionCallInfo fcinfo, Oid named_definer, bool discard_sealed, KpiKeyed **keyed)
 {
-	KpiSourceRow *row = kpi_define_source_row_read(kpi_arg_name(fcinfo, 0, "name of the source"));
+	char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
+	KpiSourceRow *row;
 
+	kpi_define_mend_begin(name);
+	row = kpi_define_source_row_read(name);
 	*keyed = kpi_model_keyed_load(row->id, false);
 	if (*keyed == NULL && kpi_define_keyed_is_given(fcinfo, 16))
 		refuse_query(row->name);
 	if (*keyed != NULL)
 		check_own_table(row->name, PG_ARGISNULL(11) && PG_ARGISNULL(12));
+	if (discard_sealed)
+	{
+		kpi_define_source_row_require_definer(row);
+		kpi_refresh_lock_source(row->id);
+	}
 	if (*keyed != NULL &&
 		(kpi_define_keyed_is_given(fcinfo, 16) || !PG_ARGISNULL(1) || !PG_ARGISNULL(2) || OidIsValid(named_definer)))
 	{
@@ -478,12 +487,12 @@ store_row(const KpiSourceRow *row, const char *new_name, const char *grain, int3
 
 /* What follows from a definition that is written. */
 static void
-follow_change(const KpiSourceRow *row, bool redefined, bool has_new_query, bool recheck)
+follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool recheck, bool discard_sealed)
 {
 	/* The same owner is another key after its column got another type. */
 	if (redefined || recheck)
-		kpi_define_recheck_measures(row);
-	if (redefined || has_new_query)
+		kpi_define_recheck_measures(row, discard_sealed);
+	if (redefined || has_new_code)
 		kpi_model_code_accept(row->id, 0);
 	if (redefined)
 		kpi_define_source_redefined(row->id);
@@ -501,8 +510,9 @@ Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
+	bool		discard_sealed = !PG_ARGISNULL(15) && PG_GETARG_BOOL(15);
 	KpiKeyed   *old_keyed;
-	KpiSourceRow *row = open_for_change(fcinfo, named_definer, &old_keyed);
+	KpiSourceRow *row = open_for_change(fcinfo, named_definer, discard_sealed, &old_keyed);
 	KpiSource  *old = kpi_model_source_load(row->id, false);
 	KpiSourceOptions options;
 	KpiSourceRow old_row = *row;
@@ -534,6 +544,10 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	keyed = change_keyed(fcinfo, old_keyed, &old_row, row, new_name, &altered);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
 	redefined = altered || is_redefined(old, &old_row, row, dimensions, calendar_id);
+	if (discard_sealed)
+		redefined |= kpi_define_sealed_discard(row->id);
+	else if (redefined)
+		kpi_define_sealed_check(row->id, psprintf("source \"%s\"", row->name));
 	if (OidIsValid(named_definer))
 	{
 		redefined |= strcmp(old->definer, row->definer) != 0 || old->definer_oid != named_definer;
@@ -544,16 +558,18 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	if (new_name != NULL && strcmp(new_name, row->name) != 0)
 		check_new_name(new_name);
 	store_row(row, new_name, grain, calendar_id);
-	kpi_define_source_options_store(row->id, &options);
+	kpi_define_source_options_store(row->id, row->relid, &options);
 	if (redefined)
 		write_dimensions(row->id, dimensions);
 	if (keyed != NULL)
 		kpi_define_keyed_store(row->id, keyed, old_keyed->is_followed);
 	kpi_spi_end(&spi);
 
-	follow_change(row, redefined, keyed != NULL, !PG_ARGISNULL(3) || !PG_ARGISNULL(4));
+	follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL, !PG_ARGISNULL(3) || !PG_ARGISNULL(4),
+				  discard_sealed);
 	if (keyed != NULL)
 		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
+	kpi_define_mend_end(row->id);
 	PG_RETURN_VOID();
 }
 
@@ -561,13 +577,10 @@ void
 kpi_define_source_redefined(int32 source_id)
 {
 	KpiSpi		spi;
-	char	   *relation;
-	Oid			relid = InvalidOid;
+	KpiSource  *source = kpi_model_source_load(source_id, false);
+	Oid			relid = source == NULL ? InvalidOid : kpi_model_source_relid(source);
 
 	kpi_spi_begin(&spi);
-	relation = kpi_first_text("SELECT relation FROM kpi.source WHERE id = $1", 1, KPI_INT4(source_id));
-	if (relation != NULL)
-		relid = kpi_model_relid_by_name(relation);
 	if (OidIsValid(relid))
 		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET version = version + 1 WHERE source_id = $1",
@@ -599,7 +612,7 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 		if (strcmp(stream->at, key.at) == 0 &&
 			(stream->owner == NULL) == (key.owner == NULL) &&
 			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
-			(stream->owner_kind == KPI_OWNER_TEAM) == (strcmp(key.owner_kind, "team") == 0))
+			(stream->owner == NULL || kpi_model_owner_is_member(stream->owner_kind) == (strcmp(key.owner_kind, "member") == 0)))
 			return stream;
 	}
 	stream = palloc0(sizeof(KpiStream));
@@ -631,9 +644,10 @@ stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
 
 /* A KPI's own filter, or NULL. */
 static char *
-filter_of_kpi(const char *kpi)
+filter_of_kpi(const KpiSource *source, const char *kpi)
 {
-	return kpi_first_text("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi));
+	return kpi_expr_rename_columns(kpi_first_text("SELECT filter FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi)),
+								   source->renames);
 }
 
 /*
@@ -658,7 +672,7 @@ kpi_sql_facts_query(PG_FUNCTION_ARGS)
 	if (kpi != NULL)
 	{
 		stream = stream_of_kpi(source, kpi, &measure);
-		filter = filter_of_kpi(kpi);
+		filter = filter_of_kpi(source, kpi);
 	}
 	else
 		stream = own_stream(source, row);

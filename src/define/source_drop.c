@@ -103,6 +103,7 @@ drop_source(const char *name, bool cascade)
 		kpi_capture_detach(row->id, row->relation);
 	kpi_define_streams_drop(row->id, true);
 	kpi_capture_segments_drop(row->id);
+	kpi_refresh_seals_discard(row->id);
 	forget_source(row->id, row->relation);
 }
 

@@ -6,6 +6,8 @@
  *
  * None of them changes what a fact means, so nothing is built anew for them.
  *
+ * Locks: SHARE ROW EXCLUSIVE on the table and its leaves, where loaded_at is given.
+ *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
@@ -14,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
 #include "expr/expr.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -64,12 +67,30 @@ kpi_define_source_options_read(FunctionCallInfo fcinfo, int first, const char *s
 void
 kpi_define_source_options_check(Oid relid, const char *source, KpiSourceOptions *options)
 {
-	if (options->loaded_at != NULL && options->loaded_at[0] != '\0')
-		options->loaded_at = kpi_define_text_check(relid, options->loaded_at, "loaded_at");
+	KpiExpr		expr;
+
+	if (options->loaded_at == NULL || options->loaded_at[0] == '\0')
+		return;
+	expr = kpi_expr_check_full(relid, options->loaded_at, psprintf("loaded_at of source \"%s\"", source));
+	kpi_fact_check_time(&expr, "loaded_at");
+	options->loaded_at = expr.text;
+}
+
+/*
+ * Given, even as before, it is read from the facts by the next refresh.  The lock has
+ * writers learn of it, and none be under way by another expression then.
+ */
+static void
+redefine_loaded(int32 source_id, Oid relid)
+{
+	if (OidIsValid(relid))
+		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET loaded_at = NULL, loaded_by = NULL WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
 }
 
 void
-kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options)
+kpi_define_source_options_store(int32 source_id, Oid relid, const KpiSourceOptions *options)
 {
 	kpi_spi_exec("UPDATE kpi.source SET on_swap = coalesce($2, on_swap), on_detach = coalesce($3, on_detach),"
 				 " hold_if_lost = nullif(coalesce($4, hold_if_lost), 0),"
@@ -77,4 +98,6 @@ kpi_define_source_options_store(int32 source_id, const KpiSourceOptions *options
 				 5, KPI_INT4(source_id), KPI_TEXT(options->on_swap), KPI_TEXT(options->on_detach),
 				 options->has_hold ? KPI_VALUE(NUMERICOID, options->hold_if_lost) : KPI_NULL(NUMERICOID),
 				 KPI_TEXT(options->loaded_at));
+	if (options->loaded_at != NULL)
+		redefine_loaded(source_id, relid);
 }

@@ -14,9 +14,11 @@
 #include "base/base.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
+#include "expr/expr.h"
 #include "fact/fact.h"
 #include "miscadmin.h"
 #include "model/model.h"
+#include "refresh/refresh.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -53,6 +55,19 @@ kpi_define_source_row_require_table(const KpiSourceRow *source)
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
 }
 
+/* Who changes a source has them renamed where they are stored as well. */
+static void
+rename_columns(KpiSourceRow *row)
+{
+	List	   *renames = kpi_model_renames(row->id, row->relid);
+
+	row->key = kpi_expr_rename_columns(row->key, renames);
+	row->owner = kpi_expr_rename_columns(row->owner, renames);
+	row->team = kpi_expr_rename_columns(row->team, renames);
+	row->at = kpi_expr_rename_columns(row->at, renames);
+	row->filter = kpi_expr_rename_columns(row->filter, renames);
+}
+
 /*
  * Under a snapshot of its own: after waiting for a lock, a transaction's may
  * be too old to see what was committed meanwhile.
@@ -61,12 +76,13 @@ KpiSourceRow *
 kpi_define_source_row_read(const char *name)
 {
 	KpiSourceRow *row = palloc0(sizeof(KpiSourceRow));
+	char	   *former;
 	KpiRows		rows;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_rows_begin_read(&rows,
 						"SELECT s.id, s.name, s.relation, s.key, s.owner, s.team, s.at, s.filter, s.definer, "
-						"t.definer_oid "
+						"t.definer_oid, t.relid, t.former_relation, t.renamed_at "
 						"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 						"WHERE s.name = $1", 1, KPI_TEXT(name));
 	if (!kpi_rows_next(&rows))
@@ -84,10 +100,13 @@ kpi_define_source_row_read(const char *name)
 	row->filter = kpi_rows_text(&rows, "filter");
 	row->definer = kpi_rows_text(&rows, "definer");
 	row->definer_oid = kpi_rows_oid(&rows, "definer_oid");
+	former = kpi_rows_text(&rows, "former_relation");
+	if (!kpi_model_former_counts(former, kpi_rows_time(&rows, "renamed_at", DT_NOBEGIN)))
+		former = NULL;
+	row->relid = kpi_model_relid(row->relation, former, kpi_rows_oid(&rows, "relid"));
 	kpi_rows_end(&rows);
+	rename_columns(row);
 	PopActiveSnapshot();
-
-	row->relid = kpi_model_relid_by_name(row->relation);
 	return row;
 }
 
@@ -163,6 +182,7 @@ open_row(const char *name, bool need_table, Oid named_definer)
 	kpi_define_source_row_require_definer(row);
 	if (kpi_define_source_row_lock(row, ShareRowExclusiveLock))
 	{
+		kpi_refresh_follow_names(row->id);
 		/* What the source says may have changed while we waited. */
 		row = kpi_define_source_row_read(name);
 		kpi_define_source_row_require_definer(row);

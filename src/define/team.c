@@ -18,6 +18,7 @@
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "people/people.h"
@@ -97,10 +98,11 @@ check_not_unassigned(int32 team_id, const char *action)
 				 errdetail("It is built in: facts whose owner is not in any team count for it.")));
 }
 
+/* NULL is the company. */
 static int32
 parent_id(const char *key)
 {
-	int32		id = kpi_define_team_id(key);
+	int32		id = key ? kpi_define_team_id(key) : KPI_TEAM_COMPANY;
 
 	check_not_unassigned(id, "be the parent of a team");
 	return id;
@@ -122,7 +124,7 @@ check_cycle(int32 team_id, const char *key, const char *parent)
 	if (way)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("team \"%s\" cannot be placed under team \"%s\"", key, parent),
+				 errmsg("team \"%s\" cannot be placed under team \"%s\"", key, parent ? parent : "company"),
 				 DATE_IS_NOBEGIN(day) ?
 				 errdetail("It would be above itself: %s.", way) :
 				 errdetail("From %s on it would be above itself: %s.",
@@ -131,38 +133,65 @@ check_cycle(int32 team_id, const char *key, const char *parent)
 	kpi_people_free(org);
 }
 
-/* kpi.create_team(key, parent, name, since, calendar) */
+/* What a team that was expected is called, and its calendar. */
+static void
+rename_expected(int32 id, const char *name, int32 calendar_id)
+{
+	kpi_define_names_touch();
+	kpi_define_calendars_touch();
+	kpi_spi_exec("UPDATE kpi.team SET name = coalesce($2, key), calendar_id = nullif($3, 0) WHERE id = $1", 3,
+				 KPI_INT4(id), KPI_TEXT(name), KPI_INT4(calendar_id));
+}
+
+/*
+ * kpi.create_team(key, parent, name, since, calendar): the parent may come later in
+ * the transaction, and so this team may be one that others were placed under
+ * already (pending_team.c).
+ */
 Datum
 kpi_sql_create_team(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "team");
-	char	   *parent = kpi_arg_name(fcinfo, 1, "parent");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "team");
+	char	   *parent = kpi_fact_key_optional_arg(fcinfo, 1, "parent");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the team");
 	DateADT		since = kpi_arg_day(fcinfo, 3, "since", DATEVAL_NOBEGIN);
 	char	   *calendar = kpi_arg_text(fcinfo, 4);
 	int32		calendar_id;
 	int32		parent_team;
 	int32		id;
-	KpiAssignments *none;
+	bool		is_expected;
+	KpiAssignments *before;
 	KpiAssignments *parents;
 	KpiSpi		spi;
 
 	kpi_require_editor();
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
-	check_new_team_key(key);
-	parent_team = parent_id(parent);
 	calendar_id = calendar_argument(calendar);
+	id = kpi_define_pending_team_take(key);
+	is_expected = id != 0;
+	if (is_expected)
+		rename_expected(id, name, calendar_id);
+	else
+	{
+		check_new_team_key(key);
+		id = kpi_first_int4("INSERT INTO kpi.team (key, name, calendar_id) VALUES ($1, $2, nullif($3, 0))"
+							" RETURNING id", 3,
+							KPI_TEXT(key), KPI_TEXT(name ? name : key), KPI_INT4(calendar_id));
+	}
+	if (parent)
+		kpi_define_pending_team_expect(parent);
+	parent_team = parent_id(parent);
 
-	id = kpi_first_int4("INSERT INTO kpi.team (key, name, calendar_id) VALUES ($1, $2, nullif($3, 0))"
-						" RETURNING id", 3,
-						KPI_TEXT(key), KPI_TEXT(name ? name : key), KPI_INT4(calendar_id));
-
-	none = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
-	parents = kpi_people_assignments_set(none, DATEVAL_NOBEGIN, since, KPI_TEAM_COMPANY);
+	before = kpi_people_assignments_load(&kpi_people_team_parent_table, id);
+	parents = kpi_people_assignments_set(before, DATEVAL_NOBEGIN, DATEVAL_NOEND, KPI_TEAM_COMPANY);
 	parents = kpi_people_assignments_set(parents, since, DATEVAL_NOEND, parent_team);
-	kpi_people_assignments_store(&kpi_people_team_parent_table, id, none, parents);
+	kpi_people_assignments_store(&kpi_people_team_parent_table, id, before, parents);
+	if (is_expected || parent_team == id)
+		check_cycle(id, key, parent);
 	kpi_spi_end(&spi);
+	if (is_expected)
+		kpi_goal_team_redefined(id);
 	PG_RETURN_INT32(id);
 }
 
@@ -170,8 +199,8 @@ kpi_sql_create_team(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_alter_team(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "team");
-	char	   *new_key = kpi_arg_optional_name(fcinfo, 1, "new key of the team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "team");
+	char	   *new_key = kpi_fact_key_optional_arg(fcinfo, 1, "new key of the team");
 	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the team");
 	char	   *calendar = kpi_arg_text(fcinfo, 3);
 	int32		calendar_id;
@@ -188,6 +217,7 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 		kpi_define_calendars_touch();
 	id = kpi_define_team_id(key);
 	check_not_unassigned(id, "be altered");
+	kpi_define_pending_team_check(id, key);
 	calendar_id = calendar_argument(calendar);
 	if (new_key && strcmp(new_key, key) != 0)
 	{
@@ -216,8 +246,8 @@ kpi_sql_alter_team(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_move_team(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "team");
-	char	   *parent = kpi_arg_name(fcinfo, 1, "parent");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "team");
+	char	   *parent = kpi_fact_key_optional_arg(fcinfo, 1, "parent");
 	DateADT		since = kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN);
 	DateADT		until = DATEVAL_NOEND;
 	int32		id;
@@ -230,6 +260,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 	kpi_define_touch();
 	id = kpi_define_team_id(key);
 	check_not_unassigned(id, "be moved");
+	kpi_define_pending_team_check(id, key);
 	if (id == KPI_TEAM_COMPANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -252,7 +283,7 @@ kpi_sql_move_team(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_drop_team(PG_FUNCTION_ARGS)
 {
-	char	   *key = kpi_arg_name(fcinfo, 0, "team");
+	char	   *key = kpi_fact_key_arg(fcinfo, 0, "team");
 	int32		id;
 	char	   *members;
 	char	   *children;

@@ -201,6 +201,25 @@ extern Datum kpi_expr_fingerprints_jsonb(KpiFingerprints *fingerprints);
  */
 extern bool kpi_expr_fingerprints_differ(Datum now, const char *seen, bool *news);
 
+/*
+ * What was seen (jsonb as text) as it is seen of the same source after columns
+ * were renamed: its expressions have other texts, and its dimensions as well.
+ */
+extern char *kpi_expr_fingerprints_rename(const char *seen, const List *renames,
+										  int ndims, char **names, char **exprs);
+
+/* ---- rename.c ---- */
+
+/* A column that has another name now. */
+typedef struct KpiColumnRename
+{
+	char	   *from;
+	char	   *to;
+} KpiColumnRename;
+
+/* A stored expression or measure (NULL: none) by the new names of columns, all at once. */
+extern char *kpi_expr_rename_columns(const char *text, const List *renames);
+
 /* ---- virtual_column.c ---- */
 
 /* Appends what changes whenever an expression of the table's does. */

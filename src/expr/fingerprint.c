@@ -51,6 +51,7 @@
 #define LABEL_KEY "label "
 #define ZONE_KEY "time zone "
 #define SOURCE_KEY "source "
+#define DIMENSIONS_NAME "dimensions"
 
 struct KpiFingerprints
 {
@@ -353,6 +354,20 @@ reach_zone(FuncExpr *call, Reached *reached)
 		add_hash(reached->fingerprints, ZONE_KEY, pg_get_timezone_name(zone), zone_hash(zone));
 }
 
+static uint64
+hash_of_dimensions(int ndims, char **names, char **exprs)
+{
+	StringInfoData dimensions;
+
+	initStringInfo(&dimensions);
+	for (int i = 0; i < ndims; i++)
+	{
+		append_text(&dimensions, names[i]);
+		append_text(&dimensions, exprs[i]);
+	}
+	return hash_of(&dimensions);
+}
+
 /*
  * Our functions raise the version of what they change here; a restore with
  * several jobs brings it when the source may have been built already.
@@ -362,18 +377,11 @@ kpi_expr_fingerprints_source(KpiFingerprints *fingerprints, const char *time_zon
 							 int ndims, char **names, char **exprs)
 {
 	pg_tz	   *zone = pg_tzset(time_zone);
-	StringInfoData dimensions;
 
 	if (zone != NULL)
 		add_entry(fingerprints, SOURCE_KEY, "time zone",
 				  psprintf("%s " UINT64_FORMAT, time_zone, zone_hash(zone)));
-	initStringInfo(&dimensions);
-	for (int i = 0; i < ndims; i++)
-	{
-		append_text(&dimensions, names[i]);
-		append_text(&dimensions, exprs[i]);
-	}
-	add_hash(fingerprints, SOURCE_KEY, "dimensions", hash_of(&dimensions));
+	add_hash(fingerprints, SOURCE_KEY, DIMENSIONS_NAME, hash_of_dimensions(ndims, names, exprs));
 }
 
 /* ---- the whole ---- */
@@ -456,4 +464,33 @@ kpi_expr_fingerprints_differ(Datum now, const char *seen, bool *news)
 	}
 	kpi_rows_end(&rows);
 	return differ;
+}
+
+char *
+kpi_expr_fingerprints_rename(const char *seen, const List *renames, int ndims, char **names, char **exprs)
+{
+	KpiFingerprints *renamed = kpi_expr_fingerprints_create();
+	char	  **new_exprs = palloc(Max(ndims, 1) * sizeof(char *));
+	char	   *dimensions = psprintf(UINT64_FORMAT, hash_of_dimensions(ndims, names, exprs));
+	KpiRows		rows;
+
+	for (int i = 0; i < ndims; i++)
+		new_exprs[i] = kpi_expr_rename_columns(exprs[i], renames);
+	kpi_rows_begin(&rows, "SELECT e.key, e.value FROM pg_catalog.jsonb_each_text($1::pg_catalog.jsonb) e",
+				   1, KPI_TEXT(seen));
+	while (kpi_rows_next(&rows))
+	{
+		char	   *key = kpi_rows_text(&rows, "key");
+		char	   *value = kpi_rows_text(&rows, "value");
+		size_t		kind = strlen(EXPRESSION_KEY);
+
+		if (strncmp(key, EXPRESSION_KEY, kind) == 0)
+			add_entry(renamed, EXPRESSION_KEY, kpi_expr_rename_columns(key + kind, renames), value);
+		else if (strcmp(key, SOURCE_KEY DIMENSIONS_NAME) == 0 && strcmp(value, dimensions) == 0)
+			add_hash(renamed, SOURCE_KEY, DIMENSIONS_NAME, hash_of_dimensions(ndims, names, new_exprs));
+		else
+			add_entry(renamed, "", key, value);
+	}
+	kpi_rows_end(&rows);
+	return psprintf("%s}", renamed->json.data);
 }

@@ -49,8 +49,8 @@
 
 /* ---- the facts, as the definer ---- */
 
-static Node *
-analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
+Node *
+kpi_fact_analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code)
 {
 	KpiExprSite site;
 	Node	   *node;
@@ -69,7 +69,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPar
 	Oid			relid = RelationGetRelid(rel);
 	Query	   *query = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	Oid			at_type = exprType(analyse_text(pstate, relid, stream->at, source->code));
+	Oid			at_type = exprType(kpi_fact_analyse_text(pstate, relid, stream->at, source->code));
 	ListCell   *lc;
 
 	query->commandType = CMD_SELECT;
@@ -77,7 +77,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPar
 	foreach(lc, kpi_fact_columns(source, stream, part->measures, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
-		Node	   *node = analyse_text(pstate, relid, column->text, source->code);
+		Node	   *node = kpi_fact_analyse_text(pstate, relid, column->text, source->code);
 
 		query->targetList = lappend(query->targetList,
 									makeTargetEntry((Expr *) node, list_length(query->targetList) + 1,
@@ -85,9 +85,9 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPar
 	}
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref),
-								   analyse_text(pstate, relid,
-												kpi_fact_condition(source, stream, at_type, part),
-												source->code));
+								   kpi_fact_analyse_text(pstate, relid,
+														 kpi_fact_condition(source, stream, at_type, part),
+														 source->code));
 	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	kpi_compat_set_relations(query, pstate);
 	return query;
@@ -182,8 +182,8 @@ setup_columns(ParseState *pstate, void *columns)
 	pstate->p_ref_hook_state = columns;
 }
 
-static Query *
-analyse_cells(const char *sql, List *columns)
+Query *
+kpi_fact_analyse_over(const char *sql, List *columns)
 {
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
 	KpiUser		user;
@@ -197,9 +197,8 @@ analyse_cells(const char *sql, List *columns)
 
 /* ---- both ---- */
 
-/* A partition that has come since the others were locked and checked. */
-static void
-check_relations(const PlannedStmt *plan, Oid relid, List *leaves)
+void
+kpi_fact_check_relations(const PlannedStmt *plan, Oid relid, List *leaves)
 {
 	List	   *others = list_difference_oid(plan->relationOids, leaves);
 	ListCell   *lc;
@@ -251,12 +250,12 @@ plan_cells(const KpiSource *source, const KpiStream *stream, const KpiFactPart *
 				 errhint("Create the table again.")));
 	facts = analyse_facts(source, stream, part, rel);
 	*sql = cells_text(source, stream, part, facts->targetList);
-	cells = analyse_cells(*sql, facts->targetList);
+	cells = kpi_fact_analyse_over(*sql, facts->targetList);
 
 	check_key_casts(source, cells);
 	linitial_node(RangeTblEntry, cells->rtable)->subquery = facts;
 	plan = pg_plan_query(linitial_node(Query, pg_rewrite_query(cells)), *sql, options, NULL);
-	check_relations(plan, RelationGetRelid(rel), leaves);
+	kpi_fact_check_relations(plan, RelationGetRelid(rel), leaves);
 	return plan;
 }
 

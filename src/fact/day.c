@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * day.c
- *	  The day of a fact's time, in the time zone of its source's calendar.
+ *	  The day of a fact's time, and the moment that a local one is, in the time zone
+ *	  of its source's calendar.
  *
  * Looking up the offset of a time zone costs more than all the rest of a
  * fact's projection, so the stretches of time met last, in which it is the
@@ -11,6 +12,7 @@
  */
 #include "base/compat.h"
 
+#include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "fact/fact_internal.h"
 #include "utils/datetime.h"
@@ -85,5 +87,32 @@ kpi_fact_day_of_time(KpiZone *zone, Oid type, Datum value, DateADT *day)
 				return false;
 			*day = day_in_zone(zone, DatumGetTimestampTz(value));
 			return true;
+	}
+}
+
+bool
+kpi_fact_is_time(Oid type)
+{
+	return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
+}
+
+/* A day is the moment it begins. */
+bool
+kpi_fact_moment_of_time(KpiZone *zone, Oid type, Datum value, TimestampTz *moment)
+{
+	switch (type)
+	{
+		case DATEOID:
+			{
+				DateADT		day = DatumGetDateADT(value);
+
+				return !DATE_NOT_FINITE(day) && kpi_calendar_day_in_range(day) &&
+					kpi_calendar_moment((Timestamp) day * USECS_PER_DAY, zone->tz, moment);
+			}
+		case TIMESTAMPOID:
+			return kpi_calendar_moment(DatumGetTimestamp(value), zone->tz, moment);
+		default:
+			*moment = DatumGetTimestampTz(value);
+			return !TIMESTAMP_NOT_FINITE(*moment);
 	}
 }

@@ -122,6 +122,15 @@ kpi_fact_definer_missing_grants(Oid relid, Oid role)
 	return kpi_fact_definer_missing_rights(relid, role, true);
 }
 
+char *
+kpi_fact_definer_default_grants(Oid relid, Oid role)
+{
+	return psprintf("ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %s GRANT SELECT, TRIGGER ON TABLES TO %s;",
+					quote_identifier(GetUserNameFromId(kpi_fact_table_owner(relid), false)),
+					quote_identifier(get_namespace_name(get_rel_namespace(relid))),
+					quote_identifier(GetUserNameFromId(role, false)));
+}
+
 Oid
 kpi_fact_definer_untrusted(Oid relid, Oid role)
 {

@@ -14,6 +14,7 @@
 #include "cell/cell.h"
 #include "executor/tuptable.h"
 #include "expr/expr.h"
+#include "fmgr.h"
 #include "model/model.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
@@ -21,6 +22,7 @@
 #include "storage/lockdefs.h"
 #include "tcop/dest.h"
 #include "utils/tuplestore.h"
+#include "utils/timestamp.h"
 
 /* ---- query.c ---- */
 
@@ -36,17 +38,22 @@ typedef struct KpiFactPart
 } KpiFactPart;
 
 /*
+ * The facts query of one stream as people read it, with the inputs of the given
+ * measures (NULL: all).  It names the table: what reads facts is cells.c.
+ */
+extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
+
+/* Error unless the expression's type is a point in time or a date. */
+extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
+
+/* ---- key.c ---- */
+
+/*
  * A key or dimension value as it is stored: cut after KPI_MAX_KEY bytes and given
  * a hash of the whole, the same in capture and in scans.  Returns key itself if
  * it is short.
  */
 extern char *kpi_fact_key_bounded(char *key);
-
-/*
- * The facts query of one stream as people read it, with the inputs of the given
- * measures (NULL: all).  It names the table: what reads facts is cells.c.
- */
-extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
 
 /*
  * SQL text of a checked expression as a dimension (text) and as an owner
@@ -56,8 +63,13 @@ extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, co
 extern char *kpi_fact_key_as_text(const KpiExpr *expr, const char *what);
 extern char *kpi_fact_owner_key(const KpiExpr *expr, const char *what);
 
-/* Error unless the expression's type is a point in time or a date. */
-extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
+/*
+ * A key of any type that a function is called with: the text that facts with this
+ * key have.  Error if its type is no key, it is no name (kpi_arg_name()), or, the
+ * second, it is null; "what" names it.
+ */
+extern char *kpi_fact_key_optional_arg(FunctionCallInfo fcinfo, int n, const char *what);
+extern char *kpi_fact_key_arg(FunctionCallInfo fcinfo, int n, const char *what);
 
 /* ---- projection.c ---- */
 
@@ -103,9 +115,6 @@ extern KpiColumnSet kpi_fact_projection_changed(KpiProjection *proj, TupleTableS
 /* Whether stream number s may make another fact of a row in which these have changed. */
 extern bool kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed);
 
-/* The numbers of the columns that expressions use, in the current memory context. */
-extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
-
 /* Evaluates stream number s (index into source->streams) on a row. */
 extern void kpi_fact_project(KpiProjection *proj, int s, TupleTableSlot *slot, KpiFact *fact);
 
@@ -123,6 +132,13 @@ extern void kpi_fact_project_update(KpiProjection *proj, int s, KpiColumnSet cha
  * that is not met, where a planner evaluates what is cheap first.
  */
 extern bool kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot);
+
+/*
+ * When the row was loaded, as the source says; false: it does not say, its expression
+ * fails on the row or is NULL, or it follows from none of the columns that have changed.
+ */
+extern bool kpi_fact_project_loaded(KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot,
+									TimestampTz *loaded_at);
 
 /* The layout of stream number s, all measures. */
 extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
@@ -144,6 +160,14 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 
 /* What is wrong with a fact whose day is none that facts may have. */
 #define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
+
+/* ---- loaded.c ---- */
+
+/*
+ * The latest loaded_at of the rows of a table, DT_NOBEGIN if none says one, read as
+ * kpi_fact_cells_run() reads facts.  False: it is infinite, which says nothing of the others.
+ */
+extern bool kpi_fact_loaded_read(const KpiSource *source, Oid relid, List *leaves, TimestampTz *loaded_at);
 
 /* ---- change.c ---- */
 
@@ -206,6 +230,14 @@ extern char *kpi_fact_table_name(Oid relid);
  * makes every backend read the source's definition anew.
  */
 extern void kpi_fact_table_lock(Oid relid, LOCKMODE lockmode);
+
+/* ---- partition.c ---- */
+
+/*
+ * The name of the column of the root whose values, in rows of this partition,
+ * are of days from since to before until; NULL: none is known.
+ */
+extern char *kpi_fact_partition_days(Oid leaf, DateADT *since, DateADT *until);
 
 /* ---- cells.c ---- */
 
@@ -379,6 +411,9 @@ extern char *kpi_fact_definer_missing_rights(Oid relid, Oid role, bool needs_tri
 
 /* The GRANT statements for what the role lacks to read the table; or NULL. */
 extern char *kpi_fact_definer_missing_grants(Oid relid, Oid role);
+
+/* The statement after which the role may read what the table's owner creates beside it later. */
+extern char *kpi_fact_definer_default_grants(Oid relid, Oid role);
 
 /*
  * The table or one of its partitions whose owner's code must not run with the

@@ -61,6 +61,42 @@ extern void kpi_fact_zone_open(KpiZone *zone, const char *name);	/* error if unk
  */
 extern bool kpi_fact_day_of_time(KpiZone *zone, Oid type, Datum value, DateADT *day);
 
+/* Whether values of a type are any of these; and the moment that one is, local ones in the zone. */
+extern bool kpi_fact_is_time(Oid type);
+extern bool kpi_fact_moment_of_time(KpiZone *zone, Oid type, Datum value, TimestampTz *moment);
+
+/* ---- cells.c ---- */
+
+/* A stored expression over the relation of a ParseState, as the definer. */
+extern Node *kpi_fact_analyse_text(ParseState *pstate, Oid relid, const char *text, KpiCode *code);
+
+/*
+ * A statement of ours with $n for column n of what takes the place of the subquery in which
+ * they stand, as the extension's owner.
+ */
+extern Query *kpi_fact_analyse_over(const char *sql, List *columns);
+
+/* Error if it reads a partition that has come since the others were locked and checked. */
+extern void kpi_fact_check_relations(const PlannedStmt *plan, Oid relid, List *leaves);
+
+/* ---- loaded.c ---- */
+
+typedef struct KpiLoadedAt KpiLoadedAt;
+
+/*
+ * Compiles the expression for when a row was loaded, in the current memory context and as
+ * the definer; *attrs are the columns it uses.  Zone is kept.  Error if it is no time any more.
+ */
+extern KpiLoadedAt *kpi_fact_loaded_compile(const KpiSource *source, Oid leaf, KpiZone *zone, Bitmapset **attrs,
+											bool *user_code);
+
+/*
+ * What it says of the row in the context; false: nothing.  *is_busy is true while it runs a
+ * user's function.
+ */
+extern bool kpi_fact_loaded_of_row(KpiLoadedAt *loaded, ExprContext *econtext, Oid definer, bool *is_busy,
+								   TimestampTz *loaded_at);
+
 /* ---- guard.c ---- */
 
 typedef struct KpiGuard

@@ -74,6 +74,8 @@ struct KpiProjection
 	ProjectedValue *dims;
 	int			nstreams;
 	StreamProjection *streams;
+	KpiLoadedAt *loaded;		/* or NULL */
+	KpiColumnSet loaded_columns;	/* that it follows from */
 
 	KpiGuards	guards;			/* columns whose values may make an expression
 								 * fail */
@@ -240,7 +242,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 
 	sp->at = projected_value(compile_expr(cs, stream->at));
 	sp->at.type = getBaseType(sp->at.type);
-	if (sp->at.type != TIMESTAMPTZOID && sp->at.type != TIMESTAMPOID && sp->at.type != DATEOID)
+	if (!kpi_fact_is_time(sp->at.type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("the time of a fact is of type %s: %s",
@@ -296,6 +298,8 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
 	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
+	Bitmapset  *loaded_attrs = NULL;
+	bool		user_code;
 	int			max_inputs = 1;
 
 	if (source->filter != NULL)
@@ -328,7 +332,14 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
+	if (source->loaded_at != NULL)
+	{
+		proj->loaded = kpi_fact_loaded_compile(source, leaf, &proj->zone, &loaded_attrs, &user_code);
+		proj->has_user_code |= user_code;
+		cs.all_attrs = bms_add_members(cs.all_attrs, loaded_attrs);
+	}
 	kpi_fact_used_collect(&proj->used, RelationGetDescr(rel), cs.all_attrs);
+	proj->loaded_columns = kpi_fact_used_set(&proj->used, loaded_attrs);
 	for (int s = 0; s < source->nstreams; s++)
 		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
 	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
@@ -388,16 +399,6 @@ const KpiCell *
 kpi_fact_projection_fresh_cell(KpiProjection *proj, int s)
 {
 	return proj->streams[s].fresh_cell;
-}
-
-Bitmapset *
-kpi_fact_projection_columns(KpiProjection *proj)
-{
-	Bitmapset  *columns = NULL;
-
-	for (int i = 0; i < proj->used.n; i++)
-		columns = bms_add_member(columns, proj->used.columns[i].attno);
-	return columns;
 }
 
 KpiColumnSet
@@ -695,4 +696,14 @@ kpi_fact_project_hides_error(KpiProjection *proj, int s, TupleTableSlot *slot)
 							 PROJECT_CONDITIONS, &fact);
 	MemoryContextSwitchTo(oldcontext);
 	return fails;
+}
+
+bool
+kpi_fact_project_loaded(KpiProjection *proj, KpiColumnSet changed, TupleTableSlot *slot, TimestampTz *loaded_at)
+{
+	if (proj->loaded == NULL || (changed != KPI_ALL_COLUMNS && (changed & proj->loaded_columns) == 0))
+		return false;
+	ResetExprContext(proj->econtext);
+	proj->econtext->ecxt_scantuple = slot;
+	return kpi_fact_loaded_of_row(proj->loaded, proj->econtext, proj->definer, &proj->is_busy, loaded_at);
 }

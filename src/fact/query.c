@@ -17,19 +17,12 @@
 #include "base/base.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "expr/expr.h"
 #include "fact/fact_internal.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "model/model.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/typcache.h"
-
-/* Hexadecimal digits of the hash of a key that was cut. */
-#define KEY_HASH_LEN 32
 
 /* The SQL of the day a fact counts on: dates are days, timestamps are local. */
 static char *
@@ -186,131 +179,6 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 					 source->relation, kpi_fact_condition(source, stream, at_type, NULL));
 	return sql.data;
-}
-
-/* Equal keys stay equal and, but for a collision of 128 bits, others do not. */
-char *
-kpi_fact_key_bounded(char *key)
-{
-	int			len = strlen(key);
-	int			cut;
-
-	if (len <= KPI_MAX_KEY)
-		return key;
-
-	cut = pg_mbcliplen(key, len, KPI_MAX_KEY - KEY_HASH_LEN - 1);
-	return psprintf("%.*s#%016llx%016llx", cut, key,
-					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 0)),
-					(unsigned long long) DatumGetUInt64(hash_any_extended((unsigned char *) key, len, 1)));
-}
-
-/* ---- owner keys and dimension values ---- */
-
-/* Dates have no immutable cast to text: it would follow DateStyle. */
-static char *
-date_as_text(const char *date)
-{
-	return psprintf("EXTRACT(year FROM %s)::text || '-' || "
-					"lpad(EXTRACT(month FROM %s)::text, 2, '0') || '-' || "
-					"lpad(EXTRACT(day FROM %s)::text, 2, '0')", date, date, date);
-}
-
-/* Error for a string whose equal values can have different texts. */
-static void
-check_string_equality(const KpiExpr *expr, Oid base, const char *what)
-{
-	TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_EQ_OPR);
-
-	switch (OidIsValid(entry->eq_opr) ? get_opcode(entry->eq_opr) : InvalidOid)
-	{
-		case F_TEXTEQ:
-		case F_NAMEEQ:
-		case F_BPCHAREQ:		/* a cast to text drops the blanks it ignores */
-			break;
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("%s cannot be of type %s: %s", what,
-							format_type_be(expr->type), expr->text),
-					 errdetail("Facts are grouped by the text of a key, and values of this type can be equal that have different texts."),
-					 errhint("Write a text that is the same for equal values, like lower((%s)::text).",
-							 expr->text)));
-	}
-	if (OidIsValid(expr->collation) && !get_collation_isdeterministic(expr->collation))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s cannot have collation \"%s\": %s", what,
-						get_collation_name(expr->collation), expr->text),
-				 errdetail("Facts are grouped by the text of a key, and under this collation values can be equal that have different texts."),
-				 errhint("Write a text that is the same for equal values, like lower(%s) COLLATE \"C\".",
-						 expr->text)));
-}
-
-/*
- * The text of a key: what people see, what is stored, and what groups facts,
- * so its equality must be that of bytes.
- */
-char *
-kpi_fact_key_as_text(const KpiExpr *expr, const char *what)
-{
-	Oid			base = getBaseType(expr->type);
-	char		category;
-	bool		preferred;
-
-	switch (base)
-	{
-		case DATEOID:
-			return date_as_text(psprintf("(%s)", expr->text));
-		case BOOLOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case UUIDOID:
-			return psprintf("(%s)::text", expr->text);
-		case NUMERICOID:		/* 1, 1.0 and 1.00 are one key */
-			return psprintf("trim_scale(%s)::text", expr->text);
-		default:
-			break;
-	}
-	if (type_is_enum(base))
-		return psprintf("(%s)::text", expr->text);
-
-	get_type_category_preferred(base, &category, &preferred);
-	if (category != TYPCATEGORY_STRING)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s cannot be of type %s: %s", what,
-						format_type_be(expr->type), expr->text),
-				 errhint("A key is of type text, integer, numeric, uuid, enum, boolean or date: convert it, for example to text.")));
-
-	check_string_equality(expr, base, what);
-	/* Without one, as where two meet, it could not be compared at all. */
-	if (!OidIsValid(expr->collation))
-		return psprintf("((%s)::text COLLATE \"C\")", expr->text);
-	return expr->type == TEXTOID ? expr->text : psprintf("(%s)::text", expr->text);
-}
-
-/*
- * Owners of these types group as they are: it is cheaper, and the planner
- * knows their statistics.
- */
-char *
-kpi_fact_owner_key(const KpiExpr *expr, const char *what)
-{
-	char	   *text = kpi_fact_key_as_text(expr, what);
-
-	switch (expr->type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case UUIDOID:
-			return expr->text;
-		case VARCHAROID:
-			return OidIsValid(expr->collation) ? expr->text : text;
-		default:
-			return type_is_enum(expr->type) ? expr->text : text;
-	}
 }
 
 void

@@ -53,29 +53,39 @@ refuse_kind(Oid relid, const char *kind)
 			 errhint("Name the table that holds the rows, or load them into one.")));
 }
 
-static void
-check_relkind(Oid relid, char relkind)
+/* What a relation is that is no table with rows; NULL: it is one, or not even like one. */
+static const char *
+other_kind(char relkind)
 {
 	switch (relkind)
 	{
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-			break;
 		case RELKIND_VIEW:
-			refuse_kind(relid, "view");
-			break;
+			return "view";
 		case RELKIND_MATVIEW:
-			refuse_kind(relid, "materialized view");
-			break;
+			return "materialized view";
 		case RELKIND_FOREIGN_TABLE:
-			refuse_kind(relid, "foreign table");
-			break;
+			return "foreign table";
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("\"%s\" is not a table", get_rel_name(relid)),
-					 errhint("Name the table that holds the rows.")));
+			return NULL;
 	}
+}
+
+static bool
+is_table_kind(char relkind)
+{
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE;
+}
+
+static void
+check_relkind(Oid relid, char relkind)
+{
+	if (other_kind(relkind) != NULL)
+		refuse_kind(relid, other_kind(relkind));
+	if (!is_table_kind(relkind))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", get_rel_name(relid)),
+				 errhint("Name the table that holds the rows.")));
 }
 
 static void
@@ -111,7 +121,15 @@ check_schema(Oid relid, Oid namespace)
 static void
 find_problem(Oid relid, bool is_target, Form_pg_class form, KpiTableProblem *problem)
 {
-	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
+	if (is_target && !is_table_kind(form->relkind))
+	{
+		problem->message = other_kind(form->relkind) == NULL ? psprintf("\"%s\" is not a table", NameStr(form->relname)) :
+			psprintf("%s \"%s\" cannot be the relation of a source", other_kind(form->relkind), NameStr(form->relname));
+		problem->detail = "A source follows the rows of a permanent table of its own database through triggers.";
+		problem->hint = "Name the table that holds the rows, or load them into one.";
+		problem->mend = "Have a table under this name.";
+	}
+	else if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
 	{
 		problem->message = psprintf("unlogged table \"%s\" cannot be the relation of a source",
 									NameStr(form->relname));

@@ -34,6 +34,8 @@ typedef struct KpiChanges
 {
 	int32		source_id;
 	bool		people_moved;	/* who belongs where is another than before */
+	bool		day_moved;		/* until when it has its facts is another
+								 * moment than before */
 	bool		all;			/* any cell may have changed; else these have */
 	int			ncells;
 	int			max_cells;
@@ -181,6 +183,10 @@ extern void kpi_goal_kpi_redefined(int32 kpi_id);	/* formulas over it as
 extern void kpi_goal_source_redefined(int32 source_id);
 extern void kpi_goal_team_redefined(int32 team_id); /* teams below it as well */
 extern void kpi_goal_member_redefined(int32 member_id);
+extern void kpi_goal_people_redefined(List *team_ids, List *member_ids);	/* of many at once */
 extern void kpi_goal_calendar_redefined(int32 calendar_id); /* working days */
+
+/* Has them looked at by whoever refreshes next; waits for nobody. */
+extern void kpi_goal_source_recheck(int32 source_id);
 
 #endif							/* KPI_GOAL_H */

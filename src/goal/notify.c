@@ -422,6 +422,22 @@ notify_stale(int32 source_id)
 	notify_found(&found);
 }
 
+/* Within kpi_spi_begin(): goals that are to be judged by another day than they were. */
+static void
+notify_of_another_day(int32 source_id)
+{
+	KpiRows		found;
+
+	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(p.goal_id) AS goals"
+				   " FROM (SELECT DISTINCT s.kpi_id FROM kpi_internal.kpi_stream s WHERE s.source_id = $1 OFFSET 0) x"
+				   " JOIN LATERAL (SELECT kpi_internal.today_of(f.program) AS day FROM kpi_internal.kpi_stream f"
+				   "  WHERE f.kpi_id = x.kpi_id AND f.position = 1 OFFSET 0) t ON true"
+				   " JOIN kpi.goal_progress p ON p.kpi_id = x.kpi_id"
+				   "  AND kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, t.day)",
+				   1, KPI_INT4(source_id));
+	notify_found(&found);
+}
+
 /*
  * Within kpi_spi_begin(): goals that have no facts are at 0 from the KPI's first fact on, whosever
  * it is.  That may have changed only if nobody had one before the days that changed.
@@ -456,6 +472,8 @@ kpi_goal_notify_changes(const KpiChanges *changes)
 	all = workdays_moved(changes) || changes->all;
 	if (!all)
 		notify_stale(changes->source_id);
+	if (!all && changes->day_moved)
+		notify_of_another_day(changes->source_id);
 	kpi_spi_end(&spi);
 	if (all)
 		kpi_goal_notify_source(changes->source_id);

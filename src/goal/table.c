@@ -217,7 +217,7 @@ kpi_goal_table_write(Datum goal_ids, bool wait)
 
 /* Writes the rows of goals that a statement finds, and has them looked at once more. */
 static void
-redefined(const char *goals, int32 id)
+redefined(const char *goals, KpiParam of)
 {
 	KpiRows		found;
 	bool		isnull;
@@ -226,7 +226,7 @@ redefined(const char *goals, int32 id)
 
 	kpi_spi_begin(&spi);
 	kpi_rows_begin(&found, psprintf("SELECT pg_catalog.array_agg(x.id) AS goals FROM (%s) x", goals),
-				   1, KPI_INT4(id));
+				   1, of);
 	if (kpi_rows_next(&found))
 	{
 		ids = kpi_rows_datum(&found, "goals", &isnull);
@@ -253,34 +253,59 @@ kpi_goal_kpi_redefined(int32 kpi_id)
 {
 	redefined("WITH RECURSIVE above (id) AS (SELECT $1 UNION"
 			  "  SELECT f.kpi_id FROM above a JOIN kpi_internal.formula_input f ON f.input_kpi_id = a.id)"
-			  " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", kpi_id);
+			  " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", KPI_INT4(kpi_id));
 }
 
 void
 kpi_goal_source_redefined(int32 source_id)
 {
 	redefined("SELECT g.id FROM kpi.goal g WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s"
-			  "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", source_id);
+			  "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", KPI_INT4(source_id));
 }
 
-/* Paths and calendars of the teams below it follow; those that were there on any day do no harm. */
+void
+kpi_goal_source_recheck(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	if (kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id)"
+					 " SELECT g.id FROM kpi.goal g WHERE EXISTS (SELECT FROM kpi_internal.kpi_stream s"
+					 "  WHERE s.kpi_id = g.kpi_id AND s.source_id = $1)", 1, KPI_INT4(source_id)) > 0)
+		kpi_wake_request(true);
+	kpi_spi_end(&spi);
+}
+
+/* Paths and calendars of the teams below them follow; those that were there on any day do no harm. */
+#define GOALS_OF_TEAMS \
+	"WITH RECURSIVE below (id) AS (SELECT i.id FROM pg_catalog.unnest($1) AS i (id) UNION" \
+	"  SELECT t.team_id FROM below b JOIN kpi.team_parent t ON t.parent_id = b.id)" \
+	" SELECT p.goal_id AS id FROM kpi.goal_progress p JOIN below b ON b.id = p.team_id"
+
 void
 kpi_goal_team_redefined(int32 team_id)
 {
-	redefined("WITH RECURSIVE below (id) AS (SELECT $1 UNION"
-			  "  SELECT t.team_id FROM below b JOIN kpi.team_parent t ON t.parent_id = b.id)"
-			  " SELECT p.goal_id AS id FROM kpi.goal_progress p JOIN below b ON b.id = p.team_id", team_id);
+	redefined(GOALS_OF_TEAMS, KPI_INT4S(list_make1_int(team_id)));
 }
 
 void
 kpi_goal_member_redefined(int32 member_id)
 {
-	redefined("SELECT g.id FROM kpi.goal g WHERE g.member_id = $1", member_id);
+	redefined("SELECT g.id FROM kpi.goal g WHERE g.member_id = $1", KPI_INT4(member_id));
+}
+
+void
+kpi_goal_people_redefined(List *team_ids, List *member_ids)
+{
+	if (team_ids != NIL)
+		redefined(GOALS_OF_TEAMS, KPI_INT4S(team_ids));
+	if (member_ids != NIL)
+		redefined("SELECT g.id FROM kpi.goal g WHERE g.member_id = ANY ($1)", KPI_INT4S(member_ids));
 }
 
 /* Whichever calendar it is: teams take theirs from above. */
 void
 kpi_goal_calendar_redefined(int32 calendar_id)
 {
-	redefined("SELECT p.goal_id AS id FROM kpi.goal_progress p WHERE $1 IS NOT NULL AND NOT p.is_final", calendar_id);
+	redefined("SELECT p.goal_id AS id FROM kpi.goal_progress p WHERE $1 IS NOT NULL AND NOT p.is_final", KPI_INT4(calendar_id));
 }

@@ -97,6 +97,7 @@ kpi_model_code_accept(int32 source_id, int32 kpi_id)
 	if (kpi_id == 0)
 	{
 		reach(relid, source->filter, source->code);
+		reach(relid, source->loaded_at, source->code);
 		for (int d = 0; d < source->ndims; d++)
 			reach(relid, source->dim_exprs[d], source->code);
 		reach_queries(source);

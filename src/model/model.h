@@ -37,11 +37,18 @@ typedef struct KpiMeasure
 	DateADT		rollups_since;
 } KpiMeasure;
 
+/*
+ * Whom the facts of a stream count for: what its owner names, and whether on
+ * the days of the facts or, with credit today, on all days as today.  Stored, never
+ * renumber.
+ */
 typedef enum KpiOwnerKind
 {
 	KPI_OWNER_MEMBER,
 	KPI_OWNER_TEAM,
-	KPI_OWNER_COMPANY
+	KPI_OWNER_COMPANY,
+	KPI_OWNER_MEMBER_TODAY,
+	KPI_OWNER_TEAM_TODAY
 } KpiOwnerKind;
 
 /* kpi_internal.stream */
@@ -60,10 +67,20 @@ typedef struct KpiSource
 {
 	int32		id;
 	char	   *name;
-	char	   *relation;		/* qualified and quoted, as in kpi.source */
-	char	   *schema_name;
-	char	   *relation_name;
+	char	   *relation;		/* qualified and quoted: the name of the table
+								 * now, if it has one */
+	char	   *stored_relation;	/* as in kpi.source */
+	char	   *former_relation;	/* its name before, while that counts; or
+									 * NULL */
+	Oid			attached;		/* the table that was refreshed last, or
+								 * InvalidOid */
+	List	   *renames;		/* KpiColumnRename: columns that were renamed;
+								 * the texts below have the new names */
+	bool		follows_swaps;	/* on_swap */
+	double		hold_if_lost;	/* a share; 0: never */
 	char	   *filter;			/* or NULL */
+	char	   *loaded_at;		/* or NULL */
+	int32		stale_seconds;	/* 0: never */
 	KpiGrain	grain;
 	int32		calendar_id;
 	char	   *time_zone;
@@ -87,16 +104,17 @@ typedef struct KpiSource
  */
 extern KpiSource *kpi_model_source_load(int32 source_id, bool use_active);
 
-/* The kind that kpi_internal.stream.owner_kind names. */
-extern KpiOwnerKind kpi_model_owner_kind(const char *name);
+/* The kind that owner_kind and credit of kpi_internal.stream name. */
+extern KpiOwnerKind kpi_model_owner_kind(const char *name, const char *credit);
+
+/* Whether owners of a kind are members, and whether they count as they are today. */
+extern bool kpi_model_owner_is_member(KpiOwnerKind kind);
+extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
 
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
 
 extern int32 kpi_model_source_id(const char *name); /* error if unknown */
-extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
-extern Oid	kpi_model_source_relid(const KpiSource *source);	/* by name; InvalidOid
-																 * if it is gone */
 
 /*
  * The role whose rights the source's expressions have.  Error if it does not
@@ -146,6 +164,34 @@ extern KpiKeyed *kpi_model_keyed_load(int32 source_id, bool use_active);
 /* A follow query beside a row "changed" that has these columns of a table, as one query. */
 extern char *kpi_model_follow_text(const char *query, Oid relid, List *columns);
 
+/* ---- rename.c ---- */
+
+extern Oid	kpi_model_relid_by_name(const char *relation);	/* as kpi.source has it */
+
+/* For so long the name that a table had when it was renamed counts. */
+#define KPI_FORMER_SECONDS 3600
+extern bool kpi_model_former_counts(const char *former, TimestampTz since);
+
+/*
+ * The table that a source is over, of whatever kind: the one that has the name it
+ * was renamed from (former; or NULL), else its name, else the one that is
+ * attached.  InvalidOid: there is none.
+ */
+extern Oid	kpi_model_relid(const char *relation, const char *former, Oid attached);
+extern Oid	kpi_model_source_relid(const KpiSource *source);
+
+/*
+ * The columns of a source's table (KpiColumnRename) that are called otherwise than
+ * its stored texts do.
+ */
+extern List *kpi_model_renames(int32 source_id, Oid relid);
+
+/*
+ * The columns of a relation, as kpi_internal.source_state.columns keeps them: by
+ * name, each as a text that begins with its number.  Within kpi_spi_begin().
+ */
+extern Datum kpi_model_columns(Oid relid);
+
 /* ---- source_state.c ---- */
 
 /*
@@ -155,8 +201,8 @@ extern char *kpi_model_follow_text(const char *query, Oid relid, List *columns);
 extern Oid	kpi_model_attached_relid(int32 source_id);
 
 /*
- * False for a leaf that no refresh has seen yet: were it dropped before one
- * does, nothing but a marker would tell that its facts are gone.
+ * False for a leaf that no refresh has seen yet: the first that does reads all
+ * its facts.
  */
 extern bool kpi_model_leaf_is_known(int32 source_id, Oid leaf);
 

@@ -10,6 +10,15 @@
 
 #include "expr/expr.h"
 #include "model/model.h"
+#include "utils/jsonb.h"
+
+/* ---- rename.c ---- */
+
+/* kpi_model_renames() for the attached table and its columns as they were seen. */
+extern List *kpi_model_renames_for(Oid relid, Oid attached, Jsonb *columns);
+
+/* Puts source->renames into all that was loaded. */
+extern void kpi_model_rename_source(KpiSource *source);
 
 /* ---- measure.c ---- */
 

@@ -14,7 +14,7 @@
  * their users and the KPI itself last:
  *
  *	zone Europe/Berlin
- *	measure <additive 0|1> <source> <stream> <owner kind 0..2> <measure> <divisor> <grain 0..4> <reach 0..1>
+ *	measure <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
  *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
@@ -50,7 +50,7 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	KpiOwnerKind owner_kind;
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
-	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, m.id AS measure_id, m.kind,"
+	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind,"
 				   " m.divisor, c.time_zone"
 				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
 				   " JOIN kpi.source s ON s.id = x.source_id JOIN kpi.calendar c ON c.id = s.calendar_id"
@@ -68,7 +68,7 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 		writer->has_zone = true;
 	}
 	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
-	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
+	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d\n", additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
 					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")));

@@ -14,28 +14,32 @@
 
 #include "base/base.h"
 #include "calendar/calendar.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "cell/cell.h"
 #include "expr/expr.h"
 #include "lib/stringinfo.h"
-#include "model/model.h"
+#include "model/model_internal.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
 
 static bool
 load_source(KpiSource *source)
 {
 	KpiRows		rows;
+	Oid			relid;
+	Datum		columns;
+	Datum		hold_if_lost;
 	bool		isnull;
 	bool		found;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.name, s.relation, s.filter, s.grain, s.calendar_id, c.time_zone, "
-						"s.definer, t.definer_oid, t.definer_login, t.code, t.table_owner "
+						"SELECT s.name, s.relation, s.filter, s.loaded_at, s.stale_seconds, s.grain, s.calendar_id, c.time_zone, "
+						"s.definer, s.on_swap = 'follow' AS follows_swaps, s.hold_if_lost, t.definer_oid, t.definer_login, t.code, "
+						"t.table_owner, t.relid, t.columns, t.former_relation, t.renamed_at "
 						"FROM kpi.source s JOIN kpi.calendar c ON c.id = s.calendar_id "
 						"LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 						"WHERE s.id = $1", 1, KPI_INT4(source->id));
@@ -43,8 +47,25 @@ load_source(KpiSource *source)
 	if (found)
 	{
 		source->name = kpi_rows_text(&rows, "name");
-		source->relation = kpi_rows_text(&rows, "relation");
+		source->relation = source->stored_relation = kpi_rows_text(&rows, "relation");
+		source->former_relation = kpi_rows_text(&rows, "former_relation");
+		if (!kpi_model_former_counts(source->former_relation, kpi_rows_time(&rows, "renamed_at", DT_NOBEGIN)))
+			source->former_relation = NULL;
+		source->attached = kpi_rows_oid(&rows, "relid");
+		hold_if_lost = kpi_rows_datum(&rows, "hold_if_lost", &isnull);
+		if (!isnull)
+			source->hold_if_lost = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, hold_if_lost));
+		source->follows_swaps = kpi_rows_bool(&rows, "follows_swaps");
+		relid = kpi_model_source_relid(source);
+		if (OidIsValid(relid) && relid != kpi_model_relid_by_name(source->relation))
+			source->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														  get_rel_name(relid));
+		columns = kpi_rows_datum(&rows, "columns", &isnull);
+		if (!isnull)
+			source->renames = kpi_model_renames_for(relid, source->attached, DatumGetJsonbP(columns));
 		source->filter = kpi_rows_text(&rows, "filter");
+		source->loaded_at = kpi_rows_text(&rows, "loaded_at");
+		source->stale_seconds = kpi_rows_int4(&rows, "stale_seconds");
 		if (!kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &source->grain))
 			elog(ERROR, "source \"%s\" has an unknown grain", source->name);
 		source->calendar_id = kpi_rows_int4(&rows, "calendar_id");
@@ -84,13 +105,27 @@ load_dimensions(KpiSource *source)
 }
 
 KpiOwnerKind
-kpi_model_owner_kind(const char *name)
+kpi_model_owner_kind(const char *name, const char *credit)
 {
+	bool		of_today = strcmp(credit, "today") == 0;
+
 	if (strcmp(name, "member") == 0)
-		return KPI_OWNER_MEMBER;
+		return of_today ? KPI_OWNER_MEMBER_TODAY : KPI_OWNER_MEMBER;
 	if (strcmp(name, "team") == 0)
-		return KPI_OWNER_TEAM;
+		return of_today ? KPI_OWNER_TEAM_TODAY : KPI_OWNER_TEAM;
 	return KPI_OWNER_COMPANY;
+}
+
+bool
+kpi_model_owner_is_member(KpiOwnerKind kind)
+{
+	return kind == KPI_OWNER_MEMBER || kind == KPI_OWNER_MEMBER_TODAY;
+}
+
+bool
+kpi_model_owner_is_of_today(KpiOwnerKind kind)
+{
+	return kind == KPI_OWNER_MEMBER_TODAY || kind == KPI_OWNER_TEAM_TODAY;
 }
 
 static void
@@ -120,7 +155,7 @@ load_streams(KpiSource *source)
 	KpiStream  *stream = NULL;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.version, s.owner_kind, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
+						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
 						"k.name AS kpi, m.kind, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
@@ -141,7 +176,7 @@ load_streams(KpiSource *source)
 			stream = &source->streams[source->nstreams++];
 			stream->id = id;
 			stream->version = kpi_rows_int4(&rows, "version");
-			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"));
+			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 			stream->owner = kpi_rows_text(&rows, "owner");
 			stream->at = kpi_rows_text(&rows, "at");
 			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));
@@ -165,17 +200,13 @@ kpi_model_source_load(int32 source_id, bool use_active)
 	{
 		load_dimensions(source);
 		load_streams(source);
+		kpi_model_rename_source(source);
 	}
 	if (!use_active)
 		PopActiveSnapshot();
 
 	if (found)
-	{
-		List	   *names = kpi_qualified_names(source->relation);
-
-		DeconstructQualifiedName(names, &source->schema_name, &source->relation_name);
 		return source;
-	}
 	pfree(source);
 	return NULL;
 }
@@ -191,24 +222,6 @@ kpi_model_source_id(const char *name)
 				 errmsg("source \"%s\" does not exist", name),
 				 errhint("Table kpi.source lists the sources.")));
 	return id;
-}
-
-Oid
-kpi_model_relid_by_name(const char *relation)
-{
-	KpiSource	source = {0};
-
-	DeconstructQualifiedName(kpi_qualified_names(relation),
-							 &source.schema_name, &source.relation_name);
-	return kpi_model_source_relid(&source);
-}
-
-Oid
-kpi_model_source_relid(const KpiSource *source)
-{
-	Oid			namespace = get_namespace_oid(source->schema_name, true);
-
-	return OidIsValid(namespace) ? get_relname_relid(source->relation_name, namespace) : InvalidOid;
 }
 
 Oid

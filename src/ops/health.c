@@ -120,7 +120,9 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	kpi_spi_begin(&spi);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_source WHERE viewer = $1", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_sealed", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_rollup WHERE viewer = $1", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_people WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_worker", &viewer);
 	if (!RecoveryInProgress())
 		check_crashes(rsinfo);
@@ -129,6 +131,7 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	check(rsinfo, "SELECT * FROM kpi_internal.health_transaction", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_autovacuum", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_goal", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_unassigned WHERE viewer = $1", &viewer);
 	if (OidIsValid(get_extension_oid("pg_cron", true)))
 		check(rsinfo, LOST_SCHEDULES, &viewer);
 	kpi_spi_end(&spi);

@@ -16,6 +16,7 @@ typedef struct KpiPolicy
 	char	   *name;
 	bool		paused;
 	bool		suspended;
+	bool		held;
 	bool		build_cancelled;
 } KpiPolicy;
 

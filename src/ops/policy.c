@@ -4,7 +4,7 @@
  *	  SQL functions that say when sources are refreshed: kpi.set_refresh(),
  *	  kpi.pause(), kpi.resume().
  *
- * The policy is three columns of kpi.source.  Whoever may change a source, and
+ * The policy is four columns of kpi.source.  Whoever may change a source, and
  * every editor, may set it: it says when numbers are computed, never what they
  * are.  Rebuilding a suspended source attaches triggers with the rights of the
  * extension's owner, so that is for the definer.
@@ -24,6 +24,7 @@
 #include "define/define.h"
 #include "fact/fact.h"
 #include "fmgr.h"
+#include "goal/goal.h"
 #include "model/model.h"
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
@@ -36,6 +37,9 @@ PG_FUNCTION_INFO_V1(kpi_sql_set_refresh);
 PG_FUNCTION_INFO_V1(kpi_sql_pause);
 PG_FUNCTION_INFO_V1(kpi_sql_resume);
 
+/* What somebody notices after a year is not that a load is late. */
+#define MAX_STALE_DAYS 366
+
 /* ---- sources, and who may operate them ---- */
 
 static void
@@ -46,7 +50,8 @@ require_operator(const char *definer)
 }
 
 #define POLICY_QUERY \
-	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended, s.definer," \
+	"SELECT s.id, s.name, s.is_paused, coalesce(t.status = 'suspended', false) AS is_suspended," \
+	" coalesce(t.status = 'held', false) AS is_held, s.definer," \
 	" EXISTS (SELECT FROM kpi_internal.build_cancelled b WHERE b.source_id = s.id) AS is_build_cancelled" \
 	" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
 
@@ -68,6 +73,7 @@ read_policies(const char *sql, const char *name)
 		policy->name = kpi_rows_text(&rows, "name");
 		policy->paused = kpi_rows_bool(&rows, "is_paused");
 		policy->suspended = kpi_rows_bool(&rows, "is_suspended");
+		policy->held = kpi_rows_bool(&rows, "is_held");
 		policy->build_cancelled = kpi_rows_bool(&rows, "is_build_cancelled");
 		policies = lappend(policies, policy);
 		definers = lappend(definers, kpi_rows_text(&rows, "definer"));
@@ -124,6 +130,19 @@ set_paused(int32 source_id, bool paused)
 
 /* ---- kpi.set_refresh() ---- */
 
+/* Goals are judged by another day, perhaps: whoever looks at them next waits for nobody. */
+static void
+set_stale(int32 source_id, int32 seconds)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi.source SET stale_seconds = nullif($2, 0) WHERE id = $1",
+				 2, KPI_INT4(source_id), KPI_INT4(seconds));
+	kpi_spi_end(&spi);
+	kpi_goal_source_recheck(source_id);
+}
+
 static void
 set_mode(int32 source_id, const char *mode, int32 seconds)
 {
@@ -168,15 +187,48 @@ interval_seconds(Interval *every, const char *source)
 }
 
 static void
-check_mode(const char *mode, bool has_every, const char *source)
+parse_interval(void *arg)
+{
+	Datum	   *value = arg;
+
+	*value = DirectFunctionCall3(interval_in, *value, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+/* After how many seconds facts are stale; an empty text: 0, never. */
+static int32
+stale_seconds(const char *text, const char *source)
+{
+	Datum		value = CStringGetDatum(text);
+	int64		seconds = 0;
+
+	if (text[0] == '\0')
+		return 0;
+	if (kpi_try(KPI_ERROR_TRAPPED, parse_interval, &value) == NULL)
+	{
+		Interval   *interval = DatumGetIntervalP(value);
+		int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
+
+		seconds = days * SECS_PER_DAY + interval->time / USECS_PER_SEC;
+	}
+	if (seconds < 1 || seconds > (int64) MAX_STALE_DAYS * SECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" cannot be stale after \"%s\"", source, text),
+				 errhint("Give an interval from one second to %d days, like stale_after => '8 hours'; '' ends it.",
+						 MAX_STALE_DAYS)));
+	return (int32) seconds;
+}
+
+static void
+check_mode(const char *mode, bool has_every, bool has_stale, const char *source)
 {
 	bool		is_interval = mode != NULL && strcmp(mode, "interval") == 0;
 
-	if (mode == NULL && !has_every)
+	if (mode == NULL && !has_every && !has_stale)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("neither a mode nor an interval is given for source \"%s\"", source),
-				 errhint("Give mode => 'continuous', mode => 'manual', or every => interval '5 minutes'.")));
+				 errhint("Give mode => 'continuous', mode => 'manual', every => interval '5 minutes', or stale_after => '8 hours'.")));
 	if (mode != NULL && !is_interval && strcmp(mode, "continuous") != 0 && strcmp(mode, "manual") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -194,19 +246,26 @@ check_mode(const char *mode, bool has_every, const char *source)
 				 errhint("Give either mode or every.")));
 }
 
-/* kpi.set_refresh(source, mode, every) */
+/* kpi.set_refresh(source, mode, every, stale_after) */
 Datum
 kpi_sql_set_refresh(PG_FUNCTION_ARGS)
 {
 	KpiPolicy  *policy = kpi_ops_policy_open(kpi_arg_name(fcinfo, 0, "name of the source"));
 	char	   *mode = kpi_arg_optional_name(fcinfo, 1, "refresh mode");
 	bool		has_every = !PG_ARGISNULL(2);
+	char	   *stale_after = kpi_arg_text(fcinfo, 3);
 	int32		seconds = 0;
+	int32		stale = 0;
 
-	check_mode(mode, has_every, policy->name);
+	check_mode(mode, has_every, stale_after != NULL, policy->name);
 	if (has_every)
 		seconds = interval_seconds(PG_GETARG_INTERVAL_P(2), policy->name);
-	set_mode(policy->source_id, has_every ? "interval" : mode, seconds);
+	if (stale_after != NULL)
+		stale = stale_seconds(stale_after, policy->name);
+	if (has_every || mode != NULL)
+		set_mode(policy->source_id, has_every ? "interval" : mode, seconds);
+	if (stale_after != NULL)
+		set_stale(policy->source_id, stale);
 	PG_RETURN_VOID();
 }
 
@@ -236,11 +295,16 @@ kpi_sql_pause(PG_FUNCTION_ARGS)
 static void
 reattach(int32 source_id, bool accept)
 {
-	KpiSource  *source = kpi_model_source_load(source_id, false);
-	KpiKeyed   *keyed = kpi_define_keyed_restore(source, accept);
-	Oid			relid = kpi_model_source_relid(source);
+	KpiSource  *source;
+	KpiKeyed   *keyed;
+	Oid			relid;
 	Oid			definer;
 
+	/* What it is called now is what is seen from now on. */
+	(void) kpi_refresh_follow_names(source_id);
+	source = kpi_model_source_load(source_id, false);
+	keyed = kpi_define_keyed_restore(source, accept);
+	relid = kpi_model_source_relid(source);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -262,7 +326,7 @@ reattach(int32 source_id, bool accept)
 	kpi_capture_attach(source_id, relid, definer);
 	if (keyed != NULL)
 		kpi_define_keyed_attach(source_id, keyed, definer);
-	kpi_refresh_source_state_reset(source_id, definer, kpi_fact_table_owner(relid));
+	kpi_refresh_source_state_reset(source_id, relid, definer);
 }
 
 /*
@@ -295,13 +359,27 @@ cannot_rebuild(const KpiPolicy *policy)
 static bool
 must_rebuild(const KpiPolicy *policy)
 {
-	return policy->suspended || !(policy->paused || policy->build_cancelled);
+	return policy->suspended || !(policy->paused || policy->build_cancelled || policy->held);
+}
+
+/* Has the next refresh take what it was held back for. */
+static void
+accept_loss(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET accepts_loss = true WHERE source_id = $1",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
 }
 
 /* The caller of these holds the source's lock, under which it was checked. */
 static void
-resume_paused(const KpiPolicy *policy)
+resume_paused(const KpiPolicy *policy, bool one_of_many)
 {
+	if (policy->held && !one_of_many)
+		accept_loss(policy->source_id);
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	while (kpi_worker_for_user(policy->source_id, KPI_RUN_REFRESH, &kpi_refresh_all_days, NULL) == KPI_RUN_MORE)
@@ -325,9 +403,17 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 		return;
 	}
 	kpi_define_require_source_rights(policy->name);
+	if (!policy->suspended && kpi_refresh_leaves_are_lost(policy->source_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot rebuild source \"%s\" before a refresh has seen that a partition is gone", policy->name),
+				 errhint("CALL kpi.refresh(%s) seals what it held; rebuilt from the facts that are there, it would be lost.",
+						 quote_literal_cstr(policy->name))));
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	reattach(policy->source_id, !one_of_many);
+	if (!one_of_many)
+		accept_loss(policy->source_id);
 	(void) kpi_refresh_source(policy->source_id, one_of_many ? KPI_RUN_RECHECK : KPI_RUN_ACCEPT, NULL);
 }
 
@@ -357,7 +443,7 @@ kpi_sql_resume(PG_FUNCTION_ARGS)
 	foreach(lc, policies)
 	{
 		if (!must_rebuild(lfirst(lc)))
-			resume_paused(lfirst(lc));
+			resume_paused(lfirst(lc), PG_ARGISNULL(0));
 	}
 	foreach(lc, policies)
 	{

@@ -25,6 +25,7 @@
 #include "ops/ops_internal.h"
 #include "refresh/refresh.h"
 #include "rollup/rollup.h"
+#include "sync/sync.h"
 #include "tcop/pquery.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -184,6 +185,8 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	}
 	kpi_goal_notify_days();
 	write_rollups();
+	if (is_all)
+		kpi_sync_take_up();
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -198,7 +201,14 @@ report_stopped(KpiReport *report, int32 source_id, const char *stored)
 	kpi_refresh_report(report, &diff);
 }
 
-/* Returns why a source is suspended, as far as this role may know. */
+/* Suspended or held. */
+static char *
+status_of(int32 source_id)
+{
+	return kpi_refresh_name_of("SELECT s.status FROM kpi_internal.source_state s WHERE s.source_id = $1", source_id);
+}
+
+/* Returns why a source stands still, as far as this role may know. */
 static char *
 reason_for(int32 source_id, Oid viewer)
 {
@@ -206,7 +216,7 @@ reason_for(int32 source_id, Oid viewer)
 	char	   *note = kpi_refresh_name_of("SELECT s.reason FROM kpi_internal.source_state s"
 										   " WHERE s.source_id = $1", source_id);
 
-	return psprintf("suspended: %s",
+	return psprintf("%s: %s", status_of(source_id),
 					kpi_note_shown(note, viewer, source->definer, source->definer_oid));
 }
 
@@ -323,7 +333,7 @@ kpi_sql_repair(PG_FUNCTION_ARGS)
 	if (kpi_worker_for_user(source_id, KPI_RUN_REPAIR, &days, &report) == KPI_RUN_SUSPENDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("source \"%s\" is suspended", text_to_cstring(PG_GETARG_TEXT_PP(0))),
+				 errmsg("source \"%s\" is %s", text_to_cstring(PG_GETARG_TEXT_PP(0)), status_of(source_id)),
 				 errhint("See kpi.source_status for the reason, then call kpi.resume().")));
 	verify_rollups(&report, source_id, true);
 	PG_RETURN_INT64(report.ndifferences);

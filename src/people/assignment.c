@@ -15,8 +15,8 @@
 #include "catalog/pg_type.h"
 #include "people/people.h"
 
-const KpiAssignmentTable kpi_people_membership_table = {"kpi.membership", "member_id", "team_id"};
-const KpiAssignmentTable kpi_people_team_parent_table = {"kpi.team_parent", "team_id", "parent_id"};
+const KpiAssignmentTable kpi_people_membership_table = {"kpi.membership", "member_id", "team_id", "later_facts"};
+const KpiAssignmentTable kpi_people_team_parent_table = {"kpi.team_parent", "team_id", "parent_id", NULL};
 
 static KpiAssignments *
 assignments_create(int max)
@@ -30,8 +30,10 @@ assignments_create(int max)
 KpiAssignments *
 kpi_people_assignments_load(const KpiAssignmentTable *table, int32 owner_id)
 {
-	char	   *sql = psprintf("SELECT %s, since, until FROM %s WHERE %s = $1 ORDER BY since NULLS FIRST",
-							   table->target_column, table->table, table->owner_column);
+	char	   *sql = psprintf("SELECT %s, since, until, %s = 'last_team' AS keeps_later"
+							   " FROM %s WHERE %s = $1 ORDER BY since NULLS FIRST",
+							   table->target_column, table->later_column ? table->later_column : "''",
+							   table->table, table->owner_column);
 	KpiAssignments *assignments;
 	KpiRows		rows;
 
@@ -44,6 +46,7 @@ kpi_people_assignments_load(const KpiAssignmentTable *table, int32 owner_id)
 		item->target = kpi_rows_int4(&rows, table->target_column);
 		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+		item->keeps_later = kpi_rows_bool(&rows, "keeps_later");
 	}
 	kpi_rows_end(&rows);
 	return assignments;
@@ -56,7 +59,8 @@ is_among(const KpiAssignment *wanted, const KpiAssignments *assignments)
 	{
 		const KpiAssignment *item = &assignments->items[i];
 
-		if (item->since == wanted->since && item->until == wanted->until && item->target == wanted->target)
+		if (item->since == wanted->since && item->until == wanted->until && item->target == wanted->target &&
+			item->keeps_later == wanted->keeps_later)
 			return true;
 	}
 	return false;
@@ -68,6 +72,16 @@ day_param(DateADT day)
 	if (DATE_NOT_FINITE(day))
 		return KPI_NULL(DATEOID);
 	return KPI_VALUE(DATEOID, DateADTGetDatum(day));
+}
+
+/* Of a table that has the column. */
+static void
+keep_later(const KpiAssignmentTable *table, int32 owner_id, const KpiAssignment *item)
+{
+	char	   *sql = psprintf("UPDATE %s SET %s = 'last_team' WHERE %s = $1 AND since IS NOT DISTINCT FROM $2",
+							   table->table, table->later_column, table->owner_column);
+
+	kpi_spi_exec(sql, 2, KPI_INT4(owner_id), day_param(item->since));
 }
 
 void
@@ -90,9 +104,12 @@ kpi_people_assignments_store(const KpiAssignmentTable *table, int32 owner_id,
 	{
 		const KpiAssignment *item = &after->items[i];
 
-		if (!is_among(item, before))
-			kpi_spi_exec(insert, 4, KPI_INT4(owner_id), KPI_INT4(item->target),
-						 day_param(item->since), day_param(item->until));
+		if (is_among(item, before))
+			continue;
+		kpi_spi_exec(insert, 4, KPI_INT4(owner_id), KPI_INT4(item->target),
+					 day_param(item->since), day_param(item->until));
+		if (item->keeps_later)
+			keep_later(table, owner_id, item);
 	}
 }
 
@@ -116,19 +133,31 @@ kpi_people_assignments_next(const KpiAssignments *assignments, DateADT day)
 
 /* Appends to those before it; joins it with its neighbour if it can. */
 static void
-append(KpiAssignments *assignments, DateADT since, DateADT until, int32 target)
+append(KpiAssignments *assignments, KpiAssignment item)
 {
 	KpiAssignment *last = assignments->n > 0 ? &assignments->items[assignments->n - 1] : NULL;
 
-	if (since >= until || target == 0)
+	if (item.since >= item.until || item.target == 0)
 		return;
-	if (last && last->until == since && last->target == target)
-		last->until = until;
-	else
-		assignments->items[assignments->n++] = (KpiAssignment)
+	if (last && last->until == item.since && last->target == item.target)
 	{
-		since, until, target
-	};
+		last->until = item.until;
+		last->keeps_later = item.keeps_later;
+	}
+	else
+		assignments->items[assignments->n++] = item;
+}
+
+/* The part of an assignment within some days. */
+static KpiAssignment
+part(const KpiAssignment *item, DateADT since, DateADT until)
+{
+	KpiAssignment cut = *item;
+
+	cut.since = Max(item->since, since);
+	cut.until = Min(item->until, until);
+	cut.keeps_later = item->keeps_later && cut.until == item->until;
+	return cut;
 }
 
 KpiAssignments *
@@ -136,11 +165,22 @@ kpi_people_assignments_set(const KpiAssignments *assignments, DateADT since, Dat
 {
 	KpiAssignments *result = assignments_create(assignments->n + 2);
 	const KpiAssignment *end = assignments->items + assignments->n;
+	KpiAssignment added = {.since = since,.until = until,.target = target};
 
 	for (const KpiAssignment *item = assignments->items; item < end; item++)
-		append(result, item->since, Min(item->until, since), item->target);
-	append(result, since, until, target);
+		append(result, part(item, DATEVAL_NOBEGIN, since));
+	append(result, added);
 	for (const KpiAssignment *item = assignments->items; item < end; item++)
-		append(result, Max(item->since, until), item->until, item->target);
+		append(result, part(item, until, DATEVAL_NOEND));
 	return result;
+}
+
+void
+kpi_people_assignments_end(KpiAssignments *assignments, DateADT until, bool keeps_later)
+{
+	for (int i = 0; i < assignments->n; i++)
+	{
+		if (assignments->items[i].until == until)
+			assignments->items[i].keeps_later = keeps_later;
+	}
 }

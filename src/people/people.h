@@ -39,17 +39,18 @@ typedef struct KpiOrg KpiOrg;
  * everything the calls below return.  kpi_people_load() reads all teams and
  * members at once, as the active snapshot shows them; kpi_people_load_tree()
  * leaves the members out.  kpi_people_ask() is for few owners: reads no more than
- * it is asked for, when it is; the snapshot stays registered so long.
+ * it is asked for, when it is; the snapshot stays registered so long.  Members are known
+ * by their keys, and by the aliases that they have in this source.
  */
-extern KpiOrg *kpi_people_load(void);
+extern KpiOrg *kpi_people_load(int32 source_id);
 extern KpiOrg *kpi_people_load_tree(void);
-extern KpiOrg *kpi_people_ask(Snapshot snapshot);
+extern KpiOrg *kpi_people_ask(int32 source_id, Snapshot snapshot);
 extern void kpi_people_free(KpiOrg *org);
 
 /*
  * The spans of an owner, sorted, covering all days without gap; neighbours
- * differ.  Days without a membership, and unknown keys (NULL is one; *member_id
- * is 0 then), count for {(unassigned), company}.
+ * differ.  Days without a membership, unless one before keeps later facts, and unknown
+ * keys (NULL is one; *member_id is 0 then), count for {(unassigned), company}.
  */
 extern const KpiSpan *kpi_people_member_spans(KpiOrg *org, const char *member_key,
 											  int32 *member_id, int *nspans);
@@ -81,6 +82,8 @@ typedef struct KpiAssignment
 	DateADT		since;
 	DateADT		until;
 	int32		target;
+	bool		keeps_later;	/* of a membership that ends: facts of later
+								 * days, up to the next, count for it as well */
 } KpiAssignment;
 
 /* All assignments of one owner, a member or a team; none overlapping. */
@@ -96,6 +99,7 @@ typedef struct KpiAssignmentTable
 	const char *table;
 	const char *owner_column;
 	const char *target_column;
+	const char *later_column;	/* NULL: it has none */
 } KpiAssignmentTable;
 
 extern const KpiAssignmentTable kpi_people_membership_table;
@@ -116,9 +120,13 @@ extern DateADT kpi_people_assignments_next(const KpiAssignments *assignments, Da
 
 /*
  * A copy in which the days [since, until) belong to the target (0: to
- * nothing) and all others to what they did; they are by since.
+ * nothing) and all others to what they did; they are by since.  What keeps later
+ * facts does so as long as it ends on the same day.
  */
 extern KpiAssignments *kpi_people_assignments_set(const KpiAssignments *assignments, DateADT since,
 												  DateADT until, int32 target);
+
+/* The assignment that ends on a day keeps later facts, or does not. */
+extern void kpi_people_assignments_end(KpiAssignments *assignments, DateADT until, bool keeps_later);
 
 #endif							/* KPI_PEOPLE_H */

@@ -77,6 +77,7 @@ typedef struct OrgId
 struct KpiOrg
 {
 	MemoryContext context;
+	int32		source_id;		/* whose aliases count */
 	Snapshot	snapshot;		/* nodes are read when asked for; NULL: all
 								 * were read */
 	int			nteams;
@@ -94,13 +95,14 @@ typedef struct OrgTables
 	const char *key_index;
 	const char *assignments;
 	const char *assignments_index;
+	bool		of_members;
 } OrgTables;
 
 static const OrgTables team_tables = {
-	"team", "team_key_key", "team_parent", "team_parent_team_id_since_key"
+	"team", "team_key_key", "team_parent", "team_parent_team_id_since_key", false
 };
 static const OrgTables member_tables = {
-	"member", "member_key_key", "membership", "membership_member_id_since_key"
+	"member", "member_key_key", "membership", "membership_member_id_since_key", true
 };
 
 /* Columns of either table of nodes, and of either of assignments. */
@@ -116,7 +118,17 @@ enum
 	ASSIGNMENT_OF,
 	ASSIGNMENT_TARGET,
 	ASSIGNMENT_SINCE,
-	ASSIGNMENT_UNTIL
+	ASSIGNMENT_UNTIL,
+	MEMBERSHIP_LATER_FACTS
+};
+
+/* Columns of kpi.member_alias. */
+enum
+{
+	ALIAS_ID = 1,
+	ALIAS_KEY,
+	ALIAS_MEMBER,
+	ALIAS_SOURCE
 };
 
 /* A list of spans under construction. */
@@ -133,11 +145,12 @@ typedef struct SpanList
  * Both queries give one row per node and assignment, sorted by id and since.
  */
 #define ORG_TEAMS \
-	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until" \
+	"SELECT t.id, t.key, p.parent_id AS team_id, p.since, p.until, false AS keeps_later" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
 	" ORDER BY t.id, p.since NULLS FIRST"
 #define ORG_MEMBERS \
-	"SELECT m.id, m.key, s.team_id, s.since, s.until" \
+	"SELECT m.id, m.key, s.team_id, s.since, s.until," \
+	" coalesce(s.later_facts = 'last_team', false) AS keeps_later" \
 	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
 	" ORDER BY m.id, s.since NULLS FIRST"
 
@@ -175,6 +188,7 @@ read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 			continue;
 		item->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		item->until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+		item->keeps_later = kpi_rows_bool(&rows, "keeps_later");
 		(*nodes)[n - 1].assignments.n++;
 		item++;
 	}
@@ -184,7 +198,7 @@ read_nodes(KpiOrg *org, const char *sql, OrgNode **nodes, orgkey_hash *keys)
 }
 
 static KpiOrg *
-org_create(Snapshot snapshot)
+org_create(int32 source_id, Snapshot snapshot)
 {
 	static int32 unassigned[] = {KPI_TEAM_UNASSIGNED, KPI_TEAM_COMPANY};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -193,6 +207,7 @@ org_create(Snapshot snapshot)
 	KpiOrg	   *org = MemoryContextAllocZero(context, sizeof(KpiOrg));
 
 	org->context = context;
+	org->source_id = source_id;
 	org->snapshot = snapshot;
 	org->team_ids = orgid_create(context, 64, NULL);
 	org->team_keys = orgkey_create(context, 64, NULL);
@@ -205,30 +220,61 @@ org_create(Snapshot snapshot)
 }
 
 KpiOrg *
-kpi_people_ask(Snapshot snapshot)
+kpi_people_ask(int32 source_id, Snapshot snapshot)
 {
-	return org_create(snapshot);
+	return org_create(source_id, snapshot);
 }
 
-KpiOrg *
-kpi_people_load_tree(void)
+static void
+read_teams(KpiOrg *org)
 {
-	KpiOrg	   *org = org_create(NULL);
 	bool		found;
 
 	org->nteams = read_nodes(org, ORG_TEAMS, &org->teams, org->team_keys);
 	for (int i = 0; i < org->nteams; i++)
 		orgid_insert(org->team_ids, org->teams[i].id, &found)->node = &org->teams[i];
-	return org;
 }
 
 KpiOrg *
-kpi_people_load(void)
+kpi_people_load_tree(void)
 {
-	KpiOrg	   *org = kpi_people_load_tree();
+	KpiOrg	   *org = org_create(0, NULL);
+
+	read_teams(org);
+	return org;
+}
+
+/* Has members be found by their aliases in the organisation's source, too. */
+static void
+read_aliases(KpiOrg *org)
+{
+	MemoryContext old = MemoryContextSwitchTo(org->context);
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT a.alias, m.key FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id"
+						" WHERE a.source_id IS NULL OR a.source_id = $1", 1, KPI_INT4(org->source_id));
+	while (kpi_rows_next(&rows))
+	{
+		OrgNode    *member = orgkey_lookup(org->member_keys, kpi_rows_text(&rows, "key"))->node;
+		bool		found;
+		OrgKey	   *entry = orgkey_insert(org->member_keys, kpi_rows_text(&rows, "alias"), &found);
+
+		if (!found)
+			entry->node = member;
+	}
+	kpi_rows_end(&rows);
+	MemoryContextSwitchTo(old);
+}
+
+KpiOrg *
+kpi_people_load(int32 source_id)
+{
+	KpiOrg	   *org = org_create(source_id, NULL);
 	OrgNode    *members;
 
+	read_teams(org);
 	(void) read_nodes(org, ORG_MEMBERS, &members, org->member_keys);
+	read_aliases(org);
 	return org;
 }
 
@@ -247,6 +293,16 @@ day_or(const KpiLookup *lookup, AttrNumber attno, DateADT if_null)
 	Datum		day = slot_getattr(lookup->found, attno, &isnull);
 
 	return isnull ? if_null : DatumGetDateADT(day);
+}
+
+static bool
+keeps_later(KpiLookup *lookup)
+{
+	text	   *later_facts = DatumGetTextPP(kpi_lookup_column(lookup, MEMBERSHIP_LATER_FACTS));
+	static const char last_team[] = "last_team";
+
+	return VARSIZE_ANY_EXHDR(later_facts) == sizeof(last_team) - 1 &&
+		memcmp(VARDATA_ANY(later_facts), last_team, sizeof(last_team) - 1) == 0;
 }
 
 static int
@@ -282,6 +338,7 @@ read_assignments(KpiOrg *org, const OrgTables *tables, OrgNode *node)
 		item->target = DatumGetInt32(kpi_lookup_column(&lookup, ASSIGNMENT_TARGET));
 		item->since = day_or(&lookup, ASSIGNMENT_SINCE, DATEVAL_NOBEGIN);
 		item->until = day_or(&lookup, ASSIGNMENT_UNTIL, DATEVAL_NOEND);
+		item->keeps_later = tables->of_members && keeps_later(&lookup);
 	}
 	kpi_lookup_close(&lookup);
 	/* The index has the one that has begun always, without a day, last. */
@@ -330,6 +387,27 @@ org_team(KpiOrg *org, int32 id)
 	return node;
 }
 
+/* The member of whom this is an alias in the organisation's source, or NULL. */
+static OrgNode *
+read_member_by_alias(KpiOrg *org, Datum alias)
+{
+	int32		member_id = 0;
+	KpiLookup	lookup;
+
+	kpi_lookup_open(&lookup, "kpi", "member_alias", "member_alias_alias_source_id_key", 1, org->snapshot);
+	kpi_lookup_begin(&lookup, &alias);
+	while (member_id == 0 && kpi_lookup_next(&lookup))
+	{
+		bool		everywhere;
+		Datum		source_id = slot_getattr(lookup.found, ALIAS_SOURCE, &everywhere);
+
+		if (everywhere || DatumGetInt32(source_id) == org->source_id)
+			member_id = DatumGetInt32(kpi_lookup_column(&lookup, ALIAS_MEMBER));
+	}
+	kpi_lookup_close(&lookup);
+	return member_id == 0 ? NULL : read_node(org, &member_tables, "member_pkey", Int32GetDatum(member_id));
+}
+
 /* The node with this key, or NULL: that there is none is remembered, too. */
 static OrgNode *
 org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *key)
@@ -346,6 +424,8 @@ org_find(KpiOrg *org, const OrgTables *tables, orgkey_hash *keys, const char *ke
 	if (org->snapshot == NULL)
 		return NULL;
 	node = read_node(org, tables, tables->key_index, CStringGetTextDatum(key));
+	if (node == NULL && tables == &member_tables)
+		node = read_member_by_alias(org, CStringGetTextDatum(key));
 	entry = orgkey_insert(keys, MemoryContextStrdup(org->context, key), &found);
 	entry->node = node;
 	return node;
@@ -453,9 +533,9 @@ org_team_flat(KpiOrg *org, OrgNode *team, int *nspans)
 	return team->spans;
 }
 
-/* The team's spans cut to a membership; gaps before it are unassigned. */
+/* The spans of a membership's team, cut to these days. */
 static void
-member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership)
+member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership, DateADT since, DateADT until)
 {
 	const KpiSpan *spans;
 	int			nspans;
@@ -465,32 +545,33 @@ member_append(KpiOrg *org, SpanList *list, const KpiAssignment *membership)
 	{
 		KpiSpan		span = spans[i];
 
-		span.since = Max(span.since, membership->since);
-		span.until = Min(span.until, membership->until);
+		span.since = Max(span.since, since);
+		span.until = Min(span.until, until);
 		span_append(org, list, span);
 	}
 }
 
+/* Days before, between and after memberships count for nobody's team, or still for the last. */
 static void
 member_flatten(KpiOrg *org, OrgNode *member)
 {
+	const KpiAssignments *memberships = &member->assignments;
 	SpanList	list = {0};
 	KpiSpan		gap = org->unassigned;
-	DateADT		next = DATEVAL_NOBEGIN;
 
-	for (int i = 0; i < member->assignments.n; i++)
-	{
-		const KpiAssignment *membership = &member->assignments.items[i];
-
-		gap.since = next;
-		gap.until = membership->since;
-		span_append(org, &list, gap);
-		member_append(org, &list, membership);
-		next = membership->until;
-	}
-	gap.since = next;
-	gap.until = DATEVAL_NOEND;
+	gap.until = memberships->n > 0 ? memberships->items[0].since : DATEVAL_NOEND;
 	span_append(org, &list, gap);
+	for (int i = 0; i < memberships->n; i++)
+	{
+		const KpiAssignment *membership = &memberships->items[i];
+		DateADT		next = i + 1 < memberships->n ? memberships->items[i + 1].since : DATEVAL_NOEND;
+		DateADT		until = membership->keeps_later ? next : membership->until;
+
+		member_append(org, &list, membership, membership->since, until);
+		gap.since = until;
+		gap.until = next;
+		span_append(org, &list, gap);
+	}
 	member->spans = list.spans;
 	member->nspans = list.n;
 }

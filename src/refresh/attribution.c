@@ -6,8 +6,8 @@
  * The definitions say who belongs where (people/tree.c); kpi_internal.applied_attribution
  * is the engine's own copy of what they said at the source's last refresh,
  * flattened to one row per owner and interval.  Deltas are fanned out by the
- * copy; when the organisation's version has moved, it is made anew, and the
- * difference is what transfer.c works off.
+ * copy; when the organisation's version has moved, or for KPIs with credit today
+ * the day, it is made anew, and the difference is what transfer.c works off.
  *
  * The source's lock is held.  Lists of teams are kept once each and known by
  * their number ("path"), as many owners share them.
@@ -61,6 +61,7 @@ struct KpiAttributions
 {
 	int32		source_id;
 	Snapshot	snapshot;		/* the run's */
+	DateADT		today;			/* whose teams count with credit today */
 	MemoryContext mcxt;
 	HTAB	   *entries;		/* of KpiOwnerAttribution */
 	int			npaths;
@@ -71,6 +72,7 @@ struct KpiAttributions
 	bool		has_whole_org;
 	bool		use_applied;	/* what is stored may be trusted */
 	bool		keyed;			/* new attributions are written */
+	bool		replaces;		/* in place of what may be stored */
 };
 
 static HTAB *
@@ -111,13 +113,14 @@ create_path_numbers(MemoryContext mcxt)
 }
 
 KpiAttributions *
-kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot)
+kpi_refresh_attribution_create(MemoryContext parent, int32 source_id, Snapshot snapshot, DateADT today)
 {
 	MemoryContext mcxt = AllocSetContextCreate(parent, "pg_kpi attributions", ALLOCSET_DEFAULT_SIZES);
 	KpiAttributions *attributions = MemoryContextAllocZero(mcxt, sizeof(KpiAttributions));
 
 	attributions->source_id = source_id;
 	attributions->snapshot = snapshot;
+	attributions->today = today;
 	attributions->mcxt = mcxt;
 	attributions->entries = create_entries(mcxt);
 	attributions->max_paths = 16;
@@ -172,9 +175,24 @@ need_org(KpiAttributions *attributions, int nowners)
 	if (attributions->org != NULL && (attributions->has_whole_org || !whole))
 		return;
 	old = MemoryContextSwitchTo(attributions->mcxt);
-	attributions->org = whole ? kpi_people_load() : kpi_people_ask(attributions->snapshot);
+	attributions->org = whole ? kpi_people_load(attributions->source_id) :
+		kpi_people_ask(attributions->source_id, attributions->snapshot);
 	attributions->has_whole_org = whole;
 	MemoryContextSwitchTo(old);
+}
+
+/* Of the spans, which cover all days, the one that a day is in, for all days. */
+static KpiSpan
+span_for_all_days(const KpiSpan *spans, DateADT day)
+{
+	KpiSpan		span;
+
+	while (day >= spans->until)
+		spans++;
+	span = *spans;
+	span.since = DATEVAL_NOBEGIN;
+	span.until = DATEVAL_NOEND;
+	return span;
 }
 
 /* What the definitions say of an owner. */
@@ -184,6 +202,7 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 {
 	static const int32 company = KPI_TEAM_COMPANY;
 	const KpiSpan *spans;
+	KpiSpan		all_days;
 	int32		member_id = 0;
 	int			n;
 
@@ -198,10 +217,16 @@ attribution_from_org(KpiAttributions *attributions, KpiOwnerKind kind, const cha
 		return;
 	}
 
-	if (kind == KPI_OWNER_MEMBER)
+	if (kpi_model_owner_is_member(kind))
 		spans = kpi_people_member_spans(attributions->org, key, &member_id, &n);
 	else
 		spans = kpi_people_team_spans(attributions->org, key, &n);
+	if (kpi_model_owner_is_of_today(kind))
+	{
+		all_days = span_for_all_days(spans, attributions->today);
+		spans = &all_days;
+		n = 1;
+	}
 
 	entry->nspans = n;
 	entry->spans = MemoryContextAlloc(attributions->mcxt, n * sizeof(KpiAttribution));
@@ -242,6 +267,17 @@ store_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const Kpi
 																sizeof(int32), true, TYPALIGN_INT));
 		kpi_keyed_table_insert(keyed, values, NULL);
 	}
+}
+
+static void
+replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
+{
+	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
+
+	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
+	while (kpi_keyed_table_next(keyed))
+		kpi_keyed_table_delete_found(keyed);
+	store_attribution(keyed, attributions, entry);
 }
 
 static void
@@ -294,7 +330,7 @@ read_applied(KpiLookup *applied, KpiAttributions *attributions, KpiOwnerKind kin
 				 DatumGetArrayTypeP(kpi_lookup_column(applied, APPLIED_TEAMS + 1)));
 }
 
-/* Adds an owner that kpi_internal.applied_attribution does not have; keyed: writes it there. */
+/* Adds an owner as the definitions have it; keyed: writes it to kpi_internal.applied_attribution. */
 static void
 add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
@@ -302,7 +338,9 @@ add_new(KpiLookup *owners, KpiKeyedTable *keyed, KpiAttributions *attributions, 
 	KpiOwnerAttribution *entry = enter(attributions, kind, owner_id, &found);
 
 	attribution_from_org(attributions, kind, kpi_refresh_owner_key(owners, owner_id), entry);
-	if (keyed)
+	if (keyed && attributions->replaces)
+		replace_attribution(keyed, attributions, entry);
+	else if (keyed)
 		store_attribution(keyed, attributions, entry);
 }
 
@@ -383,6 +421,24 @@ kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind, c
 	pfree(missing);
 }
 
+void
+kpi_refresh_member_owners_open(KpiLookup *owners)
+{
+	kpi_lookup_open(owners, "kpi_internal", "applied_attribution", "applied_attribution_member_idx", 2, SnapshotSelf);
+}
+
+List *
+kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id)
+{
+	Datum		member[] = {Int32GetDatum(source_id), Int32GetDatum(member_id)};
+	List	   *owner_ids = NIL;
+
+	kpi_lookup_begin(owners, member);
+	while (kpi_lookup_next(owners))
+		owner_ids = list_append_unique_int(owner_ids, DatumGetInt32(kpi_lookup_column(owners, APPLIED_OWNER + 1)));
+	return owner_ids;
+}
+
 const KpiAttribution *
 kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day)
 {
@@ -406,7 +462,7 @@ kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int
 }
 
 void
-kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
+kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part)
 {
 	KpiSpi		spi;
 
@@ -414,7 +470,8 @@ kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed)
 	attributions->entries = create_entries(attributions->mcxt);
 	attributions->use_applied = false;
 	attributions->keyed = keyed;
-	if (!keyed)
+	attributions->replaces = is_part;
+	if (!keyed || is_part)
 		return;
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.applied_attribution r WHERE r.source_id = $1", 1,
@@ -427,17 +484,6 @@ attributions_equal(const KpiOwnerAttribution *a, const KpiOwnerAttribution *b)
 {
 	return a->nspans == b->nspans &&
 		memcmp(a->spans, b->spans, a->nspans * sizeof(KpiAttribution)) == 0;
-}
-
-static void
-replace_attribution(KpiKeyedTable *keyed, KpiAttributions *attributions, const KpiOwnerAttribution *entry)
-{
-	int32		owner[] = {attributions->source_id, entry->key.owner_kind, entry->key.owner_id};
-
-	kpi_keyed_table_scan(keyed, lengthof(owner), owner, false, 0, 0);
-	while (kpi_keyed_table_next(keyed))
-		kpi_keyed_table_delete_found(keyed);
-	store_attribution(keyed, attributions, entry);
 }
 
 /* Takes over the spans of "from", which are in the attributions' memory. */

@@ -231,3 +231,22 @@ kpi_refresh_build_save(KpiRun *run)
 	}
 	kpi_spi_end(&spi);
 }
+
+/*
+ * A stream that is built in part starts from nothing (build.c); so would all whose
+ * version is not known.
+ */
+void
+kpi_refresh_build_compare(int32 source_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
+				 " FROM kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1"
+				 " AND NOT EXISTS (SELECT FROM kpi_internal.measure_built p"
+				 "  WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
+				 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+}

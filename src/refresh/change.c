@@ -74,7 +74,7 @@ kpi_refresh_change_add_days(KpiRun *run, KpiCellMap *days)
 		KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
 
 		CHECK_FOR_INTERRUPTS();
-		if (kind != KPI_OWNER_MEMBER || key->day == KPI_ERROR_DAY ||
+		if (!kpi_model_owner_is_member(kind) || key->day == KPI_ERROR_DAY ||
 			memcmp(&last, key, offsetof(KpiDayKey, dim_combination_id)) == 0)
 			continue;
 		kpi_refresh_change_add_member(run, kpi_refresh_attribution_at(run->attributions, kind, key->owner_id,

@@ -51,32 +51,68 @@ month_of(DateADT day)
 	return kpi_calendar_period_start(KPI_MONTH, day, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 }
 
-void
-kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
-						bool subtract, KpiCellMap *rollups)
+static void
+add_member(KpiCellMap *rollups, int32 member_id, const KpiCellItem *item, DateADT month, bool subtract)
 {
-	int32		stream = item->key.day.stream_id;
-	DateADT		day = item->key.day.day;
-	int32		dim_combination = item->key.day.dim_combination_id;
-	DateADT		month;
-	const int32 *teams;
-	int			nteams;
-
-	if (day == KPI_ERROR_DAY)
-		return;
-	month = month_of(day);
-	if (span->member_id != 0)
-		add(rollups, rollup_key(stream, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
+	if (member_id != 0)
+		add(rollups, rollup_key(item->key.day.stream_id, KPI_SCOPE_MEMBER, member_id, KPI_MONTH, 0, month),
 			item->cell, subtract);
-	nteams = kpi_refresh_path_teams(run->attributions, span->path, &teams);
+}
+
+static bool
+is_among(int32 team, const int32 *teams, int nteams)
+{
 	for (int t = 0; t < nteams; t++)
 	{
-		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, day), item->cell, subtract);
+		if (teams[t] == team)
+			return true;
+	}
+	return false;
+}
+
+/* Adds a day cell to the rollups of the teams of a path that another does not have. */
+static void
+add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, DateADT month, bool subtract,
+				  KpiCellMap *rollups)
+{
+	int32		stream = item->key.day.stream_id;
+	int32		dim_combination = item->key.day.dim_combination_id;
+	const int32 *teams;
+	const int32 *others;
+	int			nteams = kpi_refresh_path_teams(run->attributions, path, &teams);
+	int			nothers = kpi_refresh_path_teams(run->attributions, without, &others);
+
+	for (int t = 0; t < nteams; t++)
+	{
+		if (is_among(teams[t], others, nothers))
+			continue;
+		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, item->key.day.day), item->cell, subtract);
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
 		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH,
 									kpi_refresh_dim_value(run->source, dim_combination, k), month),
 				item->cell, subtract);
+	}
+}
+
+void
+kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to, const KpiCellItem *item,
+						KpiCellMap *rollups)
+{
+	DateADT		month;
+
+	if (item->key.day.day == KPI_ERROR_DAY)
+		return;
+	month = month_of(item->key.day.day);
+	if (from->member_id != to->member_id)
+	{
+		add_member(rollups, from->member_id, item, month, true);
+		add_member(rollups, to->member_id, item, month, false);
+	}
+	if (from->path != to->path)
+	{
+		add_teams_without(run, from->path, to->path, item, month, true, rollups);
+		add_teams_without(run, to->path, from->path, item, month, false, rollups);
 	}
 }
 
@@ -128,9 +164,7 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind,
 															item->key.day.owner_id, day);
 
-	if (span->member_id != 0)
-		add(rollups, rollup_key(stream->id, KPI_SCOPE_MEMBER, span->member_id, KPI_MONTH, 0, month),
-			item->cell, false);
+	add_member(rollups, span->member_id, item, month, false);
 	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
 	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 		add(paths, path_key(stream->id, span->path, KPI_MONTH,

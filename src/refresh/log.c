@@ -131,6 +131,20 @@ kpi_refresh_log_run(const KpiLogEntry *entry)
 }
 
 void
+kpi_refresh_log_held(int32 source_id, const char *source, TimestampTz started)
+{
+	KpiLogEntry entry = {
+		.source_id = source_id,
+		.source = source,
+		.kind = "held",
+		.started = started,
+		.duration_ms = (GetCurrentTimestamp() - started) / 1000.0
+	};
+
+	write_row(&entry);
+}
+
+void
 kpi_refresh_log_failure(int32 source_id, TimestampTz started, double duration_ms,
 						const char *sqlstate, const char *message)
 {

@@ -8,13 +8,13 @@
  *
  *	week of a team				its day cells
  *	quarter, year (any scope)	its month cells, of the same dimension value
- *	week of a member			day_cell, of the owner that counts for it
+ *	week of a member			day_cell, of the owners that count for it
  *
  * So only cells that come and go concern places.  Both are noted while cells
  * are written and worked off when all are: a place all of whose cells came
- * exists, one that lost a cell is looked at below.  Owners are known by their
- * keys, as members are, so at most one owner counts for a member at a time,
- * and whatever changes that notes all its days (transfer.c).
+ * exists, one that lost a cell is looked at below.  Which owners count for a
+ * member (its key, and its aliases) the attributions say that are applied; whatever
+ * changes that notes all days of the owner (transfer.c).
  *
  * The calendar is the run's, by which the state of the source is saved: when
  * the default calendar cuts periods otherwise than that says, all places are
@@ -37,8 +37,6 @@
 typedef struct PlaceEntry
 {
 	KpiCellKey	key;			/* the hash key */
-	int32		owner_id;		/* of a member's place: who counts for it now,
-								 * if cells of his were noted */
 	bool		lost_cells;		/* so there may be none left */
 } PlaceEntry;
 
@@ -103,7 +101,7 @@ place_key(const KpiRun *run, const KpiRollupKey *key, KpiGrain grain, DateADT da
 }
 
 static void
-add_place(KpiPlaces *places, const KpiRollupKey *key, KpiGrain grain, DateADT day, int32 owner_id, bool is_gone)
+add_place(KpiPlaces *places, const KpiRollupKey *key, KpiGrain grain, DateADT day, bool is_gone)
 {
 	KpiCellKey	place = place_key(places->run, key, grain, day);
 	PlaceEntry *entry;
@@ -111,12 +109,7 @@ add_place(KpiPlaces *places, const KpiRollupKey *key, KpiGrain grain, DateADT da
 
 	entry = hash_search(places->entries, &place, HASH_ENTER, &found);
 	if (!found)
-	{
-		entry->owner_id = 0;
 		entry->lost_cells = false;
-	}
-	if (owner_id != 0)
-		entry->owner_id = owner_id;
 	entry->lost_cells |= is_gone;
 	places->lost_cells |= is_gone;
 }
@@ -125,23 +118,22 @@ void
 kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone)
 {
 	if (key->grain == KPI_DAY)
-		add_place(places, key, KPI_WEEK, key->start, 0, is_gone);
+		add_place(places, key, KPI_WEEK, key->start, is_gone);
 	else
 	{
-		add_place(places, key, KPI_QUARTER, key->start, 0, is_gone);
-		add_place(places, key, KPI_YEAR, key->start, 0, is_gone);
+		add_place(places, key, KPI_QUARTER, key->start, is_gone);
+		add_place(places, key, KPI_YEAR, key->start, is_gone);
 	}
 }
 
 void
-kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id, const KpiDayKey *key,
-							  bool is_gone)
+kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, const KpiDayKey *key, bool is_gone)
 {
 	KpiRollupKey scope = {key->stream_id, KPI_SCOPE_MEMBER, member_id};
 
 	if (member_id == 0 || key->day == KPI_ERROR_DAY)
 		return;
-	add_place(places, &scope, KPI_WEEK, key->day, owner_id, is_gone);
+	add_place(places, &scope, KPI_WEEK, key->day, is_gone);
 }
 
 /* The member for whom an owner counts on a day; 0: none. */
@@ -150,7 +142,7 @@ member_of_day(KpiRun *run, const KpiDayKey *key)
 {
 	KpiOwnerKind kind = kpi_model_stream_find(run->source, key->stream_id)->owner_kind;
 
-	if (kind != KPI_OWNER_MEMBER || key->day == KPI_ERROR_DAY)
+	if (!kpi_model_owner_is_member(kind) || key->day == KPI_ERROR_DAY)
 		return 0;
 	kpi_refresh_attribution_need(run->attributions, kind, &key->owner_id, 1);
 	return kpi_refresh_attribution_at(run->attributions, kind, key->owner_id, key->day)->member_id;
@@ -159,7 +151,7 @@ member_of_day(KpiRun *run, const KpiDayKey *key)
 void
 kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone)
 {
-	kpi_refresh_places_add_member(places, member_of_day(places->run, key), key->owner_id, key, is_gone);
+	kpi_refresh_places_add_member(places, member_of_day(places->run, key), key, is_gone);
 }
 
 void
@@ -219,45 +211,69 @@ insert_place(KpiKeyedTable *rollups, const KpiCellKey *key)
 	kpi_keyed_table_insert(rollups, values, nulls);
 }
 
+/* What look_below() reads. */
+typedef struct Below
+{
+	KpiKeyedTable *rollups;
+	KpiKeyedTable *days;
+	KpiLookup	owners;			/* applied attributions, by member */
+} Below;
+
+static bool
+has_day_cells(const KpiPlaces *places, Below *below, const KpiRollupKey *key, DateADT end)
+{
+	List	   *owners = kpi_refresh_member_owners(&below->owners, places->run->source->id, key->scope_id);
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, owners)
+	{
+		int32		owner[] = {key->stream_id, lfirst_int(lc)};
+
+		kpi_keyed_table_scan(below->days, lengthof(owner), owner, true, key->start, end);
+		found = kpi_keyed_table_next(below->days);
+		if (found)
+			break;
+	}
+	list_free(owners);
+	return found;
+}
+
 /* Whether a row of cells is below a place. */
 static bool
-has_cells(const KpiPlaces *places, KpiKeyedTable *rollups, KpiKeyedTable *days, const PlaceEntry *entry)
+has_cells(const KpiPlaces *places, Below *below, const PlaceEntry *entry)
 {
 	const KpiRollupKey *key = &entry->key.rollup;
 	bool		is_week = key->grain == KPI_WEEK;
 	DateADT		end = kpi_calendar_period_end(key->grain, key->start, &places->run->calendar);
-	int32		owner[] = {key->stream_id, entry->owner_id};
 	int32		scope[] = {
 		key->stream_id, key->scope_kind, key->scope_id, is_week ? KPI_DAY : KPI_MONTH, key->dim_value_id
 	};
 
-	if (!is_week || key->scope_kind == KPI_SCOPE_TEAM)
-	{
-		kpi_keyed_table_scan(rollups, lengthof(scope), scope, true, key->start, end);
-		return kpi_keyed_table_next(rollups);
-	}
-	if (entry->owner_id == 0)
-		return false;
-	kpi_keyed_table_scan(days, lengthof(owner), owner, true, key->start, end);
-	return kpi_keyed_table_next(days);
+	if (is_week && key->scope_kind == KPI_SCOPE_MEMBER)
+		return has_day_cells(places, below, key, end);
+	kpi_keyed_table_scan(below->rollups, lengthof(scope), scope, true, key->start, end);
+	return kpi_keyed_table_next(below->rollups);
 }
 
 /* Looks below places that lost cells: from now on that says which have none. */
 static void
 look_below(KpiPlaces *places, KpiKeyedTable *rollups, Snapshot snapshot)
 {
-	KpiKeyedTable *days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
+	Below		below = {rollups, kpi_refresh_table_open(KPI_DAY_CELL, snapshot)};
 	HASH_SEQ_STATUS status;
 	PlaceEntry *entry;
 
+	kpi_refresh_member_owners_open(&below.owners);
 	hash_seq_init(&status, places->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (entry->lost_cells)
-			entry->lost_cells = !has_cells(places, rollups, days, entry);
+			entry->lost_cells = !has_cells(places, &below, entry);
 	}
-	kpi_keyed_table_close(days);
+	kpi_lookup_close(&below.owners);
+	kpi_keyed_table_close(below.days);
 }
 
 /* Inserts the places that are missing, deletes those whose last cell is lost. */
@@ -307,7 +323,7 @@ add_stored_days(KpiPlaces *places, const KpiStream *stream, Snapshot snapshot)
 {
 	KpiKeyedTable *days;
 
-	if (stream->owner_kind != KPI_OWNER_MEMBER)
+	if (!kpi_model_owner_is_member(stream->owner_kind))
 		return;
 	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
 	kpi_keyed_table_scan(days, 1, &stream->id, false, 0, 0);

@@ -46,6 +46,9 @@ merge_delta(KpiRun *run, KpiQueue *queue, const KpiUnpack *delta)
 	/* A note has been read before (keyed.c). */
 	if (kpi_capture_is_note(delta->stream_id) || stream == NULL || stream->version != delta->version)
 		return;
+	/* What was written to a leaf before it was known is read with the leaf. */
+	if (OidIsValid(delta->leaf) && !list_member_oid(run->table.known, delta->leaf))
+		return;
 
 	kpi_refresh_drop_unknown_states(delta->cell, stream);
 	if (kpi_cell_is_empty(delta->cell) ||
@@ -97,6 +100,7 @@ consume_row(KpiRun *run, KpiQueue *queue, KpiQueueScan *scan, MemoryContext row_
 	MemoryContext old;
 
 	run->stats.ndeltas += scan->ndeltas;
+	run->stats.loaded_at = Max(run->stats.loaded_at, kpi_capture_scan_loaded_at(scan));
 	if (is_marker(scan))
 	{
 		read_marker(scan, &queue->recompute, &queue->suspend);

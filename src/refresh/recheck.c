@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "base/base.h"
 #include "capture/capture.h"
+#include "common/hashfn.h"
 #include "fact/fact.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -30,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_capture_state);
 PG_FUNCTION_INFO_V1(kpi_sql_capture_works);
@@ -41,6 +43,7 @@ typedef struct LookKey
 {
 	int32		source_id;
 	Oid			attached;
+	uint32		names;
 } LookKey;
 
 typedef struct Look
@@ -83,8 +86,8 @@ kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attached, KpiProb
 						   strncmp(relation, "kpi_data.", 9) == 0 ? "Call kpi.resume() to have its rows kept again." :
 						   "Create the table again, then call kpi.resume().");
 	if (OidIsValid(attached) && relid != attached)
-		return set_problem(problem, psprintf("table %s was dropped and created again", relation),
-						   "Call kpi.resume() to attach the new table and rebuild the source.");
+		return set_problem(problem, psprintf("another table is called %s now", relation),
+						   "Call kpi.resume() to attach the new table and rebuild the source, or have it followed: kpi.alter_source(..., on_swap => 'follow').");
 	if (recheck_at_kind(relid, true, problem))
 		return true;
 	foreach(lc, kpi_model_leaf_relids(relid))
@@ -166,31 +169,63 @@ kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid
 	return recheck_followed(source_id, problem);
 }
 
+/* The arguments of the two functions below: a source as its row and its state have it. */
+typedef struct LookArguments
+{
+	int32		source_id;
+	char	   *relation;
+	Oid			attached;
+	const char *former;			/* NULL: none that counts */
+	Oid			relid;
+} LookArguments;
+
+static void
+get_arguments(FunctionCallInfo fcinfo, LookArguments *args)
+{
+	args->source_id = PG_GETARG_INT32(0);
+	args->relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	args->attached = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
+	args->former = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	if (PG_ARGISNULL(4) || !kpi_model_former_counts(args->former, PG_GETARG_TIMESTAMPTZ(4)))
+		args->former = NULL;
+}
+
+static bool
+recheck(LookArguments *args, KpiProblem *problem)
+{
+	args->relid = kpi_model_relid(args->relation, args->former, args->attached);
+	return kpi_refresh_source_recheck(args->source_id, args->relation, args->relid, args->attached, problem);
+}
+
 /*
- * kpi_internal.capture_state(source_id integer, relation text, attached oid,
- * OUT tables integer, OUT problem text, OUT hint text)
+ * kpi_internal.capture_state(source_id integer, relation text, attached oid, former text,
+ * renamed_at timestamptz, follows_swaps boolean, OUT tables integer, OUT problem text, OUT hint text,
+ * OUT is_swapped boolean)
  */
 Datum
 kpi_sql_capture_state(PG_FUNCTION_ARGS)
 {
-	char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Oid			attached = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
-	Oid			relid = kpi_model_relid_by_name(relation);
+	LookArguments args;
 	KpiProblem	problem;
 	TupleDesc	tupdesc;
-	Datum		values[3] = {Int32GetDatum(0)};
-	bool		nulls[3] = {false, true, true};
+	Datum		values[4] = {Int32GetDatum(0)};
+	bool		nulls[4] = {false, true, true, false};
+	bool		swapped;
 
+	get_arguments(fcinfo, &args);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (OidIsValid(relid))
-		values[0] = Int32GetDatum(list_length(kpi_model_leaf_relids(relid)));
-	if (kpi_refresh_source_recheck(PG_GETARG_INT32(0), relation, relid, attached, &problem))
+	if (recheck(&args, &problem))
 	{
+		swapped = PG_GETARG_BOOL(5) && OidIsValid(args.relid) && OidIsValid(args.attached) && args.relid != args.attached;
 		values[1] = CStringGetTextDatum(problem.reason);
-		values[2] = CStringGetTextDatum(problem.hint);
+		values[2] = CStringGetTextDatum(swapped ? "The next refresh takes it: a worker's, or CALL kpi.refresh()." :
+										problem.hint);
 		nulls[1] = nulls[2] = false;
+		values[3] = BoolGetDatum(swapped);
 	}
+	if (OidIsValid(args.relid))
+		values[0] = Int32GetDatum(list_length(kpi_model_leaf_relids(args.relid)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 
@@ -218,25 +253,39 @@ init_rechecks(void)
 	kpi_on_syscache_change(NAMESPACEOID, schema_changed);
 }
 
+/* A hash of the names: of two states of a source they differ, or nothing does. */
+static LookKey
+look_key(const LookArguments *args)
+{
+	LookKey		key = {.source_id = args->source_id,.attached = args->attached};
+
+	key.names = hash_bytes((unsigned char *) args->relation, strlen(args->relation));
+	if (args->former != NULL)
+		key.names = hash_combine(key.names, hash_bytes((unsigned char *) args->former, strlen(args->former)));
+	return key;
+}
+
 /*
- * kpi_internal.capture_works(source_id integer, relation text, attached oid):
- * kpi_refresh_source_recheck() finds nothing.
+ * kpi_internal.capture_works(source_id integer, relation text, attached oid, former text,
+ * renamed_at timestamptz): kpi_refresh_source_recheck() finds nothing.
  */
 Datum
 kpi_sql_capture_works(PG_FUNCTION_ARGS)
 {
-	LookKey		key = {PG_GETARG_INT32(0), PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2)};
+	LookArguments args;
+	LookKey		key;
 	uint64		now;
 	bool		works;
 	bool		found;
 	Look	   *look;
 
+	get_arguments(fcinfo, &args);
+	key = look_key(&args);
 	if (looks == NULL)
 		init_rechecks();
 	look = hash_search(looks, &key, HASH_FIND, NULL);
 	if (look == NULL || look->generation != generation)
 	{
-		char	   *relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
 		KpiProblem	problem;
 
 		/*
@@ -244,9 +293,7 @@ kpi_sql_capture_works(PG_FUNCTION_ARGS)
 		 * date.
 		 */
 		now = generation;
-		works = !kpi_refresh_source_recheck(key.source_id, relation,
-											kpi_model_relid_by_name(relation), key.attached,
-											&problem);
+		works = !recheck(&args, &problem);
 		look = hash_search(looks, &key, HASH_ENTER, &found);
 		look->generation = now;
 		look->works = works;

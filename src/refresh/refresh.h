@@ -35,6 +35,14 @@ extern bool kpi_refresh_queue_waits(int32 source_id, Snapshot snapshot);
 extern bool kpi_refresh_queue_is_crowded(int32 source_id);
 extern bool kpi_refresh_queue_compact(int32 source_id);
 
+/* ---- follow.c ---- */
+
+/*
+ * Where the table of a source or its columns have other names than the definition
+ * says, stores it with the new ones; false: they have not.
+ */
+extern bool kpi_refresh_follow_names(int32 source_id);
+
 /* ---- report.c ---- */
 
 /* One difference between what is stored and what should be. */
@@ -91,6 +99,8 @@ typedef enum KpiRunResult
 								 * must be read before */
 	KPI_RUN_RECHECKED,			/* it can be refreshed */
 	KPI_RUN_SUSPENDED,			/* nothing was done: see kpi.source_status */
+	KPI_RUN_RENAMED,			/* never returned: its names are to be
+								 * followed first */
 	KPI_RUN_GONE				/* the source was dropped meanwhile */
 } KpiRunResult;
 
@@ -117,10 +127,31 @@ extern KpiRunResult kpi_refresh_source_days(int32 source_id, KpiRunMode mode, co
  * Forgets what was seen of a source, whose version was just raised: the next refresh
  * reads all facts.
  */
-extern void kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner);
+extern void kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer);
 
 /* What places depend on besides the cells, as text: how periods are cut. */
 extern char *kpi_refresh_calendar_shape(const KpiCalendar *calendar);
+
+/* ---- build_state.c ---- */
+
+/*
+ * The version of a source's streams was just raised, and most of what they have stored
+ * is what the facts say still: the next refresh reads them and writes what differs.
+ */
+extern void kpi_refresh_build_compare(int32 source_id);
+
+/* ---- leaf.c ---- */
+
+/* Whether a partition is gone that no refresh has missed yet. */
+extern bool kpi_refresh_leaves_are_lost(int32 source_id);
+
+/* ---- seal.c ---- */
+
+/*
+ * Drops all that is sealed of a source; the caller has it computed anew, and
+ * holds its lock.
+ */
+extern void kpi_refresh_seals_discard(int32 source_id);
 
 /* ---- lock.c ---- */
 

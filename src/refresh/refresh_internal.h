@@ -184,6 +184,11 @@ typedef struct KpiRunTable
 {
 	Oid			relid;
 	List	   *leaves;
+	bool		loss_checked;	/* and is within what may be lost */
+	Oid			reattached;		/* the table to which capture was moved */
+	List	   *known;			/* those that the last refresh saw, gone ones
+								 * as well */
+	List	   *new_leaves;		/* that none has seen */
 	Oid			locked_relid;	/* the table with ACCESS SHARE, before S */
 	List	   *locked;			/* and its leaves */
 	List	   *leaf_states;	/* kpi_capture_trigger_state() of each, before
@@ -198,6 +203,7 @@ typedef struct KpiPlan
 {
 	bool		new_periods;	/* others than the places are of */
 	bool		people_moved;	/* since the attributions were stored */
+	bool		day_came;		/* and there are KPIs with credit today */
 } KpiPlan;
 
 /* What a run has met and written so far, for those who ask what it did. */
@@ -205,6 +211,8 @@ typedef struct KpiRunStats
 {
 	int64		ndeltas;		/* consumed, markers too */
 	int64		ncells;			/* rows of cells written */
+	TimestampTz loaded_at;		/* the latest met; DT_NOBEGIN: none */
+	bool		loaded_is_read; /* from all facts */
 	DateADT		first_day;		/* of all cells touched */
 	DateADT		last_day;
 	char	   *fact_error;		/* note of the last one met */
@@ -295,6 +303,7 @@ struct KpiRun
 	KpiRunStats stats;
 	KpiAttributions *attributions;
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
+	DateADT		today;			/* by it */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
 };
@@ -333,6 +342,9 @@ extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTrans
 extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index,
 										  int64 *nfacts);
 
+/* How many facts some measures count, summed over them; nothing is stored. */
+extern int64 kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures);
+
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
 
@@ -363,6 +375,15 @@ extern bool kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all);
 
 /* Reports kept rows that are not as the query says. */
 extern void kpi_refresh_keyed_verify(KpiRun *run, KpiReport *report);
+
+/*
+ * From here on as the source's definer, until kpi_user_restore(), with half of the memory
+ * that maintenance may take.
+ */
+extern void kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user);
+
+/* The day cells of the facts in leaves that no refresh has seen, as far as measures are built. */
+extern KpiCellMap *kpi_refresh_scan_new_leaves(KpiRun *run, int s);
 
 /* ---- build_state.c ---- */
 
@@ -450,7 +471,7 @@ typedef struct KpiTransfer
 } KpiTransfer;
 
 extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
-													   Snapshot snapshot);
+													   Snapshot snapshot, DateADT today);
 
 /*
  * Loads the attributions of these owners (of a stream's owner kind), each given
@@ -462,13 +483,22 @@ extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwner
 extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
 														int32 owner_id, DateADT day);
 extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
+
+/*
+ * The owners that count for a member on any day (not 0), as it is applied: its key's, and
+ * those of its aliases.  A lookup for many, to be closed with kpi_lookup_close().
+ */
+extern void kpi_refresh_member_owners_open(KpiLookup *owners);
+extern List *kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id);
+
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  keyed:
- * what is stored is forgotten too and written anew.
+ * what is stored is forgotten too and written anew, is_part: only of the owners
+ * that are met.
  */
-extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed);
+extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool keyed, bool is_part);
 
 /*
  * Makes anew, from the definitions, what is stored of all owners.  Returns
@@ -476,14 +506,23 @@ extern void kpi_refresh_attribution_reset(KpiAttributions *attributions, bool ke
  */
 extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
 
+/* ---- credit.c ---- */
+
+/*
+ * Whether KPIs of the source count for the teams of another day than today, and,
+ * after the state of the source was saved, that they count for those of today.
+ */
+extern bool kpi_refresh_credit_is_due(const KpiSource *source, DateADT today);
+extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
+
 /* ---- fanout.c ---- */
 
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
 extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
-/* Adds one day cell to the rollups of one span's scopes. */
-extern void kpi_refresh_fanout_span(KpiRun *run, const KpiAttribution *span, const KpiCellItem *item,
-									bool subtract, KpiCellMap *rollups);
+/* Takes one day cell from the rollups that it no longer counts for, and adds it to those it counts for now. */
+extern void kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to,
+									const KpiCellItem *item, KpiCellMap *rollups);
 
 /* ---- place.c ---- */
 
@@ -495,12 +534,11 @@ extern void kpi_refresh_places_free(KpiPlaces *places);
 
 /*
  * Notes the places above a cell that is there, or is gone; or only those of a
- * member for which a day cell counts now, or (owner 0) did.
+ * member for which a day cell counts now, or did.
  */
 extern void kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool is_gone);
 extern void kpi_refresh_places_add_day(KpiPlaces *places, const KpiDayKey *key, bool is_gone);
-extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, int32 owner_id,
-										  const KpiDayKey *key, bool is_gone);
+extern void kpi_refresh_places_add_member(KpiPlaces *places, int32 member_id, const KpiDayKey *key, bool is_gone);
 
 /* Whether a place was noted. */
 extern bool kpi_refresh_places_contain(const KpiPlaces *places, const KpiCellKey *key);
@@ -614,20 +652,44 @@ typedef struct KpiSourceState
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
+	bool		swapped;		/* another table has the name, and is followed */
+	bool		accepts_loss;	/* kpi.resume() has said so */
 	bool		new_periods;	/* the calendar cuts others than before */
 	bool		build_noted;	/* a build or its cancellation is */
+	char	   *loaded_by;		/* by which expression it is known when rows
+								 * were loaded */
+	List	   *lost;			/* leaves that are known and gone */
+	bool		seals;			/* their facts are to be sealed */
+	bool		lifts;			/* sealed ones are back */
+	char	   *detaching;		/* a leaf that is going: facts cannot be read */
 	char	   *suspend_reason; /* must be suspended: why, as a note */
 	char	   *suspend_hint;
 	int64		org_version;	/* as of S */
 	int64		applied_org_version;
 	char	   *calendar_shape;
-	Bitmapset  *used_columns;	/* numbers of those that expressions use */
 	Datum		columns;		/* jsonb: how each column is stored */
 	Datum		fingerprints;	/* jsonb: what expressions reach */
 	FullTransactionId suspect_before;	/* transactions before it may have
 										 * captured with what expressions
 										 * reached before */
 } KpiSourceState;
+
+/* ---- loaded.c ---- */
+
+/* Whether when rows were loaded last is not known, and must be read from the facts. */
+extern bool kpi_refresh_loaded_is_due(const KpiSource *source, const KpiSourceState *state);
+
+/* Reads it, in the place of what the queue says. */
+extern void kpi_refresh_loaded_read(KpiRun *run);
+
+/* Stores what this run has met of it, and that it read facts.  The source has a row of its state. */
+extern void kpi_refresh_loaded_save(const KpiRun *run, const KpiSourceState *state);
+
+/* Columns have other names: by the same expression as before it is known. */
+extern void kpi_refresh_loaded_rename(int32 source_id, const List *renames);
+
+/* The moment until which the source has its facts (kpi_internal.source_load); DT_NOEND: it says none. */
+extern TimestampTz kpi_refresh_loaded_until(const KpiSource *source);
 
 /*
  * Compares the source with its state, under the run's snapshot; also finds the
@@ -644,13 +706,78 @@ extern KpiSourceState *kpi_refresh_source_state_examine(KpiSource *source, Snaps
  */
 extern void kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table);
 
+/*
+ * After the versions of the streams were raised: what is built of the last ones is
+ * still there, and all facts are to be read.  Within kpi_spi_begin().
+ */
+extern void kpi_refresh_source_state_keep_built(int32 source_id);
+
+/* Has writers of a table, which may be gone, load its sources anew. */
+extern void kpi_refresh_tell_writers(Oid relid);
+
 /* Notes it, and tells the writers of the table that the source names. */
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 											 const char *hint);
 
+/* Notes that it is held, and when a worker looks again; false: it was already. */
+extern bool kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms);
+
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
 										  double duration_ms);
+
+/* ---- leaf.c ---- */
+
+/*
+ * What is to be done about leaves that have come or gone.  To be called when all
+ * else that makes the cells doubtful was looked for.
+ */
+extern void kpi_refresh_leaves_decide(const KpiSource *source, KpiRunTable *table, KpiSourceState *state);
+
+/* Whether leaves are so small that whoever applies deltas can read them; locks them, but waits for nobody. */
+extern bool kpi_refresh_leaves_are_small(List *leaves);
+
+/* Within kpi_spi_begin(): notes the leaves that the run has seen. */
+extern void kpi_refresh_leaves_save(int32 source_id, const KpiRunTable *table, const KpiSourceState *state);
+
+/* Forgets what was seen of all, and notes that the facts of lost ones are lost; of lost ones alone. */
+extern void kpi_refresh_leaves_forget(int32 source_id);
+extern void kpi_refresh_leaves_forget_lost(int32 source_id);
+
+/* As oid[]. */
+extern KpiParam kpi_refresh_oids(List *oids);
+
+/* ---- seal.c ---- */
+
+/* A cell of facts that are gone. */
+typedef struct KpiSealedCell
+{
+	DateADT		day;
+	char	   *owner;			/* or NULL */
+	bool		has_dims;
+	Datum		dims;			/* text[], until the next */
+	KpiCell    *cell;			/* palloc'd */
+} KpiSealedCell;
+
+/* Those of a stream within some days, one after the other. */
+typedef struct KpiSealedRows
+{
+	KpiKeyedTable *keyed;
+	Snapshot	snapshot;
+} KpiSealedRows;
+
+extern void kpi_refresh_sealed_begin(KpiSealedRows *rows, int32 stream_id, DateADT since, DateADT until);
+extern bool kpi_refresh_sealed_next(KpiSealedRows *rows, KpiSealedCell *sealed);
+extern void kpi_refresh_sealed_end(KpiSealedRows *rows);
+
+/* Keeps what lost leaves held: all deltas that the snapshot shows were merged. */
+extern void kpi_refresh_seal(KpiRun *run, List *lost);
+
+/* Within kpi_spi_begin(): writes the names of the lost leaves of a seal. */
+extern void kpi_refresh_seal_partitions(KpiParam seal_id, KpiParam source_id, KpiParam lost);
+
+/* Drops the seals of leaves that are back, whose facts will be read. */
+extern void kpi_refresh_seals_lift(int32 source_id, List *leaves);
 
 /* ---- goal_check.c ---- */
 
@@ -688,6 +815,9 @@ typedef struct KpiLogEntry
  * Tells of a run that succeeded, in its transaction; nothing of a refresh
  * that found nothing to do.
  */
+/* A source is held from now on. */
+extern void kpi_refresh_log_held(int32 source_id, const char *source, TimestampTz started);
+
 extern void kpi_refresh_log_run(const KpiLogEntry *entry);
 
 /* ---- recheck.c ---- */
@@ -707,5 +837,29 @@ extern bool kpi_refresh_table_recheck(const char *relation, Oid relid, Oid attac
 /* The same, or a trigger of the source is missing or disabled. */
 extern bool kpi_refresh_source_recheck(int32 source_id, const char *relation, Oid relid, Oid attached,
 									   KpiProblem *problem);
+
+/* ---- hold.c ---- */
+
+/*
+ * Whether so many facts are gone that the source is to be held back (which it then
+ * is); nothing has been consumed yet.  Where facts are read, the table is locked.
+ */
+extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
+
+/* How many facts some measures of a stream count in a cell, summed over them. */
+extern int64 kpi_refresh_facts_of(const KpiStream *stream, const Bitmapset *measures, const KpiCell *cell);
+
+/* ---- reattach.c ---- */
+
+/*
+ * Moves capture to the table that has come under the source's name.  To be called
+ * after it was found to fit, and before the snapshot under which facts are read.
+ */
+extern void kpi_refresh_reattach(const KpiSource *source, Oid relid);
+
+/* ---- follow.c ---- */
+
+/* Whether kpi_refresh_follow_names() would do anything. */
+extern bool kpi_refresh_must_follow(const KpiSource *source);
 
 #endif							/* KPI_REFRESH_INTERNAL_H */

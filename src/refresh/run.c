@@ -133,12 +133,29 @@ refuse_being_written(const KpiSource *source, bool must)
 			 errhint("Call it after the statement, not within it or in a trigger that it fires.")));
 }
 
+/*
+ * Of a partition that is being detached concurrently no scan sees the rows, and
+ * writers that began before may still add some.
+ */
+static void
+refuse_detaching(const KpiSource *source, const KpiSourceState *state)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the facts of source \"%s\" cannot be read while partition %s is being detached",
+					source->name, state->detaching),
+			 errhint("Try again when ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY is done; where it was interrupted, run it with FINALIZE.")));
+}
+
+/* A worker that sees a suspended source again says nothing new. */
 static void
 suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 {
-	if (!state->suspended)
+	bool		is_news = !state->suspended || state->swapped;
+
+	if (is_news)
 		kpi_refresh_source_state_suspend(source->id, relid, state->suspend_reason, state->suspend_hint);
-	ereport(WARNING,
+	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
 			(errmsg("source \"%s\" is suspended: %s", source->name,
 					kpi_note_shown(state->suspend_reason, GetUserId(), source->definer,
 								   source->definer_oid)),
@@ -149,7 +166,9 @@ static bool
 facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
-		(mode == KPI_RUN_REFRESH && kpi_refresh_build_is_due(run));
+		state->seals || run->table.new_leaves != NIL ||
+		(mode == KPI_RUN_REFRESH &&
+		 (kpi_refresh_build_is_due(run) || kpi_refresh_loaded_is_due(run->source, state)));
 }
 
 /* Whether a keyed source has rows to be read for it. */
@@ -188,10 +207,16 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
+	if (kpi_refresh_must_follow(source))
+		return KPI_RUN_RENAMED;
+	run->today = kpi_calendar_today(&run->calendar);
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	examine_keyed(run, *state);
 	if ((*state)->suspend_reason)
 	{
+		/* Something was renamed after the definition was loaded. */
+		if (kpi_refresh_must_follow(kpi_model_source_load(source_id, false)))
+			return KPI_RUN_RENAMED;
 		suspend(source, run->table.relid, *state);
 		return KPI_RUN_SUSPENDED;
 	}
@@ -200,7 +225,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
 	kpi_refresh_build_load(run, (*state)->build_noted);
-	if (mode == KPI_RUN_DELTAS && (*state)->recompute)
+	if (mode == KPI_RUN_DELTAS &&
+		((*state)->recompute || (*state)->seals || !kpi_refresh_leaves_are_small(run->table.new_leaves)))
 		return KPI_RUN_BUILD_DUE;
 	if ((facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table)) ||
 		(rows_are_needed(run, mode) && any_is_being_written(run->keyed->reads->relids)))
@@ -212,9 +238,30 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 }
 
 /*
+ * What must have been done before the snapshot under which facts are read.  What
+ * may be held back is not attached before it is known that it is not.
+ */
+static void
+get_at_facts(KpiRun *run, const KpiSourceState *state)
+{
+	KpiRunTable *table = &run->table;
+
+	if (state->swapped && table->reattached != table->relid &&
+		(table->loss_checked || run->source->hold_if_lost == 0))
+	{
+		kpi_refresh_reattach(run->source, table->relid);
+		table->reattached = table->relid;
+	}
+	else if (state->unattached && !state->swapped)
+		kpi_capture_attach(run->source->id, table->relid, kpi_model_source_definer(run->source));
+	lock_relations(table, run->source->relation);
+	kpi_refresh_source_state_recheck(run->source->id, table);
+}
+
+/*
  * Takes the snapshot and looks at the source; when facts must be read, locks
  * the relations first and looks again, until neither a relation nor a goal
- * has come meanwhile.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
+ * has come meanwhile, nor anything been renamed.  If the result is not KPI_RUN_DONE, that was all, and no snapshot is left.
  */
 static KpiRunResult
 begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
@@ -222,24 +269,39 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	for (;;)
 	{
 		KpiRunResult result;
+		bool		reads_facts;
+		bool		is_swapped;
 
 		CHECK_FOR_INTERRUPTS();
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
-		if (result == KPI_RUN_DONE &&
-			(!facts_are_needed(run, *state, mode) || is_locked(&run->table)) &&
+		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
+		reads_facts = result == KPI_RUN_DONE && facts_are_needed(run, *state, mode);
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.loss_checked)
+		{
+			run->table.loss_checked = true;
+			if (kpi_refresh_is_held(run, *state))
+				result = KPI_RUN_SUSPENDED;
+		}
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) &&
+			(!is_swapped || run->table.reattached == run->table.relid) &&
 			(!rows_are_needed(run, mode) || kpi_refresh_keyed_is_locked(run)))
+		{
+			if ((*state)->detaching && reads_facts)
+				refuse_detaching(run->source, *state);
 			return KPI_RUN_DONE;
+		}
 		drop_snapshot(run);
-		if (result != KPI_RUN_DONE)
+		if (result == KPI_RUN_RENAMED)
+			(void) kpi_refresh_follow_names(source_id);
+		else if (result != KPI_RUN_DONE)
 			return result;
-
-		if ((*state)->unattached)
-			kpi_capture_attach(source_id, run->table.relid, kpi_model_source_definer(run->source));
-		if (run->keyed != NULL)
-			kpi_refresh_keyed_lock(run);
-		lock_relations(&run->table, run->source->relation);
-		kpi_refresh_source_state_recheck(source_id, &run->table);
+		else
+		{
+			if (run->keyed != NULL)
+				kpi_refresh_keyed_lock(run);
+			get_at_facts(run, *state);
+		}
 	}
 }
 
@@ -280,20 +342,19 @@ set_as_of_reading(KpiRun *run)
 
 /* ---- steps 5 and 6 ---- */
 
-/* Takes the deltas and what moved in the organisation into the cells. */
+/* Changes of day cells, sorted, into the cells; frees them.  transfer: and what moved in the organisation. */
 static void
-apply_deltas(KpiRun *run)
+apply(KpiRun *run, KpiCellMap *changes, bool transfer)
 {
-	KpiQueue   *queue = kpi_refresh_queue_consume(run);
 	KpiMerge	merge = {
-		.store = queue->cells,
-		.fan_out = queue->cells,
+		.store = changes,
+		.fan_out = changes,
 		.rollups = kpi_refresh_cellmap_create(run),
 		.places = kpi_refresh_places_create(run)
 	};
 
-	kpi_refresh_cellmap_sort(queue->cells);
-	kpi_refresh_transfer(run, merge.rollups, merge.places);
+	if (transfer)
+		kpi_refresh_transfer(run, merge.rollups, merge.places);
 	kpi_refresh_merge(run, &merge);
 	kpi_refresh_change_add_days(run, merge.store);
 	kpi_refresh_change_add_rollups(run, merge.rollups);
@@ -301,6 +362,28 @@ apply_deltas(KpiRun *run)
 	kpi_refresh_cellmap_free(merge.store);
 	kpi_refresh_cellmap_free(merge.rollups);
 	kpi_refresh_places_free(merge.places);
+}
+
+/* Takes the deltas and what moved in the organisation into the cells. */
+static void
+apply_deltas(KpiRun *run)
+{
+	KpiQueue   *queue = kpi_refresh_queue_consume(run);
+
+	kpi_refresh_cellmap_sort(queue->cells);
+	apply(run, queue->cells, true);
+}
+
+/* What has come and gone with partitions. */
+static void
+follow_leaves(KpiRun *run, const KpiSourceState *state)
+{
+	if (state->recompute)
+		return;
+	for (int s = 0; s < run->source->nstreams && run->table.new_leaves != NIL; s++)
+		apply(run, kpi_refresh_scan_new_leaves(run, s), false);
+	if (state->seals)
+		kpi_refresh_seal(run, state->lost);
 }
 
 /*
@@ -345,27 +428,33 @@ expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 	return places;
 }
 
+static bool
+is_whole(const KpiFactPart *part)
+{
+	return part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+}
+
 /* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
 static void
 check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
 {
 	int32		stream_id = run->source->streams[s].id;
-	bool		is_whole = part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
+	bool		whole = is_whole(part);
 	int64		nfacts;
 	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
 	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
 	KpiPlaces  *left = kpi_refresh_places_create(run);
-	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !is_whole};
+	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !whole};
 
 	kpi_refresh_fanout(run, days, rollups);
 	kpi_refresh_cellmap_sort(rollups);
 	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
 	expected.cells = rollups;
-	if (is_whole)
+	if (whole)
 		expected.places = expected_places(run, days, rollups);
 	kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id, &expected, mend, report, left);
 	CommandCounterIncrement();
-	if (mend && !is_whole)
+	if (mend && !whole)
 		kpi_refresh_places_settle(left);
 	if (expected.places)
 		kpi_refresh_cellmap_free(expected.places);
@@ -414,11 +503,12 @@ extend_calendar_days(const KpiRunStats *stats)
 }
 
 static KpiPlan
-make_plan(const KpiSourceState *state)
+make_plan(const KpiRun *run, const KpiSourceState *state)
 {
 	KpiPlan		plan = {0};
 
 	plan.people_moved = state->org_version != state->applied_org_version;
+	plan.day_came = kpi_refresh_credit_is_due(run->source, run->today);
 	plan.new_periods = state->new_periods;
 	return plan;
 }
@@ -442,9 +532,17 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	bool		builds = facts_are_needed(run, state, mode) && mode != KPI_RUN_DELTAS;
 
+	if (state->lifts)
+		kpi_refresh_seals_lift(run->source->id, run->table.leaves);
 	if (builds && (state->recompute || has_new_measures(run->source)))
 		kpi_refresh_build_begin(run, state->recompute);
 	apply_deltas(run);
+	follow_leaves(run, state);
+	/* Writers of another table get it back before its facts are read. */
+	if (state->swapped && mode == KPI_RUN_REFRESH)
+		builds = false;
+	if (builds && kpi_refresh_loaded_is_due(run->source, state))
+		kpi_refresh_loaded_read(run);
 	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
@@ -458,10 +556,22 @@ check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 {
 	KpiFactPart part = {.since = days->since,.until = days->until};
 
-	kpi_refresh_attribution_reset(run->attributions, mend);
+	kpi_refresh_attribution_reset(run->attributions, mend, !is_whole(&part));
 	for (int s = 0; s < run->source->nstreams; s++)
 		check_stream(run, s, &part, mend, report);
 	run->stats.changes.all |= mend;
+}
+
+static const char *
+kind_of_run(const KpiRun *run, KpiRunMode mode)
+{
+	if (mode == KPI_RUN_VERIFY)
+		return "verify";
+	if (mode == KPI_RUN_REPAIR)
+		return "repair";
+	if (OidIsValid(run->table.reattached))
+		return "reattach";
+	return run->build.nsteps > 0 ? "build" : "refresh";
 }
 
 static void
@@ -470,8 +580,7 @@ log_run(const KpiRun *run, KpiRunMode mode, TimestampTz started, double duration
 	KpiLogEntry entry = {
 		.source_id = run->source->id,
 		.source = run->source->name,
-		.kind = mode == KPI_RUN_VERIFY ? "verify" : mode == KPI_RUN_REPAIR ? "repair" :
-		run->build.nsteps > 0 ? "build" : "refresh",
+		.kind = kind_of_run(run, mode),
 		.started = started,
 		.duration_ms = duration_ms,
 		.ndeltas = run->stats.ndeltas,
@@ -530,8 +639,13 @@ static void
 end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays *days, KpiReport *report,
 		TimestampTz started)
 {
+	TimestampTz had_until = kpi_refresh_loaded_until(run->source);
+
 	kpi_refresh_build_save(run);
 	kpi_refresh_source_state_save(run, state, mode, milliseconds_since(started));
+	run->stats.changes.day_moved = kpi_refresh_loaded_until(run->source) != had_until;
+	if (run->plan.day_came)
+		kpi_refresh_credit_save(run->source, run->today);
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -547,6 +661,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 		if (mend)
 			move_goals(run);
 	}
+	if (OidIsValid(run->table.reattached))
+		kpi_capture_detach_others(run->source->id, run->table.relid);
 	analyze_after_build(run);
 	log_run(run, mode, started, milliseconds_since(started));
 }
@@ -566,6 +682,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	kpi_refresh_cell_memory_init(&run->memory);
 	run->stats.first_day = DATEVAL_NOEND;
 	run->stats.last_day = DATEVAL_NOBEGIN;
+	run->stats.loaded_at = DT_NOBEGIN;
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);
@@ -586,8 +703,8 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	{
 		set_as_of_reading(run);
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot);
-		run->plan = make_plan(state);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot, run->today);
+		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
 		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;

@@ -48,6 +48,8 @@ typedef struct FactScan
 	const KpiFactPart *part;
 	KpiCellMap *cells;			/* appended to by the grouped statement */
 	KpiDict    *dict;
+	bool		counts_only;	/* the facts of the measures, into ncounted */
+	int64		ncounted;
 	bool		counts_errors;	/* facts that are ignored as a whole */
 	int64		nfacts;
 	int64		nleft_out;		/* of them, of days that facts cannot have */
@@ -138,6 +140,12 @@ add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 	KpiCellKey	key = {.columns = {0}};
 	KpiCell    *cell;
 
+	if (scan->counts_only)
+	{
+		scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+											   DatumGetKpiCellP(slot->tts_values[CELLS_CELL]));
+		return;
+	}
 	key.day.stream_id = scan->stream->id;
 	if (!slot->tts_isnull[CELLS_OWNER])
 		key.day.owner_id = owner_number(scan, slot->tts_values[CELLS_OWNER]);
@@ -194,6 +202,7 @@ scan_begin(FactScan *scan)
 	scan->dict = kpi_refresh_dict_create(scan->run->mcxt);
 	kpi_refresh_cellmap_use_dict(scan->cells, scan->dict, scan->run->source);
 	scan->nfacts = 0;
+	scan->ncounted = 0;
 	scan->nleft_out = 0;
 }
 
@@ -203,13 +212,12 @@ scan_drop(FactScan *scan)
 	kpi_refresh_cellmap_free(scan->cells);
 }
 
-/* From here on as the definer, with half of the memory that maintenance may take. */
-static void
-begin_as_definer(const FactScan *scan, KpiUser *user)
+void
+kpi_refresh_scan_as_definer(const KpiRun *run, KpiUser *user)
 {
 	char		mem[32];
 
-	kpi_user_switch(user, kpi_model_source_definer(scan->run->source));
+	kpi_user_switch(user, kpi_model_source_definer(run->source));
 	/* Of all the processes that the planner may spread it over. */
 	snprintf(mem, sizeof(mem), "%dkB", Max(maintenance_work_mem / 2 / (1 + max_parallel_workers_per_gather), 64));
 	(void) set_config_option("work_mem", mem, PGC_USERSET, PGC_S_SESSION,
@@ -232,7 +240,7 @@ scan_grouped(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_run(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 					   scan->run->table.leaves, &scan->receiver);
 	kpi_user_restore(&user);
@@ -244,7 +252,7 @@ estimate(void *arg)
 	FactScan   *scan = arg;
 	KpiUser		user;
 
-	begin_as_definer(scan, &user);
+	kpi_refresh_scan_as_definer(scan->run, &user);
 	kpi_fact_cells_estimate(scan->run->source, scan->stream, scan->part, scan->run->table.relid,
 							scan->run->table.leaves, scan->estimate);
 	kpi_user_restore(&user);
@@ -296,6 +304,13 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 		scan->unexplained = false;
 	if (!fact->failed && !is_wanted(scan, fact->day))
 		return;
+	if (scan->counts_only)
+	{
+		if (!fact->failed)
+			scan->ncounted += kpi_refresh_facts_of(scan->stream, scan->part->measures,
+												   fact_cell(scan, layout, fact));
+		return;
+	}
 	if (fact->error)
 		kpi_refresh_note_fact_error(scan->run, fact->error);
 	scan->nfacts++;
@@ -391,17 +406,90 @@ try_grouped(FactScan *scan, ErrorData **error)
 	return false;
 }
 
+#define CELL_RECEIVER { \
+	.receiveSlot = receive_cell, \
+	.rStartup = receiver_startup, \
+	.rShutdown = receiver_noop, \
+	.rDestroy = receiver_noop, \
+	.mydest = DestNone \
+}
+
+int64
+kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures)
+{
+	KpiFactPart part = {
+		.measures = unconstify(Bitmapset *, measures),
+		.since = DATEVAL_NOBEGIN,
+		.until = DATEVAL_NOEND
+	};
+	FactScan	scan = {
+		.receiver = CELL_RECEIVER,
+		.run = run,
+		.s = s,
+		.stream = &run->source->streams[s],
+		.part = &part,
+		.counts_only = true
+	};
+	ErrorData  *error;
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_begin(&scan);
+	if (!try_grouped(&scan, &error))
+		scan_one_by_one(&scan, error);
+	MemoryContextDelete(scan.row_cxt);
+	scan_drop(&scan);
+	return scan.ncounted;
+}
+
+static void
+add_sealed_cell(FactScan *scan, const KpiSealedCell *sealed, bool is_grouped)
+{
+	KpiCellKey	key = {.columns = {0}};
+
+	if (sealed->day == KPI_ERROR_DAY && !scan->counts_errors)
+		return;
+	kpi_refresh_drop_unknown_states(sealed->cell, scan->stream);
+	kpi_refresh_keep_measures(sealed->cell, scan->stream, scan->part->measures);
+	if (kpi_cell_is_empty(sealed->cell))
+		return;
+	key.day.stream_id = scan->stream->id;
+	key.day.day = sealed->day;
+	if (sealed->owner)
+		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, sealed->owner, strlen(sealed->owner));
+	key.day.dim_combination_id = kpi_refresh_dict_dim_combination(scan->dict, sealed->dims, !sealed->has_dims);
+	if (is_grouped)
+		kpi_refresh_cellmap_append(scan->cells, &key, sealed->cell);
+	else
+		kpi_refresh_cellmap_add(scan->cells, &key, sealed->cell);
+	if (sealed->day != KPI_ERROR_DAY)
+		scan->run->build.first_day = Min(scan->run->build.first_day, sealed->day);
+}
+
+/* Facts that are gone with their partitions, as if they were there. */
+static void
+add_sealed(FactScan *scan, bool is_grouped)
+{
+	KpiSealedRows rows;
+	KpiSealedCell sealed;
+	MemoryContext old;
+
+	kpi_refresh_sealed_begin(&rows, scan->stream->id, scan->part->since, scan->part->until);
+	old = MemoryContextSwitchTo(scan->row_cxt);
+	while (kpi_refresh_sealed_next(&rows, &sealed))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_sealed_cell(scan, &sealed, is_grouped);
+		MemoryContextReset(scan->row_cxt);
+	}
+	MemoryContextSwitchTo(old);
+	kpi_refresh_sealed_end(&rows);
+}
+
 KpiCellMap *
 kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_index, int64 *nfacts)
 {
 	FactScan	scan = {
-		.receiver = {
-			.receiveSlot = receive_cell,
-			.rStartup = receiver_startup,
-			.rShutdown = receiver_noop,
-			.rDestroy = receiver_noop,
-			.mydest = DestNone
-		},
+		.receiver = CELL_RECEIVER,
 		.run = run,
 		.s = s,
 		.stream = &run->source->streams[s],
@@ -425,8 +513,45 @@ kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart *part, bool by_inde
 		scan_one_by_one(&scan, error);
 	else if (scan.counts_errors)
 		add_left_out(&scan);
+	add_sealed(&scan, is_grouped);
 	MemoryContextDelete(scan.row_cxt);
 	kpi_refresh_cellmap_sort(scan.cells);
 	*nfacts = scan.nfacts;
 	return scan.cells;
+}
+
+/* What is built of some changes of day cells. */
+static KpiCellMap *
+built_part(KpiRun *run, int s, KpiCellMap *cells)
+{
+	KpiCellMap *built = kpi_refresh_cellmap_create(run);
+	const KpiCellItem *item;
+
+	while ((item = kpi_refresh_cellmap_next(cells)) != NULL)
+	{
+		KpiCell    *cell = kpi_cell_pack(item->cell);
+
+		if (kpi_refresh_build_takes(run, s, cell, item->key.day.day))
+			kpi_refresh_cellmap_append(built, &item->key, cell);
+		pfree(cell);
+	}
+	kpi_refresh_cellmap_sort(built);
+	kpi_refresh_cellmap_free(cells);
+	return built;
+}
+
+KpiCellMap *
+kpi_refresh_scan_new_leaves(KpiRun *run, int s)
+{
+	KpiFactPart part = {.since = DATEVAL_NOBEGIN,.until = DATEVAL_NOEND};
+	FactScan	scan = {.run = run,.s = s,.stream = &run->source->streams[s],.part = &part,.counts_errors = true};
+	ListCell   *lc;
+
+	scan.row_cxt = AllocSetContextCreate(run->mcxt, "pg_kpi fact", ALLOCSET_DEFAULT_SIZES);
+	scan_begin(&scan);
+	foreach(lc, run->table.new_leaves)
+		scan_leaf(&scan, lfirst_oid(lc));
+	MemoryContextDelete(scan.row_cxt);
+	kpi_refresh_cellmap_sort(scan.cells);
+	return built_part(run, s, scan.cells);
 }

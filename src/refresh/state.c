@@ -111,13 +111,16 @@ check_table_rights(KpiSource *source, Oid relid, KpiSourceState *state, Oid defi
 	/* Dropped since: the next recheck sees it. */
 	if (!OidIsValid(owner))
 		return;
-	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer)
+	if (OidIsValid(source->table_owner) && owner != source->table_owner && owner != definer &&
+		!(state->swapped && superuser_arg(owner)))
 	{
 		suspend_given_away(source, state, owner);
 		return;
 	}
 	definer = replace_untrusting(source, relid, state, definer);
 	grants = kpi_fact_definer_missing_grants(relid, definer);
+	if (grants != NULL && state->swapped)
+		grants = psprintf("%s %s", grants, kpi_fact_definer_default_grants(relid, definer));
 	if (grants != NULL)
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, lacks rights on table %s",
 									source->definer, source->relation),
@@ -166,26 +169,29 @@ table_name(Oid relid)
 
 /* The leaves as they are against the leaves as last seen. */
 static void
-compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState *state)
+compare_leaves(const KpiSource *source, KpiRunTable *table, KpiSourceState *state)
 {
 	ListCell   *lc;
 	uint64		rows;
 
-	rows = kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
-						1, KPI_INT4(source->id));
+	table->known = NIL;
+	/* Those of another table say nothing of this one's. */
+	rows = state->swapped ? 0 :
+		kpi_spi_exec("SELECT l.relid, l.trigger_state FROM kpi_internal.leaf l WHERE l.source_id = $1",
+					 1, KPI_INT4(source->id));
 	for (uint64 r = 0; r < rows; r++)
 	{
 		bool		isnull;
 		Oid			relid = DatumGetObjectId(kpi_spi_datum(r, 1, &isnull));
 
+		table->known = lappend_oid(table->known, relid);
 		if (!list_member_oid(table->leaves, relid))
-			set_suspend(state, psprintf("a partition of table %s was detached or dropped", source->relation),
-						"Call kpi.resume() to rebuild the source from the facts that are there.");
+			state->lost = lappend_oid(state->lost, relid);
 		else if (strcmp(kpi_capture_trigger_state(source->id, relid), kpi_spi_text(r, 2)) != 0)
 			state->recompute = true;
 	}
-	if (rows < list_length(table->leaves))
-		state->recompute = true;
+	table->new_leaves = list_difference_oid(table->leaves, table->known);
+	state->recompute |= rows == 0 && table->leaves != NIL;
 	if (!kpi_capture_segments_exist(source->id))
 		state->recompute = state->unattached = true;
 
@@ -208,41 +214,28 @@ compare_leaves(const KpiSource *source, const KpiRunTable *table, KpiSourceState
 
 /*
  * A column may come to mean something else and no row be written: one dropped
- * and added again with a default, two that change names, a type that is stored
+ * and added again with a default, a type that is stored
  * alike, another expression of a virtual one.  Columns that came or went
- * concern nobody.  True if nothing at all is other than seen.
+ * concern nobody.  Renamed ones were followed before this (follow.c).
  */
-static bool
+static void
 compare_columns(int32 source_id, Oid relid, KpiSourceState *state, const Jsonb *seen, MemoryContext caller)
 {
-	bool		isnull;
-	Datum		columns;
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(caller);
+	Jsonb	   *columns;
 
-	kpi_spi_exec("SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
-				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation,"
-				 " (SELECT d.oid FROM pg_catalog.pg_attrdef d"
-				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v')))"
-				 " FROM pg_catalog.pg_attribute a"
-				 " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
-				 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
-	columns = kpi_spi_datum(0, 1, &isnull);
-	if (isnull)
-		return false;
-	old = MemoryContextSwitchTo(caller);
-	state->columns = datumCopy(columns, false, -1);
+	state->columns = kpi_model_columns(relid);
 	MemoryContextSwitchTo(old);
-
-	if (seen != NULL && VARSIZE(seen) == VARSIZE(DatumGetJsonbP(columns)) &&
-		memcmp(seen, DatumGetJsonbP(columns), VARSIZE(seen)) == 0)
-		return true;
+	columns = DatumGetJsonbP(state->columns);
+	if (state->swapped ||
+		(seen != NULL && VARSIZE(seen) == VARSIZE(columns) && memcmp(seen, columns, VARSIZE(seen)) == 0))
+		return;
 	if (kpi_spi_exec("SELECT FROM kpi_internal.source_state s,"
 					 " LATERAL pg_catalog.jsonb_each_text(s.columns) seen"
 					 " JOIN LATERAL pg_catalog.jsonb_each_text($2) now USING (key)"
 					 " WHERE s.source_id = $1 AND seen.value <> now.value LIMIT 1",
 					 2, KPI_INT4(source_id), KPI_VALUE(JSONBOID, state->columns)) > 0)
 		state->recompute = true;
-	return false;
 }
 
 /* Partitions must agree with the root on what their columns mean. */
@@ -271,7 +264,6 @@ typedef struct ExpressionCheck
 	const KpiSource *source;
 	Oid			relid;
 	KpiFingerprints *fingerprints;
-	Bitmapset  *used_columns;
 } ExpressionCheck;
 
 static void
@@ -284,7 +276,6 @@ compile_expressions(void *arg)
 	kpi_fact_lock_wait_begin(&wait, check->source->relation);
 	projection = kpi_fact_projection_create(check->source, check->relid, CurrentMemoryContext,
 											check->fingerprints);
-	check->used_columns = kpi_fact_projection_columns(projection);
 	kpi_fact_projection_free(projection);
 	kpi_fact_lock_wait_end(&wait);
 }
@@ -303,38 +294,7 @@ check_expressions(const KpiSource *source, Oid relid, KpiSourceState *state)
 		set_suspend_note(state, kpi_error_note(error),
 						 "Mend the table, or the source and its KPIs, then call kpi.resume().");
 	else
-	{
 		state->fingerprints = kpi_expr_fingerprints_jsonb(check.fingerprints);
-		state->used_columns = check.used_columns;
-	}
-}
-
-/*
- * A column that was renamed is still there, and the definition meant it: one
- * that has come under its name since is another.  Where the old one was
- * dropped, the new one takes its place.
- */
-static void
-check_names(const KpiSource *source, Oid relid, KpiSourceState *state)
-{
-	int			attno = -1;
-
-	while ((attno = bms_next_member(state->used_columns, attno)) >= 0)
-	{
-		char	   *name = get_attname(relid, attno, true);
-
-		if (name == NULL ||
-			kpi_spi_exec("SELECT a.attname FROM kpi_internal.source_state s"
-						 " JOIN pg_catalog.pg_attribute a ON a.attrelid = $2 AND NOT a.attisdropped"
-						 " AND a.attnum::text = pg_catalog.split_part(s.columns ->> $3, ' ', 1)"
-						 " WHERE s.source_id = $1 AND a.attnum <> $4",
-						 4, KPI_INT4(source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)),
-						 KPI_TEXT(name), KPI_INT4(attno)) == 0)
-			continue;
-		set_suspend(state, psprintf("column \"%s\" of table %s was renamed to \"%s\", and another has its name",
-									name, source->relation, kpi_spi_text(0, 1)),
-					"Call kpi.resume() if the new column is meant; else rename them, or mend the definitions, first.");
-	}
 }
 
 /*
@@ -352,6 +312,17 @@ compare_fingerprints(KpiSourceState *state, const char *seen)
 	state->recompute |= differ;
 	if (differ || news)
 		state->suspect_before = ReadNextFullTransactionId();
+}
+
+/*
+ * Whether another table has come under the source's name, and is to be followed.
+ * Whatever suspended the source was about the table before.
+ */
+static bool
+is_swapped(const KpiSource *source, Oid relid, Oid known_relid, bool suspended)
+{
+	return source->follows_swaps && OidIsValid(relid) && relid != known_relid &&
+		(OidIsValid(known_relid) || suspended);
 }
 
 KpiSourceState *
@@ -376,7 +347,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	if (kpi_spi_exec("SELECT s.status, s.relid, s.org_version, s.calendar_shape, s.reason, s.hint,"
 					 " s.fingerprints, s.suspect_before_xid, s.columns,"
 					 " EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = $1)"
-					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1)"
+					 " OR EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = $1), s.accepts_loss,"
+					 " s.loaded_by"
 					 " FROM kpi_internal.source_state s WHERE s.source_id = $1",
 					 1, KPI_INT4(source->id)) > 0)
 	{
@@ -386,11 +358,12 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		bool		isnull;
 
 		state->suspended = strcmp(kpi_spi_text(0, 1), "suspended") == 0;
-		if (state->suspended)
-			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		known_relid = DatumGetObjectId(kpi_spi_datum(0, 2, &isnull));
 		if (isnull)
 			known_relid = InvalidOid;
+		state->swapped = is_swapped(source, table->relid, known_relid, state->suspended);
+		if (state->suspended && !state->swapped)
+			set_suspend_note(state, kpi_spi_text(0, 5), kpi_spi_text(0, 6));
 		state->applied_org_version = kpi_spi_int8(0, 3);
 		fingerprints = kpi_spi_text(0, 7);
 		suspect_before = kpi_spi_datum(0, 8, &isnull);
@@ -400,28 +373,26 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 		if (!isnull)
 			columns = DatumGetJsonbP(seen);
 		state->build_noted = DatumGetBool(kpi_spi_datum(0, 10, &isnull));
+		state->accepts_loss = DatumGetBool(kpi_spi_datum(0, 11, &isnull));
+		state->loaded_by = kpi_spi_text(0, 12);
 		/* Without one there are no places. */
 		state->new_periods = shape != NULL && strcmp(shape, state->calendar_shape) != 0;
 	}
 	(void) kpi_spi_read("SELECT s.org FROM kpi_internal.version s", 0);
 	state->org_version = kpi_spi_int8(0, 1);
 
-	if (kpi_refresh_table_recheck(source->relation, table->relid, known_relid, &problem))
+	if (kpi_refresh_table_recheck(source->relation, table->relid, state->swapped ? table->relid : known_relid, &problem))
 		set_suspend(state, problem.reason, problem.hint);
 	if (state->suspend_reason == NULL)
 	{
-		bool		same_columns;
-
 		table->leaves = kpi_model_leaf_relids(table->relid);
 		check_rights(source, table->relid, state);
 		compare_leaves(source, table, state);
-		same_columns = compare_columns(source->id, table->relid, state, columns, caller);
+		compare_columns(source->id, table->relid, state, columns, caller);
 		if (state->recompute)
 			check_virtual_columns(table, state);
 		if (state->suspend_reason == NULL)
 			check_expressions(source, table->relid, state);
-		if (state->suspend_reason == NULL && !same_columns)
-			check_names(source, table->relid, state);
 		if (state->suspend_reason == NULL)
 			compare_fingerprints(state, fingerprints);
 	}
@@ -429,9 +400,12 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	MemoryContextSwitchTo(caller);
 
 	kpi_refresh_queue_peek(source->id, snapshot, state->suspect_before, &recompute, &marker);
-	state->recompute |= recompute;
-	if (marker)
+	state->recompute |= recompute || state->swapped;
+	/* What writers of the other table met is gone with it. */
+	if (marker && !state->swapped)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
+	if (state->suspend_reason == NULL)
+		kpi_refresh_leaves_decide(source, table, state);
 	return state;
 }
 
@@ -439,8 +413,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
  * Has writers of a table, or of a partition of it, load its sources anew.  No
  * lock: it may be gone, and then nobody writes to it.
  */
-static void
-tell_writers(Oid relid)
+void
+kpi_refresh_tell_writers(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
@@ -455,32 +429,64 @@ kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 {
 	KpiSpi		spi;
 
-	tell_writers(relid);
-	tell_writers(kpi_model_attached_relid(source_id));
+	kpi_refresh_tell_writers(relid);
+	kpi_refresh_tell_writers(kpi_model_attached_relid(source_id));
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state (source_id, status, reason, hint)"
 				 " VALUES ($1, 'suspended', $2, $3)"
 				 " ON CONFLICT (source_id) DO UPDATE"
-				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint",
+				 " SET status = EXCLUDED.status, reason = EXCLUDED.reason, hint = EXCLUDED.hint, build_due = false",
 				 3, KPI_INT4(source_id), KPI_TEXT(reason), KPI_TEXT(hint));
 	kpi_spi_end(&spi);
 	kpi_goal_notify_source(source_id);
 }
 
+/*
+ * The version was raised to discard what is queued; cells of the last one mean the
+ * same.
+ */
 void
-kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
+kpi_refresh_source_state_keep_built(int32 source_id)
+{
+	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
+				 " FROM kpi_internal.stream s"
+				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
+				 1, KPI_INT4(source_id));
+}
+
+bool
+kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms)
+{
+	KpiSpi		spi;
+	bool		is_news;
+
+	kpi_spi_begin(&spi);
+	is_news = kpi_spi_exec("SELECT FROM kpi_internal.source_state WHERE source_id = $1 AND status = 'held'",
+						   1, KPI_INT4(source_id)) == 0;
+	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'held', reason = $2, hint = $3, next_try = $4"
+				 " WHERE source_id = $1",
+				 4, KPI_INT4(source_id), KPI_TEXT(psprintf(KPI_NOTE_OWN "%s", reason)), KPI_TEXT(hint),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(TimestampTzPlusMilliseconds(kpi_now(), pause_ms))));
+	kpi_spi_end(&spi);
+	return is_news;
+}
+
+void
+kpi_refresh_source_state_reset(int32 source_id, Oid relid, Oid definer)
 {
 	KpiSpi		spi;
 
+	kpi_refresh_leaves_forget(source_id);
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'building', reason = NULL, hint = NULL,"
-				 " relid = NULL, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
-				 " columns = NULL,"
+				 " relid = $5, definer_oid = $2, definer_login = $3, table_owner = $4, fingerprints = NULL, suspect_before_xid = NULL,"
+				 " columns = $6,"
 				 " last_fact_error = NULL, last_error = NULL, last_sqlstate = NULL,"
 				 " failing_since = NULL, failures = 0, next_try = NULL, build_fails = false WHERE source_id = $1",
-				 4, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
-				 KPI_BOOL(kpi_role_can_login(definer)), KPI_VALUE(OIDOID, ObjectIdGetDatum(table_owner)));
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
+				 6, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(definer)),
+				 KPI_BOOL(kpi_role_can_login(definer)),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(relid))),
+				 KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)), KPI_VALUE(JSONBOID, kpi_model_columns(relid)));
 	kpi_refresh_queue_forget(source_id);
 	/* A stream that is built in part starts from nothing, see build.c. */
 	kpi_spi_exec("DELETE FROM kpi_internal.measure_built b USING kpi_internal.stream s"
@@ -489,14 +495,7 @@ kpi_refresh_source_state_reset(int32 source_id, Oid definer, Oid table_owner)
 				 "   WHERE p.stream_id = s.id AND p.rollups_since > '-infinity')",
 				 1, KPI_INT4(source_id));
 
-	/*
-	 * The version was raised to discard what is queued; cells of the last one
-	 * mean the same.
-	 */
-	kpi_spi_exec("UPDATE kpi_internal.measure_built b SET days_since = 'infinity', version = s.version"
-				 " FROM kpi_internal.stream s"
-				 " WHERE s.id = b.stream_id AND s.source_id = $1 AND b.version = s.version - 1",
-				 1, KPI_INT4(source_id));
+	kpi_refresh_source_state_keep_built(source_id);
 	kpi_spi_end(&spi);
 }
 
@@ -509,26 +508,6 @@ kpi_refresh_source_state_recheck(int32 source_id, KpiRunTable *table)
 	foreach(lc, table->locked)
 		table->leaf_states = lappend(table->leaf_states,
 									 kpi_capture_trigger_state(source_id, lfirst_oid(lc)));
-}
-
-/* Writers learn which leaves are known now. */
-static void
-save_leaves(int32 source_id, const KpiRunTable *table)
-{
-	ListCell   *leaf;
-	ListCell   *look;
-
-	kpi_spi_exec("DELETE FROM kpi_internal.leaf WHERE source_id = $1", 1, KPI_INT4(source_id));
-	forboth(leaf, table->locked, look, table->leaf_states)
-	{
-		if (!list_member_oid(table->leaves, lfirst_oid(leaf)))
-			continue;
-		kpi_spi_exec("INSERT INTO kpi_internal.leaf VALUES ($1, $2, $3)", 3,
-					 KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))),
-					 KPI_TEXT(lfirst(look)));
-		if (lfirst_oid(leaf) != table->relid)
-			CacheInvalidateRelcacheByRelid(lfirst_oid(leaf));
-	}
 }
 
 /*
@@ -547,15 +526,14 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	if (state->recompute)
-		save_leaves(run->source->id, &run->table);
+	kpi_refresh_leaves_save(run->source->id, &run->table, state);
 	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, relid, org_version,"
 				 " calendar_shape, as_of, refreshed_at, duration_ms, deltas_applied, last_fact_error, columns,"
 				 " last_deltas, last_cells, definer_oid, definer_login,"
 				 " fingerprints, suspect_before_xid, build_due, table_owner)"
 				 " VALUES ($1, 'active', $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16 > 0,"
 				 " (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = $2))"
-				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL,"
+				 " ON CONFLICT (source_id) DO UPDATE SET status = 'active', reason = NULL, hint = NULL, accepts_loss = false,"
 				 " relid = EXCLUDED.relid, definer_oid = EXCLUDED.definer_oid,"
 				 " definer_login = EXCLUDED.definer_login, table_owner = EXCLUDED.table_owner,"
 				 " fingerprints = EXCLUDED.fingerprints, suspect_before_xid = EXCLUDED.suspect_before_xid, org_version = EXCLUDED.org_version,"
@@ -570,6 +548,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 "   UNION ALL SELECT NULL, NULL, NULL, 0, NULL, CASE WHEN $16 = 2 THEN s.yields ELSE 0 END, false"
 				 "    WHERE NOT ($16 = 2 AND s.build_fails)), build_due = EXCLUDED.build_due,"
 				 " queue_blocks = 0,"
+				 " changed_at = CASE WHEN EXCLUDED.last_deltas > 0 THEN kpi_internal.now() ELSE s.changed_at END,"
 				 " last_deltas = EXCLUDED.last_deltas, last_cells = EXCLUDED.last_cells",
 				 16, KPI_INT4(run->source->id), KPI_VALUE(OIDOID, ObjectIdGetDatum(run->table.relid)),
 				 KPI_INT8(state->org_version), KPI_TEXT(state->calendar_shape),
@@ -584,6 +563,7 @@ kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, Kp
 				 KPI_NULL(XID8OID),
 				 KPI_INT4(left_to_build));
 	kpi_spi_end(&spi);
+	kpi_refresh_loaded_save(run, state);
 	if (!run->source->code->is_known)
 		kpi_model_code_save(run->source);
 }

@@ -51,17 +51,13 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			kpi_refresh_build_drop_rollups(run, s, item.cell, item.key.day.day);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
-			if (from->member_id != to->member_id || from->path != to->path)
-			{
-				kpi_refresh_fanout_span(run, from, &item, true, rollups);
-				kpi_refresh_fanout_span(run, to, &item, false, rollups);
-			}
+			kpi_refresh_fanout_move(run, from, to, &item, rollups);
 			if (from->member_id != to->member_id)
 			{
 				kpi_refresh_change_add_member(run, from->member_id, &item.key.day);
 				kpi_refresh_change_add_member(run, to->member_id, &item.key.day);
-				kpi_refresh_places_add_member(places, from->member_id, 0, &item.key.day, true);
-				kpi_refresh_places_add_member(places, to->member_id, owner_id, &item.key.day, false);
+				kpi_refresh_places_add_member(places, from->member_id, &item.key.day, true);
+				kpi_refresh_places_add_member(places, to->member_id, &item.key.day, false);
 			}
 			pfree(item.cell);
 		}
@@ -76,7 +72,7 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 	KpiKeyedTable *days;
 	ListCell   *lc;
 
-	if (!run->plan.people_moved)
+	if (!run->plan.people_moved && !run->plan.day_came)
 		return;
 
 	transfers = kpi_refresh_attribution_renew(run->attributions);

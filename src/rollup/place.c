@@ -192,7 +192,7 @@ kpi_rollup_new_shape(const KpiRollupTable *table)
 
 #define TEAM_CELLS CELLS_OF("kpi_internal.rollup_cell", "1", "") " AND c.dim_id = 0"
 #define MEMBER_CELLS CELLS_OF("kpi_internal.rollup_cell", "2", "") " AND c.dim_id = 0"
-#define MEMBER_DAYS CELLS_OF("kpi_internal.member_day", "2", " AND c.source_id = s.source_id")
+#define MEMBER_DAYS CELLS_OF("kpi_internal.member_day", "2", " AND c.source_id = s.source_id AND c.owner_kind = s.owner_kind")
 #define DIMENSION_CELLS \
 	CELLS_OF("kpi_internal.rollup_cell", "1", \
 			 " JOIN kpi_internal.dim x ON x.id = c.dim_id AND x.source_id = s.source_id" \

@@ -192,5 +192,8 @@ CREATE FUNCTION kpi_internal.now()
 RETURNS timestamptz AS 'MODULE_PATHNAME', 'kpi_sql_now' LANGUAGE C STABLE PARALLEL SAFE;
 CREATE FUNCTION kpi_internal.workdays(since date, until_inclusive date, calendar_id integer)
 RETURNS integer AS 'MODULE_PATHNAME', 'kpi_sql_workdays_internal' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+-- When so many seconds of working days have passed since a moment; NULL: never.
+CREATE FUNCTION kpi_internal.work_until(since timestamptz, seconds integer, calendar_id integer)
+RETURNS timestamptz AS 'MODULE_PATHNAME', 'kpi_sql_work_until' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION kpi_internal.today(calendar_id integer)
 RETURNS date AS 'MODULE_PATHNAME', 'kpi_sql_today_internal' LANGUAGE C STABLE STRICT PARALLEL SAFE;

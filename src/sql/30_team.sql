@@ -30,7 +30,9 @@ CREATE TABLE kpi.membership (
     team_id   integer NOT NULL REFERENCES kpi.team,
     since     date,
     until     date,
+    later_facts text NOT NULL DEFAULT 'unassigned' CHECK (later_facts IN ('unassigned', 'last_team')),
     CHECK (since < until),
+    CHECK (later_facts = 'unassigned' OR until IS NOT NULL),
     UNIQUE NULLS NOT DISTINCT (member_id, since)
 );
 CREATE INDEX ON kpi.membership (team_id);
@@ -72,59 +74,98 @@ COMMENT ON TABLE kpi.member IS 'People (reps) for whom facts count. Written by k
 COMMENT ON COLUMN kpi.member.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.member.key IS 'What the owner columns of facts hold, as text; unique';
 COMMENT ON COLUMN kpi.member.name IS 'What people call the member';
-COMMENT ON TABLE kpi.membership IS 'Who belonged to which team, and when; never to two teams on one day. On days without a membership a member''s facts count for team (unassigned). Written by kpi.add_member(), kpi.move_member(), kpi.end_membership()';
+COMMENT ON TABLE kpi.membership IS 'Who belonged to which team, and when; never to two teams on one day. On days without a membership a member''s facts count for team (unassigned), or for the last team where later_facts says so. Written by kpi.add_member(), kpi.move_member(), kpi.end_membership()';
 COMMENT ON COLUMN kpi.membership.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.membership.member_id IS 'The member (kpi.member.id)';
 COMMENT ON COLUMN kpi.membership.team_id IS 'The team on these days (kpi.team.id)';
 COMMENT ON COLUMN kpi.membership.since IS 'First day; NULL: always';
 COMMENT ON COLUMN kpi.membership.until IS 'First day on which it does not hold any more; NULL: open';
+COMMENT ON COLUMN kpi.membership.later_facts IS 'What the member''s facts count for that are dated after the end, up to its next membership: unassigned (team (unassigned)) or last_team (this team still)';
 
-CREATE FUNCTION kpi.create_team(key text, parent text DEFAULT 'company', name text DEFAULT NULL,
+-- Teams that others were placed under before they were made, in a transaction
+-- that has not ended.
+CREATE TABLE kpi_internal.pending_team (
+    team_id integer PRIMARY KEY REFERENCES kpi.team ON DELETE CASCADE
+);
+COMMENT ON TABLE kpi_internal.pending_team IS 'Teams that stand in a transaction for parents that are still to come; empty outside of it';
+CREATE FUNCTION kpi_internal.check_pending_team() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_check_pending_team';
+CREATE CONSTRAINT TRIGGER pending_team_has_come AFTER INSERT ON kpi_internal.pending_team
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kpi_internal.check_pending_team();
+
+CREATE FUNCTION kpi.create_team(key anycompatible, parent anycompatible DEFAULT NULL, name text DEFAULT NULL,
                                 since date DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_team';
-COMMENT ON FUNCTION kpi.create_team(text, text, text, date, text) IS
-'Makes a team and returns its id. It stands under its parent always, or, with since, from that day on and before it directly under the company. name defaults to the key; calendar to that of the team above. Errors: the team exists already; parent or calendar unknown';
+COMMENT ON FUNCTION kpi.create_team(anycompatible, anycompatible, text, date, text) IS
+'Makes a team and returns its id. Keys may be of any type: their text is stored. It stands under its parent (NULL: the company) always, or, with since, from that day on and before it directly under the company. The parent may be made later in the same transaction; until then it stands under the company. name defaults to the key; calendar to that of the team above. Errors: the team exists already; calendar unknown; it would stand above itself; at the end of the transaction, the parent has not come';
 
-CREATE FUNCTION kpi.alter_team(key text, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
+CREATE FUNCTION kpi.alter_team(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_team';
-COMMENT ON FUNCTION kpi.alter_team(text, text, text, text) IS
+COMMENT ON FUNCTION kpi.alter_team(anycompatible, text, text, text) IS
 'Changes what is given: the key, the name, the calendar (an empty one: that of the team above again). Errors: team or calendar unknown; new_key taken; the key of company and anything of (unassigned)';
 
-CREATE FUNCTION kpi.move_team(key text, parent text, since date DEFAULT NULL)
+CREATE FUNCTION kpi.move_team(key anycompatible, parent anycompatible, since date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_team';
-COMMENT ON FUNCTION kpi.move_team(text, text, date) IS
-'Places a team, with all below it, under another parent: with since, from that day on up to the next move that is recorded; without, always, replacing all that was recorded. Facts then count for the ancestors of their day. Errors: team or parent unknown; a team would stand above itself on some day; company and (unassigned) stay where they are';
+COMMENT ON FUNCTION kpi.move_team(anycompatible, anycompatible, date) IS
+'Places a team, with all below it, under another parent (NULL: the company): with since, from that day on up to the next move that is recorded; without, always, replacing all that was recorded. Facts then count for the ancestors of their day. Errors: team or parent unknown; a team would stand above itself on some day; company and (unassigned) stay where they are';
 
-CREATE FUNCTION kpi.drop_team(key text)
+CREATE FUNCTION kpi.drop_team(key anycompatible)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_team';
-COMMENT ON FUNCTION kpi.drop_team(text) IS
+COMMENT ON FUNCTION kpi.drop_team(anycompatible) IS
 'Drops a team and its values. Error while it has, or had on some days, members or teams under it, or has goals: they are listed';
 
 CREATE FUNCTION kpi.add_member(key anycompatible, team text DEFAULT NULL, name text DEFAULT NULL,
                                since date DEFAULT NULL, until date DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_add_member';
 COMMENT ON FUNCTION kpi.add_member(anycompatible, text, text, date, date) IS
-'Makes a member and returns its id. key is what the owner column of facts holds, and may be of any type: its text is stored. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); team unknown';
+'Makes a member and returns its id. key is what the owner column of facts holds, and may be of any type, as may that of the team: its text is stored. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); the key is an alias of another; team unknown';
 
 CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_member';
 COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
 'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
-CREATE FUNCTION kpi.end_membership(key anycompatible, until date)
+CREATE FUNCTION kpi.end_membership(key anycompatible, until date, later_facts text DEFAULT 'unassigned')
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_end_membership';
-COMMENT ON FUNCTION kpi.end_membership(anycompatible, date) IS
-'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. Errors: member unknown; it belongs to no team on the day before until';
+COMMENT ON FUNCTION kpi.end_membership(anycompatible, date, text) IS
+'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. later_facts: what its facts count for that are dated after the end, up to its next membership: unassigned (team (unassigned)), or last_team (the team it left: renewals, late bookings), while the member has left. Called again for the same day it changes later_facts. Errors: member unknown; it belongs to no team on the day before until; later_facts is neither';
 
 CREATE FUNCTION kpi.alter_member(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_member';
 COMMENT ON FUNCTION kpi.alter_member(anycompatible, text, text) IS
-'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken';
+'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken, or an alias';
 
 CREATE FUNCTION kpi.drop_member(key anycompatible)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_member';
 COMMENT ON FUNCTION kpi.drop_member(anycompatible) IS
-'Drops a member, its memberships and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
+'Drops a member, its memberships, aliases and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
+
+-- Keys are of any type. A parent's is of the type of its team's, but that of a team
+-- need not be of the type of a member's: a text, or a literal, is a text beside
+-- whatever key, and a second function takes a type of its own.
+DO $functions$
+DECLARE
+    other record;
+BEGIN
+    FOR other IN
+        SELECT x.*, p.prorettype, p.prosrc, pg_catalog.obj_description(p.oid, 'pg_proc') AS comment
+          FROM (VALUES
+               ('alter_team', 'new_key anyelement, name text DEFAULT NULL, calendar text DEFAULT NULL'),
+               ('add_member', 'team anyelement, name text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL'),
+               ('move_member', 'team anyelement, since date, until date DEFAULT NULL'),
+               ('alter_member', 'new_key anyelement, name text DEFAULT NULL'))
+               AS x (name, arguments)
+          JOIN pg_catalog.pg_proc p ON p.pronamespace = 'kpi'::pg_catalog.regnamespace AND p.proname = x.name
+    LOOP
+        EXECUTE pg_catalog.format($$CREATE FUNCTION kpi.%1$I(key anycompatible, %2$s) RETURNS %3$s LANGUAGE c AS 'MODULE_PATHNAME', %4$L$$,
+                                  other.name, other.arguments, other.prorettype::pg_catalog.regtype, other.prosrc);
+        EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L',
+                                  (SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p
+                                    WHERE p.pronamespace = 'kpi'::pg_catalog.regnamespace AND p.proname = other.name
+                                      AND p.proargtypes[1] = 'anyelement'::pg_catalog.regtype), other.comment);
+    END LOOP;
+END
+$functions$;
 
 CREATE FUNCTION kpi_internal.team_ancestors(OUT team_id integer, OUT ancestor_id integer, OUT depth integer,
                                             OUT since date, OUT until date)

@@ -20,6 +20,7 @@ CREATE TABLE kpi.source (
     on_detach text NOT NULL DEFAULT 'seal' CHECK (on_detach IN ('seal', 'remove')),
     hold_if_lost numeric CHECK (hold_if_lost > 0 AND hold_if_lost < 1),
     loaded_at text,
+    stale_seconds integer CHECK (stale_seconds > 0),
     CHECK ((refresh_mode = 'interval') = (refresh_seconds IS NOT NULL))
 );
 
@@ -46,6 +47,7 @@ CREATE TABLE kpi.kpi (
     owner       text,
     team        text,
     at          text,
+    credit      text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
     formula     text,
     unit        text,
     direction   text NOT NULL DEFAULT 'up' CHECK (direction IN ('up', 'down')),
@@ -53,10 +55,12 @@ CREATE TABLE kpi.kpi (
     description text,
     created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK ((kind = 'measure') = (measure IS NOT NULL AND source_id IS NOT NULL)),
-    CHECK ((kind = 'formula') = (formula IS NOT NULL))
+    CHECK ((kind = 'formula') = (formula IS NOT NULL)),
+    CHECK (credit = 'then' OR kind = 'measure')
 );
 
--- A stream: the measures of one source that share owner and time.
+-- A stream: the measures of one source that share owner and time, and whether a
+-- fact counts for the teams of its day or for those of today.
 -- Texts are deparsed, every name in them qualified.
 -- version rises whenever what a delta means changes; deltas of another version
 -- are discarded.
@@ -66,8 +70,9 @@ CREATE TABLE kpi_internal.stream (
     owner_kind text NOT NULL CHECK (owner_kind IN ('member', 'team', 'company')),
     owner      text,
     at         text NOT NULL,
+    credit     text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
     version    integer NOT NULL DEFAULT 1,
-    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at)
+    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at, credit)
 );
 
 -- Ids are never reused: cells know their states by them.  A changed measure
@@ -103,7 +108,7 @@ SELECT pg_catalog.pg_extension_config_dump('kpi_internal.formula_input', '');
 COMMENT ON TABLE kpi.source IS 'Sources of facts. Written by kpi.create_source(), kpi.alter_source(), kpi.drop_source(). Expressions are SQL over the columns of one row, with every name outside pg_catalog qualified';
 COMMENT ON COLUMN kpi.source.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.source.name IS 'Name; unique';
-COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name';
+COMMENT ON COLUMN kpi.source.relation IS 'The table, qualified and quoted as in SQL; known by its name, which follows when the table is renamed';
 COMMENT ON COLUMN kpi.source.key IS 'Expression that identifies a fact; NULL: none given, or several columns of a query (kpi.keyed_source.key_columns)';
 COMMENT ON COLUMN kpi.source.owner IS 'Expression for the member a fact counts for, by key; NULL: see team';
 COMMENT ON COLUMN kpi.source.team IS 'Expression for the team a fact counts for, by key; NULL with owner NULL: facts count for the company';
@@ -118,8 +123,9 @@ COMMENT ON COLUMN kpi.source.refresh_seconds IS 'Seconds from one refresh to the
 COMMENT ON COLUMN kpi.source.is_paused IS 'True from kpi.pause() to kpi.resume(): changes are captured, and wait';
 COMMENT ON COLUMN kpi.source.on_swap IS 'What becomes of it when another table has come under the name of its table: follow (the next refresh takes the new one) or suspend (until kpi.resume())';
 COMMENT ON COLUMN kpi.source.on_detach IS 'What becomes of the facts of a partition that is dropped or detached: seal (their days keep their numbers) or remove (they are subtracted)';
-COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1, beyond which a loss of facts at once is held back until kpi.resume(); NULL: never';
+COMMENT ON COLUMN kpi.source.hold_if_lost IS 'Share of the facts, between 0 and 1: a refresh that would lose more of them at once, as its KPIs count them, is held back until they are back or kpi.resume(); NULL: never';
 COMMENT ON COLUMN kpi.source.loaded_at IS 'Expression for when a row was loaded, whose latest says how fresh the facts are; NULL: none given';
+COMMENT ON COLUMN kpi.source.stale_seconds IS 'After how many seconds of working days without news its facts are stale; NULL: never. Written by kpi.set_refresh()';
 COMMENT ON TABLE kpi.dimension IS 'Dimensions of sources: what their KPIs can be broken down by. Written by kpi.create_source() and kpi.alter_source()';
 COMMENT ON COLUMN kpi.dimension.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';
@@ -137,6 +143,7 @@ COMMENT ON COLUMN kpi.kpi.filter IS 'Condition that facts of this KPI meet besid
 COMMENT ON COLUMN kpi.kpi.owner IS 'Expression for the member its facts count for, where it is not that of the source; else NULL';
 COMMENT ON COLUMN kpi.kpi.team IS 'Expression for the team its facts count for, where it is not that of the source; else NULL';
 COMMENT ON COLUMN kpi.kpi.at IS 'Expression for when its facts happened, where it is not that of the source; else NULL';
+COMMENT ON COLUMN kpi.kpi.credit IS 'Whose its facts are: then: of the team their owner belonged to on the day of the fact; today: of the team the owner belongs to today, by the organisation''s calendar, whatever the day of the fact';
 COMMENT ON COLUMN kpi.kpi.formula IS 'Formula over the names of other KPIs; NULL for a measure';
 COMMENT ON COLUMN kpi.kpi.unit IS 'Unit of the values. For a measure over an interval also what they are counted in: seconds, minutes, hours, days or weeks';
 COMMENT ON COLUMN kpi.kpi.direction IS 'up: more is better; down: less is better';
@@ -155,7 +162,7 @@ CREATE FUNCTION kpi.create_source(name text, relation text DEFAULT NULL, key tex
                                   changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
 COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[], text, interval) IS
-'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
+'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. loaded_at says when a row was loaded (of the types of at): its latest is how fresh the facts are (kpi.freshness), and goals and values to date are those of its day where that is before today; rows on which it fails, or is NULL or infinite, do not count, those that the filter leaves out do. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
                                  owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,
@@ -169,7 +176,7 @@ CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text
                                  changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_source';
 COMMENT ON FUNCTION kpi.alter_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, boolean, text, text, jsonb, text[], text, interval) IS
-'Changes what is given of a source: NULL keeps, an empty text (for dimensions and follow an empty object, for static an empty array) clears. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Of a keyed source the table of kept rows changes in place, so that grants and views of the columns that stay survive: a column that goes, or gets another type, must have no view over it; another key empties the table until the next refresh, which reads all; a new name is the table''s name, too; without follow the query is run again as kpi.set_refresh() says. Waits for writers of the table, and of the tables that it follows. Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; views (named) read a column that would go; sources follow the rows of one to be renamed; a query for a source over a table; the caller is not the definer, a member of that role or a superuser';
+'Changes what is given of a source: NULL keeps, an empty text (for dimensions and follow an empty object, for static an empty array) clears. loaded_at, given again, is read from all rows again; else what a deleted row has said stays said. All its KPIs are checked again; where the meaning of a row changes, or the definer, the next refresh computes the source anew. Of a keyed source the table of kept rows changes in place, so that grants and views of the columns that stay survive: a column that goes, or gets another type, must have no view over it; another key empties the table until the next refresh, which reads all; a new name is the table''s name, too; without follow the query is run again as kpi.set_refresh() says. Waits for writers of the table, and of the tables that it follows. A suspended source goes on if all fits then, unless something has to be accepted with kpi.resume(). Errors: as kpi.create_source(); a KPI that does not fit any more; goals need a dimension, owner or grain that it would lose; the meaning of a row would change and facts are sealed (kpi.sealed), unless discard_sealed takes them out of the numbers, which it also does alone; views (named) read a column that would go; sources follow the rows of one to be renamed; a query for a source over a table; the caller is not the definer, a member of that role or a superuser';
 
 CREATE FUNCTION kpi.drop_source(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_source';
@@ -180,19 +187,20 @@ CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text
                                filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
                                at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                                direction text DEFAULT 'up', title text DEFAULT NULL,
-                               description text DEFAULT NULL)
+                               description text DEFAULT NULL, credit text DEFAULT 'then')
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_kpi';
-COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
+COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text) IS
+'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), rate(condition, of) or ratio(numerator, denominator), with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, nullif, coalesce, greatest, least, abs, round (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. credit: then, facts count for the team their owner belonged to on the day of the fact; today, for the team the owner belongs to today. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
 
 CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure text DEFAULT NULL,
                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
                               at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                               direction text DEFAULT NULL, title text DEFAULT NULL,
-                              description text DEFAULT NULL)
+                              description text DEFAULT NULL, credit text DEFAULT NULL,
+                              discard_sealed boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
-COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose';
+COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, boolean) IS
+'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose; its meaning would change and facts of its source are sealed (kpi.sealed), unless discard_sealed gives up its part of them';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_kpi';
@@ -207,6 +215,6 @@ COMMENT ON FUNCTION kpi.facts_query(text, text) IS
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
     RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_formula_value';
 
-COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner and time; version rises when what a delta means changes';
+COMMENT ON TABLE kpi_internal.stream IS 'The measures of a source that share owner, time and credit; version rises when what a delta means changes';
 COMMENT ON TABLE kpi_internal.measure IS 'What each measured KPI is compiled to: inputs of the facts query; ids are never reused';
 COMMENT ON TABLE kpi_internal.formula_input IS 'The KPIs a formula names';

@@ -5,8 +5,11 @@
 --   captured_at  when the row was written, mostly as its transaction committed
 --   deltas       how many are in it
 --   kind         'd' deltas; 'r' the source must be recomputed from its facts;
---                's' it must be suspended, error says why
+--                's' it must be suspended, error says why;
+--                'l' rows were loaded that moved no cell, and loaded_at says when
 --   lowest_xid   of the transactions whose deltas it has; NULL: the one that wrote it
+--   loaded_at    the latest time at which the rows behind it were loaded, as
+--                kpi.source.loaded_at says
 --   data         the deltas (capture/pack.c)
 -- They have no key and no index: writers append, the engine scans and empties.
 CREATE FUNCTION kpi_internal.queue_deltas(source_id integer)

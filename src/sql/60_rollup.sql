@@ -3,20 +3,27 @@
 
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
-    status           text NOT NULL,          -- active, building, suspended
+    status           text NOT NULL,          -- active, building, suspended, held
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
-    relid            oid,
+    relid            oid,                    -- the table that is attached
+    accepts_loss     boolean NOT NULL DEFAULT false,  -- the next refresh is not held back (refresh/hold.c)
+    former_relation  text,                   -- what it was called before it was renamed
+    renamed_at       timestamptz,            -- when that was seen (model/rename.c)
     definer_oid      oid,                    -- who has the definer's name
     definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table
     org_version      bigint NOT NULL DEFAULT 0,
+    credit_day       date,                   -- whose teams its KPIs with credit 'today' count for; NULL: it has had none
     calendar_shape   text,
     goals_calendar   bigint,                 -- version of the calendars by which its goals were checked
     columns          jsonb,                  -- how each is stored
     fingerprints     jsonb,                  -- of what expressions reach
     code             text[],                 -- of others, accepted by the definer (expr/expr.h)
     suspect_before_xid xid8,                 -- transactions before it may have captured by others
+    loaded_at        timestamptz,            -- the latest of kpi.source.loaded_at, by what is next
+    loaded_by        text,                   -- the expression it was read by; NULL: to be read from the facts
+    changed_at       timestamptz,            -- of the last refresh that took changes, or read facts
     as_of            timestamptz,
     refreshed_at     timestamptz,
     duration_ms      double precision,
@@ -36,13 +43,30 @@ CREATE TABLE kpi_internal.source_state (
     yields           integer NOT NULL DEFAULT 0  -- cancelled for who waited for a table
 );
 
--- The leaf tables as last seen; a difference means recompute.
+-- The leaf tables as last seen. Another trigger state means recompute; the rest is
+-- what is to be known of a partition when it is gone.
 CREATE TABLE kpi_internal.leaf (
     source_id     integer NOT NULL,
     relid         oid NOT NULL,
     trigger_state text NOT NULL,
+    name          text NOT NULL,             -- qualified and quoted
+    bounds        text,                      -- its own and those above it; NULL: no partition
+    key_column    text,                      -- of the root, whose values in its rows are of days
+    since         date,                      -- from since
+    until         date,                      -- to before until
     PRIMARY KEY (source_id, relid)
 );
+
+-- Partitions of the same bounds have the same place in a table. Texts of times
+-- follow settings.
+CREATE FUNCTION kpi_internal.partition_bounds(relid oid) RETURNS text
+    STABLE LANGUAGE sql SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
+    SET extra_float_digits = 1 SET intervalstyle = 'postgres' SET bytea_output = 'hex' AS $$
+    SELECT string_agg(pg_get_expr(c.relpartbound, c.oid), ' / ' ORDER BY a.n DESC)
+      FROM pg_partition_ancestors(relid::regclass) WITH ORDINALITY a(relid, n)
+      JOIN pg_class c ON c.oid = a.relid
+     WHERE c.relpartbound IS NOT NULL
+$$;
 
 -- How far each measure is built (refresh/build.c): its states in day cells are
 -- right from days_since on, those of the rollups from rollups_since on. A measure
@@ -83,6 +107,7 @@ CREATE TABLE kpi_internal.kpi_stream (
     stream_id     integer NOT NULL,
     source_id     integer NOT NULL,          -- the stream's
     for_members   boolean NOT NULL,          -- its facts count for members
+    owner_kind    integer NOT NULL,          -- as in applied_attribution
     position      integer NOT NULL,          -- from 1
     has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
     reach         text NOT NULL CHECK (reach IN ('own', 'later')),  -- which periods a changed day can move
@@ -112,6 +137,8 @@ CREATE INDEX dim_value_idx ON kpi_internal.dim USING hash ((vals[1]));
 CREATE INDEX dim_vals_idx ON kpi_internal.dim (source_id, position, pg_catalog.hash_array_extended(vals, 0));
 
 -- What a refresh last knew of where each owner's facts count, flattened.
+-- owner_kind 0 a member's, 1 a team's, 2 the company's; 3 and 4 those of members and
+-- teams on all days as they are today (KpiOwnerKind).
 CREATE TABLE kpi_internal.applied_attribution (
     source_id integer NOT NULL,
     owner_kind integer NOT NULL,

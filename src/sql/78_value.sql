@@ -42,6 +42,11 @@ $columns$;
 
 CREATE FUNCTION kpi_internal.is_current(program text, grain integer, start date) RETURNS boolean
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_current';
+-- For days of members (kpi_internal.member_day), of whom several owners may be known.
+CREATE FUNCTION kpi_internal.has_one_owner(source_id integer, member_id integer) RETURNS boolean
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_has_one_owner';
+CREATE FUNCTION kpi_internal.is_first_owner(source_id integer, member_id integer, stream_id integer, owner_id integer, day date) RETURNS boolean
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_first_owner';
 CREATE FUNCTION kpi_internal.today_of(program text) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_today_of';
 CREATE FUNCTION kpi_internal.day_of(program text, moment timestamptz) RETURNS date

@@ -23,7 +23,8 @@ CREATE FUNCTION kpi_internal.goal_stand(program text, scope_kind integer, scope_
 CREATE FUNCTION kpi_internal.goal_status_rank(status text) RETURNS integer
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_status_rank';
 -- Whether the catalogs say nothing against a source going on (refresh/recheck.c).
-CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid) RETURNS boolean
+CREATE FUNCTION kpi_internal.capture_works(source_id integer, relation text, attached oid, former text,
+                                           renamed_at timestamptz) RETURNS boolean
     STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_works';
 
 -- How far the numbers of a KPI are, by its program. A formula is as complete and
@@ -37,10 +38,20 @@ CREATE FUNCTION kpi_internal.as_of(program text) RETURNS timestamptz
 CREATE FUNCTION kpi_internal.refreshed_at(program text) RETURNS timestamptz
     STABLE STRICT PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_refreshed_at';
 
+-- Whether somebody belongs elsewhere today than on the day whose teams were credited.
+CREATE FUNCTION kpi_internal.credit_moves(credit_day date) RETURNS boolean
+    STABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_credit_moves';
+
 CREATE VIEW kpi_internal.measure_state AS
     SELECT m.id AS measure_id, m.kpi_id, st.as_of, st.refreshed_at,
-           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid) AS is_captured,
-           CASE WHEN b.version = x.version THEN greatest(b.days_since, b.rollups_since) ELSE 'infinity' END AS complete_since
+           st.status = 'active' AND kpi_internal.capture_works(s.id, s.relation, st.relid, st.former_relation, st.renamed_at)
+           AND (x.credit = 'then' OR NOT kpi_internal.credit_moves(st.credit_day)) AS is_captured,
+           CASE WHEN b.version = x.version
+                THEN greatest(b.days_since, b.rollups_since,
+                              (SELECT pg_catalog.max(CASE WHEN m.id <> ALL (l.measures) THEN greatest(l.last_day + 1, l.missing_until)
+                                                          WHEN m.id = ANY (l.unbuilt) THEN l.missing_until END)
+                                 FROM kpi_internal.seal l WHERE l.source_id = s.id))
+                ELSE 'infinity' END AS complete_since
       FROM kpi_internal.measure m
       JOIN kpi_internal.stream x ON x.id = m.stream_id
       JOIN kpi.source s ON s.id = x.source_id
@@ -55,19 +66,20 @@ CREATE VIEW kpi_internal.kpi_state AS
       FROM kpi_internal.kpi_stream s
      WHERE s.position = 1;
 
--- Days of members, as rows of rollup_cell would be: the base cells of the owner
+-- Days of members, as rows of rollup_cell would be: the base cells of the owners
 -- that counted for the member at the last refresh, each day once. A cell of some
--- values of dimensions is only a part of the day.
+-- values of dimensions, or of one owner of several, is only a part of the day.
 CREATE VIEW kpi_internal.member_day AS
-    SELECT b.stream_id, a.source_id, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
-           b.day AS start, CASE WHEN b.dim_id = 0 THEN b.cell END AS cell
+    SELECT b.stream_id, a.source_id, a.owner_kind, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
+           b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell
       FROM kpi_internal.day_cell b
       JOIN kpi_internal.applied_attribution a
-           ON a.owner_kind = 0 AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
+           ON a.owner_kind IN (0, 3) AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
      WHERE b.day > '-infinity'
        AND NOT EXISTS (SELECT FROM kpi_internal.day_cell e
                         WHERE e.stream_id = b.stream_id AND e.owner_id = b.owner_id AND e.day = b.day
-                          AND e.dim_id < b.dim_id);
+                          AND e.dim_id < b.dim_id)
+       AND kpi_internal.is_first_owner(a.source_id, a.member_id, b.stream_id, b.owner_id, b.day);
 
 -- The views of one level and grain, all from one template, so that they look the
 -- same; and those over all of them.
@@ -95,7 +107,8 @@ DECLARE
       JOIN kpi_internal.rollup_cell c ON c.stream_id = s.stream_id$$;
     member_days constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
-      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id$$;
+      JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id
+           AND c.owner_kind = s.owner_kind$$;
     dimensions constant text := $$
       JOIN kpi_internal.dim x ON x.id = c.dim_id
       JOIN kpi.dimension d ON d.source_id = x.source_id AND d.position = x.position$$;
@@ -354,19 +367,23 @@ CREATE VIEW kpi.unassigned AS
                     WHERE r.stream_id = x.id AND r.owner_id = o.id AND r.day > '-infinity'
                    HAVING pg_catalog.count(*) > 0) y) c
      WHERE CASE x.owner_kind WHEN 'team' THEN o.no_team ELSE o.no_member END
+       AND NOT EXISTS (SELECT FROM kpi.member_alias a
+                        WHERE x.owner_kind = 'member' AND a.alias COLLATE "C" = o.key AND coalesce(a.source_id, s.id) = s.id)
      GROUP BY s.id, s.name, x.owner_kind, o.key;
 
 -- An error's text may hold facts: it is shown to who may see those.
 CREATE FUNCTION kpi_internal.error_shown(viewer name, definer text, definer_oid oid, note text) RETURNS text
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_error_shown';
-CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid,
-                                           OUT tables integer, OUT problem text, OUT hint text)
+CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, attached oid, former text,
+                                           renamed_at timestamptz, follows_swaps boolean,
+                                           OUT tables integer, OUT problem text, OUT hint text, OUT is_swapped boolean)
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_capture_state';
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
-           CASE WHEN t.status = 'suspended' THEN t.status
+           CASE WHEN t.status IN ('suspended', 'held') THEN t.status
                 WHEN s.is_paused THEN 'paused'
+                WHEN t.status = 'active' AND a.is_swapped THEN 'swapped'
                 WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'
                 WHEN EXISTS (SELECT FROM kpi_internal.build b WHERE b.source_id = s.id) THEN 'building'
                 ELSE coalesce(t.status, 'building') END AS status,
@@ -390,14 +407,18 @@ CREATE VIEW kpi.source_status AS
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try,
            r.kept_rows, r.rows_without_key, r.read_at, r.entities_read, r.duration_ms AS reading_ms,
-           r.rows_read::double precision / nullif(r.entities_read, 0) AS rows_per_entity
+           r.rows_read::double precision / nullif(r.entities_read, 0) AS rows_per_entity,
+           l.loaded_at, s.stale_seconds, coalesce(l.is_stale, false) AS is_stale
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
       LEFT JOIN kpi_internal.keyed_state r ON r.source_id = s.id
+      LEFT JOIN kpi_internal.source_load l ON l.source_id = s.id
      CROSS JOIN LATERAL kpi_internal.queue_state(s.id) q
      CROSS JOIN LATERAL (
-           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
-             FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid) AS f OFFSET 0) z OFFSET 0) a
+           SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint,
+                  (z.f).is_swapped
+             FROM (SELECT kpi_internal.capture_state(s.id, s.relation, t.relid, t.former_relation, t.renamed_at,
+                                                     s.on_swap = 'follow') AS f OFFSET 0) z OFFSET 0) a
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs
@@ -520,7 +541,7 @@ DECLARE
         "baseline_period": "Name of the period, or the first and last of the periods, that it is the value of",
         "actual": "The KPI in the whole period, also what is dated after as_of_day. A KPI that accumulates (count, sum) is 0 without facts, another NULL",
         "actual_to_date": "The same without what is dated after as_of_day: expected_today, pace_ratio, required_per_workday and status go by it",
-        "as_of_day": "The day by which the row was judged: today, when it was written",
+        "as_of_day": "The day by which the row was judged: today, when it was written, or, where the source tells (loaded_at, or stale_after of kpi.set_refresh()), the earlier day until which its facts are there",
         "as_of": "The snapshot of the refresh before the row was last changed; how far the numbers are as a whole is in kpi.freshness",
         "refreshed_at": "When that refresh was",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
@@ -571,8 +592,8 @@ DECLARE
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
         "relation": "The table its facts are in",
-        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
-        "reason": "Why it is suspended. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); swapped: another table has come under its name, which the next refresh takes; held: a load has removed more facts than hold_if_lost allows, so the numbers stay; suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
+        "reason": "Why it is suspended, held or swapped. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
         "hint": "What to do about it",
         "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
         "refresh_seconds": "Seconds from one refresh to the next with refresh_mode interval; else NULL",
@@ -601,7 +622,10 @@ DECLARE
         "read_at": "As of when its query was run last",
         "entities_read": "Entities that were read then",
         "reading_ms": "How long that took, in milliseconds, with the rows that differed",
-        "rows_per_entity": "Rows of tables that were read for one of them, on average"}';
+        "rows_per_entity": "Rows of tables that were read for one of them, on average",
+        "loaded_at": "When its facts were loaded last, as they say: the latest loaded_at of the rows that are in the numbers; NULL: no row says, or the source has no loaded_at",
+        "stale_seconds": "After how many seconds of working days without news its facts are stale (kpi.set_refresh()); NULL: never",
+        "is_stale": "True when that is over since loaded_at or, without one, since the last change of facts that is in the numbers: the load is late, and goals are judged by the day until which facts are there"}';
     v record;
     suffix text;
     of_view jsonb;

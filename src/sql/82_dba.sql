@@ -11,7 +11,7 @@ COMMENT ON VIEW kpi.refresh_log IS 'Refreshes that had something to do, for kpi.
 COMMENT ON COLUMN kpi.refresh_log.id IS 'Key of the row';
 COMMENT ON COLUMN kpi.refresh_log.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.refresh_log.source IS 'Name of the source';
-COMMENT ON COLUMN kpi.refresh_log.kind IS 'refresh: changes were applied; build: something was computed from the facts; verify, repair: as called';
+COMMENT ON COLUMN kpi.refresh_log.kind IS 'refresh: changes were applied; build: something was computed from the facts; reattach: another table has come under the name of the source''s, and is followed; the builds that come after it read its facts; held: a load has removed more facts than hold_if_lost allows; verify, repair: as called';
 COMMENT ON COLUMN kpi.refresh_log.started_at IS 'When it began; of several the first';
 COMMENT ON COLUMN kpi.refresh_log.runs IS 'How many refreshes the row stands for';
 COMMENT ON COLUMN kpi.refresh_log.duration_ms IS 'How long they took together, in milliseconds';
@@ -49,6 +49,29 @@ COMMENT ON COLUMN kpi.rollup_status.hint IS 'What to do about it';
 COMMENT ON COLUMN kpi.rollup_status.failing_since IS 'When the first of the errors in a row was met';
 COMMENT ON COLUMN kpi.rollup_status.failures IS 'Errors in a row';
 COMMENT ON COLUMN kpi.rollup_status.next_try IS 'When the background worker tries again';
+
+CREATE VIEW kpi.people_sync_status AS
+    SELECT p.definer,
+           CASE WHEN s.id IS NULL THEN 'restored' WHEN s.failures > 0 THEN 'failing' WHEN s.checked_at IS NULL THEN 'waiting'
+                WHEN s.refused > 0 THEN 'refusing' ELSE 'current' END AS status,
+           s.checked_at, s.changed_at, s.changes AS last_changes, coalesce(s.refused, 0) AS refused_rows,
+           kpi_internal.error_shown(current_user, p.definer, s.definer_oid, s.last_error) AS last_error,
+           s.last_sqlstate, s.hint, s.failing_since, coalesce(s.failures, 0) AS failures, s.next_try
+      FROM kpi.people_sync p
+      LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id;
+COMMENT ON VIEW kpi.people_sync_status IS 'How the remembered queries of people do (kpi.people_sync): one row, or none';
+COMMENT ON COLUMN kpi.people_sync_status.definer IS 'The role whose rights they have';
+COMMENT ON COLUMN kpi.people_sync_status.status IS 'current: teams and people are what the queries said when they last ran; refusing: but for rows that were refused; waiting: they have not run yet; failing: see last_error; restored: from a dump, and not run before CALL kpi.refresh() of all sources';
+COMMENT ON COLUMN kpi.people_sync_status.checked_at IS 'When they last ran to the end';
+COMMENT ON COLUMN kpi.people_sync_status.changed_at IS 'When that last changed something';
+COMMENT ON COLUMN kpi.people_sync_status.last_changes IS 'How many teams and members it changed then';
+COMMENT ON COLUMN kpi.people_sync_status.refused_rows IS 'Teams and members that were refused when they last ran';
+COMMENT ON COLUMN kpi.people_sync_status.last_error IS 'Message of the error that the last run met; NULL: it met none. The text of an error of the queries is shown to superusers and members of the definer only; to others its condition';
+COMMENT ON COLUMN kpi.people_sync_status.last_sqlstate IS 'SQLSTATE of that error';
+COMMENT ON COLUMN kpi.people_sync_status.hint IS 'What to do about it';
+COMMENT ON COLUMN kpi.people_sync_status.failing_since IS 'When the first of the errors in a row was met';
+COMMENT ON COLUMN kpi.people_sync_status.failures IS 'Errors in a row';
+COMMENT ON COLUMN kpi.people_sync_status.next_try IS 'When the worker tries again';
 
 CREATE FUNCTION kpi.health(OUT severity text, OUT problem text, OUT object text, OUT detail text, OUT remedy text)
 RETURNS SETOF record

@@ -51,3 +51,5 @@ CREATE TRIGGER restore_org AFTER INSERT ON kpi.member
     FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
 CREATE TRIGGER restore_org AFTER INSERT ON kpi.membership
     FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();
+CREATE TRIGGER restore_org AFTER INSERT ON kpi.member_alias
+    FOR EACH STATEMENT EXECUTE FUNCTION kpi_internal.restore_org();

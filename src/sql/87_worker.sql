@@ -42,14 +42,18 @@ COMMENT ON FUNCTION kpi_internal.held_snapshot() IS 'Whether workers refresh sou
 CREATE VIEW kpi_internal.agenda AS
     SELECT s.id AS source_id, s.name AS source, t.refreshed_at, t.calendar_shape,
            t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)
-           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p) AS must_refresh,
+           OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)
+           OR t.credit_day IS DISTINCT FROM kpi.today()
+              AND EXISTS (SELECT FROM kpi_internal.stream x WHERE x.source_id = s.id AND x.credit = 'today') AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
+           coalesce(t.status = 'suspended', false) AS is_suspended,
            t.next_try, coalesce(t.build_fails, false) AS build_fails, coalesce(t.yields, 0) AS yields,
            coalesce(t.build_due, false)
            AND NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id) AS build_due,
            NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id)
            AND (t.refreshed_at IS NULL
+           OR t.loaded_by IS DISTINCT FROM s.loaded_at AND s.loaded_at IS NOT NULL
            OR EXISTS (SELECT FROM kpi_internal.measure m
                         JOIN kpi_internal.stream x ON x.id = m.stream_id
                        WHERE x.source_id = s.id
@@ -58,7 +62,7 @@ CREATE VIEW kpi_internal.agenda AS
                                             AND b.days_since = '-infinity' AND b.rollups_since = '-infinity'))) AS must_build
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
-     WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND t.status IS DISTINCT FROM 'suspended'
+     WHERE s.refresh_mode <> 'manual' AND NOT s.is_paused AND (t.status IS DISTINCT FROM 'suspended' OR s.on_swap = 'follow')
        AND (t.source_id IS NOT NULL
             OR (SELECT pg_catalog.count(r.oid) > 0 AND pg_catalog.count(r.oid) = pg_catalog.count(c.oid)
                   FROM pg_catalog.pg_trigger r
@@ -66,4 +70,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation or the working days of its goals are others than the last refresh saw; must_build: it or a measure is new; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about';
+'Sources that workers look after. must_refresh: the organisation, the working days of its goals or, of KPIs with credit today, the day are others than the last refresh saw; must_build: it or a measure is new, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';

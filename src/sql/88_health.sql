@@ -8,6 +8,7 @@ CREATE VIEW kpi_internal.health_source AS
     SELECT s.viewer, p.severity, p.problem, pg_catalog.format('source "%s"', s.source) AS object, p.detail, p.remedy
       FROM (SELECT z.source, z.status, z.hint, z.failing_since, z.last_sqlstate, z.failures, z.capture_problem,
                    z.refresh_mode, z.pending_deltas, z.oldest_pending_seconds, z.as_of, z.facts_ignored,
+                   z.is_stale, z.relation, coalesce(z.loaded_at, CASE WHEN d.loaded_at IS NULL THEN t.changed_at END) AS news_at, l.stale_at,
                    v.rolname AS viewer,
                    greatest(2 * z.refresh_seconds, 60) AS patience,
                    pg_catalog.format('Changes that wait: %s; the numbers are of %s', z.pending_deltas,
@@ -22,15 +23,17 @@ CREATE VIEW kpi_internal.health_source AS
               FROM pg_catalog.pg_roles v
              CROSS JOIN kpi.source_status z
               JOIN kpi.source d ON d.id = z.source_id
+              LEFT JOIN kpi_internal.source_load l ON l.source_id = z.source_id
               LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s
      CROSS JOIN LATERAL (VALUES
-           (s.reason IS NOT NULL, 'error', 'suspended', s.reason, s.hint),
+           (s.reason IS NOT NULL, 'error', CASE s.status WHEN 'held' THEN 'held' ELSE 'suspended' END, s.reason, s.hint),
            (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing',
             pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
                               pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
                               s.last_sqlstate, s.failures, s.failing_since),
             pg_catalog.format('Mend the cause, then run CALL kpi.refresh(%L).', s.source)),
-           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status <> 'building', 'error', 'capture',
+           (s.status = 'swapped', 'warning', 'swapped', s.capture_problem, s.hint),
+           (s.capture_problem IS NOT NULL AND s.reason IS NULL AND s.status NOT IN ('building', 'swapped'), 'error', 'capture',
             s.capture_problem, s.hint),
            (s.status IN ('active', 'building') AND s.refresh_mode <> 'manual' AND s.pending_deltas > 0
             AND (s.oldest_pending_seconds > s.patience
@@ -40,6 +43,10 @@ CREATE VIEW kpi_internal.health_source AS
             pg_catalog.format('Run CALL kpi.refresh(%L); kpi.refresh_log says what refreshes did.', s.source)),
            (s.status IN ('active', 'building') AND s.pending_deltas >= 100000, 'warning', 'backlog', s.backlog,
             pg_catalog.format('Run CALL kpi.refresh(%L), and refresh it more often.', s.source)),
+           (s.is_stale, 'warning', 'stale',
+            pg_catalog.format('Nothing new since %s, stale since %s', coalesce(s.news_at::text, 'it was made'), s.stale_at),
+            pg_catalog.format('See to what loads %s; kpi.set_refresh(%L, stale_after => ...) says how late it may be.',
+                              s.relation, s.source)),
            (s.status = 'paused' AND s.pending_deltas > 0, 'notice', 'paused', s.backlog,
             pg_catalog.format('Run SELECT kpi.resume(%L) when it may go on.', s.source)),
            (s.facts_ignored > 0, 'warning', 'facts_ignored',
@@ -50,6 +57,28 @@ CREATE VIEW kpi_internal.health_source AS
      WHERE p.is_there
      ORDER BY s.source;
 COMMENT ON VIEW kpi_internal.health_source IS 'What is wrong with sources, for each role that may ask (viewer): texts of errors are shown as that role may read them';
+
+-- Of partitions that are gone: whose facts are in no number, and whose place
+-- another has taken, which may have the same facts again.
+CREATE VIEW kpi_internal.health_sealed AS
+    SELECT 'warning' AS severity, 'facts_lost' AS problem, pg_catalog.format('source "%s"', s.source) AS object,
+           pg_catalog.format('Partition %s was %s before its facts had been read; those before %s are in no number, and none is complete till then',
+                             s.partition, CASE WHEN s.is_detached THEN 'detached' ELSE 'dropped' END, s.missing_until) AS detail,
+           pg_catalog.format('%s SELECT kpi.alter_source(%L, discard_sealed => true) to have the numbers without it taken as complete.',
+                             CASE WHEN s.is_detached THEN 'Attach it again, or run' ELSE 'Run' END, s.source) AS remedy
+      FROM kpi.sealed s
+     WHERE s.missing_until IS NOT NULL
+    UNION ALL
+    SELECT 'notice', 'sealed_twice', pg_catalog.format('source "%s"', s.name),
+           pg_catalog.format('Partition %s has the bounds of partition %s, whose facts are sealed: if they were loaded again, they count twice',
+                             l.name, p.name),
+           pg_catalog.format('If they were, run SELECT kpi.alter_source(%L, discard_sealed => true).', s.name)
+      FROM kpi_internal.seal_partition p
+      JOIN kpi_internal.seal g ON g.id = p.seal_id AND g.first_day IS NOT NULL
+      JOIN kpi_internal.leaf l ON l.source_id = g.source_id AND l.bounds = p.bounds
+      JOIN kpi.source s ON s.id = g.source_id
+     ORDER BY 3, 4;
+COMMENT ON VIEW kpi_internal.health_sealed IS 'Facts that went with their partitions and are in no number, or in the table again';
 
 CREATE VIEW kpi_internal.health_rollup AS
     SELECT v.rolname AS viewer, 'error' AS severity, 'rollup_table' AS problem,
@@ -66,6 +95,27 @@ CREATE VIEW kpi_internal.health_rollup AS
      CROSS JOIN pg_catalog.pg_roles v
      ORDER BY r.relation;
 COMMENT ON VIEW kpi_internal.health_rollup IS 'Rollup tables that could not be written, for each role that may ask (viewer)';
+
+CREATE VIEW kpi_internal.health_people AS
+    SELECT v.rolname AS viewer, h.severity, h.problem, 'remembered queries of people' AS object, h.detail, h.remedy
+      FROM kpi.people_sync p
+      LEFT JOIN kpi_internal.people_sync_state s ON s.id = p.id
+     CROSS JOIN pg_catalog.pg_roles v
+     CROSS JOIN LATERAL (VALUES
+           (s.id IS NULL, 'notice', 'people_restored', 'They come from a dump, and do not run yet',
+            'Run CALL kpi.refresh() when all is restored, or SELECT kpi.forget_people().'),
+           (s.failures > 0, 'error', 'people_failing',
+            pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
+                              pg_catalog.replace(kpi_internal.error_shown(v.rolname, p.definer, s.definer_oid, s.last_error),
+                                                 pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
+                              s.last_sqlstate, s.failures, s.failing_since),
+            coalesce(s.hint, 'Mend the cause; kpi.sync_people() with the queries of kpi.people_sync shows it, too.')),
+           (s.failures = 0 AND s.refused > 0, 'warning', 'people_refused',
+            pg_catalog.format('Teams and members that are refused: %s', s.refused),
+            'kpi.sync_people(..., dry_run => true, partial => true) with the queries of kpi.people_sync says why.')
+           ) AS h (is_there, severity, problem, detail, remedy)
+     WHERE h.is_there;
+COMMENT ON VIEW kpi_internal.health_people IS 'Whether the remembered queries of people fail, for each role that may ask (viewer)';
 
 CREATE VIEW kpi_internal.health_worker AS
     SELECT 'warning' AS severity, 'not_preloaded' AS problem, 'library "pg_kpi"' AS object,
@@ -179,3 +229,57 @@ CREATE VIEW kpi_internal.health_goal AS
       FROM kpi.goal g
      WHERE g.review_on <= kpi_internal.today(1);
 COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, and which are to be looked at again';
+
+-- Facts of this month and the one before whose owner belonged to no team, where they are
+-- more than one in a hundred. The months of two teams are found by their keys; owners
+-- are looked for only where there is something to tell, and named to whoever may read them.
+CREATE VIEW kpi_internal.health_unassigned AS
+    SELECT v.rolname AS viewer, 'warning' AS severity, 'unassigned' AS problem,
+           pg_catalog.format('source "%s"', w.source) AS object,
+           pg_catalog.format('In %s %s %% of the facts count for team (unassigned): %s of %s',
+                             pg_catalog.to_char(w.month::timestamp, 'YYYY-MM'), pg_catalog.round(100.0 * w.unassigned / w.facts, 1),
+                             w.unassigned, w.facts)
+           || CASE WHEN pg_catalog.has_table_privilege(v.oid, 'kpi.unassigned', 'SELECT')
+                   THEN coalesce(pg_catalog.format('. Most are of %s', (
+                        SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s)', coalesce(pg_catalog.quote_literal(pg_catalog.left(o.key, 60)), 'no owner'), o.facts),
+                                                     ', ' ORDER BY o.facts DESC, o.key)
+                          FROM (SELECT k.key, pg_catalog.max(kpi.cell_facts(c.cell, m.id)) AS facts
+                                  FROM (SELECT d.owner_id, kpi.merge(d.cell) AS cell
+                                          FROM kpi_internal.applied_attribution a
+                                          JOIN kpi_internal.day_cell d
+                                               ON d.stream_id = w.stream_id AND d.owner_id = a.owner_id
+                                              AND d.day >= a.since AND d.day < a.until
+                                              AND d.day >= w.month AND d.day < w.month_end
+                                         WHERE a.source_id = w.source_id AND a.owner_kind = w.owner_kind AND a.teams[1] = 2
+                                         GROUP BY d.owner_id) c
+                                  JOIN kpi_internal.owner k ON k.id = c.owner_id
+                                  JOIN kpi_internal.measure m ON m.stream_id = w.stream_id
+                                 GROUP BY k.key HAVING pg_catalog.max(kpi.cell_facts(c.cell, m.id)) > 0
+                                 ORDER BY 2 DESC, 1 LIMIT 5) o)), '')
+                   ELSE '' END AS detail,
+           CASE w.kind WHEN 'team' THEN 'Make the teams with kpi.create_team(), or correct the facts; view kpi.unassigned lists all keys.'
+                       ELSE 'Add them with kpi.add_member(), or say with kpi.move_member() where they belonged on these days;'
+                            ' view kpi.unassigned lists the keys that nobody knows.' END AS remedy
+      FROM pg_catalog.pg_roles v
+     CROSS JOIN (
+           SELECT DISTINCT ON (s.id, p.month) s.id AS source_id, s.name AS source, x.id AS stream_id, x.owner_kind AS kind,
+                  CASE x.owner_kind WHEN 'member' THEN 0 ELSE 1 END + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END AS owner_kind,
+                  p.month, p.month_end, f.unassigned, f.facts
+             FROM kpi.source s
+             JOIN kpi_internal.stream x ON x.source_id = s.id AND x.owner_kind <> 'company'
+            CROSS JOIN (
+                  SELECT (t.month - z.ago * interval '1 month')::date AS month,
+                         (t.month - (z.ago - 1) * interval '1 month')::date AS month_end
+                    FROM pg_catalog.date_trunc('month', kpi.today()::timestamp) t (month)
+                   CROSS JOIN (VALUES (0), (1)) z (ago)) p
+            CROSS JOIN LATERAL (
+                  SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
+                         coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 1), 0) AS facts
+                    FROM kpi_internal.rollup_cell c
+                    JOIN kpi_internal.measure m ON m.stream_id = x.id
+                   WHERE c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id IN (1, 2) AND c.grain = 2 AND c.dim_id = 0
+                     AND c.start = p.month) f
+            WHERE f.unassigned * 100 > f.facts
+            ORDER BY s.id, p.month, f.unassigned::numeric / nullif(f.facts, 0) DESC, x.id) w
+     ORDER BY w.source, w.month DESC;
+COMMENT ON VIEW kpi_internal.health_unassigned IS 'Sources of which more than one percent of the facts of this month or the one before count for team (unassigned), with the owners that have most of them, for each role that may ask (viewer)';

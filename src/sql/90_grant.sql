@@ -100,13 +100,13 @@ BEGIN
     FOR item IN
         SELECT pg_catalog.format('SELECT ON TABLE %s', c.oid::regclass)
           FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relname IN ('source_status', 'refresh_log', 'worker_status', 'freshness', 'rollup_status', 'build_progress')
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND c.relname IN ('source_status', 'refresh_log', 'worker_status', 'freshness', 'rollup_status', 'build_progress', 'people_sync_status')
         UNION ALL
         SELECT pg_catalog.format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
           FROM pg_catalog.pg_proc p
          WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname IN ('health', 'today')
             OR p.pronamespace = 'kpi_internal'::regnamespace::oid
-               AND p.proname IN ('capture_state', 'capture_works', 'queue_state', 'worker_status', 'error_shown')
+               AND p.proname IN ('capture_state', 'capture_works', 'credit_moves', 'queue_state', 'worker_status', 'error_shown')
     LOOP
         EXECUTE pg_catalog.format('GRANT %s TO pg_monitor', item);
     END LOOP;

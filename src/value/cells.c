@@ -6,7 +6,7 @@
  * A period is put together from the fewest cells: whole months, and the days
  * at its ends; where most of a month counts, the month less the days that do
  * not.  Teams have cells of days and months; members those of months, and of
- * their days the base cells of their owner, as the last refresh attributed it
+ * their days the base cells of their owners, as the last refresh attributed them
  * (applied_attribution).  Values of dimensions have months only (ahead.c).
  *
  * The columns of a row of a view are separate calls, and rows of several KPIs
@@ -243,7 +243,7 @@ sum_months(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
 	return sum;
 }
 
-/* Owners whose facts count for a member; one at most, unless its key has changed. */
+/* Owners whose facts count for a member: its key, and its aliases. */
 static List *
 read_owners(int32 source_id, int32 member_id)
 {
@@ -287,6 +287,14 @@ owners_of(int32 source_id, int32 member_id)
 		last_member.member_id = member_id;
 	}
 	return last_member.owner_ids;
+}
+
+const List *
+kpi_value_member_owners(int32 source_id, int32 member_id)
+{
+	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
+		forget_all();
+	return owners_of(source_id, member_id);
 }
 
 static KpiCell *

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "catalog/pg_type.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "value/value_internal.h"
@@ -46,12 +47,27 @@ unknown(const char *kind, const char *name, const char *all_names, const char *t
 			 near ? errhint("Perhaps you mean %s.", near) : errhint("Table %s lists them.", table)));
 }
 
+pg_noreturn static void
+unknown_member(const char *name)
+{
+	char	   *known_as = kpi_first_text("SELECT m.key FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id"
+										  " WHERE a.alias = $1 ORDER BY a.id LIMIT 1", 1, KPI_TEXT(name));
+
+	if (known_as)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("member \"%s\" does not exist", name),
+				 errdetail("It is an alias of member \"%s\".", known_as),
+				 errhint("Give the key of the member.")));
+	unknown("member", name, "SELECT key FROM kpi.member", "kpi.member");
+}
+
 static void
 read_args(FunctionCallInfo fcinfo, ValueCall *call)
 {
 	call->kpi = kpi_arg_name(fcinfo, 0, "KPI");
-	call->team = kpi_arg_text(fcinfo, 1);
-	call->member = kpi_arg_text(fcinfo, 2);
+	call->team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
+	call->member = kpi_fact_key_optional_arg(fcinfo, 2, "member");
 	call->period = kpi_arg_name(fcinfo, 3, "period");
 	call->dimension = kpi_arg_text(fcinfo, 4);
 	call->dimension_value = kpi_arg_text(fcinfo, 5);
@@ -110,7 +126,7 @@ find_scope(ValueCall *call)
 	else if (call->team != NULL)
 		call->place.scope_id = find_key("SELECT id FROM kpi.team WHERE key = $1", call->team);
 	if (call->place.scope_id == 0 && call->member != NULL)
-		unknown("member", call->member, "SELECT key FROM kpi.member", "kpi.member");
+		unknown_member(call->member);
 	if (call->place.scope_id == 0)
 		unknown("team", call->team, "SELECT key FROM kpi.team", "kpi.team");
 	if (call->member != NULL && !call->for_members)

@@ -77,4 +77,12 @@ extern DateADT kpi_value_place_end(const KpiPlace *place);
  */
 extern bool kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place);
 
+/* ---- today.c ---- */
+
+/*
+ * The day that "to date" is by: today in the KPI's time zone, or the day until which its
+ * sources have their facts, where that is known and is earlier.
+ */
+extern DateADT kpi_value_today(const KpiProgram *program);
+
 #endif							/* KPI_VALUE_H */

@@ -74,6 +74,9 @@ extern const KpiCell *kpi_value_cell(const KpiDays *days);
  */
 extern void kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg);
 
+/* The numbers of the owners whose facts count for a member, in a source; until the next call. */
+extern const List *kpi_value_member_owners(int32 source_id, int32 member_id);
+
 /* ---- ahead.c ---- */
 
 /*

@@ -177,7 +177,7 @@ typedef enum Progress
 static Progress
 progress_of(const KpiProgram *program, const KpiPlace *place)
 {
-	DateADT		today = kpi_calendar_today_in(program->time_zone);
+	DateADT		today = kpi_value_today(program);
 
 	if (today < place->start)
 		return NOT_BEGUN;
@@ -200,7 +200,7 @@ value_to_date(const ViewRow *row)
 	if (progress == OVER)
 		return value_of_row(row, &value) ? value.value : NULL;
 	if (progress == CURRENT &&
-		kpi_value_until(row->program, &row->place, kpi_calendar_today_in(row->program->time_zone), &value))
+		kpi_value_until(row->program, &row->place, kpi_value_today(row->program), &value))
 		return value.value;
 	return to_date_of_nothing(row->program);
 }
@@ -227,7 +227,7 @@ whole_value(const KpiProgram *program, const KpiPlace *place)
 static Numeric
 other_to_date(const ViewRow *row, const KpiPlace *other)
 {
-	DateADT		days = kpi_calendar_today_in(row->program->time_zone) - row->place.start;
+	DateADT		days = kpi_value_today(row->program) - row->place.start;
 	KpiValue	value;
 
 	return kpi_value_until(row->program, other, other->start + days, &value) ? value.value : NULL;
@@ -340,7 +340,7 @@ kpi_sql_is_current(PG_FUNCTION_ARGS)
 Datum
 kpi_sql_today_of(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATEADT(kpi_calendar_today_in(kpi_model_program(PG_GETARG_TEXT_PP(0))->time_zone));
+	PG_RETURN_DATEADT(kpi_value_today(kpi_model_program(PG_GETARG_TEXT_PP(0))));
 }
 
 /* kpi_internal.day_of(program, moment): the day in the KPI's time zone. */
@@ -348,15 +348,11 @@ Datum
 kpi_sql_day_of(PG_FUNCTION_ARGS)
 {
 	pg_tz	   *zone = pg_tzset(kpi_model_program(PG_GETARG_TEXT_PP(0))->time_zone);
-	TimestampTz moment = PG_GETARG_TIMESTAMPTZ(1);
-	struct pg_tm tm;
-	fsec_t		fsec;
-	int			tz;
+	DateADT		day;
 
-	if (zone == NULL || TIMESTAMP_NOT_FINITE(moment) ||
-		timestamp2tm(moment, &tz, &tm, &fsec, NULL, zone) != 0)
+	if (!kpi_calendar_day_of_moment(PG_GETARG_TIMESTAMPTZ(1), zone, &day))
 		PG_RETURN_NULL();
-	PG_RETURN_DATEADT(date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE);
+	PG_RETURN_DATEADT(day);
 }
 
 /* ---- keys of rows ---- */

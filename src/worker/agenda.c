@@ -5,8 +5,8 @@
  *
  * A continuous source is due when the queue has rows of it, or when what it
  * was last refreshed with is not what the definitions say now: measures
- * that are not built, a changed organisation, changed calendars, goals
- * to be rechecked (goal/notify.c).  One with an interval is due when the interval has
+ * that are not built, a changed organisation, changed calendars, another day
+ * where KPIs count for the teams of today, goals to be rechecked (goal/notify.c).  One with an interval is due when the interval has
  * passed, and also as soon as the queue has rows of it if the last refresh had
  * none: else a change that comes just after such a refresh would wait for as
  * long as one in a busy time, and by a clock that stands still (kpi.now) for
@@ -30,6 +30,20 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker/worker_internal.h"
+
+/*
+ * Of a suspended source: until it is to be rechecked, as another table may have come,
+ * or to be built, as one has.
+ */
+static void
+stand_still(KpiAgendaSource *source)
+{
+	source->must_build = false;
+	source->not_before = DT_NOBEGIN;
+	source->queue_at = DT_NOEND;
+	if (source->interval == 0)
+		source->at = DT_NOEND;
+}
 
 static KpiAgendaSource *
 load_source(KpiRows *rows, const char *calendar_shape)
@@ -66,6 +80,8 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	else
 		source->at = DT_NOEND;
 	source->queue_at = source->interval > 0 && had_deltas ? source->at : DT_NOBEGIN;
+	if (kpi_rows_bool(rows, "is_suspended"))
+		stand_still(source);
 	return source;
 }
 

@@ -94,7 +94,9 @@ kpi_worker_builds_next_due(const KpiAgenda *agenda)
 TimestampTz
 kpi_worker_builder_next_due(void)
 {
-	return to_build == NULL ? GetCurrentTimestamp() : kpi_worker_builds_next_due(to_build);
+	if (to_build == NULL)
+		return GetCurrentTimestamp();
+	return Min(kpi_worker_builds_next_due(to_build), kpi_worker_people_due_at());
 }
 
 static int
@@ -251,6 +253,7 @@ kpi_worker_builds_pass(void)
 	ListCell   *lc;
 
 	to_build = NULL;
+	kpi_worker_people_redefined();
 	kpi_worker_set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
 	if (!kpi_worker_transaction(load))
 	{
@@ -272,6 +275,7 @@ kpi_worker_builds_pass(void)
 		worked = true;
 	}
 	list_free(sources);
+	worked |= kpi_worker_people_pass();
 	if (worked)
 		kpi_worker_say(NULL);
 	return worked;

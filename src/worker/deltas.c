@@ -91,7 +91,7 @@ look(void)
 		agenda = kpi_worker_agenda_load();
 		MemoryContextSwitchTo(old);
 		blocked_are_due();
-		if (kpi_worker_agenda_has_builds(agenda))
+		if (kpi_worker_agenda_has_builds(agenda) || kpi_worker_people_look())
 			kpi_worker_builder_wake();
 	}
 	MemoryContextReset(queued_context);
@@ -110,6 +110,8 @@ begin_day(void)
 	kpi_calendar_day_follow();
 	kpi_goal_notify_days();
 	kpi_worker_rollups_redefined();
+	/* Sources with KPIs that count for the teams of today are due. */
+	agenda = NULL;
 	next_day = kpi_worker_agenda_next_day(kpi_now());
 }
 
@@ -233,6 +235,7 @@ prepare(void)
 	{
 		agenda = NULL;
 		kpi_worker_rollups_redefined();
+		kpi_worker_people_redefined();
 	}
 	/* What this worker has kept for itself is a builder's now. */
 	if (built_itself && !kpi_worker_builds_itself())
@@ -346,6 +349,8 @@ kpi_worker_deltas_pass(uint64 wakes)
 		agenda = NULL;
 		pass.worked = true;
 	}
+	if (kpi_worker_builds_itself())
+		pass.worked |= kpi_worker_people_pass();
 	forget_crashes(&pass);
 	if (kpi_worker_rollups_due_at() <= kpi_now())
 		pass.worked |= kpi_worker_rollups_write();
@@ -378,7 +383,7 @@ kpi_worker_deltas_next_due(void)
 			next = Min(next, Max(moment, not_before(source)));
 	}
 	if (kpi_worker_builds_itself())
-		next = Min(next, kpi_worker_builds_next_due(agenda));
+		next = Min(next, Min(kpi_worker_builds_next_due(agenda), kpi_worker_people_due_at()));
 	if (next_compaction != DT_NOBEGIN)
 		next = Min(next, next_compaction);
 	next = Min(next, kpi_worker_real_moment(kpi_worker_rollups_due_at(), now));

@@ -49,13 +49,13 @@ limit_passes(void)
 	SetLatch(MyLatch);
 }
 
-static void
-set_limit(void)
+void
+kpi_worker_limit_begin(void)
 {
 	static bool is_registered = false;
 
 	limit_has_passed = false;
-	if (run_mode == KPI_RUN_DELTAS || kpi_query_limit == 0)
+	if (kpi_query_limit == 0)
 		return;
 	if (!is_registered)
 		limit_timeout = RegisterTimeout(USER_TIMEOUT, limit_passes);
@@ -65,21 +65,23 @@ set_limit(void)
 						 CANCEL_AGAIN_MS);
 }
 
-static void
-clear_limit(void)
+void
+kpi_worker_limit_end(void)
 {
 	if (limit_is_set)
 		disable_timeout(limit_timeout, false);
 	limit_is_set = false;
 }
 
-/* Has the error say what ended the step. */
-static void
-name_limit(ErrorData *error)
+bool
+kpi_worker_limit_name(ErrorData *error)
 {
+	if (!limit_has_passed || error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		return false;
 	error->message = psprintf("canceled after kpi.query_limit (%s)",
 							  GetConfigOptionByName("kpi.query_limit", NULL, false));
-	error->hint = pstrdup("Raise kpi.query_limit, or run CALL kpi.refresh(), which has no limit.");
+	error->hint = pstrdup("Raise kpi.query_limit, or run it yourself, which has no limit.");
+	return true;
 }
 
 /* ---- errors ---- */
@@ -133,8 +135,7 @@ step_failed(void)
 		yield_to(waiter);
 	else
 	{
-		if (is_cancelled && limit_has_passed)
-			name_limit(failure);
+		(void) kpi_worker_limit_name(failure);
 		if (kpi_error_class(failure) == KPI_ERROR_CONFLICT || !kpi_worker_transaction(note_failure))
 			kpi_worker_blocked_by_lock(in_hand->id);
 	}
@@ -200,9 +201,11 @@ kpi_worker_step(KpiAgendaSource *source, KpiRunMode mode, KpiRunResult *result)
 	kpi_worker_waiters_begin(post, source->yields);
 	kpi_worker_say(source->name);
 	pg_atomic_exchange_u32(&post->source_id, source->id);
-	set_limit();
+	limit_has_passed = false;
+	if (mode != KPI_RUN_DELTAS)
+		kpi_worker_limit_begin();
 	is_done = kpi_worker_transaction(run_source);
-	clear_limit();
+	kpi_worker_limit_end();
 	if (is_done)
 		kpi_worker_blocked_release(source->id);
 	else

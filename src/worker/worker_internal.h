@@ -269,6 +269,27 @@ extern bool kpi_worker_step(KpiAgendaSource *source, KpiRunMode mode, KpiRunResu
 /* Says what this process is at: a source, or nothing. */
 extern void kpi_worker_say(const char *source);
 
+/* Between the two what runs is cancelled after kpi.query_limit. */
+extern void kpi_worker_limit_begin(void);
+extern void kpi_worker_limit_end(void);
+
+/* Has an error say that this was what ended it; false if it was not. */
+extern bool kpi_worker_limit_name(ErrorData *error);
+
+/* ---- people.c ---- */
+
+/* What is remembered may be other than it was. */
+extern void kpi_worker_people_redefined(void);
+
+/* When it is due, by the real clock; DT_NOBEGIN: that is to be looked up. */
+extern TimestampTz kpi_worker_people_due_at(void);
+
+/* Looks when it is due, within a transaction; false: nothing is remembered. */
+extern bool kpi_worker_people_look(void);
+
+/* Does it if it is due; true: it was. */
+extern bool kpi_worker_people_pass(void);
+
 /* ---- deltas.c: the worker of deltas ---- */
 
 extern void kpi_worker_deltas_init(void);

@@ -1,4 +1,5 @@
-# A random organisation: members and teams that come, go, move and are renamed,
+# A random organisation: members and teams that come, go, move, are merged and
+# renamed, members that are known by other keys as well,
 # mostly on the same few days so that their dates touch, calendars with other
 # weeks, years, holidays and working days, and goals.  What belongs where is
 # kept here day by day and not read from pg_kpi, which must accept and refuse
@@ -23,10 +24,14 @@ my @marks = map { 20 + int rand($ndays - 40) } 1 .. 5;
 # Per team its parent on each day, per member its team on each day or undef.
 my %parent;
 my %team_of;
+# Per source ('': all) and key of owners whose it is.
+my %alias;
 my %calendar = (
 	default => { week_start => 1, year_start => 1, working => [ 1 .. 5 ], holidays => {} },
 	berlin => { week_start => 7, year_start => 7, working => [ 1 .. 5 ], holidays => {} },
 	gulf => { week_start => 6, year_start => 4, working => [ 1, 2, 3, 4, 7 ], holidays => {} });
+# Per member the days on which memberships end whose later facts count for the team.
+my %keeps;
 my %team_calendar;
 my %has_goal;    # "team x", "member y"
 my $today = 400;
@@ -49,6 +54,7 @@ sub chance { return rand() < $_[0]; }
 # In an order that the seed alone decides.
 sub teams { return sort keys %parent; }
 sub members { return sort keys %team_of; }
+sub alias_keys { my %k = map { map { $_ => 1 } keys %$_ } values %alias; return sort keys %k; }
 sub day { return $_[0] <= 0 ? '-infinity' : $_[0] >= $ndays ? 'infinity' : date($_[0]); }
 
 sub date
@@ -79,6 +85,8 @@ sub set_up
 		SELECT kpi.create_kpi('gain', source => 'facts', measure => 'sum(amount)', filter => $$kind = 'a'$$);
 		SELECT kpi.create_kpi('cost', source => 'facts', measure => 'sum(amount)', filter => $$kind = 'b'$$, direction => 'down');
 		SELECT kpi.create_kpi('mean', source => 'facts', measure => 'avg(amount)');
+		SELECT kpi.create_kpi('gain_now', source => 'facts', measure => 'sum(amount)', filter => $$kind = 'a'$$, credit => 'today');
+		SELECT kpi.create_kpi('budget_now', source => 'budget', measure => 'sum(amount)', direction => 'down', credit => 'today');
 		SELECT kpi.create_kpi('net', formula => 'gain - cost');
 		SELECT kpi.create_kpi('budget', source => 'budget', measure => 'sum(amount)', direction => 'down');
 		-- What a statement does, or which error it raises, in one session.
@@ -90,6 +98,9 @@ sub set_up
 			RETURN 'refused: ' || SQLERRM;
 		END $$;
 		CREATE TABLE o.membership (member text, since date, until date, team text);
+		CREATE TABLE o.alias (key text, member text);
+		-- the same with the days on which facts of who has left still count for the last team
+		CREATE TABLE o.credited (member text, since date, until date, team text);
 		CREATE TABLE o.parent (team text, since date, until date, parent text);
 		CREATE TABLE o.calendar (name text, week_start int, year_start int, working int[]);
 		CREATE TABLE o.holiday (calendar text, day date);
@@ -97,7 +108,7 @@ sub set_up
 		CREATE TABLE o.number (kpi text, scope text, key text, grain text, start date, value numeric, to_date numeric);
 		-- The day of a KPI, in its source's calendar.
 		CREATE FUNCTION o.today(kpi text) RETURNS date LANGUAGE sql STABLE AS $$
-			SELECT (current_setting('kpi.now')::timestamptz AT TIME ZONE CASE kpi WHEN 'budget' THEN 'UTC' ELSE 'Europe/Berlin' END)::date $$;
+			SELECT (current_setting('kpi.now')::timestamptz AT TIME ZONE CASE WHEN kpi LIKE 'budget%' THEN 'UTC' ELSE 'Europe/Berlin' END)::date $$;
 		-- The first day of a period, and the day after it.
 		CREATE FUNCTION o.begins(grain text, day date, week_start int, year_start int) RETURNS date LANGUAGE sql IMMUTABLE AS $$
 			SELECT CASE grain WHEN 'day' THEN day
@@ -171,6 +182,19 @@ sub create_team
 	return [ sprintf(q{SELECT kpi.create_team('%s', parent => '%s', since => '%s')}, $key, $under, day($since)), 0 ];
 }
 
+# A team whose parent comes after it.
+sub create_two_teams
+{
+	my ($first, $second) = ('t' . ++$number, 't' . ++$number);
+	my $under = pick(teams());
+	my $since = chance(0.5) ? 0 : random_day();
+
+	$parent{$_} = [ ('company') x $ndays ] for $first, $second;
+	set_days($parent{$first}, $since, $ndays, $second);
+	set_days($parent{$second}, 0, $ndays, $under);
+	return [ sprintf(q{SELECT kpi.create_team('%s', parent => '%s', since => '%s'), kpi.create_team('%2$s', parent => '%4$s')}, $first, $second, day($since), $under), 0 ];
+}
+
 sub move_team
 {
 	my ($key, $under) = (pick(grep { $_ ne 'company' } teams()), pick(teams()));
@@ -206,7 +230,7 @@ sub add_member
 	my ($key) = @_;
 	my $team = pick(teams());
 	my ($since, $until) = sort { $a <=> $b } random_day(), random_day();
-	my $refused = exists $team_of{$key} || $since == $until ? 1 : 0;
+	my $refused = exists $team_of{$key} || $since == $until || grep({ $_ eq $key } alias_keys()) ? 1 : 0;
 
 	$since = 0 if !$refused && chance(0.3);
 	$until = $ndays if !$refused && chance(0.5);
@@ -226,26 +250,45 @@ sub move_member
 	my $next = next_start($team_of{$key}, $since);
 	my $refused = defined $until && ($until <= $since || $next < $until) ? 1 : 0;
 
-	set_days($team_of{$key}, $since, $until // $next, $team) if !$refused;
+	if (!$refused)
+	{
+		forget_ends($key, $since, $until // $next);
+		# joined with what ends on that day, if that is of the same team
+		delete $keeps{$key}{$since} if $since > 0 && ($team_of{$key}[ $since - 1 ] // '') eq $team;
+		set_days($team_of{$key}, $since, $until // $next, $team);
+	}
 	return [ sprintf(q{SELECT kpi.move_member('%s', team => '%s', since => '%s'%s)}, $key, $team, day($since),
 			defined $until ? ", until => '" . day($until) . "'" : ''), $refused ];
+}
+
+# Memberships that end within these days, or with them, do so no more.
+sub forget_ends
+{
+	my ($key, $since, $until) = @_;
+
+	delete $keeps{$key}{$_} for grep { $_ > $since && $_ <= $until } keys %{ $keeps{$key} };
+	return;
 }
 
 sub end_membership
 {
 	my $key = pick(members());
 	my $until = random_day();
+	my $later = pick(undef, 'unassigned', 'last_team', 'last_team');
 	my $line = $team_of{$key};
 	my $team = $line->[ $until - 1 ];
 
 	if (defined $team)
 	{
-		for (my $d = $until; $d < $ndays && defined $line->[$d] && $line->[$d] eq $team; $d++)
-		{
-			$line->[$d] = undef;
-		}
+		my $end = $until;
+
+		$line->[ $end++ ] = undef while $end < $ndays && defined $line->[$end] && $line->[$end] eq $team;
+		forget_ends($key, $until, $end);
+		delete $keeps{$key}{$until};
+		$keeps{$key}{$until} = 1 if ($later // '') eq 'last_team';
 	}
-	return [ sprintf(q{SELECT kpi.end_membership('%s', until => '%s')}, $key, day($until)), defined $team ? 0 : 1 ];
+	return [ sprintf(q{SELECT kpi.end_membership('%s', until => '%s'%s)}, $key, day($until),
+			defined $later ? ", later_facts => '$later'" : ''), defined $team ? 0 : 1 ];
 }
 
 sub drop_member
@@ -253,8 +296,59 @@ sub drop_member
 	my $key = pick(members());
 	my $refused = $has_goal{"member $key"} ? 1 : 0;
 
-	delete $team_of{$key} if !$refused;
+	if (!$refused)
+	{
+		delete $team_of{$key};
+		for my $of (values %alias)
+		{
+			delete @$of{ grep { $of->{$_} eq $key } keys %$of };
+		}
+		delete $keeps{$key};
+	}
 	return [ "SELECT kpi.drop_member('$key')", $refused ];
+}
+
+sub add_alias
+{
+	my ($key, $member) = (pick("a" . ++$number, 'ghost', "m$number", alias_keys(), pick(members())), pick(members()));
+	my $source = pick('', 'facts', 'facts', 'budget');
+	my $refused = exists $team_of{$key} ? 1 : 0;
+
+	for my $other ('', 'facts', 'budget')
+	{
+		$refused = 1 if exists $alias{$other}{$key} && ($other eq '' || $source eq '' || $source eq $other);
+	}
+	$alias{$source}{$key} = $member if !$refused;
+	return [ sprintf(q{SELECT kpi.add_alias('%s', alias => '%s'%s)}, $member, $key, $source ? ", source => '$source'" : ''), $refused ];
+}
+
+sub drop_alias
+{
+	my ($key, $source) = (pick('ghost', alias_keys(), alias_keys()), pick('', '', 'facts', 'budget'));
+	my @of = grep { exists $alias{$_}{$key} } $source ? $source : ('', 'facts', 'budget');
+
+	delete $alias{$_}{$key} for @of;
+	return [ sprintf(q{SELECT kpi.drop_alias('%s'%s)}, $key, $source ? ", source => '$source'" : ''), @of ? 0 : 1 ];
+}
+
+sub merge_member
+{
+	my ($key, $into) = (pick(members()), pick(members()));
+	my $goals = pick('move', 'move', 'drop');
+	my $refused = $key eq $into ? 1 : 0;
+
+	if (!$refused)
+	{
+		delete $team_of{$key};
+		for my $of (values %alias)
+		{
+			$_ = $into for grep { $_ eq $key } values %$of;
+		}
+		$alias{''}{$key} = $into;
+		my $had_goal = delete $has_goal{"member $key"};
+		$has_goal{"member $into"} = 1 if $had_goal && $goals eq 'move';
+	}
+	return [ "SELECT kpi.merge_member('$key', into_member => '$into', goals => '$goals')", $refused ];
 }
 
 sub rename_one
@@ -264,7 +358,15 @@ sub rename_one
 	my $new = ($what eq 'team' ? 't' : 'm') . ++$number;
 
 	$of->{$new} = delete $of->{$key};
+	if ($what eq 'member')
+	{
+		for my $of_source (values %alias)
+		{
+			$_ = $new for grep { $_ eq $key } values %$of_source;
+		}
+	}
 	$has_goal{"$what $new"} = delete $has_goal{"$what $key"};
+	$keeps{$new} = delete $keeps{$key} if $what eq 'member';
 	if ($what eq 'team')
 	{
 		$team_calendar{$new} = delete $team_calendar{$key};
@@ -323,7 +425,7 @@ sub change_goal
 	}
 	my $scope = pick('team', 'team', 'member');
 	my $key = pick($scope eq 'team' ? teams() : members());
-	my $kpi = pick(qw(gain cost mean net), $scope eq 'team' ? 'budget' : ());
+	my $kpi = pick(qw(gain gain_now cost mean net), $scope eq 'team' ? qw(budget budget_now) : ());
 	my $grain = pick($scope eq 'team' ? 'week' : (), qw(month quarter year));
 
 	$number++;
@@ -341,7 +443,7 @@ sub write_facts
 	return [ 'INSERT INTO o.budget (team, day, amount) VALUES ' . join(', ', map {
 			sprintf q{('%s', '%s', %d)}, pick(teams(), 'nowhere'), date(random_day()), rand 100 } 1 .. 4), 0 ] if $what < 0.4;
 	return [ 'INSERT INTO o.facts (owner, at, amount, kind) VALUES ' . join(', ', map {
-			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(members(), "m$number", 'ghost') . "'",
+			sprintf q{(%s, '%s %s+00', %d, '%s')}, chance(0.05) ? 'NULL' : "'" . pick(members(), "m$number", 'ghost', alias_keys()) . "'",
 			  date(random_day()), pick('00:00', '12:00', '21:59', '22:30', '23:59:59'), rand(1000) - 100, pick(qw(a b c)) } 1 .. 8), 0 ];
 }
 
@@ -350,14 +452,17 @@ sub change
 	my $what = rand;
 
 	return write_facts() if $what < 0.25;
-	return move_member() if $what < 0.45;
-	return move_team() if $what < 0.58;
-	return end_membership() if $what < 0.64;
+	return move_member() if $what < 0.42;
+	return move_team() if $what < 0.53;
+	return end_membership() if $what < 0.58;
+	return add_alias() if $what < 0.63;
+	return drop_alias() if $what < 0.65;
+	return merge_member() if $what < 0.67 && keys %team_of > 3;
 	return change_calendar() if $what < 0.76;
 	return change_goal() if $what < 0.85;
-	return create_team() if $what < 0.88 && keys %parent < 9;
+	return chance(0.5) ? create_team() : create_two_teams() if $what < 0.88 && keys %parent < 9;
 	return drop_team() if $what < 0.91 && keys %parent > 4;
-	return add_member(pick("m" . ++$number, members(), 'ghost')) if $what < 0.95 && keys %team_of < 10;
+	return add_member(pick("m" . ++$number, members(), 'ghost', alias_keys())) if $what < 0.95 && keys %team_of < 10;
 	return drop_member() if $what < 0.97 && keys %team_of > 3;
 	return rename_one();
 }
@@ -419,10 +524,32 @@ sub line_rows
 	return @rows;
 }
 
+# The team that facts of a member count for on each day.
+sub credited
+{
+	my ($key) = @_;
+	my @line = @{ $team_of{$key} };
+	my $last;
+
+	for my $d (0 .. $ndays - 1)
+	{
+		if (defined $line[$d])
+		{
+			$last = $line[$d];
+			next;
+		}
+		$last = undef if $d == 0 || defined $team_of{$key}[ $d - 1 ] && !$keeps{$key}{$d};
+		$line[$d] = $last;
+	}
+	return \@line;
+}
+
 sub model_sql
 {
 	my %rows = (
 		membership => [ line_rows(%team_of) ],
+		alias => [ map { my $of = $alias{$_} // {}; map { "('$_', '$of->{$_}')" } sort keys %$of } '', 'facts' ],
+		credited => [ line_rows(map { $_ => credited($_) } members()) ],
 		parent => [ line_rows(%parent) ],
 		team_calendar => [ map { "('$_', '$team_calendar{$_}')" } grep { defined $team_calendar{$_} } sort keys %team_calendar ],
 		calendar => [ map { sprintf "('%s', %d, %d, '{%s}')", $_, @{ $calendar{$_} }{qw(week_start year_start)}, join ',', @{ $calendar{$_}{working} } } sort keys %calendar ],
@@ -438,25 +565,29 @@ sub expected_numbers_sql
 	TRUNCATE o.number;
 	INSERT INTO o.number
 	WITH RECURSIVE fact (kpi, of_team, owner, day, num, den) AS (
-		SELECT k, false, owner, (at AT TIME ZONE 'Europe/Berlin')::date, sum(amount), CASE k WHEN 'mean' THEN count(*) END
-		FROM o.facts, unnest('{gain,cost,mean}'::text[]) k
-		WHERE k = CASE kind WHEN 'a' THEN 'gain' WHEN 'b' THEN 'cost' END OR k = 'mean'
+		SELECT k, false, coalesce(a.member, owner), (at AT TIME ZONE 'Europe/Berlin')::date, sum(amount), CASE k WHEN 'mean' THEN count(*) END
+		FROM o.facts LEFT JOIN o.alias a ON a.key = owner, unnest('{gain,gain_now,cost,mean}'::text[]) k
+		WHERE replace(k, '_now', '') = CASE kind WHEN 'a' THEN 'gain' WHEN 'b' THEN 'cost' END OR k = 'mean'
 		GROUP BY 1, 2, 3, 4
 		UNION ALL
-		SELECT 'budget', true, team, day, sum(amount), NULL FROM o.budget GROUP BY 3, 4),
+		SELECT k, true, team, day, sum(amount), NULL FROM o.budget, unnest('{budget,budget_now}'::text[]) k GROUP BY 1, 3, 4),
+	-- whose teams count: those of the fact's day, or of the organisation's today
+	credit AS (
+		SELECT f.*, CASE WHEN kpi LIKE '%\_now' THEN (current_setting('kpi.now')::timestamptz AT TIME ZONE 'UTC')::date ELSE day END AS credit_day
+		FROM fact f),
 	placed AS (
 		SELECT f.*, coalesce(CASE WHEN NOT of_team THEN m.team WHEN owner = 'company' THEN owner ELSE p.team END, '(unassigned)') AS team
-		FROM fact f
-			 LEFT JOIN o.membership m ON NOT of_team AND m.member = owner AND day >= m.since AND day < m.until
-			 LEFT JOIN o.parent p ON of_team AND p.team = owner AND day >= p.since AND day < p.until),
-	up (day, team, ancestor) AS (
-		SELECT DISTINCT day, team, team FROM placed
+		FROM credit f
+			 LEFT JOIN o.credited m ON NOT of_team AND m.member = owner AND credit_day >= m.since AND credit_day < m.until
+			 LEFT JOIN o.parent p ON of_team AND p.team = owner AND credit_day >= p.since AND credit_day < p.until),
+	up (credit_day, team, ancestor) AS (
+		SELECT DISTINCT credit_day, team, team FROM placed
 		UNION ALL
-		SELECT up.day, up.team, coalesce(p.parent, 'company')
-		FROM up LEFT JOIN o.parent p ON p.team = up.ancestor AND up.day >= p.since AND up.day < p.until
+		SELECT up.credit_day, up.team, coalesce(p.parent, 'company')
+		FROM up LEFT JOIN o.parent p ON p.team = up.ancestor AND up.credit_day >= p.since AND up.credit_day < p.until
 		WHERE up.ancestor <> 'company'),
 	scoped AS (
-		SELECT p.kpi, p.day, p.num, p.den, 'team' AS scope, up.ancestor AS key FROM placed p JOIN up USING (day, team)
+		SELECT p.kpi, p.day, p.num, p.den, 'team' AS scope, up.ancestor AS key FROM placed p JOIN up USING (credit_day, team)
 		UNION ALL
 		SELECT p.kpi, p.day, p.num, p.den, 'member', p.owner FROM placed p
 		WHERE NOT of_team AND p.owner IN (SELECT m.key FROM kpi.member m)),
@@ -520,7 +651,7 @@ sub goal_sql
 		SELECT g.id, k.name AS kpi, CASE WHEN g.member_id IS NULL THEN 'team' ELSE 'member' END AS scope, coalesce(t.key, m.key) AS key,
 			   g.grain, b.start, o.ends(g.grain, b.start) - 1 AS last, g.target,
 			   o.today(k.name) AS today,
-			   k.name IN ('gain', 'cost', 'budget', 'net') AS additive, k.name IN ('cost', 'budget') AS down,
+			   k.name IN ('gain', 'gain_now', 'cost', 'budget', 'budget_now', 'net') AS additive, k.name IN ('cost', 'budget', 'budget_now') AS down,
 			   CASE k.name WHEN 'net' THEN '{gain,cost}' ELSE ARRAY[k.name] END AS inputs
 		FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member m ON m.id = g.member_id
 			 JOIN o.calendar c ON c.name = 'default' CROSS JOIN LATERAL (SELECT o.begins(g.grain, g.period_start, c.week_start, c.year_start) AS start) b),

@@ -45,5 +45,20 @@ is($node->safe_psql('postgres', q{SELECT value FROM kpi.team_yearly WHERE kpi = 
 	'12.5', 'the costs are there');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kpi_internal.delta'), '0', 'nothing is left in the queue');
 
+# ---- when rows were loaded ----
+
+my $loaded = q{SELECT loaded_at AT TIME ZONE 'UTC' FROM kpi.freshness WHERE source = 'deals'};
+$node->safe_psql('postgres', q{ALTER TABLE crm.deals ADD loaded timestamptz; SELECT kpi.alter_source('deals', loaded_at => 'loaded')});
+$node->safe_psql('postgres', q{BEGIN; UPDATE crm.deals SET loaded = '2026-03-08 01:00+00' WHERE id = 20; PREPARE TRANSACTION 'loaded'});
+$node->safe_psql('postgres', q{BEGIN; UPDATE crm.deals SET loaded = '2026-03-08 02:00+00' WHERE id = 21; PREPARE TRANSACTION 'dropped'});
+$node->stop('immediate');
+$node->start;
+$node->safe_psql('postgres', 'CALL kpi.refresh()');
+is($node->safe_psql('postgres', $loaded), '', 'loaded: prepared, not committed');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'loaded'});
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'dropped'});
+$node->safe_psql('postgres', 'CALL kpi.refresh()');
+is($node->safe_psql('postgres', $loaded), '2026-03-08 01:00:00', 'loaded: committed after a crash');
+
 $node->stop;
 done_testing();

@@ -1,6 +1,6 @@
 # A random stream of everything users do: facts inserted, updated, deleted and
 # truncated, in transactions with savepoints and rollbacks, refreshes anywhere,
-# members and teams that move, KPIs and goals that come and go, days that pass.
+# members and teams that move, members that are known by other keys or merged, KPIs and goals that come and go, days that pass.
 # After each round every number must be that of plain SQL.
 #
 # KPI_SEED repeats a run, KPI_ROUNDS sets its length, KPI_WITHOUT leaves out
@@ -20,14 +20,17 @@ my $rounds = $ENV{KPI_ROUNDS} || 30;
 
 # Besides facts and people that come and go:
 my %with = map { $_ => 1 } (
+	'alias',        # other keys of members, and members that are merged
 	'cancel',       # refreshes that a timeout ends, outside of transactions
 	'day',          # days that mean "never", or are not in any calendar
 	'dimension',    # dimensions added, altered and dropped
 	'fiscal',       # years that begin in another month
 	'float',        # real and double precision
 	'goal',         # goals of members and dimension values, on whatever is altered
+	'loaded',       # rows say when they were loaded
 	'owner',        # facts that count for another column, or for the company
 	'role',         # tables that belong to another role, which writes to them
+	'swap',         # tables that are swapped, tables and columns that are renamed
 	'step',         # builds in the smallest steps, of which some are cancelled
 	'setting');     # writers whose settings change how values are written
 delete @with{ split ' ', $ENV{KPI_WITHOUT} // '' };
@@ -80,6 +83,8 @@ if ($with{setting})
 	push @columns, qw(exact took code);
 }
 
+push @columns, 'loaded' if $with{loaded};
+
 # What KPIs may be altered to, and the facts that count then.
 my $of_deals = 'SELECT {owner}, closed_at, {dimensions}, 1, NULL FROM {deals}';
 my %original = map { $_ => $KPI{$_}{facts} } keys %KPI;
@@ -97,6 +102,7 @@ my @alterations = (
 my $day = 20148;    # 2025-03-01
 my $team_number = 0;
 my $goal_number = 0;
+my $round_number = 0;
 
 note "seed $seed";
 create_company(
@@ -110,6 +116,14 @@ create_company(
 		ALTER TABLE crm.costs OWNER TO regress_crm;} : ''));
 is($node->safe_psql('postgres', 'SELECT DISTINCT definer FROM kpi.source'), 'regress_crm', 'read with the rights of the tables\' owner')
   if $with{role};
+# What any committed row has said is kept beside it, by a trigger of the user's own.
+$node->safe_psql('postgres', q{
+	ALTER TABLE crm.deals ADD loaded timestamptz;
+	CREATE TABLE crm.loaded (at timestamptz);
+	GRANT INSERT ON crm.loaded TO regress_crm;
+	CREATE FUNCTION crm.note_loaded() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO crm.loaded VALUES (NEW.loaded); RETURN NULL; END';
+	CREATE TRIGGER note_loaded AFTER INSERT OR UPDATE ON crm.deals FOR EACH ROW WHEN (NEW.loaded IS NOT NULL) EXECUTE FUNCTION crm.note_loaded();
+	SELECT kpi.alter_source('deals', loaded_at => 'loaded')}) if $with{loaded};
 # A dimension whose text no setting can be trusted with may be refused, too.
 for my $name (grep { $dimension{$_}[0] =~ /::text/ } sort keys %dimension)
 {
@@ -139,6 +153,7 @@ for my $round (1 .. $rounds)
 {
 	my $before = $node->safe_psql('postgres', definitions());
 
+	$round_number = $round;
 	$node->safe_psql('postgres', next_day());
 	my $script = round();
 	my ($ok, $errors) = eval { play($round, $script) };
@@ -167,8 +182,19 @@ sub play
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
+	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
+}
+
+# Not before what a row says that is there, and not after what any row has said.  A
+# table that took the name of another is noted only by its rows.
+sub loaded_difference
+{
+	return q{SELECT f.loaded_at, d.latest, l.latest FROM kpi.freshness f,
+		(SELECT max(loaded) AS latest FROM crm.deals) d, (SELECT max(at) AS latest FROM crm.loaded) l
+		WHERE f.source = 'deals' AND (coalesce(f.loaded_at, '-infinity') < coalesce(d.latest, '-infinity')
+			OR coalesce(f.loaded_at, '-infinity') > coalesce(greatest(d.latest, l.latest), '-infinity'))};
 }
 
 # Days pass, from before most facts to after all of them: what is dated ahead
@@ -188,7 +214,8 @@ sub chance { return rand() < $_[0]; }
 # know what is there.  Goals for what is past, and of rates above 1, are warned of.
 sub expected_error
 {
-	return $_[0] =~ /ERROR:  (?:member|team) "/
+	return $_[0] =~ /ERROR:  (?:member|team|alias) "/
+	  || $_[0] =~ /ERROR:  ".*" is (?:an alias|no alias|the key) /
 	  || $_[0] =~ /ERROR:  .*\b(?:goals?|rollup tables)\b/
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
@@ -237,6 +264,9 @@ sub random_value
 	return pick(q{'1 day'}, q{'3 hours'}, q{'1 mon -2 days'}, 'NULL') if $column eq 'took';
 	return pick(q{'\x00ff5c'}, q{'\x61'}, 'NULL') if $column eq 'code';
 	return random_time() if $column eq 'closed_at';
+	# Later in each round, and never before today, which it would be the end of.
+	return chance(0.1) ? 'NULL' : sprintf q{timestamptz '2100-01-01 00:00+00' + interval '%d days %d seconds'}, $round_number, rand 86400
+	  if $column eq 'loaded';
 	return quoted(pick(@never) . '+00') if $with{day} && chance(0.05);
 	return sprintf q{'%s 10:00+00'}, random_day();    # created_at
 }
@@ -273,6 +303,7 @@ sub change_organisation
 {
 	my $what = rand;
 
+	return change_aliases() if $with{alias} && $what < 0.15;
 	if ($what < 0.6)
 	{
 		return sprintf q{SELECT kpi.move_member('%s', team => '%s', since => '%s');},
@@ -293,6 +324,17 @@ sub change_organisation
 	}
 	return sprintf q{SELECT kpi.drop_member('%s');}, pick(@members) if $what < 0.9;
 	return sprintf q{SELECT kpi.add_member('%s', team => '%s');}, pick(@members, 'nobody', 'zoe'), pick(@teams);
+}
+
+sub change_aliases
+{
+	my $key = pick(@members, 'nobody', 'zoe', 'zoe');
+	my $source = pick('', q{, source => 'deals'}, q{, source => 'costs'});
+	my $what = rand;
+
+	return sprintf q{SELECT kpi.add_alias('%s', alias => '%s'%s);}, pick(@members), $key, $source if $what < 0.6;
+	return sprintf q{SELECT kpi.drop_alias('%s'%s);}, $key, $source if $what < 0.85;
+	return sprintf q{SELECT kpi.merge_member('%s', into_member => '%s', goals => '%s');}, pick(@members), pick(@members), pick('move', 'drop');
 }
 
 # KPIs are created and dropped outside of transactions, as this side keeps
@@ -437,6 +479,43 @@ sub change_goals
 	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
 }
 
+# Another table under the name of deals, or another name for it or its columns,
+# with writes and refreshes between; in the end all has the names it had.
+# Where a table is gone, nobody knows what its columns were called last: before
+# it goes a refresh has followed them.
+my $swaps = 0;
+my $renamed;
+
+sub change_table
+{
+	my $what = rand;
+	my $refresh = chance(0.5) ? 'CALL kpi.refresh();' : '';
+
+	if ($what < 0.35)
+	{
+		my ($column, $other) = @{ pick([ 'amount', 'was' ], [ 'owner_id', 'was' ], [ 'owner_id', 'sdr_id' ], [ 'quantity', 'was' ], [ 'closed_at', 'was' ]) };
+		$renamed = 1;
+		my $there = "ALTER TABLE crm.deals RENAME COLUMN $column TO aside;";
+		my $write = sprintf 'UPDATE crm.deals SET stage = %s WHERE id %% 5 = %d;', quoted(pick(qw(open won lost))), rand 5;
+
+		return "RESET ROLE; $there $refresh $write ALTER TABLE crm.deals RENAME COLUMN aside TO $column;" if $other eq 'was';
+		return "RESET ROLE; $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;"
+		  . " $write $refresh $write $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;";
+	}
+	return "RESET ROLE; ALTER TABLE crm.deals RENAME TO others; INSERT INTO crm.others SELECT * FROM crm.others WHERE false;"
+	  . " DELETE FROM crm.others WHERE id % 11 = 3; $refresh ALTER TABLE crm.others RENAME TO deals;"
+	  if $what < 0.55;
+	$swaps++;
+	my $delete = chance(0.3) ? 'DELETE FROM crm.deals WHERE id % 7 = 1;' : '';
+	my $owner = $with{role} ? "ALTER TABLE crm.swap$swaps OWNER TO regress_crm;" : '';
+
+	return 'RESET ROLE;' . ($renamed ? ' CALL kpi.refresh();' : '') . " CREATE TABLE crm.swap$swaps (LIKE crm.deals INCLUDING ALL); $owner"
+	  . " INSERT INTO crm.swap$swaps SELECT * FROM crm.deals WHERE id % 13 <> 5;"
+	  . " SELECT setval(pg_get_serial_sequence('crm.swap$swaps', 'id'), (SELECT coalesce(max(id), 1) FROM crm.deals));"
+	  . " ALTER TABLE crm.deals RENAME TO old$swaps; ALTER TABLE crm.swap$swaps RENAME TO deals; $delete"
+	  . (chance(0.6) ? " DROP TABLE crm.old$swaps;" : " DELETE FROM crm.old$swaps WHERE id % 3 = 1; $refresh UPDATE crm.old$swaps SET amount = 1e9;");
+}
+
 # Who writes, and how it writes values.
 sub change_session
 {
@@ -475,6 +554,10 @@ sub transaction
 		{
 			push @script, 'RESET ROLE; CALL kpi.refresh();';
 		}
+		elsif ($with{swap} && chance(0.06))
+		{
+			push @script, change_table();
+		}
 		elsif (chance(0.08))
 		{
 			push @script, 'RESET ROLE; ' . change_organisation();
@@ -493,6 +576,7 @@ sub round
 
 	my $steps = $with{step} && chance(0.5);
 
+	$renamed = 0;
 	push @script, "SET kpi.buffer_size = '64kB';" if chance(0.3);
 	push @script, 'SET kpi.build_step = 0;' if $steps;
 	for (1 .. 4 + rand 10)
@@ -504,6 +588,7 @@ sub round
 		push @script, cancelled_refresh() if $with{cancel} && chance($steps ? 0.2 : 0.05);
 		push @script, transaction() if $what < 0.25;
 		push @script, write_facts() if $what >= 0.25 && $what < 0.5;
+		push @script, change_table() if $with{swap} && chance(0.1);
 		push @script, 'CALL kpi.refresh();' if $what >= 0.5 && $what < 0.6;
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;

@@ -156,6 +156,30 @@ set_now('2026-11-05 12:00+00');
 count_is($node, 'postgres', 15, 'it does not wait for a moment that was noted before');
 exact($node, 'postgres', 'at the end');
 
+# ---- who belongs elsewhere from a day on, and KPIs that count for the teams of today ----
+
+$node->safe_psql('postgres', q{
+	CREATE TABLE visits (id bigserial PRIMARY KEY, owner text, day date);
+	INSERT INTO visits (owner, day) SELECT 'mia', date '2026-10-01' + i FROM generate_series(0, 9) i;
+	SELECT kpi.create_team('before'), kpi.create_team('after');
+	SELECT kpi.add_member('mia', team => 'before');
+	SELECT kpi.move_member('mia', team => 'after', since => '2026-11-07');
+	SELECT kpi.create_source('visits', relation => 'public.visits', key => 'id', owner => 'owner', at => 'day');
+	SELECT kpi.create_kpi('visits', source => 'visits', measure => 'count(*)');
+	SELECT kpi.create_kpi('visits_now', source => 'visits', measure => 'count(*)', credit => 'today')});
+my $visits = q{SELECT string_agg(kpi || ' ' || team || ' ' || value, ', ' ORDER BY kpi, team) FROM kpi.team_monthly
+	WHERE kpi ~ '^visits' AND team <> 'company' AND is_complete};
+wait_for($node, 'postgres', "SELECT ($visits) = 'visits before 10, visits_now before 10'", 'a move of a day to come has moved nothing');
+set_now('2026-11-06 23:59:50+00');
+$node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
+count_is($node, 'postgres', 16, 'the day before is over in a moment');
+is($node->safe_psql('postgres', $visits), 'visits before 10, visits_now before 10', 'and nothing has moved');
+set_now('2026-11-07 00:00:00+00');
+wait_for($node, 'postgres', "SELECT ($visits) = 'visits before 10, visits_now after 10'", 'its day has begun, and no fact has come');
+exact($node, 'postgres', 'then');
+set_now('2026-11-06 12:00+00');
+wait_for($node, 'postgres', "SELECT ($visits) = 'visits before 10, visits_now before 10'", 'the clock is set back');
+
 # ---- no moment at all ----
 
 my ($status, $stdout, $stderr) = $node->psql('postgres', q{ALTER SYSTEM SET kpi.now = 'tomorrow evening'});

@@ -82,5 +82,18 @@ cmp_ok($node->safe_psql('postgres', "SELECT $size / 8192"), '<', 8000, 'much: an
 $node->safe_psql('postgres', q{SELECT kpi.resume('deals')});
 exact($node, 'postgres', 'much');
 
+# ---- when rows were loaded ----
+
+$node->safe_psql('postgres', q{ALTER TABLE deals ADD loaded timestamptz; SELECT kpi.alter_source('deals', loaded_at => 'loaded')});
+wait_for($node, 'postgres', q{SELECT loaded_by IS NOT NULL FROM kpi_internal.source_state}, 'loaded: read by itself');
+$node->safe_psql('postgres', q{SELECT kpi.pause('deals'); UPDATE deals SET loaded = '2026-05-01' WHERE id = (SELECT max(id) FROM deals)});
+$node->safe_psql('postgres', q{UPDATE deals SET loaded = '2026-05-03' WHERE id = (SELECT max(id) FROM deals)});
+$node->safe_psql('postgres', q{UPDATE deals SET loaded = '2026-05-02' WHERE id = (SELECT max(id) FROM deals)});
+write_much();
+wait_for($node, 'postgres', "SELECT $pending BETWEEN 1 AND 699", 'loaded: compacted');
+is($node->safe_psql('postgres', q{SELECT loaded_at IS NULL FROM kpi.freshness}), 't', 'loaded: not in the numbers yet');
+$node->safe_psql('postgres', q{SELECT kpi.resume('deals')});
+is($node->safe_psql('postgres', q{SELECT loaded_at::date FROM kpi.freshness}), '2026-05-03', 'loaded: the latest is left');
+
 $node->stop;
 done_testing();

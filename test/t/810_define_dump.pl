@@ -20,8 +20,11 @@ create_company($node, 'postgres', sql => "$write;");
 $node->safe_psql('postgres', q{
 	SELECT kpi.move_member('bob', team => 'uk', since => '2026-03-01');
 	SELECT kpi.move_team('uk', parent => 'apac', since => '2026-04-01');
+	SELECT kpi.add_alias('carol', alias => 'nobody', source => 'deals'), kpi.merge_member('erin', into_member => 'dave');
 	SELECT kpi.create_goal('q1', kpi => 'revenue', team => 'emea', period => '2026-Q1', target => '1000000');
 	INSERT INTO crm.costs (team, day, cost) VALUES ('uk', '2026-03-07', 12.5), ('apac', '2026-04-07', 100);
+	SELECT kpi.create_kpi('won_now', source => 'deals', measure => 'count(*)', filter => $$stage = 'won'$$, credit => 'today');
+	SELECT kpi.end_membership('carol', until => '2031-01-01', later_facts => 'last_team');
 	CREATE SCHEMA reporting;
 	SELECT kpi.create_rollup('reporting.by_month', kpis => '{revenue, won}');
 	SELECT kpi.create_rollup('reporting.by_rep', kpis => '{revenue}', per => 'member', grain => 'week', since => '2026-02-10');
@@ -29,7 +32,10 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.alter_goal('q1', target => '1');
 	SELECT kpi.alter_goal('q1', target => '2000');
 	CREATE INDEX ON reporting.by_month (period);
-	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';});
+	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';
+	CREATE TABLE crm.leads (team text);
+	INSERT INTO crm.leads SELECT key FROM kpi.team WHERE id > 2;
+	SELECT kpi.sync_people('SELECT team AS key FROM crm.leads', NULL, remember => true)});
 # what is in the queue is not dumped, and need not be
 $node->safe_psql('postgres', $write);
 is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_status WHERE source = 'deals'}), 't', 'something waits');
@@ -37,6 +43,8 @@ is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_stat
 # What cannot be computed anew.
 my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c};
 isnt($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.forecast_basis'), '0', 'a forecast is based on something');
+my $of_people = q{SELECT name, credit FROM kpi.kpi WHERE credit <> 'then'; SELECT member_id, until, later_facts FROM kpi.membership WHERE until IS NOT NULL;
+	SELECT team, period, value FROM kpi.team_yearly WHERE kpi = 'won_now' ORDER BY team, period};
 my $events = q{SELECT id, goal, kpi, team, period, old_status, status, target, happened_at FROM kpi.goal_event ORDER BY id};
 isnt($node->safe_psql('postgres', $events), '', 'something was announced');
 
@@ -59,10 +67,17 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 		$node->command_ok([ 'pg_restore', '--exit-on-error', ($name eq 'parallel' ? '--jobs=2' : ()), '--dbname', $node->connstr($name), $file ],
 			"$name: restore");
 	}
+	is($node->safe_psql($name, q{SELECT s.status, p.teams ~ 'FROM crm.leads' FROM kpi.people_sync_status s, kpi.people_sync p}), 'restored|t',
+		"$name: queries of people are not run before all is there");
 	# writers come before the first refresh has made a queue
 	$node->safe_psql($name, 'DELETE FROM crm.deals WHERE id % 11 = 0');
 	$node->safe_psql($name, 'CALL kpi.refresh()');
+	like($node->safe_psql($name, $of_people), qr/\Awon_now\|today\n(?:.*\|unassigned\n)*\d+\|2031-01-01\|last_team\n(?:.*\|unassigned\n)*apac\|/,
+		"$name: whose the facts are of who has moved or left");
+	is($node->safe_psql($name, q{SELECT * FROM kpi.verify('deals')}), '', "$name: and exact");
+	$node->safe_psql($name, q{SELECT kpi.drop_kpi('won_now')});
 	is_exact($node, $name, "$name: restored");
+	is($node->safe_psql($name, 'SELECT status FROM kpi.people_sync_status'), 'waiting', "$name: but then");
 	is($node->safe_psql($name, $events), $node->safe_psql('postgres', $events), "$name: what was announced of goals is there, and nothing else");
 	is(rollup_differences($node, $name), '', "$name: rollup tables are what the views say");
 	is($node->safe_psql($name, q{SELECT count(*) > 0, bool_and(note = 'mine') FROM reporting.by_month}), 't|t', "$name: and the user's own");

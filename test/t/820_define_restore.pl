@@ -29,6 +29,7 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.move_team('dach', parent => 'company', since => '2027-01-01');
 	SELECT kpi.add_member('alice', team => 'dach'), kpi.add_member('bob', team => 'emea');
 	SELECT kpi.move_member('bob', team => 'dach', since => '2026-07-01');
+	SELECT kpi.add_alias('bob', alias => 'agent-1'), kpi.add_alias('alice', alias => 'agent-2', source => 'deals');
 	SELECT kpi.create_goal('2026', kpi => 'revenue', team => 'dach', period => '2026', target => '1000')});
 
 # the keys of calendar_day differ, which is all right
@@ -47,6 +48,7 @@ my $contents = q{
 	SELECT p FROM kpi.team_parent p ORDER BY id;
 	SELECT m FROM kpi.member m ORDER BY id;
 	SELECT m FROM kpi.membership m ORDER BY id;
+	SELECT a FROM kpi.member_alias a ORDER BY id;
 	SELECT g FROM kpi.goal g ORDER BY id;
 	SELECT 'last id', last_value FROM kpi.calendar_id_seq UNION ALL SELECT 'last id', last_value FROM kpi.holiday_id_seq};
 my $expected = $node->safe_psql('postgres', $contents);

@@ -175,6 +175,11 @@ sub formula_sql
 	  . ' FROM ' . $input->($one, 1) . ' x FULL JOIN ' . $input->($two, 2) . " y USING ($key)) j";
 }
 
+# Members by all keys that owners of deals may have.
+my $people = q{SELECT m.id, m.key, m.key AS known_as FROM kpi.member m
+	UNION ALL SELECT m.id, m.key, a.alias FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id
+	LEFT JOIN kpi.source s ON s.id = a.source_id WHERE coalesce(s.name, 'deals') = 'deals'};
+
 # A query with a row for each number, or place, that is missing, wrong or too many.
 sub difference_sql
 {
@@ -218,12 +223,12 @@ sub difference_sql
 	WITH RECURSIVE fact (kpi, of_team, is_owned, owner, at, b, num, den) AS ($facts),
 	-- each fact with its day and the team it counts for: (unassigned) if none
 	placed AS (
-		SELECT f.*, d.day,
+		SELECT f.*, d.day, p.key AS person,
 			   CASE WHEN f.is_owned THEN coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) ELSE 1 END AS team_id
 		FROM fact f
 			 CROSS JOIN LATERAL (SELECT (f.at AT TIME ZONE '$MEANING{time_zone}')::date AS day) d
 			 LEFT JOIN kpi.team t ON f.of_team AND t.key = f.owner
-			 LEFT JOIN kpi.member p ON NOT f.of_team AND p.key = f.owner
+			 LEFT JOIN ($people) p ON NOT f.of_team AND p.known_as = f.owner
 			 LEFT JOIN kpi.membership m ON m.member_id = p.id
 				 AND d.day <@ daterange(m.since, m.until)
 		WHERE d.day BETWEEN '1900-01-01' AND '2200-12-31'),
@@ -237,7 +242,7 @@ sub difference_sql
 		SELECT p.*, 'team' AS scope, t.key
 		FROM placed p JOIN up USING (day, team_id) JOIN kpi.team t ON t.id = up.ancestor_id
 		UNION ALL
-		SELECT p.*, 'member', p.owner FROM placed p JOIN kpi.member m ON m.key = p.owner WHERE NOT p.of_team),
+		SELECT p.*, 'member', p.person FROM placed p WHERE p.person IS NOT NULL),
 	-- the grains, and of each the period that holds today and the one before
 	grains AS MATERIALIZED (
 		SELECT g.*, today, start, (start - one)::date AS before
@@ -320,7 +325,8 @@ sub difference_sql
 				  AND c.start >= p.start AND c.start < p.start + p.length)
 		  AND NOT EXISTS (
 				SELECT FROM kpi_internal.day_cell c JOIN kpi_internal.owner o ON o.id = c.owner_id
-				WHERE c.stream_id = p.stream_id AND p.scope = 'member' AND p.grain IN ('day', 'week') AND o.key = p.key
+				WHERE c.stream_id = p.stream_id AND p.scope = 'member' AND p.grain IN ('day', 'week')
+				  AND o.key IN (SELECT k.known_as FROM ($people) k WHERE k.key = p.key)
 				  AND c.day >= p.start AND c.day < p.start + p.length)),
 	e AS (SELECT $compared FROM expected),
 	a AS (SELECT $compared FROM actual)
@@ -418,7 +424,7 @@ sub goal_difference_sql
 		SELECT f.*, CASE WHEN f.is_owned THEN coalesce(CASE WHEN f.of_team THEN t.id ELSE m.team_id END, 2) ELSE 1 END AS team_id, p.id AS member_id
 		FROM fact f
 			 LEFT JOIN kpi.team t ON f.of_team AND t.key = f.owner
-			 LEFT JOIN kpi.member p ON NOT f.of_team AND p.key = f.owner
+			 LEFT JOIN ($people) p ON NOT f.of_team AND p.known_as = f.owner
 			 LEFT JOIN kpi.membership m ON m.member_id = p.id AND f.day <@ daterange(m.since, m.until)
 		WHERE f.day BETWEEN '1900-01-01' AND '2200-12-31'),
 	up (day, team_id, id, depth) AS (

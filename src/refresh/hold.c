@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.c
+ *	  A load that removes many facts at once is held back: hold_if_lost.
+ *
+ * A refresh of a source that wants it counts before it changes anything: the facts
+ * that its KPIs count, as the company's months have them, and as they would be.
+ * Where all facts are to be read again (the table was swapped, truncated, changed)
+ * they are counted in a scan of their own; else the deltas say by how many they
+ * change.  If more than the share is gone, nothing is consumed and nothing written:
+ * the numbers stay, and writers go on to be captured.
+ *
+ * Later refreshes look again, a worker at most once a minute, and less often where
+ * counting takes long.  kpi.resume() has the next one not look at all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "capture/capture.h"
+#include "catalog/pg_type.h"
+#include "cell/cell.h"
+#include "fact/fact.h"
+#include "miscadmin.h"
+#include "refresh/refresh_internal.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* A worker looks again after this, or so many times as long as it took. */
+#define LOOK_AGAIN_SECONDS 60
+#define LOOK_AGAIN_FACTOR 20
+
+/* The measures of a stream that readers see already. */
+static Bitmapset *
+known_measures(const KpiStream *stream)
+{
+	Bitmapset  *known = NULL;
+
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		if (stream->measures[m].is_known)
+			known = bms_add_member(known, m);
+	}
+	return known;
+}
+
+int64
+kpi_refresh_facts_of(const KpiStream *stream, const Bitmapset *measures, const KpiCell *cell)
+{
+	int64		facts = 0;
+	int			m = -1;
+
+	while ((m = bms_next_member(measures, m)) >= 0)
+		facts += kpi_cell_facts(cell, stream->measures[m].id);
+	return facts;
+}
+
+static int64
+stored_facts(int32 source_id)
+{
+	KpiSpi		spi;
+	int64		facts;
+
+	kpi_spi_begin(&spi);
+	facts = kpi_first_int8("SELECT coalesce(pg_catalog.sum(kpi.cell_facts(r.cell, b.measure_id)), 0)::bigint"
+						   " FROM kpi_internal.stream s"
+						   " JOIN kpi_internal.measure_built b ON b.stream_id = s.id AND b.version = s.version"
+						   " JOIN kpi_internal.rollup_cell r ON r.stream_id = s.id AND r.scope_kind = 1"
+						   "  AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0"
+						   " WHERE s.source_id = $1", 1, KPI_INT4(source_id));
+	kpi_spi_end(&spi);
+	return facts;
+}
+
+/* By how many facts the deltas that the run sees change the source. */
+static int64
+queued_facts(const KpiRun *run)
+{
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row", ALLOCSET_DEFAULT_SIZES);
+	int64		facts = 0;
+	KpiQueueScan scan;
+
+	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
+	while (kpi_capture_scan_next(&scan))
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_cxt);
+		KpiUnpack	delta;
+
+		CHECK_FOR_INTERRUPTS();
+		if (scan.kind == KPI_DELTA_CELL)
+		{
+			kpi_capture_unpack_begin(&delta, kpi_capture_scan_data(&scan));
+			while (kpi_capture_unpack_next(&delta))
+			{
+				const KpiStream *stream = kpi_model_stream_find(run->source, delta.stream_id);
+
+				if (stream != NULL && stream->version == delta.version)
+					facts += kpi_refresh_facts_of(stream, known_measures(stream), delta.cell);
+			}
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_cxt);
+	}
+	kpi_capture_scan_end(&scan);
+	MemoryContextDelete(row_cxt);
+	return facts;
+}
+
+/* Those that are gone with their partitions are lost to nobody. */
+static int64
+sealed_facts(const KpiStream *stream, const Bitmapset *measures)
+{
+	int64		facts = 0;
+	KpiSealedRows rows;
+	KpiSealedCell sealed;
+
+	kpi_refresh_sealed_begin(&rows, stream->id, DATEVAL_NOBEGIN, DATEVAL_NOEND);
+	while (kpi_refresh_sealed_next(&rows, &sealed))
+		facts += kpi_refresh_facts_of(stream, measures, sealed.cell);
+	kpi_refresh_sealed_end(&rows);
+	return facts;
+}
+
+static int64
+read_facts(KpiRun *run)
+{
+	int64		facts = 0;
+
+	for (int s = 0; s < run->source->nstreams; s++)
+	{
+		Bitmapset  *known = known_measures(&run->source->streams[s]);
+
+		if (known != NULL)
+			facts += kpi_refresh_scan_count(run, s, known) + sealed_facts(&run->source->streams[s], known);
+	}
+	return facts;
+}
+
+static void
+hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
+{
+	const KpiSource *source = run->source;
+	int64		pause_ms = Max(LOOK_AGAIN_SECONDS * INT64CONST(1000),
+							   LOOK_AGAIN_FACTOR * (GetCurrentTimestamp() - started) / 1000);
+	char	   *reason = psprintf("a load has removed %.0f %% of the facts (" INT64_FORMAT " of " INT64_FORMAT
+								  " counted), and more than %.0f %% are held back",
+								  100.0 * (before - after) / before, before - after, before,
+								  100 * source->hold_if_lost);
+	char	   *hint = psprintf("Load the facts again, or accept the loss with kpi.resume(%s).",
+								quote_literal_cstr(source->name));
+	bool		is_news = kpi_refresh_source_state_hold(source->id, reason, hint, pause_ms);
+
+	if (is_news)
+		kpi_refresh_log_held(source->id, source->name, started);
+	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
+			(errmsg("source \"%s\" is held: %s", source->name, reason),
+			 errhint("%s", hint)));
+}
+
+bool
+kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	int64		before;
+	int64		after;
+
+	if (run->source->hold_if_lost == 0 || state->accepts_loss)
+		return false;
+	before = stored_facts(run->source->id);
+	if (before <= 0)
+		return false;
+	after = state->recompute ? read_facts(run) : before + queued_facts(run);
+	if (before - after <= run->source->hold_if_lost * before)
+		return false;
+	hold(run, before, after, started);
+	return true;
+}
