@@ -208,6 +208,9 @@ extern void kpi_capture_attach(int32 source_id, Oid relid, Oid definer);
 /* The same for a relation that a keyed source follows. */
 extern void kpi_capture_follow(int32 source_id, Oid relid, Oid definer);
 
+/* Whether a relation has the trigger of kpi_capture_follow(). */
+extern bool kpi_capture_is_followed(int32 source_id, Oid relid);
+
 /* As kpi_capture_trigger_state(), for the triggers of kpi_capture_follow(). */
 extern char *kpi_capture_follow_state(int32 source_id, Oid leaf);
 

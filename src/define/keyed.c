@@ -596,19 +596,12 @@ skeleton(const KpiSourceRow *row, const char *table)
 	return source;
 }
 
-/* A key of several columns is one text. */
+/* A key of several columns is one row: their texts may depend on settings. */
 static char *
 key_expression(const KpiKeyed *keyed)
 {
-	StringInfoData sql;
-	ListCell   *lc;
-
-	if (list_length(keyed->key) == 1)
-		return pstrdup(quote_identifier(linitial(keyed->key)));
-	initStringInfo(&sql);
-	foreach(lc, keyed->key)
-		appendStringInfo(&sql, "%s(%s)::text", sql.len > 0 ? " || ', ' || " : "", quote_identifier(lfirst(lc)));
-	return sql.data;
+	return list_length(keyed->key) == 1 ? pstrdup(quote_identifier(linitial(keyed->key))) :
+		psprintf("ROW(%s)", name_list(keyed->key));
 }
 
 KpiKeyed *

@@ -120,6 +120,13 @@ kpi_fact_kept_begin(KpiUser *user, const KpiSource *source)
 
 /* ---- parts of statements ---- */
 
+/* As it is cast to: character without a length would be character(1). */
+char *
+kpi_fact_type_name(Oid type)
+{
+	return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 /* "c1, c2, c3", each with a prefix. */
 static char *
 all_columns(const KpiKept *kept, const char *prefix)
@@ -154,6 +161,13 @@ some_columns(List *numbers, const char *prefix, const char *separator, const cha
 	foreach(lc, numbers)
 		appendStringInfo(&sql, "%s%sc%d%s", sql.len > 0 ? separator : "", prefix, lfirst_int(lc), suffix);
 	return sql.data;
+}
+
+/* Rows without a key, or that are of no entity, are no facts. */
+static char *
+is_complete(const KpiKept *kept, const char *prefix)
+{
+	return some_columns(list_concat_unique_int(list_copy(kept->key), kept->entity), prefix, " AND ", " IS NOT NULL");
 }
 
 /* The equality of a column's type, as its index has it. */
@@ -379,7 +393,7 @@ append_changed(StringInfo sql, const KpiFollow *follow, int first_param)
 
 		appendStringInfo(&arrays, "%s$%d", n > 0 ? ", " : "", first_param + n);
 		n++;
-		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, format_type_be_qualified(type),
+		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, kpi_fact_type_name(type),
 						 quote_identifier(lfirst(lc)));
 	}
 	appendStringInfo(sql, " FROM unnest(%s) AS u(", arrays.data);
@@ -440,7 +454,7 @@ entity_casts(const KpiKept *kept, const char *prefix)
 	{
 		n++;
 		appendStringInfo(&sql, "%s%se%d::%s AS e%d", n > 1 ? ", " : "", prefix, n,
-						 format_type_be_qualified(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
+						 kpi_fact_type_name(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
 	}
 	return sql.data;
 }
@@ -667,21 +681,13 @@ kpi_fact_kept_duplicate(KpiKept *kept)
 	char	   *key;
 
 	statement.sql = psprintf("SELECT concat_ws(', ', %s) FROM %s WHERE %s GROUP BY %s HAVING count(*) > 1 LIMIT 1",
-							 some_columns(kept->key, "f.", ", ", "::text"), fresh_rows(kept),
-							 some_columns(kept->key, "f.", " AND ", " IS NOT NULL"),
+							 some_columns(kept->key, "f.", ", ", "::text"), fresh_rows(kept), is_complete(kept, "f."),
 							 some_columns(kept->key, "f.", ", ", ""));
 	set_params(&statement, 0, NULL, NULL);
 	return first_row(kept, &statement, 1, &key) ? key : NULL;
 }
 
 /* ---- writing ---- */
-
-/* Rows without a key, or that are of no entity, are no facts. */
-static char *
-is_complete(const KpiKept *kept, const char *prefix)
-{
-	return some_columns(list_concat_unique_int(list_copy(kept->key), kept->entity), prefix, " AND ", " IS NOT NULL");
-}
 
 /* Rows that differ, by key: as they are kept, and as they are to be. */
 static char *

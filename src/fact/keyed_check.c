@@ -201,7 +201,7 @@ changed_columns(Oid relid, List *names)
 					 errmsg("table %s has no column \"%s\"", kpi_fact_table_name(relid), (char *) lfirst(lc)),
 					 errhint("Name columns of the table that has changed.")));
 		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
-						 format_type_be_qualified(getBaseType(get_atttype(relid, attnum))),
+						 kpi_fact_type_name(getBaseType(get_atttype(relid, attnum))),
 						 quote_identifier(lfirst(lc)));
 	}
 	return sql.data;

@@ -181,6 +181,24 @@ kpi_refresh_keyed_is_locked(const KpiRun *run)
 		(!keyed->is_unattached && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
 }
 
+/*
+ * The tables that were followed before note no more: should they get their names back
+ * before all is read, what was known is not so any more.
+ */
+static void
+attach(const KpiRun *run)
+{
+	KpiSpi		spi;
+	ListCell   *lc;
+
+	foreach(lc, run->keyed->reads->followed)
+		kpi_capture_follow(run->source->id, lfirst_oid(lc), kpi_model_source_definer(run->source));
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.keyed_state SET fingerprint = NULL WHERE source_id = $1",
+				 1, KPI_INT4(run->source->id));
+	kpi_spi_end(&spi);
+}
+
 void
 kpi_refresh_keyed_lock(KpiRun *run)
 {
@@ -190,10 +208,7 @@ kpi_refresh_keyed_lock(KpiRun *run)
 	ListCell   *lc;
 
 	if (keyed->is_unattached)
-	{
-		foreach(lc, keyed->reads->followed)
-			kpi_capture_follow(run->source->id, lfirst_oid(lc), kpi_model_source_definer(run->source));
-	}
+		attach(run);
 	foreach(lc, keyed->reads->relids)
 	{
 		kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(lfirst_oid(lc)));
