@@ -4,10 +4,12 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set crm :abs_srcdir /test/crm/crm.sql
 \set oracle :abs_srcdir /test/crm/oracle.sql
+\set ECHO none
 \o /dev/null
 \i :crm
 \i :oracle
 \o
+\set ECHO all
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 SET datestyle = 'ISO';
