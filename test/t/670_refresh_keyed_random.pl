@@ -99,7 +99,6 @@ my %columns = (
 my $node = new_node('keyed', "kpi.segment_size = '8kB'", 'max_prepared_transactions = 20');
 my $main = $node->background_psql('postgres', on_error_stop => 0);
 my @sessions;    # each with its open transaction
-my @prepared;
 my $unattached = 0;
 my $number = 0;
 my @script;
@@ -353,7 +352,13 @@ sub step
 	my $what = rand;
 	my $sql;
 
-	if (!$session->{open})
+	# rows of its own are locked until what it has prepared is over
+	if ($session->{prepared})
+	{
+		return if $what < 0.5;
+		$sql = sprintf q{%s PREPARED '%s';}, pick(qw(COMMIT COMMIT ROLLBACK)), delete $session->{prepared};
+	}
+	elsif (!$session->{open})
 	{
 		$sql = chance(0.15) ? setting() : chance(0.7) ? 'BEGIN;' : write_rows($n);
 		$session->{open} = 1 if $sql eq 'BEGIN;';
@@ -364,8 +369,8 @@ sub step
 	elsif ($what < 0.78 && $session->{saved}) { $sql = pick('ROLLBACK TO s;', 'ROLLBACK TO s;', 'RELEASE s;'); $session->{saved} = 0 if $sql =~ /RELEASE/; }
 	elsif ($what < 0.82)
 	{
-		$sql = sprintf q{PREPARE TRANSACTION 'p%d';}, ++$number;
-		push @prepared, "p$number";
+		$session->{prepared} = 'p' . ++$number;
+		$sql = "PREPARE TRANSACTION '$session->{prepared}';";
 		$session->{open} = 0;
 	}
 	else
@@ -383,10 +388,7 @@ sub settle
 	{
 		run($session->{psql}, pick('COMMIT;', 'COMMIT;', 'ROLLBACK;'), "writer $session->{n}") if $session->{open};
 		$session->{open} = 0;
-	}
-	while (@prepared)
-	{
-		run($main, sprintf(q{%s PREPARED '%s';}, pick(qw(COMMIT COMMIT ROLLBACK)), shift @prepared), 'main');
+		run($main, sprintf(q{%s PREPARED '%s';}, pick(qw(COMMIT COMMIT ROLLBACK)), delete $session->{prepared}), 'main') if $session->{prepared};
 	}
 	return;
 }
