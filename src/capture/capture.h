@@ -116,6 +116,12 @@ extern List *kpi_capture_unpack_values(const KpiUnpack *unpack);
  */
 #define KPI_NOTE_ALL PG_INT32_MIN
 
+/* Or this, if the values are those of an entity that is to be read. */
+#define KPI_NOTE_ENTITY (PG_INT32_MIN + 1)
+
+/* Notes an entity, of one column, for the refresh that follows in this transaction. */
+extern void kpi_capture_note_entity(int32 source_id, int32 version, const char *entity);
+
 static inline bool
 kpi_capture_is_note(int32 stream_id)
 {

@@ -341,6 +341,17 @@ begin_key(void)
 	appendBinaryStringInfo(&key_buffer, (char *) &key, offsetof(KpiDeltaKey, values));
 }
 
+void
+kpi_capture_note_entity(int32 source_id, int32 version, const char *entity)
+{
+	if (follows == NULL)
+		init_cache();
+	begin_key();
+	appendStringInfoChar(&key_buffer, '\1');
+	appendBinaryStringInfo(&key_buffer, entity, strlen(entity) + 1);
+	add_note(source_id, KPI_NOTE_ENTITY, version, 0);
+}
+
 /* All entities are to be read. */
 static void
 note_all(const Follow *follow)

@@ -31,11 +31,13 @@
 #include "model/model.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 /* ---- arguments ---- */
@@ -524,6 +526,8 @@ create_kept_table(const char *table, const KpiKeyed *keyed, const Query *query, 
 	execute(sql.data);
 	if (!key_begins_with_entity(keyed))
 		execute(psprintf("CREATE INDEX ON %s (%s)", table, name_list(keyed->entity)));
+	if (keyed->changed_at != NULL)
+		execute(psprintf("CREATE INDEX ON %s (%s)", table, quote_identifier(keyed->changed_at)));
 	execute(psprintf("GRANT USAGE ON SCHEMA kpi_data TO %s", role));
 	execute(psprintf("ALTER TABLE %s OWNER TO %s", table, role));
 	execute(psprintf("COMMENT ON TABLE %s IS 'Rows of a keyed source of pg_kpi, as its query says; written by refreshes only'",
@@ -544,6 +548,47 @@ check_no_table(const char *table, const char *source)
 
 /* ---- the whole ---- */
 
+static int32
+interval_seconds(const Interval *every, const char *source)
+{
+	int64		days = (int64) every->month * DAYS_PER_MONTH + every->day;
+	int64		seconds = days * SECS_PER_DAY + every->time / USECS_PER_SEC;
+
+	if (seconds < 1 || seconds > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("full_every of source \"%s\" is not between one second and 68 years", source),
+				 errhint("Give an interval like '1 day'.")));
+	return (int32) seconds;
+}
+
+/* How often all are read where else only newer rows are. */
+static void
+read_changed_at(FunctionCallInfo fcinfo, int first, const char *source, KpiKeyed *keyed)
+{
+	List	   *columns;
+
+	keyed->changed_at = kpi_define_arg_given(fcinfo, first);
+	if (keyed->changed_at != NULL)
+	{
+		columns = parse_columns(keyed->changed_at, "changed_at", source);
+		keyed->changed_at = linitial(columns);
+		if (keyed->is_followed || list_length(columns) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("changed_at of source \"%s\" does not go with follow, and is one column", source),
+					 errhint("A source that is followed knows what has changed: leave one of them out.")));
+	}
+	if (PG_ARGISNULL(first + 1))
+		return;
+	if (keyed->changed_at == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("full_every of source \"%s\" needs changed_at", source),
+				 errhint("Without changed_at each reading is of all rows: see kpi.set_refresh().")));
+	keyed->full_seconds = interval_seconds(PG_GETARG_INTERVAL_P(first + 1), source);
+}
+
 static void
 read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const char *key, KpiKeyed *keyed)
 {
@@ -561,11 +606,12 @@ read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const cha
 		parse_follow(keyed, source->name, PG_GETARG_JSONB_P(first + 2));
 	if (!PG_ARGISNULL(first + 3))
 		parse_static(keyed, source->name, PG_GETARG_ARRAYTYPE_P(first + 3));
+	read_changed_at(fcinfo, first + 4, source->name, keyed);
 }
 
 /* Checks the definition as its definer, and completes it.  Returns the analysed query. */
 static Query *
-check_definition(KpiSource *source, KpiKeyed *keyed, const char *text)
+check_definition(KpiSource *source, KpiKeyed *keyed, const char *text, KpiKeyedReads **reads)
 {
 	Query	   *query = kpi_expr_query_analyse(text, psprintf("query of source \"%s\"", source->name), NULL, 0, NULL,
 											   NULL);
@@ -574,13 +620,16 @@ check_definition(KpiSource *source, KpiKeyed *keyed, const char *text)
 
 	check_output(query, source->name);
 	(void) column_types(query, keyed->key, "key", source->name);
+	if (keyed->changed_at != NULL)
+		(void) column_types(query, list_make1(keyed->changed_at), "changed_at", source->name);
 	types = column_types(query, keyed->entity, "entity", source->name);
 	keyed->columns = output_names(query);
 	kpi_expr_query_check(query, text, psprintf("query of source \"%s\"", source->name), keyed->is_followed);
 	keyed->query = kpi_expr_query_text(query);
 	foreach(lc, keyed->follows)
 		check_follow(keyed, source, lfirst(lc), types);
-	find_used_columns(keyed, kpi_fact_keyed_examine(source, keyed, InvalidOid));
+	*reads = kpi_fact_keyed_examine(source, keyed, InvalidOid);
+	find_used_columns(keyed, *reads);
 	return query;
 }
 
@@ -604,6 +653,23 @@ key_expression(const KpiKeyed *keyed)
 		psprintf("ROW(%s)", name_list(keyed->key));
 }
 
+/* Planning runs code of the tables' owners, so it is for the definer. */
+static void
+warn_of_plans(const KpiSource *source, const KpiKeyed *keyed, Oid relid, Oid definer, const KpiKeyedReads *reads)
+{
+	KpiKept    *kept = kpi_fact_kept_open(source, keyed, relid);
+	KpiUser		user;
+	ListCell   *lc;
+
+	kept->relids = reads->relids;
+	foreach(lc, reads->relids)
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	kpi_user_switch(&user, definer);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	kpi_fact_keyed_warn(kept, reads);
+	kpi_user_restore(&user);
+}
+
 KpiKeyed *
 kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, Oid named_definer)
 {
@@ -613,6 +679,7 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 	KpiSource  *source = skeleton(row, table);
 	Oid			definer;
 	Query	   *query;
+	KpiKeyedReads *reads;
 	KpiUser		user;
 
 	if (row->key == NULL)
@@ -626,13 +693,14 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 	kpi_user_switch(&user, definer);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
 	read_definition(fcinfo, first, source, row->key, keyed);
-	query = check_definition(source, keyed, text);
+	query = check_definition(source, keyed, text, &reads);
 	kpi_user_restore(&user);
 	create_kept_table(table, keyed, query, definer);
 	row->relation = table;
 	row->relid = kpi_model_relid_by_name(table);
 	row->key = key_expression(keyed);
 	kpi_define_source_row_set_definer(row, definer);
+	warn_of_plans(source, keyed, row->relid, definer, reads);
 	return keyed;
 }
 
@@ -658,13 +726,15 @@ store_follows(int32 source_id, const KpiKeyed *keyed)
 void
 kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed)
 {
-	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed)"
-				 " VALUES ($1, $2, $3, $4, $5, $6)"
+	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed,"
+				 " changed_at, full_seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, 0))"
 				 " ON CONFLICT (source_id) DO UPDATE SET query = EXCLUDED.query, columns = EXCLUDED.columns,"
 				 " key_columns = EXCLUDED.key_columns, entity_columns = EXCLUDED.entity_columns,"
-				 " is_followed = EXCLUDED.is_followed, version = k.version + 1",
-				 6, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
-				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed));
+				 " is_followed = EXCLUDED.is_followed, changed_at = EXCLUDED.changed_at,"
+				 " full_seconds = EXCLUDED.full_seconds, version = k.version + 1",
+				 8, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
+				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed), KPI_TEXT(keyed->changed_at),
+				 KPI_INT4(keyed->full_seconds));
 	store_follows(source_id, keyed);
 	if (!keyed->is_followed)
 		kpi_spi_exec("UPDATE kpi.source SET refresh_mode = 'manual', refresh_seconds = NULL WHERE id = $1",

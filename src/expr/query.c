@@ -17,6 +17,7 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "base/base.h"
@@ -85,24 +86,6 @@ select_walker(Node *node, void *context)
 		return query_tree_walker(query, select_walker, context, 0);
 	}
 	return expression_tree_walker(node, select_walker, context);
-}
-
-Query *
-kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
-					   QueryEnvironment *environment, KpiCode *code)
-{
-	KpiExprSite site;
-	RawStmt    *statement;
-	Query	   *query;
-
-	kpi_expr_site_push(&site, text, what, InvalidOid);
-	site.is_query = true;
-	statement = parse(text);
-	kpi_expr_check_names(make_parsestate(NULL), statement->stmt, code);
-	query = parse_analyze_fixedparams(statement, text, types, ntypes, environment);
-	kpi_expr_code_check(code, (Node *) query);
-	kpi_expr_site_pop(&site);
-	return query;
 }
 
 char *
@@ -203,14 +186,75 @@ kpi_expr_query_relations(Query *query)
 	return walk.relations;
 }
 
+/* What a view does runs with the rights of who reads it, but for tables. */
+static void
+check_views(Query *query, KpiCode *code)
+{
+	ListCell   *lc;
+
+	foreach(lc, kpi_expr_query_relations(query))
+	{
+		KpiQueryRelation *relation = lfirst(lc);
+		Relation	view;
+
+		if (relation->relkind != RELKIND_VIEW)
+			continue;
+		view = table_open(relation->relid, AccessShareLock);
+		kpi_expr_code_check(code, (Node *) get_view_query(view));
+		table_close(view, NoLock);
+	}
+}
+
+Query *
+kpi_expr_query_analyse(const char *text, const char *what, const Oid *types, int ntypes,
+					   QueryEnvironment *environment, KpiCode *code)
+{
+	KpiExprSite site;
+	RawStmt    *statement;
+	Query	   *query;
+
+	kpi_expr_site_push(&site, text, what, InvalidOid);
+	site.is_query = true;
+	statement = parse(text);
+	kpi_expr_check_names(make_parsestate(NULL), statement->stmt, code);
+	query = parse_analyze_fixedparams(statement, text, types, ntypes, environment);
+	kpi_expr_code_check(code, (Node *) query);
+	check_views(query, code);
+	kpi_expr_site_pop(&site);
+	return query;
+}
+
+/* Its meaning: the text, what that reaches, and the types of the columns that it reads. */
 static void
 append_fingerprint(StringInfo text, Query *query)
 {
-	char	   *tree = nodeToString(query);
+	char	   *sql = kpi_expr_query_text(query);
 
 	appendStringInfo(text, "%016llx %016llx ", (unsigned long long) kpi_expr_fingerprint_query(query),
-					 (unsigned long long) hash_bytes_extended((unsigned char *) tree, strlen(tree), 0));
-	pfree(tree);
+					 (unsigned long long) hash_bytes_extended((unsigned char *) sql, strlen(sql), 0));
+	pfree(sql);
+}
+
+static void
+append_types(StringInfo text, const KpiQueryRelation *relation)
+{
+	StringInfoData types;
+	int			n = -1;
+
+	initStringInfo(&types);
+	while ((n = bms_next_member(relation->columns, n)) >= 0)
+	{
+		AttrNumber	attnum = n + FirstLowInvalidHeapAttributeNumber;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (attnum <= 0)
+			continue;
+		get_atttypetypmodcoll(relation->relid, attnum, &type, &typmod, &collation);
+		appendStringInfo(&types, "%d %u %d %u ", attnum, type, typmod, collation);
+	}
+	appendStringInfo(text, "%08x ", hash_bytes((unsigned char *) types.data, types.len));
 }
 
 char *
@@ -226,6 +270,7 @@ kpi_expr_query_fingerprint(Query *query)
 		KpiQueryRelation *relation = lfirst(lc);
 		Relation	view;
 
+		append_types(&text, relation);
 		if (relation->relkind != RELKIND_VIEW)
 			continue;
 		view = table_open(relation->relid, AccessShareLock);

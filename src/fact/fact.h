@@ -237,6 +237,8 @@ typedef struct KpiKeyedReads
 	List	   *relations;		/* KpiQueryRelation, views too */
 	List	   *relids;			/* the same with all partitions */
 	List	   *followed;		/* those that are followed */
+	List	   *queries;		/* Query: that of the source, and those of
+								 * what it follows */
 	char	   *fingerprint;	/* changes when the query means something else */
 } KpiKeyedReads;
 
@@ -276,12 +278,14 @@ typedef struct KpiKept
 	Tuplestorestate *fresh;		/* what the query says of the entities that
 								 * were read */
 	TupleDesc	fresh_desc;
+	int64		rows_read;		/* of tables, for these */
 } KpiKept;
 
 /* Entities: an array for each of the entity columns. */
 typedef struct KpiEntities
 {
 	int64		n;
+	bool		is_for_any;		/* none of them is known: for plans */
 	Datum		arrays[KPI_MAX_ENTITY_COLUMNS];
 } KpiEntities;
 
@@ -317,8 +321,20 @@ extern KpiEntities *kpi_fact_kept_more(const KpiKept *kept, const KpiEntities *e
 /* Runs the query for some entities, or for all (NULL); its rows are in kept->fresh. */
 extern void kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities);
 
-/* How it would, for some. */
-extern PlannedStmt *kpi_fact_kept_plan(KpiKept *kept, const KpiEntities *entities);
+/* Runs it for the rows that were changed, by that column, since the latest that is kept, or then. */
+extern void kpi_fact_kept_read_newer(KpiKept *kept, const char *changed_at);
+
+/* How it would, for some; and how the entities of a change would be found. */
+extern PlannedStmt *kpi_fact_kept_plan(KpiKept *kept);
+extern PlannedStmt *kpi_fact_kept_plan_follow(const KpiKept *kept, const KpiFollow *follow);
+
+/* ---- keyed_plan.c ---- */
+
+/*
+ * Warns of tables that are followed, large, and read as a whole for each change,
+ * as the definer (kpi_fact_kept_begin()); the relations are locked.
+ */
+extern void kpi_fact_keyed_warn(KpiKept *kept, const KpiKeyedReads *reads);
 
 /*
  * Other entities, under which keys are kept that have been read for these; NULL or
@@ -329,8 +345,12 @@ extern KpiEntities *kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *en
 /* A key that was read twice, as text; or NULL. */
 extern char *kpi_fact_kept_duplicate(KpiKept *kept);
 
-/* Makes the kept rows of the entities those that were read.  Triggers fire. */
-extern void kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, KpiKeptChanges *changes);
+/*
+ * Makes the kept rows of the entities those that were read; is_part: rows that were
+ * not read stay.  Triggers fire.
+ */
+extern void kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part,
+								KpiKeptChanges *changes);
 
 /* Tells of rows that are not as they were read, at most so many. */
 extern void kpi_fact_kept_compare(KpiKept *kept, const KpiEntities *entities, int limit,

@@ -174,9 +174,4 @@ extern const KpiInputPart *kpi_fact_inputs_part(KpiInputs *inputs, KpiColumnSet 
 extern bool kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m,
 									 bool *isnull);
 
-/* ---- keyed.c ---- */
-
-/* The name of a type for casts from text, of any length. */
-extern char *kpi_fact_type_name(Oid type);
-
 #endif							/* KPI_FACT_INTERNAL_H */

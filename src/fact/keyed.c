@@ -38,6 +38,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "model/model.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/params.h"
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
@@ -119,13 +120,6 @@ kpi_fact_kept_begin(KpiUser *user, const KpiSource *source)
 }
 
 /* ---- parts of statements ---- */
-
-/* As it is cast to: character without a length would be character(1). */
-char *
-kpi_fact_type_name(Oid type)
-{
-	return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
 
 /* "c1, c2, c3", each with a prefix. */
 static char *
@@ -233,6 +227,9 @@ typedef struct Statement
 	Oid		   *types;
 	ParamListInfo params;
 	PlannedStmt *plan;
+	bool		is_for_any;		/* only planned: parameters have no values */
+	bool		counts_rows;	/* that its scans look at */
+	int64		rows_read;
 } Statement;
 
 static Oid
@@ -281,6 +278,7 @@ set_entities(const KpiKept *kept, Statement *statement, const KpiEntities *entit
 	foreach(lc, kept->entity)
 		types[n++] = array_type(kept->columns[lfirst_int(lc) - 1].type);
 	set_params(statement, n, types, entities->arrays);
+	statement->is_for_any = entities->is_for_any;
 }
 
 /* Only what was locked and checked may be read: names may have come to mean something else. */
@@ -333,9 +331,24 @@ plan_statement(const KpiKept *kept, Statement *statement, int options)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table %s has rules", kept->name),
 				 errhint("Drop its rules: the rows of a keyed source are written as the query says.")));
-	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options, statement->params);
+	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options,
+									statement->is_for_any ? NULL : statement->params);
 	foreach(lc, statement->plan->relationOids)
 		check_relations(kept, lfirst_oid(lc));
+}
+
+/* Adds the rows of tables that a plan has looked at. */
+static bool
+count_rows(PlanState *node, int64 *rows)
+{
+	if (node->instrument != NULL &&
+		(IsA(node, SeqScanState) || IsA(node, IndexScanState) || IsA(node, IndexOnlyScanState) ||
+		 IsA(node, BitmapHeapScanState) || IsA(node, ForeignScanState)))
+	{
+		InstrEndLoop(node->instrument);
+		*rows += (int64) (node->instrument->ntuples + node->instrument->nfiltered1);
+	}
+	return planstate_tree_walker(node, count_rows, rows);
 }
 
 static void
@@ -346,10 +359,12 @@ run_statement(const KpiKept *kept, Statement *statement, DestReceiver *dest)
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
 	desc = CreateQueryDesc(statement->plan, statement->sql, GetActiveSnapshot(), InvalidSnapshot, dest,
-						   statement->params, environment(kept), 0);
+						   statement->params, environment(kept), statement->counts_rows ? INSTRUMENT_ROWS : 0);
 	ExecutorStart(desc, 0);
 	kpi_compat_run_once(desc);
 	ExecutorFinish(desc);
+	if (statement->counts_rows)
+		(void) count_rows(desc->planstate, &statement->rows_read);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	PopActiveSnapshot();
@@ -393,7 +408,7 @@ append_changed(StringInfo sql, const KpiFollow *follow, int first_param)
 
 		appendStringInfo(&arrays, "%s$%d", n > 0 ? ", " : "", first_param + n);
 		n++;
-		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, kpi_fact_type_name(type),
+		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, kpi_model_type_name(type),
 						 quote_identifier(lfirst(lc)));
 	}
 	appendStringInfo(sql, " FROM unnest(%s) AS u(", arrays.data);
@@ -454,7 +469,7 @@ entity_casts(const KpiKept *kept, const char *prefix)
 	{
 		n++;
 		appendStringInfo(&sql, "%s%se%d::%s AS e%d", n > 1 ? ", " : "", prefix, n,
-						 kpi_fact_type_name(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
+						 kpi_model_type_name(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
 	}
 	return sql.data;
 }
@@ -470,10 +485,9 @@ numbered(const char *letter, int n, const char *separator, const char *suffix)
 	return sql.data;
 }
 
-KpiEntities *
-kpi_fact_kept_entities(const KpiKept *kept, List *notes)
+static void
+entities_statement(const KpiKept *kept, List *notes, Statement *statement)
 {
-	Statement	statement = {0};
 	StringInfoData sql;
 	int			nparams = 0;
 	int			nentity = list_length(kept->entity);
@@ -505,9 +519,30 @@ kpi_fact_kept_entities(const KpiKept *kept, List *notes)
 	}
 	appendStringInfo(&sql, ") AS t WHERE %s GROUP BY %s", numbered("e", nentity, " AND ", " IS NOT NULL"),
 					 numbered("e", nentity, ", ", ""));
-	statement.sql = sql.data;
-	set_params(&statement, nparams, types, values);
+	statement->sql = sql.data;
+	set_params(statement, nparams, types, values);
+}
+
+KpiEntities *
+kpi_fact_kept_entities(const KpiKept *kept, List *notes)
+{
+	Statement	statement = {0};
+
+	entities_statement(kept, notes, &statement);
 	return query_entities(kept, &statement);
+}
+
+PlannedStmt *
+kpi_fact_kept_plan_follow(const KpiKept *kept, const KpiFollow *follow)
+{
+	KpiNotes	notes = {.follow = follow};
+	Statement	statement = {0};
+
+	notes.arrays = palloc0(list_length(follow->columns) * sizeof(Datum));
+	entities_statement(kept, list_make1(&notes), &statement);
+	statement.is_for_any = true;
+	plan_statement(kept, &statement, 0);
+	return statement.plan;
 }
 
 /* ---- reading ---- */
@@ -560,12 +595,22 @@ plan_cheaper(const KpiKept *kept, Statement *statement, const KpiEntities *entit
 }
 
 PlannedStmt *
-kpi_fact_kept_plan(KpiKept *kept, const KpiEntities *entities)
+kpi_fact_kept_plan(KpiKept *kept)
 {
+	KpiEntities any = {.is_for_any = true};
 	Statement	statement;
 
-	plan_cheaper(kept, &statement, entities);
+	plan_cheaper(kept, &statement, &any);
 	return statement.plan;
+}
+
+static void
+read_rows(KpiKept *kept, Statement *statement)
+{
+	statement->counts_rows = true;
+	kept->fresh_desc = result_desc(statement);
+	kept->fresh = run_to_store(kept, statement);
+	kept->rows_read += statement->rows_read;
 }
 
 void
@@ -580,8 +625,24 @@ kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities)
 		plan_cheaper(kept, &statement, entities);
 	else
 		plan_reading(kept, &statement, whole_text(kept), NULL);
-	kept->fresh_desc = result_desc(&statement);
-	kept->fresh = run_to_store(kept, &statement);
+	read_rows(kept, &statement);
+}
+
+void
+kpi_fact_kept_read_newer(KpiKept *kept, const char *changed_at)
+{
+	int			number = column_number(kept, changed_at);
+	Statement	statement = {0};
+
+	if (kept->fresh != NULL)
+		tuplestore_end(kept->fresh);
+	kept->fresh = NULL;
+	statement.sql = psprintf("SELECT %s FROM %s WHERE NOT (q.c%d < (SELECT max(k.%s) FROM ONLY %s AS k)) IS TRUE",
+							 all_columns(kept, "q."), query_rows(kept), number, quote_identifier(changed_at),
+							 kept->name);
+	set_params(&statement, 0, NULL, NULL);
+	plan_statement(kept, &statement, CURSOR_OPT_PARALLEL_OK);
+	read_rows(kept, &statement);
 }
 
 static bool
@@ -689,16 +750,19 @@ kpi_fact_kept_duplicate(KpiKept *kept)
 
 /* ---- writing ---- */
 
-/* Rows that differ, by key: as they are kept, and as they are to be. */
+/*
+ * Rows that differ, by key: as they are kept, and as they are to be.  Of some
+ * rows, where the others stay as they are.
+ */
 static char *
-difference_body(const KpiKept *kept, const KpiEntities *entities)
+difference_body(const KpiKept *kept, const KpiEntities *entities, bool is_part)
 {
 	char	   *condition = entities == NULL ? "true" : entity_condition(kept, "k.");
 
 	return psprintf("FROM (SELECT * FROM %s WHERE %s) AS o"
-					" FULL JOIN (SELECT true AS is_row, %s FROM %s WHERE %s) AS f(is_row, %s) ON %s"
+					" %s JOIN (SELECT true AS is_row, %s FROM %s WHERE %s) AS f(is_row, %s) ON %s"
 					" WHERE o.kept_row IS NULL OR f.is_row IS NULL OR ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record",
-					kept_rows(kept), condition,
+					kept_rows(kept), condition, is_part ? "RIGHT" : "FULL",
 					all_columns(kept, "f."), fresh_rows(kept), is_complete(kept, "f."), all_columns(kept, ""),
 					equal_columns(kept, kept->key, "o.", "f."),
 					all_columns(kept, "o."), all_columns(kept, "f."));
@@ -716,7 +780,7 @@ assignments(const KpiKept *kept)
 }
 
 void
-kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, KpiKeptChanges *changes)
+kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part, KpiKeptChanges *changes)
 {
 	Statement	statement = {0};
 	char	   *texts[4];
@@ -730,7 +794,7 @@ kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, KpiKeptChanges *
 				 " added AS (INSERT INTO %s (%s) SELECT %s FROM difference AS d WHERE d.kept_row IS NULL RETURNING 1)"
 				 " SELECT (SELECT count(*) FROM added)::text, (SELECT count(*) FROM changed)::text,"
 				 "  (SELECT count(*) FROM gone)::text, (SELECT count(*) FROM %s WHERE %s)::text",
-				 all_columns(kept, ""), all_columns(kept, "f."), difference_body(kept, entities), kept->name, kept->name, assignments(kept),
+				 all_columns(kept, ""), all_columns(kept, "f."), difference_body(kept, entities, is_part), kept->name, kept->name, assignments(kept),
 				 kept->name, all_names(kept, ""), all_columns(kept, "d."),
 				 fresh_rows(kept), is_complete(kept, "f."));
 	set_entities(kept, &statement, entities);
@@ -766,7 +830,7 @@ kpi_fact_kept_compare(KpiKept *kept, const KpiEntities *entities, int limit,
 	TupleTableSlot *slot;
 
 	statement.sql = psprintf("SELECT concat_ws(', ', %s), o.kept_row IS NOT NULL, f.is_row IS NOT NULL %s ORDER BY 1 LIMIT %d",
-							 either_key(kept), difference_body(kept, entities), limit);
+							 either_key(kept), difference_body(kept, entities, false), limit);
 	set_entities(kept, &statement, entities);
 	plan_statement(kept, &statement, 0);
 	store = run_to_store(kept, &statement);

@@ -183,36 +183,11 @@ check_relation(const KpiSource *source, const KpiKeyed *keyed, const KpiQueryRel
 
 /* ---- queries ---- */
 
-/* The columns of a row "changed", without values. */
-static char *
-changed_columns(Oid relid, List *names)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, names)
-	{
-		AttrNumber	attnum = get_attnum(relid, lfirst(lc));
-
-		if (attnum == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("table %s has no column \"%s\"", kpi_fact_table_name(relid), (char *) lfirst(lc)),
-					 errhint("Name columns of the table that has changed.")));
-		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
-						 kpi_fact_type_name(getBaseType(get_atttype(relid, attnum))),
-						 quote_identifier(lfirst(lc)));
-	}
-	return sql.data;
-}
-
 Query *
 kpi_fact_follow_analyse(const KpiSource *source, const char *relation, const char *text, Oid relid, List *columns)
 {
 	char	   *what = psprintf("follow of table %s of source \"%s\"", relation, source->name);
-	char	   *sql = psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (%s) AS f",
-							   changed_columns(relid, columns), text);
+	char	   *sql = kpi_model_follow_text(text, relid, columns);
 	Query	   *query = kpi_expr_query_analyse(sql, what, NULL, 0, NULL, source->code);
 
 	kpi_expr_query_check(query, sql, what, true);
@@ -270,6 +245,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 	appendStringInfo(&fingerprint, "%d %s", keyed->version, kpi_expr_query_fingerprint(query));
 	if (OidIsValid(kept_relid))
 		check_columns(source, kpi_fact_kept_open(source, keyed, kept_relid), query);
+	reads->queries = list_make1(query);
 	merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	foreach(lc, keyed->follows)
 	{
@@ -281,6 +257,7 @@ kpi_fact_keyed_examine(const KpiSource *source, const KpiKeyed *keyed, Oid kept_
 		reads->followed = list_append_unique_oid(reads->followed, relid);
 		query = kpi_fact_follow_analyse(source, follow->relation, follow->query, relid, follow->columns);
 		appendStringInfo(&fingerprint, "%s", kpi_expr_query_fingerprint(query));
+		reads->queries = lappend(reads->queries, query);
 		merge_relations(&reads->relations, kpi_expr_query_relations(query));
 	}
 	foreach(lc, reads->relations)

@@ -10,8 +10,12 @@
  */
 #include "base/compat.h"
 
+#include "access/attnum.h"
 #include "base/base.h"
+#include "lib/stringinfo.h"
 #include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 static void
@@ -45,7 +49,8 @@ load_keyed(KpiKeyed *keyed)
 	KpiRows		rows;
 	bool		found;
 
-	kpi_rows_begin_read(&rows, "SELECT query, columns, key_columns, entity_columns, is_followed, version"
+	kpi_rows_begin_read(&rows, "SELECT query, columns, key_columns, entity_columns, is_followed, changed_at,"
+						" full_seconds, version"
 						" FROM kpi.keyed_source WHERE source_id = $1", 1, KPI_INT4(keyed->source_id));
 	found = kpi_rows_next(&rows);
 	if (found)
@@ -55,6 +60,8 @@ load_keyed(KpiKeyed *keyed)
 		keyed->key = kpi_rows_texts(&rows, "key_columns");
 		keyed->entity = kpi_rows_texts(&rows, "entity_columns");
 		keyed->is_followed = kpi_rows_bool(&rows, "is_followed");
+		keyed->changed_at = kpi_rows_text(&rows, "changed_at");
+		keyed->full_seconds = kpi_rows_int4(&rows, "full_seconds");
 		keyed->version = kpi_rows_int4(&rows, "version");
 	}
 	kpi_rows_end(&rows);
@@ -76,4 +83,41 @@ kpi_model_keyed_load(int32 source_id, bool use_active)
 	if (!use_active)
 		PopActiveSnapshot();
 	return found ? keyed : NULL;
+}
+
+char *
+kpi_model_type_name(Oid type)
+{
+	return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* The columns of a row "changed", without values. */
+static char *
+changed_columns(Oid relid, List *names)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, names)
+	{
+		AttrNumber	attnum = get_attnum(relid, lfirst(lc));
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("table \"%s\" has no column \"%s\"", get_rel_name(relid), (char *) lfirst(lc)),
+					 errhint("Name columns of the table that has changed.")));
+		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
+						 kpi_model_type_name(getBaseType(get_atttype(relid, attnum))),
+						 quote_identifier(lfirst(lc)));
+	}
+	return sql.data;
+}
+
+char *
+kpi_model_follow_text(const char *query, Oid relid, List *columns)
+{
+	return psprintf("SELECT f.* FROM (SELECT %s) AS changed CROSS JOIN LATERAL (%s) AS f",
+					changed_columns(relid, columns), query);
 }

@@ -50,6 +50,32 @@ reach_stream(Oid relid, const KpiStream *stream, int32 kpi_id, KpiCode *code)
 	}
 }
 
+static void
+reach_query(const char *text, const KpiSource *source)
+{
+	(void) kpi_expr_query_analyse(text, psprintf("query of source \"%s\"", source->name), NULL, 0, NULL, source->code);
+}
+
+/* The queries of a keyed source. */
+static void
+reach_queries(const KpiSource *source)
+{
+	KpiKeyed   *keyed = kpi_model_keyed_load(source->id, false);
+	ListCell   *lc;
+
+	if (keyed == NULL)
+		return;
+	reach_query(keyed->query, source);
+	foreach(lc, keyed->follows)
+	{
+		KpiFollow  *follow = lfirst(lc);
+
+		if (follow->query != NULL)
+			reach_query(kpi_model_follow_text(follow->query, kpi_model_relid_by_name(follow->relation), follow->columns),
+						source);
+	}
+}
+
 void
 kpi_model_code_accept(int32 source_id, int32 kpi_id)
 {
@@ -73,6 +99,7 @@ kpi_model_code_accept(int32 source_id, int32 kpi_id)
 		reach(relid, source->filter, source->code);
 		for (int d = 0; d < source->ndims; d++)
 			reach(relid, source->dim_exprs[d], source->code);
+		reach_queries(source);
 	}
 	for (int s = 0; s < source->nstreams; s++)
 		reach_stream(relid, &source->streams[s], kpi_id, source->code);

@@ -14,6 +14,8 @@
 #include "access/xact.h"
 #include "base/base.h"
 #include "calendar/calendar.h"
+#include "capture/capture.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -24,6 +26,7 @@
 #include "refresh/refresh.h"
 #include "rollup/rollup.h"
 #include "tcop/pquery.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "worker/worker.h"
@@ -121,7 +124,41 @@ refresh_fully(int32 source_id, bool one_of_many, bool commits)
 	}
 }
 
-/* CALL kpi.refresh(source text DEFAULT NULL) */
+/* Notes the entities that were named, which the refresh reads. */
+static void
+note_entities(FunctionCallInfo fcinfo, int n)
+{
+	KpiKeyed   *keyed;
+	char	   *source;
+	Datum	   *entities;
+	bool	   *nulls;
+	int			nentities;
+
+	/* The SQL of an earlier version has no such argument. */
+	if (PG_NARGS() <= n || PG_ARGISNULL(n))
+		return;
+	source = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	keyed = source ? kpi_model_keyed_load(kpi_model_source_id(source), false) : NULL;
+	if (keyed == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("entities are those of one keyed source"),
+				 errhint("Name a source that has a query (kpi.keyed_source), or leave entities out.")));
+	if (list_length(keyed->entity) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the entity of source \"%s\" has several columns", source),
+				 errhint("Refresh the source as a whole.")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &entities, &nulls, &nentities);
+	for (int i = 0; i < nentities; i++)
+	{
+		if (!nulls[i])
+			kpi_capture_note_entity(keyed->source_id, keyed->version, TextDatumGetCString(entities[i]));
+	}
+	kpi_capture_flush_now();
+}
+
+/* CALL kpi.refresh(source text DEFAULT NULL, entities text[] DEFAULT NULL) */
 Datum
 kpi_sql_refresh(PG_FUNCTION_ARGS)
 {
@@ -137,6 +174,7 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 		kpi_ops_require_not_paused(linitial_int(sources), text_to_cstring(PG_GETARG_TEXT_PP(0)));
 		kpi_ops_build_go_on(linitial_int(sources));
 	}
+	note_entities(fcinfo, 1);
 	foreach(lc, sources)
 	{
 		/* Its lock has gone where the build of another has committed. */

@@ -104,32 +104,74 @@ load_state(KpiRun *run)
 	KpiKeyedRun *keyed = run->keyed;
 	KpiRows		rows;
 
-	kpi_rows_begin_read(&rows, "SELECT s.fingerprint, s.read_at, s.kept_rows, d.refresh_mode, d.refresh_seconds"
+	kpi_rows_begin_read(&rows, "SELECT s.fingerprint, s.read_at, s.whole_at, s.kept_rows, d.refresh_mode, d.refresh_seconds"
 						" FROM kpi.source d LEFT JOIN kpi_internal.keyed_state s ON s.source_id = d.id WHERE d.id = $1",
 						1, KPI_INT4(run->source->id));
 	if (kpi_rows_next(&rows))
 	{
 		keyed->known_state = kpi_rows_text(&rows, "fingerprint");
 		keyed->read_at = kpi_rows_time(&rows, "read_at", DT_NOBEGIN);
+		keyed->whole_at = kpi_rows_time(&rows, "whole_at", DT_NOBEGIN);
 		keyed->kept_rows = kpi_rows_int8(&rows, "kept_rows");
 		keyed->refresh_seconds = kpi_rows_int4(&rows, "refresh_seconds");
 	}
 	kpi_rows_end(&rows);
 }
 
+/* Whether the queue names entities that are to be read. */
+static bool
+names_entities(const KpiRun *run)
+{
+	KpiQueueScan scan;
+	bool		found = false;
+
+	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
+	while (kpi_capture_scan_next(&scan))
+	{
+		KpiUnpack	unpack;
+
+		if (scan.kind != KPI_DELTA_CELL)
+			continue;
+		kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(&scan));
+		while (kpi_capture_unpack_next(&unpack))
+			found |= unpack.stream_id == KPI_NOTE_ENTITY;
+	}
+	kpi_capture_scan_end(&scan);
+	return found;
+}
+
+static bool
+has_passed(TimestampTz since, int32 seconds)
+{
+	return seconds > 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), seconds * 1000L);
+}
+
 /*
  * Whether a source that nothing follows is to be read again: by its interval, and
- * whenever somebody asks, once.
+ * whenever somebody asks, once, unless for some entities.
  */
 static bool
-reading_is_due(const KpiKeyedRun *keyed)
+reading_is_due(const KpiRun *run)
 {
-	if (keyed->read_at == DT_NOBEGIN)
+	const KpiKeyedRun *keyed = run->keyed;
+
+	if (keyed->whole_at == DT_NOBEGIN)
 		return true;
-	if (!IsBackgroundWorker)
-		return keyed->read_at < GetCurrentStatementStartTimestamp();
-	return keyed->refresh_seconds > 0 &&
-		TimestampDifferenceExceeds(keyed->read_at, GetCurrentTimestamp(), keyed->refresh_seconds * 1000);
+	if (IsBackgroundWorker)
+		return has_passed(keyed->read_at, keyed->refresh_seconds);
+	return keyed->read_at < GetCurrentStatementStartTimestamp() && !names_entities(run);
+}
+
+/* What is to be read of a source that nothing follows. */
+static KpiReading
+reading_of(const KpiRun *run)
+{
+	const KpiKeyed *definition = run->keyed->keyed;
+
+	if (!reading_is_due(run))
+		return KPI_READ_NOTED;
+	return definition->changed_at == NULL || run->keyed->whole_at == DT_NOBEGIN ||
+		has_passed(run->keyed->whole_at, definition->full_seconds) ? KPI_READ_ALL : KPI_READ_NEWER;
 }
 
 char *
@@ -160,8 +202,9 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 	}
 	keyed->reads = examination.reads;
 	keyed->state = state_of(run->source, keyed->reads, &keyed->is_unattached);
-	keyed->all_due = keyed->known_state == NULL || strcmp(keyed->known_state, keyed->state) != 0 ||
-		(!keyed->keyed->is_followed && reading_is_due(keyed));
+	keyed->reading = keyed->keyed->is_followed ? KPI_READ_NOTED : reading_of(run);
+	if (keyed->known_state == NULL || strcmp(keyed->known_state, keyed->state) != 0)
+		keyed->reading = KPI_READ_ALL;
 	keyed->has_notes = kpi_refresh_queue_waits(run->source->id, run->snapshot);
 	return NULL;
 }
@@ -169,7 +212,7 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 bool
 kpi_refresh_keyed_is_due(const KpiRun *run)
 {
-	return run->keyed != NULL && (run->keyed->all_due || run->keyed->has_notes);
+	return run->keyed != NULL && (run->keyed->reading != KPI_READ_NOTED || run->keyed->has_notes);
 }
 
 bool
@@ -253,6 +296,24 @@ note_match(const void *a, const void *b, Size size)
 
 	return !(one->position == other->position && one->len == other->len &&
 			 memcmp(one->values, other->values, one->len) == 0);
+}
+
+/* An entity that somebody has named touches itself. */
+static KpiFollow *
+follow_of_entities(const KpiSource *source, const KpiKeyed *keyed)
+{
+	KpiFollow  *follow = palloc0(sizeof(KpiFollow));
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, keyed->entity)
+		appendStringInfo(&sql, "%schanged.%s", sql.len > 0 ? ", " : "SELECT ", quote_identifier(lfirst(lc)));
+	follow->position = -(KPI_NOTE_ENTITY);
+	follow->relation = source->relation;
+	follow->query = sql.data;
+	follow->columns = keyed->entity;
+	return follow;
 }
 
 static const KpiFollow *
@@ -342,6 +403,7 @@ read_notes(const KpiRun *run)
 	ListCell   *state;
 
 	set->keyed = run->keyed->keyed;
+	run->keyed->keyed->follows = lappend(run->keyed->keyed->follows, follow_of_entities(run->source, set->keyed));
 	set->known = hash_create("pg_kpi notes", 256, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
 	while (kpi_capture_scan_next(&scan))
@@ -408,29 +470,29 @@ read_entities(const KpiSource *source, KpiKept *kept, KpiEntities *entities)
 }
 
 static void
-save(KpiRun *run, const KpiEntities *entities, const KpiKeptChanges *changes, double ms)
+save(KpiRun *run, const KpiKept *kept, KpiReading reading, int64 nentities, const KpiKeptChanges *changes, double ms)
 {
 	KpiKeyedRun *keyed = run->keyed;
-	bool		is_whole = entities == NULL;
+	bool		is_whole = reading == KPI_READ_ALL;
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_spi_exec("INSERT INTO kpi_internal.keyed_state AS s (source_id, fingerprint, read_at, kept_rows, rows_without_key,"
-				 " entities_read, duration_ms, whole_ms)"
-				 " VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $7 END)"
+	kpi_spi_exec("INSERT INTO kpi_internal.keyed_state AS s (source_id, fingerprint, read_at, whole_at, kept_rows,"
+				 " rows_without_key, entities_read, rows_read, duration_ms, whole_ms)"
+				 " VALUES ($1, $2, $3, CASE WHEN $4 THEN $3 END, $5, $6, $7, $8, $9, CASE WHEN $4 THEN $9 END)"
 				 " ON CONFLICT (source_id) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,"
-				 " read_at = CASE WHEN $8 THEN EXCLUDED.read_at ELSE s.read_at END,"
-				 " kept_rows = CASE WHEN $8 THEN $4 ELSE s.kept_rows + $4 END,"
-				 " rows_without_key = CASE WHEN $8 THEN $5 ELSE s.rows_without_key END,"
-				 " entities_read = EXCLUDED.entities_read, duration_ms = EXCLUDED.duration_ms,"
-				 " whole_ms = coalesce(EXCLUDED.whole_ms, s.whole_ms)",
-				 8, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)),
+				 " read_at = EXCLUDED.read_at, whole_at = coalesce(EXCLUDED.whole_at, s.whole_at),"
+				 " kept_rows = CASE WHEN $4 THEN $5 ELSE s.kept_rows + $5 END,"
+				 " rows_without_key = CASE WHEN $4 THEN $6 ELSE s.rows_without_key END,"
+				 " entities_read = EXCLUDED.entities_read, rows_read = EXCLUDED.rows_read,"
+				 " duration_ms = EXCLUDED.duration_ms, whole_ms = coalesce(EXCLUDED.whole_ms, s.whole_ms)",
+				 9, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
+				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)), KPI_BOOL(is_whole),
 				 KPI_INT8(is_whole ? changes->kept : changes->added - changes->gone), KPI_INT8(changes->without_key),
-				 KPI_INT8(is_whole ? changes->kept : entities->n), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)),
-				 KPI_BOOL(is_whole));
+				 KPI_INT8(nentities), KPI_INT8(kept->rows_read), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)));
 	kpi_spi_end(&spi);
-	keyed->read_at = is_whole ? run->as_of : keyed->read_at;
+	if (keyed->keyed->is_followed || reading != KPI_READ_NOTED)
+		keyed->read_at = run->as_of;
 }
 
 /* Whether reading all takes no longer than reading these. */
@@ -440,39 +502,52 @@ is_most(const KpiKeyedRun *keyed, int64 n)
 	return keyed->kept_rows > FEW_ROWS && n > keyed->kept_rows / 2;
 }
 
+/* As the definer. */
+static KpiReading
+find_entities(const KpiRun *run, const KpiKept *kept, const NoteSet *set, KpiReading reading, KpiEntities **entities)
+{
+	*entities = NULL;
+	if (set->all && reading == KPI_READ_NOTED)
+		reading = KPI_READ_ALL;
+	if (reading == KPI_READ_ALL || set->notes == NIL)
+		return reading;
+	*entities = kpi_fact_kept_entities(kept, set->notes);
+	return is_most(run->keyed, (*entities)->n) ? KPI_READ_ALL : reading;
+}
+
+static void
+read_and_write(const KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading reading, KpiKeptChanges *changes)
+{
+	if (reading == KPI_READ_NEWER)
+		kpi_fact_kept_read_newer(kept, kept->keyed->changed_at);
+	else
+		*entities = read_entities(run->source, kept, reading == KPI_READ_ALL ? NULL : *entities);
+	kpi_fact_kept_write(kept, reading == KPI_READ_NOTED ? *entities : NULL, reading == KPI_READ_NEWER, changes);
+}
+
 bool
 kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all)
 {
-	KpiKeyedRun *keyed = run->keyed;
-	KpiKept    *kept = kpi_fact_kept_open(run->source, keyed->keyed, run->table.relid);
+	KpiKept    *kept = kpi_fact_kept_open(run->source, run->keyed->keyed, run->table.relid);
 	NoteSet    *set = read_notes(run);
 	TimestampTz started = GetCurrentTimestamp();
+	KpiReading	reading = all ? KPI_READ_ALL : run->keyed->reading;
 	KpiKeptChanges changes = {0};
-	KpiEntities *entities = NULL;
+	KpiEntities *entities;
+	bool		is_done;
 	KpiUser		user;
 
-	all |= keyed->all_due || set->all;
-	kept->relids = keyed->reads->relids;
+	kept->relids = run->keyed->reads->relids;
 	kpi_fact_kept_begin(&user, run->source);
-	if (!all && set->notes != NIL)
-	{
-		entities = kpi_fact_kept_entities(kept, set->notes);
-		all = is_most(keyed, entities->n);
-	}
-	if (all && !may_read_all)
-	{
-		kpi_user_restore(&user);
-		return false;
-	}
-	if (all || (entities != NULL && entities->n > 0))
-	{
-		entities = read_entities(run->source, kept, all ? NULL : entities);
-		kpi_fact_kept_write(kept, entities, &changes);
-	}
+	reading = find_entities(run, kept, set, reading, &entities);
+	is_done = reading == KPI_READ_NOTED ? entities != NULL && entities->n > 0 : may_read_all;
+	if (is_done)
+		read_and_write(run, kept, &entities, reading, &changes);
 	kpi_user_restore(&user);
-	if (all || entities != NULL)
-		save(run, entities, &changes, (GetCurrentTimestamp() - started) / 1000.0);
-	return true;
+	if (is_done)
+		save(run, kept, reading, reading == KPI_READ_NOTED ? entities->n : changes.kept, &changes,
+			 (GetCurrentTimestamp() - started) / 1000.0);
+	return is_done || reading == KPI_READ_NOTED;
 }
 
 /* ---- verification ---- */

@@ -213,6 +213,14 @@ typedef struct KpiRunStats
 
 typedef struct KpiAttributions KpiAttributions;
 
+/* Which rows of the query of a keyed source are read. */
+typedef enum KpiReading
+{
+	KPI_READ_NOTED,				/* those of entities that were noted */
+	KPI_READ_NEWER,				/* those that were changed since */
+	KPI_READ_ALL
+} KpiReading;
+
 /* What a run has found of a keyed source (keyed.c). */
 typedef struct KpiKeyedRun
 {
@@ -223,9 +231,10 @@ typedef struct KpiKeyedRun
 	char	   *state_before;	/* before S, when it was locked */
 	char	   *known_state;	/* as the last reading saw it; or NULL */
 	bool		is_unattached;	/* a trigger is missing */
-	bool		all_due;		/* all entities are to be read */
+	KpiReading	reading;		/* that is due, whatever was noted */
 	bool		has_notes;		/* or what wants looking at in the queue */
-	TimestampTz read_at;		/* when all were */
+	TimestampTz read_at;		/* as of when any were read */
+	TimestampTz whole_at;		/* and all */
 	int64		kept_rows;		/* about */
 	int32		refresh_seconds;	/* of its policy, or 0 */
 } KpiKeyedRun;

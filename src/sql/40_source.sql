@@ -151,9 +151,10 @@ CREATE FUNCTION kpi.create_source(name text, relation text DEFAULT NULL, key tex
                                   on_swap text DEFAULT 'follow', on_detach text DEFAULT 'seal',
                                   hold_if_lost numeric DEFAULT NULL, loaded_at text DEFAULT NULL,
                                   query text DEFAULT NULL, entity text DEFAULT NULL,
-                                  follow jsonb DEFAULT NULL, static text[] DEFAULT NULL)
+                                  follow jsonb DEFAULT NULL, static text[] DEFAULT NULL,
+                                  changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
-COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[]) IS
+COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[], text, interval) IS
 'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,

@@ -12,6 +12,8 @@ CREATE TABLE kpi.keyed_source (
     key_columns    text[] NOT NULL,
     entity_columns text[] NOT NULL,
     is_followed    boolean NOT NULL,
+    changed_at     text,
+    full_seconds   integer CHECK (full_seconds > 0),
     version        integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE kpi.keyed_source IS 'Sources whose facts are the rows of a query. Written by kpi.create_source() and kpi.alter_source()';
@@ -21,6 +23,8 @@ COMMENT ON COLUMN kpi.keyed_source.columns IS 'The columns of the query, in its 
 COMMENT ON COLUMN kpi.keyed_source.key_columns IS 'Columns of the query that identify a row';
 COMMENT ON COLUMN kpi.keyed_source.entity_columns IS 'Columns of the query that say whose rows are computed together';
 COMMENT ON COLUMN kpi.keyed_source.is_followed IS 'True: changes of the tables in kpi.followed_relation have the rows of what they touch computed anew. False: the query is run again by its refresh policy';
+COMMENT ON COLUMN kpi.keyed_source.changed_at IS 'Column of the query that says when a row was changed: only rows from the latest on are read again; NULL: all are';
+COMMENT ON COLUMN kpi.keyed_source.full_seconds IS 'Seconds after which all rows are read although there is changed_at, so that deleted ones are found; NULL: never';
 COMMENT ON COLUMN kpi.keyed_source.version IS 'Raised when what is noted of changes means something else';
 
 CREATE TABLE kpi.followed_relation (
@@ -45,14 +49,14 @@ COMMENT ON COLUMN kpi.followed_relation.used IS 'Columns whose change matters; N
 CREATE TABLE kpi_internal.keyed_state (
     source_id        integer PRIMARY KEY,
     fingerprint      text,                   -- of what the query reads, and its triggers; NULL: all is to be read
-    read_at          timestamptz,            -- of the rows as a whole
+    read_at          timestamptz,            -- when the query was run last, as of
+    whole_at         timestamptz,            -- and for all entities
     kept_rows        bigint NOT NULL DEFAULT 0,
     rows_without_key bigint NOT NULL DEFAULT 0,  -- when all were read last
     entities_read    bigint NOT NULL DEFAULT 0,  -- by the last refresh that read any
     duration_ms      double precision,           -- that it took
     whole_ms         double precision,           -- that the last reading of all took
-    largest_entity   text,                   -- of those read since all were
-    largest_rows     bigint NOT NULL DEFAULT 0
+    rows_read        bigint NOT NULL DEFAULT 0   -- of tables, for those entities
 );
 COMMENT ON TABLE kpi_internal.keyed_state IS 'How far the kept rows of keyed sources are';
 
@@ -67,3 +71,39 @@ CREATE FUNCTION kpi.follow_truncate() RETURNS trigger
 COMMENT ON FUNCTION kpi.follow_truncate() IS 'TRUNCATE trigger of tables that keyed sources follow: has the next refresh read all. kpi.create_source() attaches it';
 -- Whoever creates or attaches a partition must be allowed to clone the trigger.
 GRANT EXECUTE ON FUNCTION kpi.follow(), kpi.follow_truncate() TO PUBLIC;
+
+-- Texts of queries that many keyed sources begin with, to paste and change.
+CREATE FUNCTION kpi_internal.quoted_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.n)
+      FROM unnest(parse_ident(name)) WITH ORDINALITY p(part, n)
+$$;
+
+CREATE FUNCTION kpi.visit_query(relation text, entity text, state text, at text, tie text DEFAULT NULL)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT %1$sh.%3$I, h.%4$I, h.%5$I AS entered_at, lead(h.%5$I) OVER w AS left_at,' || E'\n'
+                  || '       lag(h.%4$I) OVER w AS previous_%4$s, lead(h.%4$I) OVER w AS next_%4$s,' || E'\n'
+                  || '       row_number() OVER w AS visit_number' || E'\n'
+                  || '  FROM %2$s h' || E'\n'
+                  || 'WINDOW w AS (PARTITION BY h.%3$I ORDER BY h.%5$I%6$s)',
+                  'h.' || quote_ident(tie) || ', ', kpi_internal.quoted_name(relation), entity, state, at,
+                  coalesce(', h.' || quote_ident(tie), ''))
+     WHERE relation IS NOT NULL AND entity IS NOT NULL AND state IS NOT NULL AND at IS NOT NULL
+$$;
+COMMENT ON FUNCTION kpi.visit_query(text, text, text, text, text) IS
+'The text of a query of visits, to paste into kpi.create_source(query => ...) and change: a row for each state that an entity was in, with when it was entered and left (left_at is NULL while it lasts), the states before and after, and its number. relation is a history with a row for each change of state: entity says of what, state which, at when; tie tells rows of one moment apart, and identifies a visit (its key; without it entity and at do). Creates nothing. NULL where an argument other than tie is. Errors: a malformed name';
+
+CREATE FUNCTION kpi.journey_query(relation text, entity text, since text, events text, event_entity text,
+                                  event_at text, condition text DEFAULT NULL)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT s.%2$I, s.%3$I, min(e.%6$I) AS first_at, max(e.%6$I) AS last_at, count(e.%6$I) AS events' || E'\n'
+                  || '  FROM %1$s s' || E'\n'
+                  || '  LEFT JOIN %4$s e ON e.%5$I = s.%2$I AND e.%6$I >= s.%3$I%7$s' || E'\n'
+                  || ' GROUP BY s.%2$I, s.%3$I',
+                  kpi_internal.quoted_name(relation), entity, since, kpi_internal.quoted_name(events),
+                  event_entity, event_at, ' AND (' || condition || ')')
+     WHERE relation IS NOT NULL AND entity IS NOT NULL AND since IS NOT NULL AND events IS NOT NULL
+       AND event_entity IS NOT NULL AND event_at IS NOT NULL
+$$;
+COMMENT ON FUNCTION kpi.journey_query(text, text, text, text, text, text, text) IS
+'The text of a query of journeys, to paste into kpi.create_source(query => ...) and change: a row for each entity of relation (by its column entity), with since, when it began, and the first, the last and the number of events from then on: rows of the table events whose column event_entity is the entity, at event_at, for which condition holds (over e, the event, and s). Creates nothing. NULL where an argument other than condition is. Errors: a malformed name';

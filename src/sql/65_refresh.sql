@@ -1,10 +1,10 @@
 -- 65_refresh: running the engine.
 
-CREATE PROCEDURE kpi.refresh(source text DEFAULT NULL)
+CREATE PROCEDURE kpi.refresh(source text DEFAULT NULL, entities text[] DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'kpi_sql_refresh';
-COMMENT ON PROCEDURE kpi.refresh(text) IS
-'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts, newest months first. Called by itself, outside of a transaction and not by other code, it commits after each step of a build (kpi.build_step), so that others have their turn; it can be stopped at any time and goes on with the next refresh. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. Errors: source unknown or paused; another isolation level';
+COMMENT ON PROCEDURE kpi.refresh(text, text[]) IS
+'Brings the rollups of a source, or of every source that is not paused, up to this moment: applies what was captured, follows changes of the organisation, builds new KPIs from the facts, newest months first. Called by itself, outside of a transaction and not by other code, it commits after each step of a build (kpi.build_step), so that others have their turn; it can be stopped at any time and goes on with the next refresh. Works inside a transaction of isolation level read committed and sees its own changes. Of every source: an error that ends the refresh of one is a warning, is shown in kpi.source_status and leaves that source as it was; the others go on. A keyed source that is not followed has its query run again; of the entities that are named only, as texts (a row of columns as (a,b)). Errors: source unknown or paused; entities of a source that is not keyed, or that are not of the type of its entity; another isolation level';
 
 CREATE FUNCTION kpi.verify(source text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL)
 RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, period_start date,

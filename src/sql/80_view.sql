@@ -388,9 +388,12 @@ CREATE VIEW kpi.source_status AS
            t.as_of, t.refreshed_at, t.duration_ms,
            t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
-           t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try
+           t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try,
+           r.kept_rows, r.rows_without_key, r.read_at, r.entities_read, r.duration_ms AS reading_ms,
+           r.rows_read::double precision / nullif(r.entities_read, 0) AS rows_per_entity
       FROM kpi.source s
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
+      LEFT JOIN kpi_internal.keyed_state r ON r.source_id = s.id
      CROSS JOIN LATERAL kpi_internal.queue_state(s.id) q
      CROSS JOIN LATERAL (
            SELECT (z.f).tables AS capture_tables, (z.f).problem AS capture_problem, (z.f).hint AS capture_hint
@@ -592,7 +595,13 @@ DECLARE
         "last_sqlstate": "SQLSTATE of that error",
         "failing_since": "When the first of the errors in a row was met; NULL: the last refresh succeeded",
         "failures": "Errors in a row",
-        "next_try": "When the background worker tries again"}';
+        "next_try": "When the background worker tries again",
+        "kept_rows": "Of a keyed source: rows of its query that are kept; NULL: it is none, or was not read yet",
+        "rows_without_key": "Rows of the query that are no facts, as their key or entity is NULL, when all were read last",
+        "read_at": "As of when its query was run last",
+        "entities_read": "Entities that were read then",
+        "reading_ms": "How long that took, in milliseconds, with the rows that differed",
+        "rows_per_entity": "Rows of tables that were read for one of them, on average"}';
     v record;
     suffix text;
     of_view jsonb;

@@ -222,8 +222,9 @@ sub value_of
 
 sub write_rows
 {
-	my ($n) = @_;
-	my $table = pick(sort(keys %columns), 'deal', 'lead', 'activity');
+	my ($n, $table) = @_;
+
+	$table //= pick(sort(keys %columns), 'deal', 'lead', 'activity');
 	my $id = "${table}_id";
 	my @all = @{ $columns{$table} };
 	my $what = rand;
@@ -286,13 +287,13 @@ sub change_tables
 	if ($what == 1)
 	{
 		# away and back, and written meanwhile
-		return "ALTER TABLE kr.$table RENAME TO other; " . (write_rows(0) =~ s/kr\.$table\b/kr.other/gr) . " ALTER TABLE kr.other RENAME TO $table;";
+		return "ALTER TABLE kr.$table RENAME TO other; " . (write_rows(0, $table) =~ s/kr\.$table\b/kr.other/gr) . " ALTER TABLE kr.other RENAME TO $table;";
 	}
 	if ($what == 2)
 	{
 		# another one has the name for a while
 		return "BEGIN; ALTER TABLE kr.$table RENAME TO other; CREATE TABLE kr.$table (LIKE kr.other); COMMIT; INSERT INTO kr.$table SELECT * FROM kr.other LIMIT 3;"
-		  . (write_rows(0) =~ s/kr\.$table\b/kr.other/gr) . " BEGIN; DROP TABLE kr.$table; ALTER TABLE kr.other RENAME TO $table; COMMIT;";
+		  . (write_rows(0, $table) =~ s/kr\.$table\b/kr.other/gr) . " BEGIN; DROP TABLE kr.$table; ALTER TABLE kr.other RENAME TO $table; COMMIT;";
 	}
 	return 'TRUNCATE kr.' . pick(qw(item activity lead)) . ';' if $what == 3 && chance(0.5);
 	return sprintf 'TRUNCATE kr.activity_%d;', 1 + rand 2 if $what == 3;
@@ -304,7 +305,7 @@ sub change_tables
 	}
 	if ($what == 5)
 	{
-		return "BEGIN; ALTER TABLE kr.$table DISABLE TRIGGER USER; " . write_rows(1) . " ALTER TABLE kr.$table ENABLE TRIGGER USER; COMMIT;";
+		return "BEGIN; ALTER TABLE kr.$table DISABLE TRIGGER USER; " . write_rows(1, $table) . " ALTER TABLE kr.$table ENABLE TRIGGER USER; COMMIT;";
 	}
 	if ($what == 6)
 	{
