@@ -434,24 +434,13 @@ read_notes(const KpiRun *run)
 
 /* ---- reading ---- */
 
-static void
-refuse_duplicate(const KpiSource *source, const char *key)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("key (%s) comes twice in the query of source \"%s\"", key, source->name),
-			 errhint("Correct the data, or name a key that identifies a row of the query with kpi.alter_source(..., key => ...).")));
-}
-
 /*
  * Reads some entities, or all (NULL), and those under which keys that were read are
  * still kept: a row may have moved between entities.  Returns all that were read.
  */
 static KpiEntities *
-read_entities(const KpiSource *source, KpiKept *kept, KpiEntities *entities)
+read_entities(KpiKept *kept, KpiEntities *entities)
 {
-	char	   *duplicate;
-
 	for (;;)
 	{
 		KpiEntities *more;
@@ -463,10 +452,22 @@ read_entities(const KpiSource *source, KpiKept *kept, KpiEntities *entities)
 			break;
 		entities = kpi_fact_kept_more(kept, entities, more);
 	}
-	duplicate = kpi_fact_kept_duplicate(kept);
-	if (duplicate != NULL)
-		refuse_duplicate(source, duplicate);
 	return entities;
+}
+
+/* A note with a condition of its own: the key is data. */
+static bool
+has_duplicate(KpiRun *run, KpiKept *kept)
+{
+	char	   *duplicate = kpi_fact_kept_duplicate(kept);
+
+	if (duplicate == NULL)
+		return false;
+	run->keyed->problem = psprintf("%s key (%s) comes twice in the query of source \"%s\"",
+								   unpack_sql_state(ERRCODE_UNIQUE_VIOLATION), duplicate, run->source->name);
+	run->keyed->hint = psprintf("Correct the data, or name a key that identifies a row of the query, then call kpi.resume(%s).",
+								quote_literal_cstr(run->source->name));
+	return true;
 }
 
 static void
@@ -515,14 +516,18 @@ find_entities(const KpiRun *run, const KpiKept *kept, const NoteSet *set, KpiRea
 	return is_most(run->keyed, (*entities)->n) ? KPI_READ_ALL : reading;
 }
 
-static void
-read_and_write(const KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading reading, KpiKeptChanges *changes)
+static bool
+read_and_write(KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading reading, KpiKeptChanges *changes)
 {
 	if (reading == KPI_READ_NEWER)
 		kpi_fact_kept_read_newer(kept, kept->keyed->changed_at);
 	else
-		*entities = read_entities(run->source, kept, reading == KPI_READ_ALL ? NULL : *entities);
+		*entities = read_entities(kept, reading == KPI_READ_ALL ? NULL : *entities);
+	if (has_duplicate(run, kept))
+		return false;
 	kpi_fact_kept_write(kept, reading == KPI_READ_NOTED ? *entities : NULL, reading == KPI_READ_NEWER, changes);
+	run->keyed->nchanges += changes->added + changes->changed + changes->gone;
+	return true;
 }
 
 bool
@@ -535,16 +540,16 @@ kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all)
 	KpiKeptChanges changes = {0};
 	KpiEntities *entities;
 	bool		is_done;
+	bool		is_read;
 	KpiUser		user;
 
 	kept->relids = run->keyed->reads->relids;
 	kpi_fact_kept_begin(&user, run->source);
 	reading = find_entities(run, kept, set, reading, &entities);
 	is_done = reading == KPI_READ_NOTED ? entities != NULL && entities->n > 0 : may_read_all;
-	if (is_done)
-		read_and_write(run, kept, &entities, reading, &changes);
+	is_read = is_done && read_and_write(run, kept, &entities, reading, &changes);
 	kpi_user_restore(&user);
-	if (is_done)
+	if (is_read)
 		save(run, kept, reading, reading == KPI_READ_NOTED ? entities->n : changes.kept, &changes,
 			 (GetCurrentTimestamp() - started) / 1000.0);
 	return is_done || reading == KPI_READ_NOTED;

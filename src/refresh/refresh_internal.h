@@ -237,6 +237,9 @@ typedef struct KpiKeyedRun
 	TimestampTz whole_at;		/* and all */
 	int64		kept_rows;		/* about */
 	int32		refresh_seconds;	/* of its policy, or 0 */
+	int64		nchanges;		/* rows that were written */
+	char	   *problem;		/* of what was read, as a note; or NULL */
+	char	   *hint;
 } KpiKeyedRun;
 
 /* How far a measure is built (build.c). */
@@ -353,7 +356,8 @@ extern void kpi_refresh_keyed_lock(KpiRun *run);
 /*
  * Brings the kept rows to what the query says at S, of the entities that changes
  * have touched or of all.  False, and nothing is done, if all must be read and
- * may not be.  What it writes is captured.
+ * may not be.  What it writes is captured; nothing is, if run->keyed->problem
+ * is set.
  */
 extern bool kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all);
 

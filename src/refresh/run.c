@@ -542,6 +542,8 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 			kpi_refresh_keyed_verify(run, report);
 		kpi_refresh_goals_check(run->source->id, mend, report);
 		check_locked(run, mend, days, report);
+		if (mend && run->keyed != NULL)
+			report->ndifferences += run->keyed->nchanges;
 		if (mend)
 			move_goals(run);
 	}
@@ -571,6 +573,14 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	{
 		drop_snapshot(run);
 		result = KPI_RUN_BUILD_DUE;
+	}
+	else if (result == KPI_RUN_DONE && run->keyed != NULL && run->keyed->problem != NULL)
+	{
+		state->suspend_reason = run->keyed->problem;
+		state->suspend_hint = run->keyed->hint;
+		suspend(run->source, run->table.relid, state);
+		drop_snapshot(run);
+		result = KPI_RUN_SUSPENDED;
 	}
 	if (result == KPI_RUN_DONE)
 	{
