@@ -68,14 +68,16 @@ UPDATE rk.team_of SET team = 'Y' WHERE owner = 'z';
 UPDATE rk.deal SET amount = 100 WHERE owner = 'y';
 CALL kpi.refresh();
 SELECT rk.entities_read(), count(*) FROM rk.difference('rk_moved');
--- a key that comes twice, in one entity and in two of which one is touched; the others go on when it does no more
+-- a key that comes twice, in one entity and in two of which one is touched
 INSERT INTO rk.deal VALUES (1, 'y', 55, '2026-01-01');
 CALL kpi.refresh();
 DELETE FROM rk.deal WHERE amount = 55;
+SELECT kpi.resume('rk_moved');
 CALL kpi.refresh();
 INSERT INTO rk.deal VALUES (3, 'y', 66, '2026-01-01');
 CALL kpi.refresh();
 DELETE FROM rk.deal WHERE amount = 66;
+SELECT kpi.resume('rk_moved');
 CALL kpi.refresh();
 SELECT * FROM rk.difference('rk_moved');
 -- rows without a key or an entity are no facts, and do not meet

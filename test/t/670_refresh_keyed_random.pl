@@ -305,6 +305,7 @@ sub change_tables
 	}
 	if ($what == 5)
 	{
+		$unattached = 1;
 		return "BEGIN; ALTER TABLE kr.$table DISABLE TRIGGER USER; " . write_rows(1, $table) . " ALTER TABLE kr.$table ENABLE TRIGGER USER; COMMIT;";
 	}
 	if ($what == 6)
