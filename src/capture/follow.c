@@ -64,8 +64,10 @@ typedef struct Follow
 	FollowKey	key;
 	bool		stale;
 	bool		is_wanted;		/* false: nothing is noted */
-	bool		is_broken;		/* a column or the name is missing: all is to be read */
-	bool		is_unnamed;		/* it may get its name back, or another has it for good */
+	bool		is_broken;		/* a column or the name is missing: all is to
+								 * be read */
+	bool		is_unnamed;		/* it may get its name back, or another has it
+								 * for good */
 	MemoryContext context;
 	int			nancestors;
 	Oid		   *ancestors;
