@@ -145,7 +145,10 @@ sub define
 		CREATE TABLE kr.lead (lead_id integer, deal_id integer, note text);
 		CREATE TABLE kr.activity (activity_id integer, lead_id integer, at timestamptz, weight integer, note text) PARTITION BY RANGE (activity_id);
 		CREATE TABLE kr.activity_1 PARTITION OF kr.activity FOR VALUES FROM (MINVALUE) TO (500);
-		CREATE TABLE kr.activity_2 PARTITION OF kr.activity FOR VALUES FROM (500) TO (MAXVALUE);
+		-- whose columns have other numbers
+		CREATE TABLE kr.activity_2 (note text, gone integer, weight integer, at timestamptz, lead_id integer, activity_id integer);
+		ALTER TABLE kr.activity_2 DROP gone;
+		ALTER TABLE kr.activity ATTACH PARTITION kr.activity_2 FOR VALUES FROM (500) TO (MAXVALUE);
 		CREATE TABLE kr.item (item_id integer, code text UNIQUE, deal_id integer, weight integer);
 		INSERT INTO kr.account SELECT i, (ARRAY['ann', 'bob', 'cid'])[1 + i % 3], date '2026-01-01' + 20 * i FROM generate_series(1, 9) i;
 		INSERT INTO kr.deal SELECT i, 1 + i % 9, i - 4, i, date '2026-02-01' + i, 'ab', 0.5, '2026-02-01 10:00+00' FROM generate_series(1, 24) i;
@@ -274,7 +277,7 @@ sub setting
 sub change_tables
 {
 	my $table = pick(qw(account deal lead item));
-	my $what = int rand 9;
+	my $what = int rand 10;
 
 	if ($what == 0)
 	{
@@ -315,6 +318,14 @@ sub change_tables
 	if ($what == 7)
 	{
 		return "VACUUM FULL kr.$table;";
+	}
+	if ($what == 8)
+	{
+		# a column has another name for a while
+		my $column = pick(grep { $_ ne 'note' } @{ $columns{$table} });
+
+		return "ALTER TABLE kr.$table RENAME $column TO other; UPDATE kr.$table SET other = " . value_of($column)
+		  . " WHERE ${table}_id % 3 = 1; ALTER TABLE kr.$table RENAME other TO $column;";
 	}
 	return 'BEGIN; ' . write_rows(0) . write_rows(1) . 'CALL kpi.refresh(); ' . write_rows(2) . pick('COMMIT;', 'ROLLBACK;');
 }
