@@ -232,7 +232,7 @@ sub write_rows
 	my @all = @{ $columns{$table} };
 	my $what = rand;
 
-	if ($table eq 'item' && $what < 0.3)
+	if ($table eq 'item' && chance(0.3))
 	{
 		# keys change hands between rows, by way of none
 		my ($one, $other) = map { $writers * int(rand 14) + $n } 1, 2;
@@ -263,6 +263,8 @@ sub write_rows
 	return "UPDATE kr.activity SET activity_id = activity_id + $writers * 40 WHERE " . own($n, 'activity_id') . ';' if $table eq 'activity' && $what < 0.5;
 	my @set = map { pick(@all) } 1 .. 1 + rand 2;
 	my %set = map { $_ => 1 } @set;
+	# rows that are of no entity
+	return "UPDATE kr.item SET deal_id = NULL WHERE " . own($n, 'item_id') . ';' if $table eq 'item' && $what < 0.5;
 	return "UPDATE kr.$table SET " . join(', ', map { "$_ = " . value_of($_) } sort keys %set) . ' WHERE ' . own($n, $id) . ';';
 }
 
