@@ -15,6 +15,10 @@
  * under SHARE ROW EXCLUSIVE on the table, and a refresh that finds another
  * table, trigger or definition reads all.
  *
+ * A table is known by its name.  One that has lost it may get it back, so what is
+ * written meanwhile asks for all to be read, until a refresh has seen another table
+ * under the name.
+ *
  * No code of a user's runs here: values are printed by the output functions of base types.
  *
  *-------------------------------------------------------------------------
