@@ -11,8 +11,8 @@ INSERT INTO keyed.deal SELECT i, CASE i % 3 WHEN 0 THEN 'won' ELSE 'lost' END, t
 INSERT INTO keyed.lead SELECT i, 'o' || i % 3, timestamptz '2026-01-01' + i * interval '1 day', i FROM generate_series(1, 20) i;
 INSERT INTO keyed.activity SELECT i, i % 20 + 1, timestamptz '2026-01-03' + i * interval '7 hours', CASE WHEN i % 5 = 0 THEN 'refused' END FROM generate_series(1, 100) i;
 
-SELECT kpi.create_team('north');
-SELECT kpi.add_member('o1', team => 'north');
+SELECT kpi.create_team('north') IS NOT NULL AS created;
+SELECT kpi.add_member('o1', team => 'north') IS NOT NULL AS created;
 SELECT kpi.create_source('journeys', key => 'lead_id', owner => 'owner_id', at => 'created_at', query => $$
     SELECT l.lead_id, l.owner_id, l.created_at, d.closed_at AS won_at, min(a.at) AS first_at, max(a.at) AS last_at,
            count(a.at) AS touches, min(a.at) FILTER (WHERE a.outcome = 'refused') AS refused_at

@@ -605,3 +605,15 @@ kpi_capture_follow_state(int32 source_id, Oid leaf)
 {
 	return trigger_state(source_id, leaf, &follow_row_form, &follow_truncate_form);
 }
+
+bool
+kpi_capture_is_followed(int32 source_id, Oid relid)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	HeapTuple	tuple = find_trigger(pg_trigger, relid, source_id, &follow_row_form);
+	bool		is_followed = HeapTupleIsValid(tuple) &&
+	is_our_trigger(pg_trigger, tuple, source_id, &follow_row_form);
+
+	table_close(pg_trigger, AccessShareLock);
+	return is_followed;
+}

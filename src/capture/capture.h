@@ -227,6 +227,9 @@ extern void kpi_capture_unfollow_others(int32 source_id, List *relids);
 /* Has DROP EXTENSION drop this table, too. */
 extern void kpi_capture_bind(Oid relid);
 
+/* Whether a relation has the trigger of kpi_capture_follow(). */
+extern bool kpi_capture_is_followed(int32 source_id, Oid relid);
+
 /* As kpi_capture_trigger_state(), for the triggers of kpi_capture_follow(). */
 extern char *kpi_capture_follow_state(int32 source_id, Oid leaf);
 

@@ -15,6 +15,10 @@
  * under SHARE ROW EXCLUSIVE on the table, and a refresh that finds another
  * table, trigger or definition reads all.
  *
+ * A table is known by its name.  One that has lost it may get it back, so what is
+ * written meanwhile asks for all to be read, until a refresh has seen another table
+ * under the name.
+ *
  * No code of a user's runs here: values are printed by the output functions of base types.
  *
  *-------------------------------------------------------------------------
@@ -64,7 +68,10 @@ typedef struct Follow
 	FollowKey	key;
 	bool		stale;
 	bool		is_wanted;		/* false: nothing is noted */
-	bool		is_broken;		/* a column is missing: all is to be read */
+	bool		is_broken;		/* a column or the name is missing: all is to
+								 * be read */
+	bool		is_unnamed;		/* it may get its name back, or another has it
+								 * for good */
 	MemoryContext context;
 	int			nancestors;
 	Oid		   *ancestors;
@@ -97,7 +104,7 @@ table_changed(Oid relid)
 
 		for (int i = 0; i < follow->nancestors && !concerns; i++)
 			concerns = follow->ancestors[i] == relid;
-		follow->stale |= concerns;
+		follow->stale |= concerns || follow->is_unnamed;
 	}
 }
 
@@ -198,18 +205,27 @@ is_table_of(const Follow *follow, Oid relid)
 	return relid == follow->key.relid;
 }
 
-/* By the name that the definition has. */
+/*
+ * By the name that the definition has.  While a table is missing, or another has
+ * its name that no refresh has seen yet, this one may get it back (*unnamed).
+ */
 static KpiFollow *
-find_definition(const Follow *follow, const KpiKeyed *keyed)
+find_definition(const Follow *follow, const KpiKeyed *keyed, bool *unnamed)
 {
 	ListCell   *lc;
 
+	*unnamed = false;
 	foreach(lc, keyed->follows)
 	{
 		KpiFollow  *definition = lfirst(lc);
+		Oid			relid;
 
-		if (definition->query != NULL && is_table_of(follow, kpi_model_relid_by_name(definition->relation)))
+		if (definition->query == NULL)
+			continue;
+		relid = kpi_model_relid_by_name(definition->relation);
+		if (is_table_of(follow, relid))
 			return definition;
+		*unnamed |= !OidIsValid(relid) || !kpi_capture_is_followed(follow->key.source_id, relid);
 	}
 	return NULL;
 }
@@ -220,14 +236,18 @@ load_definition(Follow *follow)
 	KpiKeyed   *keyed;
 	KpiFollow  *definition;
 
-	follow->is_wanted = follow->is_broken = false;
+	follow->is_wanted = follow->is_broken = follow->is_unnamed = false;
 	if (kpi_model_source_is_suspended(follow->key.source_id))
 		return;
 	keyed = kpi_model_keyed_load(follow->key.source_id, false);
-	definition = keyed ? find_definition(follow, keyed) : NULL;
-	if (definition == NULL)
+	if (keyed == NULL)
 		return;
-	follow->is_wanted = true;
+	definition = find_definition(follow, keyed, &follow->is_unnamed);
+	follow->is_wanted = definition != NULL || follow->is_unnamed;
+	follow->version = keyed->version;
+	follow->is_broken = follow->is_unnamed;
+	if (definition == NULL || follow->is_broken)
+		return;
 	follow->position = definition->position;
 	follow->version = keyed->version;
 	follow->nnoted = list_length(definition->columns);

@@ -171,6 +171,13 @@ some_columns(List *numbers, const char *prefix, const char *separator, const cha
 	return sql.data;
 }
 
+/* Rows without a key, or that are of no entity, are no facts. */
+static char *
+is_complete(const KpiKept *kept, const char *prefix)
+{
+	return some_columns(list_concat_unique_int(list_copy(kept->key), kept->entity), prefix, " AND ", " IS NOT NULL");
+}
+
 /* The equality of a column's type, as its index has it. */
 static char *
 equality(const KpiKept *kept, int number)
@@ -415,7 +422,7 @@ append_changed(StringInfo sql, const KpiFollow *follow, int first_param)
 
 		appendStringInfo(&arrays, "%s$%d", n > 0 ? ", " : "", first_param + n);
 		n++;
-		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, format_type_be_qualified(type),
+		appendStringInfo(sql, "%su.c%d::%s AS %s", n > 1 ? ", " : "", n, kpi_model_type_name(type),
 						 quote_identifier(lfirst(lc)));
 	}
 	appendStringInfo(sql, " FROM unnest(%s) AS u(", arrays.data);
@@ -476,7 +483,7 @@ entity_casts(const KpiKept *kept, const char *prefix)
 	{
 		n++;
 		appendStringInfo(&sql, "%s%se%d::%s AS e%d", n > 1 ? ", " : "", prefix, n,
-						 format_type_be_qualified(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
+						 kpi_model_type_name(getBaseType(kept->columns[lfirst_int(lc) - 1].type)), n);
 	}
 	return sql.data;
 }
@@ -749,21 +756,13 @@ kpi_fact_kept_duplicate(KpiKept *kept)
 	char	   *key;
 
 	statement.sql = psprintf("SELECT concat_ws(', ', %s) FROM %s WHERE %s GROUP BY %s HAVING count(*) > 1 LIMIT 1",
-							 some_columns(kept->key, "f.", ", ", "::text"), fresh_rows(kept),
-							 some_columns(kept->key, "f.", " AND ", " IS NOT NULL"),
+							 some_columns(kept->key, "f.", ", ", "::text"), fresh_rows(kept), is_complete(kept, "f."),
 							 some_columns(kept->key, "f.", ", ", ""));
 	set_params(&statement, 0, NULL, NULL);
 	return first_row(kept, &statement, 1, &key) ? key : NULL;
 }
 
 /* ---- writing ---- */
-
-/* Rows without a key, or that are of no entity, are no facts. */
-static char *
-is_complete(const KpiKept *kept, const char *prefix)
-{
-	return some_columns(list_concat_unique_int(list_copy(kept->key), kept->entity), prefix, " AND ", " IS NOT NULL");
-}
 
 /*
  * Rows that differ, by key: as they are kept, and as they are to be.  Of some

@@ -85,6 +85,12 @@ kpi_model_keyed_load(int32 source_id, bool use_active)
 	return found ? keyed : NULL;
 }
 
+char *
+kpi_model_type_name(Oid type)
+{
+	return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 /* The columns of a row "changed", without values. */
 static char *
 changed_columns(Oid relid, List *names)
@@ -103,7 +109,7 @@ changed_columns(Oid relid, List *names)
 					 errmsg("table \"%s\" has no column \"%s\"", get_rel_name(relid), (char *) lfirst(lc)),
 					 errhint("Name columns of the table that has changed.")));
 		appendStringInfo(&sql, "%sNULL::%s AS %s", sql.len > 0 ? ", " : "",
-						 format_type_be_qualified(getBaseType(get_atttype(relid, attnum))),
+						 kpi_model_type_name(getBaseType(get_atttype(relid, attnum))),
 						 quote_identifier(lfirst(lc)));
 	}
 	return sql.data;

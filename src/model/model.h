@@ -161,6 +161,9 @@ typedef struct KpiKeyed
 /* As kpi_model_source_load(); NULL if the source is over a table of the user's own. */
 extern KpiKeyed *kpi_model_keyed_load(int32 source_id, bool use_active);
 
+/* The name of a type for casts from text: of any length, where character would be character(1). */
+extern char *kpi_model_type_name(Oid type);
+
 /* A follow query beside a row "changed" that has these columns of a table, as one query. */
 extern char *kpi_model_follow_text(const char *query, Oid relid, List *columns);
 

@@ -55,16 +55,16 @@
 
 /* ---- looking ---- */
 
-/* What is to be known of what is read; *unattached: of a followed table a trigger is missing. */
+/* What is to be known of what is read; *unattached: followed tables of which a trigger is missing. */
 static char *
-state_of(const KpiSource *source, const KpiKeyedReads *reads, bool *unattached)
+state_of(const KpiSource *source, const KpiKeyedReads *reads, List **unattached)
 {
 	StringInfoData state;
 	ListCell   *lc;
 
 	initStringInfo(&state);
 	appendStringInfoString(&state, reads->fingerprint);
-	*unattached = false;
+	*unattached = NIL;
 	foreach(lc, reads->followed)
 	{
 		ListCell   *leaf;
@@ -73,7 +73,8 @@ state_of(const KpiSource *source, const KpiKeyedReads *reads, bool *unattached)
 		{
 			char	   *triggers = kpi_capture_follow_state(source->id, lfirst_oid(leaf));
 
-			*unattached |= triggers[0] == '\0';
+			if (triggers[0] == '\0')
+				*unattached = list_append_unique_oid(*unattached, lfirst_oid(lc));
 			appendStringInfo(&state, " %u %s", lfirst_oid(leaf), triggers);
 		}
 	}
@@ -202,7 +203,7 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 		return kpi_error_note(error);
 	}
 	keyed->reads = examination.reads;
-	keyed->state = state_of(run->source, keyed->reads, &keyed->is_unattached);
+	keyed->state = state_of(run->source, keyed->reads, &keyed->unattached);
 	keyed->reading = keyed->keyed->is_followed ? KPI_READ_NOTED : reading_of(run);
 	if (keyed->known_state == NULL || strcmp(keyed->known_state, keyed->state) != 0)
 		keyed->reading = KPI_READ_ALL;
@@ -222,7 +223,25 @@ kpi_refresh_keyed_is_locked(const KpiRun *run)
 	const KpiKeyedRun *keyed = run->keyed;
 
 	return keyed == NULL ||
-		(!keyed->is_unattached && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
+		(keyed->unattached == NIL && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
+}
+
+/*
+ * The tables that were followed before note no more: should they get their names back
+ * before all is read, what was known is not so any more.
+ */
+static void
+attach(const KpiRun *run)
+{
+	KpiSpi		spi;
+	ListCell   *lc;
+
+	foreach(lc, run->keyed->unattached)
+		kpi_capture_follow(run->source->id, lfirst_oid(lc), kpi_model_source_definer(run->source));
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi_internal.keyed_state SET fingerprint = NULL WHERE source_id = $1",
+				 1, KPI_INT4(run->source->id));
+	kpi_spi_end(&spi);
 }
 
 void
@@ -230,17 +249,14 @@ kpi_refresh_keyed_lock(KpiRun *run)
 {
 	KpiKeyedRun *keyed = run->keyed;
 	KpiLockWait wait;
-	bool		unattached;
+	List	   *unattached;
 	ListCell   *lc;
 
 	/* After a restore it is not. */
 	if (keyed->known_state == NULL)
 		kpi_capture_bind(run->table.relid);
-	if (keyed->is_unattached)
-	{
-		foreach(lc, keyed->reads->followed)
-			kpi_capture_follow(run->source->id, lfirst_oid(lc), kpi_model_source_definer(run->source));
-	}
+	if (keyed->unattached != NIL)
+		attach(run);
 	foreach(lc, keyed->reads->relids)
 	{
 		kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(lfirst_oid(lc)));

@@ -238,7 +238,7 @@ typedef struct KpiKeyedRun
 	char	   *state;			/* of what is read, after S */
 	char	   *state_before;	/* before S, when it was locked */
 	char	   *known_state;	/* as the last reading saw it; or NULL */
-	bool		is_unattached;	/* a trigger is missing */
+	List	   *unattached;		/* relations of which a trigger is missing */
 	KpiReading	reading;		/* that is due, whatever was noted */
 	bool		has_notes;		/* or what wants looking at in the queue */
 	TimestampTz read_at;		/* as of when any were read */
