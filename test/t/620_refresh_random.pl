@@ -490,6 +490,8 @@ sub change_table
 {
 	my $what = rand;
 	my $refresh = chance(0.5) ? 'CALL kpi.refresh();' : '';
+	# what it is called otherwise can be followed of a table that a refresh has seen
+	my $seen = 'RESET ROLE; CALL kpi.refresh();';
 
 	if ($what < 0.35)
 	{
@@ -498,16 +500,18 @@ sub change_table
 		my $there = "ALTER TABLE crm.deals RENAME COLUMN $column TO aside;";
 		my $write = sprintf 'UPDATE crm.deals SET stage = %s WHERE id %% 5 = %d;', quoted(pick(qw(open won lost))), rand 5;
 
-		return "RESET ROLE; $there $refresh $write ALTER TABLE crm.deals RENAME COLUMN aside TO $column;" if $other eq 'was';
-		return "RESET ROLE; $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;"
-		  . " $write $refresh $write $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;";
+		return "$seen $there $refresh $write ALTER TABLE crm.deals RENAME COLUMN aside TO $column; CALL kpi.refresh();" if $other eq 'was';
+		return "$seen $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other;"
+		  . " $write $refresh $write $there ALTER TABLE crm.deals RENAME COLUMN $other TO $column; ALTER TABLE crm.deals RENAME COLUMN aside TO $other; CALL kpi.refresh();";
 	}
-	return "RESET ROLE; ALTER TABLE crm.deals RENAME TO others; INSERT INTO crm.others SELECT * FROM crm.others WHERE false;"
+	return "$seen ALTER TABLE crm.deals RENAME TO others; INSERT INTO crm.others SELECT * FROM crm.others WHERE false;"
 	  . " DELETE FROM crm.others WHERE id % 11 = 3; $refresh ALTER TABLE crm.others RENAME TO deals;"
 	  if $what < 0.55;
 	$swaps++;
 	my $delete = chance(0.3) ? 'DELETE FROM crm.deals WHERE id % 7 = 1;' : '';
 	my $owner = $with{role} ? "ALTER TABLE crm.swap$swaps OWNER TO regress_crm;" : '';
+	$owner .= " CREATE TRIGGER note_loaded AFTER INSERT OR UPDATE ON crm.swap$swaps FOR EACH ROW WHEN (NEW.loaded IS NOT NULL) EXECUTE FUNCTION crm.note_loaded();"
+	  if $with{loaded};
 
 	return 'RESET ROLE;' . ($renamed ? ' CALL kpi.refresh();' : '') . " CREATE TABLE crm.swap$swaps (LIKE crm.deals INCLUDING ALL); $owner"
 	  . " INSERT INTO crm.swap$swaps SELECT * FROM crm.deals WHERE id % 13 <> 5;"
