@@ -173,5 +173,32 @@ SELECT * FROM kpi.sync_people(NULL, $$SELECT 'uno' AS key, 'Uno' AS name, '101' 
 SELECT m.key, s.until, s.later_facts FROM kpi.membership s JOIN kpi.member m ON m.id = s.member_id WHERE m.key = 'uno';
 SELECT count(*) FROM kpi.member WHERE key = '1';
 
+-- Who was given as a parent earlier in the transaction comes with the query: it stands there for always, as if it had been made first.
+BEGIN;
+SELECT kpi.create_team('low', parent => 'high') > 0 AS created;
+SELECT action, object, what FROM kpi.sync_people($$SELECT * FROM (VALUES ('high', 'High', 'top'), ('top', 'Top', NULL)) t (key, name, parent)$$,
+    NULL, missing => 'keep') WHERE action <> 'missing';
+SELECT t.key, t.name, p.key AS parent, tp.since FROM kpi.team t JOIN kpi.team_parent tp ON tp.team_id = t.id JOIN kpi.team p ON p.id = tp.parent_id
+ WHERE t.key IN ('low', 'high', 'top') ORDER BY 1;
+SELECT count(*) FROM kpi.sync_people($$SELECT * FROM (VALUES ('high', 'High', 'top'), ('top', 'Top', NULL)) t (key, name, parent)$$,
+    NULL, missing => 'keep') WHERE action <> 'missing';
+COMMIT;
+SELECT key FROM kpi.team WHERE key IN ('low', 'high', 'top') ORDER BY 1;
+-- Nothing else to change; refused, on days before today as well, it has not come.
+BEGIN;
+SELECT kpi.create_team('low2', parent => 'high2') > 0 AS created;
+SELECT action, object, what FROM kpi.sync_people($$SELECT 'high2' AS key$$, NULL, missing => 'keep') WHERE action <> 'missing';
+COMMIT;
+BEGIN;
+SELECT kpi.create_team('low3', parent => 'high3') > 0 AS created;
+SELECT action, object, what, reason FROM kpi.sync_people($$SELECT * FROM (VALUES ('high3', 'low3'), ('low3', NULL)) t (key, parent)$$,
+    NULL, missing => 'keep', partial => true) WHERE action <> 'missing';
+COMMIT;
+BEGIN;
+SELECT kpi.create_team('low4', parent => 'high4') > 0 AS created;
+SELECT count(*) FROM kpi.sync_people($$SELECT 'high4' AS key$$, NULL, missing => 'keep', dry_run => true) WHERE action <> 'missing';
+COMMIT;
+SELECT key FROM kpi.team WHERE key ~ '^(low|high|top)' ORDER BY 1;
+
 \c :old
 DROP DATABASE regress_sync_people;

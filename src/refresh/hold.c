@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * hold.c
- *	  A load that removes many facts at once is held back: hold_if_lost.
+ *	  A load that removes many facts at once is held back (hold_if_lost), and one
+ *	  that brings again what is sealed.
  *
  * A refresh of a source that wants it counts before it changes anything: the facts
  * that its KPIs count, as the company's months have them, and as they would be.
@@ -9,6 +10,12 @@
  * they are counted in a scan of their own; else the deltas say by how many they
  * change.  If more than the share is gone, nothing is consumed and nothing written:
  * the numbers stay, and writers go on to be captured.
+ *
+ * Another table that has come under the source's name may have the facts again that
+ * went with partitions of the one before: they would count twice.  Nobody can tell
+ * them from late ones, so where it has facts on the days of a seal somebody has
+ * to say which they are.  A stream whose time is not what the table was partitioned by
+ * has facts on such days anyway; so all that have something sealed must.
  *
  * Later refreshes look again, a worker at most once a minute, and less often where
  * counting takes long.  kpi.resume() has the next one not look at all.
@@ -31,6 +38,8 @@
 /* A worker looks again after this, or so many times as long as it took. */
 #define LOOK_AGAIN_SECONDS 60
 #define LOOK_AGAIN_FACTOR 20
+
+/* ---- what is lost ---- */
 
 /* The measures of a stream that readers see already. */
 static Bitmapset *
@@ -133,23 +142,18 @@ read_facts(KpiRun *run)
 		Bitmapset  *known = known_measures(&run->source->streams[s]);
 
 		if (known != NULL)
-			facts += kpi_refresh_scan_count(run, s, known) + sealed_facts(&run->source->streams[s], known);
+			facts += kpi_refresh_scan_count(run, s, known, &kpi_refresh_all_days) + sealed_facts(&run->source->streams[s], known);
 	}
 	return facts;
 }
 
+/* Says it once. */
 static void
-hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
+hold(const KpiRun *run, const char *reason, const char *hint, TimestampTz started)
 {
 	const KpiSource *source = run->source;
 	int64		pause_ms = Max(LOOK_AGAIN_SECONDS * INT64CONST(1000),
 							   LOOK_AGAIN_FACTOR * (GetCurrentTimestamp() - started) / 1000);
-	char	   *reason = psprintf("a load has removed %.0f %% of the facts (" INT64_FORMAT " of " INT64_FORMAT
-								  " counted), and more than %.0f %% are held back",
-								  100.0 * (before - after) / before, before - after, before,
-								  100 * source->hold_if_lost);
-	char	   *hint = psprintf("Load the facts again, or accept the loss with kpi.resume(%s).",
-								quote_literal_cstr(source->name));
 	bool		is_news = kpi_refresh_source_state_hold(source->id, reason, hint, pause_ms);
 
 	if (is_news)
@@ -159,21 +163,109 @@ hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
 			 errhint("%s", hint)));
 }
 
+static bool
+hold_loss(KpiRun *run, const KpiSourceState *state, TimestampTz started)
+{
+	const KpiSource *source = run->source;
+	int64		before;
+	int64		after;
+
+	if (source->hold_if_lost == 0)
+		return false;
+	before = stored_facts(source->id);
+	if (before <= 0)
+		return false;
+	after = state->recompute ? read_facts(run) : before + queued_facts(run);
+	if (before - after <= source->hold_if_lost * before)
+		return false;
+	hold(run,
+		 psprintf("a load has removed %.0f %% of the facts (" INT64_FORMAT " of " INT64_FORMAT
+				  " counted), and more than %.0f %% are held back",
+				  100.0 * (before - after) / before, before - after, before,
+				  100 * source->hold_if_lost),
+		 psprintf("Load the facts again, or accept the loss with kpi.resume(%s).",
+				  quote_literal_cstr(source->name)),
+		 started);
+	return true;
+}
+
+/* ---- what is sealed ---- */
+
+static bool
+has_seals(int32 source_id)
+{
+	KpiSpi		spi;
+	bool		has;
+
+	kpi_spi_begin(&spi);
+	has = kpi_spi_read("SELECT FROM kpi_internal.seal s WHERE s.source_id = $1 AND s.facts > 0 LIMIT 1",
+					   1, KPI_INT4(source_id)) > 0;
+	kpi_spi_end(&spi);
+	return has;
+}
+
+/* From the first to the last that a stream has in a seal; false: none. */
+static bool
+sealed_days(int32 stream_id, KpiDays *days)
+{
+	KpiRows		rows;
+
+	*days = kpi_refresh_all_days;
+	kpi_rows_begin(&rows, "SELECT pg_catalog.min(c.day) AS since, pg_catalog.max(c.day) + 1 AS until"
+				   " FROM kpi_internal.sealed_cell c WHERE c.stream_id = $1 AND c.day > $2",
+				   2, KPI_INT4(stream_id), KPI_VALUE(DATEOID, DateADTGetDatum(KPI_ERROR_DAY)));
+	if (kpi_rows_next(&rows))
+	{
+		days->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
+		days->until = kpi_rows_date(&rows, "until", DATEVAL_NOBEGIN);
+	}
+	kpi_rows_end(&rows);
+	return days->since < days->until;
+}
+
+static bool
+hold_sealed(KpiRun *run, const KpiSourceState *state, TimestampTz started)
+{
+	const KpiSource *source = run->source;
+	char	   *name = quote_literal_cstr(source->name);
+	bool		is_any = false;
+
+	if (!state->swapped || !has_seals(source->id))
+		return false;
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		Bitmapset  *known = known_measures(&source->streams[s]);
+		KpiDays		days;
+
+		if (known == NULL || !sealed_days(source->streams[s].id, &days))
+			continue;
+		if (kpi_refresh_scan_count(run, s, known, &days) == 0)
+			return false;
+		is_any = true;
+	}
+	if (!is_any)
+		return false;
+	hold(run,
+		 psprintf("the table that is called %s now has facts on days that are sealed, and if they are those of before they would count twice",
+				  source->relation),
+		 psprintf("If they are, take what is sealed out of the numbers with kpi.alter_source(%s, discard_sealed => true); if they come on top of it, call kpi.resume(%s).",
+				  name, name),
+		 started);
+	return true;
+}
+
+/* ---- both ---- */
+
+bool
+kpi_refresh_may_be_held(const KpiSource *source)
+{
+	return source->hold_if_lost != 0 || has_seals(source->id);
+}
+
 bool
 kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state)
 {
 	TimestampTz started = GetCurrentTimestamp();
-	int64		before;
-	int64		after;
 
-	if (run->source->hold_if_lost == 0 || state->accepts_loss)
-		return false;
-	before = stored_facts(run->source->id);
-	if (before <= 0)
-		return false;
-	after = state->recompute ? read_facts(run) : before + queued_facts(run);
-	if (before - after <= run->source->hold_if_lost * before)
-		return false;
-	hold(run, before, after, started);
-	return true;
+	return !state->accepts_loss && (hold_sealed(run, state, started) || hold_loss(run, state, started));
 }

@@ -184,7 +184,7 @@ typedef struct KpiRunTable
 {
 	Oid			relid;
 	List	   *leaves;
-	bool		loss_checked;	/* and is within what may be lost */
+	bool		hold_checked;	/* and is not to be held back */
 	Oid			reattached;		/* the table to which capture was moved */
 	List	   *known;			/* those that the last refresh saw, gone ones
 								 * as well */
@@ -343,7 +343,7 @@ extern KpiCellMap *kpi_refresh_scan_facts(KpiRun *run, int s, const KpiFactPart 
 										  int64 *nfacts);
 
 /* How many facts some measures count, summed over them; nothing is stored. */
-extern int64 kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures);
+extern int64 kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures, const KpiDays *days);
 
 /* What the planner expects of that; false: it cannot be planned. */
 extern bool kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEstimate *estimate);
@@ -840,9 +840,13 @@ extern bool kpi_refresh_source_recheck(int32 source_id, const char *relation, Oi
 
 /* ---- hold.c ---- */
 
+/* Whether kpi_refresh_is_held() may say yes, so that the table is to be left alone before. */
+extern bool kpi_refresh_may_be_held(const KpiSource *source);
+
 /*
- * Whether so many facts are gone that the source is to be held back (which it then
- * is); nothing has been consumed yet.  Where facts are read, the table is locked.
+ * Whether so many facts are gone, or a swapped table has facts of so many sealed days,
+ * that the source is to be held back (which it then is); nothing has been
+ * consumed yet.  Where facts are read, the table is locked.
  */
 extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
 

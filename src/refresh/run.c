@@ -247,7 +247,7 @@ get_at_facts(KpiRun *run, const KpiSourceState *state)
 	KpiRunTable *table = &run->table;
 
 	if (state->swapped && table->reattached != table->relid &&
-		(table->loss_checked || run->source->hold_if_lost == 0))
+		(table->hold_checked || !kpi_refresh_may_be_held(run->source)))
 	{
 		kpi_refresh_reattach(run->source, table->relid);
 		table->reattached = table->relid;
@@ -277,9 +277,9 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		result = examine(run, source_id, mode, state);
 		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
 		reads_facts = result == KPI_RUN_DONE && facts_are_needed(run, *state, mode);
-		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.loss_checked)
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.hold_checked)
 		{
-			run->table.loss_checked = true;
+			run->table.hold_checked = true;
 			if (kpi_refresh_is_held(run, *state))
 				result = KPI_RUN_SUSPENDED;
 		}

@@ -415,12 +415,12 @@ try_grouped(FactScan *scan, ErrorData **error)
 }
 
 int64
-kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures)
+kpi_refresh_scan_count(KpiRun *run, int s, const Bitmapset *measures, const KpiDays *days)
 {
 	KpiFactPart part = {
 		.measures = unconstify(Bitmapset *, measures),
-		.since = DATEVAL_NOBEGIN,
-		.until = DATEVAL_NOEND
+		.since = days->since,
+		.until = days->until
 	};
 	FactScan	scan = {
 		.receiver = CELL_RECEIVER,

@@ -97,6 +97,8 @@ typedef struct KpiSyncThing
 	int32		id;				/* below 0: to be made (kpi_sync_thing_of()) */
 	char	   *key;
 	char	   *name;			/* NULL: to be made */
+	bool		is_expected;	/* stands in this transaction as the parent of
+								 * another, and a row that is not refused makes it */
 	char	   *new_name;		/* NULL: it stays */
 	KpiAssignments *before;
 	KpiAssignments *after;		/* the same pointer: they stay */

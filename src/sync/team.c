@@ -6,7 +6,8 @@
  * All parents are set at once, whatever the order of the rows: A comes under B and B
  * under C.  What is looked for is a team that would stand above itself, today or on
  * a later day on which a move that is recorded already takes effect; days before
- * today stay as they are, and a new team had nothing under it then.
+ * today stay as they are, and a new team had nothing under it then, unless this very
+ * transaction has given it as a parent.
  *
  * A row is refused with all rows that depend on it: then those teams stay where they
  * are, which may close another circle, so it is looked for again.  Once all are
@@ -201,11 +202,26 @@ compare_days(const ListCell *a, const ListCell *b)
 	return (lfirst_int(a) > lfirst_int(b)) - (lfirst_int(a) < lfirst_int(b));
 }
 
-/* Today, and the later days on which a team is moved, which do not depend on the rows. */
+static bool
+any_is_expected(const KpiSyncThings *teams)
+{
+	for (int i = 0; i < teams->n; i++)
+	{
+		if (teams->items[i].is_expected)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Today, and the later days on which a team is moved, which do not depend on the rows;
+ * where a team that has others under it already is made for always, all such days.
+ */
 static List *
 days_of_change(const KpiSyncThings *teams, DateADT today)
 {
 	List	   *days = list_make1_int(today);
+	bool		all = any_is_expected(teams);
 
 	for (int i = 0; i < teams->n; i++)
 	{
@@ -213,7 +229,7 @@ days_of_change(const KpiSyncThings *teams, DateADT today)
 
 		for (int a = 0; a < before->n; a++)
 		{
-			if (before->items[a].since > today)
+			if (all || before->items[a].since > today)
 				days = lappend_int(days, before->items[a].since);
 		}
 	}

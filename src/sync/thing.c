@@ -18,11 +18,14 @@
 #include "utils/memutils.h"
 
 #define TEAMS \
-	"SELECT t.id, t.key, t.name, p.parent_id AS target, p.since, p.until, false AS keeps_later" \
+	"SELECT t.id, t.key, t.name, p.parent_id AS target, p.since, p.until, false AS keeps_later," \
+	"       e.team_id IS NOT NULL AS is_expected" \
 	"  FROM kpi.team t LEFT JOIN kpi.team_parent p ON p.team_id = t.id" \
+	"  LEFT JOIN kpi_internal.pending_team e ON e.team_id = t.id" \
 	" ORDER BY t.key COLLATE \"C\", p.since NULLS FIRST"
 #define MEMBERS \
-	"SELECT m.id, m.key, m.name, s.team_id AS target, s.since, s.until, s.later_facts = 'last_team' AS keeps_later" \
+	"SELECT m.id, m.key, m.name, s.team_id AS target, s.since, s.until, s.later_facts = 'last_team' AS keeps_later," \
+	"       false AS is_expected" \
 	"  FROM kpi.member m LEFT JOIN kpi.membership s ON s.member_id = m.id" \
 	" ORDER BY m.key COLLATE \"C\", s.since NULLS FIRST"
 
@@ -62,6 +65,7 @@ load_known(const KpiSyncKind *kind, int *n)
 			last->id = id;
 			last->key = kpi_rows_text(&rows, "key");
 			last->name = kpi_rows_text(&rows, "name");
+			last->is_expected = kpi_rows_bool(&rows, "is_expected");
 			last->before = last->after = new_assignments(item);
 		}
 		item->target = kpi_rows_int4(&rows, "target");
@@ -105,6 +109,8 @@ merge_next(KpiSyncThings *things, const KpiSyncThing *known, int nknown, int *k,
 	if (cmp < 0)
 		return;
 	thing->records = &records->items[*r];
+	if (thing->is_expected)
+		thing->name = NULL;
 	while (*r < records->n && strcmp(records->items[*r].key, thing->key) == 0)
 	{
 		thing->nrecords++;

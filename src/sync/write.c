@@ -168,6 +168,30 @@ make_new(const char *table, KpiSyncThings *things)
 	kpi_rows_end(&rows);
 }
 
+/* Teams that others were given as their parent, earlier in this transaction, have come. */
+static void
+make_expected(const KpiSyncThings *teams, List **changed)
+{
+	List	   *ids = NIL;
+	List	   *names = NIL;
+
+	for (int i = 0; i < teams->n; i++)
+	{
+		const KpiSyncThing *team = &teams->items[i];
+
+		if (!team->is_expected || team->name != NULL || team->refusal != NULL)
+			continue;
+		ids = lappend_int(ids, team->id);
+		names = lappend(names, team->new_name ? team->new_name : team->key);
+	}
+	if (ids == NIL)
+		return;
+	kpi_spi_exec("DELETE FROM kpi_internal.pending_team WHERE team_id = ANY ($1)", 1, KPI_INT4S(ids));
+	kpi_spi_exec("UPDATE kpi.team t SET name = n.name FROM unnest($1, $2) AS n (id, name)"
+				 " WHERE t.id = n.id", 2, KPI_INT4S(ids), KPI_TEXTS(names));
+	*changed = list_concat(*changed, ids);
+}
+
 /* Renames; changed: the ids of all whose goals have to be looked at. */
 static void
 rename_known(const char *table, const KpiSyncThings *things, List **changed)
@@ -218,6 +242,7 @@ kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members)
 
 	make_new("kpi.team", teams);
 	make_new("kpi.member", members);
+	make_expected(teams, &changed_teams);
 	rename_known("kpi.team", teams, &changed_teams);
 	rename_known("kpi.member", members, &changed_members);
 	write_assignments(&kpi_people_team_parent_table, teams, teams);
