@@ -151,6 +151,17 @@ SELECT kpi.resume('ho_calls');
 CALL kpi.refresh('ho_calls');
 :talk
 SELECT * FROM kpi.verify('ho_calls');
+-- Before any refresh has asked: not one of many, and who names it is told.
+BEGIN; DROP TABLE ho.calls; CREATE TABLE ho.calls AS SELECT * FROM ho.all_calls; COMMIT;
+SELECT kpi.alter_source('ho_calls', on_swap => 'suspend');
+CALL kpi.refresh('ho_calls');
+SELECT kpi.resume();
+:talk
+SELECT kpi.resume('ho_calls');
+SELECT kpi.alter_source('ho_calls', discard_sealed => true);
+CALL kpi.refresh('ho_calls');
+:talk
+SELECT * FROM kpi.verify('ho_calls');
 SELECT kpi.drop_source('ho_calls', cascade => true);
 
 SELECT kpi.drop_goal('ho goal');

@@ -353,6 +353,8 @@ cannot_rebuild(const KpiPolicy *policy)
 		return "its table belongs to another role now";
 	if (kpi_fact_definer_missing_grants(relid, definer) != NULL)
 		return "its definer lacks rights on its table";
+	if (kpi_refresh_seals_are_of_another(policy->source_id))
+		return "another table has its name, while facts of the one before are sealed";
 	return NULL;
 }
 
@@ -386,6 +388,18 @@ resume_paused(const KpiPolicy *policy, bool one_of_many)
 		;
 }
 
+/* Who names a source whose table was swapped has not been asked yet (refresh/hold.c). */
+static void
+warn_of_seals(const KpiPolicy *policy)
+{
+	if (kpi_refresh_seals_are_of_another(policy->source_id))
+		ereport(WARNING,
+				(errmsg("what is sealed of source \"%s\" stays in its numbers, though another table has come under its name",
+						policy->name),
+				 errhint("If the table has those facts again, they count twice: then call kpi.alter_source(%s, discard_sealed => true).",
+						 quote_literal_cstr(policy->name))));
+}
+
 /*
  * Only rechecks the source: it cannot be built before writers, locked out by
  * attaching it, can go on.  Whoever names it accepts the code of others that it
@@ -409,6 +423,7 @@ resume_rebuilt(const KpiPolicy *policy, bool one_of_many)
 				 errmsg("cannot rebuild source \"%s\" before a refresh has seen that a partition is gone", policy->name),
 				 errhint("CALL kpi.refresh(%s) seals what it held; rebuilt from the facts that are there, it would be lost.",
 						 quote_literal_cstr(policy->name))));
+	warn_of_seals(policy);
 	set_paused(policy->source_id, false);
 	kpi_ops_build_go_on(policy->source_id);
 	reattach(policy->source_id, !one_of_many);

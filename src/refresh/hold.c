@@ -30,6 +30,7 @@
 #include "cell/cell.h"
 #include "fact/fact.h"
 #include "miscadmin.h"
+#include "model/model.h"
 #include "refresh/refresh_internal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -202,6 +203,14 @@ has_seals(int32 source_id)
 					   1, KPI_INT4(source_id)) > 0;
 	kpi_spi_end(&spi);
 	return has;
+}
+
+bool
+kpi_refresh_seals_are_of_another(int32 source_id)
+{
+	KpiSource  *source = kpi_model_source_load(source_id, false);
+
+	return OidIsValid(source->attached) && kpi_model_source_relid(source) != source->attached && has_seals(source->id);
 }
 
 /* From the first to the last that a stream has in a seal; false: none. */

@@ -145,6 +145,11 @@ extern void kpi_refresh_build_compare(int32 source_id);
 /* Whether a partition is gone that no refresh has missed yet. */
 extern bool kpi_refresh_leaves_are_lost(int32 source_id);
 
+/* ---- hold.c ---- */
+
+/* Whether another table has the source's name now while facts of the one before are sealed. */
+extern bool kpi_refresh_seals_are_of_another(int32 source_id);
+
 /* ---- seal.c ---- */
 
 /*

@@ -592,7 +592,7 @@ DECLARE
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
         "relation": "The table its facts are in",
-        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); swapped: another table has come under its name, which the next refresh takes; held: a load has removed more facts than hold_if_lost allows, so the numbers stay; suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); swapped: another table has come under its name, which the next refresh takes; held: a load has removed more facts than hold_if_lost allows, or a table that was swapped has facts on days that are sealed, so the numbers stay; suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
         "reason": "Why it is suspended, held or swapped. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
         "hint": "What to do about it",
         "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",

@@ -11,7 +11,7 @@ COMMENT ON VIEW kpi.refresh_log IS 'Refreshes that had something to do, for kpi.
 COMMENT ON COLUMN kpi.refresh_log.id IS 'Key of the row';
 COMMENT ON COLUMN kpi.refresh_log.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.refresh_log.source IS 'Name of the source';
-COMMENT ON COLUMN kpi.refresh_log.kind IS 'refresh: changes were applied; build: something was computed from the facts; reattach: another table has come under the name of the source''s, and is followed; the builds that come after it read its facts; held: a load has removed more facts than hold_if_lost allows; verify, repair: as called';
+COMMENT ON COLUMN kpi.refresh_log.kind IS 'refresh: changes were applied; build: something was computed from the facts; reattach: another table has come under the name of the source''s, and is followed; the builds that come after it read its facts; held: a load has removed more facts than hold_if_lost allows, or a swapped table has facts on sealed days; verify, repair: as called';
 COMMENT ON COLUMN kpi.refresh_log.started_at IS 'When it began; of several the first';
 COMMENT ON COLUMN kpi.refresh_log.runs IS 'How many refreshes the row stands for';
 COMMENT ON COLUMN kpi.refresh_log.duration_ms IS 'How long they took together, in milliseconds';
