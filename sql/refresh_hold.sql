@@ -162,6 +162,31 @@ SELECT kpi.alter_source('ho_calls', discard_sealed => true);
 CALL kpi.refresh('ho_calls');
 :talk
 SELECT * FROM kpi.verify('ho_calls');
+-- A detached partition that is attached to the other table is not in doubt.
+BEGIN;
+DROP TABLE ho.calls;
+CREATE TABLE ho.calls (LIKE ho.all_calls) PARTITION BY RANGE (at);
+CREATE TABLE ho.c1 PARTITION OF ho.calls FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE ho.c2 PARTITION OF ho.calls FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+INSERT INTO ho.calls SELECT * FROM ho.all_calls;
+COMMIT;
+SELECT kpi.alter_source('ho_calls', on_swap => 'follow');
+CALL kpi.refresh('ho_calls');
+ALTER TABLE ho.calls DETACH PARTITION ho.c1;
+CALL kpi.refresh('ho_calls');
+:talk
+BEGIN;
+CREATE TABLE ho.new (LIKE ho.calls) PARTITION BY RANGE (at);
+ALTER TABLE ho.calls DETACH PARTITION ho.c2;
+ALTER TABLE ho.new ATTACH PARTITION ho.c1 FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+ALTER TABLE ho.new ATTACH PARTITION ho.c2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+DROP TABLE ho.calls;
+ALTER TABLE ho.new RENAME TO calls;
+COMMIT;
+CALL kpi.refresh('ho_calls');
+:talk
+CALL kpi.refresh('ho_calls');
+SELECT * FROM kpi.verify('ho_calls');
 SELECT kpi.drop_source('ho_calls', cascade => true);
 
 SELECT kpi.drop_goal('ho goal');

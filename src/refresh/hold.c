@@ -213,16 +213,18 @@ kpi_refresh_seals_are_of_another(int32 source_id)
 	return OidIsValid(source->attached) && kpi_model_source_relid(source) != source->attached && has_seals(source->id);
 }
 
-/* From the first to the last that a stream has in a seal; false: none. */
+/* From the first to the last that a stream has in a seal that does not come back with its partitions; false: none. */
 static bool
-sealed_days(int32 stream_id, KpiDays *days)
+sealed_days(const KpiRun *run, int32 stream_id, KpiDays *days)
 {
 	KpiRows		rows;
 
 	*days = kpi_refresh_all_days;
 	kpi_rows_begin(&rows, "SELECT pg_catalog.min(c.day) AS since, pg_catalog.max(c.day) + 1 AS until"
-				   " FROM kpi_internal.sealed_cell c WHERE c.stream_id = $1 AND c.day > $2",
-				   2, KPI_INT4(stream_id), KPI_VALUE(DATEOID, DateADTGetDatum(KPI_ERROR_DAY)));
+				   " FROM kpi_internal.sealed_cell c WHERE c.stream_id = $1 AND c.day > $2 AND NOT EXISTS"
+				   "  (SELECT FROM kpi_internal.seals_come_back($3, $4) b WHERE b.seal_id = c.seal_id)",
+				   4, KPI_INT4(stream_id), KPI_VALUE(DATEOID, DateADTGetDatum(KPI_ERROR_DAY)),
+				   KPI_INT4(run->source->id), kpi_refresh_oids(run->table.leaves));
 	if (kpi_rows_next(&rows))
 	{
 		days->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
@@ -246,7 +248,7 @@ hold_sealed(KpiRun *run, const KpiSourceState *state, TimestampTz started)
 		Bitmapset  *known = known_measures(&source->streams[s]);
 		KpiDays		days;
 
-		if (known == NULL || !sealed_days(source->streams[s].id, &days))
+		if (known == NULL || !sealed_days(run, source->streams[s].id, &days))
 			continue;
 		if (kpi_refresh_scan_count(run, s, known, &days) == 0)
 			return false;
