@@ -213,7 +213,10 @@ kpi_refresh_seals_are_of_another(int32 source_id)
 	return OidIsValid(source->attached) && kpi_model_source_relid(source) != source->attached && has_seals(source->id);
 }
 
-/* From the first to the last that a stream has in a seal that does not come back with its partitions; false: none. */
+/*
+ * From the first to the last that a stream has in seals; those that come back with
+ * their partitions are in no doubt.  False: none.
+ */
 static bool
 sealed_days(const KpiRun *run, int32 stream_id, KpiDays *days)
 {

@@ -98,7 +98,8 @@ typedef struct KpiSyncThing
 	char	   *key;
 	char	   *name;			/* NULL: to be made */
 	bool		is_expected;	/* stands in this transaction as the parent of
-								 * another, and a row that is not refused makes it */
+								 * another, and a row that is not refused
+								 * makes it */
 	char	   *new_name;		/* NULL: it stays */
 	KpiAssignments *before;
 	KpiAssignments *after;		/* the same pointer: they stay */
