@@ -618,6 +618,14 @@ kpi_fact_kept_plan(KpiKept *kept)
 	return statement.plan;
 }
 
+void
+kpi_fact_kept_end(KpiKept *kept)
+{
+	if (kept->fresh != NULL)
+		tuplestore_end(kept->fresh);
+	kept->fresh = NULL;
+}
+
 static void
 read_rows(KpiKept *kept, Statement *statement)
 {
@@ -632,9 +640,7 @@ kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities)
 {
 	Statement	statement;
 
-	if (kept->fresh != NULL)
-		tuplestore_end(kept->fresh);
-	kept->fresh = NULL;
+	kpi_fact_kept_end(kept);
 	if (entities != NULL)
 		plan_cheaper(kept, &statement, entities);
 	else
@@ -648,9 +654,7 @@ kpi_fact_kept_read_newer(KpiKept *kept, const char *changed_at)
 	int			number = column_number(kept, changed_at);
 	Statement	statement = {0};
 
-	if (kept->fresh != NULL)
-		tuplestore_end(kept->fresh);
-	kept->fresh = NULL;
+	kpi_fact_kept_end(kept);
 	statement.sql = psprintf("SELECT %s FROM %s WHERE NOT (q.c%d < (SELECT max(k.%s) FROM ONLY %s AS k)) IS TRUE",
 							 all_columns(kept, "q."), query_rows(kept), number, quote_identifier(changed_at),
 							 kept->name);
@@ -780,6 +784,19 @@ difference_body(const KpiKept *kept, const KpiEntities *entities, bool is_part)
 					all_columns(kept, "f."), fresh_rows(kept), is_complete(kept, "f."), all_columns(kept, ""),
 					equal_columns(kept, kept->key, "o.", "f."),
 					all_columns(kept, "o."), all_values(kept, "f."));
+}
+
+int64
+kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities)
+{
+	Statement	statement = {0};
+	char	   *gain;
+
+	statement.sql = psprintf("SELECT (count(*) FILTER (WHERE o.kept_row IS NULL) - count(*) FILTER (WHERE f.is_row IS NULL))::text %s",
+							 difference_body(kept, entities, false));
+	set_entities(kept, &statement, entities);
+	(void) first_row(kept, &statement, 1, &gain);
+	return pg_strtoint64(gain);
 }
 
 static char *

@@ -138,8 +138,8 @@ read_facts(KpiRun *run)
 	return facts;
 }
 
-static void
-hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
+void
+kpi_refresh_hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
 {
 	const KpiSource *source = run->source;
 	int64		pause_ms = Max(LOOK_AGAIN_SECONDS * INT64CONST(1000),
@@ -174,6 +174,6 @@ kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state)
 	after = state->recompute ? read_facts(run) : before + queued_facts(run);
 	if (before - after <= run->source->hold_if_lost * before)
 		return false;
-	hold(run, before, after, started);
+	kpi_refresh_hold(run, before, after, started);
 	return true;
 }
