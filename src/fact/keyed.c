@@ -236,12 +236,12 @@ query_rows(const KpiKept *kept)
 typedef struct Statement
 {
 	char	   *sql;
-	const KpiEntities *entities;	/* its parameters, or NULL */
 	int			nparams;
 	Oid		   *types;
 	ParamListInfo params;
 	PlannedStmt *plan;
 	bool		is_for_any;		/* only planned: parameters have no values */
+	bool		is_of_few;		/* kept rows, whatever is known of their table */
 	bool		counts_rows;	/* that its scans look at */
 	int64		rows_read;
 } Statement;
@@ -328,6 +328,26 @@ environment(const KpiKept *kept)
 	return env;
 }
 
+/*
+ * A kept table that was filled a moment ago has no statistics, and the number of rows
+ * that were read is not known to the planner: so it is told that they are few.
+ */
+static PlannedStmt *
+plan_query(Query *query, const Statement *statement, int options)
+{
+	int			nest_level = NewGUCNestLevel();
+	PlannedStmt *plan;
+
+	if (statement->is_of_few)
+	{
+		(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	plan = pg_plan_query(query, statement->sql, options, statement->is_for_any ? NULL : statement->params);
+	AtEOXact_GUC(true, nest_level);
+	return plan;
+}
+
 static void
 plan_statement(const KpiKept *kept, Statement *statement, int options)
 {
@@ -345,8 +365,7 @@ plan_statement(const KpiKept *kept, Statement *statement, int options)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table %s has rules", kept->name),
 				 errhint("Drop its rules: the rows of a keyed source are written as the query says.")));
-	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options,
-									statement->is_for_any ? NULL : statement->params);
+	statement->plan = plan_query(linitial_node(Query, queries), statement, options);
 	foreach(lc, statement->plan->relationOids)
 		check_relations(kept, lfirst_oid(lc));
 }
@@ -709,10 +728,15 @@ kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *entities)
 	/* A key that says whose it is cannot be kept under another. */
 	if (entities == NULL || contains_all(kept->key, kept->entity))
 		return NULL;
-	statement.sql = psprintf("SELECT DISTINCT %s FROM %s JOIN %s ON %s WHERE NOT (%s)",
-							 some_columns(kept->entity, "k.", ", ", ""), fresh_rows(kept), kept_rows(kept),
-							 equal_columns(kept, kept->key, "k.", "f."), entity_condition(kept, "k."));
+	/* Those that are kept under these are not looked for one by one. */
+	statement.sql = psprintf("SELECT DISTINCT %s FROM %s LEFT JOIN (SELECT * FROM %s WHERE %s) AS o ON %s"
+							 " CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k WHERE o.kept_row IS NULL AND %s",
+							 some_columns(kept->entity, "k.", ", ", ""), fresh_rows(kept),
+							 kept_rows(kept), entity_condition(kept, "k."), equal_columns(kept, kept->key, "o.", "f."),
+							 kept_rows(kept), equal_columns(kept, kept->key, "k.", "f."),
+							 some_columns(kept->entity, "k.", " AND ", " IS NOT NULL"));
 	set_entities(kept, &statement, entities);
+	statement.is_of_few = true;
 	return query_entities(kept, &statement);
 }
 
@@ -795,6 +819,7 @@ kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities)
 	statement.sql = psprintf("SELECT (count(*) FILTER (WHERE o.kept_row IS NULL) - count(*) FILTER (WHERE f.is_row IS NULL))::text %s",
 							 difference_body(kept, entities, false));
 	set_entities(kept, &statement, entities);
+	statement.is_of_few = entities != NULL;
 	(void) first_row(kept, &statement, 1, &gain);
 	return pg_strtoint64(gain);
 }
@@ -829,6 +854,7 @@ kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part, Kp
 				 kept->name, all_names(kept, ""), all_columns(kept, "d."),
 				 fresh_rows(kept), is_complete(kept, "f."));
 	set_entities(kept, &statement, entities);
+	statement.is_of_few = entities != NULL || is_part;
 	(void) first_row(kept, &statement, 4, texts);
 	CommandCounterIncrement();
 	changes->added = pg_strtoint64(texts[0]);
