@@ -708,16 +708,14 @@ kept_rows(const KpiKept *kept)
 					kept->name, all_columns(kept, ""));
 }
 
-/* That a row is one of these entities. */
+/* Those of some entities, each looked up by the index, or of all (NULL). */
 static char *
-entity_condition(const KpiKept *kept, const char *prefix)
+kept_rows_of(const KpiKept *kept, const KpiEntities *entities)
 {
-	int			entity = linitial_int(kept->entity);
-
-	if (list_length(kept->entity) == 1)
-		return psprintf("%sc%d %s ANY ($1)", prefix, entity, equality(kept, entity));
-	return psprintf("EXISTS (SELECT FROM %s WHERE %s)", entity_rows(kept),
-					equal_columns(kept, kept->entity, prefix, "e."));
+	if (entities == NULL)
+		return psprintf("(SELECT * FROM %s)", kept_rows(kept));
+	return psprintf("(SELECT k.* FROM %s CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k)",
+					entity_rows(kept), kept_rows(kept), equal_columns(kept, kept->entity, "k.", "e."));
 }
 
 KpiEntities *
@@ -729,10 +727,10 @@ kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *entities)
 	if (entities == NULL || contains_all(kept->key, kept->entity))
 		return NULL;
 	/* Those that are kept under these are not looked for one by one. */
-	statement.sql = psprintf("SELECT DISTINCT %s FROM %s LEFT JOIN (SELECT * FROM %s WHERE %s) AS o ON %s"
-							 " CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k WHERE o.kept_row IS NULL AND %s",
+	statement.sql = psprintf("SELECT DISTINCT %s FROM (SELECT f.* FROM %s LEFT JOIN %s AS o ON %s WHERE o.kept_row IS NULL OFFSET 0) AS f"
+							 " CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k WHERE %s",
 							 some_columns(kept->entity, "k.", ", ", ""), fresh_rows(kept),
-							 kept_rows(kept), entity_condition(kept, "k."), equal_columns(kept, kept->key, "o.", "f."),
+							 kept_rows_of(kept, entities), equal_columns(kept, kept->key, "o.", "f."),
 							 kept_rows(kept), equal_columns(kept, kept->key, "k.", "f."),
 							 some_columns(kept->entity, "k.", " AND ", " IS NOT NULL"));
 	set_entities(kept, &statement, entities);
@@ -799,12 +797,10 @@ kpi_fact_kept_duplicate(KpiKept *kept)
 static char *
 difference_body(const KpiKept *kept, const KpiEntities *entities, bool is_part)
 {
-	char	   *condition = entities == NULL ? "true" : entity_condition(kept, "k.");
-
-	return psprintf("FROM (SELECT * FROM %s WHERE %s) AS o"
+	return psprintf("FROM %s AS o"
 					" %s JOIN (SELECT true AS is_row, %s FROM %s WHERE %s) AS f(is_row, %s) ON %s"
 					" WHERE o.kept_row IS NULL OR f.is_row IS NULL OR ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record",
-					kept_rows(kept), condition, is_part ? "RIGHT" : "FULL",
+					kept_rows_of(kept, entities), is_part ? "RIGHT" : "FULL",
 					all_columns(kept, "f."), fresh_rows(kept), is_complete(kept, "f."), all_columns(kept, ""),
 					equal_columns(kept, kept->key, "o.", "f."),
 					all_columns(kept, "o."), all_values(kept, "f."));
