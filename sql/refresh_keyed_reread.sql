@@ -102,5 +102,16 @@ CALL kpi.refresh('rr_hold');
 SELECT status, kept_rows, pending_deltas FROM kpi.source_status WHERE source = 'rr_hold';
 SELECT value FROM kpi.team_yearly WHERE kpi = 'rr_hold' AND team = 'company';
 SELECT * FROM kpi.verify('rr_hold');
+
+--
+-- A repair counts what it mends, not what only waits
+--
+UPDATE rr.lead SET owner = 'waits' WHERE lead_id < 14010 AND lead_id > 14000;
+SELECT kpi.repair('rr_hold');
+UPDATE rr.lead SET owner = 'waits again' WHERE lead_id < 14010 AND lead_id > 14000;
+UPDATE kpi_data.rr_hold SET owner = 'changed' WHERE lead_id IN (14020, 14021);
+SELECT kpi.repair('rr_hold');
+SELECT owner, count(*) FROM kpi_data.rr_hold WHERE lead_id BETWEEN 14000 AND 14021 GROUP BY 1 ORDER BY 1;
+SELECT * FROM kpi.verify('rr_hold');
 SELECT kpi.drop_source('rr_hold', cascade => true);
 DROP SCHEMA rr CASCADE;

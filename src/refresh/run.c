@@ -319,6 +319,19 @@ renew_snapshot(KpiRun *run)
 	UnregisterSnapshot(old);
 }
 
+static bool
+apply_rows(KpiRun *run, bool all, bool may_read_all)
+{
+	bool		is_done = kpi_refresh_keyed_apply(run, all, may_read_all);
+
+	if (is_done)
+	{
+		kpi_capture_flush_now();
+		renew_snapshot(run);
+	}
+	return is_done;
+}
+
 /* The kept rows of a keyed source first.  False: that is the builder's. */
 static bool
 read_rows(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
@@ -326,11 +339,15 @@ read_rows(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (!rows_are_needed(run, mode))
 		return true;
 	run->keyed->may_lose = run->source->hold_if_lost == 0 || state->accepts_loss;
-	if (!kpi_refresh_keyed_apply(run, mode == KPI_RUN_REPAIR, mode != KPI_RUN_DELTAS))
-		return false;
-	kpi_capture_flush_now();
-	renew_snapshot(run);
-	return true;
+	/* What only waits is no difference that is mended. */
+	if (mode == KPI_RUN_REPAIR && run->keyed->reading == KPI_READ_NOTED)
+	{
+		(void) apply_rows(run, false, true);
+		if (run->keyed->problem != NULL || run->keyed->is_held)
+			return true;
+		run->keyed->nchanges = 0;
+	}
+	return apply_rows(run, mode == KPI_RUN_REPAIR, mode != KPI_RUN_DELTAS);
 }
 
 /* What nobody follows is as old as its last reading. */
