@@ -175,6 +175,9 @@ typedef struct KpiDefineKeptColumn
 
 /* Qualified and quoted; error if the name is too long for a table. */
 extern char *kpi_define_kept_name(const char *source);
+
+/* Whether that is the name of such a table. */
+extern bool kpi_define_kept_is_name(const char *relation);
 extern void kpi_define_kept_require_free(const char *table, const char *source);
 
 /* The columns that a query asks for, as its definer; error if a type cannot be kept. */

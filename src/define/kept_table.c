@@ -240,6 +240,12 @@ kpi_define_kept_name(const char *source)
 	return quote_qualified_identifier(KEPT_SCHEMA, source);
 }
 
+bool
+kpi_define_kept_is_name(const char *relation)
+{
+	return strncmp(relation, KEPT_SCHEMA ".", strlen(KEPT_SCHEMA ".")) == 0;
+}
+
 void
 kpi_define_kept_require_free(const char *table, const char *source)
 {

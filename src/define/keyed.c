@@ -245,6 +245,9 @@ keep_follows(KpiKeyed *keyed, const KpiKeyed *old, bool is_static)
 
 		if ((follow->query == NULL) != is_static || find_follow(keyed, follow->relation) != NULL)
 			continue;
+		/* Nobody has said so. */
+		if (!old->is_followed && kpi_define_kept_is_name(follow->relation))
+			continue;
 		copy = palloc0(sizeof(KpiFollow));
 		copy->relation = follow->relation;
 		copy->query = follow->query;
@@ -582,7 +585,7 @@ kpi_define_keyed_require_unread(const KpiSourceRow *row, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot %s source \"%s\" because sources read its rows", what, row->name),
-				 errdetail("Sources with %s in \"follow\" or \"static\": %s.", row->relation, kpi_list_join(readers)),
+				 errdetail("Sources that read %s: %s.", row->relation, kpi_list_join(readers)),
 				 strcmp(what, "drop") == 0 ? errhint("Drop them first, or drop all with cascade => true.") :
 				 errhint("Drop them first, and create them again after.")));
 }

@@ -343,6 +343,35 @@ check_cycle(const KpiSource *source, const KpiKeyed *keyed)
 				 errhint("Read the tables that they are made from.")));
 }
 
+/*
+ * Of a source that nobody follows, too, it is known which kept rows it reads: they
+ * are refreshed before, and do not go.
+ */
+static void
+add_kept_reads(KpiKeyed *keyed, const KpiKeyedReads *reads)
+{
+	ListCell   *lc;
+
+	if (keyed->is_followed)
+		return;
+	foreach(lc, reads->relations)
+	{
+		char	   *relation = kpi_fact_table_name(((KpiQueryRelation *) lfirst(lc))->relid);
+		bool		found = false;
+		KpiFollow  *follow;
+		ListCell   *other;
+
+		foreach(other, keyed->follows)
+			found |= strcmp(((KpiFollow *) lfirst(other))->relation, relation) == 0;
+		if (found || !kpi_define_kept_is_name(relation))
+			continue;
+		follow = palloc0(sizeof(KpiFollow));
+		follow->relation = relation;
+		keyed->follows = lappend(keyed->follows, follow);
+		follow->position = list_length(keyed->follows);
+	}
+}
+
 Query *
 kpi_define_keyed_check(KpiSource *source, KpiKeyed *keyed, const char *text, KpiKeyedReads **reads)
 {
@@ -362,6 +391,7 @@ kpi_define_keyed_check(KpiSource *source, KpiKeyed *keyed, const char *text, Kpi
 	foreach(lc, keyed->follows)
 		check_follow(keyed, source, lfirst(lc), types);
 	*reads = kpi_fact_keyed_examine(source, keyed, InvalidOid);
+	add_kept_reads(keyed, *reads);
 	find_used_columns(keyed, *reads);
 	check_cycle(source, keyed);
 	return query;

@@ -350,11 +350,14 @@ extern KpiEntities *kpi_fact_kept_entities(const KpiKept *kept, List *notes);
 /* Both lists. */
 extern KpiEntities *kpi_fact_kept_more(const KpiKept *kept, const KpiEntities *entities, const KpiEntities *more);
 
-/* Runs the query for some entities, or for all (NULL); its rows are in kept->fresh. */
+/* Runs the query for some entities, or for all (NULL); its rows are in kept->fresh until kpi_fact_kept_end(). */
 extern void kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities);
 
 /* Runs it for the rows that were changed, by that column, since the latest that is kept, or then. */
 extern void kpi_fact_kept_read_newer(KpiKept *kept, const char *changed_at);
+
+/* Forgets the rows that were read, and the files that many of them are in. */
+extern void kpi_fact_kept_end(KpiKept *kept);
 
 /* How it would, for some; and how the entities of a change would be found. */
 extern PlannedStmt *kpi_fact_kept_plan(KpiKept *kept);
@@ -376,6 +379,9 @@ extern KpiEntities *kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *en
 
 /* A key that was read twice, as text; or NULL. */
 extern char *kpi_fact_kept_duplicate(KpiKept *kept);
+
+/* How many rows more than now are to be kept of the entities, all (NULL) or those that were read. */
+extern int64 kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities);
 
 /*
  * Makes the kept rows of the entities those that were read; is_part: rows that were

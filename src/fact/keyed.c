@@ -236,12 +236,12 @@ query_rows(const KpiKept *kept)
 typedef struct Statement
 {
 	char	   *sql;
-	const KpiEntities *entities;	/* its parameters, or NULL */
 	int			nparams;
 	Oid		   *types;
 	ParamListInfo params;
 	PlannedStmt *plan;
 	bool		is_for_any;		/* only planned: parameters have no values */
+	bool		is_of_few;		/* kept rows, whatever is known of their table */
 	bool		counts_rows;	/* that its scans look at */
 	int64		rows_read;
 } Statement;
@@ -328,6 +328,26 @@ environment(const KpiKept *kept)
 	return env;
 }
 
+/*
+ * A kept table that was filled a moment ago has no statistics, and the number of rows
+ * that were read is not known to the planner: so it is told that they are few.
+ */
+static PlannedStmt *
+plan_query(Query *query, const Statement *statement, int options)
+{
+	int			nest_level = NewGUCNestLevel();
+	PlannedStmt *plan;
+
+	if (statement->is_of_few)
+	{
+		(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	plan = pg_plan_query(query, statement->sql, options, statement->is_for_any ? NULL : statement->params);
+	AtEOXact_GUC(true, nest_level);
+	return plan;
+}
+
 static void
 plan_statement(const KpiKept *kept, Statement *statement, int options)
 {
@@ -345,8 +365,7 @@ plan_statement(const KpiKept *kept, Statement *statement, int options)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table %s has rules", kept->name),
 				 errhint("Drop its rules: the rows of a keyed source are written as the query says.")));
-	statement->plan = pg_plan_query(linitial_node(Query, queries), statement->sql, options,
-									statement->is_for_any ? NULL : statement->params);
+	statement->plan = plan_query(linitial_node(Query, queries), statement, options);
 	foreach(lc, statement->plan->relationOids)
 		check_relations(kept, lfirst_oid(lc));
 }
@@ -618,6 +637,14 @@ kpi_fact_kept_plan(KpiKept *kept)
 	return statement.plan;
 }
 
+void
+kpi_fact_kept_end(KpiKept *kept)
+{
+	if (kept->fresh != NULL)
+		tuplestore_end(kept->fresh);
+	kept->fresh = NULL;
+}
+
 static void
 read_rows(KpiKept *kept, Statement *statement)
 {
@@ -632,9 +659,7 @@ kpi_fact_kept_read(KpiKept *kept, const KpiEntities *entities)
 {
 	Statement	statement;
 
-	if (kept->fresh != NULL)
-		tuplestore_end(kept->fresh);
-	kept->fresh = NULL;
+	kpi_fact_kept_end(kept);
 	if (entities != NULL)
 		plan_cheaper(kept, &statement, entities);
 	else
@@ -648,9 +673,7 @@ kpi_fact_kept_read_newer(KpiKept *kept, const char *changed_at)
 	int			number = column_number(kept, changed_at);
 	Statement	statement = {0};
 
-	if (kept->fresh != NULL)
-		tuplestore_end(kept->fresh);
-	kept->fresh = NULL;
+	kpi_fact_kept_end(kept);
 	statement.sql = psprintf("SELECT %s FROM %s WHERE NOT (q.c%d < (SELECT max(k.%s) FROM ONLY %s AS k)) IS TRUE",
 							 all_columns(kept, "q."), query_rows(kept), number, quote_identifier(changed_at),
 							 kept->name);
@@ -685,16 +708,14 @@ kept_rows(const KpiKept *kept)
 					kept->name, all_columns(kept, ""));
 }
 
-/* That a row is one of these entities. */
+/* Those of some entities, each looked up by the index, or of all (NULL). */
 static char *
-entity_condition(const KpiKept *kept, const char *prefix)
+kept_rows_of(const KpiKept *kept, const KpiEntities *entities)
 {
-	int			entity = linitial_int(kept->entity);
-
-	if (list_length(kept->entity) == 1)
-		return psprintf("%sc%d %s ANY ($1)", prefix, entity, equality(kept, entity));
-	return psprintf("EXISTS (SELECT FROM %s WHERE %s)", entity_rows(kept),
-					equal_columns(kept, kept->entity, prefix, "e."));
+	if (entities == NULL)
+		return psprintf("(SELECT * FROM %s)", kept_rows(kept));
+	return psprintf("(SELECT k.* FROM %s CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k)",
+					entity_rows(kept), kept_rows(kept), equal_columns(kept, kept->entity, "k.", "e."));
 }
 
 KpiEntities *
@@ -705,10 +726,15 @@ kpi_fact_kept_conflicts(KpiKept *kept, const KpiEntities *entities)
 	/* A key that says whose it is cannot be kept under another. */
 	if (entities == NULL || contains_all(kept->key, kept->entity))
 		return NULL;
-	statement.sql = psprintf("SELECT DISTINCT %s FROM %s JOIN %s ON %s WHERE NOT (%s)",
-							 some_columns(kept->entity, "k.", ", ", ""), fresh_rows(kept), kept_rows(kept),
-							 equal_columns(kept, kept->key, "k.", "f."), entity_condition(kept, "k."));
+	/* Those that are kept under these are not looked for one by one. */
+	statement.sql = psprintf("SELECT DISTINCT %s FROM (SELECT f.* FROM %s LEFT JOIN %s AS o ON %s WHERE o.kept_row IS NULL OFFSET 0) AS f"
+							 " CROSS JOIN LATERAL (SELECT * FROM %s WHERE %s OFFSET 0) AS k WHERE %s",
+							 some_columns(kept->entity, "k.", ", ", ""), fresh_rows(kept),
+							 kept_rows_of(kept, entities), equal_columns(kept, kept->key, "o.", "f."),
+							 kept_rows(kept), equal_columns(kept, kept->key, "k.", "f."),
+							 some_columns(kept->entity, "k.", " AND ", " IS NOT NULL"));
 	set_entities(kept, &statement, entities);
+	statement.is_of_few = true;
 	return query_entities(kept, &statement);
 }
 
@@ -771,15 +797,27 @@ kpi_fact_kept_duplicate(KpiKept *kept)
 static char *
 difference_body(const KpiKept *kept, const KpiEntities *entities, bool is_part)
 {
-	char	   *condition = entities == NULL ? "true" : entity_condition(kept, "k.");
-
-	return psprintf("FROM (SELECT * FROM %s WHERE %s) AS o"
+	return psprintf("FROM %s AS o"
 					" %s JOIN (SELECT true AS is_row, %s FROM %s WHERE %s) AS f(is_row, %s) ON %s"
 					" WHERE o.kept_row IS NULL OR f.is_row IS NULL OR ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record",
-					kept_rows(kept), condition, is_part ? "RIGHT" : "FULL",
+					kept_rows_of(kept, entities), is_part ? "RIGHT" : "FULL",
 					all_columns(kept, "f."), fresh_rows(kept), is_complete(kept, "f."), all_columns(kept, ""),
 					equal_columns(kept, kept->key, "o.", "f."),
 					all_columns(kept, "o."), all_values(kept, "f."));
+}
+
+int64
+kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities)
+{
+	Statement	statement = {0};
+	char	   *gain;
+
+	statement.sql = psprintf("SELECT (count(*) FILTER (WHERE o.kept_row IS NULL) - count(*) FILTER (WHERE f.is_row IS NULL))::text %s",
+							 difference_body(kept, entities, false));
+	set_entities(kept, &statement, entities);
+	statement.is_of_few = entities != NULL;
+	(void) first_row(kept, &statement, 1, &gain);
+	return pg_strtoint64(gain);
 }
 
 static char *
@@ -812,6 +850,7 @@ kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part, Kp
 				 kept->name, all_names(kept, ""), all_columns(kept, "d."),
 				 fresh_rows(kept), is_complete(kept, "f."));
 	set_entities(kept, &statement, entities);
+	statement.is_of_few = entities != NULL || is_part;
 	(void) first_row(kept, &statement, 4, texts);
 	CommandCounterIncrement();
 	changes->added = pg_strtoint64(texts[0]);

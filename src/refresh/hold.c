@@ -164,6 +164,21 @@ hold(const KpiRun *run, const char *reason, const char *hint, TimestampTz starte
 			 errhint("%s", hint)));
 }
 
+void
+kpi_refresh_hold(const KpiRun *run, int64 before, int64 after, TimestampTz started)
+{
+	const KpiSource *source = run->source;
+
+	hold(run,
+		 psprintf("a load has removed %.0f %% of the facts (" INT64_FORMAT " of " INT64_FORMAT
+				  " counted), and more than %.0f %% are held back",
+				  100.0 * (before - after) / before, before - after, before,
+				  100 * source->hold_if_lost),
+		 psprintf("Load the facts again, or accept the loss with kpi.resume(%s).",
+				  quote_literal_cstr(source->name)),
+		 started);
+}
+
 static bool
 hold_loss(KpiRun *run, const KpiSourceState *state, TimestampTz started)
 {
@@ -179,14 +194,7 @@ hold_loss(KpiRun *run, const KpiSourceState *state, TimestampTz started)
 	after = state->recompute ? read_facts(run) : before + queued_facts(run);
 	if (before - after <= source->hold_if_lost * before)
 		return false;
-	hold(run,
-		 psprintf("a load has removed %.0f %% of the facts (" INT64_FORMAT " of " INT64_FORMAT
-				  " counted), and more than %.0f %% are held back",
-				  100.0 * (before - after) / before, before - after, before,
-				  100 * source->hold_if_lost),
-		 psprintf("Load the facts again, or accept the loss with kpi.resume(%s).",
-				  quote_literal_cstr(source->name)),
-		 started);
+	kpi_refresh_hold(run, before, after, started);
 	return true;
 }
 

@@ -119,32 +119,58 @@ load_state(KpiRun *run)
 	kpi_rows_end(&rows);
 }
 
+/*
+ * Calls look for what is in the queue, until it returns false.  What it allocates
+ * goes with each row.
+ */
+static void
+look_at_queue(const KpiRun *run, bool (*look) (const KpiUnpack *unpack, void *arg), void *arg)
+{
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row", ALLOCSET_DEFAULT_SIZES);
+	KpiQueueScan scan;
+	bool		goes_on = true;
+
+	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
+	while (goes_on && kpi_capture_scan_next(&scan))
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_cxt);
+		KpiUnpack	unpack;
+
+		CHECK_FOR_INTERRUPTS();
+		if (scan.kind == KPI_DELTA_CELL)
+		{
+			kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(&scan));
+			while (goes_on && kpi_capture_unpack_next(&unpack))
+				goes_on = look(&unpack, arg);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_cxt);
+	}
+	kpi_capture_scan_end(&scan);
+	MemoryContextDelete(row_cxt);
+}
+
+static bool
+is_no_entity(const KpiUnpack *unpack, void *found)
+{
+	*(bool *) found = unpack->stream_id == KPI_NOTE_ENTITY;
+	return unpack->stream_id != KPI_NOTE_ENTITY;
+}
+
 /* Whether the queue names entities that are to be read. */
 static bool
 names_entities(const KpiRun *run)
 {
-	KpiQueueScan scan;
 	bool		found = false;
 
-	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
-	while (kpi_capture_scan_next(&scan))
-	{
-		KpiUnpack	unpack;
-
-		if (scan.kind != KPI_DELTA_CELL)
-			continue;
-		kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(&scan));
-		while (kpi_capture_unpack_next(&unpack))
-			found |= unpack.stream_id == KPI_NOTE_ENTITY;
-	}
-	kpi_capture_scan_end(&scan);
+	look_at_queue(run, is_no_entity, &found);
 	return found;
 }
 
 static bool
 has_passed(TimestampTz since, int32 seconds)
 {
-	return seconds > 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), seconds * 1000L);
+	return seconds > 0 && GetCurrentTimestamp() - since >= seconds * USECS_PER_SEC;
 }
 
 /*
@@ -280,6 +306,7 @@ typedef struct NoteKey
 typedef struct NoteSet
 {
 	const KpiKeyed *keyed;
+	MemoryContext context;		/* of what is kept of them */
 	HTAB	   *known;
 	bool		all;			/* all entities are to be read */
 	int64		n;
@@ -352,48 +379,54 @@ notes_of(NoteSet *set, const KpiFollow *follow, KpiNotes **notes)
 	(*notes)->follow = follow;
 	states = palloc(n * sizeof(ArrayBuildState *));
 	for (int i = 0; i < n; i++)
-		states[i] = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+		states[i] = initArrayResult(TEXTOID, set->context, false);
 	set->notes = lappend(set->notes, *notes);
 	set->states = lappend(set->states, states);
 	return states;
 }
 
-static void
-add_note(NoteSet *set, const KpiUnpack *unpack)
+/* False: all are to be read, so no other note matters. */
+static bool
+add_note(const KpiUnpack *unpack, void *arg)
 {
+	NoteSet    *set = arg;
 	NoteKey		key = {-unpack->stream_id, 0, unpack->values, unpack->values_len};
 	const KpiFollow *follow;
 	ArrayBuildState **states;
 	KpiNotes   *notes;
 	NoteKey    *entry;
+	MemoryContext old;
 	bool		found;
 	int			i = 0;
-	List	   *values;
 	ListCell   *lc;
 
-	set->all |= unpack->stream_id == KPI_NOTE_ALL || set->n >= MAX_NOTES;
+	if (!kpi_capture_is_note(unpack->stream_id))
+		return true;
+	set->all = unpack->stream_id == KPI_NOTE_ALL || set->n >= MAX_NOTES;
 	if (set->all || unpack->version != set->keyed->version)
-		return;
+		return !set->all;
 	follow = follow_at(set->keyed, -unpack->stream_id);
 	if (follow == NULL || list_length(follow->columns) != unpack->ndims + 1)
-		return;
+		return true;
 	key.hash = hash_bytes((const unsigned char *) unpack->values, unpack->values_len) ^ (uint32) key.position;
 	entry = hash_search_with_hash_value(set->known, &key, key.hash, HASH_ENTER, &found);
 	if (found)
-		return;
+		return true;
+	old = MemoryContextSwitchTo(set->context);
 	entry->values = memcpy(palloc(unpack->values_len), unpack->values, unpack->values_len);
 	set->n++;
 	states = notes_of(set, follow, &notes);
 	notes->n++;
-	values = kpi_capture_unpack_values(unpack);
-	foreach(lc, values)
+	MemoryContextSwitchTo(old);
+	foreach(lc, kpi_capture_unpack_values(unpack))
 	{
 		char	   *text = lfirst(lc);
 
 		states[i] = accumArrayResult(states[i], text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL,
-									 TEXTOID, CurrentMemoryContext);
+									 TEXTOID, set->context);
 		i++;
 	}
+	return true;
 }
 
 /* What was noted of all changes that S shows; the queue stays as it is. */
@@ -403,28 +436,14 @@ read_notes(const KpiRun *run)
 	NoteSet    *set = palloc0(sizeof(NoteSet));
 	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteKey),.hash = note_hash,
 	.match = note_match,.hcxt = CurrentMemoryContext};
-	KpiQueueScan scan;
 	ListCell   *lc;
 	ListCell   *state;
 
 	set->keyed = run->keyed->keyed;
+	set->context = CurrentMemoryContext;
 	run->keyed->keyed->follows = lappend(run->keyed->keyed->follows, follow_of_entities(run->source, set->keyed));
 	set->known = hash_create("pg_kpi notes", 256, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
-	while (kpi_capture_scan_next(&scan))
-	{
-		KpiUnpack	unpack;
-
-		if (scan.kind != KPI_DELTA_CELL)
-			continue;
-		kpi_capture_unpack_begin(&unpack, kpi_capture_scan_data(&scan));
-		while (kpi_capture_unpack_next(&unpack))
-		{
-			if (kpi_capture_is_note(unpack.stream_id))
-				add_note(set, &unpack);
-		}
-	}
-	kpi_capture_scan_end(&scan);
+	look_at_queue(run, add_note, set);
 	forboth(lc, set->notes, state, set->states)
 	{
 		KpiNotes   *notes = lfirst(lc);
@@ -475,11 +494,13 @@ has_duplicate(KpiRun *run, KpiKept *kept)
 	return true;
 }
 
+/* Of what nobody follows, some entities that were named leave the others as old as they are. */
 static void
 save(KpiRun *run, const KpiKept *kept, KpiReading reading, int64 nentities, const KpiKeptChanges *changes, double ms)
 {
 	KpiKeyedRun *keyed = run->keyed;
 	bool		is_whole = reading == KPI_READ_ALL;
+	bool		is_reading = keyed->keyed->is_followed || reading != KPI_READ_NOTED;
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
@@ -487,17 +508,18 @@ save(KpiRun *run, const KpiKept *kept, KpiReading reading, int64 nentities, cons
 				 " rows_without_key, entities_read, rows_read, duration_ms, whole_ms)"
 				 " VALUES ($1, $2, $3, CASE WHEN $4 THEN $3 END, $5, $6, $7, $8, $9, CASE WHEN $4 THEN $9 END)"
 				 " ON CONFLICT (source_id) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,"
-				 " read_at = EXCLUDED.read_at, whole_at = coalesce(EXCLUDED.whole_at, s.whole_at),"
+				 " read_at = CASE WHEN $10 THEN $3 ELSE s.read_at END, whole_at = coalesce(EXCLUDED.whole_at, s.whole_at),"
 				 " kept_rows = CASE WHEN $4 THEN $5 ELSE s.kept_rows + $5 END,"
 				 " rows_without_key = CASE WHEN $4 THEN $6 ELSE s.rows_without_key END,"
 				 " entities_read = EXCLUDED.entities_read, rows_read = EXCLUDED.rows_read,"
 				 " duration_ms = EXCLUDED.duration_ms, whole_ms = coalesce(EXCLUDED.whole_ms, s.whole_ms)",
-				 9, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
+				 10, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)), KPI_BOOL(is_whole),
 				 KPI_INT8(is_whole ? changes->kept : changes->added - changes->gone), KPI_INT8(changes->without_key),
-				 KPI_INT8(nentities), KPI_INT8(kept->rows_read), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)));
+				 KPI_INT8(nentities), KPI_INT8(kept->rows_read), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)),
+				 KPI_BOOL(is_reading));
 	kpi_spi_end(&spi);
-	if (keyed->keyed->is_followed || reading != KPI_READ_NOTED)
+	if (is_reading)
 		keyed->read_at = run->as_of;
 }
 
@@ -521,6 +543,19 @@ find_entities(const KpiRun *run, const KpiKept *kept, const NoteSet *set, KpiRea
 	return is_most(run->keyed, (*entities)->n) ? KPI_READ_ALL : reading;
 }
 
+/* Nothing is written then; the numbers stay, and so do the notes. */
+static bool
+loses_too_much(KpiRun *run, KpiKept *kept, KpiReading reading, const KpiEntities *entities)
+{
+	KpiKeyedRun *keyed = run->keyed;
+
+	if (keyed->may_lose || keyed->kept_rows <= 0 || reading == KPI_READ_NEWER)
+		return false;
+	keyed->rows_after = keyed->kept_rows + kpi_fact_kept_gain(kept, entities);
+	keyed->is_held = keyed->kept_rows - keyed->rows_after > run->source->hold_if_lost * keyed->kept_rows;
+	return keyed->is_held;
+}
+
 static bool
 read_and_write(KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading reading, KpiKeptChanges *changes)
 {
@@ -529,6 +564,8 @@ read_and_write(KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading re
 	else
 		*entities = read_entities(kept, reading == KPI_READ_ALL ? NULL : *entities);
 	if (has_duplicate(run, kept))
+		return false;
+	if (loses_too_much(run, kept, reading, *entities))
 		return false;
 	kpi_fact_kept_write(kept, reading == KPI_READ_NOTED ? *entities : NULL, reading == KPI_READ_NEWER, changes);
 	run->keyed->nchanges += changes->added + changes->changed + changes->gone;
@@ -553,7 +590,10 @@ kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all)
 	reading = find_entities(run, kept, set, reading, &entities);
 	is_done = reading == KPI_READ_NOTED ? entities != NULL && entities->n > 0 : may_read_all;
 	is_read = is_done && read_and_write(run, kept, &entities, reading, &changes);
+	kpi_fact_kept_end(kept);
 	kpi_user_restore(&user);
+	if (run->keyed->is_held)
+		kpi_refresh_hold(run, run->keyed->kept_rows, run->keyed->rows_after, started);
 	if (is_read)
 		save(run, kept, reading, reading == KPI_READ_NOTED ? entities->n : changes.kept, &changes,
 			 (GetCurrentTimestamp() - started) / 1000.0);
@@ -614,6 +654,7 @@ kpi_refresh_keyed_verify(KpiRun *run, KpiReport *report)
 	kpi_fact_kept_begin(&user, run->source);
 	kpi_fact_kept_read(kept, NULL);
 	kpi_fact_kept_compare(kept, NULL, MAX_DIFFERENCES, tell, &telling);
+	kpi_fact_kept_end(kept);
 	kpi_user_restore(&user);
 	if (telling.n > 0 && run->keyed->keyed->is_followed)
 	{

@@ -248,6 +248,9 @@ typedef struct KpiKeyedRun
 	int64		nchanges;		/* rows that were written */
 	char	   *problem;		/* of what was read, as a note; or NULL */
 	char	   *hint;
+	bool		may_lose;		/* any share of the rows */
+	bool		is_held;		/* as this many were left */
+	int64		rows_after;
 } KpiKeyedRun;
 
 /* How far a measure is built (build.c). */
@@ -849,6 +852,9 @@ extern bool kpi_refresh_may_be_held(const KpiSource *source);
  * consumed yet.  Where facts are read, the table is locked.
  */
 extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
+
+/* Holds it back: of so many facts that many would be left. */
+extern void kpi_refresh_hold(const KpiRun *run, int64 before, int64 after, TimestampTz started);
 
 /* How many facts some measures of a stream count in a cell, summed over them. */
 extern int64 kpi_refresh_facts_of(const KpiStream *stream, const Bitmapset *measures, const KpiCell *cell);

@@ -319,17 +319,35 @@ renew_snapshot(KpiRun *run)
 	UnregisterSnapshot(old);
 }
 
+static bool
+apply_rows(KpiRun *run, bool all, bool may_read_all)
+{
+	bool		is_done = kpi_refresh_keyed_apply(run, all, may_read_all);
+
+	if (is_done)
+	{
+		kpi_capture_flush_now();
+		renew_snapshot(run);
+	}
+	return is_done;
+}
+
 /* The kept rows of a keyed source first.  False: that is the builder's. */
 static bool
-read_rows(KpiRun *run, KpiRunMode mode)
+read_rows(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
 	if (!rows_are_needed(run, mode))
 		return true;
-	if (!kpi_refresh_keyed_apply(run, mode == KPI_RUN_REPAIR, mode != KPI_RUN_DELTAS))
-		return false;
-	kpi_capture_flush_now();
-	renew_snapshot(run);
-	return true;
+	run->keyed->may_lose = run->source->hold_if_lost == 0 || state->accepts_loss;
+	/* What only waits is no difference that is mended. */
+	if (mode == KPI_RUN_REPAIR && run->keyed->reading == KPI_READ_NOTED)
+	{
+		(void) apply_rows(run, false, true);
+		if (run->keyed->problem != NULL || run->keyed->is_held)
+			return true;
+		run->keyed->nchanges = 0;
+	}
+	return apply_rows(run, mode == KPI_RUN_REPAIR, mode != KPI_RUN_DELTAS);
 }
 
 /* What nobody follows is as old as its last reading. */
@@ -686,7 +704,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
 	result = begin_run(run, source_id, mode, &state);
-	if (result == KPI_RUN_DONE && !read_rows(run, mode))
+	if (result == KPI_RUN_DONE && !read_rows(run, state, mode))
 	{
 		drop_snapshot(run);
 		result = KPI_RUN_BUILD_DUE;
@@ -696,6 +714,11 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 		state->suspend_reason = run->keyed->problem;
 		state->suspend_hint = run->keyed->hint;
 		suspend(run->source, run->table.relid, state);
+		drop_snapshot(run);
+		result = KPI_RUN_SUSPENDED;
+	}
+	else if (result == KPI_RUN_DONE && run->keyed != NULL && run->keyed->is_held)
+	{
 		drop_snapshot(run);
 		result = KPI_RUN_SUSPENDED;
 	}

@@ -41,7 +41,7 @@ COMMENT ON TABLE kpi.followed_relation IS 'What the queries of keyed sources rea
 COMMENT ON COLUMN kpi.followed_relation.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.followed_relation.position IS 'Number among the relations of the source, from 1';
 COMMENT ON COLUMN kpi.followed_relation.relation IS 'The table, qualified and quoted as in SQL';
-COMMENT ON COLUMN kpi.followed_relation.query IS 'The entities of a changed row, which it calls "changed"; NULL: the table is said not to change (static)';
+COMMENT ON COLUMN kpi.followed_relation.query IS 'The entities of a changed row, which it calls "changed"; NULL: the table is said not to change (static), or has the kept rows of another source, and this one is not followed';
 COMMENT ON COLUMN kpi.followed_relation.columns IS 'Columns of "changed" that the query needs';
 COMMENT ON COLUMN kpi.followed_relation.used IS 'Columns whose change matters; NULL: all';
 

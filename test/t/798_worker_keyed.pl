@@ -2,7 +2,8 @@
 # other change the links of a chain as fast as they can, the worker reads the
 # entities that these touch, the builder all where that is asked for.  When the
 # writers rest, the kept rows are those of the query, run by itself, and those
-# of a source over the kept rows, too.
+# of a source over the kept rows, too.  A source that nobody follows is read by its
+# interval.
 use strict;
 use warnings FATAL => 'all';
 
@@ -101,6 +102,37 @@ for my $statement ('TRUNCATE wk.event', 'CREATE TABLE wk.new_deal (LIKE wk.deal 
 ok($_->finish, 'writers wrote') for @writers;
 cmp_ok($node->safe_psql('postgres', q{SELECT pg_stat_get_tuples_inserted('wk.event'::regclass)}), '>', 3000, 'much');
 becomes_right('the writers rest');
+
+# What nobody follows is read by its interval, and not in between; a reading that
+# fails is tried again less and less often, and leaves what there is.
+$node->safe_psql('postgres', q{
+	CREATE TABLE wk.rate (id integer PRIMARY KEY, owner text, day date, parts integer);
+	INSERT INTO wk.rate SELECT i, 'o1', '2026-01-01', 1 FROM generate_series(1, 50) i;
+	CREATE FUNCTION wk.share(parts integer) RETURNS integer LANGUAGE sql STABLE AS 'SELECT 10 / parts';
+	SELECT kpi.create_source('rates', key => 'id', owner => 'owner', at => 'day', query => 'SELECT id, owner, day, wk.share(parts) AS share FROM wk.rate');
+	SELECT kpi.create_kpi('shares', source => 'rates', measure => 'sum(share)');
+	SELECT kpi.set_refresh('rates', every => '2 seconds');});
+
+my $shares = q{SELECT value FROM kpi.team_yearly WHERE kpi = 'shares' AND team = 'company'};
+
+wait_for($node, 'postgres', "SELECT 500 = ($shares)", 'read by itself');
+$node->safe_psql('postgres', 'UPDATE wk.rate SET parts = 2 WHERE id <= 25');
+wait_for($node, 'postgres', "SELECT 375 = ($shares)", 'read again');
+my %seen;
+for (1 .. 60)
+{
+	$seen{ $node->safe_psql('postgres', q{SELECT read_at FROM kpi.source_status WHERE source = 'rates'}) } = 1;
+	select undef, undef, undef, 0.1;
+}
+cmp_ok(keys %seen, '<=', 5, 'no more often than that');
+cmp_ok(keys %seen, '>=', 2, 'and so often');
+$node->safe_psql('postgres', 'UPDATE wk.rate SET parts = 0 WHERE id = 1');
+wait_for($node, 'postgres', q{SELECT failures >= 3 AND last_error LIKE '%division by zero%' AND next_try > now() + interval '1 second'
+	FROM kpi.source_status WHERE source = 'rates'}, 'a reading that fails is tried again, later');
+is($node->safe_psql('postgres', $shares), 375, 'and keeps the numbers');
+$node->safe_psql('postgres', 'UPDATE wk.rate SET parts = 5 WHERE id = 1');
+wait_for($node, 'postgres', "SELECT 372 = ($shares)", 'until it works');
+is($node->safe_psql('postgres', q{SELECT failures FROM kpi.source_status WHERE source = 'rates'}), 0, 'and nothing is left of it');
 
 $node->stop;
 done_testing();
