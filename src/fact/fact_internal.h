@@ -12,6 +12,7 @@
 #include "fact/fact.h"
 #include "model/model.h"
 #include "nodes/execnodes.h"
+#include "nodes/params.h"
 #include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "utils/date.h"
@@ -209,5 +210,52 @@ extern const KpiInputPart *kpi_fact_inputs_part(KpiInputs *inputs, KpiColumnSet 
 /* Whether a part does so with measure number m, whose inputs are then NULL. */
 extern bool kpi_fact_part_leaves_out(const KpiInputs *inputs, const KpiInputPart *part, int m,
 									 bool *isnull);
+
+/* ---- keyed_statement.c ---- */
+
+/* What rows that were read are called in statements. */
+#define KPI_FRESH_ROWS "kpi_fresh"
+
+typedef struct KpiStatement
+{
+	char	   *sql;
+	int			nparams;
+	Oid		   *types;
+	ParamListInfo params;
+	PlannedStmt *plan;
+	bool		is_for_any;		/* only planned: parameters have no values */
+	bool		is_of_few;		/* kept rows, whatever is known of their table */
+	bool		counts_rows;	/* that its scans look at */
+	int64		rows_read;
+} KpiStatement;
+
+/* The number of a column of the query, from 1. */
+extern int	kpi_fact_kept_column(const KpiKept *kept, const char *name);
+
+/* Lists of columns, each with a prefix: c1, c2, ...; with casts to the types of the table; by the names of the table. */
+extern char *kpi_fact_sql_columns(const KpiKept *kept, const char *prefix);
+extern char *kpi_fact_sql_values(const KpiKept *kept, const char *prefix);
+extern char *kpi_fact_sql_names(const KpiKept *kept, const char *prefix);
+extern char *kpi_fact_sql_some(List *numbers, const char *prefix, const char *separator, const char *suffix);
+
+/* That neither the key nor the entity is NULL. */
+extern char *kpi_fact_sql_complete(const KpiKept *kept, const char *prefix);
+
+/* The equality of a column's type, and that columns on both sides are equal. */
+extern char *kpi_fact_sql_equality(const KpiKept *kept, int number);
+extern char *kpi_fact_sql_equal(const KpiKept *kept, List *numbers, const char *left, const char *right);
+
+/* The entities that are a statement's parameters, as e; the query, as q. */
+extern char *kpi_fact_sql_entities(const KpiKept *kept);
+extern char *kpi_fact_sql_query(const KpiKept *kept);
+
+extern void kpi_fact_statement_params(KpiStatement *statement, int n, const Oid *types, const Datum *values);
+extern void kpi_fact_statement_entities(const KpiKept *kept, KpiStatement *statement,
+										const KpiEntities *entities);
+extern void kpi_fact_statement_plan(const KpiKept *kept, KpiStatement *statement, int options);
+
+/* Runs a statement that was planned; its rows, and what columns they have. */
+extern Tuplestorestate *kpi_fact_statement_run(const KpiKept *kept, KpiStatement *statement);
+extern TupleDesc kpi_fact_statement_desc(const KpiStatement *statement);
 
 #endif							/* KPI_FACT_INTERNAL_H */
