@@ -40,7 +40,9 @@ END $$;
 -- Before any refresh.
 ALTER TABLE rn.deals RENAME COLUMN amount TO total;
 ALTER TABLE rn.deals RENAME TO orders;
+SET quote_all_identifiers = on;
 CALL kpi.refresh('rn_deals');
+RESET quote_all_identifiers;
 :definition
 :kpis
 SELECT * FROM rn.look();

@@ -720,6 +720,9 @@ extern bool kpi_snapshot_changed(KpiSnapshotNote *note);
  */
 extern void kpi_settings_pin(int kinds);
 
+/* A qualified name as it is stored: quoted where it must be, whatever the session has quoted. */
+extern char *kpi_stored_name(const char *schema, const char *name);
+
 /* ---- error_text.c ---- */
 
 /*

@@ -118,3 +118,15 @@ kpi_settings_pin(int kinds)
 		strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0)
 		pin("TimeZone", "UTC");
 }
+
+char *
+kpi_stored_name(const char *schema, const char *name)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *quoted;
+
+	kpi_settings_pin(KPI_SETTINGS_PRINT);
+	quoted = quote_qualified_identifier(schema, name);
+	AtEOXact_GUC(false, nest_level);
+	return quoted;
+}

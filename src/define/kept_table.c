@@ -237,7 +237,7 @@ kpi_define_kept_name(const char *source)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("name \"%s\" of a keyed source is too long", source),
 				 errhint("Its rows are kept in a table of that name: use at most %d bytes.", NAMEDATALEN - 1)));
-	return quote_qualified_identifier(KEPT_SCHEMA, source);
+	return kpi_stored_name(KEPT_SCHEMA, source);
 }
 
 bool

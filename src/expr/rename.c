@@ -12,11 +12,13 @@
  */
 #include "base/compat.h"
 
+#include "base/base.h"
 #include "expr/expr_internal.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 /* Where a text names a column that has another name now. */
 typedef struct RenameSpot
@@ -103,10 +105,14 @@ kpi_expr_rename_columns(const char *text, const List *renames)
 	RenameWalk	walk = {.renames = renames};
 	StringInfoData result;
 	const char *done = text;
+	int			nest_level;
 	ListCell   *lc;
 
 	if (text == NULL || renames == NIL)
 		return unconstify(char *, text);
+	/* Stored texts are read and written alike, whoever's session it is. */
+	nest_level = NewGUCNestLevel();
+	kpi_settings_pin(KPI_SETTINGS_READ | KPI_SETTINGS_PRINT);
 	(void) rename_walker(kpi_expr_raw(text), &walk);
 	list_sort(walk.spots, compare_spots);
 
@@ -127,5 +133,6 @@ kpi_expr_rename_columns(const char *text, const List *renames)
 		done = name_end(name);
 	}
 	appendStringInfoString(&result, done);
+	AtEOXact_GUC(false, nest_level);
 	return result.data;
 }

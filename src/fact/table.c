@@ -40,7 +40,7 @@ kpi_fact_table_name(Oid relid)
 
 	if (name == NULL)
 		return pstrdup("(dropped)");
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+	return kpi_stored_name(get_namespace_name(get_rel_namespace(relid)), name);
 }
 
 static void

@@ -58,8 +58,8 @@ load_source(KpiSource *source)
 		source->follows_swaps = kpi_rows_bool(&rows, "follows_swaps");
 		relid = kpi_model_source_relid(source);
 		if (OidIsValid(relid) && relid != kpi_model_relid_by_name(source->relation))
-			source->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-														  get_rel_name(relid));
+			source->relation = kpi_stored_name(get_namespace_name(get_rel_namespace(relid)),
+											   get_rel_name(relid));
 		columns = kpi_rows_datum(&rows, "columns", &isnull);
 		if (!isnull)
 			source->renames = kpi_model_renames_for(relid, source->attached, DatumGetJsonbP(columns));
