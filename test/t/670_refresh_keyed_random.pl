@@ -98,6 +98,8 @@ my %columns = (
 
 my $node = new_node('keyed', "kpi.segment_size = '8kB'", 'max_prepared_transactions = 20');
 my $main = $node->background_psql('postgres', on_error_stop => 0);
+# the limit is for a query, not for all that a session lives
+$main->set_query_timer_restart;
 my @sessions;    # each with its open transaction
 my $unattached = 0;
 my $number = 0;
@@ -173,6 +175,7 @@ sub define
 		  . ') q WHERE who IS NOT NULL');
 	$node->safe_psql('postgres', 'CALL kpi.refresh()');
 	push @sessions, { n => $_, psql => $node->background_psql('postgres', on_error_stop => 0), open => 0 } for 0 .. $writers - 1;
+	$_->{psql}->set_query_timer_restart for @sessions;
 	return;
 }
 
