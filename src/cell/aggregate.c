@@ -221,7 +221,7 @@ kpi_sql_cell_final_row(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = tupdesc;
 	}
 
-	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), &final);
+	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), NULL, &final);
 	values[0] = NumericGetDatum(final.value);
 	values[1] = NumericGetDatum(final.numerator);
 	values[2] = NumericGetDatum(final.denominator);
@@ -242,7 +242,7 @@ kpi_sql_cell_value(PG_FUNCTION_ARGS)
 	KpiFinal	final;
 
 	check_divisor(PG_GETARG_INT32(2));
-	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), &final);
+	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), NULL, &final);
 	if (final.value == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_NUMERIC(final.value);
@@ -255,7 +255,7 @@ kpi_sql_cell_facts(PG_FUNCTION_ARGS)
 	KpiCell    *cell = GETARG_CELL(0);
 	KpiFinal	final;
 
-	kpi_cell_final(cell, PG_GETARG_INT32(1), 1, &final);
+	kpi_cell_final(cell, PG_GETARG_INT32(1), 1, NULL, &final);
 	PG_RETURN_INT64(final.facts);
 }
 

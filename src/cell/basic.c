@@ -411,7 +411,7 @@ state_sum(const KpiState *state, int index)
 }
 
 static void
-count_final(const KpiState *state, int32 divisor, KpiFinal *result)
+count_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	result->value = int64_to_numeric(kpi_cell_state_counts(state)[0]);
 	if (divisor != 1)
@@ -419,7 +419,7 @@ count_final(const KpiState *state, int32 divisor, KpiFinal *result)
 }
 
 static void
-sum_final(const KpiState *state, int32 divisor, KpiFinal *result)
+sum_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
@@ -432,7 +432,7 @@ sum_final(const KpiState *state, int32 divisor, KpiFinal *result)
 }
 
 static void
-avg_final(const KpiState *state, int32 divisor, KpiFinal *result)
+avg_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
@@ -441,7 +441,7 @@ avg_final(const KpiState *state, int32 divisor, KpiFinal *result)
 }
 
 static void
-rate_final(const KpiState *state, int32 divisor, KpiFinal *result)
+rate_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
@@ -449,7 +449,7 @@ rate_final(const KpiState *state, int32 divisor, KpiFinal *result)
 }
 
 static void
-ratio_final(const KpiState *state, int32 divisor, KpiFinal *result)
+ratio_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	const int64 *counts = kpi_cell_state_counts(state);
 
@@ -462,7 +462,7 @@ ratio_final(const KpiState *state, int32 divisor, KpiFinal *result)
  * counts them itself, as they accompany another state.
  */
 static void
-errors_final(const KpiState *state, int32 divisor, KpiFinal *result)
+errors_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 }
 

@@ -430,7 +430,7 @@ kpi_cell_measures(const KpiCell *cell, int32 *ids, int max)
 }
 
 bool
-kpi_cell_final(const KpiCell *cell, int32 measure_id, int32 divisor, KpiFinal *result)
+kpi_cell_final(const KpiCell *cell, int32 measure_id, int32 divisor, Numeric parameter, KpiFinal *result)
 {
 	const KpiState *state;
 	bool		found = false;
@@ -447,7 +447,7 @@ kpi_cell_final(const KpiCell *cell, int32 measure_id, int32 divisor, KpiFinal *r
 		if (state->kind == KPI_ERRORS)
 			result->errors = *(const int64 *) (state + 1);
 		else
-			kpi_cell_kinds[state->kind]->final(state, divisor, result);
+			kpi_cell_kinds[state->kind]->final(state, divisor, parameter, result);
 		result->facts += kpi_cell_kinds[state->kind]->facts(state);
 		found = true;
 	}

@@ -25,8 +25,19 @@ typedef enum KpiKind
 	KPI_AVG = 3,				/* stored like KPI_SUM, finalized as a mean */
 	KPI_RATE = 4,				/* count of cond over count of "of" */
 	KPI_RATIO = 5,				/* sum over sum */
-	KPI_ERRORS = 6				/* facts ignored because an expression failed;
+	KPI_ERRORS = 6,				/* facts ignored because an expression failed;
 								 * measure id 0: the whole fact */
+	KPI_BALANCE = 7,			/* what is held: amounts, and amounts times
+								 * their days */
+	KPI_VARIANCE = 8,			/* sums of values and of their squares */
+	KPI_STDDEV = 9,				/* stored like KPI_VARIANCE */
+	KPI_PERCENTILE = 10,		/* a logarithmic histogram */
+	KPI_DISTINCT = 11,			/* different values, each with its facts */
+	KPI_MIN = 12,				/* the smallest values */
+	KPI_MAX = 13,
+	KPI_FIRST = 14,				/* the earliest facts, with their values */
+	KPI_LAST = 15,
+	KPI_DISTINCT_APPROX = 16	/* different values, estimated */
 } KpiKind;
 
 typedef struct KpiCell
@@ -177,11 +188,12 @@ typedef struct KpiFinal
 
 /*
  * Finalizes measure id; divisor (1, or 86400 for a duration in days) divides
- * value and numerator.  False when the cell has no state of that measure or
+ * value and numerator, parameter (NULL where its kind takes none) is the p of a
+ * percentile.  False when the cell has no state of that measure or
  * all its numbers are zero; then *result is zeroed.
  */
 extern bool kpi_cell_final(const KpiCell *cell, int32 measure_id,
-						   int32 divisor, KpiFinal *result);
+						   int32 divisor, Numeric parameter, KpiFinal *result);
 
 /* KpiFinal's facts alone, at less cost. */
 extern int64 kpi_cell_facts(const KpiCell *cell, int32 measure_id);

@@ -133,7 +133,7 @@ typedef struct KpiKindOps
 	/* Facts that count. */
 	int64		(*facts) (const KpiState *state);
 	/* Fills in everything but facts and errors. */
-	void		(*final) (const KpiState *state, int32 divisor, KpiFinal *result);
+	void		(*final) (const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result);
 
 	/* Lossless I/O; in and recv fill the empty state at offset. */
 	void		(*out) (StringInfo buf, const KpiState *state);

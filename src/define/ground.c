@@ -61,7 +61,7 @@ typedef enum GoalLack
 	" e.target < 0 AS is_negative, greatest(e.target, e.target_high) > 1 AS is_above_one," \
 	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = k.source_id AND d.name = g.dimension)" \
 	"  AS has_dimension," \
-	" (SELECT m.kind FROM kpi_internal.measure m WHERE m.kpi_id = k.id) AS measure," \
+	" (SELECT m.kind FROM kpi_internal.measure m WHERE m.kpi_id = k.id AND m.role = 'value') AS measure," \
 	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id" \
 	" LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member p ON p.id = g.member_id" \

@@ -31,6 +31,10 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
 #define CREDIT_ARGUMENT 12
 #define SEALED_ARGUMENT 13
 
+/* Of each of the two. */
+#define CREATE_UNTIL_ARGUMENT 13
+#define ALTER_UNTIL_ARGUMENT 14
+
 /* A row of kpi.kpi with the name of its source. */
 typedef struct KpiRow
 {
@@ -43,6 +47,8 @@ typedef struct KpiRow
 	char	   *team;
 	char	   *at;
 	char	   *credit;			/* then or today */
+	char	   *until;
+	char	   *exchange;
 	char	   *formula;
 	char	   *unit;
 	char	   *direction;
@@ -52,7 +58,7 @@ typedef struct KpiRow
 } KpiRow;
 
 #define KPI_ROW_COLUMNS \
-	"k.id, k.name, s.name AS source, k.measure, k.filter, k.owner, k.team, k.at, k.credit, k.formula, " \
+	"k.id, k.name, s.name AS source, k.measure, k.filter, k.owner, k.team, k.at, k.credit, k.until, k.exchange, k.formula, " \
 	"k.unit, k.direction, k.title, k.description, k.is_additive " \
 	"FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id "
 
@@ -70,6 +76,8 @@ copy_row(KpiRows *rows)
 	kpi->team = kpi_rows_text(rows, "team");
 	kpi->at = kpi_rows_text(rows, "at");
 	kpi->credit = kpi_rows_text(rows, "credit");
+	kpi->until = kpi_rows_text(rows, "until");
+	kpi->exchange = kpi_rows_text(rows, "exchange");
 	kpi->formula = kpi_rows_text(rows, "formula");
 	kpi->unit = kpi_rows_text(rows, "unit");
 	kpi->direction = kpi_rows_text(rows, "direction");
@@ -129,6 +137,22 @@ check_credit(const char *credit, const char *name)
 
 /* ---- measures ---- */
 
+/* What a measure takes besides: until, of a balance; exchange, of amounts in a currency. */
+static void
+check_ends(const KpiRow *kpi, const KpiMeasureDef *def)
+{
+	if (kpi->until != NULL && def->kind != KPI_BALANCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has an until, and its measure is no balance", kpi->name),
+				 errhint("Write measure => 'balance(x)' for what is held from one time until another.")));
+	if (kpi->exchange != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has an exchange, and its measure has no currency", kpi->name),
+				 errhint("Write measure => 'sum(amount, currency => currency)'.")));
+}
+
 /*
  * Checks a measure KPI against its source and leaves its expressions deparsed
  * in the row.
@@ -155,7 +179,9 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 	kpi->team = kpi_define_text_check(source->relid, kpi->team, "team");
 	kpi->at = kpi_define_text_check(source->relid, kpi->at, "time (at)");
 	def = kpi_model_measure_parse(source->relid, kpi->measure, kpi->filter, kpi->unit, kpi->name);
+	kpi->until = kpi_define_text_check(source->relid, kpi->until, "until");
 	kpi_user_restore(&user);
+	check_ends(kpi, def);
 
 	kpi->measure = def->text;
 	kpi->unit = def->unit;
@@ -316,10 +342,11 @@ check_kind(const KpiRow *kpi)
 		return;
 	}
 	if (kpi->source != NULL || kpi->measure != NULL || kpi->filter != NULL ||
-		kpi->owner != NULL || kpi->team != NULL || kpi->at != NULL || strcmp(kpi->credit, "then") != 0)
+		kpi->owner != NULL || kpi->team != NULL || kpi->at != NULL || strcmp(kpi->credit, "then") != 0 ||
+		kpi->until != NULL || kpi->exchange != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("KPI \"%s\" with a formula cannot have a source, measure, filter, owner, team, time or credit", kpi->name),
+				 errmsg("KPI \"%s\" with a formula cannot have a source, measure, filter, owner, team, time, credit, until or exchange", kpi->name),
 				 errhint("Give these to the KPIs that the formula is over.")));
 }
 
@@ -343,12 +370,13 @@ write_row(KpiRow *kpi)
 	}
 	kpi_spi_exec("UPDATE kpi.kpi SET name = $2, measure = $3, filter = $4, owner = $5, team = $6, at = $7, "
 				 "formula = $8, unit = $9, direction = $10, title = $11, description = $12, is_additive = $13, "
-				 "credit = $14 WHERE id = $1",
-				 14, KPI_INT4(kpi->id), KPI_TEXT(kpi->name), KPI_TEXT(kpi->measure),
+				 "credit = $14, until = $15, exchange = $16 WHERE id = $1",
+				 16, KPI_INT4(kpi->id), KPI_TEXT(kpi->name), KPI_TEXT(kpi->measure),
 				 KPI_TEXT(kpi->filter), KPI_TEXT(kpi->owner), KPI_TEXT(kpi->team),
 				 KPI_TEXT(kpi->at), KPI_TEXT(kpi->formula), KPI_TEXT(kpi->unit),
 				 KPI_TEXT(kpi->direction), KPI_TEXT(kpi->title),
-				 KPI_TEXT(kpi->description), KPI_BOOL(kpi->is_additive), KPI_TEXT(kpi->credit));
+				 KPI_TEXT(kpi->description), KPI_BOOL(kpi->is_additive), KPI_TEXT(kpi->credit),
+				 KPI_TEXT(kpi->until), KPI_TEXT(kpi->exchange));
 	kpi_spi_end(&spi);
 }
 
@@ -361,6 +389,17 @@ credit_argument(FunctionCallInfo fcinfo, char *if_not_given)
 	return kpi_arg_text(fcinfo, CREDIT_ARGUMENT);
 }
 
+/* until and exchange, which the SQL of an earlier version has not; true if one of them is given. */
+static bool
+take_ends(FunctionCallInfo fcinfo, int first, KpiRow *kpi)
+{
+	if (PG_NARGS() <= first + 1)
+		return false;
+	kpi->until = kpi_define_arg_changed(fcinfo, first, kpi->until);
+	kpi->exchange = kpi_define_arg_changed(fcinfo, first + 1, kpi->exchange);
+	return !PG_ARGISNULL(first) || !PG_ARGISNULL(first + 1);
+}
+
 static bool
 discards_sealed(FunctionCallInfo fcinfo)
 {
@@ -369,7 +408,7 @@ discards_sealed(FunctionCallInfo fcinfo)
 
 /*
  * kpi.create_kpi(name, source, measure, filter, owner, team, at, formula,
- * unit, direction, title, description, credit)
+ * unit, direction, title, description, credit, until, exchange)
  */
 Datum
 kpi_sql_create_kpi(PG_FUNCTION_ARGS)
@@ -389,6 +428,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 	kpi.title = kpi_define_arg_given(fcinfo, 10);
 	kpi.description = kpi_define_arg_given(fcinfo, 11);
 	kpi.credit = credit_argument(fcinfo, "then");
+	(void) take_ends(fcinfo, CREATE_UNTIL_ARGUMENT, &kpi);
 	if (kpi.title == NULL)
 		kpi.title = kpi.name;
 	check_kind(&kpi);
@@ -450,6 +490,7 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 		redefined |= !PG_ARGISNULL(n);
 	kpi->credit = credit_argument(fcinfo, kpi->credit);
 	redefined |= PG_NARGS() > CREDIT_ARGUMENT && !PG_ARGISNULL(CREDIT_ARGUMENT);
+	redefined |= take_ends(fcinfo, ALTER_UNTIL_ARGUMENT, kpi);
 
 	kpi->measure = kpi_define_arg_changed(fcinfo, 2, kpi->measure);
 	kpi->filter = kpi_define_arg_changed(fcinfo, 3, kpi->filter);
@@ -473,7 +514,7 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 
 /*
  * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
- * unit, direction, title, description, credit, discard_sealed)
+ * unit, direction, title, description, credit, discard_sealed, until, exchange)
  */
 Datum
 kpi_sql_alter_kpi(PG_FUNCTION_ARGS)

@@ -88,21 +88,21 @@ kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
  * is, a failure to serialize.
  */
 static int32
-find_or_create_stream(int32 source_id, const KpiStreamKey *key)
+find_or_create_stream(int32 source_id, const KpiStreamKey *key, const char *part)
 {
 	int32		id;
 
 	id = kpi_first_int4("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
-						"AND owner IS NOT DISTINCT FROM $3 AND at = $4 AND credit = $5",
-						5, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-						KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit));
+						"AND owner IS NOT DISTINCT FROM $3 AND at = $4 AND credit = $5 AND part = $6",
+						6, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+						KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part));
 	if (id == 0)
-		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at, credit) "
-							"VALUES ($1, $2, $3, $4, $5) "
-							"ON CONFLICT (source_id, owner_kind, owner, at, credit) DO UPDATE SET at = EXCLUDED.at "
+		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at, credit, part) "
+							"VALUES ($1, $2, $3, $4, $5, $6) "
+							"ON CONFLICT (source_id, owner_kind, owner, at, credit, part) DO UPDATE SET at = EXCLUDED.at "
 							"RETURNING id",
-							5, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-							KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit));
+							6, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+							KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part));
 	return id;
 }
 
@@ -123,21 +123,21 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 	int32		stream_id;
 
 	kpi_spi_begin(&spi);
-	stream_id = find_or_create_stream(source_id, key);
+	stream_id = find_or_create_stream(source_id, key, def->is_large ? psprintf("kpi %d", kpi_id) : "");
 	if (kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
-					 "AND inputs = $4 AND divisor = $5",
-					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor)) == 0)
+					 "AND inputs = $4 AND divisor = $5 AND options = $6 AND parameter IS NOT DISTINCT FROM $7::numeric",
+					 7, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options), KPI_TEXT(def->parameter)) == 0)
 	{
 		if (!discard_sealed)
 			kpi_define_sealed_check(source_id, psprintf("KPI \"%s\"",
 														kpi_first_text("SELECT k.name FROM kpi.kpi k WHERE k.id = $1",
 																	   1, KPI_INT4(kpi_id))));
 		kpi_define_measure_drop(kpi_id);
-		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor) "
-					 "VALUES ($1, $2, $3, $4, $5)",
-					 5, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor));
+		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor, options, parameter) "
+					 "VALUES ($1, $2, $3, $4, $5, $6, $7::numeric)",
+					 7, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
+					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options), KPI_TEXT(def->parameter));
 		kpi_define_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);

@@ -37,7 +37,7 @@ kpi_goal_target_ground(const char *kpi, KpiTargetGround *ground)
 				   " END AS scale,"
 				   " CASE pg_catalog.rtrim(pg_catalog.lower(k.unit), 's') WHEN 'second' THEN 1 WHEN 'minute' THEN 60"
 				   "  WHEN 'hour' THEN 3600 WHEN 'day' THEN 86400 WHEN 'week' THEN 604800 END AS seconds"
-				   " FROM kpi.kpi k LEFT JOIN kpi_internal.measure m ON m.kpi_id = k.id WHERE k.name = $1",
+				   " FROM kpi.kpi k LEFT JOIN kpi_internal.measure m ON m.kpi_id = k.id AND m.role = 'value' WHERE k.name = $1",
 				   1, KPI_TEXT(kpi));
 	found = kpi_rows_next(&rows);
 	if (found)

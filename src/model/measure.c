@@ -26,29 +26,47 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* By KpiKind; NULL: no measure is of this kind. */
+/* In the order in which hints name them. */
 static const KpiMeasureKind *const measure_kinds[] = {
-	[KPI_COUNT] = &kpi_model_measure_count,
-	[KPI_SUM] = &kpi_model_measure_sum,
-	[KPI_AVG] = &kpi_model_measure_avg,
-	[KPI_RATE] = &kpi_model_measure_rate,
-	[KPI_RATIO] = &kpi_model_measure_ratio
+	&kpi_model_measure_count,
+	&kpi_model_measure_sum,
+	&kpi_model_measure_avg,
+	&kpi_model_measure_rate,
+	&kpi_model_measure_ratio
 };
 
-/* NULL if the name is no kind of measure. */
+/* By the name of a kind of states; NULL if measures make none of these. */
 static const KpiMeasureKind *
-find_kind(const char *name, KpiKind *kind)
+find_kind(const char *name)
 {
-	if (!kpi_cell_kind_parse(name, kind) || *kind >= lengthof(measure_kinds))
+	KpiKind		kind;
+
+	if (!kpi_cell_kind_parse(name, &kind))
 		return NULL;
-	return measure_kinds[*kind];
+	for (int i = 0; i < lengthof(measure_kinds); i++)
+	{
+		if (measure_kinds[i]->kind == kind)
+			return measure_kinds[i];
+	}
+	return NULL;
+}
+
+/* By what is written; NULL if nothing is called so. */
+static const KpiMeasureKind *
+find_way(const char *name, bool distinct)
+{
+	for (int i = 0; i < lengthof(measure_kinds); i++)
+	{
+		if (measure_kinds[i]->distinct == distinct && strcmp(measure_kinds[i]->name, name) == 0)
+			return measure_kinds[i];
+	}
+	return NULL;
 }
 
 KpiMeasureRange
 kpi_model_measure_range(const char *kind)
 {
-	KpiKind		number;
-	const KpiMeasureKind *found = kind ? find_kind(kind, &number) : NULL;
+	const KpiMeasureKind *found = kind ? find_kind(kind) : NULL;
 
 	return found ? found->range : KPI_RANGE_ANY;
 }
@@ -56,8 +74,7 @@ kpi_model_measure_range(const char *kind)
 KpiReach
 kpi_model_measure_reach(const char *kind)
 {
-	KpiKind		number;
-	const KpiMeasureKind *found = find_kind(kind, &number);
+	const KpiMeasureKind *found = find_kind(kind);
 
 	return found ? found->reach : KPI_REACH_LATER;
 }
@@ -74,9 +91,8 @@ supported_measures(void)
 	initStringInfo(&hint);
 	for (int i = 0; i <= last; i++)
 	{
-		if (measure_kinds[i] != NULL)
-			appendStringInfo(&hint, "%s%s", hint.len == 0 ? "Supported are " : i < last ? ", " : " and ",
-							 measure_kinds[i]->usage);
+		appendStringInfo(&hint, "%s%s", i == 0 ? "Supported are " : i < last ? ", " : " and ",
+						 measure_kinds[i]->usage);
 	}
 	appendStringInfoChar(&hint, '.');
 	return hint.data;
@@ -105,14 +121,18 @@ kpi_model_measure_fail(const KpiMeasureCall *call, int arg, const char *message,
 
 /* The kind that the aggregate's name says, with or without "pg_catalog." before it. */
 static const KpiMeasureKind *
-measure_kind(FuncCall *func, const char *text, KpiKind *kind)
+measure_kind(FuncCall *func, const char *text)
 {
 	const KpiMeasureKind *found = NULL;
+	const char *name = strVal(llast(func->funcname));
 
 	if (list_length(func->funcname) == 1 ||
 		(list_length(func->funcname) == 2 &&
 		 strcmp(strVal(linitial(func->funcname)), "pg_catalog") == 0))
-		found = find_kind(strVal(llast(func->funcname)), kind);
+		found = find_way(name, func->agg_distinct);
+	if (found == NULL && func->agg_distinct && find_way(name, false) != NULL)
+		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+			 psprintf("DISTINCT is not supported in %s()", name), supported_measures());
 	if (found == NULL)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 			 psprintf("measure %s() is not supported", NameListToString(func->funcname)),
@@ -121,10 +141,8 @@ measure_kind(FuncCall *func, const char *text, KpiKind *kind)
 }
 
 static void
-check_call(FuncCall *func, const KpiMeasureKind *kind, const char *name, const char *text)
+check_call(FuncCall *func, const KpiMeasureKind *kind, const char *text)
 {
-	ListCell   *lc;
-
 	if (func->agg_filter != NULL)
 		fail(exprLocation(func->agg_filter), text, ERRCODE_FEATURE_NOT_SUPPORTED,
 			 "FILTER is not supported in a measure",
@@ -132,26 +150,59 @@ check_call(FuncCall *func, const KpiMeasureKind *kind, const char *name, const c
 	if (func->over != NULL)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 			 "OVER is not supported in a measure", supported_measures());
-	if (func->agg_distinct)
-		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "DISTINCT is not supported in a measure", supported_measures());
 	if (func->agg_order != NIL || func->agg_within_group)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 			 "ORDER BY is not supported in a measure", supported_measures());
 
-	if (func->agg_star && kind->takes_star)
-		return;
-	if (func->agg_star || func->func_variadic || list_length(func->args) != kind->nargs)
+	if ((func->agg_star && !kind->takes_star) || func->func_variadic)
 		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
-			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", name),
+			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
 			 supported_measures());
+}
+
+/* Which argument a name is of. */
+static int
+option_number(const NamedArgExpr *arg, const KpiMeasureKind *kind, const char *text)
+{
+	for (int i = kind->nargs; i < kind->nargs + kind->noptions; i++)
+	{
+		if (strcmp(kind->names[i], arg->name) == 0)
+			return i;
+	}
+	fail(arg->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
+		 psprintf("%s() has no argument \"%s\"", kind->name, arg->name),
+		 kind->noptions == 0 ? "Write the expressions only, in their order." : supported_measures());
+}
+
+/* Puts the arguments into the places that they are of, by order or by name. */
+static void
+place_arguments(FuncCall *func, const KpiMeasureKind *kind, const char *text, Node **places)
+{
+	int			n = 0;
+	ListCell   *lc;
+
 	foreach(lc, func->args)
 	{
-		if (IsA(lfirst(lc), NamedArgExpr))
-			fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-				 psprintf("arguments of %s() have no names", name),
-				 "Write the expressions only, in their order.");
+		Node	   *arg = lfirst(lc);
+		int			place = n;
+
+		if (IsA(arg, NamedArgExpr))
+		{
+			place = option_number((NamedArgExpr *) arg, kind, text);
+			arg = (Node *) ((NamedArgExpr *) arg)->arg;
+		}
+		else if (n++ >= kind->nargs)
+			break;
+		if (places[place] != NULL)
+			fail(exprLocation(arg), text, ERRCODE_INVALID_PARAMETER_VALUE,
+				 psprintf("argument \"%s\" of %s() is given twice", kind->names[place], kind->name),
+				 supported_measures());
+		places[place] = arg;
 	}
+	if (n != kind->nargs && !func->agg_star)
+		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
+			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
+			 supported_measures());
 }
 
 /* One aggregate call and nothing around it. */
@@ -225,6 +276,20 @@ condition_value(const KpiMeasureCall *call, int arg)
 	return expr->type == BOOLOID ? expr->text : psprintf("(%s)::boolean", expr->text);
 }
 
+/* A number as it is written, which the states depend on. */
+static char *
+constant_value(const KpiMeasureCall *call, int arg)
+{
+	const char *text = call->args[arg].text;
+	char	   *end;
+
+	(void) strtod(text, &end);
+	if (end == text || *end != '\0')
+		kpi_model_measure_fail(call, arg, psprintf("a number is needed, not an expression: %s", text),
+							   "Write it as it is, like 0.9.");
+	return pstrdup(text);
+}
+
 /* The text of an argument as cells take it; error if it is of another type. */
 static char *
 argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
@@ -235,7 +300,10 @@ argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
 			return condition_value(call, arg);
 		case KPI_ARG_NUMBER:
 			return number_value(call, arg);
+		case KPI_ARG_CONSTANT:
+			return constant_value(call, arg);
 		case KPI_ARG_ANY:
+		case KPI_ARG_KEY:
 			break;
 	}
 	return call->args[arg].text;
@@ -294,14 +362,21 @@ kpi_model_measure_filtered_value(const KpiMeasureCall *call, int arg)
 
 /* As kpi.kpi.measure shows it. */
 static char *
-measure_text(const char *name, const KpiMeasureCall *call, int nargs)
+measure_text(const KpiMeasureKind *kind, const KpiMeasureCall *call)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "%s(%s", name, call->star ? "*" : "");
-	for (int i = 0; i < nargs; i++)
-		appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", call->args[i].text);
+	appendStringInfo(&text, "%s(%s%s", kind->name, call->star ? "*" : "", kind->distinct ? "DISTINCT " : "");
+	for (int i = 0; i < kind->nargs + kind->noptions; i++)
+	{
+		if (!call->given[i])
+			continue;
+		appendStringInfoString(&text, i == 0 ? "" : ", ");
+		if (i >= kind->nargs)
+			appendStringInfo(&text, "%s => ", kind->names[i]);
+		appendStringInfoString(&text, call->args[i].text);
+	}
 	appendStringInfoChar(&text, ')');
 	return text.data;
 }
@@ -313,32 +388,39 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 	KpiMeasureDef *def = palloc0(sizeof(KpiMeasureDef));
 	KpiMeasureCall call = {.text = text,.kpi_name = kpi_name,.filter = filter};
 	const KpiMeasureKind *kind;
-	const char *name;
+	Node	   *places[KPI_MEASURE_MAX_ARGS] = {NULL};
 	KpiExprSite site;
 	FuncCall   *func;
-	int			nargs = 0;
-	ListCell   *lc;
 
 	kpi_expr_site_push(&site, text, psprintf("measure of KPI \"%s\"", kpi_name), relid);
 	func = measure_call(text);
-	kind = measure_kind(func, text, &def->kind);
-	name = kpi_cell_kind_name(def->kind);
-	check_call(func, kind, name, text);
+	kind = measure_kind(func, text);
+	check_call(func, kind, text);
+	place_arguments(func, kind, text, places);
+	def->kind = kind->kind;
+	def->options = "";
+	def->is_large = kind->is_large;
 	def->divisor = 1;
 	def->unit = unit == NULL ? NULL : pstrdup(unit);
 	def->additive = kind->additive;
 
 	call.star = func->agg_star;
-	foreach(lc, func->args)
+	for (int i = 0; i < KPI_MEASURE_MAX_ARGS; i++)
 	{
-		call.locations[nargs] = exprLocation(lfirst(lc));
-		call.args[nargs++] = kpi_expr_check_raw(&site, lfirst(lc));
+		if (places[i] == NULL)
+			continue;
+		call.given[i] = true;
+		call.locations[i] = exprLocation(places[i]);
+		call.args[i] = kpi_expr_check_raw(&site, places[i]);
 	}
-	for (int i = 0; i < nargs; i++)
-		call.values[i] = argument_value(&call, i, kind->args[i]);
+	for (int i = 0; i < KPI_MEASURE_MAX_ARGS; i++)
+	{
+		if (call.given[i])
+			call.values[i] = argument_value(&call, i, kind->args[i]);
+	}
 	kind->set_inputs(def, &call);
 	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind));
-	def->text = measure_text(name, &call, nargs);
+	def->text = measure_text(kind, &call);
 	kpi_expr_site_pop(&site);
 	return def;
 }

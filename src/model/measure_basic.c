@@ -63,27 +63,27 @@ ratio_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 }
 
 const KpiMeasureKind kpi_model_measure_count = {
-	.usage = "count(*), count(x)",.takes_star = true,
+	.name = "count",.kind = KPI_COUNT,.usage = "count(*), count(x)",.takes_star = true,
 	.nargs = 1,.args = {KPI_ARG_ANY},
 	.additive = true,.range = KPI_RANGE_NOT_NEGATIVE,.set_inputs = count_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_sum = {
-	.usage = "sum(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
+	.name = "sum",.kind = KPI_SUM,.usage = "sum(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
 	.additive = true,.set_inputs = number_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_avg = {
-	.usage = "avg(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
+	.name = "avg",.kind = KPI_AVG,.usage = "avg(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
 	.set_inputs = number_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_rate = {
-	.usage = "rate(condition, of)",.nargs = 2,.args = {KPI_ARG_CONDITION, KPI_ARG_CONDITION},
+	.name = "rate",.kind = KPI_RATE,.usage = "rate(condition, of)",.nargs = 2,.args = {KPI_ARG_CONDITION, KPI_ARG_CONDITION},
 	.range = KPI_RANGE_SHARE,.set_inputs = rate_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_ratio = {
-	.usage = "ratio(numerator, denominator)",.nargs = 2,.args = {KPI_ARG_NUMBER, KPI_ARG_NUMBER},
+	.name = "ratio",.kind = KPI_RATIO,.usage = "ratio(numerator, denominator)",.nargs = 2,.args = {KPI_ARG_NUMBER, KPI_ARG_NUMBER},
 	.set_inputs = ratio_inputs
 };

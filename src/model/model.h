@@ -27,6 +27,8 @@ typedef struct KpiMeasure
 	int32		kpi_id;
 	char	   *kpi_name;
 	KpiKind		kind;
+	char	   *options;		/* of its states, as layouts have them; "":
+								 * none */
 	List	   *inputs;			/* char *: SQL text of the inputs as the facts
 								 * query shows them, filter and casts
 								 * included; as many as its kind takes */
@@ -294,6 +296,10 @@ typedef struct KpiProgramNode
 	int32		stream_id;
 	KpiOwnerKind owner_kind;	/* of the stream */
 	int32		measure_id;
+	KpiKind		kind;
+	int32		end_stream_id;	/* of a balance: what leaves it; else 0 */
+	int32		end_measure_id;
+	Numeric		parameter;		/* NULL: its kind takes none */
 	int32		divisor;
 	KpiGrain	grain;			/* the shortest its source has values of */
 	KpiReach	reach;
@@ -348,8 +354,12 @@ typedef struct KpiMeasureDef
 {
 	KpiKind		kind;
 	char	   *text;			/* as kpi.kpi.measure shows it */
-	List	   *inputs;			/* char *: as in kpi_internal.measure */
+	char	   *options;		/* as in kpi_internal.measure */
+	List	   *inputs;			/* char *: likewise */
 	int32		divisor;
+	char	   *parameter;		/* a number; NULL: its kind takes none */
+	bool		is_large;		/* its states are kept apart from those of
+								 * other measures */
 	char	   *unit;			/* as given, or what durations are counted in */
 	bool		additive;		/* values of different days add up */
 } KpiMeasureDef;

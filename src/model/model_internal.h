@@ -22,14 +22,16 @@ extern void kpi_model_rename_source(KpiSource *source);
 
 /* ---- measure.c ---- */
 
-#define KPI_MEASURE_MAX_ARGS 2
+#define KPI_MEASURE_MAX_ARGS 3
 
 /* What an argument of a measure may be. */
 typedef enum KpiMeasureArg
 {
 	KPI_ARG_ANY,
 	KPI_ARG_CONDITION,			/* boolean */
-	KPI_ARG_NUMBER				/* a number, or an interval in seconds */
+	KPI_ARG_NUMBER,				/* a number, or an interval in seconds */
+	KPI_ARG_CONSTANT,			/* a number as it is written */
+	KPI_ARG_KEY					/* any text, as owners and dimensions have it */
 } KpiMeasureArg;
 
 /* A measure as it was written, its arguments checked. */
@@ -39,6 +41,7 @@ typedef struct KpiMeasureCall
 	const char *kpi_name;
 	const char *filter;			/* the KPI's, or NULL */
 	bool		star;			/* kind(*): without arguments */
+	bool		given[KPI_MEASURE_MAX_ARGS];
 	KpiExpr		args[KPI_MEASURE_MAX_ARGS];
 	int			locations[KPI_MEASURE_MAX_ARGS];	/* in text */
 	char	   *values[KPI_MEASURE_MAX_ARGS];	/* the arguments as cells take
@@ -46,23 +49,30 @@ typedef struct KpiMeasureCall
 } KpiMeasureCall;
 
 /*
- * How a kind of measure is written, and what follows from its being that
- * kind.  How many inputs it has and what their states do is KpiKindOps' (room
- * cell).
+ * A way to write measures, and what follows from it.  How many inputs its kind
+ * has and what their states do is KpiKindOps' (room cell).  Two ways may make the
+ * same kind.
  */
 typedef struct KpiMeasureKind
 {
+	const char *name;			/* of the aggregate */
+	KpiKind		kind;
 	const char *usage;			/* its forms, for hints */
 	bool		takes_star;
-	int			nargs;
+	bool		distinct;		/* name(DISTINCT x) */
+	bool		is_large;		/* as in KpiMeasureDef */
+	int			nargs;			/* that must be given, in their order */
+	int			noptions;		/* behind these: by name, or not at all */
 	KpiMeasureArg args[KPI_MEASURE_MAX_ARGS];
+	const char *names[KPI_MEASURE_MAX_ARGS];	/* of the options */
 	bool		additive;		/* values of different days add up */
 	KpiReach	reach;
 	KpiMeasureRange range;
 
 	/*
-	 * Sets def->inputs, and unit and divisor of a value that is a duration.
-	 * What the filter leaves out must not be evaluated.
+	 * Sets def->inputs, options and parameter, and unit and divisor of a
+	 * value that is a duration. What the filter leaves out must not be
+	 * evaluated.
 	 */
 	void		(*set_inputs) (KpiMeasureDef *def, const KpiMeasureCall *call);
 } KpiMeasureKind;

@@ -15,6 +15,7 @@
  *
  *	zone Europe/Berlin
  *	measure <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
+ *		<kind> <stream and measure of what leaves a balance, or 0 0> <parameter or ->
  *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
@@ -48,13 +49,16 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	KpiRows		rows;
 	KpiGrain	grain = KPI_DAY;
 	KpiOwnerKind owner_kind;
+	KpiKind		kind;
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
 	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind,"
-				   " m.divisor, c.time_zone"
+				   " m.divisor, c.time_zone, coalesce(m.parameter::text, '-') AS parameter,"
+				   " coalesce(e.stream_id, 0) AS end_stream_id, coalesce(e.id, 0) AS end_measure_id"
 				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
 				   " JOIN kpi.source s ON s.id = x.source_id JOIN kpi.calendar c ON c.id = s.calendar_id"
-				   " WHERE m.kpi_id = $1 FOR SHARE OF c",
+				   " LEFT JOIN kpi_internal.measure e ON e.kpi_id = m.kpi_id AND e.role = 'end'"
+				   " WHERE m.kpi_id = $1 AND m.role = 'value' FOR SHARE OF c",
 				   1, KPI_INT4(kpi_id));
 	if (!kpi_rows_next(&rows))
 		elog(ERROR, "KPI %d has no measure", kpi_id);
@@ -68,10 +72,14 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 		writer->has_zone = true;
 	}
 	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
+	if (!kpi_cell_kind_parse(kpi_rows_text(&rows, "kind"), &kind))
+		elog(ERROR, "measure of KPI %d is of no kind", kpi_id);
 	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
-	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d\n", additive, kpi_rows_int4(&rows, "source_id"),
+	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %s\n", additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
-					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")));
+					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")),
+					 kind, kpi_rows_int4(&rows, "end_stream_id"), kpi_rows_int4(&rows, "end_measure_id"),
+					 kpi_rows_text(&rows, "parameter"));
 	kpi_rows_end(&rows);
 }
 
@@ -203,6 +211,20 @@ next_word(const char **p, const char *word)
 	return true;
 }
 
+/* NULL where there is none. */
+static Numeric
+next_numeric(const char **p)
+{
+	size_t		length = strcspn(*p + 1, " \n");
+	char	   *number = pnstrdup(*p + 1, length);
+
+	*p += 1 + length;
+	if (strcmp(number, "-") == 0)
+		return NULL;
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(number), ObjectIdGetDatum(InvalidOid),
+											   Int32GetDatum(-1)));
+}
+
 static void
 read_formula(KpiProgramNode *node, const char **p, int nnodes)
 {
@@ -280,11 +302,17 @@ read_program(const char *text)
 			node->divisor = next_number(&p);
 			node->grain = (KpiGrain) next_number(&p);
 			node->reach = (KpiReach) next_number(&p);
+			node->kind = (KpiKind) next_number(&p);
+			node->end_stream_id = next_number(&p);
+			node->end_measure_id = next_number(&p);
+			node->parameter = next_numeric(&p);
 			/* A mean is a quotient, as a rate is. */
 			node->shape = node->additive ? KPI_SHAPE_ADDITIVE : KPI_SHAPE_QUOTIENT;
 			program->reach = Max(program->reach, node->reach);
 			program->grain = Max(program->grain, node->grain);
 			add_stream(program, node->stream_id);
+			if (node->end_stream_id != 0)
+				add_stream(program, node->end_stream_id);
 		}
 		else if (next_word(&p, "formula "))
 		{

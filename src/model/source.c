@@ -138,6 +138,7 @@ load_measure(KpiMeasure *m, KpiRows *rows)
 	m->kpi_name = kpi_rows_text(rows, "kpi");
 	if (!kpi_cell_kind_parse(kind, &m->kind))
 		elog(ERROR, "measure %d has unknown kind \"%s\"", m->id, kind);
+	m->options = kpi_rows_text(rows, "options");
 	m->inputs = kpi_rows_texts(rows, "inputs");
 	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
 		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
@@ -156,7 +157,7 @@ load_streams(KpiSource *source)
 
 	kpi_rows_begin_read(&rows,
 						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
-						"k.name AS kpi, m.kind, m.inputs, m.divisor, "
+						"k.name AS kpi, m.kind, m.options, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
 						"JOIN kpi_internal.measure m ON m.stream_id = s.id "
@@ -262,6 +263,8 @@ kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which)
 		appendStringInfo(&spec, "%s%d:%s", spec.len > 0 ? "," : "",
 						 stream->measures[i].id,
 						 kpi_cell_kind_name(stream->measures[i].kind));
+		if (stream->measures[i].options[0] != '\0')
+			appendStringInfo(&spec, "(%s)", stream->measures[i].options);
 	}
 	return kpi_cell_layout_parse(spec.data);
 }

@@ -292,7 +292,7 @@ CREATE VIEW kpi_internal.goal_now AS
            SELECT kpi_internal.goal_stand(s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END, coalesce(g.team_id, g.member_id),
                                           CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END, e.period_start, e.period_end,
                                           o.since, o.until, s.today, coalesce(g.team_id, h.team_id, 1), s.is_complete,
-                                          coalesce((SELECT q.kind = 'rate' FROM kpi_internal.measure q WHERE q.kpi_id = g.kpi_id), false),
+                                          coalesce((SELECT q.kind = 'rate' FROM kpi_internal.measure q WHERE q.kpi_id = g.kpi_id AND q.role = 'value'), false),
                                           k.direction, e.target_kind, e.target, e.target_high, g.pace, w.days, w.amounts, k.unit,
                                           b.forecast_basis, b.period_start, b.period_end, b.level, b.level_denominator, b.season,
                                           b.noise, b.may_fall, y.shares, y.weight, y.denominator_shares, y.denominator_weight) AS f

@@ -97,7 +97,7 @@ finalize(const KpiProgramNode *node, const KpiCell *cell, NodeValue *result)
 {
 	KpiFinal	final;
 
-	if (!kpi_cell_final(cell, node->measure_id, node->divisor, &final) || final.facts == 0)
+	if (!kpi_cell_final(cell, node->measure_id, node->divisor, node->parameter, &final) || final.facts == 0)
 		return;
 	result->has_facts = true;
 	result->value.value = final.value;

@@ -105,12 +105,17 @@ mallory(q{CREATE INDEX ON idx.t ((id + loot.trap(1))); ALTER TABLE idx.t ALTER a
 wait_for($node, $db, q{SELECT (} . value('idx') . q{) = 20}, 'index: the worker has read the facts again');
 is_harmless('index', 'mallory');
 
-# A source from before the rule, whose definer is the superuser.
+# A source from before the rule, whose definer is the superuser.  A worker that is at
+# the source would write over the row what it had read of it.
+$node->safe_psql($db, q{SELECT kpi.pause('idx')});
+wait_for($node, $db, q{SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = x'4B50'::int)},
+	'an old source: nobody is at it');
 $node->safe_psql($db, q{
 	BEGIN;
 	UPDATE kpi.source SET definer = current_user WHERE name = 'idx';
 	UPDATE kpi_internal.source_state SET definer_oid = current_user::regrole, table_owner = NULL
 	 WHERE source_id = (SELECT id FROM kpi.source WHERE name = 'idx');
+	SELECT kpi.resume('idx');
 	COMMIT});
 mallory('ALTER TABLE idx.t ALTER amt TYPE numeric(20,2); UPDATE idx.t SET amt = 30');
 wait_for($node, $db, q{SELECT (} . value('idx') . q{) = 30}, 'an old source: goes on');
