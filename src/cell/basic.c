@@ -315,7 +315,7 @@ basic_check(const KpiState *state)
 	const int128 *slots = state_slots(state, ops->ncounts);
 	uint32		position = ops->fresh_length;
 
-	if (state->length < position)
+	if (kpi_cell_state_length(state) < position)
 		return "A state is too short.";
 	for (int i = 0; i < ops->ncounts; i++)
 		if (counts[i] > KPI_MAX_COUNT || counts[i] < -KPI_MAX_COUNT)
@@ -330,14 +330,14 @@ basic_check(const KpiState *state)
 				return "A sum is out of range.";
 			continue;
 		}
-		if (slots[i] != KPI_SLOT_WIDE || state->length < position + VARHDRSZ ||
+		if (slots[i] != KPI_SLOT_WIDE || kpi_cell_state_length(state) < position + VARHDRSZ ||
 			VARATT_IS_EXTENDED(body) ||
-			VARSIZE(body) > (uint32) state->length - position ||
+			VARSIZE(body) > kpi_cell_state_length(state) - position ||
 			!kpi_cell_decimal_wide_is_valid(body))
 			return "A sum is malformed.";
 		position += MAXALIGN(VARSIZE(body));
 	}
-	if (state->length != position)
+	if (kpi_cell_state_length(state) != position)
 		return "A state has another length than its numbers.";
 	return NULL;
 }

@@ -82,7 +82,7 @@ void
 kpi_cell_buf_resize(KpiCellBuf *buf, uint32 offset, uint32 at,
 					uint32 old_length, uint32 new_length)
 {
-	uint32		length = kpi_cell_state_at(buf->cell, offset)->length;
+	uint32		length = kpi_cell_state_length(kpi_cell_state_at(buf->cell, offset));
 
 	if (old_length == new_length)
 		return;
@@ -98,7 +98,7 @@ kpi_cell_buf_resize(KpiCellBuf *buf, uint32 offset, uint32 at,
 	}
 	else
 		close_gap(buf->cell, offset + at, old_length - new_length);
-	kpi_cell_state_at(buf->cell, offset)->length = length;
+	kpi_cell_state_set_length(kpi_cell_state_at(buf->cell, offset), length);
 }
 
 void
@@ -117,14 +117,14 @@ kpi_cell_buf_insert(KpiCellBuf *buf, uint32 offset, int32 measure_id, KpiKind ki
 	state = kpi_cell_state_at(buf->cell, offset);
 	state->measure_id = measure_id;
 	state->kind = kind;
-	state->length = length;
+	kpi_cell_state_set_length(state, length);
 }
 
 /* Removes the state at an offset. */
 static void
 remove_state(KpiCell *cell, uint32 offset)
 {
-	close_gap(cell, offset, kpi_cell_state_at(cell, offset)->length);
+	close_gap(cell, offset, kpi_cell_state_length(kpi_cell_state_at(cell, offset)));
 	cell->nstates--;
 }
 
@@ -142,7 +142,7 @@ find_state(const KpiCell *cell, uint32 *offset, int32 measure_id, KpiKind kind)
 
 		if (order >= 0)
 			return order == 0;
-		*offset += state->length;
+		*offset += kpi_cell_state_length(state);
 	}
 	return false;
 }
@@ -197,7 +197,7 @@ kpi_cell_for_layout(const KpiLayout *layout)
 
 		state->measure_id = measure->id;
 		state->kind = measure->kind;
-		state->length = kpi_cell_kinds[measure->kind]->fresh_length;
+		kpi_cell_state_set_length(state, kpi_cell_kinds[measure->kind]->fresh_length);
 	}
 	assert_sound(cell);
 	return cell;
@@ -216,8 +216,8 @@ kpi_cell_pack(const KpiCell *cell)
 	{
 		if (kpi_cell_kinds[state->kind]->is_empty(state))
 			continue;
-		memcpy((char *) packed + used, state, state->length);
-		used += state->length;
+		memcpy((char *) packed + used, state, kpi_cell_state_length(state));
+		used += kpi_cell_state_length(state);
 		nstates++;
 	}
 	SET_VARSIZE(packed, used);
@@ -306,7 +306,7 @@ merge_signed(KpiCell *cell, const KpiCell *other, int sign)
 	kpi_cell_foreach_state(state, offset, other)
 	{
 		if (!find_state(cell, &place, state->measure_id, state->kind))
-			missing += state->length;
+			missing += kpi_cell_state_length(state);
 	}
 	if (missing > 0)
 		kpi_cell_buf_reserve(&buf, missing);
@@ -366,7 +366,7 @@ skip_empty(const KpiCell *cell, uint32 *offset)
 
 		if (!kpi_cell_kinds[state->kind]->is_empty(state))
 			return state;
-		*offset += state->length;
+		*offset += kpi_cell_state_length(state);
 	}
 	return NULL;
 }
@@ -387,8 +387,8 @@ kpi_cell_equal(const KpiCell *a, const KpiCell *b)
 		if (kpi_cell_state_compare(a_state, b_state->measure_id, b_state->kind) != 0 ||
 			!kpi_cell_kinds[a_state->kind]->equal(a_state, b_state))
 			return false;
-		a_offset += a_state->length;
-		b_offset += b_state->length;
+		a_offset += kpi_cell_state_length(a_state);
+		b_offset += kpi_cell_state_length(b_state);
 	}
 }
 
@@ -404,7 +404,7 @@ kpi_cell_filter(KpiCell *cell, bool (*keep) (int32 measure_id, void *arg), void 
 		const KpiState *state = kpi_cell_state_at(cell, offset);
 
 		if (state->measure_id == 0 || keep(state->measure_id, arg))
-			offset += state->length;
+			offset += kpi_cell_state_length(state);
 		else
 			remove_state(cell, offset);
 	}
@@ -497,10 +497,10 @@ kpi_cell_check(const KpiCell *cell)
 		const KpiState *state = kpi_cell_state_at(cell, offset);
 		const char *problem;
 
-		if (state->length < sizeof(KpiState) || state->length != MAXALIGN(state->length) ||
-			state->length > cell->used - offset)
+		if (kpi_cell_state_length(state) < sizeof(KpiState) || kpi_cell_state_length(state) != MAXALIGN(kpi_cell_state_length(state)) ||
+			kpi_cell_state_length(state) > cell->used - offset)
 			corrupt_cell("A state does not fit in it.");
-		if (kpi_cell_kind_ops(state->kind) == NULL || state->flags != 0)
+		if (kpi_cell_kind_ops(state->kind) == NULL)
 			corrupt_cell("The kind of a state is not known.");
 		if (state->measure_id < 0 || (state->measure_id == 0 && state->kind != KPI_ERRORS))
 			corrupt_cell("The measure id of a state is out of range.");
@@ -511,7 +511,7 @@ kpi_cell_check(const KpiCell *cell)
 		if (problem != NULL)
 			corrupt_cell(problem);
 		previous = state;
-		offset += state->length;
+		offset += kpi_cell_state_length(state);
 		nstates++;
 	}
 	if (nstates != cell->nstates)

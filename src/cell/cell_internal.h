@@ -24,18 +24,18 @@
 extern void kpi_cell_check(const KpiCell *cell);
 
 /*
- * Header of a state.  length counts the header too and is a multiple of 8;
- * what follows is the kind's own.
+ * Header of a state; what follows is the kind's own.  The length, of 24 bits,
+ * counts the header too and is a multiple of 8.
  */
 typedef struct KpiState
 {
 	int32		measure_id;
 	uint8		kind;
-	uint8		flags;			/* none yet: 0 */
-	uint16		length;
+	uint8		length_high;
+	uint16		length_low;
 } KpiState;
 
-#define KPI_STATE_MAX_LENGTH 65528
+#define KPI_STATE_MAX_LENGTH 0xFFFFF8
 
 /*
  * Counts stay within this, so that they can be negated and two of them added
@@ -59,6 +59,19 @@ kpi_cell_state_at(const KpiCell *cell, uint32 offset)
 	return (KpiState *) ((char *) cell + offset);
 }
 
+static inline uint32
+kpi_cell_state_length(const KpiState *state)
+{
+	return (uint32) state->length_high << 16 | state->length_low;
+}
+
+static inline void
+kpi_cell_state_set_length(KpiState *state, uint32 length)
+{
+	state->length_high = length >> 16;
+	state->length_low = length & 0xFFFF;
+}
+
 /* Of a kind that begins with counts. */
 static inline int64 *
 kpi_cell_state_counts(const KpiState *state)
@@ -69,7 +82,7 @@ kpi_cell_state_counts(const KpiState *state)
 #define kpi_cell_foreach_state(state, offset, cell) \
 	for (uint32 offset = sizeof(KpiCell); \
 		 offset < (cell)->used && (state = kpi_cell_state_at(cell, offset), true); \
-		 offset += state->length)
+		 offset += kpi_cell_state_length(state))
 
 /* (measure id, kind) order */
 static inline int

@@ -105,7 +105,7 @@ kpi_cell_compact(const KpiCell *cell)
 		if (kpi_cell_kinds[state->kind]->is_empty(state))
 			continue;
 		nstates++;
-		nwords += (state->length - sizeof(KpiState)) / WORD;
+		nwords += (kpi_cell_state_length(state) - sizeof(KpiState)) / WORD;
 	}
 
 	to = (uint8 *) VARDATA(compact);
@@ -115,7 +115,7 @@ kpi_cell_compact(const KpiCell *cell)
 	kpi_cell_foreach_state(state, offset, cell)
 	{
 		const uint64 *words = (const uint64 *) (state + 1);
-		int			n = (state->length - sizeof(KpiState)) / WORD;
+		int			n = (kpi_cell_state_length(state) - sizeof(KpiState)) / WORD;
 
 		if (kpi_cell_kinds[state->kind]->is_empty(state))
 			continue;
@@ -142,16 +142,15 @@ expand_state(Reader *reader, KpiState *state, Size room, int32 *measure_id)
 		corrupt();
 	state->measure_id = *measure_id = (int32) id;
 	state->kind = *reader->next++;
-	state->flags = 0;
 	n = read_number(reader);
 	if (n > KPI_STATE_MAX_LENGTH / WORD || sizeof(KpiState) + n * WORD > room ||
 		state->kind >= kpi_cell_nkinds || kpi_cell_kinds[state->kind] == NULL ||
 		sizeof(KpiState) + n * WORD < kpi_cell_kinds[state->kind]->fresh_length)
 		corrupt();
-	state->length = sizeof(KpiState) + n * WORD;
+	kpi_cell_state_set_length(state, sizeof(KpiState) + n * WORD);
 	for (uint64 w = 0; w < n; w++)
 		words[w] = unfold(read_number(reader));
-	return state->length;
+	return sizeof(KpiState) + n * WORD;
 }
 
 /* Steps over the rest of a state, behind its measure's id. */

@@ -246,6 +246,23 @@ read_formula(KpiProgramNode *node, const char **p, int nnodes)
 	}
 }
 
+/* A mean is a quotient, as a rate is. */
+static KpiShape
+shape_of_measure(KpiKind kind, bool additive)
+{
+	if (additive)
+		return KPI_SHAPE_ADDITIVE;
+	switch (kind)
+	{
+		case KPI_AVG:
+		case KPI_RATE:
+		case KPI_RATIO:
+			return KPI_SHAPE_QUOTIENT;
+		default:
+			return KPI_SHAPE_OTHER;
+	}
+}
+
 static KpiShape
 shape_of_formula(const KpiProgram *program, const KpiProgramNode *node)
 {
@@ -306,8 +323,7 @@ read_program(const char *text)
 			node->end_stream_id = next_number(&p);
 			node->end_measure_id = next_number(&p);
 			node->parameter = next_numeric(&p);
-			/* A mean is a quotient, as a rate is. */
-			node->shape = node->additive ? KPI_SHAPE_ADDITIVE : KPI_SHAPE_QUOTIENT;
+			node->shape = shape_of_measure(node->kind, node->additive);
 			program->reach = Max(program->reach, node->reach);
 			program->grain = Max(program->grain, node->grain);
 			add_stream(program, node->stream_id);
