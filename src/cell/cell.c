@@ -350,7 +350,7 @@ kpi_cell_scale(const KpiCell *cell, Numeric factor)
 	KpiCellBuf	buf = {copy, copy};
 
 	for (uint32 offset = sizeof(KpiCell); offset < buf.cell->used;
-		 offset += kpi_cell_state_at(buf.cell, offset)->length)
+		 offset += kpi_cell_state_length(kpi_cell_state_at(buf.cell, offset)))
 	{
 		const KpiKindOps *ops = kpi_cell_kinds[kpi_cell_state_at(buf.cell, offset)->kind];
 
