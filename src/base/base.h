@@ -379,7 +379,7 @@ extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
 
 /*
- * Writes a value, whose type is no domain, as facts write a key (kpi_fact_key_as_text()); under
+ * Writes a value, whose type is no domain, as facts write a key (kpi_expr_key_text()); under
  * pinned settings, KPI_SETTINGS_PRINT at least.
  */
 extern char *kpi_key_text(Oid type, Datum value);

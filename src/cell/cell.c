@@ -24,7 +24,8 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_AVG] = &kpi_cell_avg_ops,
 	[KPI_RATE] = &kpi_cell_rate_ops,
 	[KPI_RATIO] = &kpi_cell_ratio_ops,
-	[KPI_ERRORS] = &kpi_cell_errors_ops
+	[KPI_ERRORS] = &kpi_cell_errors_ops,
+	[KPI_DISTINCT] = &kpi_cell_distinct_ops
 };
 
 const int	kpi_cell_nkinds = lengthof(kpi_cell_kinds);
@@ -207,6 +208,7 @@ KpiCell *
 kpi_cell_pack(const KpiCell *cell)
 {
 	KpiCell    *packed = palloc(cell->used);
+	KpiCellBuf	buf = {packed, packed};
 	const KpiState *state;
 	uint32		used = sizeof(KpiCell);
 	uint16		nstates = 0;
@@ -220,9 +222,14 @@ kpi_cell_pack(const KpiCell *cell)
 		used += kpi_cell_state_length(state);
 		nstates++;
 	}
-	SET_VARSIZE(packed, used);
 	packed->used = used;
 	packed->nstates = nstates;
+	kpi_cell_foreach_state(state, offset, packed)
+	{
+		if (kpi_cell_kinds[state->kind]->settle != NULL)
+			kpi_cell_kinds[state->kind]->settle(&buf, offset);
+	}
+	SET_VARSIZE(packed, packed->used);
 	assert_sound(packed);
 	return packed;
 }
@@ -341,24 +348,6 @@ kpi_cell_negate(KpiCell *cell)
 	kpi_cell_foreach_state(state, offset, cell)
 		kpi_cell_kinds[state->kind]->negate(state);
 	assert_sound(cell);
-}
-
-KpiCell *
-kpi_cell_scale(const KpiCell *cell, Numeric factor)
-{
-	KpiCell    *copy = kpi_cell_pack(cell);
-	KpiCellBuf	buf = {copy, copy};
-
-	for (uint32 offset = sizeof(KpiCell); offset < buf.cell->used;
-		 offset += kpi_cell_state_length(kpi_cell_state_at(buf.cell, offset)))
-	{
-		const KpiKindOps *ops = kpi_cell_kinds[kpi_cell_state_at(buf.cell, offset)->kind];
-
-		if (ops->scale != NULL)
-			ops->scale(&buf, offset, factor);
-	}
-	assert_sound(buf.cell);
-	return buf.cell;
 }
 
 bool

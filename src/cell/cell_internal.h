@@ -126,6 +126,7 @@ typedef struct KpiKindOps
 	const char *name;
 	int			ninputs;
 	bool		boolean_inputs; /* else numbers */
+	bool		integer_inputs; /* of these only integers */
 	uint16		fresh_length;
 	int			ncounts;		/* first in the state: int64 each */
 	int			ndecimals;		/* then these: a slot each */
@@ -139,8 +140,6 @@ typedef struct KpiKindOps
 	/* Adds sign * other, a state of the same kind; may move the cell. */
 	void		(*merge) (KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign);
 	void		(*negate) (KpiState *state);
-	/* Multiplies what adds up to amounts; NULL: there is nothing. */
-	void		(*scale) (KpiCellBuf *buf, uint32 offset, Numeric factor);
 	bool		(*is_empty) (const KpiState *state);
 	bool		(*equal) (const KpiState *a, const KpiState *b);
 	/* NULL when it is sound, else what is wrong, as a sentence. */
@@ -149,6 +148,16 @@ typedef struct KpiKindOps
 	int64		(*facts) (const KpiState *state);
 	/* Fills in everything but facts and errors. */
 	void		(*final) (const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result);
+
+	/* Gives a state its only form, and never grows.  NULL: it always has it. */
+	void		(*settle) (KpiCellBuf *buf, uint32 offset);
+
+	/*
+	 * Makes a settled state, in place, what is stored of it, and the state
+	 * again, bounded by its length, whatever it has.  NULL: as it is.
+	 */
+	void		(*store) (KpiState *state);
+	void		(*load) (KpiState *state);
 
 	/* Lossless I/O; in and recv fill the empty state at offset. */
 	void		(*out) (StringInfo buf, const KpiState *state);
@@ -242,7 +251,6 @@ extern bool kpi_cell_decimal_from_float8(float8 number, KpiDecimal *result);
 
 /* a := a + sign * b; errors beyond KPI_MAX_SUM_DIGITS. */
 extern void kpi_cell_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign);
-extern void kpi_cell_decimal_multiply(KpiDecimal *a, Numeric factor);
 extern void kpi_cell_decimal_negate(KpiDecimal *a);
 extern bool kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b);
 
@@ -258,9 +266,15 @@ extern bool kpi_cell_decimal_wide_is_valid(Numeric num);
 extern int64 kpi_cell_text_count(KpiTextInput *in, const char *name);
 extern Numeric kpi_cell_text_decimal(KpiTextInput *in, const char *name);
 
+/* What kinds of their own read with; an integer has no space before it. */
+pg_noreturn extern void kpi_cell_text_error(const KpiTextInput *in, const char *detail);
+extern bool kpi_cell_text_take(KpiTextInput *in, const char *literal);
+extern int64 kpi_cell_text_integer(KpiTextInput *in);
+
 /* Binary input; checked like text. */
 extern int64 kpi_cell_binary_count(StringInfo message);
 extern Numeric kpi_cell_binary_decimal(StringInfo message);
+pg_noreturn extern void kpi_cell_binary_error(const char *detail);
 
 /* ---- basic.c ---- */
 
@@ -277,5 +291,12 @@ extern const KpiKindOps kpi_cell_avg_ops;
 extern const KpiKindOps kpi_cell_rate_ops;
 extern const KpiKindOps kpi_cell_ratio_ops;
 extern const KpiKindOps kpi_cell_errors_ops;
+
+/* ---- distinct.c ---- */
+
+/* Values that a state can tell apart: 16 MB of memory. */
+#define KPI_DISTINCT_MAX 1000000
+
+extern const KpiKindOps kpi_cell_distinct_ops;
 
 #endif							/* KPI_CELL_INTERNAL_H */

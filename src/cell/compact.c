@@ -86,10 +86,35 @@ read_number(Reader *reader)
 	pg_unreachable();
 }
 
+/* The cell with what is stored of its states: itself, or a copy. */
+static const KpiCell *
+storable(const KpiCell *cell)
+{
+	KpiCell    *copy = NULL;
+	KpiState   *state;
+
+	kpi_cell_foreach_state(state, offset, cell)
+	{
+		if (kpi_cell_kinds[state->kind]->store == NULL)
+			continue;
+		copy = kpi_cell_pack(cell);
+		break;
+	}
+	if (copy == NULL)
+		return cell;
+	kpi_cell_foreach_state(state, offset, copy)
+	{
+		if (kpi_cell_kinds[state->kind]->store != NULL)
+			kpi_cell_kinds[state->kind]->store(state);
+	}
+	return copy;
+}
+
 /* A palloc'd compact copy, without empty states. */
 struct varlena *
-kpi_cell_compact(const KpiCell *cell)
+kpi_cell_compact(const KpiCell *given)
 {
+	const KpiCell *cell = storable(given);
 	Size		nwords = (cell->used - sizeof(KpiCell)) / WORD;
 	struct varlena *compact;
 	uint8	   *to;
@@ -127,6 +152,8 @@ kpi_cell_compact(const KpiCell *cell)
 		measure_id = state->measure_id;
 	}
 	SET_VARSIZE(compact, (char *) to - (char *) compact);
+	if (cell != given)
+		pfree(unconstify(KpiCell *, cell));
 	return compact;
 }
 
@@ -150,6 +177,8 @@ expand_state(Reader *reader, KpiState *state, Size room, int32 *measure_id)
 	kpi_cell_state_set_length(state, sizeof(KpiState) + n * WORD);
 	for (uint64 w = 0; w < n; w++)
 		words[w] = unfold(read_number(reader));
+	if (kpi_cell_kinds[state->kind]->load != NULL)
+		kpi_cell_kinds[state->kind]->load(state);
 	return sizeof(KpiState) + n * WORD;
 }
 

@@ -73,8 +73,8 @@ reader_finish(KpiCellReader *reader)
 
 /* ---- text ---- */
 
-pg_noreturn static void
-text_error(const KpiTextInput *in, const char *detail)
+void
+kpi_cell_text_error(const KpiTextInput *in, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -90,8 +90,8 @@ skip_space(KpiTextInput *in)
 }
 
 /* Takes the literal, if it comes next behind spaces. */
-static bool
-take(KpiTextInput *in, const char *literal)
+bool
+kpi_cell_text_take(KpiTextInput *in, const char *literal)
 {
 	size_t		length = strlen(literal);
 
@@ -105,14 +105,14 @@ take(KpiTextInput *in, const char *literal)
 static void
 take_field(KpiTextInput *in, const char *name)
 {
-	if (!isspace((unsigned char) *in->next) || !take(in, name) || *in->next != '=')
-		text_error(in, psprintf("Field \"%s\" is missing or not in its place.", name));
+	if (!isspace((unsigned char) *in->next) || !kpi_cell_text_take(in, name) || *in->next != '=')
+		kpi_cell_text_error(in, psprintf("Field \"%s\" is missing or not in its place.", name));
 	in->next++;
 }
 
 /* An integer; no sign but a minus, no space before it. */
-static int64
-take_integer(KpiTextInput *in)
+int64
+kpi_cell_text_integer(KpiTextInput *in)
 {
 	char	   *end;
 	int64		result;
@@ -120,9 +120,9 @@ take_integer(KpiTextInput *in)
 	errno = 0;
 	result = strtoll(in->next, &end, 10);
 	if (!isdigit((unsigned char) in->next[in->next[0] == '-' ? 1 : 0]))
-		text_error(in, "An integer is missing.");
+		kpi_cell_text_error(in, "An integer is missing.");
 	if (errno != 0)
-		text_error(in, "An integer is out of range.");
+		kpi_cell_text_error(in, "An integer is out of range.");
 	in->next = end;
 	return result;
 }
@@ -133,9 +133,9 @@ kpi_cell_text_count(KpiTextInput *in, const char *name)
 	int64		result;
 
 	take_field(in, name);
-	result = take_integer(in);
+	result = kpi_cell_text_integer(in);
 	if (result > KPI_MAX_COUNT || result < -KPI_MAX_COUNT)
-		text_error(in, "A count is out of range.");
+		kpi_cell_text_error(in, "A count is out of range.");
 	return result;
 }
 
@@ -154,13 +154,13 @@ kpi_cell_text_decimal(KpiTextInput *in, const char *name)
 	if (digits[whole] == '.')
 		fraction = strspn(digits + whole + 1, "0123456789");
 	if (whole == 0 || (digits[whole] == '.' && fraction == 0))
-		text_error(in, "A decimal number is missing.");
+		kpi_cell_text_error(in, "A decimal number is missing.");
 	if (whole - strspn(digits, "0") > KPI_MAX_SUM_DIGITS && strspn(digits, "0") < whole)
-		text_error(in, psprintf("A sum has more than %d digits before the decimal point.",
-								KPI_MAX_SUM_DIGITS));
+		kpi_cell_text_error(in, psprintf("A sum has more than %d digits before the decimal point.",
+										 KPI_MAX_SUM_DIGITS));
 	if (fraction > MAX_FRACTION_DIGITS)
-		text_error(in, psprintf("A sum has more than %d digits behind the decimal point.",
-								MAX_FRACTION_DIGITS));
+		kpi_cell_text_error(in, psprintf("A sum has more than %d digits behind the decimal point.",
+										 MAX_FRACTION_DIGITS));
 
 	digits += whole + (fraction > 0 ? fraction + 1 : 0);
 	number = pnstrdup(in->next, digits - in->next);
@@ -183,18 +183,18 @@ text_state(KpiTextInput *in, KpiCellReader *reader)
 	size_t		length;
 
 	skip_space(in);
-	id = take_integer(in);
+	id = kpi_cell_text_integer(in);
 	if (*in->next != ':')
-		text_error(in, "A colon is missing behind a measure id.");
+		kpi_cell_text_error(in, "A colon is missing behind a measure id.");
 	in->next++;
 	length = strspn(in->next, "abcdefghijklmnopqrstuvwxyz_");
 	strlcpy(name, in->next, Min(length + 1, sizeof(name)));
 	if (length >= sizeof(name) || !kpi_cell_kind_parse(name, &kind))
-		text_error(in, "The kind of a state is not known.");
+		kpi_cell_text_error(in, "The kind of a state is not known.");
 	in->next += length;
 	problem = reader_append(reader, id, kind, &offset);
 	if (problem != NULL)
-		text_error(in, problem);
+		kpi_cell_text_error(in, problem);
 	kpi_cell_kinds[kind]->in(&reader->buf, offset, in);
 }
 
@@ -208,21 +208,21 @@ kpi_sql_cell_in(PG_FUNCTION_ARGS)
 	in.text = in.next = PG_GETARG_CSTRING(0);
 	reader_init(&reader);
 
-	if (!take(&in, "v1"))
-		text_error(&in, "A cell begins with its version, \"v1\".");
-	if (!take(&in, "{"))
-		text_error(&in, "An opening brace is missing.");
-	if (!take(&in, "}"))
+	if (!kpi_cell_text_take(&in, "v1"))
+		kpi_cell_text_error(&in, "A cell begins with its version, \"v1\".");
+	if (!kpi_cell_text_take(&in, "{"))
+		kpi_cell_text_error(&in, "An opening brace is missing.");
+	if (!kpi_cell_text_take(&in, "}"))
 	{
 		do
 			text_state(&in, &reader);
-		while (take(&in, ";"));
-		if (!take(&in, "}"))
-			text_error(&in, "A closing brace or a semicolon is missing.");
+		while (kpi_cell_text_take(&in, ";"));
+		if (!kpi_cell_text_take(&in, "}"))
+			kpi_cell_text_error(&in, "A closing brace or a semicolon is missing.");
 	}
 	skip_space(&in);
 	if (*in.next != '\0')
-		text_error(&in, "There is something behind the closing brace.");
+		kpi_cell_text_error(&in, "There is something behind the closing brace.");
 
 	PG_RETURN_KPI_CELL_P(reader_finish(&reader));
 }
@@ -254,8 +254,8 @@ kpi_sql_cell_out(PG_FUNCTION_ARGS)
 
 /* ---- binary ---- */
 
-static void
-binary_error(const char *detail)
+void
+kpi_cell_binary_error(const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
@@ -269,7 +269,7 @@ kpi_cell_binary_count(StringInfo message)
 	int64		result = pq_getmsgint64(message);
 
 	if (result > KPI_MAX_COUNT || result < -KPI_MAX_COUNT)
-		binary_error("A count is out of range.");
+		kpi_cell_binary_error("A count is out of range.");
 	return result;
 }
 
@@ -282,16 +282,16 @@ kpi_cell_binary_decimal(StringInfo message)
 	Datum		result;
 
 	if (length < 0 || length > message->len - message->cursor)
-		binary_error("A sum does not fit in the message.");
+		kpi_cell_binary_error("A sum does not fit in the message.");
 	initStringInfo(&image);
 	appendBinaryStringInfo(&image, pq_getmsgbytes(message, length), length);
 	result = DirectFunctionCall3(numeric_recv, PointerGetDatum(&image),
 								 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	if (image.cursor != image.len)
-		binary_error("A sum is longer than its digits.");
+		kpi_cell_binary_error("A sum is longer than its digits.");
 	pfree(image.data);
 	if (kpi_cell_decimal_read(result, KPI_MAX_SUM_DIGITS, &decimal) == KPI_DECIMAL_NONFINITE)
-		binary_error("A sum is not finite or has too many digits.");
+		kpi_cell_binary_error("A sum is not finite or has too many digits.");
 	return DatumGetNumeric(result);
 }
 
@@ -306,10 +306,10 @@ kpi_sql_cell_recv(PG_FUNCTION_ARGS)
 
 	reader_init(&reader);
 	if (pq_getmsgbyte(message) != KPI_CELL_VERSION)
-		binary_error("The version of the cell is not known.");
+		kpi_cell_binary_error("The version of the cell is not known.");
 	nstates = (int) pq_getmsgint(message, 4);
 	if (nstates < 0 || nstates > PG_UINT16_MAX)
-		binary_error("The number of states is out of range.");
+		kpi_cell_binary_error("The number of states is out of range.");
 	for (int i = 0; i < nstates; i++)
 	{
 		int32		id = (int32) pq_getmsgint(message, 4);
@@ -318,7 +318,7 @@ kpi_sql_cell_recv(PG_FUNCTION_ARGS)
 		const char *problem = reader_append(&reader, id, kind, &offset);
 
 		if (problem != NULL)
-			binary_error(problem);
+			kpi_cell_binary_error(problem);
 		kpi_cell_kinds[kind]->recv(&reader.buf, offset, message);
 	}
 

@@ -149,7 +149,8 @@ kpi_cell_layout_parse(const char *spec)
 
 		for (int j = 0; j < measure->ninputs; j++)
 			layout->input_types[measure->first_input + j] =
-				kpi_cell_kinds[measure->kind]->boolean_inputs ? KPI_INPUT_BOOL : KPI_INPUT_NUMERIC;
+				kpi_cell_kinds[measure->kind]->boolean_inputs ? KPI_INPUT_BOOL :
+				kpi_cell_kinds[measure->kind]->integer_inputs ? KPI_INPUT_INT8 : KPI_INPUT_NUMERIC;
 	}
 	return layout;
 }
@@ -161,19 +162,22 @@ kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types)
 	{
 		const KpiLayoutMeasure *measure = &layout->measures[i];
 		bool		boolean = kpi_cell_kinds[measure->kind]->boolean_inputs;
+		bool		integer = kpi_cell_kinds[measure->kind]->integer_inputs;
 
 		for (int j = 0; j < measure->ninputs; j++)
 		{
 			Oid			given = types[measure->first_input + j];
 			KpiInputType type = kpi_cell_input_type(given);
 
-			if ((type == KPI_INPUT_BOOL) != boolean)
+			if ((type == KPI_INPUT_BOOL) != boolean ||
+				(integer && type != KPI_INPUT_INT2 && type != KPI_INPUT_INT4 && type != KPI_INPUT_INT8))
 				ereport(ERROR,
 						(errcode(ERRCODE_DATATYPE_MISMATCH),
 						 errmsg("measure %d of kind %s cannot take a value of type %s",
 								measure->id, kpi_cell_kind_name(measure->kind),
 								format_type_be(given)),
 						 boolean ? errhint("It takes boolean values.") :
+						 integer ? errhint("It takes smallint, integer or bigint values, like a hash.") :
 						 errhint("It takes smallint, integer, bigint, numeric, real or double precision values.")));
 			layout->input_types[measure->first_input + j] = type;
 		}

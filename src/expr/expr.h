@@ -220,6 +220,17 @@ typedef struct KpiColumnRename
 /* A stored expression or measure (NULL: none) by the new names of columns, all at once. */
 extern char *kpi_expr_rename_columns(const char *text, const List *renames);
 
+/* ---- key.c ---- */
+
+/*
+ * SQL text of a checked expression as a text that is the same for equal values and
+ * for no others.  Error if its type has none; "what" names it.
+ */
+extern char *kpi_expr_key_text(const KpiExpr *expr, const char *what);
+
+/* Error if values of a type are no keys. */
+extern void kpi_expr_key_check(Oid type, Oid collation, const char *what);
+
 /* ---- virtual_column.c ---- */
 
 /* Appends what changes whenever an expression of the table's does. */

@@ -49,7 +49,10 @@ static const Oid total_functions[] = {
 	F_DATE_TIMESTAMP, F_TRIM_SCALE,
 
 	/* lengths and case */
-	F_TEXTLEN, F_LENGTH_TEXT, F_LENGTH_BPCHAR, F_LOWER_TEXT, F_UPPER_TEXT
+	F_TEXTLEN, F_LENGTH_TEXT, F_LENGTH_BPCHAR, F_LOWER_TEXT, F_UPPER_TEXT,
+
+	/* what tells texts apart */
+	F_HASHTEXTEXTENDED
 };
 
 static bool

@@ -56,11 +56,9 @@ extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
 extern char *kpi_fact_key_bounded(char *key);
 
 /*
- * SQL text of a checked expression as a dimension (text) and as an owner
- * (text, or a type that groups as its text does).  Error if its type is no
- * key; "what" names it.
+ * SQL text of a checked expression as an owner: kpi_expr_key_text(), or of a type
+ * that groups as its text does.
  */
-extern char *kpi_fact_key_as_text(const KpiExpr *expr, const char *what);
 extern char *kpi_fact_owner_key(const KpiExpr *expr, const char *what);
 
 /*
@@ -81,8 +79,7 @@ typedef struct KpiFact
 	bool		out_of_range;	/* its day is none that facts may have */
 	char	   *owner;			/* bounded key or NULL */
 	DateADT		day;
-	char	  **dims;			/* [kpi_model_stream_ndims()] bounded values,
-								 * each may be NULL */
+	char	  **dims;			/* [ndims] bounded values, each may be NULL */
 	Datum	   *inputs;			/* by the layout */
 	bool	   *isnull;
 	Bitmapset  *failed_measures;	/* indexes whose expression failed */

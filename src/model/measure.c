@@ -29,6 +29,7 @@
 /* In the order in which hints name them. */
 static const KpiMeasureKind *const measure_kinds[] = {
 	&kpi_model_measure_count,
+	&kpi_model_measure_distinct,
 	&kpi_model_measure_sum,
 	&kpi_model_measure_avg,
 	&kpi_model_measure_rate,
@@ -81,7 +82,7 @@ kpi_model_measure_reach(const char *kind)
 
 /* ---- errors ---- */
 
-/* A sentence that names what can be written. */
+/* A sentence that lists what can be written. */
 static char *
 supported_measures(void)
 {
@@ -91,20 +92,11 @@ supported_measures(void)
 	initStringInfo(&hint);
 	for (int i = 0; i <= last; i++)
 	{
-		if (i > 0 && strcmp(measure_kinds[i]->name, measure_kinds[i - 1]->name) == 0)
-			continue;
-		appendStringInfo(&hint, "%s%s", i == 0 ? "The measures are " : i < last ? ", " : " and ",
-						 measure_kinds[i]->name);
+		appendStringInfo(&hint, "%s%s", i == 0 ? "Supported are " : i < last ? ", " : " and ",
+						 measure_kinds[i]->usage);
 	}
 	appendStringInfoChar(&hint, '.');
 	return hint.data;
-}
-
-/* How one is written. */
-static char *
-usage(const KpiMeasureKind *kind)
-{
-	return psprintf("Write %s.", kind->usage);
 }
 
 pg_noreturn static void
@@ -158,15 +150,15 @@ check_call(FuncCall *func, const KpiMeasureKind *kind, const char *text)
 			 "Give the condition as the KPI's filter.");
 	if (func->over != NULL)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "OVER is not supported in a measure", usage(kind));
+			 "OVER is not supported in a measure", supported_measures());
 	if (func->agg_order != NIL || func->agg_within_group)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "ORDER BY is not supported in a measure", usage(kind));
+			 "ORDER BY is not supported in a measure", supported_measures());
 
 	if ((func->agg_star && !kind->takes_star) || func->func_variadic)
 		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
-			 usage(kind));
+			 supported_measures());
 }
 
 /* Which argument a name is of. */
@@ -180,7 +172,7 @@ option_number(const NamedArgExpr *arg, const KpiMeasureKind *kind, const char *t
 	}
 	fail(arg->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 		 psprintf("%s() has no argument \"%s\"", kind->name, arg->name),
-		 kind->noptions == 0 ? "Write the expressions only, in their order." : usage(kind));
+		 kind->noptions == 0 ? "Write the expressions only, in their order." : supported_measures());
 }
 
 /* Puts the arguments into the places that they are of, by order or by name. */
@@ -205,13 +197,13 @@ place_arguments(FuncCall *func, const KpiMeasureKind *kind, const char *text, No
 		if (places[place] != NULL)
 			fail(exprLocation(arg), text, ERRCODE_INVALID_PARAMETER_VALUE,
 				 psprintf("argument \"%s\" of %s() is given twice", kind->names[place], kind->name),
-				 usage(kind));
+				 supported_measures());
 		places[place] = arg;
 	}
 	if (n != kind->nargs && !func->agg_star)
 		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
-			 usage(kind));
+			 supported_measures());
 }
 
 /* One aggregate call and nothing around it. */
@@ -311,8 +303,9 @@ argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
 			return number_value(call, arg);
 		case KPI_ARG_CONSTANT:
 			return constant_value(call, arg);
-		case KPI_ARG_ANY:
 		case KPI_ARG_KEY:
+			return kpi_expr_key_text(&call->args[arg], psprintf("argument of %s", call->text));
+		case KPI_ARG_ANY:
 			break;
 	}
 	return call->args[arg].text;

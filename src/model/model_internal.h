@@ -99,4 +99,8 @@ extern const KpiMeasureKind kpi_model_measure_avg;
 extern const KpiMeasureKind kpi_model_measure_rate;
 extern const KpiMeasureKind kpi_model_measure_ratio;
 
+/* ---- measure_distinct.c ---- */
+
+extern const KpiMeasureKind kpi_model_measure_distinct;
+
 #endif							/* KPI_MODEL_INTERNAL_H */

@@ -103,7 +103,7 @@ CREATE AGGREGATE kpi.cell_agg(spec text, VARIADIC "any") (
     FINALFUNC = kpi_internal.cell_pack,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums)';
+COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums); distinct one integer, like a hash';
 
 -- What a cell amounts to.
 

@@ -71,7 +71,7 @@ days_of(const KpiPlace *place, const KpiProgramNode *node, DateADT until)
 {
 	KpiDays		days = {
 		node->source_id, node->stream_id, node->owner_kind, place->scope_kind, place->scope_id, place->dim_id,
-		node->detail, place->start, until
+		place->start, until
 	};
 
 	return days;
