@@ -283,6 +283,8 @@ kpi_sql_alter_calendar(PG_FUNCTION_ARGS)
 		refuse_if_goals_move(&before, kpi_calendar_get(id));
 	if (args.time_zone != NULL && strcmp(args.time_zone, old_zone) != 0)
 		redefine_sources(id);
+	if (id == KPI_DEFAULT_CALENDAR && (args.week_start != 0 || args.fiscal_start != 0))
+		kpi_define_programs_of_all();
 	kpi_spi_end(&spi);
 	kpi_goal_calendar_redefined(id);
 

@@ -270,10 +270,11 @@ extern void kpi_define_drop_of_source(int32 source_id);
 
 /*
  * Writes the programs of a KPI, or of all KPIs of a source, and of the formulas
- * over them, by their definitions, which are written already.
+ * over them, or of all there are, by their definitions, which are written already.
  */
 extern void kpi_define_programs_of_kpi(int32 kpi_id);
 extern void kpi_define_programs_of_source(int32 source_id);
+extern void kpi_define_programs_of_all(void);
 
 /* Within kpi_spi_begin(). */
 extern void kpi_define_program_drop(int32 kpi_id);

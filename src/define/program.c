@@ -94,6 +94,13 @@ kpi_define_programs_of_source(int32 source_id)
 	write_programs(kpi_all_int4(AT_OR_ABOVE("k.source_id = $1"), 1, KPI_INT4(source_id)));
 }
 
+/* Of all, as the periods of the organisation are in them. */
+void
+kpi_define_programs_of_all(void)
+{
+	write_programs(kpi_all_int4("SELECT id FROM kpi.kpi ORDER BY id", 0));
+}
+
 void
 kpi_define_program_drop(int32 kpi_id)
 {

@@ -314,6 +314,9 @@ typedef struct KpiProgram
 {
 	uint64		number;			/* of this text, in this backend */
 	char	   *time_zone;		/* which day is today */
+	int			week_start;		/* of the organisation's calendar, by which
+								 * periods are cut */
+	int			fiscal_start;
 	KpiReach	reach;			/* the longest of its measures */
 	KpiGrain	grain;			/* the shortest that all of them have values
 								 * of */

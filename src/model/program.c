@@ -4,16 +4,16 @@
  *	  Programs: what the value of a KPI is computed by.
  *
  * A program is written when a KPI is defined and read whenever a value is: it
- * holds the measures, the formulas over them and the time zone.  Readers get
+ * holds the measures, the formulas over them, the time zone and the periods.  Readers get
  * its text from the row that their snapshot shows and keep what they made of it
  * by that text, so nothing has to be invalidated, and nobody computes by a
  * definition newer than the cells and names beside it.  (Caches of the newest
  * definitions, which the engine has, cannot promise that.)
  *
- * The text has one line for the time zone and one for each KPI, inputs before
+ * The text has one line for the calendars and one for each KPI, inputs before
  * their users and the KPI itself last:
  *
- *	zone Europe/Berlin
+ *	calendar <day 1..7 the organisation's week begins with> <month 1..12 its fiscal year does> <time zone>
  *	measure <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
  *		<kind> <stream and measure of what leaves a balance, or 0 0> <parameter or ->
  *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
@@ -38,7 +38,7 @@ typedef struct Writer
 {
 	StringInfoData text;
 	List	   *kpi_ids;		/* of the lines so far */
-	bool		has_zone;
+	bool		has_calendar;
 } Writer;
 
 static int	write_kpi(Writer *writer, int32 kpi_id);
@@ -53,23 +53,25 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
 	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind,"
-				   " m.divisor, c.time_zone, coalesce(m.parameter::text, '-') AS parameter,"
+				   " m.divisor, c.time_zone, o.week_start::integer, o.fiscal_year_start::integer, coalesce(m.parameter::text, '-') AS parameter,"
 				   " coalesce(e.stream_id, 0) AS end_stream_id, coalesce(e.id, 0) AS end_measure_id"
 				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
 				   " JOIN kpi.source s ON s.id = x.source_id JOIN kpi.calendar c ON c.id = s.calendar_id"
+				   " CROSS JOIN kpi.calendar o"
 				   " LEFT JOIN kpi_internal.measure e ON e.kpi_id = m.kpi_id AND e.role = 'end'"
-				   " WHERE m.kpi_id = $1 AND m.role = 'value' FOR SHARE OF c",
-				   1, KPI_INT4(kpi_id));
+				   " WHERE m.kpi_id = $1 AND m.role = 'value' AND o.id = $2 FOR SHARE OF c, o",
+				   2, KPI_INT4(kpi_id), KPI_INT4(KPI_DEFAULT_CALENDAR));
 	if (!kpi_rows_next(&rows))
 		elog(ERROR, "KPI %d has no measure", kpi_id);
-	if (!writer->has_zone)
+	if (!writer->has_calendar)
 	{
-		StringInfoData zone;
+		StringInfoData first;
 
-		initStringInfo(&zone);
-		appendStringInfo(&zone, "zone %s\n%s", kpi_rows_text(&rows, "time_zone"), writer->text.data);
-		writer->text = zone;
-		writer->has_zone = true;
+		initStringInfo(&first);
+		appendStringInfo(&first, "calendar %d %d %s\n%s", kpi_rows_int4(&rows, "week_start"),
+						 kpi_rows_int4(&rows, "fiscal_year_start"), kpi_rows_text(&rows, "time_zone"), writer->text.data);
+		writer->text = first;
+		writer->has_calendar = true;
 	}
 	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
 	if (!kpi_cell_kind_parse(kpi_rows_text(&rows, "kind"), &kind))
@@ -301,7 +303,11 @@ read_program(const char *text)
 	program->nodes = palloc0(Max(nlines, 1) * sizeof(KpiProgramNode));
 	program->streams = palloc0(Max(nlines, 1) * sizeof(int32));
 	end = strchr(p, '\n');
-	if (!next_word(&p, "zone ") || end == NULL)
+	if (!next_word(&p, "calendar ") || end == NULL)
+		elog(ERROR, "program of a KPI is damaged");
+	program->week_start = next_number(&p);
+	program->fiscal_start = next_number(&p);
+	if (!next_word(&p, " "))
 		elog(ERROR, "program of a KPI is damaged");
 	program->time_zone = pnstrdup(p, end - p);
 	p = end + 1;

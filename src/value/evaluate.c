@@ -12,66 +12,69 @@
  */
 #include "base/compat.h"
 
-#include "utils/datetime.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
 #include "value/value_internal.h"
 
-/* Longest steps of the calendar from a period to that of a year ago. */
-#define WEEKS_A_YEAR 52
+/* The decimals of ratios. */
+#define RATIO_SCALE 6
 
-/* What each KPI of a program amounts to. */
-typedef struct NodeValue
+/* What a KPI of the program amounts to in a window. */
+typedef struct Known
 {
+	int			node;
+	KpiWindow	window;
+	bool		has_value;
 	KpiValue	value;
-	bool		has_facts;
-} NodeValue;
+} Known;
 
-KpiPlace
-kpi_value_place_shift(const KpiPlace *place, int n)
+struct KpiEvaluation
 {
-	KpiPlace	shifted = *place;
+	const KpiProgram *program;
+	DateADT		today;			/* once has_today */
+	bool		has_today;
+	KpiWindow	given_window;	/* whose cell is at hand, if any is */
+	const KpiGivenCell *given;
+	MemoryContext cxt;
+	int			nknown;
+	int			max_known;
+	Known	   *known;
+};
 
-	shifted.start = kpi_calendar_period_shift(place->grain, place->start, n, NULL);
-	return shifted;
+static KpiEvaluation
+begin(const KpiProgram *program)
+{
+	KpiEvaluation evaluation = {.program = program,.cxt = CurrentMemoryContext};
+
+	return evaluation;
 }
 
-/* 29 February is compared with 28 February, as the interval of a year has it. */
-KpiPlace
-kpi_value_place_year_ago(const KpiPlace *place)
+const KpiProgram *
+kpi_value_evaluation_program(const KpiEvaluation *evaluation)
 {
-	static const int periods[] = {[KPI_WEEK] = WEEKS_A_YEAR,[KPI_MONTH] = 12,[KPI_QUARTER] = 4,[KPI_YEAR] = 1};
-	KpiPlace	ago = *place;
-	int			year,
-				month,
-				mday;
-
-	if (place->grain != KPI_DAY)
-		return kpi_value_place_shift(place, -periods[place->grain]);
-	j2date(place->start + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
-	if (month == 2 && mday == 29)
-		mday = 28;
-	ago.start = date2j(year - 1, month, mday) - POSTGRES_EPOCH_JDATE;
-	return ago;
-}
-
-static DateADT
-place_until(const KpiPlace *place)
-{
-	return kpi_calendar_period_shift(place->grain, place->start, 1, NULL);
+	return evaluation->program;
 }
 
 DateADT
-kpi_value_place_end(const KpiPlace *place)
+kpi_value_evaluation_today(KpiEvaluation *evaluation)
 {
-	return place_until(place) - 1;
+	if (!evaluation->has_today)
+	{
+		evaluation->today = kpi_value_today(evaluation->program);
+		evaluation->has_today = true;
+	}
+	return evaluation->today;
 }
+
+/* ---- measures ---- */
 
 /* Those of a measure. */
 static KpiDays
-days_of(const KpiPlace *place, const KpiProgramNode *node, DateADT until)
+days_of(const KpiPlace *place, const KpiProgramNode *node, DateADT since, DateADT until)
 {
 	KpiDays		days = {
 		node->source_id, node->stream_id, node->owner_kind, place->scope_kind, place->scope_id, place->dim_id,
-		place->start, until
+		since, until
 	};
 
 	return days;
@@ -84,7 +87,7 @@ kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace 
 	{
 		if (program->nodes[n].formula == NULL && program->nodes[n].stream_id == stream_id)
 		{
-			KpiDays		days = days_of(place, &program->nodes[n], place_until(place));
+			KpiDays		days = days_of(place, &program->nodes[n], place->start, kpi_value_place_end(place) + 1);
 
 			return kpi_value_cell(&days);
 		}
@@ -92,105 +95,209 @@ kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace 
 	return NULL;
 }
 
-static void
-finalize(const KpiProgramNode *node, const KpiCell *cell, NodeValue *result)
+static bool
+finalize(const KpiProgramNode *node, const KpiCell *cell, KpiValue *result)
 {
 	KpiFinal	final;
 
 	if (!kpi_cell_final(cell, node->measure_id, node->divisor, node->parameter, &final) || final.facts == 0)
-		return;
-	result->has_facts = true;
-	result->value.value = final.value;
-	result->value.numerator = final.numerator;
-	result->value.denominator = final.denominator;
-	result->value.facts = final.facts;
+		return false;
+	result->value = final.value;
+	result->numerator = final.numerator;
+	result->denominator = final.denominator;
+	result->facts = final.facts;
+	return true;
 }
 
-static void
-evaluate_formula(const KpiProgramNode *node, const KpiProgram *program, const NodeValue *values, NodeValue *result)
+/* Whether the cell at hand is all of a stream in the window. */
+static bool
+is_given(const KpiEvaluation *evaluation, int32 stream_id, const KpiWindow *window)
 {
-	Numeric    *numbers = palloc0(Max(node->ninputs, 1) * sizeof(Numeric));
-
-	for (int i = 0; i < node->ninputs; i++)
-	{
-		const NodeValue *input = &values[node->inputs[i]];
-
-		numbers[i] = input->value.value;
-		result->value.facts += input->value.facts;
-		result->has_facts |= input->has_facts;
-		if (numbers[i] == NULL && program->nodes[node->inputs[i]].additive)
-			numbers[i] = int64_to_numeric(0);
-	}
-	if (result->has_facts)
-		result->value.value = kpi_model_formula_eval(node->formula, numbers, &result->value.numerator,
-													 &result->value.denominator);
-}
-
-/* The measures of one stream: its cell is valid until the next is asked for. */
-static void
-evaluate_stream(const KpiProgram *program, int32 stream_id, const KpiPlace *place, DateADT until,
-				const KpiGivenCell *given, NodeValue *values)
-{
-	const KpiCell *cell = NULL;
-	bool		asked = false;
-
-	for (int n = 0; n < program->nnodes; n++)
-	{
-		const KpiProgramNode *node = &program->nodes[n];
-
-		if (node->formula != NULL || node->stream_id != stream_id || program->grain > place->grain)
-			continue;
-		if (!asked)
-		{
-			KpiDays		days = days_of(place, node, until);
-
-			if (given != NULL && given->stream_id == stream_id && !given->isnull)
-				cell = DatumGetKpiCellP(given->cell);
-			else
-				cell = kpi_value_cell(&days);
-			asked = true;
-		}
-		if (cell != NULL)
-			finalize(node, cell, &values[n]);
-	}
+	return evaluation->given != NULL && !evaluation->given->isnull && evaluation->given->stream_id == stream_id &&
+		kpi_value_window_equal(window, &evaluation->given_window);
 }
 
 static bool
-evaluate(const KpiProgram *program, const KpiPlace *place, DateADT until, const KpiGivenCell *given,
-		 KpiValue *result)
+evaluate_measure(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window, KpiValue *result)
 {
-	NodeValue  *values = palloc0(program->nnodes * sizeof(NodeValue));
-	NodeValue  *last = &values[program->nnodes - 1];
+	KpiDays		days = days_of(&window->place, node, window->since, window->until);
+	const KpiCell *cell;
 
-	for (int s = 0; s < program->nstreams; s++)
-		evaluate_stream(program, program->streams[s], place, until, given, values);
-	for (int n = 0; n < program->nnodes; n++)
+	if (is_given(evaluation, node->stream_id, window))
+		cell = kpi_cell_of_measure(evaluation->given->cell, node->measure_id);
+	else
+		cell = kpi_value_cell(&days);
+	return cell != NULL && finalize(node, cell, result);
+}
+
+/* ---- formulas ---- */
+
+static bool
+evaluate_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window, KpiValue *result)
+{
+	Numeric    *numbers = palloc0(Max(node->ninputs, 1) * sizeof(Numeric));
+	bool		has_value = false;
+
+	for (int i = 0; i < node->ninputs; i++)
 	{
-		if (program->nodes[n].formula != NULL)
-			evaluate_formula(&program->nodes[n], program, values, &values[n]);
+		KpiValue	input;
+
+		has_value |= kpi_value_of_node(evaluation, node->inputs[i], window, &input);
+		numbers[i] = input.value;
+		result->facts += input.facts;
+		if (numbers[i] == NULL && evaluation->program->nodes[node->inputs[i]].additive)
+			numbers[i] = int64_to_numeric(0);
 	}
-	*result = last->value;
-	return last->has_facts;
+	if (has_value)
+		result->value = kpi_model_formula_eval(node->formula, numbers, &result->numerator, &result->denominator);
+	return has_value;
+}
+
+/* Room for one more. */
+static Known *
+add_known(KpiEvaluation *evaluation)
+{
+	if (evaluation->nknown == evaluation->max_known)
+	{
+		int			max = Max(8, 2 * evaluation->max_known);
+
+		if (evaluation->known == NULL)
+			evaluation->known = MemoryContextAlloc(evaluation->cxt, max * sizeof(Known));
+		else
+			evaluation->known = repalloc(evaluation->known, max * sizeof(Known));
+		evaluation->max_known = max;
+	}
+	return &evaluation->known[evaluation->nknown++];
+}
+
+bool
+kpi_value_of_node(KpiEvaluation *evaluation, int node, const KpiWindow *window, KpiValue *result)
+{
+	const KpiProgramNode *of = &evaluation->program->nodes[node];
+	MemoryContext old;
+	bool		has_value;
+	Known	   *known;
+
+	for (int i = 0; i < evaluation->nknown; i++)
+	{
+		known = &evaluation->known[i];
+		if (known->node == node && kpi_value_window_equal(&known->window, window))
+		{
+			*result = known->value;
+			return known->has_value;
+		}
+	}
+	memset(result, 0, sizeof(*result));
+	check_stack_depth();
+	old = MemoryContextSwitchTo(evaluation->cxt);
+	if (of->formula == NULL)
+		has_value = evaluate_measure(evaluation, of, window, result);
+	else
+		has_value = evaluate_formula(evaluation, of, window, result);
+	MemoryContextSwitchTo(old);
+	known = add_known(evaluation);
+	known->node = node;
+	known->window = *window;
+	known->has_value = has_value;
+	known->value = *result;
+	return has_value;
+}
+
+/* ---- growth ---- */
+
+static Numeric
+call_numeric(PGFunction function, Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(function, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+Numeric
+kpi_value_change(Numeric value, Numeric base)
+{
+	Numeric		ratio;
+	bool		failed = false;
+
+	if (value == NULL || base == NULL)
+		return NULL;
+	value = call_numeric(numeric_sub, value, base);
+	base = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(base)));
+	ratio = numeric_div_opt_error(value, base, &failed);
+	if (failed)
+		return NULL;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_round, NumericGetDatum(ratio), Int32GetDatum(RATIO_SCALE)));
+}
+
+Numeric
+kpi_value_growth(KpiEvaluation *evaluation, int node, const KpiWindow *window, bool year_ago)
+{
+	DateADT		today = kpi_value_evaluation_today(evaluation);
+	KpiWindow	to_date = kpi_value_window_to_date(window, today);
+	KpiWindow	other;
+	KpiValue	value;
+	KpiValue	base;
+
+	if (!(year_ago ? kpi_value_window_year_ago(window, &other) : kpi_value_window_previous(window, &other)))
+		return NULL;
+	other = kpi_value_window_as_far(window, &other, today);
+	/* Nothing yet of what adds up is a loss of all that was there. */
+	if (!kpi_value_of_node(evaluation, node, &to_date, &value) && evaluation->program->nodes[node].additive &&
+		kpi_value_window_is_open(window, today))
+		value.value = int64_to_numeric(0);
+	kpi_value_of_node(evaluation, node, &other, &base);
+	return kpi_value_change(value.value, base.value);
+}
+
+/* ---- the KPI itself ---- */
+
+/* Where the facts of a source mean nothing at so short a grain there is no value. */
+static bool
+evaluate(KpiEvaluation *evaluation, const KpiWindow *window, KpiValue *result)
+{
+	if (window->is_period && evaluation->program->grain > window->place.grain)
+	{
+		memset(result, 0, sizeof(*result));
+		return false;
+	}
+	return kpi_value_of_node(evaluation, evaluation->program->nnodes - 1, window, result);
+}
+
+static bool
+evaluate_window(const KpiProgram *program, const KpiWindow *window, KpiValue *result)
+{
+	KpiEvaluation evaluation = begin(program);
+
+	return evaluate(&evaluation, window, result);
 }
 
 /* The common case: nothing to look up, and of a wide cell one measure to read. */
 static bool
 measure_of_given(const KpiProgramNode *node, const KpiPlace *place, const KpiGivenCell *given, KpiValue *result)
 {
-	NodeValue	value = {.has_facts = false};
-
-	if (node->grain <= place->grain)
-		finalize(node, kpi_cell_of_measure(given->cell, node->measure_id), &value);
-	*result = value.value;
-	return value.has_facts;
+	memset(result, 0, sizeof(*result));
+	return node->grain <= place->grain &&
+		finalize(node, kpi_cell_of_measure(given->cell, node->measure_id), result);
 }
 
 bool
 kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given, KpiValue *result)
 {
+	KpiEvaluation evaluation = begin(program);
+
 	if (program->nnodes == 1 && !given->isnull && given->stream_id == program->nodes[0].stream_id)
 		return measure_of_given(&program->nodes[0], place, given, result);
-	return evaluate(program, place, place_until(place), given, result);
+	evaluation.given_window = kpi_value_window(place);
+	evaluation.given = given;
+	return evaluate(&evaluation, &evaluation.given_window, result);
+}
+
+Numeric
+kpi_value_growth_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given, bool year_ago)
+{
+	KpiEvaluation evaluation = begin(program);
+
+	evaluation.given_window = kpi_value_window(place);
+	evaluation.given = given;
+	return kpi_value_growth(&evaluation, program->nnodes - 1, &evaluation.given_window, year_ago);
 }
 
 /* Facts of the measures of one stream, or of all but one stream. */
@@ -224,38 +331,43 @@ kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place, const KpiG
 bool
 kpi_value_at(const KpiProgram *program, const KpiPlace *place, KpiValue *result)
 {
-	return evaluate(program, place, place_until(place), NULL, result);
+	KpiWindow	window = kpi_value_window(place);
+
+	return evaluate_window(program, &window, result);
 }
 
 bool
 kpi_value_until(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result)
 {
-	DateADT		until = place_until(place);
+	KpiWindow	window = kpi_value_window_until(place, day);
 
-	return evaluate(program, place, Min(day + 1, until), NULL, result);
+	return evaluate_window(program, &window, result);
 }
 
-/* Of a period that is as long as any source's: whether they mean anything at a shorter one was asked before. */
+/* Whether the facts mean anything at the length of a period was asked before. */
 bool
 kpi_value_between(const KpiProgram *program, const KpiPlace *place, DateADT day, KpiValue *result)
 {
-	KpiPlace	days = *place;
+	KpiWindow	window = kpi_value_window_days(place, place->start, day);
 
-	days.grain = KPI_YEAR;
-	return evaluate(program, &days, day + 1, NULL, result);
+	return evaluate_window(program, &window, result);
 }
 
-/* Longer than any history, as a place. */
 bool
 kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
 {
-	KpiPlace	history = *place;
-	DateADT		until = place_until(place);
-	KpiValue	value;
+	DateADT		until = kpi_value_place_end(place) + 1;
 
-	history.grain = KPI_YEAR;
-	history.start = date2j(KPI_MIN_FACT_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE;
-	return evaluate(program, &history, until, NULL, &value);
+	for (int n = 0; n < program->nnodes; n++)
+	{
+		const KpiProgramNode *node = &program->nodes[n];
+		KpiDays		days = days_of(place, node, kpi_calendar_first_fact_day(), until);
+		const KpiCell *cell = node->formula == NULL ? kpi_value_cell(&days) : NULL;
+
+		if (cell != NULL && kpi_cell_facts(cell, node->measure_id) != 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- days, one by one ---- */
@@ -271,11 +383,10 @@ static void
 take_cell(void *arg, DateADT day, Datum cell)
 {
 	DayReader  *reader = arg;
-	NodeValue	value = {.has_facts = false};
+	KpiValue	value = {0};
 
-	finalize(reader->node, kpi_cell_of_measure(cell, reader->node->measure_id), &value);
-	if (value.has_facts)
-		reader->take(reader->arg, day, &value.value);
+	if (finalize(reader->node, kpi_cell_of_measure(cell, reader->node->measure_id), &value))
+		reader->take(reader->arg, day, &value);
 }
 
 void
@@ -288,7 +399,7 @@ kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT unt
 
 	if (program->nnodes == 1)
 	{
-		KpiDays		days = days_of(place, reader.node, until + 1);
+		KpiDays		days = days_of(place, reader.node, place->start, until + 1);
 
 		kpi_value_scan_days(&days, take_cell, &reader);
 		return;

@@ -62,6 +62,79 @@ extern bool kpi_value_between(const KpiProgram *program, const KpiPlace *place, 
 extern void kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
 							   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
 
+/*
+ * Whether the KPI's scope has a fact dated before the end of the place, so that
+ * what adds up is 0 there and not unknown.
+ */
+extern bool kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place);
+
+/* ---- window.c ---- */
+
+/*
+ * Days whose facts count, of a place.  Compare with kpi_value_window_equal(), as there is
+ * padding.
+ */
+typedef struct KpiWindow
+{
+	KpiPlace	place;
+	DateADT		since;
+	DateADT		until;			/* exclusive; since: no days, the moment
+								 * before them */
+	bool		is_period;		/* from the start of the place until its end,
+								 * or a day before; false: any days */
+} KpiWindow;
+
+extern KpiWindow kpi_value_window(const KpiPlace *place);	/* the period */
+extern KpiWindow kpi_value_window_until(const KpiPlace *place, DateADT day);	/* at most until its end */
+extern KpiWindow kpi_value_window_days(const KpiPlace *place, DateADT since, DateADT day);	/* no period */
+extern bool kpi_value_window_equal(const KpiWindow *a, const KpiWindow *b);
+
+/*
+ * Its last day; today, if it has begun and is not over.  One that has not begun
+ * is taken as a whole.
+ */
+extern DateADT kpi_value_window_last(const KpiWindow *window, DateADT today);
+extern KpiWindow kpi_value_window_to_date(const KpiWindow *window, DateADT today);
+
+/* Whether today is one of the days of its period; of its own where it is none. */
+extern bool kpi_value_window_is_open(const KpiWindow *window, DateADT today);
+
+/*
+ * The whole period before, and that of a year ago: of weeks the one 52 weeks ago.  False
+ * where the window is no period.
+ */
+extern bool kpi_value_window_previous(const KpiWindow *window, KpiWindow *other);
+extern bool kpi_value_window_year_ago(const KpiWindow *window, KpiWindow *other);
+
+/*
+ * Of another period what a period is compared with: all of it, or as many days after its start
+ * as the one has come to, if that is open or not whole.
+ */
+extern KpiWindow kpi_value_window_as_far(const KpiWindow *window, const KpiWindow *other, DateADT today);
+
+/*
+ * From the start of the fiscal year, or quarter, that its last day lies in, until its end.
+ */
+extern KpiWindow kpi_value_window_ytd(const KpiWindow *window, const KpiProgram *program);
+extern KpiWindow kpi_value_window_qtd(const KpiWindow *window, const KpiProgram *program);
+
+/*
+ * The n days that end with its last day; with the day of the last, the period of a grain that
+ * it lies in and the n - 1 before it.  An open one ends today.
+ */
+extern KpiWindow kpi_value_window_rolling_days(const KpiWindow *window, int n, DateADT today);
+extern KpiWindow kpi_value_window_rolling(const KpiWindow *window, int n, KpiGrain grain,
+										  const KpiProgram *program, DateADT today);
+
+/* The moment before its first day: what is held then is what it opens with. */
+extern KpiWindow kpi_value_window_opening(const KpiWindow *window);
+
+/* The same days of all facts, whatever value of a dimension it is of. */
+extern KpiWindow kpi_value_window_whole(const KpiWindow *window);
+
+/* The organisation's calendar as far as periods go, under the snapshot that showed the program. */
+extern KpiCalendar kpi_value_calendar(const KpiProgram *program);
+
 /* The place n periods later, or earlier. */
 extern KpiPlace kpi_value_place_shift(const KpiPlace *place, int n);
 
@@ -70,12 +143,6 @@ extern KpiPlace kpi_value_place_year_ago(const KpiPlace *place);
 
 /* Its last day. */
 extern DateADT kpi_value_place_end(const KpiPlace *place);
-
-/*
- * Whether the KPI's scope has a fact dated before the end of the place, so that
- * what adds up is 0 there and not unknown.
- */
-extern bool kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place);
 
 /* ---- today.c ---- */
 

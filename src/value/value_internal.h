@@ -87,6 +87,33 @@ extern KpiCell *kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, Date
 
 /* ---- evaluate.c ---- */
 
+/*
+ * One evaluation of a program.  What a KPI amounts to in a window is computed once in it, so
+ * that formulas over formulas cost no more than their KPIs; each is kept in the memory context
+ * in which the evaluation began.
+ */
+typedef struct KpiEvaluation KpiEvaluation;
+
+/*
+ * What a KPI of the program amounts to in a window.  False, and zeroed, where it has no value
+ * because no fact counts; its value may be NULL where some do.
+ */
+extern bool kpi_value_of_node(KpiEvaluation *evaluation, int node, const KpiWindow *window, KpiValue *result);
+
+/*
+ * The change against the period before, or a year ago, as a share of it: while the period is
+ * open, of what is dated until today against as many days of the other.  NULL where there is nothing to
+ * compare with.
+ */
+extern Numeric kpi_value_growth(KpiEvaluation *evaluation, int node, const KpiWindow *window, bool year_ago);
+
+/* (value - base) / |base|; NULL where either is, or base is 0. */
+extern Numeric kpi_value_change(Numeric value, Numeric base);
+
+/* By which day the program is judged (kpi_value_today()). */
+extern DateADT kpi_value_evaluation_today(KpiEvaluation *evaluation);
+extern const KpiProgram *kpi_value_evaluation_program(const KpiEvaluation *evaluation);
+
 /* The cell of a place, as a row of a view has it. */
 typedef struct KpiGivenCell
 {
@@ -94,6 +121,10 @@ typedef struct KpiGivenCell
 	Datum		cell;
 	bool		isnull;			/* a place without a cell of its own */
 } KpiGivenCell;
+
+/* kpi_value_growth() of a KPI itself, with one stream's cell at hand. */
+extern Numeric kpi_value_growth_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given,
+										 bool year_ago);
 
 /* kpi_value_at() with one stream's cell at hand. */
 extern bool kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given,

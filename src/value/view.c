@@ -40,9 +40,6 @@ PG_FUNCTION_INFO_V1(kpi_sql_today_of);
 PG_FUNCTION_INFO_V1(kpi_sql_day_of);
 PG_FUNCTION_INFO_V1(kpi_sql_row_id);
 
-/* The decimals of ratios. */
-#define RATIO_SCALE 6
-
 /* The arguments of a column. */
 typedef struct ViewRow
 {
@@ -271,44 +268,14 @@ kpi_sql_year_ago_value(PG_FUNCTION_ARGS)
 
 /* ---- growth ---- */
 
-static Numeric
-call_numeric(PGFunction function, Numeric a, Numeric b)
-{
-	return DatumGetNumeric(DirectFunctionCall2(function, NumericGetDatum(a), NumericGetDatum(b)));
-}
-
-/* (value - base) / |base|; NULL where there is nothing to compare with, or it is 0. */
-static Numeric
-growth(Numeric value, Numeric base)
-{
-	Numeric		ratio;
-	bool		failed = false;
-
-	if (value == NULL || base == NULL)
-		return NULL;
-	value = call_numeric(numeric_sub, value, base);
-	base = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(base)));
-	ratio = numeric_div_opt_error(value, base, &failed);
-	if (failed)
-		return NULL;
-	return DatumGetNumeric(DirectFunctionCall2(numeric_round, NumericGetDatum(ratio), Int32GetDatum(RATIO_SCALE)));
-}
-
 Datum
 kpi_sql_growth_ratio(PG_FUNCTION_ARGS)
 {
 	ViewRow		row;
-	KpiPlace	previous;
-	KpiValue	value;
 
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_NULL();
-	previous = kpi_value_place_shift(&row.place, -1);
-	if (progress_of(row.program, &row.place) == CURRENT)
-		RETURN_NUMERIC_OR_NULL(growth(value_to_date(&row), other_to_date(&row, &previous)));
-	if (!value_of_row(&row, &value))
-		PG_RETURN_NULL();
-	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &previous)));
+	RETURN_NUMERIC_OR_NULL(kpi_value_growth_at_given(row.program, &row.place, &row.given, false));
 }
 
 Datum
@@ -321,7 +288,7 @@ kpi_sql_yoy_growth_ratio(PG_FUNCTION_ARGS)
 	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
 	ago = kpi_value_place_year_ago(&row.place);
-	RETURN_NUMERIC_OR_NULL(growth(value.value, whole_value(row.program, &ago)));
+	RETURN_NUMERIC_OR_NULL(kpi_value_change(value.value, whole_value(row.program, &ago)));
 }
 
 /* ---- days ---- */
