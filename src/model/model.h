@@ -229,9 +229,80 @@ extern void kpi_model_code_accept(int32 source_id, int32 kpi_id);
 /* Stores what was met as what is known. */
 extern void kpi_model_code_save(const KpiSource *source);
 
-/* ---- formula.c ---- */
+/* ---- formula_parse.c ---- */
 
-typedef struct KpiFormula KpiFormula;
+/* What a node of a formula is.  Those from KPI_FORMULA_PREVIOUS on look at other periods or places. */
+typedef enum KpiFormulaOp
+{
+	KPI_FORMULA_NUMBER,
+	KPI_FORMULA_KPI,
+	KPI_FORMULA_NEGATE,
+	KPI_FORMULA_ADD,
+	KPI_FORMULA_SUBTRACT,
+	KPI_FORMULA_MULTIPLY,
+	KPI_FORMULA_DIVIDE,
+	KPI_FORMULA_NULLIF,
+	KPI_FORMULA_COALESCE,
+	KPI_FORMULA_GREATEST,
+	KPI_FORMULA_LEAST,
+	KPI_FORMULA_ABS,
+	KPI_FORMULA_ROUND,
+	KPI_FORMULA_CASE,			/* condition, result, ..., or else */
+	KPI_FORMULA_SWITCH,			/* value, compared, result, ..., or else */
+
+	/* conditions */
+	KPI_FORMULA_LESS,
+	KPI_FORMULA_LESS_EQUAL,
+	KPI_FORMULA_EQUAL,
+	KPI_FORMULA_NOT_EQUAL,
+	KPI_FORMULA_GREATER_EQUAL,
+	KPI_FORMULA_GREATER,
+	KPI_FORMULA_AND,
+	KPI_FORMULA_OR,
+	KPI_FORMULA_NOT,
+
+	/* of the period before, or a year ago */
+	KPI_FORMULA_PREVIOUS,
+	KPI_FORMULA_YEAR_AGO,
+	KPI_FORMULA_GROWTH,
+	KPI_FORMULA_YEAR_GROWTH,
+
+	/*
+	 * of all days of the fiscal year, the quarter, or some days or periods,
+	 * until the last of the period
+	 */
+	KPI_FORMULA_YTD,
+	KPI_FORMULA_QTD,
+	KPI_FORMULA_ROLLING,
+	/* of balances */
+	KPI_FORMULA_OPENING,
+	KPI_FORMULA_CLOSING,
+	KPI_FORMULA_DAILY_AVERAGE,
+	/* what a goal asks for; all facts, not those of one value of a dimension */
+	KPI_FORMULA_TARGET,
+	KPI_FORMULA_WHOLE
+} KpiFormulaOp;
+
+typedef struct KpiFormulaNode
+{
+	KpiFormulaOp op;
+	int			location;		/* in the text, where an error is shown */
+	Numeric		number;			/* of a number */
+	int			kpi;			/* of a KPI: index into the names */
+	int			n;				/* rolling: how many */
+	KpiGrain	unit;			/* of these */
+	char	   *plan;			/* target: of which plan */
+	List	   *args;			/* KpiFormulaNode * */
+} KpiFormulaNode;
+
+typedef struct KpiFormula
+{
+	KpiFormulaNode *root;
+	List	   *names;			/* char *: the KPIs in it, each once, in order
+								 * of first use */
+	List	   *uses;			/* the nodes of KPIs, in the order of the text */
+	bool		over_time;		/* it has functions over time */
+} KpiFormula;
 
 /*
  * Parses a formula into the current memory context.  Error if it is malformed,
@@ -239,20 +310,45 @@ typedef struct KpiFormula KpiFormula;
  */
 extern KpiFormula *kpi_model_formula_parse(const char *text);
 
-/* The names of the KPIs in it (char *), each once, in order of first use. */
+/* Its names. */
 extern List *kpi_model_formula_names(KpiFormula *formula);
 
-/*
- * Evaluates with one value per name, in that order; NULL is "no value", both
- * in and out.  When the formula as a whole is a quotient, its two sides are
- * returned as well, else NULL.  Raises no error: what is undefined (division
- * by zero, overflow) has no value.
- */
-extern Numeric kpi_model_formula_eval(KpiFormula *formula, Numeric *values,
-									  Numeric *numerator, Numeric *denominator);
+/* How a function over time is written: previous, year_ago, ... */
+extern const char *kpi_model_formula_function(KpiFormulaOp op);
 
 /* The text of a formula with one KPI's name replaced by another, quoted where needed. */
 extern char *kpi_model_formula_rename(const char *text, const char *old_name, const char *new_name);
+
+/*
+ * To be called within ereport() about a formula: shows where in its text a node, or
+ * else the first use of a name, is.
+ */
+extern int	kpi_model_formula_errposition(const char *text, const KpiFormulaNode *node);
+extern const KpiFormulaNode *kpi_model_formula_use(const KpiFormula *formula, const char *name);
+
+/* ---- formula.c ---- */
+
+/* Where the evaluation of a formula has its numbers from; NULL is "no value". */
+typedef struct KpiFormulaReader
+{
+	Numeric		(*kpi) (void *arg, int kpi);
+	/* of a function over time; NULL: they have no values */
+	Numeric		(*over_time) (void *arg, const KpiFormulaNode *call);
+	void	   *arg;
+} KpiFormulaReader;
+
+/*
+ * The value of a node that is a number.  Raises no error: what is undefined (division
+ * by zero, overflow) has no value.
+ */
+extern Numeric kpi_model_formula_number(const KpiFormulaNode *node, const KpiFormulaReader *reader);
+
+/*
+ * The value of a formula.  When it is a quotient as a whole, its two sides are returned
+ * as well, else NULL.
+ */
+extern Numeric kpi_model_formula_eval(const KpiFormula *formula, const KpiFormulaReader *reader,
+									  Numeric *numerator, Numeric *denominator);
 
 /* How the values of days make that of a longer period. */
 typedef enum KpiShape

@@ -132,10 +132,17 @@ evaluate_measure(KpiEvaluation *evaluation, const KpiProgramNode *node, const Kp
 
 /* ---- formulas ---- */
 
+static Numeric
+input_number(void *arg, int kpi)
+{
+	return ((Numeric *) arg)[kpi];
+}
+
 static bool
 evaluate_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window, KpiValue *result)
 {
 	Numeric    *numbers = palloc0(Max(node->ninputs, 1) * sizeof(Numeric));
+	KpiFormulaReader reader = {.kpi = input_number,.arg = numbers};
 	bool		has_value = false;
 
 	for (int i = 0; i < node->ninputs; i++)
@@ -149,7 +156,7 @@ evaluate_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const Kp
 			numbers[i] = int64_to_numeric(0);
 	}
 	if (has_value)
-		result->value = kpi_model_formula_eval(node->formula, numbers, &result->numerator, &result->denominator);
+		result->value = kpi_model_formula_eval(node->formula, &reader, &result->numerator, &result->denominator);
 	return has_value;
 }
 
