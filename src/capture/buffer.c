@@ -60,7 +60,7 @@ static KpiDelta
 fact_key(const KpiSource *source, const KpiStream *stream, Oid leaf, const KpiFact *fact)
 {
 	KpiDelta	model = {0};
-	int			ndims = fact->failed ? 0 : source->ndims;
+	int			ndims = fact->failed ? 0 : kpi_model_stream_ndims(source, stream);
 	char	   *to;
 
 	make_room(1 + ndims);

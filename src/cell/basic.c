@@ -271,6 +271,21 @@ basic_negate(KpiState *state)
 	}
 }
 
+static void
+basic_scale(KpiCellBuf *buf, uint32 offset, Numeric factor)
+{
+	const KpiKindOps *ops = kpi_cell_kind_ops(kpi_cell_state_at(buf->cell, offset)->kind);
+
+	for (int i = 0; i < ops->ndecimals; i++)
+	{
+		KpiDecimal	decimal;
+
+		get_decimal(kpi_cell_state_at(buf->cell, offset), ops, i, &decimal);
+		kpi_cell_decimal_multiply(&decimal, factor);
+		set_decimal(buf, offset, ops, i, &decimal);
+	}
+}
+
 static bool
 basic_is_empty(const KpiState *state)
 {
@@ -538,7 +553,7 @@ basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 	(sizeof(KpiState) + (ncounts) * sizeof(int64) + (ndecimals) * sizeof(int128))
 
 #define BASIC_OPS \
-	.merge = basic_merge, .negate = basic_negate, .is_empty = basic_is_empty, \
+	.merge = basic_merge, .negate = basic_negate, .scale = basic_scale, .is_empty = basic_is_empty, \
 	.equal = basic_equal, .check = basic_check, .out = basic_out, .in = basic_in, \
 	.send = basic_send, .recv = basic_recv
 

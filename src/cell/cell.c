@@ -350,6 +350,24 @@ kpi_cell_negate(KpiCell *cell)
 	assert_sound(cell);
 }
 
+KpiCell *
+kpi_cell_scale(const KpiCell *cell, Numeric factor)
+{
+	KpiCell    *copy = kpi_cell_pack(cell);
+	KpiCellBuf	buf = {copy, copy};
+
+	for (uint32 offset = sizeof(KpiCell); offset < buf.cell->used;
+		 offset += kpi_cell_state_length(kpi_cell_state_at(buf.cell, offset)))
+	{
+		const KpiKindOps *ops = kpi_cell_kinds[kpi_cell_state_at(buf.cell, offset)->kind];
+
+		if (ops->scale != NULL)
+			ops->scale(&buf, offset, factor);
+	}
+	assert_sound(buf.cell);
+	return buf.cell;
+}
+
 bool
 kpi_cell_is_empty(const KpiCell *cell)
 {

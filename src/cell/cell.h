@@ -160,6 +160,10 @@ extern KpiCell *kpi_cell_add_error(KpiCell *cell, int32 measure_id, int64 facts)
 extern KpiCell *kpi_cell_merge(KpiCell *cell, const KpiCell *other);
 extern KpiCell *kpi_cell_subtract(KpiCell *cell, const KpiCell *other);
 extern void kpi_cell_negate(KpiCell *cell); /* in place, never grows */
+
+/* A palloc'd copy whose sums are multiplied, as amounts are that are converted.  It is linear. */
+extern KpiCell *kpi_cell_scale(const KpiCell *cell, Numeric factor);
+
 extern bool kpi_cell_is_empty(const KpiCell *cell);
 extern bool kpi_cell_equal(const KpiCell *a, const KpiCell *b);
 

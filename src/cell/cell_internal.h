@@ -140,6 +140,8 @@ typedef struct KpiKindOps
 	/* Adds sign * other, a state of the same kind; may move the cell. */
 	void		(*merge) (KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign);
 	void		(*negate) (KpiState *state);
+	/* Multiplies what adds up to amounts; NULL: there is nothing. */
+	void		(*scale) (KpiCellBuf *buf, uint32 offset, Numeric factor);
 	bool		(*is_empty) (const KpiState *state);
 	bool		(*equal) (const KpiState *a, const KpiState *b);
 	/* NULL when it is sound, else what is wrong, as a sentence. */
@@ -251,6 +253,7 @@ extern bool kpi_cell_decimal_from_float8(float8 number, KpiDecimal *result);
 
 /* a := a + sign * b; errors beyond KPI_MAX_SUM_DIGITS. */
 extern void kpi_cell_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign);
+extern void kpi_cell_decimal_multiply(KpiDecimal *a, Numeric factor);
 extern void kpi_cell_decimal_negate(KpiDecimal *a);
 extern bool kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b);
 

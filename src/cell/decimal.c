@@ -438,6 +438,20 @@ kpi_cell_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign)
 	pfree(DatumGetPointer(sum));
 }
 
+void
+kpi_cell_decimal_multiply(KpiDecimal *a, Numeric factor)
+{
+	Datum		product = DirectFunctionCall2(numeric_mul, NumericGetDatum(kpi_cell_decimal_numeric(a)),
+											  NumericGetDatum(factor));
+
+	if (kpi_cell_decimal_read(product, KPI_MAX_SUM_DIGITS, a) == KPI_DECIMAL_NONFINITE)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("sum of a cell out of range"),
+				 errdetail("A sum may have at most %d digits before the decimal point.",
+						   KPI_MAX_SUM_DIGITS)));
+}
+
 bool
 kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b)
 {

@@ -214,12 +214,21 @@ extern void kpi_define_arg_change_owner(FunctionCallInfo fcinfo, int owner_arg, 
  * The stream that a KPI's own owner, team and time (each may be NULL) mean; its
  * credit is "then" until the caller says otherwise.
  */
+/* ---- exchange.c ---- */
+
+/* The exchange of a KPI's amounts: the one that is named, or daily; error if it has no rates. */
+extern char *kpi_define_exchange_of(const char *exchange);
+
+/* ---- measure.c ---- */
+
 typedef struct KpiStreamKey
 {
 	const char *owner_kind;
 	char	   *owner;
 	char	   *at;
 	const char *credit;
+	char	   *currency;		/* of amounts that are converted; or NULL */
+	char	   *exchange;
 } KpiStreamKey;
 
 /*

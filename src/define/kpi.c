@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "miscadmin.h"
@@ -49,6 +50,7 @@ typedef struct KpiRow
 	char	   *credit;			/* then or today */
 	char	   *until;
 	char	   *exchange;
+	bool		exchange_given; /* just now */
 	char	   *formula;
 	char	   *unit;
 	char	   *direction;
@@ -146,7 +148,7 @@ check_ends(const KpiRow *kpi, const KpiMeasureDef *def)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("KPI \"%s\" has an until, and its measure is no balance", kpi->name),
 				 errhint("Write measure => 'balance(x)' for what is held from one time until another.")));
-	if (kpi->exchange != NULL)
+	if (kpi->exchange_given && def->currency == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("KPI \"%s\" has an exchange, and its measure has no currency", kpi->name),
@@ -179,9 +181,13 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 	kpi->team = kpi_define_text_check(source->relid, kpi->team, "team");
 	kpi->at = kpi_define_text_check(source->relid, kpi->at, "time (at)");
 	def = kpi_model_measure_parse(source->relid, kpi->measure, kpi->filter, kpi->unit, kpi->name);
+	if (def->currency != NULL)
+		key->currency = kpi_fact_owner_key(def->currency, psprintf("currency of KPI \"%s\"", kpi->name));
 	kpi->until = kpi_define_text_check(source->relid, kpi->until, "until");
 	kpi_user_restore(&user);
 	check_ends(kpi, def);
+	kpi->exchange = def->currency != NULL ? kpi_define_exchange_of(kpi->exchange) : NULL;
+	key->exchange = kpi->exchange;
 
 	kpi->measure = def->text;
 	kpi->unit = def->unit;
@@ -397,6 +403,7 @@ take_ends(FunctionCallInfo fcinfo, int first, KpiRow *kpi)
 		return false;
 	kpi->until = kpi_define_arg_changed(fcinfo, first, kpi->until);
 	kpi->exchange = kpi_define_arg_changed(fcinfo, first + 1, kpi->exchange);
+	kpi->exchange_given = !PG_ARGISNULL(first + 1) && kpi->exchange != NULL;
 	return !PG_ARGISNULL(first) || !PG_ARGISNULL(first + 1);
 }
 

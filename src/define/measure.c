@@ -93,16 +93,19 @@ find_or_create_stream(int32 source_id, const KpiStreamKey *key, const char *part
 	int32		id;
 
 	id = kpi_first_int4("SELECT id FROM kpi_internal.stream WHERE source_id = $1 AND owner_kind = $2 "
-						"AND owner IS NOT DISTINCT FROM $3 AND at = $4 AND credit = $5 AND part = $6",
-						6, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-						KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part));
+						"AND owner IS NOT DISTINCT FROM $3 AND at = $4 AND credit = $5 AND part = $6 "
+						"AND currency IS NOT DISTINCT FROM $7 AND exchange IS NOT DISTINCT FROM $8",
+						8, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+						KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part),
+						KPI_TEXT(key->currency), KPI_TEXT(key->exchange));
 	if (id == 0)
-		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at, credit, part) "
-							"VALUES ($1, $2, $3, $4, $5, $6) "
-							"ON CONFLICT (source_id, owner_kind, owner, at, credit, part) DO UPDATE SET at = EXCLUDED.at "
+		id = kpi_first_int4("INSERT INTO kpi_internal.stream (source_id, owner_kind, owner, at, credit, part, currency, exchange) "
+							"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+							"ON CONFLICT (source_id, owner_kind, owner, at, credit, part, currency, exchange) DO UPDATE SET at = EXCLUDED.at "
 							"RETURNING id",
-							6, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
-							KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part));
+							8, KPI_INT4(source_id), KPI_TEXT(key->owner_kind),
+							KPI_TEXT(key->owner), KPI_TEXT(key->at), KPI_TEXT(key->credit), KPI_TEXT(part),
+							KPI_TEXT(key->currency), KPI_TEXT(key->exchange));
 	return id;
 }
 

@@ -61,11 +61,11 @@ check_dimension_name(const char *name, const char *source)
 				 errmsg("name \"%s\" of a dimension of source \"%s\" is empty or too long", name, source),
 				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
 	if (strcmp(name, "owner") == 0 || strcmp(name, "at") == 0 || strcmp(name, "day") == 0 ||
-		is_input_name(name))
+		strcmp(name, KPI_CURRENCY_COLUMN) == 0 || is_input_name(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),
 				 errmsg("dimension \"%s\" of source \"%s\" has a reserved name", name, source),
-				 errhint("The facts query has columns owner, at, day, m1_1 and so on: choose another name.")));
+				 errhint("The facts query has columns owner, at, day, " KPI_CURRENCY_COLUMN ", m1_1 and so on: choose another name.")));
 }
 
 /* An object of names and expressions. */

@@ -135,17 +135,18 @@ append_cell(StringInfo sql, const KpiLayout *layout)
 static char *
 cells_text(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part, List *columns)
 {
+	int			ndims = kpi_model_stream_ndims(source, stream);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT (f.owner)::text AS owner, f.day, ");
-	if (source->ndims == 0)
+	if (ndims == 0)
 		appendStringInfoString(&sql, "NULL::text[] AS dims, ");
 	else
 	{
-		for (int i = 0; i < source->ndims; i++)
+		for (int i = 0; i < ndims; i++)
 			appendStringInfo(&sql, "%s(f.%s)::text", i == 0 ? "ARRAY[" : ", ",
-							 quote_identifier(source->dim_names[i]));
+							 quote_identifier(kpi_model_stream_dim_name(source, stream, i)));
 		appendStringInfoString(&sql, "] AS dims, ");
 	}
 	append_cell(&sql, kpi_model_stream_layout(stream, part->measures));
@@ -154,8 +155,8 @@ cells_text(const KpiSource *source, const KpiStream *stream, const KpiFactPart *
 		appendStringInfo(&sql, "%s$%d AS %s", i == 0 ? "SELECT " : ", ", i + 1,
 						 quote_identifier(list_nth_node(TargetEntry, columns, i)->resname));
 	appendStringInfoString(&sql, ") f\n GROUP BY f.owner, f.day");
-	for (int i = 0; i < source->ndims; i++)
-		appendStringInfo(&sql, ", f.%s", quote_identifier(source->dim_names[i]));
+	for (int i = 0; i < ndims; i++)
+		appendStringInfo(&sql, ", f.%s", quote_identifier(kpi_model_stream_dim_name(source, stream, i)));
 	return sql.data;
 }
 

@@ -79,7 +79,8 @@ typedef struct KpiFact
 	bool		out_of_range;	/* its day is none that facts may have */
 	char	   *owner;			/* bounded key or NULL */
 	DateADT		day;
-	char	  **dims;			/* [ndims] bounded values, each may be NULL */
+	char	  **dims;			/* [kpi_model_stream_ndims()] bounded values,
+								 * each may be NULL */
 	Datum	   *inputs;			/* by the layout */
 	bool	   *isnull;
 	Bitmapset  *failed_measures;	/* indexes whose expression failed */

@@ -48,6 +48,8 @@ typedef struct StreamProjection
 {
 	KpiOwnerKind owner_kind;
 	ProjectedValue owner;
+	bool		has_currency;
+	ProjectedValue currency;	/* the last of fact_dims */
 	ProjectedValue at;
 	KpiInputs	inputs;			/* of all measures */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
@@ -239,6 +241,9 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	sp->owner_kind = stream->owner_kind;
 	if (stream->owner_kind != KPI_OWNER_COMPANY)
 		sp->owner = compile_key(cs, stream->owner);
+	sp->has_currency = stream->currency != NULL;
+	if (sp->has_currency)
+		sp->currency = compile_key(cs, stream->currency);
 
 	sp->at = projected_value(compile_expr(cs, stream->at));
 	sp->at.type = getBaseType(sp->at.type);
@@ -343,7 +348,7 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	for (int s = 0; s < source->nstreams; s++)
 		number_columns(&proj->used, &proj->streams[s], &stream_attrs[s]);
 	kpi_fact_guards_collect(&proj->guards, RelationGetDescr(rel), cs.guards);
-	proj->fact_dims = palloc0(sizeof(char *) * Max(source->ndims, 1));
+	proj->fact_dims = palloc0(sizeof(char *) * (source->ndims + 1));
 	proj->fact_inputs = palloc0(sizeof(Datum) * max_inputs);
 	proj->fact_isnull = palloc0(sizeof(bool) * max_inputs);
 	table_close(rel, NoLock);
@@ -501,6 +506,8 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 	fact->owner = sp->owner_kind == KPI_OWNER_COMPANY ? NULL : key_of(&sp->owner, econtext);
 	for (int d = 0; d < proj->ndims; d++)
 		fact->dims[d] = key_of(&proj->dims[d], econtext);
+	if (sp->has_currency)
+		fact->dims[proj->ndims] = key_of(&sp->currency, econtext);
 }
 
 static void

@@ -79,8 +79,9 @@ kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmaps
 	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
 	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
 	columns = add_column(columns, "day", day_expression(at_type, stream->at, source->time_zone));
-	for (int i = 0; i < source->ndims; i++)
-		columns = add_column(columns, source->dim_names[i], psprintf("(%s)", source->dim_exprs[i]));
+	for (int i = 0; i < kpi_model_stream_ndims(source, stream); i++)
+		columns = add_column(columns, kpi_model_stream_dim_name(source, stream, i),
+							 psprintf("(%s)", kpi_model_stream_dim_expr(source, stream, i)));
 	for (int i = 0; i < stream->nmeasures; i++)
 	{
 		const KpiMeasure *m = &stream->measures[i];

@@ -45,6 +45,7 @@ reach_stream(Oid relid, const KpiStream *stream, int32 kpi_id, KpiCode *code)
 			continue;
 		reach(relid, stream->owner, code);
 		reach(relid, stream->at, code);
+		reach(relid, stream->currency, code);
 		foreach(lc, stream->measures[m].inputs)
 			reach(relid, lfirst(lc), code);
 	}

@@ -82,7 +82,7 @@ kpi_model_measure_reach(const char *kind)
 
 /* ---- errors ---- */
 
-/* A sentence that lists what can be written. */
+/* A sentence that names what can be written. */
 static char *
 supported_measures(void)
 {
@@ -92,11 +92,20 @@ supported_measures(void)
 	initStringInfo(&hint);
 	for (int i = 0; i <= last; i++)
 	{
-		appendStringInfo(&hint, "%s%s", i == 0 ? "Supported are " : i < last ? ", " : " and ",
-						 measure_kinds[i]->usage);
+		if (i > 0 && strcmp(measure_kinds[i]->name, measure_kinds[i - 1]->name) == 0)
+			continue;
+		appendStringInfo(&hint, "%s%s", i == 0 ? "The measures are " : i < last ? ", " : " and ",
+						 measure_kinds[i]->name);
 	}
 	appendStringInfoChar(&hint, '.');
 	return hint.data;
+}
+
+/* How one is written. */
+static char *
+usage(const KpiMeasureKind *kind)
+{
+	return psprintf("Write %s.", kind->usage);
 }
 
 pg_noreturn static void
@@ -150,15 +159,15 @@ check_call(FuncCall *func, const KpiMeasureKind *kind, const char *text)
 			 "Give the condition as the KPI's filter.");
 	if (func->over != NULL)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "OVER is not supported in a measure", supported_measures());
+			 "OVER is not supported in a measure", usage(kind));
 	if (func->agg_order != NIL || func->agg_within_group)
 		fail(func->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
-			 "ORDER BY is not supported in a measure", supported_measures());
+			 "ORDER BY is not supported in a measure", usage(kind));
 
 	if ((func->agg_star && !kind->takes_star) || func->func_variadic)
 		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
-			 supported_measures());
+			 usage(kind));
 }
 
 /* Which argument a name is of. */
@@ -172,7 +181,7 @@ option_number(const NamedArgExpr *arg, const KpiMeasureKind *kind, const char *t
 	}
 	fail(arg->location, text, ERRCODE_FEATURE_NOT_SUPPORTED,
 		 psprintf("%s() has no argument \"%s\"", kind->name, arg->name),
-		 kind->noptions == 0 ? "Write the expressions only, in their order." : supported_measures());
+		 kind->noptions == 0 ? "Write the expressions only, in their order." : usage(kind));
 }
 
 /* Puts the arguments into the places that they are of, by order or by name. */
@@ -197,13 +206,13 @@ place_arguments(FuncCall *func, const KpiMeasureKind *kind, const char *text, No
 		if (places[place] != NULL)
 			fail(exprLocation(arg), text, ERRCODE_INVALID_PARAMETER_VALUE,
 				 psprintf("argument \"%s\" of %s() is given twice", kind->names[place], kind->name),
-				 supported_measures());
+				 usage(kind));
 		places[place] = arg;
 	}
 	if (n != kind->nargs && !func->agg_star)
 		fail(func->location, text, ERRCODE_INVALID_PARAMETER_VALUE,
 			 psprintf(kind->nargs == 1 ? "%s() takes one argument" : "%s() takes two arguments", kind->name),
-			 supported_measures());
+			 usage(kind));
 }
 
 /* One aggregate call and nothing around it. */

@@ -29,12 +29,25 @@ count_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 	}
 }
 
+/* Amounts in the currency that the last argument names. */
+static void
+set_currency(KpiMeasureDef *def, const KpiMeasureCall *call, int arg)
+{
+	if (!call->given[arg])
+		return;
+	if (kpi_model_measure_is_interval(call, 0))
+		kpi_model_measure_fail(call, arg, "an interval has no currency", "Leave the currency out.");
+	def->currency = palloc(sizeof(KpiExpr));
+	*def->currency = call->args[arg];
+}
+
 static void
 number_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 {
 	def->inputs = list_make1(kpi_model_measure_filtered_value(call, 0));
 	if (kpi_model_measure_is_interval(call, 0))
 		kpi_model_measure_set_duration(def, call);
+	set_currency(def, call, 1);
 }
 
 /* The first condition counts only where the second is true, and so the filter. */
@@ -60,21 +73,24 @@ ratio_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 							   "Say in which unit the interval counts, like EXTRACT(epoch FROM x) / 3600.");
 	if (interval && !kpi_model_measure_is_interval(call, 1))
 		kpi_model_measure_set_duration(def, call);
+	set_currency(def, call, 2);
 }
 
 const KpiMeasureKind kpi_model_measure_count = {
-	.name = "count",.kind = KPI_COUNT,.usage = "count(*), count(x)",.takes_star = true,
+	.name = "count",.kind = KPI_COUNT,.usage = "count(*) or count(x)",.takes_star = true,
 	.nargs = 1,.args = {KPI_ARG_ANY},
 	.additive = true,.range = KPI_RANGE_NOT_NEGATIVE,.set_inputs = count_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_sum = {
-	.name = "sum",.kind = KPI_SUM,.usage = "sum(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
+	.name = "sum",.kind = KPI_SUM,.usage = "sum(x [, currency => c])",.nargs = 1,.noptions = 1,
+	.args = {KPI_ARG_NUMBER, KPI_ARG_KEY},.names = {[1] = "currency"},
 	.additive = true,.set_inputs = number_inputs
 };
 
 const KpiMeasureKind kpi_model_measure_avg = {
-	.name = "avg",.kind = KPI_AVG,.usage = "avg(x)",.nargs = 1,.args = {KPI_ARG_NUMBER},
+	.name = "avg",.kind = KPI_AVG,.usage = "avg(x [, currency => c])",.nargs = 1,.noptions = 1,
+	.args = {KPI_ARG_NUMBER, KPI_ARG_KEY},.names = {[1] = "currency"},
 	.set_inputs = number_inputs
 };
 
@@ -84,6 +100,7 @@ const KpiMeasureKind kpi_model_measure_rate = {
 };
 
 const KpiMeasureKind kpi_model_measure_ratio = {
-	.name = "ratio",.kind = KPI_RATIO,.usage = "ratio(numerator, denominator)",.nargs = 2,.args = {KPI_ARG_NUMBER, KPI_ARG_NUMBER},
+	.name = "ratio",.kind = KPI_RATIO,.usage = "ratio(numerator, denominator [, currency => c])",.nargs = 2,.noptions = 1,
+	.args = {KPI_ARG_NUMBER, KPI_ARG_NUMBER, KPI_ARG_KEY},.names = {[2] = "currency"},
 	.set_inputs = ratio_inputs
 };

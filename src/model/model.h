@@ -61,6 +61,9 @@ typedef struct KpiStream
 	KpiOwnerKind owner_kind;
 	char	   *owner;			/* NULL for KPI_OWNER_COMPANY */
 	char	   *at;
+	char	   *currency;		/* of amounts that are converted, a key as
+								 * owner is; or NULL */
+	char	   *exchange;		/* by whose rates */
 	int			nmeasures;
 	KpiMeasure *measures;		/* ascending id */
 } KpiStream;
@@ -112,6 +115,26 @@ extern KpiOwnerKind kpi_model_owner_kind(const char *name, const char *credit);
 /* Whether owners of a kind are members, and whether they count as they are today. */
 extern bool kpi_model_owner_is_member(KpiOwnerKind kind);
 extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
+
+/*
+ * The values that day cells of a stream have besides owner and day: those of the
+ * source's dimensions, and behind them the currency of its amounts.
+ */
+#define KPI_CURRENCY_COLUMN "amount_currency"
+extern int	kpi_model_stream_ndims(const KpiSource *source, const KpiStream *stream);
+extern const char *kpi_model_stream_dim_name(const KpiSource *source, const KpiStream *stream, int i);
+extern const char *kpi_model_stream_dim_expr(const KpiSource *source, const KpiStream *stream, int i);
+
+/*
+ * Rollups that a stream has besides months, and the days of teams: where the cells
+ * below them are no substitute when a value is read.
+ */
+#define KPI_DETAIL_PARTS	0x01	/* days of teams by values of dimensions */
+#define KPI_DETAIL_MEMBERS	0x02	/* days of members */
+extern int	kpi_model_stream_detail(const KpiStream *stream);
+
+/* Whether any of its streams has one. */
+extern bool kpi_model_source_has_currency(const KpiSource *source);
 
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
@@ -396,6 +419,7 @@ typedef struct KpiProgramNode
 	int32		end_stream_id;	/* of a balance: what leaves it; else 0 */
 	int32		end_measure_id;
 	Numeric		parameter;		/* NULL: its kind takes none */
+	int			detail;			/* of the stream */
 	int32		divisor;
 	KpiGrain	grain;			/* the shortest its source has values of */
 	KpiReach	reach;
@@ -459,6 +483,7 @@ typedef struct KpiMeasureDef
 	char	   *parameter;		/* a number; NULL: its kind takes none */
 	bool		is_large;		/* its states are kept apart from those of
 								 * other measures */
+	KpiExpr    *currency;		/* of its amounts; NULL: none is given */
 	char	   *unit;			/* as given, or what durations are counted in */
 	bool		additive;		/* values of different days add up */
 } KpiMeasureDef;

@@ -15,7 +15,7 @@
  *
  *	calendar <day 1..7 the organisation's week begins with> <month 1..12 its fiscal year does> <time zone>
  *	measure <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
- *		<kind> <stream and measure of what leaves a balance, or 0 0> <parameter or ->
+ *		<kind> <stream and measure of what leaves a balance, or 0 0> <detail 0..3> <parameter or ->
  *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
@@ -50,9 +50,10 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	KpiGrain	grain = KPI_DAY;
 	KpiOwnerKind owner_kind;
 	KpiKind		kind;
+	KpiStream	stream = {0};
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
-	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind,"
+	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind, x.currency,"
 				   " m.divisor, c.time_zone, o.week_start::integer, o.fiscal_year_start::integer, coalesce(m.parameter::text, '-') AS parameter,"
 				   " coalesce(e.stream_id, 0) AS end_stream_id, coalesce(e.id, 0) AS end_measure_id"
 				   " FROM kpi_internal.measure m JOIN kpi_internal.stream x ON x.id = m.stream_id"
@@ -74,14 +75,15 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 		writer->has_calendar = true;
 	}
 	(void) kpi_calendar_grain_parse(kpi_rows_text(&rows, "grain"), &grain);
+	stream.currency = kpi_rows_text(&rows, "currency");
 	if (!kpi_cell_kind_parse(kpi_rows_text(&rows, "kind"), &kind))
 		elog(ERROR, "measure of KPI %d is of no kind", kpi_id);
 	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
-	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %s\n", additive, kpi_rows_int4(&rows, "source_id"),
+	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %d %s\n", additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
 					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")),
 					 kind, kpi_rows_int4(&rows, "end_stream_id"), kpi_rows_int4(&rows, "end_measure_id"),
-					 kpi_rows_text(&rows, "parameter"));
+					 kpi_model_stream_detail(&stream), kpi_rows_text(&rows, "parameter"));
 	kpi_rows_end(&rows);
 }
 
@@ -328,6 +330,7 @@ read_program(const char *text)
 			node->kind = (KpiKind) next_number(&p);
 			node->end_stream_id = next_number(&p);
 			node->end_measure_id = next_number(&p);
+			node->detail = next_number(&p);
 			node->parameter = next_numeric(&p);
 			node->shape = shape_of_measure(node->kind, node->additive);
 			program->reach = Max(program->reach, node->reach);

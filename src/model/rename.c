@@ -236,6 +236,7 @@ kpi_model_rename_source(KpiSource *source)
 
 		rename_in(&stream->owner, renames);
 		rename_in(&stream->at, renames);
+		rename_in(&stream->currency, renames);
 		for (int m = 0; m < stream->nmeasures; m++)
 		{
 			foreach(lc, stream->measures[m].inputs)

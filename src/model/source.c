@@ -156,7 +156,7 @@ load_streams(KpiSource *source)
 	KpiStream  *stream = NULL;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, m.id AS measure_id, m.kpi_id, "
+						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, s.currency, s.exchange, m.id AS measure_id, m.kpi_id, "
 						"k.name AS kpi, m.kind, m.options, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
@@ -180,6 +180,8 @@ load_streams(KpiSource *source)
 			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 			stream->owner = kpi_rows_text(&rows, "owner");
 			stream->at = kpi_rows_text(&rows, "at");
+			stream->currency = kpi_rows_text(&rows, "currency");
+			stream->exchange = kpi_rows_text(&rows, "exchange");
 			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));
 		}
 		load_measure(&stream->measures[stream->nmeasures++], &rows);
@@ -267,6 +269,42 @@ kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which)
 			appendStringInfo(&spec, "(%s)", stream->measures[i].options);
 	}
 	return kpi_cell_layout_parse(spec.data);
+}
+
+int
+kpi_model_stream_ndims(const KpiSource *source, const KpiStream *stream)
+{
+	return source->ndims + (stream->currency != NULL);
+}
+
+const char *
+kpi_model_stream_dim_name(const KpiSource *source, const KpiStream *stream, int i)
+{
+	return i < source->ndims ? source->dim_names[i] : KPI_CURRENCY_COLUMN;
+}
+
+const char *
+kpi_model_stream_dim_expr(const KpiSource *source, const KpiStream *stream, int i)
+{
+	return i < source->ndims ? source->dim_exprs[i] : stream->currency;
+}
+
+/* Amounts are converted on their way to the rollups, and not where they are read. */
+int
+kpi_model_stream_detail(const KpiStream *stream)
+{
+	return stream->currency != NULL ? KPI_DETAIL_PARTS | KPI_DETAIL_MEMBERS : 0;
+}
+
+bool
+kpi_model_source_has_currency(const KpiSource *source)
+{
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		if (source->streams[s].currency != NULL)
+			return true;
+	}
+	return false;
 }
 
 const KpiStream *

@@ -396,8 +396,9 @@ kpi_refresh_dim_sweep(const KpiSource *source)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("DELETE FROM kpi_internal.dim d WHERE d.source_id = $1"
-				 " AND (d.position > $2 OR d.position = 0 AND pg_catalog.cardinality(d.vals) <> $2)",
-				 2, KPI_INT4(source->id), KPI_INT4(source->ndims));
+				 " AND (d.position > $3 OR d.position = 0 AND pg_catalog.cardinality(d.vals) NOT IN ($2, $3))",
+				 3, KPI_INT4(source->id), KPI_INT4(source->ndims),
+				 KPI_INT4(source->ndims + kpi_model_source_has_currency(source)));
 	kpi_spi_end(&spi);
 	kpi_refresh_dim_values_forget();
 }

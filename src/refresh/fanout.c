@@ -5,7 +5,7 @@
  *
  * A day cell counts for its owner's month (if a member), and for the day, the
  * month and, per dimension value, the month of the team and of each of its
- * ancestors.  Done in two steps, because many cells share a path of teams:
+ * ancestors; of streams with detail (kpi_model_stream_detail()) for more days.  Done in two steps, because many cells share a path of teams:
  * first everything is summed per path, days before months, then each path's few
  * sums go to its teams.
  *
@@ -52,11 +52,15 @@ month_of(DateADT day)
 }
 
 static void
-add_member(KpiCellMap *rollups, int32 member_id, const KpiCellItem *item, DateADT month, bool subtract)
+add_member(KpiCellMap *rollups, int32 member_id, const KpiCellItem *item, int detail, DateADT month, bool subtract)
 {
-	if (member_id != 0)
-		add(rollups, rollup_key(item->key.day.stream_id, KPI_SCOPE_MEMBER, member_id, KPI_MONTH, 0, month),
-			item->cell, subtract);
+	const KpiDayKey *key = &item->key.day;
+
+	if (member_id == 0)
+		return;
+	add(rollups, rollup_key(key->stream_id, KPI_SCOPE_MEMBER, member_id, KPI_MONTH, 0, month), item->cell, subtract);
+	if (detail & KPI_DETAIL_MEMBERS)
+		add(rollups, rollup_key(key->stream_id, KPI_SCOPE_MEMBER, member_id, KPI_DAY, 0, key->day), item->cell, subtract);
 }
 
 static bool
@@ -72,8 +76,8 @@ is_among(int32 team, const int32 *teams, int nteams)
 
 /* Adds a day cell to the rollups of the teams of a path that another does not have. */
 static void
-add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, DateADT month, bool subtract,
-				  KpiCellMap *rollups)
+add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, int detail, DateADT month,
+				  bool subtract, KpiCellMap *rollups)
 {
 	int32		stream = item->key.day.stream_id;
 	int32		dim_combination = item->key.day.dim_combination_id;
@@ -89,9 +93,14 @@ add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, D
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, item->key.day.day), item->cell, subtract);
 		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
 		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
-			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH,
-									kpi_refresh_dim_value(run->source, dim_combination, k), month),
-				item->cell, subtract);
+		{
+			int32		part = kpi_refresh_dim_value(run->source, dim_combination, k);
+
+			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, part, month), item->cell, subtract);
+			if (detail & KPI_DETAIL_PARTS)
+				add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, part, item->key.day.day), item->cell,
+					subtract);
+		}
 	}
 }
 
@@ -101,18 +110,26 @@ kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttrib
 {
 	DateADT		month;
 
+	const KpiStream *stream = kpi_model_stream_find(run->source, item->key.day.stream_id);
+	int			detail = kpi_model_stream_detail(stream);
+	KpiCellItem converted = *item;
+
 	if (item->key.day.day == KPI_ERROR_DAY)
 		return;
+	converted.cell = kpi_refresh_exchange_convert(run, stream, item);
+	if (converted.cell == NULL)
+		return;
+	item = &converted;
 	month = month_of(item->key.day.day);
 	if (from->member_id != to->member_id)
 	{
-		add_member(rollups, from->member_id, item, month, true);
-		add_member(rollups, to->member_id, item, month, false);
+		add_member(rollups, from->member_id, item, detail, month, true);
+		add_member(rollups, to->member_id, item, detail, month, false);
 	}
 	if (from->path != to->path)
 	{
-		add_teams_without(run, from->path, to->path, item, month, true, rollups);
-		add_teams_without(run, to->path, from->path, item, month, false, rollups);
+		add_teams_without(run, from->path, to->path, item, detail, month, true, rollups);
+		add_teams_without(run, to->path, from->path, item, detail, month, false, rollups);
 	}
 }
 
@@ -161,15 +178,36 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 	DateADT		day = item->key.day.day;
 	DateADT		month = month_of(day);
 	int32		dim_combination = item->key.day.dim_combination_id;
+	int			detail = kpi_model_stream_detail(stream);
 	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind,
 															item->key.day.owner_id, day);
 
-	add_member(rollups, span->member_id, item, month, false);
+	add_member(rollups, span->member_id, item, detail, month, false);
 	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
 	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
-		add(paths, path_key(stream->id, span->path, KPI_MONTH,
-							kpi_refresh_dim_value(run->source, dim_combination, k), month),
-			item->cell, false);
+	{
+		int32		part = kpi_refresh_dim_value(run->source, dim_combination, k);
+
+		add(paths, path_key(stream->id, span->path, KPI_MONTH, part, month), item->cell, false);
+		if (detail & KPI_DETAIL_PARTS)
+			add(paths, path_key(stream->id, span->path, KPI_DAY, part, day), item->cell, false);
+	}
+}
+
+/* Its amounts in the company's currency, or among those that are left out. */
+static void
+sum_converted(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths,
+			  KpiCellMap *rollups)
+{
+	KpiCellItem converted = *item;
+
+	converted.cell = kpi_refresh_exchange_convert(run, stream, item);
+	if (converted.cell == NULL)
+		kpi_refresh_exchange_leave_out(run, item, rollups);
+	else
+		sum_per_path(run, stream, &converted, paths, rollups);
+	if (converted.cell != NULL && converted.cell != item->cell)
+		pfree(converted.cell);
 }
 
 static void
@@ -223,7 +261,7 @@ sum_days_per_path(KpiRun *run, KpiCellMap *days, KpiCellMap *paths, KpiCellMap *
 		};
 		built.cell = built_part(run, s, item);
 		if (built.cell == item->cell || !kpi_cell_is_empty(built.cell))
-			sum_per_path(run, &run->source->streams[s], &built, paths, rollups);
+			sum_converted(run, &run->source->streams[s], &built, paths, rollups);
 		if (built.cell != item->cell)
 			pfree(built.cell);
 	}
@@ -245,7 +283,7 @@ kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 		const KpiPathKey *key = &sum->key.path;
 
 		CHECK_FOR_INTERRUPTS();
-		if (key->grain == KPI_DAY)
+		if (key->grain == KPI_DAY && key->dim_value_id == 0)
 			add(months, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)), sum->cell, false);
 		expand_path(run, sum, rollups);
 	}

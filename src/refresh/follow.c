@@ -78,15 +78,16 @@ rename_streams(int32 source_id, const List *renames)
 				 1, KPI_INT4(source_id));
 	for (int pass = 0; pass < 2; pass++)
 	{
-		kpi_rows_begin(&rows, "SELECT s.id, s.owner, pg_catalog.substr(s.at, pg_catalog.strpos(s.at, ' ') + 1) AS at"
+		kpi_rows_begin(&rows, "SELECT s.id, s.owner, s.currency, pg_catalog.substr(s.at, pg_catalog.strpos(s.at, ' ') + 1) AS at"
 					   " FROM kpi_internal.stream s WHERE s.source_id = $1", 1, KPI_INT4(source_id));
 		while (kpi_rows_next(&rows))
 		{
 			KpiParam	id = KPI_INT4(kpi_rows_int4(&rows, "id"));
 
 			if (pass == 0)
-				kpi_spi_exec("UPDATE kpi_internal.stream SET owner = $2 WHERE id = $1",
-							 2, id, KPI_TEXT(kpi_expr_rename_columns(kpi_rows_text(&rows, "owner"), renames)));
+				kpi_spi_exec("UPDATE kpi_internal.stream SET owner = $2, currency = $3 WHERE id = $1",
+							 3, id, KPI_TEXT(kpi_expr_rename_columns(kpi_rows_text(&rows, "owner"), renames)),
+							 KPI_TEXT(kpi_expr_rename_columns(kpi_rows_text(&rows, "currency"), renames)));
 			else
 				kpi_spi_exec("UPDATE kpi_internal.stream SET at = $2 WHERE id = $1",
 							 2, id, KPI_TEXT(kpi_expr_rename_columns(kpi_rows_text(&rows, "at"), renames)));

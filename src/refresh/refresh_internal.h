@@ -220,6 +220,7 @@ typedef struct KpiRunStats
 } KpiRunStats;
 
 typedef struct KpiAttributions KpiAttributions;
+typedef struct KpiExchange KpiExchange;
 
 /* Which rows of the query of a keyed source are read. */
 typedef enum KpiReading
@@ -305,6 +306,7 @@ struct KpiRun
 	KpiBuild	build;
 	KpiRunStats stats;
 	KpiAttributions *attributions;
+	KpiExchange *exchange;		/* NULL: amounts are not converted */
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
 	DateADT		today;			/* by it */
 	KpiFactsAt	at;
@@ -517,6 +519,23 @@ extern List *kpi_refresh_attribution_renew(KpiAttributions *attributions);
  */
 extern bool kpi_refresh_credit_is_due(const KpiSource *source, DateADT today);
 extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
+
+/* ---- exchange.c ---- */
+
+/* The rates that the rollups of the source are by; NULL if no amount of it has a currency. */
+extern KpiExchange * kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source);
+
+/*
+ * What a day cell is worth in rollups: its own cell, or a copy with other amounts.
+ * NULL: its currency has no rate on its day, and kpi_refresh_exchange_leave_out()
+ * counts it as left out.
+ */
+extern KpiCell *kpi_refresh_exchange_convert(KpiRun *run, const KpiStream *stream, const KpiCellItem *item);
+extern void kpi_refresh_exchange_leave_out(KpiRun *run, const KpiCellItem *item, KpiCellMap *rollups);
+
+/* Adds what rates that have changed since the last refresh make of the stored day cells. */
+extern void kpi_refresh_exchange_follow(KpiRun *run, KpiCellMap *rollups);
+extern void kpi_refresh_exchange_save(const KpiRun *run);
 
 /* ---- fanout.c ---- */
 

@@ -360,7 +360,7 @@ set_as_of_reading(KpiRun *run)
 
 /* ---- steps 5 and 6 ---- */
 
-/* Changes of day cells, sorted, into the cells; frees them.  transfer: and what moved in the organisation. */
+/* Changes of day cells, sorted, into the cells; frees them.  transfer: and what moved in the organisation, or of exchange rates. */
 static void
 apply(KpiRun *run, KpiCellMap *changes, bool transfer)
 {
@@ -372,7 +372,10 @@ apply(KpiRun *run, KpiCellMap *changes, bool transfer)
 	};
 
 	if (transfer)
+	{
 		kpi_refresh_transfer(run, merge.rollups, merge.places);
+		kpi_refresh_exchange_follow(run, merge.rollups);
+	}
 	kpi_refresh_merge(run, &merge);
 	kpi_refresh_change_add_days(run, merge.store);
 	kpi_refresh_change_add_rollups(run, merge.rollups);
@@ -664,6 +667,7 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 	run->stats.changes.day_moved = kpi_refresh_loaded_until(run->source) != had_until;
 	if (run->plan.day_came)
 		kpi_refresh_credit_save(run->source, run->today);
+	kpi_refresh_exchange_save(run);
 	move_goals(run);
 	if (mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR)
 	{
@@ -727,6 +731,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 		set_as_of_reading(run);
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
 		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot, run->today);
+		run->exchange = kpi_refresh_exchange_create(mcxt, run->source);
 		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);

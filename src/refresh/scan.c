@@ -267,11 +267,10 @@ kpi_refresh_scan_estimate(KpiRun *run, int s, const KpiFactPart *part, KpiFactEs
 }
 
 static Datum
-dim_combination_array(const KpiSource *source, char **dims)
+dim_combination_array(char **dims, int n)
 {
-	Datum	   *elems = palloc(source->ndims * sizeof(Datum));
-	bool	   *nulls = palloc(source->ndims * sizeof(bool));
-	int			n = source->ndims;
+	Datum	   *elems = palloc(n * sizeof(Datum));
+	bool	   *nulls = palloc(n * sizeof(bool));
 	int			lbound = 1;
 
 	for (int i = 0; i < n; i++)
@@ -297,6 +296,7 @@ fact_cell(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 static void
 add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 {
+	int			ndims = kpi_model_stream_ndims(scan->run->source, scan->stream);
 	KpiCellKey	key = {.columns = {0}};
 
 	key.day.stream_id = scan->stream->id;
@@ -329,9 +329,8 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (fact->owner)
 		key.day.owner_id = kpi_refresh_dict_owner(scan->dict, fact->owner, strlen(fact->owner));
 	key.day.day = fact->day;
-	if (scan->run->source->ndims > 0)
-		key.day.dim_combination_id =
-			dim_combination_number(scan, dim_combination_array(scan->run->source, fact->dims));
+	if (ndims > 0)
+		key.day.dim_combination_id = dim_combination_number(scan, dim_combination_array(fact->dims, ndims));
 	kpi_refresh_cellmap_add(scan->cells, &key, fact_cell(scan, layout, fact));
 	scan->run->build.first_day = Min(scan->run->build.first_day, fact->day);
 	scan->run->at.is_known = false;

@@ -22,12 +22,14 @@ CREATE TABLE kpi_internal.version (
     id       integer PRIMARY KEY CHECK (id = 1),
     org      bigint NOT NULL,
     calendar bigint NOT NULL,
-    names    bigint NOT NULL
+    names    bigint NOT NULL,
+    rates    bigint NOT NULL
 );
 COMMENT ON TABLE kpi_internal.version IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
 COMMENT ON COLUMN kpi_internal.version.id IS 'Always 1';
 COMMENT ON COLUMN kpi_internal.version.org IS 'Raised by every change of teams, members and memberships';
 COMMENT ON COLUMN kpi_internal.version.calendar IS 'Raised by every change of a calendar''s periods or working days, and of the calendars of teams';
 COMMENT ON COLUMN kpi_internal.version.names IS 'Raised by every change of what a team or member is called';
+COMMENT ON COLUMN kpi_internal.version.rates IS 'Raised by every change of exchange rates';
 
-INSERT INTO kpi_internal.version VALUES (1, 1, 1, 1);
+INSERT INTO kpi_internal.version VALUES (1, 1, 1, 1, 1);

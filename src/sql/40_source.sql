@@ -75,8 +75,11 @@ CREATE TABLE kpi_internal.stream (
     at         text NOT NULL,
     credit     text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
     part       text NOT NULL DEFAULT '',     -- of one measure alone: its states are large
+    currency   text,                         -- of amounts that are converted, as owner
+    exchange   text,                         -- by these rates
     version    integer NOT NULL DEFAULT 1,
-    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at, credit, part)
+    CHECK ((currency IS NULL) = (exchange IS NULL)),
+    UNIQUE NULLS NOT DISTINCT (source_id, owner_kind, owner, at, credit, part, currency, exchange)
 );
 
 -- Ids are never reused: cells know their states by them.  A changed measure

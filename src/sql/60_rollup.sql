@@ -14,6 +14,7 @@ CREATE TABLE kpi_internal.source_state (
     definer_login    boolean,                -- and whether it can log in
     table_owner      oid,                    -- and who owned the table
     org_version      bigint NOT NULL DEFAULT 0,
+    rates_version    bigint,                 -- kpi_internal.version.rates that its cells follow
     credit_day       date,                   -- whose teams its KPIs with credit 'today' count for; NULL: it has had none
     calendar_shape   text,
     goals_calendar   bigint,                 -- version of the calendars by which its goals were checked

@@ -44,7 +44,9 @@ CREATE VIEW kpi_internal.agenda AS
            t.org_version IS DISTINCT FROM (SELECT p.org FROM kpi_internal.version p)
            OR t.goals_calendar IS DISTINCT FROM (SELECT p.calendar FROM kpi_internal.version p)
            OR t.credit_day IS DISTINCT FROM kpi.today()
-              AND EXISTS (SELECT FROM kpi_internal.stream x WHERE x.source_id = s.id AND x.credit = 'today') AS must_refresh,
+              AND EXISTS (SELECT FROM kpi_internal.stream x WHERE x.source_id = s.id AND x.credit = 'today')
+           OR t.rates_version IS DISTINCT FROM (SELECT p.rates FROM kpi_internal.version p)
+              AND EXISTS (SELECT FROM kpi_internal.stream x WHERE x.source_id = s.id AND x.currency IS NOT NULL) AS must_refresh,
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            coalesce(t.status = 'suspended', false) AS is_suspended,
@@ -70,4 +72,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation, the working days of its goals or, of KPIs with credit today, the day are others than the last refresh saw; must_build: it or a measure is new, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';
+'Sources that workers look after. must_refresh: the organisation, the working days of its goals, of KPIs with credit today the day, or of amounts in currencies the exchange rates are others than the last refresh saw; must_build: it or a measure is new, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';

@@ -7,7 +7,8 @@
  * at its ends; where most of a month counts, the month less the days that do
  * not.  Teams have cells of days and months; members those of months, and of
  * their days the base cells of their owners, as the last refresh attributed them
- * (applied_attribution).  Values of dimensions have months only (ahead.c).
+ * (applied_attribution).  Values of dimensions have months only (ahead.c).  Streams
+ * with detail (kpi_model_stream_detail()) have cells of these days as well.
  *
  * The columns of a row of a view are separate calls, and rows of several KPIs
  * ask for the same cells, so the sums met last are kept as long as the active
@@ -297,6 +298,13 @@ kpi_value_member_owners(int32 source_id, int32 member_id)
 	return owners_of(source_id, member_id);
 }
 
+/* Else days of members are cells of their owners. */
+static bool
+has_day_rollups(const KpiDays *days)
+{
+	return days->scope_kind == KPI_SCOPE_TEAM || (days->detail & KPI_DETAIL_MEMBERS) != 0;
+}
+
 static KpiCell *
 sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool subtract)
 {
@@ -304,7 +312,7 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 
 	if (since >= until)
 		return sum;
-	if (days->scope_kind == KPI_SCOPE_TEAM)
+	if (has_day_rollups(days))
 		return sum_rollups(sum, days, KPI_DAY, since, until, subtract);
 	foreach(lc, owners_of(days->source_id, days->scope_id))
 	{
@@ -350,7 +358,7 @@ kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, D
 
 	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
 		forget_all();
-	if (days->scope_kind == KPI_SCOPE_TEAM)
+	if (has_day_rollups(days))
 	{
 		rollup_keys(keys, days, KPI_DAY, days->since, days->until);
 		scan_days("rollup_cell", Anum_rollup_start, Anum_rollup_cell, keys, 7, take, arg);
@@ -406,7 +414,7 @@ sum_period(const KpiDays *days)
 
 	if (first != month_of(first))
 		first = next_month(month_of(first));
-	if (days->dim_id != 0)
+	if (days->dim_id != 0 && (days->detail & KPI_DETAIL_PARTS) == 0)
 	{
 		first = month_of(days->since);
 		sum = sum_months(NULL, days, first, days->until);

@@ -74,7 +74,7 @@ days_of(const KpiPlace *place, const KpiProgramNode *node, DateADT since, DateAD
 {
 	KpiDays		days = {
 		node->source_id, node->stream_id, node->owner_kind, place->scope_kind, place->scope_id, place->dim_id,
-		since, until
+		node->detail, since, until
 	};
 
 	return days;

@@ -23,6 +23,7 @@ typedef struct KpiDays
 	int32		scope_kind;		/* KpiScopeKind */
 	int32		scope_id;
 	int32		dim_id;
+	int32		detail;			/* of the stream (KPI_DETAIL_PARTS, ...) */
 	DateADT		since;
 	DateADT		until;			/* exclusive */
 } KpiDays;
