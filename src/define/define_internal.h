@@ -120,6 +120,17 @@ extern void kpi_define_source_options_store(int32 source_id, Oid relid, const Kp
 extern KpiKeyed *kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row,
 										 Oid named_definer);
 
+/* The names in "a, b"; error, which says what of the source it is, if it is no list of names. */
+extern List *kpi_define_keyed_names(const char *text, const char *what, const char *source);
+
+/*
+ * The same of a definition that is read already: checks and completes it.  text is its query.  The second
+ * changes a source that there is, see kpi_define_keyed_change().
+ */
+extern void kpi_define_keyed_make(KpiSourceRow *row, KpiKeyed *keyed, const char *text, Oid definer);
+extern void kpi_define_keyed_remake(KpiSourceRow *row, KpiKeyed *keyed, const KpiKeyed *old, const char *text,
+									bool *altered);
+
 /* query, entity, follow, static, changed_at, full_every */
 #define KPI_KEYED_ARGS 6
 
@@ -150,6 +161,89 @@ extern List *kpi_define_keyed_readers(const KpiSourceRow *row);
 
 /* Error if there are any; what it is that they forbid: "drop", "rename". */
 extern void kpi_define_keyed_require_unread(const KpiSourceRow *row, const char *what);
+
+/* ---- lookup_source.c ---- */
+
+/* A text of an expression, which may be rewritten in its place, and what errors call it. */
+typedef struct KpiDefineText
+{
+	char	  **text;
+	const char *what;
+} KpiDefineText;
+
+/* Adds one, if there is a text. */
+extern List *kpi_define_add_text(List *texts, char **text, const char *what);
+
+/* Something that a source looks up. */
+typedef struct KpiDefineLookedUp
+{
+	int32		lookup_id;
+	char	   *name;
+	char	   *relation;
+	char	   *key;
+	char	   *value;
+	char	   *expression;		/* what is looked for */
+	char	   *column;			/* of the kept rows: what was found */
+	char	   *missing;		/* and what was not */
+} KpiDefineLookedUp;
+
+/* All that a source looks up, and the table that its facts are in. */
+typedef struct KpiDefineLookups
+{
+	const char *source;
+	char	   *relation;
+	Oid			relid;
+	List	   *key;			/* char *: columns of the table */
+	List	   *columns;		/* String: of the table, that rows are kept of */
+	List	   *uses;			/* KpiDefineLookedUp */
+	List	   *taken;			/* String: the names of their columns */
+	bool		is_widened;		/* there is more than the definition had */
+} KpiDefineLookups;
+
+/* Whether any of the texts (KpiDefineText) looks something up. */
+extern bool kpi_define_looks_up(List *texts);
+
+/* Error that a source with a query of its own has no lookups. */
+extern void kpi_define_lookups_refuse(const char *source);
+
+/*
+ * A new source over a table, with these texts, of which some look something up: as
+ * kpi_define_keyed_create().
+ */
+extern KpiKeyed *kpi_define_lookups_create(KpiSourceRow *row, const char *table, List *texts, Oid named_definer,
+										   KpiDefineLookups **lookups);
+
+/*
+ * A source with lookups gets another key (NULL: it stays) or definer: as
+ * kpi_define_keyed_change().
+ */
+extern KpiKeyed *kpi_define_lookups_change(KpiSourceRow *row, const KpiKeyed *old, const char *key,
+										   KpiDefineLookups **lookups, bool *altered);
+
+/* kpi_define_keyed_store() with what is looked up (NULL: as it was). */
+extern void kpi_define_lookups_store(int32 source_id, const KpiKeyed *keyed, const KpiDefineLookups *lookups,
+									 bool was_followed);
+
+/*
+ * Before expressions of a source, or of a KPI of it, are checked and none of its locks is held: rewrites
+ * them; and where they look up, or name, what the kept rows have not, has the rows kept with it.
+ */
+extern void kpi_define_lookups_prepare(const char *source, List *texts);
+
+/* Whether expressions of the source or its KPIs use the lookup. */
+extern bool kpi_define_lookups_is_used(const char *source, int32 lookup_id);
+
+/* Makes the query of a source anew, after a lookup of it has changed, or is used no more. */
+extern void kpi_define_lookups_remake(const char *source);
+
+/* ---- source.c ---- */
+
+/*
+ * What follows from a definition of a source that is written: what rows mean has changed; other code may be
+ * reached; KPIs are to be checked in any case.
+ */
+extern void kpi_define_source_follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool recheck,
+											bool discard_sealed);
 
 /* ---- keyed_query.c ---- */
 

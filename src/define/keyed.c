@@ -32,9 +32,8 @@
 
 /* ---- arguments ---- */
 
-/* "a, b" becomes a list of names; an error if it is none. */
-static List *
-parse_columns(const char *text, const char *what, const char *source)
+List *
+kpi_define_keyed_names(const char *text, const char *what, const char *source)
 {
 	List	   *names;
 
@@ -209,7 +208,7 @@ read_changed_at(FunctionCallInfo fcinfo, int first, const char *source, const Kp
 	keyed->full_seconds = old != NULL && keyed->changed_at != NULL ? old->full_seconds : 0;
 	if (!PG_ARGISNULL(first) && keyed->changed_at != NULL)
 	{
-		columns = parse_columns(keyed->changed_at, "changed_at", source);
+		columns = kpi_define_keyed_names(keyed->changed_at, "changed_at", source);
 		keyed->changed_at = linitial(columns);
 		if (list_length(columns) > 1)
 			ereport(ERROR,
@@ -276,9 +275,9 @@ read_definition(FunctionCallInfo fcinfo, int first, KpiSource *source, const cha
 {
 	char	   *entity = kpi_define_arg_given(fcinfo, first + 1);
 
-	keyed->key = key != NULL ? parse_columns(key, "key", source->name) : old->key;
+	keyed->key = key != NULL ? kpi_define_keyed_names(key, "key", source->name) : old->key;
 	if (entity != NULL)
-		keyed->entity = parse_columns(entity, "entity", source->name);
+		keyed->entity = kpi_define_keyed_names(entity, "entity", source->name);
 	else
 		keyed->entity = old != NULL && PG_ARGISNULL(first + 1) ? old->entity : keyed->key;
 	if (list_length(keyed->entity) > KPI_MAX_ENTITY_COLUMNS)
@@ -334,29 +333,18 @@ warn_of_plans(const KpiSource *source, const KpiKeyed *keyed, Oid relid, Oid def
 	kpi_user_restore(&user);
 }
 
-KpiKeyed *
-kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, Oid named_definer)
+void
+kpi_define_keyed_make(KpiSourceRow *row, KpiKeyed *keyed, const char *text, Oid definer)
 {
-	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
-	char	   *text = kpi_arg_text(fcinfo, first);
 	char	   *table = kpi_define_kept_name(row->name);
 	KpiSource  *source = skeleton(row, table);
-	Oid			definer;
 	List	   *columns;
 	KpiKeyedReads *reads;
 	KpiUser		user;
 
-	if (row->key == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source \"%s\" needs a key", row->name),
-				 errhint("Name the columns of its query that identify a row: key => 'lead_id'.")));
 	kpi_define_kept_require_free(table, row->name);
-	definer = OidIsValid(named_definer) ? named_definer :
-		choose_definer(row->name, analyse(source, text, GetUserId()), named_definer);
 	kpi_user_switch(&user, definer);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	read_definition(fcinfo, first, source, row->key, NULL, keyed);
 	columns = kpi_define_kept_columns(row->name, kpi_define_keyed_check(source, keyed, text, &reads));
 	kpi_user_restore(&user);
 	(void) kpi_define_kept_fit(table, keyed, NULL, columns, definer);
@@ -365,6 +353,29 @@ kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, O
 	row->key = key_expression(keyed);
 	kpi_define_source_row_set_definer(row, definer);
 	warn_of_plans(source, keyed, row->relid, definer, reads);
+}
+
+KpiKeyed *
+kpi_define_keyed_create(FunctionCallInfo fcinfo, int first, KpiSourceRow *row, Oid named_definer)
+{
+	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
+	char	   *text = kpi_arg_text(fcinfo, first);
+	KpiSource  *source = skeleton(row, kpi_define_kept_name(row->name));
+	Oid			definer;
+	KpiUser		user;
+
+	if (row->key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source \"%s\" needs a key", row->name),
+				 errhint("Name the columns of its query that identify a row: key => 'lead_id'.")));
+	definer = OidIsValid(named_definer) ? named_definer :
+		choose_definer(row->name, analyse(source, text, GetUserId()), named_definer);
+	kpi_user_switch(&user, definer);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	read_definition(fcinfo, first, source, row->key, NULL, keyed);
+	kpi_user_restore(&user);
+	kpi_define_keyed_make(row, keyed, text, definer);
 	return keyed;
 }
 
@@ -379,12 +390,9 @@ kpi_define_keyed_is_given(FunctionCallInfo fcinfo, int first)
 	return false;
 }
 
-KpiKeyed *
-kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, KpiSourceRow *row, const KpiKeyed *old,
-						bool *altered)
+void
+kpi_define_keyed_remake(KpiSourceRow *row, KpiKeyed *keyed, const KpiKeyed *old, const char *text, bool *altered)
 {
-	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
-	char	   *text = kpi_arg_text(fcinfo, first);
 	KpiSource  *source = skeleton(row, row->relation);
 	List	   *columns;
 	KpiKeyedReads *reads;
@@ -393,12 +401,26 @@ kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, Kpi
 	keyed->source_id = row->id;
 	kpi_user_switch(&user, row->definer_oid);
 	kpi_settings_pin(KPI_SETTINGS_ALL);
-	read_definition(fcinfo, first, source, key, old, keyed);
-	columns = kpi_define_kept_columns(row->name, kpi_define_keyed_check(source, keyed, text ? text : old->query, &reads));
+	columns = kpi_define_kept_columns(row->name, kpi_define_keyed_check(source, keyed, text, &reads));
 	kpi_user_restore(&user);
 	*altered = kpi_define_kept_fit(row->relation, keyed, old, columns, row->definer_oid);
 	row->key = key_expression(keyed);
 	warn_of_plans(source, keyed, row->relid, row->definer_oid, reads);
+}
+
+KpiKeyed *
+kpi_define_keyed_change(FunctionCallInfo fcinfo, int first, const char *key, KpiSourceRow *row, const KpiKeyed *old,
+						bool *altered)
+{
+	KpiKeyed   *keyed = palloc0(sizeof(KpiKeyed));
+	char	   *text = kpi_arg_text(fcinfo, first);
+	KpiUser		user;
+
+	kpi_user_switch(&user, row->definer_oid);
+	kpi_settings_pin(KPI_SETTINGS_ALL);
+	read_definition(fcinfo, first, skeleton(row, row->relation), key, old, keyed);
+	kpi_user_restore(&user);
+	kpi_define_keyed_remake(row, keyed, old, text ? text : old->query, altered);
 	return keyed;
 }
 
@@ -530,14 +552,14 @@ void
 kpi_define_keyed_store(int32 source_id, const KpiKeyed *keyed, bool was_followed)
 {
 	kpi_spi_exec("INSERT INTO kpi.keyed_source AS k (source_id, query, columns, key_columns, entity_columns, is_followed,"
-				 " changed_at, full_seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, 0))"
+				 " changed_at, full_seconds, facts_relation) VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, 0), $9)"
 				 " ON CONFLICT (source_id) DO UPDATE SET query = EXCLUDED.query, columns = EXCLUDED.columns,"
 				 " key_columns = EXCLUDED.key_columns, entity_columns = EXCLUDED.entity_columns,"
 				 " is_followed = EXCLUDED.is_followed, changed_at = EXCLUDED.changed_at,"
-				 " full_seconds = EXCLUDED.full_seconds, version = k.version + 1",
-				 8, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
+				 " facts_relation = EXCLUDED.facts_relation, full_seconds = EXCLUDED.full_seconds, version = k.version + 1",
+				 9, KPI_INT4(source_id), KPI_TEXT(keyed->query), KPI_TEXTS(keyed->columns), KPI_TEXTS(keyed->key),
 				 KPI_TEXTS(keyed->entity), KPI_BOOL(keyed->is_followed), KPI_TEXT(keyed->changed_at),
-				 KPI_INT4(keyed->full_seconds));
+				 KPI_INT4(keyed->full_seconds), KPI_TEXT(keyed->facts_relation));
 	store_follows(source_id, keyed);
 	set_mode(source_id, keyed->is_followed, was_followed);
 	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source_id));
@@ -560,6 +582,8 @@ kpi_define_keyed_drop(int32 source_id, const char *relation)
 	if (kpi_model_keyed_load(source_id, false) == NULL)
 		return;
 	kpi_define_kept_drop(relation);
+	kpi_spi_exec("DELETE FROM kpi.source_lookup WHERE source_id = $1", 1, KPI_INT4(source_id));
+	kpi_spi_exec("DELETE FROM kpi_internal.lookup_state WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi.followed_relation WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi.keyed_source WHERE source_id = $1", 1, KPI_INT4(source_id));
 	kpi_spi_exec("DELETE FROM kpi_internal.keyed_state WHERE source_id = $1", 1, KPI_INT4(source_id));

@@ -218,6 +218,21 @@ kpi_define_recheck_measures(const KpiSourceRow *source, bool discard_sealed)
 	}
 }
 
+/* The expressions of a measure, of which some may look values up. */
+static void
+prepare_lookups(KpiRow *kpi)
+{
+	List	   *texts = NIL;
+
+	texts = kpi_define_add_text(texts, &kpi->measure, psprintf("measure of KPI \"%s\"", kpi->name));
+	texts = kpi_define_add_text(texts, &kpi->filter, psprintf("filter of KPI \"%s\"", kpi->name));
+	texts = kpi_define_add_text(texts, &kpi->owner, psprintf("owner of KPI \"%s\"", kpi->name));
+	texts = kpi_define_add_text(texts, &kpi->team, psprintf("team of KPI \"%s\"", kpi->name));
+	texts = kpi_define_add_text(texts, &kpi->at, psprintf("time (at) of KPI \"%s\"", kpi->name));
+	texts = kpi_define_add_text(texts, &kpi->until, psprintf("until of KPI \"%s\"", kpi->name));
+	kpi_define_lookups_prepare(kpi->source, texts);
+}
+
 /* ---- formulas ---- */
 
 /*
@@ -444,10 +459,13 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 
 	if (kpi.formula == NULL)
 	{
-		KpiSourceRow *source = kpi_define_source_row_open(kpi.source, true);
+		KpiSourceRow *source;
 		KpiStreamKey key;
-		KpiMeasureDef *def = check_measure(&kpi, source, &key);
+		KpiMeasureDef *def;
 
+		prepare_lookups(&kpi);
+		source = kpi_define_source_row_open(kpi.source, true);
+		def = check_measure(&kpi, source, &key);
 		write_row(&kpi);
 		kpi_define_measure_write(source->id, kpi.id, &key, def, true);
 	}
@@ -540,6 +558,9 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	else
 	{
 		kpi_define_mend_begin(kpi->source);
+		(void) change_row(fcinfo, kpi);
+		if (kpi->formula == NULL)
+			prepare_lookups(kpi);
 		/* Both may have changed while we waited for the lock. */
 		source = kpi_define_source_row_open(kpi->source, false);
 		kpi = read_row(old_name);
@@ -565,6 +586,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 
 	if (redefined && !is_formula)
 	{
+		prepare_lookups(kpi);
 		source = kpi_define_source_row_open(kpi->source, true);
 		def = check_measure(kpi, source, &key);
 	}

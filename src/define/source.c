@@ -195,13 +195,36 @@ require_new_name(const char *name)
 
 /* A keyed source has a table of its own, which nobody swaps. */
 static void
-check_own_table(const char *source, bool is_default)
+check_own_table(const char *source, bool has_lookups, bool is_default)
 {
 	if (!is_default)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 has_lookups ?
+				 errmsg("\"on_swap\" and \"on_detach\" of source \"%s\" do not go with lookups", source) :
 				 errmsg("\"on_swap\" and \"on_detach\" of source \"%s\" do not go with a query", source),
 				 errhint("They are for sources over a table of somebody else's: leave them out.")));
+}
+
+/* The expressions of a source, which may look values up. */
+static List *
+texts_of(KpiSourceRow *row, List *dimensions, KpiSourceOptions *options)
+{
+	List	   *texts = NIL;
+	ListCell   *lc;
+
+	texts = kpi_define_add_text(texts, &row->owner, "owner");
+	texts = kpi_define_add_text(texts, &row->team, "team");
+	texts = kpi_define_add_text(texts, &row->at, "time (at)");
+	texts = kpi_define_add_text(texts, &row->filter, psprintf("filter of source \"%s\"", row->name));
+	foreach(lc, dimensions)
+	{
+		Dimension  *dimension = lfirst(lc);
+
+		texts = kpi_define_add_text(texts, &dimension->expression,
+									psprintf("dimension \"%s\" of source \"%s\"", dimension->name, row->name));
+	}
+	return kpi_define_add_text(texts, &options->loaded_at, psprintf("loaded_at of source \"%s\"", row->name));
 }
 
 /* Checks the expressions of a source and leaves them deparsed in the row. */
@@ -268,13 +291,16 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	KpiSourceRow row = {0};
 	char	   *table = kpi_arg_text(fcinfo, 1);
 	bool		is_keyed = !PG_ARGISNULL(15);
+	bool		has_lookups;
 	KpiKeyed   *keyed = NULL;
 	char	   *grain = kpi_arg_name(fcinfo, 8, "grain");
 	char	   *calendar = kpi_arg_name(fcinfo, 9, "calendar");
 	Oid			named_definer = arg_definer(fcinfo, 10);
 	KpiSourceOptions options;
+	KpiDefineLookups *lookups = NULL;
 	int32		calendar_id;
 	List	   *dimensions;
+	List	   *texts;
 	KpiSpi		spi;
 
 	row.name = kpi_arg_name(fcinfo, 0, "name of the source");
@@ -294,11 +320,18 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	check_grain(grain);
 	calendar_id = kpi_calendar_id(calendar);
 
-	if (is_keyed)
+	texts = texts_of(&row, dimensions, &options);
+	has_lookups = kpi_define_looks_up(texts);
+	if (is_keyed && has_lookups)
+		kpi_define_lookups_refuse(row.name);
+	if (is_keyed || has_lookups)
 	{
-		check_own_table(row.name, strcmp(options.on_swap, "follow") == 0 && strcmp(options.on_detach, "seal") == 0);
+		check_own_table(row.name, has_lookups, strcmp(options.on_swap, "follow") == 0 && strcmp(options.on_detach, "seal") == 0);
 		require_new_name(row.name);
-		keyed = kpi_define_keyed_create(fcinfo, 15, &row, named_definer);
+		if (is_keyed)
+			keyed = kpi_define_keyed_create(fcinfo, 15, &row, named_definer);
+		else
+			keyed = kpi_define_lookups_create(&row, table, texts, named_definer, &lookups);
 	}
 	else
 	{
@@ -326,14 +359,14 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(row.relid)), KPI_VALUE(JSONBOID, kpi_model_columns(row.relid)));
 	kpi_define_source_options_store(row.id, InvalidOid, &options);
 	write_dimensions(row.id, dimensions);
-	if (is_keyed)
-		kpi_define_keyed_store(row.id, keyed, true);
+	if (keyed != NULL)
+		kpi_define_lookups_store(row.id, keyed, lookups, true);
 	kpi_spi_end(&spi);
 
 	kpi_model_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relid, row.definer_oid);
 	kpi_fact_table_lock(row.relid, ShareRowExclusiveLock);
-	if (is_keyed)
+	if (keyed != NULL)
 		kpi_define_keyed_attach(row.id, keyed, row.definer_oid);
 	else if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
 		kpi_fact_definer_tell_owner(row.name, row.relid);
@@ -377,8 +410,6 @@ static void
 check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow *old_row,
 			  KpiSourceRow *row, List **dimensions, KpiSourceOptions *options)
 {
-	*dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) :
-		parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
 	check_expressions(row, *dimensions, options);
 
 	if (PG_ARGISNULL(2))
@@ -398,10 +429,12 @@ check_changes(FunctionCallInfo fcinfo, const KpiSource *old, const KpiSourceRow 
 
 /* A source over a table stays one. */
 static void
-refuse_query(const char *source)
+refuse_query(const char *source, bool has_lookups)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 has_lookups ?
+			 errmsg("source \"%s\" is over a table, and its query follows from its lookups", source) :
 			 errmsg("source \"%s\" is over a table and has no query", source),
 			 errdetail("\"query\" and what goes with it are for sources that were created with a query."),
 			 errhint("Create another source with the query.")));
@@ -420,10 +453,10 @@ open_for_change(FunctionCallInfo fcinfo, Oid named_definer, bool discard_sealed,
 	kpi_define_mend_begin(name);
 	row = kpi_define_source_row_read(name);
 	*keyed = kpi_model_keyed_load(row->id, false);
-	if (*keyed == NULL && kpi_define_keyed_is_given(fcinfo, 16))
-		refuse_query(row->name);
+	if (kpi_define_keyed_is_given(fcinfo, 16) && (*keyed == NULL || (*keyed)->facts_relation != NULL))
+		refuse_query(row->name, *keyed != NULL);
 	if (*keyed != NULL)
-		check_own_table(row->name, PG_ARGISNULL(11) && PG_ARGISNULL(12));
+		check_own_table(row->name, (*keyed)->facts_relation != NULL, PG_ARGISNULL(11) && PG_ARGISNULL(12));
 	if (discard_sealed)
 	{
 		kpi_define_source_row_require_definer(row);
@@ -446,8 +479,9 @@ open_for_change(FunctionCallInfo fcinfo, Oid named_definer, bool discard_sealed,
  */
 static KpiKeyed *
 change_keyed(FunctionCallInfo fcinfo, const KpiKeyed *old, const KpiSourceRow *old_row, KpiSourceRow *row,
-			 const char *new_name, bool *altered)
+			 const char *new_name, KpiDefineLookups **lookups, bool *altered)
 {
+	bool		has_key = !PG_ARGISNULL(2);
 	KpiKeyed   *keyed = NULL;
 
 	*altered = false;
@@ -458,8 +492,10 @@ change_keyed(FunctionCallInfo fcinfo, const KpiKeyed *old, const KpiSourceRow *o
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("source \"%s\" needs a key", row->name),
 				 errhint("Name the columns of its query that identify a row: key => 'lead_id'.")));
-	if (kpi_define_keyed_is_given(fcinfo, 16) || !PG_ARGISNULL(2) || row->definer_oid != old_row->definer_oid)
-		keyed = kpi_define_keyed_change(fcinfo, 16, PG_ARGISNULL(2) ? NULL : row->key, row, old, altered);
+	if (old->facts_relation != NULL && (has_key || row->definer_oid != old_row->definer_oid))
+		keyed = kpi_define_lookups_change(row, old, has_key ? row->key : NULL, lookups, altered);
+	else if (kpi_define_keyed_is_given(fcinfo, 16) || has_key || row->definer_oid != old_row->definer_oid)
+		keyed = kpi_define_keyed_change(fcinfo, 16, has_key ? row->key : NULL, row, old, altered);
 	if (new_name != NULL && strcmp(new_name, row->name) != 0)
 	{
 		char	   *table = kpi_define_kept_name(new_name);
@@ -485,9 +521,8 @@ store_row(const KpiSourceRow *row, const char *new_name, const char *grain, int3
 				 calendar_id != 0 ? KPI_INT4(calendar_id) : KPI_NULL(INT4OID), KPI_TEXT(row->relation));
 }
 
-/* What follows from a definition that is written. */
-static void
-follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool recheck, bool discard_sealed)
+void
+kpi_define_source_follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool recheck, bool discard_sealed)
 {
 	/* The same owner is another key after its column got another type. */
 	if (redefined || recheck)
@@ -501,6 +536,22 @@ follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool r
 	kpi_goal_source_redefined(row->id);
 }
 
+/* Before anything is locked: what is given may look up what the source has not. */
+static void
+prepare_lookups(FunctionCallInfo fcinfo)
+{
+	KpiSourceRow row = {.name = kpi_arg_name(fcinfo, 0, "name of the source")};
+	KpiSourceOptions options = {.loaded_at = kpi_arg_text(fcinfo, 14)};
+
+	row.owner = kpi_define_arg_given(fcinfo, 3);
+	row.team = kpi_define_arg_given(fcinfo, 4);
+	row.at = kpi_define_arg_given(fcinfo, 5);
+	row.filter = kpi_define_arg_given(fcinfo, 6);
+	kpi_define_lookups_prepare(row.name,
+							   texts_of(&row, PG_ARGISNULL(7) ? NIL : parse_dimensions(PG_GETARG_JSONB_P(7), row.name),
+										&options));
+}
+
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
  * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed, query, entity, follow, static, changed_at,
@@ -511,12 +562,13 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 {
 	Oid			named_definer = arg_definer(fcinfo, 10);
 	bool		discard_sealed = !PG_ARGISNULL(15) && PG_GETARG_BOOL(15);
-	KpiKeyed   *old_keyed;
-	KpiSourceRow *row = open_for_change(fcinfo, named_definer, discard_sealed, &old_keyed);
-	KpiSource  *old = kpi_model_source_load(row->id, false);
+	KpiSourceRow *row;
+	KpiSourceRow old_row;
+	KpiSource  *old;
 	KpiSourceOptions options;
-	KpiSourceRow old_row = *row;
+	KpiKeyed   *old_keyed;
 	KpiKeyed   *keyed;
+	KpiDefineLookups *lookups = NULL;
 	int32		calendar_id = 0;
 	bool		redefined;
 	bool		altered;
@@ -526,6 +578,10 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	List	   *dimensions;
 	KpiSpi		spi;
 
+	prepare_lookups(fcinfo);
+	row = open_for_change(fcinfo, named_definer, discard_sealed, &old_keyed);
+	old = kpi_model_source_load(row->id, false);
+	old_row = *row;
 	old_row.definer_oid = old->definer_oid;
 	row->key = kpi_define_arg_changed(fcinfo, 2, row->key);
 	kpi_define_arg_change_owner(fcinfo, 3, 4, &row->owner, &row->team);
@@ -541,7 +597,9 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	if (calendar != NULL)
 		calendar_id = kpi_calendar_id(calendar);
 	kpi_define_source_options_read(fcinfo, 11, row->name, &options);
-	keyed = change_keyed(fcinfo, old_keyed, &old_row, row, new_name, &altered);
+	dimensions = PG_ARGISNULL(7) ? stored_dimensions(old) : parse_dimensions(PG_GETARG_JSONB_P(7), row->name);
+	kpi_define_lookups_prepare(row->name, texts_of(row, dimensions, &options));
+	keyed = change_keyed(fcinfo, old_keyed, &old_row, row, new_name, &lookups, &altered);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
 	redefined = altered || is_redefined(old, &old_row, row, dimensions, calendar_id);
 	if (discard_sealed)
@@ -562,11 +620,11 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	if (redefined)
 		write_dimensions(row->id, dimensions);
 	if (keyed != NULL)
-		kpi_define_keyed_store(row->id, keyed, old_keyed->is_followed);
+		kpi_define_lookups_store(row->id, keyed, lookups, old_keyed->is_followed);
 	kpi_spi_end(&spi);
 
-	follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL, !PG_ARGISNULL(3) || !PG_ARGISNULL(4),
-				  discard_sealed);
+	kpi_define_source_follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL,
+									!PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed);
 	if (keyed != NULL)
 		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
 	kpi_define_mend_end(row->id);

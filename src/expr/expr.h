@@ -231,6 +231,24 @@ extern char *kpi_expr_key_text(const KpiExpr *expr, const char *what);
 /* Error if values of a type are no keys. */
 extern void kpi_expr_key_check(Oid type, Oid collation, const char *what);
 
+/* ---- call.c ---- */
+
+/* A call of two arguments in a text, the first of which is a name in quotes. */
+typedef struct KpiExprCall
+{
+	int			begin;			/* bytes of the text */
+	int			end;
+	char	   *name;
+	char	   *argument;		/* the second, as written */
+} KpiExprCall;
+
+/*
+ * The calls of a function of this name in the text of an expression, from left to right;
+ * *columns are the names (char *) of columns outside of them.  Error if one is malformed or within
+ * another.
+ */
+extern List *kpi_expr_calls(const char *text, const char *name, List **columns);
+
 /* ---- virtual_column.c ---- */
 
 /* Appends what changes whenever an expression of the table's does. */

@@ -382,6 +382,9 @@ extern char *kpi_fact_kept_duplicate(KpiKept *kept);
 /* How many rows more than now are to be kept of the entities, all (NULL) or those that were read. */
 extern int64 kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities);
 
+/* How many rows with a value in a column more than now; of all (NULL), how many there will be. */
+extern int64 kpi_fact_kept_gain_of(KpiKept *kept, const KpiEntities *entities, const char *column);
+
 /*
  * Makes the kept rows of the entities those that were read; is_part: rows that were
  * not read stay.  Triggers fire.

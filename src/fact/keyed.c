@@ -433,6 +433,26 @@ kpi_fact_kept_gain(KpiKept *kept, const KpiEntities *entities)
 	return pg_strtoint64(gain);
 }
 
+int64
+kpi_fact_kept_gain_of(KpiKept *kept, const KpiEntities *entities, const char *column)
+{
+	int			number = kpi_fact_kept_column(kept, column);
+	KpiStatement statement = {0};
+	char	   *fresh = psprintf("(SELECT count(f.c%d) FROM %s WHERE %s)", number, fresh_rows(kept),
+								 kpi_fact_sql_complete(kept, "f."));
+	char	   *gain;
+
+	if (entities == NULL)
+		statement.sql = psprintf("SELECT %s::text", fresh);
+	else
+		statement.sql = psprintf("SELECT (%s - (SELECT count(o.c%d) FROM %s AS o))::text", fresh, number,
+								 kept_rows_of(kept, entities));
+	kpi_fact_statement_entities(kept, &statement, entities);
+	statement.is_of_few = entities != NULL;
+	(void) first_row(kept, &statement, 1, &gain);
+	return pg_strtoint64(gain);
+}
+
 static char *
 assignments(const KpiKept *kept)
 {

@@ -50,7 +50,7 @@ load_keyed(KpiKeyed *keyed)
 	bool		found;
 
 	kpi_rows_begin_read(&rows, "SELECT query, columns, key_columns, entity_columns, is_followed, changed_at,"
-						" full_seconds, version"
+						" full_seconds, version, facts_relation"
 						" FROM kpi.keyed_source WHERE source_id = $1", 1, KPI_INT4(keyed->source_id));
 	found = kpi_rows_next(&rows);
 	if (found)
@@ -63,6 +63,7 @@ load_keyed(KpiKeyed *keyed)
 		keyed->changed_at = kpi_rows_text(&rows, "changed_at");
 		keyed->full_seconds = kpi_rows_int4(&rows, "full_seconds");
 		keyed->version = kpi_rows_int4(&rows, "version");
+		keyed->facts_relation = kpi_rows_text(&rows, "facts_relation");
 	}
 	kpi_rows_end(&rows);
 	return found;

@@ -180,6 +180,8 @@ typedef struct KpiKeyed
 	char	   *changed_at;		/* column; or NULL */
 	int32		full_seconds;	/* with changed_at: all are read so often; 0:
 								 * never */
+	char	   *facts_relation; /* the query is made of this table and of
+								 * lookups; or NULL */
 	List	   *follows;		/* KpiFollow */
 } KpiKeyed;
 

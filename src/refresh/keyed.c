@@ -220,6 +220,7 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 	else
 		keyed->keyed = kpi_model_keyed_load(run->source->id, true);
 	load_state(run);
+	keyed->lookups = keyed->keyed->facts_relation != NULL ? kpi_refresh_lookups_load(run->source->id) : NIL;
 	error = kpi_try(KPI_ERROR_TRAPPED, examine_as_definer, &examination);
 	if (error != NULL)
 	{
@@ -489,8 +490,12 @@ has_duplicate(KpiRun *run, KpiKept *kept)
 		return false;
 	run->keyed->problem = psprintf("%s key (%s) comes twice in the query of source \"%s\"",
 								   unpack_sql_state(ERRCODE_UNIQUE_VIOLATION), duplicate, run->source->name);
-	run->keyed->hint = psprintf("Correct the data, or name a key that identifies a row of the query, then call kpi.resume(%s).",
-								quote_literal_cstr(run->source->name));
+	run->keyed->hint = run->keyed->lookups == NIL ?
+		psprintf("Correct the data, or name a key that identifies a row of the query, then call kpi.resume(%s).",
+				 quote_literal_cstr(run->source->name)) :
+		psprintf("Rows of table %s have the same key, or rows of a lookup have (%s): correct the data, then call kpi.resume(%s).",
+				 run->keyed->keyed->facts_relation, kpi_refresh_lookups_names(run->keyed->lookups),
+				 quote_literal_cstr(run->source->name));
 	return true;
 }
 
@@ -518,6 +523,7 @@ save(KpiRun *run, const KpiKept *kept, KpiReading reading, int64 nentities, cons
 				 KPI_INT8(is_whole ? changes->kept : changes->added - changes->gone), KPI_INT8(changes->without_key),
 				 KPI_INT8(nentities), KPI_INT8(kept->rows_read), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)),
 				 KPI_BOOL(is_reading));
+	kpi_refresh_lookups_save(run->source->id, keyed->lookups, is_whole);
 	kpi_spi_end(&spi);
 	if (is_reading)
 		keyed->read_at = run->as_of;
@@ -567,6 +573,7 @@ read_and_write(KpiRun *run, KpiKept *kept, KpiEntities **entities, KpiReading re
 		return false;
 	if (loses_too_much(run, kept, reading, *entities))
 		return false;
+	kpi_refresh_lookups_count(run->keyed->lookups, kept, reading == KPI_READ_NOTED ? *entities : NULL);
 	kpi_fact_kept_write(kept, reading == KPI_READ_NOTED ? *entities : NULL, reading == KPI_READ_NEWER, changes);
 	run->keyed->nchanges += changes->added + changes->changed + changes->gone;
 	return true;

@@ -252,7 +252,30 @@ typedef struct KpiKeyedRun
 	bool		may_lose;		/* any share of the rows */
 	bool		is_held;		/* as this many were left */
 	int64		rows_after;
+	List	   *lookups;		/* KpiRefreshLookup */
 } KpiKeyedRun;
+
+/* ---- lookup.c ---- */
+
+/* Something that a keyed source looks up. */
+typedef struct KpiRefreshLookup
+{
+	char	   *name;
+	char	   *column;			/* of the kept rows, with what was found */
+	char	   *missing;		/* and with the key that was not */
+	int64		missing_rows;	/* more than were kept; or of all */
+} KpiRefreshLookup;
+
+extern List *kpi_refresh_lookups_load(int32 source_id);
+
+/* Their names, for people. */
+extern char *kpi_refresh_lookups_names(List *lookups);
+
+/* Counts the rows that were read, before they are written, as the definer; entities as for kpi_fact_kept_write(). */
+extern void kpi_refresh_lookups_count(List *lookups, KpiKept *kept, const KpiEntities *entities);
+
+/* After it.  Within kpi_spi_begin(). */
+extern void kpi_refresh_lookups_save(int32 source_id, List *lookups, bool is_whole);
 
 /* How far a measure is built (build.c). */
 typedef struct KpiFrontier

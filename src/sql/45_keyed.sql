@@ -14,6 +14,7 @@ CREATE TABLE kpi.keyed_source (
     is_followed    boolean NOT NULL,
     changed_at     text,
     full_seconds   integer CHECK (full_seconds > 0),
+    facts_relation text,
     version        integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE kpi.keyed_source IS 'Sources whose facts are the rows of a query. Written by kpi.create_source() and kpi.alter_source()';
@@ -25,6 +26,7 @@ COMMENT ON COLUMN kpi.keyed_source.entity_columns IS 'Columns of the query that 
 COMMENT ON COLUMN kpi.keyed_source.is_followed IS 'True: changes of the tables in kpi.followed_relation have the rows of what they touch computed anew. False: the query is run again by its refresh policy';
 COMMENT ON COLUMN kpi.keyed_source.changed_at IS 'Column of the query that says when a row was changed: only rows from the latest on are read again; NULL: all are';
 COMMENT ON COLUMN kpi.keyed_source.full_seconds IS 'Seconds after which all rows are read although there is changed_at, so that deleted ones are found; NULL: never';
+COMMENT ON COLUMN kpi.keyed_source.facts_relation IS 'The table whose rows are the facts, of a source over a table with lookups, whose query is made of it and of them (kpi.source_lookup); NULL: the query is the user''s own';
 COMMENT ON COLUMN kpi.keyed_source.version IS 'Raised when what is noted of changes means something else';
 
 CREATE TABLE kpi.followed_relation (

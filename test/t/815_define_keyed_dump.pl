@@ -36,6 +36,11 @@ $node->safe_psql('postgres', q{
 		follow => '{"kpi_data.journeys": "owner_id"}');
 	SELECT kpi.create_kpi('touches', source => 'journeys', measure => 'sum(touches)');
 	SELECT kpi.create_kpi('owner_touches', source => 'owners', measure => 'sum(touches)');
+	CREATE TABLE crm.owner (owner_id text PRIMARY KEY, office text);
+	INSERT INTO crm.owner VALUES ('u0', 'Berlin'), ('u1', 'Wien');
+	SELECT kpi.create_lookup('offices', relation => 'crm.owner', key => 'owner_id', value => 'office');
+	SELECT kpi.create_source('leads', relation => 'crm.lead', key => 'lead_id', at => 'created_at');
+	SELECT kpi.create_kpi('leads_of_wien', source => 'leads', measure => 'count(*)', filter => $$lookup('offices', owner_id) = 'Wien'$$);
 	CREATE VIEW crm.busy AS SELECT lead_id, touches FROM kpi_data.journeys WHERE touches > 3;
 	SELECT kpi.grant_source('journeys', 'kd_reader');
 	GRANT USAGE ON SCHEMA crm TO kd_reader;
@@ -70,6 +75,10 @@ for my $mode (sort keys %restore)
 	is(differences($mode), '0', "$mode: the first refresh makes them what the query says");
 	is($node->safe_psql($mode, "SELECT string_agg(lead_id::text, ' ' ORDER BY lead_id) FROM kpi_data.journeys WHERE xmin::text::bigint > $xid"),
 		'7 8', "$mode: and rewrites no other");
+	is($node->safe_psql($mode, q{UPDATE crm.owner SET office = 'Wien'; CALL kpi.refresh(); UPDATE crm.owner SET office = 'Graz' WHERE owner_id = 'u1';
+		CALL kpi.refresh(); SELECT sum(value) = (SELECT count(*) FROM crm.lead WHERE owner_id = 'u0'),
+		(SELECT facts_missing = (SELECT count(*) FROM crm.lead WHERE owner_id = 'u2') FROM kpi.lookup_status), (SELECT count(*) FROM kpi.verify('leads'))
+		FROM kpi.team_monthly WHERE kpi = 'leads_of_wien' AND team = 'company'}), 't|t|0', "$mode: lookups go on");
 	check_goes_on($mode);
 	drop_extension($mode, 'after it was refreshed');
 }
@@ -85,6 +94,7 @@ $node->psql('without_rows', 'CALL kpi.refresh()', stdout => \$out, stderr => \$e
 like($err, qr/table kpi_data.journeys does not exist.*kpi\.resume\(\)/s, 'without rows: it is said');
 $node->safe_psql('without_rows', q{SELECT kpi.resume('journeys')});
 $node->safe_psql('without_rows', q{SELECT kpi.resume('owners')});
+$node->safe_psql('without_rows', q{SELECT kpi.resume('leads')});
 $node->safe_psql('without_rows', 'CALL kpi.refresh()');
 is(differences('without_rows'), '0', 'without rows: they are made again');
 check_goes_on('without_rows');
@@ -95,6 +105,7 @@ $node->psql('without_owners', 'CALL kpi.refresh()', stdout => \$out, stderr => \
 like($err, qr/is suspended/, 'without owners: it is suspended');
 $node->safe_psql('without_owners', q{SELECT kpi.resume('journeys')});
 $node->safe_psql('without_owners', q{SELECT kpi.resume('owners')});
+$node->safe_psql('without_owners', q{SELECT kpi.resume('leads')});
 $node->safe_psql('without_owners', 'CALL kpi.refresh()');
 is($node->safe_psql('without_owners', q{SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'kpi_data.journeys'::regclass}),
 	'kd_definer', 'without owners: resumed, the definer has the rows again');
