@@ -187,6 +187,7 @@ grain_months(KpiGrain grain)
 		case KPI_QUARTER:
 			return 3;
 		case KPI_YEAR:
+		case KPI_ANCHOR_YEAR:
 			return 12;
 	}
 	elog(ERROR, "unrecognized grain %d", (int) grain);
@@ -197,7 +198,7 @@ DateADT
 kpi_calendar_period_start(KpiGrain grain, DateADT day, const KpiCalendar *cal)
 {
 	int			months = grain_months(grain);
-	int			first = cal->fiscal_start - 1;
+	int			first = grain == KPI_ANCHOR_YEAR ? 0 : cal->fiscal_start - 1;
 
 	if (grain == KPI_DAY)
 		return day;
@@ -320,6 +321,8 @@ kpi_calendar_period_name(KpiGrain grain, DateADT start, const KpiCalendar *cal, 
 				year++;
 			snprintf(buf, KPI_PERIOD_NAME_LEN, "%s%04d", prefix, year);
 			return;
+		case KPI_ANCHOR_YEAR:
+			break;
 	}
 	elog(ERROR, "unrecognized grain %d", (int) grain);
 }
@@ -469,6 +472,8 @@ kpi_calendar_period_parse(const char *name, const KpiCalendar *cal, KpiGrain *gr
 			if (mday < 1 || mday > day_tab[isleap(year)][part - 1])
 				period_out_of_range(name, "The month has no such day.");
 			*start = day_of(year, part, mday);
+			break;
+		case KPI_ANCHOR_YEAR:
 			break;
 	}
 }

@@ -22,7 +22,11 @@ typedef enum KpiGrain
 	KPI_WEEK,
 	KPI_MONTH,
 	KPI_QUARTER,
-	KPI_YEAR
+	KPI_YEAR,
+	KPI_ANCHOR_YEAR				/* from January to December, whatever the
+								 * calendar: a sum that sums over all days
+								 * before one are made of, no period of
+								 * anybody's */
 } KpiGrain;
 
 #define KPI_NGRAINS 5

@@ -16,6 +16,7 @@
 #include "common/int.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 
 /* A cell that may have been written by a newer library is refused. */
 static KpiCell *
@@ -234,6 +235,33 @@ kpi_sql_cell_final_row(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
+PG_FUNCTION_INFO_V1(kpi_sql_cell_balance);
+Datum
+kpi_sql_cell_balance(PG_FUNCTION_ARGS)
+{
+	KpiBalance	balance;
+	TupleDesc	tupdesc;
+	Datum		values[5];
+	bool		nulls[5] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	nulls[0] = nulls[1] = !kpi_cell_balance(GETARG_CELL(0), PG_GETARG_INT32(1), &balance);
+	values[0] = NumericGetDatum(balance.amount);
+	values[1] = NumericGetDatum(balance.amount_days);
+	values[2] = Int64GetDatum(balance.held);
+	values[3] = Int64GetDatum(balance.nonfinite);
+	values[4] = Int64GetDatum(balance.reversed);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+PG_FUNCTION_INFO_V1(kpi_sql_cell_carry);
+Datum
+kpi_sql_cell_carry(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_KPI_CELL_P(kpi_cell_carry(GETARG_CELL(0), PG_GETARG_DATEADT(1)));
+}
+
 PG_FUNCTION_INFO_V1(kpi_sql_cell_value);
 Datum
 kpi_sql_cell_value(PG_FUNCTION_ARGS)
@@ -283,6 +311,12 @@ errors_of_state(const KpiState *state)
 }
 
 static int64
+reversed_of_state(const KpiState *state)
+{
+	return state->kind == KPI_BALANCE ? kpi_cell_balance_reversed(state) : 0;
+}
+
+static int64
 nonfinite_of_state(const KpiState *state)
 {
 	int			index = kpi_cell_kinds[state->kind]->nonfinite_count;
@@ -302,4 +336,11 @@ Datum
 kpi_sql_cell_nonfinite(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(sum_over_states(GETARG_CELL(0), nonfinite_of_state));
+}
+
+PG_FUNCTION_INFO_V1(kpi_sql_cell_reversed);
+Datum
+kpi_sql_cell_reversed(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(sum_over_states(GETARG_CELL(0), reversed_of_state));
 }

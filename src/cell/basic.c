@@ -45,8 +45,8 @@ body_position(const KpiState *state, const KpiKindOps *ops, int index)
 }
 
 /* The decimal points into the state while it is wide. */
-static void
-get_decimal(const KpiState *state, const KpiKindOps *ops, int index, KpiDecimal *result)
+void
+kpi_cell_state_get_decimal(const KpiState *state, const KpiKindOps *ops, int index, KpiDecimal *result)
 {
 	int128		slot = state_slots(state, ops->ncounts)[index];
 
@@ -100,16 +100,16 @@ add_decimal_slowly(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int in
 {
 	KpiDecimal	sum;
 
-	get_decimal(kpi_cell_state_at(buf->cell, offset), ops, index, &sum);
+	kpi_cell_state_get_decimal(kpi_cell_state_at(buf->cell, offset), ops, index, &sum);
 	kpi_cell_decimal_add(&sum, operand, sign);
 	set_decimal(buf, offset, ops, index, &sum);
 	if (sum.wide != NULL)
 		pfree(sum.wide);
 }
 
-static inline void
-add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
-			const KpiDecimal *operand, int sign)
+void
+kpi_cell_state_add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
+						   const KpiDecimal *operand, int sign)
 {
 	int128	   *slot = &state_slots(kpi_cell_state_at(buf->cell, offset), ops->ncounts)[index];
 
@@ -119,9 +119,8 @@ add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
 	add_decimal_slowly(buf, offset, ops, index, operand, sign);
 }
 
-/* False for what is not finite, or has too many digits. */
-static inline bool
-read_number(KpiInputType type, Datum input, KpiDecimal *result)
+bool
+kpi_cell_read_number(KpiInputType type, Datum input, KpiDecimal *result)
 {
 	result->wide = NULL;
 	result->scale = 0;
@@ -181,14 +180,14 @@ sum_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 
 	if (isnull[0])
 		return;
-	if (!read_number(types[0], inputs[0], &number))
+	if (!kpi_cell_read_number(types[0], inputs[0], &number))
 	{
 		counts[1] += sign;
 		return;
 	}
 	counts[0] += sign;
 	/* avg states have the same shape */
-	add_decimal(buf, offset, &kpi_cell_sum_ops, 0, &number, sign);
+	kpi_cell_state_add_decimal(buf, offset, &kpi_cell_sum_ops, 0, &number, sign);
 	if (number.wide != NULL)
 		pfree(number.wide);
 }
@@ -206,7 +205,7 @@ ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 	for (int i = 0; i < MAX_DECIMALS; i++)
 	{
 		numbers[i].wide = NULL;
-		if (!isnull[i] && !read_number(types[i], inputs[i], &numbers[i]))
+		if (!isnull[i] && !kpi_cell_read_number(types[i], inputs[i], &numbers[i]))
 			finite = false;
 	}
 
@@ -216,7 +215,7 @@ ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 		if (isnull[i])
 			continue;
 		if (finite)
-			add_decimal(buf, offset, &kpi_cell_ratio_ops, i, &numbers[i], sign);
+			kpi_cell_state_add_decimal(buf, offset, &kpi_cell_ratio_ops, i, &numbers[i], sign);
 		if (numbers[i].wide != NULL)
 			pfree(numbers[i].wide);
 	}
@@ -224,8 +223,8 @@ ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 
 /* ---- the group ---- */
 
-static void
-basic_merge(KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign)
+void
+kpi_cell_basic_merge(KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(other->kind);
 	int64	   *counts = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset));
@@ -237,13 +236,13 @@ basic_merge(KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign)
 	{
 		KpiDecimal	operand;
 
-		get_decimal(other, ops, i, &operand);
-		add_decimal(buf, offset, ops, i, &operand, sign);
+		kpi_cell_state_get_decimal(other, ops, i, &operand);
+		kpi_cell_state_add_decimal(buf, offset, ops, i, &operand, sign);
 	}
 }
 
-static void
-basic_negate(KpiState *state)
+void
+kpi_cell_basic_negate(KpiState *state)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(state->kind);
 	int64	   *counts = kpi_cell_state_counts(state);
@@ -256,7 +255,7 @@ basic_negate(KpiState *state)
 		KpiDecimal	decimal;
 		Numeric		body;
 
-		get_decimal(state, ops, i, &decimal);
+		kpi_cell_state_get_decimal(state, ops, i, &decimal);
 		body = decimal.wide;
 		kpi_cell_decimal_negate(&decimal);
 		if (body == NULL)
@@ -271,8 +270,8 @@ basic_negate(KpiState *state)
 	}
 }
 
-static void
-basic_scale(KpiCellBuf *buf, uint32 offset, Numeric factor)
+void
+kpi_cell_basic_scale(KpiCellBuf *buf, uint32 offset, Numeric factor)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(kpi_cell_state_at(buf->cell, offset)->kind);
 
@@ -280,14 +279,14 @@ basic_scale(KpiCellBuf *buf, uint32 offset, Numeric factor)
 	{
 		KpiDecimal	decimal;
 
-		get_decimal(kpi_cell_state_at(buf->cell, offset), ops, i, &decimal);
+		kpi_cell_state_get_decimal(kpi_cell_state_at(buf->cell, offset), ops, i, &decimal);
 		kpi_cell_decimal_multiply(&decimal, factor);
 		set_decimal(buf, offset, ops, i, &decimal);
 	}
 }
 
-static bool
-basic_is_empty(const KpiState *state)
+bool
+kpi_cell_basic_is_empty(const KpiState *state)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(state->kind);
 	const int64 *counts = kpi_cell_state_counts(state);
@@ -302,8 +301,8 @@ basic_is_empty(const KpiState *state)
 	return true;
 }
 
-static bool
-basic_equal(const KpiState *a, const KpiState *b)
+bool
+kpi_cell_basic_equal(const KpiState *a, const KpiState *b)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(a->kind);
 
@@ -314,16 +313,16 @@ basic_equal(const KpiState *a, const KpiState *b)
 		KpiDecimal	left;
 		KpiDecimal	right;
 
-		get_decimal(a, ops, i, &left);
-		get_decimal(b, ops, i, &right);
+		kpi_cell_state_get_decimal(a, ops, i, &left);
+		kpi_cell_state_get_decimal(b, ops, i, &right);
 		if (!kpi_cell_decimal_equal(&left, &right))
 			return false;
 	}
 	return true;
 }
 
-static const char *
-basic_check(const KpiState *state)
+const char *
+kpi_cell_basic_check(const KpiState *state)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(state->kind);
 	const int64 *counts = kpi_cell_state_counts(state);
@@ -365,9 +364,8 @@ count_facts(const KpiState *state)
 	return kpi_cell_state_counts(state)[0];
 }
 
-/* Of kinds that count what is finite and what is not. */
-static int64
-sum_facts(const KpiState *state)
+int64
+kpi_cell_finite_facts(const KpiState *state)
 {
 	return kpi_cell_state_counts(state)[0] + kpi_cell_state_counts(state)[1];
 }
@@ -385,8 +383,8 @@ errors_facts(const KpiState *state)
 	return 0;
 }
 
-static Numeric
-numeric_quotient(Numeric numerator, Numeric denominator)
+Numeric
+kpi_cell_quotient(Numeric numerator, Numeric denominator)
 {
 	return DatumGetNumeric(DirectFunctionCall2(numeric_div,
 											   NumericGetDatum(numerator),
@@ -408,7 +406,7 @@ final_quotient(Numeric numerator, Numeric denominator, int32 divisor, KpiFinal *
 	{
 		Numeric		by = int64_to_numeric(divisor);
 
-		result->numerator = numeric_quotient(numerator, by);
+		result->numerator = kpi_cell_quotient(numerator, by);
 		denominator = DatumGetNumeric(DirectFunctionCall2(numeric_mul,
 														  NumericGetDatum(denominator),
 														  NumericGetDatum(by)));
@@ -416,12 +414,12 @@ final_quotient(Numeric numerator, Numeric denominator, int32 divisor, KpiFinal *
 	result->value = numeric_div_opt_error(numerator, denominator, &failed);
 }
 
-static Numeric
-state_sum(const KpiState *state, int index)
+Numeric
+kpi_cell_state_sum(const KpiState *state, int index)
 {
 	KpiDecimal	decimal;
 
-	get_decimal(state, kpi_cell_kind_ops(state->kind), index, &decimal);
+	kpi_cell_state_get_decimal(state, kpi_cell_kind_ops(state->kind), index, &decimal);
 	return kpi_cell_decimal_numeric(&decimal);
 }
 
@@ -430,7 +428,7 @@ count_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *r
 {
 	result->value = int64_to_numeric(kpi_cell_state_counts(state)[0]);
 	if (divisor != 1)
-		result->value = numeric_quotient(result->value, int64_to_numeric(divisor));
+		result->value = kpi_cell_quotient(result->value, int64_to_numeric(divisor));
 }
 
 static void
@@ -441,9 +439,9 @@ sum_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *res
 	result->nonfinite = counts[1];
 	if (counts[0] == 0)
 		return;
-	result->value = state_sum(state, 0);
+	result->value = kpi_cell_state_sum(state, 0);
 	if (divisor != 1)
-		result->value = numeric_quotient(result->value, int64_to_numeric(divisor));
+		result->value = kpi_cell_quotient(result->value, int64_to_numeric(divisor));
 }
 
 static void
@@ -452,7 +450,7 @@ avg_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *res
 	const int64 *counts = kpi_cell_state_counts(state);
 
 	result->nonfinite = counts[1];
-	final_quotient(state_sum(state, 0), int64_to_numeric(counts[0]), divisor, result);
+	final_quotient(kpi_cell_state_sum(state, 0), int64_to_numeric(counts[0]), divisor, result);
 }
 
 static void
@@ -469,7 +467,7 @@ ratio_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *r
 	const int64 *counts = kpi_cell_state_counts(state);
 
 	result->nonfinite = counts[1];
-	final_quotient(state_sum(state, 0), state_sum(state, 1), divisor, result);
+	final_quotient(kpi_cell_state_sum(state, 0), kpi_cell_state_sum(state, 1), divisor, result);
 }
 
 /*
@@ -483,8 +481,8 @@ errors_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *
 
 /* ---- input and output ---- */
 
-static void
-basic_out(StringInfo buf, const KpiState *state)
+void
+kpi_cell_basic_out(StringInfo buf, const KpiState *state)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(state->kind);
 
@@ -493,7 +491,7 @@ basic_out(StringInfo buf, const KpiState *state)
 	for (int i = 0; i < ops->ndecimals; i++)
 	{
 		char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-															   NumericGetDatum(state_sum(state, i))));
+															   NumericGetDatum(kpi_cell_state_sum(state, i))));
 
 		appendStringInfo(buf, " %s=%s", ops->fields[ops->ncounts + i], text);
 	}
@@ -509,8 +507,8 @@ set_sum(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index, Numeri
 	set_decimal(buf, offset, ops, index, &decimal);
 }
 
-static void
-basic_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in)
+void
+kpi_cell_basic_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(kpi_cell_state_at(buf->cell, offset)->kind);
 
@@ -521,8 +519,8 @@ basic_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in)
 		set_sum(buf, offset, ops, i, kpi_cell_text_decimal(in, ops->fields[ops->ncounts + i]));
 }
 
-static void
-basic_send(StringInfo buf, const KpiState *state)
+void
+kpi_cell_basic_send(StringInfo buf, const KpiState *state)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(state->kind);
 
@@ -531,15 +529,15 @@ basic_send(StringInfo buf, const KpiState *state)
 	for (int i = 0; i < ops->ndecimals; i++)
 	{
 		bytea	   *image = DatumGetByteaP(DirectFunctionCall1(numeric_send,
-															   NumericGetDatum(state_sum(state, i))));
+															   NumericGetDatum(kpi_cell_state_sum(state, i))));
 
 		pq_sendint32(buf, VARSIZE(image) - VARHDRSZ);
 		pq_sendbytes(buf, VARDATA(image), VARSIZE(image) - VARHDRSZ);
 	}
 }
 
-static void
-basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
+void
+kpi_cell_basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 {
 	const KpiKindOps *ops = kpi_cell_kind_ops(kpi_cell_state_at(buf->cell, offset)->kind);
 
@@ -549,49 +547,41 @@ basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 		set_sum(buf, offset, ops, i, kpi_cell_binary_decimal(message));
 }
 
-#define BASIC_LENGTH(ncounts, ndecimals) \
-	(sizeof(KpiState) + (ncounts) * sizeof(int64) + (ndecimals) * sizeof(int128))
-
-#define BASIC_OPS \
-	.merge = basic_merge, .negate = basic_negate, .scale = basic_scale, .is_empty = basic_is_empty, \
-	.equal = basic_equal, .check = basic_check, .out = basic_out, .in = basic_in, \
-	.send = basic_send, .recv = basic_recv
-
 const KpiKindOps kpi_cell_count_ops = {
 	.name = "count",.ninputs = 1,.boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
-	.add = count_add,.facts = count_facts,.final = count_final, BASIC_OPS
+	.fresh_length = KPI_BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
+	.add = count_add,.facts = count_facts,.final = count_final, KPI_BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_sum_ops = {
 	.name = "sum",.ninputs = 1,
-	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
+	.fresh_length = KPI_BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add,.facts = sum_facts,.final = sum_final, BASIC_OPS
+	.add = sum_add,.facts = kpi_cell_finite_facts,.final = sum_final, KPI_BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_avg_ops = {
 	.name = "avg",.ninputs = 1,
-	.fresh_length = BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
+	.fresh_length = KPI_BASIC_LENGTH(2, 1),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 1,
 	.fields = {"n", "nonfinite", "sum"},
-	.add = sum_add,.facts = sum_facts,.final = avg_final, BASIC_OPS
+	.add = sum_add,.facts = kpi_cell_finite_facts,.final = avg_final, KPI_BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_rate_ops = {
 	.name = "rate",.ninputs = 2,.boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(2, 0),.ncounts = 2,.fields = {"num", "den"},
-	.add = rate_add,.facts = rate_facts,.final = rate_final, BASIC_OPS
+	.fresh_length = KPI_BASIC_LENGTH(2, 0),.ncounts = 2,.fields = {"num", "den"},
+	.add = rate_add,.facts = rate_facts,.final = rate_final, KPI_BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_ratio_ops = {
 	.name = "ratio",.ninputs = 2,
-	.fresh_length = BASIC_LENGTH(2, 2),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 2,
+	.fresh_length = KPI_BASIC_LENGTH(2, 2),.ncounts = 2,.nonfinite_count = 1,.ndecimals = 2,
 	.fields = {"n", "nonfinite", "num", "den"},
-	.add = ratio_add,.facts = sum_facts,.final = ratio_final, BASIC_OPS
+	.add = ratio_add,.facts = kpi_cell_finite_facts,.final = ratio_final, KPI_BASIC_OPS
 };
 
 const KpiKindOps kpi_cell_errors_ops = {
 	.name = "errors",.ninputs = 0,.boolean_inputs = true,
-	.fresh_length = BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
-	.facts = errors_facts,.final = errors_final, BASIC_OPS
+	.fresh_length = KPI_BASIC_LENGTH(1, 0),.ncounts = 1,.fields = {"n"},
+	.facts = errors_facts,.final = errors_final, KPI_BASIC_OPS
 };

@@ -25,7 +25,8 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_RATE] = &kpi_cell_rate_ops,
 	[KPI_RATIO] = &kpi_cell_ratio_ops,
 	[KPI_ERRORS] = &kpi_cell_errors_ops,
-	[KPI_DISTINCT] = &kpi_cell_distinct_ops
+	[KPI_DISTINCT] = &kpi_cell_distinct_ops,
+	[KPI_BALANCE] = &kpi_cell_balance_ops
 };
 
 const int	kpi_cell_nkinds = lengthof(kpi_cell_kinds);
@@ -279,10 +280,16 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout, const Datum *inputs, c
 bool
 kpi_cell_fact_is_void(const KpiLayout *layout, const Datum *inputs, const bool *isnull)
 {
-	for (int i = 0; i < layout->ninputs; i++)
+	for (int m = 0; m < layout->nmeasures; m++)
 	{
-		if (!isnull[i] && (layout->input_types[i] != KPI_INPUT_BOOL || DatumGetBool(inputs[i])))
-			return false;
+		const KpiLayoutMeasure *measure = &layout->measures[m];
+		int			ninputs = kpi_cell_kinds[measure->kind]->first_decides ? 1 : measure->ninputs;
+
+		for (int i = measure->first_input; i < measure->first_input + ninputs; i++)
+		{
+			if (!isnull[i] && (layout->input_types[i] != KPI_INPUT_BOOL || DatumGetBool(inputs[i])))
+				return false;
+		}
 	}
 	return true;
 }

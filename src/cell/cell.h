@@ -92,6 +92,9 @@ typedef enum KpiInputType
  *			among those)
  *	ratio	2 numbers (a fact when either is not NULL; left out of both sums
  *			when either is not finite)
+ *	balance	1 number (NULL: not a fact of this measure), its day since
+ *			2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it
+ *			would leave before
  */
 typedef struct KpiLayoutMeasure
 {
@@ -201,6 +204,30 @@ extern bool kpi_cell_final(const KpiCell *cell, int32 measure_id,
 
 /* KpiFinal's facts alone, at less cost. */
 extern int64 kpi_cell_facts(const KpiCell *cell, int32 measure_id);
+
+/* ---- balance.c ---- */
+
+/* What a balance amounts to in a cell; what leaves counts negatively. */
+typedef struct KpiBalance
+{
+	int64		held;			/* facts that arrived, less those that left */
+	int64		nonfinite;		/* likewise, of those whose amount is not
+								 * finite */
+	int64		reversed;		/* facts that end before they begin */
+	int64		errors;			/* facts ignored by this measure */
+	Numeric		amount;			/* of what is held; not divided */
+	Numeric		amount_days;	/* amounts times their days since 2000-01-01 */
+} KpiBalance;
+
+/* False, and all zero but errors, when the cell has nothing of that measure. */
+extern bool kpi_cell_balance(const KpiCell *cell, int32 measure_id, KpiBalance *balance);
+
+/*
+ * What a cell of an earlier day brings to this day where what it holds changes
+ * hands then: its balances as if they arrived on the day, and nothing else.
+ * Additive: the carry of a sum is the sum of the carries.
+ */
+extern KpiCell *kpi_cell_carry(const KpiCell *cell, int32 day);
 
 /* ---- io.c ---- */
 

@@ -127,12 +127,14 @@ typedef struct KpiKindOps
 	int			ninputs;
 	bool		boolean_inputs; /* else numbers */
 	bool		integer_inputs; /* of these only integers */
+	bool		first_decides;	/* the first input being NULL, a fact counts
+								 * not */
 	uint16		fresh_length;
 	int			ncounts;		/* first in the state: int64 each */
 	int			ndecimals;		/* then these: a slot each */
 	int			nonfinite_count;	/* which count is of facts that are not
 									 * finite; 0: none */
-	const char *fields[4];		/* names of counts and decimals in text */
+	const char *fields[5];		/* names of counts and decimals in text */
 
 	/* Adds one fact to the state at offset; may move the cell. */
 	void		(*add) (KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
@@ -287,7 +289,42 @@ kpi_cell_kind_ops(int kind)
 	return kind >= 0 && kind < kpi_cell_nkinds ? kpi_cell_kinds[kind] : NULL;
 }
 
-/* basic.c */
+/* False for what is not finite, or has too many digits. */
+extern bool kpi_cell_read_number(KpiInputType type, Datum input, KpiDecimal *result);
+
+/* Of kinds that are made of counts and decimals: adds to, and gives, one of these. */
+extern void kpi_cell_state_add_decimal(KpiCellBuf *buf, uint32 offset, const KpiKindOps *ops, int index,
+									   const KpiDecimal *operand, int sign);
+extern Numeric kpi_cell_state_sum(const KpiState *state, int index);
+
+/* The decimal points into the state while it is wide. */
+extern void kpi_cell_state_get_decimal(const KpiState *state, const KpiKindOps *ops, int index, KpiDecimal *result);
+
+/* Of kinds whose first counts are of what is finite, and of what is not. */
+extern int64 kpi_cell_finite_facts(const KpiState *state);
+
+extern Numeric kpi_cell_quotient(Numeric numerator, Numeric denominator);
+
+extern void kpi_cell_basic_merge(KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign);
+extern void kpi_cell_basic_negate(KpiState *state);
+extern void kpi_cell_basic_scale(KpiCellBuf *buf, uint32 offset, Numeric factor);
+extern bool kpi_cell_basic_is_empty(const KpiState *state);
+extern bool kpi_cell_basic_equal(const KpiState *a, const KpiState *b);
+extern const char *kpi_cell_basic_check(const KpiState *state);
+extern void kpi_cell_basic_out(StringInfo buf, const KpiState *state);
+extern void kpi_cell_basic_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in);
+extern void kpi_cell_basic_send(StringInfo buf, const KpiState *state);
+extern void kpi_cell_basic_recv(KpiCellBuf *buf, uint32 offset, StringInfo message);
+
+#define KPI_BASIC_LENGTH(ncounts, ndecimals) \
+	(sizeof(KpiState) + (ncounts) * sizeof(int64) + (ndecimals) * sizeof(int128))
+
+#define KPI_BASIC_OPS \
+	.merge = kpi_cell_basic_merge, .negate = kpi_cell_basic_negate, .scale = kpi_cell_basic_scale, \
+	.is_empty = kpi_cell_basic_is_empty, \
+	.equal = kpi_cell_basic_equal, .check = kpi_cell_basic_check, .out = kpi_cell_basic_out, \
+	.in = kpi_cell_basic_in, .send = kpi_cell_basic_send, .recv = kpi_cell_basic_recv
+
 extern const KpiKindOps kpi_cell_count_ops;
 extern const KpiKindOps kpi_cell_sum_ops;
 extern const KpiKindOps kpi_cell_avg_ops;
@@ -301,5 +338,10 @@ extern const KpiKindOps kpi_cell_errors_ops;
 #define KPI_DISTINCT_MAX 1000000
 
 extern const KpiKindOps kpi_cell_distinct_ops;
+
+/* ---- balance.c ---- */
+
+extern const KpiKindOps kpi_cell_balance_ops;
+extern int64 kpi_cell_balance_reversed(const KpiState *state);
 
 #endif							/* KPI_CELL_INTERNAL_H */

@@ -45,6 +45,8 @@ kpi_goal_grain_months(KpiGrain grain)
 			return 3;
 		case KPI_YEAR:
 			return 12;
+		case KPI_ANCHOR_YEAR:
+			break;
 	}
 	elog(ERROR, "unrecognized grain %d", (int) grain);
 	return 0;

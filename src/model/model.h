@@ -150,6 +150,12 @@ extern Oid	kpi_model_source_definer(const KpiSource *source);
 /* The leaf tables that hold rows: the table itself or its leaf partitions. */
 extern List *kpi_model_leaf_relids(Oid relid);
 
+/*
+ * Whether a stream has a balance, so that what it holds moves with its owners and
+ * its rollups have what sums over all days before one are made of.
+ */
+extern bool kpi_model_stream_has_balance(const KpiStream *stream);
+
 /* Layout of the given measures (indexes into stream->measures; NULL: all). */
 extern KpiLayout *kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which);
 

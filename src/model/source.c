@@ -251,6 +251,17 @@ kpi_model_leaf_relids(Oid relid)
 	return leaves;
 }
 
+bool
+kpi_model_stream_has_balance(const KpiStream *stream)
+{
+	for (int m = 0; m < stream->nmeasures; m++)
+	{
+		if (stream->measures[m].kind == KPI_BALANCE)
+			return true;
+	}
+	return false;
+}
+
 /* Through the text form, so that there is one place that lays out cells. */
 KpiLayout *
 kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which)

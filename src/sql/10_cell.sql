@@ -103,7 +103,7 @@ CREATE AGGREGATE kpi.cell_agg(spec text, VARIADIC "any") (
     FINALFUNC = kpi_internal.cell_pack,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums); distinct one integer, like a hash';
+COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums); distinct one integer, like a hash; balance a number, its day since 2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it would leave before it arrived';
 
 -- What a cell amounts to.
 
@@ -128,3 +128,17 @@ COMMENT ON FUNCTION kpi_internal.cell_errors(kpi.cell) IS 'Facts ignored because
 CREATE FUNCTION kpi_internal.cell_nonfinite(cell kpi.cell) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kpi_sql_cell_nonfinite' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_nonfinite(kpi.cell) IS 'Facts left out of sums because an input is NaN, infinite or has more than 1000 digits before the decimal point, over all measures';
+
+CREATE FUNCTION kpi_internal.cell_reversed(cell kpi.cell) RETURNS bigint
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_reversed' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.cell_reversed(kpi.cell) IS 'Facts left out of balances because they end before they begin, over all measures';
+
+CREATE FUNCTION kpi_internal.cell_balance(cell kpi.cell, measure_id integer,
+                                          OUT amount numeric, OUT amount_days numeric, OUT held bigint,
+                                          OUT nonfinite bigint, OUT reversed bigint)
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_balance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.cell_balance(kpi.cell, integer) IS 'What a balance amounts to in a cell, what leaves counting negatively: amount; amount_days, amounts times their days since 2000-01-01; held, facts; nonfinite, those of them whose amount is not finite; reversed, facts left out because they end before they begin. amount and amount_days are not divided, and NULL where the cell has nothing of the measure';
+
+CREATE FUNCTION kpi_internal.cell_carry(cell kpi.cell, day date) RETURNS kpi.cell
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_carry' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.cell_carry(kpi.cell, date) IS 'What the balances of a cell bring to a later day on which they change hands';
