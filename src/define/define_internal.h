@@ -428,6 +428,21 @@ extern void kpi_define_calendars_touch(void);
 extern int32 kpi_define_team_id(const char *key);
 extern int32 kpi_define_member_id(const char *key);
 
+/* ---- attribute.c ---- */
+
+/*
+ * Before an attribute of members is changed: nobody else changes people until the
+ * transaction ends, and where a dimension is it, the engine is told.  Within
+ * kpi_spi_begin().
+ */
+extern void kpi_define_attribute_touch(const char *name);
+
+/*
+ * The attribute that the expression of a dimension is: attribute('experience'); NULL: it
+ * is an expression over the row.  Error if one is a part of it.
+ */
+extern char *kpi_define_attribute_parse(Oid relid, const char *text, const char *what);
+
 /* ---- alias.c ---- */
 
 /* The key of the member of whom this is an alias, in whatever source; NULL: of nobody. */

@@ -37,6 +37,7 @@ typedef struct Dimension
 {
 	char	   *name;
 	char	   *expression;
+	char	   *attribute;		/* that it is; or NULL */
 } Dimension;
 
 /* ---- dimensions ---- */
@@ -60,6 +61,12 @@ check_dimension_name(const char *name, const char *source)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("name \"%s\" of a dimension of source \"%s\" is empty or too long", name, source),
 				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
+	if (strcmp(name, "team") == 0 || strcmp(name, "member") == 0 || strcmp(name, "company") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("dimension \"%s\" of source \"%s\" has a reserved name", name, source),
+				 errdetail("kpi.breakdown() takes team and member for the parts that teams and members are, and company is above them all."),
+				 errhint("Choose another name.")));
 	if (strcmp(name, "owner") == 0 || strcmp(name, "at") == 0 || strcmp(name, "day") == 0 ||
 		strcmp(name, KPI_CURRENCY_COLUMN) == 0 || is_input_name(name))
 		ereport(ERROR,
@@ -89,7 +96,7 @@ parse_dimensions(Jsonb *json, const char *source)
 	{
 		if (token == WJB_KEY)
 		{
-			dimension = palloc(sizeof(Dimension));
+			dimension = palloc0(sizeof(Dimension));
 			dimension->name = pnstrdup(value.val.string.val, value.val.string.len);
 			check_dimension_name(dimension->name, source);
 		}
@@ -108,37 +115,74 @@ parse_dimensions(Jsonb *json, const char *source)
 	return dimensions;
 }
 
+/* A dimension that is an attribute, as people see it. */
+static char *
+attribute_expression(const char *attribute)
+{
+	return psprintf("attribute(%s)", quote_literal_cstr(attribute));
+}
+
+/* Attributes are those of members. */
+static void
+check_attribute(const Dimension *dimension, const KpiSourceRow *row)
+{
+	if (row->owner == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dimension \"%s\" of source \"%s\" is an attribute, and its facts have no owner",
+						dimension->name, row->name),
+				 errdetail("Attributes are those of members; its facts count for %s.",
+						   row->team ? "teams" : "the company alone"),
+				 errhint("Give the source an owner, or break it down by something of its rows.")));
+}
+
 /* As the source's definer. */
 static void
-check_dimensions(Oid relid, List *dimensions, const char *source)
+check_dimensions(const KpiSourceRow *row, List *dimensions)
 {
+	Oid			relid = row->relid;
+	const char *source = row->name;
 	ListCell   *lc;
 
 	foreach(lc, dimensions)
 	{
 		Dimension  *dimension = lfirst(lc);
 		char	   *what = psprintf("dimension \"%s\" of source \"%s\"", dimension->name, source);
-		KpiExpr		expr = kpi_expr_check_full(relid, dimension->expression, what);
+		KpiExpr		expr;
 
+		dimension->attribute = kpi_define_attribute_parse(relid, dimension->expression, what);
+		if (dimension->attribute != NULL)
+		{
+			check_attribute(dimension, row);
+			dimension->expression = attribute_expression(dimension->attribute);
+			continue;
+		}
+		expr = kpi_expr_check_full(relid, dimension->expression, what);
 		dimension->expression = kpi_expr_key_text(&expr, what);
 	}
 }
 
+/* Where attributes are or were among them, what facts count for changes (attribute.c). */
 static void
-write_dimensions(int32 source_id, List *dimensions)
+write_dimensions(int32 source_id, List *dimensions, bool had_attributes)
 {
 	int			position = 0;
+	bool		touch = had_attributes;
 	ListCell   *lc;
 
+	foreach(lc, dimensions)
+		touch |= ((const Dimension *) lfirst(lc))->attribute != NULL;
+	if (touch)
+		kpi_define_touch();
 	kpi_spi_exec("DELETE FROM kpi.dimension WHERE source_id = $1", 1, KPI_INT4(source_id));
 	foreach(lc, dimensions)
 	{
 		Dimension  *dimension = lfirst(lc);
 
-		kpi_spi_exec("INSERT INTO kpi.dimension (source_id, position, name, expression) "
-					 "VALUES ($1, $2::smallint, $3, $4)",
-					 4, KPI_INT4(source_id), KPI_INT4(++position),
-					 KPI_TEXT(dimension->name), KPI_TEXT(dimension->expression));
+		kpi_spi_exec("INSERT INTO kpi.dimension (source_id, position, name, expression, attribute) "
+					 "VALUES ($1, $2::smallint, $3, $4, $5)",
+					 5, KPI_INT4(source_id), KPI_INT4(++position), KPI_TEXT(dimension->name),
+					 KPI_TEXT(dimension->expression), KPI_TEXT(dimension->attribute));
 	}
 }
 
@@ -150,10 +194,11 @@ stored_dimensions(const KpiSource *source)
 
 	for (int i = 0; i < source->ndims; i++)
 	{
-		Dimension  *dimension = palloc(sizeof(Dimension));
+		Dimension  *dimension = palloc0(sizeof(Dimension));
 
 		dimension->name = source->dim_names[i];
-		dimension->expression = source->dim_exprs[i];
+		dimension->attribute = source->dim_attributes[i];
+		dimension->expression = dimension->attribute ? attribute_expression(dimension->attribute) : source->dim_exprs[i];
 		dimensions = lappend(dimensions, dimension);
 	}
 	return dimensions;
@@ -246,7 +291,7 @@ check_expressions(KpiSourceRow *row, List *dimensions, KpiSourceOptions *options
 	row->team = kpi_define_text_check(row->relid, row->team, "team");
 	row->at = kpi_define_text_check(row->relid, row->at, "time (at)");
 	row->filter = kpi_define_filter_check(row->relid, row->filter, psprintf("filter of source \"%s\"", row->name));
-	check_dimensions(row->relid, dimensions, row->name);
+	check_dimensions(row, dimensions);
 	kpi_define_source_options_check(row->relid, row->name, options);
 	kpi_user_restore(&user);
 }
@@ -358,7 +403,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_fact_table_owner(row.relid))),
 				 KPI_VALUE(OIDOID, ObjectIdGetDatum(row.relid)), KPI_VALUE(JSONBOID, kpi_model_columns(row.relid)));
 	kpi_define_source_options_store(row.id, InvalidOid, &options);
-	write_dimensions(row.id, dimensions);
+	write_dimensions(row.id, dimensions, false);
 	if (keyed != NULL)
 		kpi_define_lookups_store(row.id, keyed, lookups, true);
 	kpi_spi_end(&spi);
@@ -395,7 +440,8 @@ is_redefined(const KpiSource *old, const KpiSourceRow *old_row, const KpiSourceR
 		Dimension  *dimension = list_nth(dimensions, i);
 
 		if (!same_text(old->dim_names[i], dimension->name) ||
-			!same_text(old->dim_exprs[i], dimension->expression))
+			!same_text(old->dim_attributes[i], dimension->attribute) ||
+			(dimension->attribute == NULL && !same_text(old->dim_exprs[i], dimension->expression)))
 			return true;
 	}
 	return false;
@@ -618,7 +664,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	store_row(row, new_name, grain, calendar_id);
 	kpi_define_source_options_store(row->id, row->relid, &options);
 	if (redefined)
-		write_dimensions(row->id, dimensions);
+		write_dimensions(row->id, dimensions, old->has_attributes);
 	if (keyed != NULL)
 		kpi_define_lookups_store(row->id, keyed, lookups, old_keyed->is_followed);
 	kpi_spi_end(&spi);

@@ -97,7 +97,11 @@ typedef struct KpiSource
 	Oid			table_owner;	/* the table's owner then, or InvalidOid */
 	int			ndims;
 	char	  **dim_names;
-	char	  **dim_exprs;		/* already cast to text */
+	char	  **dim_exprs;		/* already cast to text; of an attribute a
+								 * NULL */
+	char	  **dim_attributes; /* the attribute of the owner that the
+								 * dimension is; NULL: it is of the fact */
+	bool		has_attributes; /* one of them is */
 	int			nstreams;
 	KpiStream  *streams;		/* ascending id; only those with measures */
 } KpiSource;

@@ -83,22 +83,27 @@ load_source(KpiSource *source)
 	return found;
 }
 
+/* To the facts query an attribute is NULL: who it is of is known, and what it is comes with the team. */
 static void
 load_dimensions(KpiSource *source)
 {
 	KpiRows		rows;
 
-	kpi_rows_begin_read(&rows, "SELECT name, expression FROM kpi.dimension "
+	kpi_rows_begin_read(&rows, "SELECT name, attribute,"
+						" CASE WHEN attribute IS NULL THEN expression ELSE 'NULL::text' END AS expression FROM kpi.dimension "
 						"WHERE source_id = $1 ORDER BY position",
 						1, KPI_INT4(source->id));
 	if (rows.n > 0)
 	{
 		source->dim_names = palloc(rows.n * sizeof(char *));
 		source->dim_exprs = palloc(rows.n * sizeof(char *));
+		source->dim_attributes = palloc(rows.n * sizeof(char *));
 	}
 	while (kpi_rows_next(&rows))
 	{
 		source->dim_names[source->ndims] = kpi_rows_text(&rows, "name");
+		source->dim_attributes[source->ndims] = kpi_rows_text(&rows, "attribute");
+		source->has_attributes |= source->dim_attributes[source->ndims] != NULL;
 		source->dim_exprs[source->ndims++] = kpi_rows_text(&rows, "expression");
 	}
 	kpi_rows_end(&rows);

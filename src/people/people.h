@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "base/base.h"
 #include "utils/date.h"
 #include "utils/snapshot.h"
 
@@ -128,5 +129,49 @@ extern KpiAssignments *kpi_people_assignments_set(const KpiAssignments *assignme
 
 /* The assignment that ends on a day keeps later facts, or does not. */
 extern void kpi_people_assignments_end(KpiAssignments *assignments, DateADT until, bool keeps_later);
+
+/* ---- attribute.c ---- */
+
+/* A value of an attribute on the days from since to until (exclusive); open ends as of assignments. */
+typedef struct KpiAttributeValue
+{
+	DateADT		since;
+	DateADT		until;
+	char	   *value;
+} KpiAttributeValue;
+
+/* All values of one attribute of a member; none overlapping, by since. */
+typedef struct KpiAttributeValues
+{
+	int			n;
+	KpiAttributeValue *items;
+} KpiAttributeValues;
+
+/* None yet, with room for some. */
+extern KpiAttributeValues *kpi_people_attribute_none(int max);
+
+/* This and the next run within kpi_spi_begin(). */
+extern KpiAttributeValues *kpi_people_attribute_load(int32 member_id, const char *name);
+
+/* Writes what differs; rows that stay keep their id. */
+extern void kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues *before,
+									   const KpiAttributeValues *after);
+extern bool kpi_people_attribute_equal(const KpiAttributeValues *a, const KpiAttributeValues *b);
+
+/* A copy in which the days [since, until) have the value (NULL: none), and all others what they had. */
+extern KpiAttributeValues *kpi_people_attribute_set(const KpiAttributeValues *values, DateADT since, DateADT until,
+													char *value);
+
+/* The first day after this one on which a value begins. */
+extern DateADT kpi_people_attribute_next(const KpiAttributeValues *values, DateADT day);
+
+/*
+ * The value of an attribute that a member has on a day, palloc'd, or NULL; *until is the
+ * first day on which it may be another.  A lookup for many, to be closed with
+ * kpi_lookup_close().
+ */
+extern void kpi_people_attributes_open(KpiLookup *attributes, Snapshot snapshot);
+extern char *kpi_people_attribute_at(KpiLookup *attributes, int32 member_id, const char *name, DateADT day,
+									 DateADT *until);
 
 #endif							/* KPI_PEOPLE_H */

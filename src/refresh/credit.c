@@ -54,7 +54,7 @@ kpi_refresh_credit_save(const KpiSource *source, DateADT today)
 }
 
 /*
- * kpi_internal.credit_moves(credit_day): whether an assignment of a member or a team begins or ends
+ * kpi_internal.credit_moves(credit_day): whether an assignment of a member or a team, or an attribute, begins or ends
  * between that day and today.
  */
 Datum
@@ -69,7 +69,9 @@ kpi_sql_credit_moves(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	kpi_spi_begin(&spi);
 	kpi_rows_begin_read(&rows, "SELECT FROM (SELECT since, until FROM kpi.membership"
-						"  UNION ALL SELECT since, until FROM kpi.team_parent) a"
+						"  UNION ALL SELECT since, until FROM kpi.team_parent"
+						"  UNION ALL SELECT t.since, t.until FROM kpi.member_attribute t"
+						"   WHERE EXISTS (SELECT FROM kpi.dimension d WHERE d.attribute = t.name)) a"
 						" WHERE a.since > least($1, $2) AND a.since <= greatest($1, $2)"
 						" OR a.until > least($1, $2) AND a.until <= greatest($1, $2) LIMIT 1",
 						2, KPI_VALUE(DATEOID, PG_GETARG_DATUM(0)), KPI_VALUE(DATEOID, DateADTGetDatum(today)));

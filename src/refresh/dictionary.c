@@ -457,3 +457,21 @@ kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int pos
 	entry->dim_value_id = dim_value_id;
 	return dim_value_id;
 }
+
+int32
+kpi_refresh_dim_value_of_text(const KpiSource *source, int position, const char *text)
+{
+	Datum		value = text ? CStringGetTextDatum(text) : (Datum) 0;
+	bool		isnull = text == NULL;
+	int			one = 1;
+	int			lower = 1;
+	ArrayType  *vals = construct_md_array(&value, &isnull, 1, &one, &lower, TEXTOID, -1, false, TYPALIGN_INT);
+	KpiLookup	dims;
+	int32		dim_value_id;
+
+	open_dims(&dims);
+	dim_value_id = dim_row(&dims, source->id, position, PointerGetDatum(vals));
+	kpi_lookup_close(&dims);
+	pfree(vals);
+	return dim_value_id;
+}

@@ -5,7 +5,9 @@
  *
  * A day cell counts for its owner's month (if a member), and for the day, the
  * month and, per dimension value, the month of the team and of each of its
- * ancestors; of streams with detail (kpi_model_stream_detail()) for more days.  Done in two steps, because many cells share a path of teams:
+ * ancestors; of streams with detail (kpi_model_stream_detail()) for more days.  The value of a
+ * dimension is that of the cell, or of an attribute that the owner has on its day.  Done in two
+ * steps, because many cells share a path of teams:
  * first everything is summed per path, days before months, then each path's few
  * sums go to its teams.
  *
@@ -74,10 +76,14 @@ is_among(int32 team, const int32 *teams, int nteams)
 	return false;
 }
 
-/* Adds a day cell to the rollups of the teams of a path that another does not have. */
+/*
+ * Adds a day cell to the rollups of a path that another does not have: to all of its teams that
+ * are not among the other's, and of those that are to the values that differ, as only
+ * attributes do.
+ */
 static void
-add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, int detail, DateADT month,
-				  bool subtract, KpiCellMap *rollups)
+add_path_without(KpiRun *run, int path, int without, const KpiCellItem *item, int detail, DateADT month,
+				 bool subtract, KpiCellMap *rollups)
 {
 	int32		stream = item->key.day.stream_id;
 	int32		dim_combination = item->key.day.dim_combination_id;
@@ -88,14 +94,22 @@ add_teams_without(KpiRun *run, int path, int without, const KpiCellItem *item, i
 
 	for (int t = 0; t < nteams; t++)
 	{
-		if (is_among(teams[t], others, nothers))
+		bool		is_new = !is_among(teams[t], others, nothers);
+
+		if (is_new)
+		{
+			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, item->key.day.day), item->cell,
+				subtract);
+			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
+		}
+		else if (!run->source->has_attributes)
 			continue;
-		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, item->key.day.day), item->cell, subtract);
-		add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
 		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 		{
-			int32		part = kpi_refresh_dim_value(run->source, dim_combination, k);
+			int32		part = kpi_refresh_path_dim_value(run->attributions, path, dim_combination, k);
 
+			if (!is_new && part == kpi_refresh_path_dim_value(run->attributions, without, dim_combination, k))
+				continue;
 			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, part, month), item->cell, subtract);
 			if (detail & KPI_DETAIL_PARTS)
 				add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, part, item->key.day.day), item->cell,
@@ -128,8 +142,8 @@ kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttrib
 	}
 	if (from->path != to->path)
 	{
-		add_teams_without(run, from->path, to->path, item, detail, month, true, rollups);
-		add_teams_without(run, to->path, from->path, item, detail, month, false, rollups);
+		add_path_without(run, from->path, to->path, item, detail, month, true, rollups);
+		add_path_without(run, to->path, from->path, item, detail, month, false, rollups);
 	}
 }
 
@@ -186,7 +200,7 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
 	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 	{
-		int32		part = kpi_refresh_dim_value(run->source, dim_combination, k);
+		int32		part = kpi_refresh_path_dim_value(run->attributions, span->path, dim_combination, k);
 
 		add(paths, path_key(stream->id, span->path, KPI_MONTH, part, month), item->cell, false);
 		if (detail & KPI_DETAIL_PARTS)

@@ -157,7 +157,8 @@ static void
 load_stored_dimensions(KpiSource *source)
 {
 	for (int d = 0; d < source->ndims; d++)
-		source->dim_exprs[d] = kpi_first_text("SELECT expression FROM kpi.dimension WHERE source_id = $1 AND name = $2",
+		source->dim_exprs[d] = kpi_first_text("SELECT CASE WHEN attribute IS NULL THEN expression ELSE 'NULL::text' END"
+											  " FROM kpi.dimension WHERE source_id = $1 AND name = $2",
 											  2, KPI_INT4(source->id), KPI_TEXT(source->dim_names[d]));
 }
 

@@ -158,6 +158,9 @@ extern char *kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id);
 /* The dim value at a position, from 1, of a dim combination; both are rows of kpi_internal.dim. */
 extern int32 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combination_id, int position);
 
+/* The dim value of a text (NULL: none) at a position: that of an attribute, which comes with no combination. */
+extern int32 kpi_refresh_dim_value_of_text(const KpiSource *source, int position, const char *text);
+
 /* Starts with an empty cache of kpi_refresh_dim_value(). */
 extern void kpi_refresh_dim_values_forget(void);
 
@@ -474,7 +477,8 @@ typedef struct KpiAttribution
 	DateADT		since;
 	DateADT		until;			/* exclusive */
 	int32		member_id;		/* or 0 */
-	int			path;			/* index of a list of teams */
+	int			path;			/* number of a list of teams, and of the
+								 * values that attributes have */
 } KpiAttribution;
 
 typedef struct KpiOwnerKey
@@ -498,7 +502,7 @@ typedef struct KpiTransfer
 	const KpiOwnerAttribution *to;
 } KpiTransfer;
 
-extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, int32 source_id,
+extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, const KpiSource *source,
 													   Snapshot snapshot, DateADT today);
 
 /*
@@ -520,6 +524,12 @@ extern void kpi_refresh_member_owners_open(KpiLookup *owners);
 extern List *kpi_refresh_member_owners(KpiLookup *owners, int32 source_id, int32 member_id);
 
 extern int	kpi_refresh_path_teams(KpiAttributions *attributions, int path, const int32 **teams);
+
+/*
+ * The dim value of dimension number k, from 1, of facts with this combination that count for a
+ * path: that of its owner's attribute, or of the fact's own.
+ */
+extern int32 kpi_refresh_path_dim_value(KpiAttributions *attributions, int path, int32 dim_combination_id, int k);
 
 /*
  * Forgets what was applied: from now on the definitions are asked.  keyed:

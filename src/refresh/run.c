@@ -730,7 +730,7 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	{
 		set_as_of_reading(run);
 		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(mcxt, run->source->id, run->snapshot, run->today);
+		run->attributions = kpi_refresh_attribution_create(mcxt, run->source, run->snapshot, run->today);
 		run->exchange = kpi_refresh_exchange_create(mcxt, run->source);
 		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);

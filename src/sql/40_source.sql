@@ -30,6 +30,7 @@ CREATE TABLE kpi.dimension (
     position   smallint NOT NULL,
     name       text NOT NULL,
     expression text NOT NULL,
+    attribute  text,
     UNIQUE (source_id, name),
     UNIQUE (source_id, position)
 );
@@ -143,6 +144,7 @@ COMMENT ON COLUMN kpi.dimension.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.dimension.position IS 'Place among the dimensions of the source, from 1';
 COMMENT ON COLUMN kpi.dimension.name IS 'Name; unique within the source';
 COMMENT ON COLUMN kpi.dimension.expression IS 'Expression for the value, as text';
+COMMENT ON COLUMN kpi.dimension.attribute IS 'The attribute of the fact''s owner (kpi.member_attribute.name) that is the value, as it is on the day of the fact; NULL: the value is of the fact itself';
 COMMENT ON TABLE kpi.kpi IS 'KPIs. Written by kpi.create_kpi(), kpi.alter_kpi(), kpi.drop_kpi()';
 COMMENT ON COLUMN kpi.kpi.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.kpi.name IS 'Name, by which formulas and goals call it; unique';
@@ -175,7 +177,7 @@ CREATE FUNCTION kpi.create_source(name text, relation text DEFAULT NULL, key tex
                                   changed_at text DEFAULT NULL, full_every interval DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_source';
 COMMENT ON FUNCTION kpi.create_source(text, text, text, text, text, text, text, jsonb, text, text, text, text, text, numeric, text, text, text, jsonb, text[], text, interval) IS
-'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions. Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. loaded_at says when a row was loaded (of the types of at): its latest is how fresh the facts are (kpi.freshness), and goals and values to date are those of its day where that is before today; rows on which it fails, or is NULL or infinite, do not count, those that the filter leaves out do. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
+'Makes a table a source of facts and returns its id. at says when a fact happened (timestamptz, timestamp as local time, or date) and must be given; owner, an expression for a member''s key, or team, for a team''s key, says who it counts for (neither: the company); filter leaves out rows; dimensions is an object of names and expressions; attribute(''experience'') alone is the attribute of the owner on the day of the fact (kpi.set_attribute()). Expressions are immutable SQL over the columns of a row and run with the rights of the source''s definer, a role that the caller is or can SET ROLE to; not given, it is the caller, or the owner of the relation where the caller has more rights than those on tables (a superuser, CREATEROLE, BYPASSRLS, REPLICATION, all data, server programs or files); functions outside pg_catalog are written with their schema. loaded_at says when a row was loaded (of the types of at): its latest is how fresh the facts are (kpi.freshness), and goals and values to date are those of its day where that is before today; rows on which it fails, or is NULL or infinite, do not count, those that the filter leaves out do. Waits for writers of the table, and keeps them out until the transaction ends. Errors: the source exists; the relation is no permanent, logged, ordinary or partitioned table, or its schema, is not open to the definer (USAGE, SELECT and TRIGGER; the hint has the GRANT), has row security for it, or belongs to another role while the definer has more rights than those on tables; no such role, or the caller cannot be it; an expression that is wrong, not immutable, or of a type that cannot be a time or key';
 
 CREATE FUNCTION kpi.alter_source(name text, new_name text DEFAULT NULL, key text DEFAULT NULL,
                                  owner text DEFAULT NULL, team text DEFAULT NULL, at text DEFAULT NULL,

@@ -148,6 +148,7 @@ CREATE TABLE kpi_internal.applied_attribution (
     until     date NOT NULL,
     member_id integer NOT NULL,
     teams     integer[] NOT NULL,
+    dims      integer[] NOT NULL,      -- dim ids of attributes, by position, 0 where the facts have the value; none of them: empty
     PRIMARY KEY (source_id, owner_kind, owner_id, since)
 );
 CREATE INDEX applied_attribution_member_idx ON kpi_internal.applied_attribution (source_id, member_id)
@@ -195,6 +196,6 @@ COMMENT ON TABLE kpi_internal.build_cancelled IS 'Sources whose build kpi.cancel
 COMMENT ON TABLE kpi_internal.kpi_stream IS 'The streams that each KPI is measured on, and its program: the whole recipe of its values';
 COMMENT ON TABLE kpi_internal.owner IS 'Owner keys met in facts, as numbers; 0 is no owner';
 COMMENT ON TABLE kpi_internal.dim IS 'Dimension values met in facts, as numbers: position 0 all of a source together, k the k-th alone';
-COMMENT ON TABLE kpi_internal.applied_attribution IS 'Where the facts of each owner count on which days (member_id, teams), as the last refresh applied it';
+COMMENT ON TABLE kpi_internal.applied_attribution IS 'Where the facts of each owner count on which days (member_id, teams), and for which attributes (dims), as the last refresh applied it';
 COMMENT ON TABLE kpi_internal.day_cell IS 'The base of all numbers: one cell per stream, owner, day and dimension values';
 COMMENT ON TABLE kpi_internal.rollup_cell IS 'Cells of teams by day and month (and by month and dimension value), and of members by month; without a cell the other periods in which there are any';

@@ -7,7 +7,7 @@
  * day within a month is the month less the days after it: those are few where
  * the day is today, and base cells are found by their day.  Each says by its
  * combination of dimension values and its owner, as the last refresh attributed
- * it, whether it counts.
+ * it, whether it counts; of an attribute the attribution has the value.
  *
  * As in cells.c: no SPI, the active snapshot, ACCESS SHARE on our own tables.
  *
@@ -97,8 +97,29 @@ is_among(Datum teams, int32 team_id)
 	return false;
 }
 
+/* Whether that is so, or may be, as the combination has none and an attribute is no part of it. */
 static bool
-counts_for_team(const KpiDays *days, int32 owner_id, DateADT day)
+may_have_value(const DimRow *combination, const DimRow *wanted)
+{
+	return has_value(combination, wanted) ||
+		(wanted->position <= combination->nvals && combination->isnull[wanted->position - 1]);
+}
+
+/* Whether facts have the value wanted: that of the attribution if it has one at the position, else their own. */
+static bool
+has_value_of(Datum dims, const KpiDays *days, const DimRow *wanted, const DimRow *combination)
+{
+	ArrayType  *array = DatumGetArrayTypeP(dims);
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	const int32 *ids = (const int32 *) ARR_DATA_PTR(array);
+
+	if (wanted->position <= n && ids[wanted->position - 1] != 0)
+		return ids[wanted->position - 1] == days->dim_id;
+	return has_value(combination, wanted);
+}
+
+static bool
+counts_for_team(const KpiDays *days, const DimRow *wanted, const DimRow *combination, int32 owner_id, DateADT day)
 {
 	Relation	rel;
 	ScanKeyData keys[3];
@@ -107,7 +128,7 @@ counts_for_team(const KpiDays *days, int32 owner_id, DateADT day)
 	bool		counts = false;
 
 	if (days->owner_kind == KPI_OWNER_COMPANY)
-		return days->scope_id == KPI_TEAM_COMPANY;
+		return days->scope_id == KPI_TEAM_COMPANY && has_value(combination, wanted);
 	rel = table_open(kpi_relation_oid("kpi_internal", "applied_attribution"), AccessShareLock);
 	kpi_value_key(&keys[0], Anum_applied_source_id, days->source_id);
 	kpi_value_key(&keys[1], Anum_applied_owner_kind, days->owner_kind);
@@ -120,7 +141,8 @@ counts_for_team(const KpiDays *days, int32 owner_id, DateADT day)
 
 		if (day >= DatumGetDateADT(heap_getattr(tuple, Anum_applied_since, desc, &isnull)) &&
 			day < DatumGetDateADT(heap_getattr(tuple, Anum_applied_until, desc, &isnull)))
-			counts = is_among(heap_getattr(tuple, Anum_applied_teams, desc, &isnull), days->scope_id);
+			counts = is_among(heap_getattr(tuple, Anum_applied_teams, desc, &isnull), days->scope_id) &&
+				has_value_of(heap_getattr(tuple, Anum_applied_dims, desc, &isnull), days, wanted, combination);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -152,8 +174,9 @@ kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateA
 		DimRow		combination;
 
 		if (!read_dim(DatumGetInt32(heap_getattr(tuple, Anum_day_dim_id, desc, &isnull)), &combination) ||
-			!has_value(&combination, &wanted) ||
-			!counts_for_team(days, DatumGetInt32(heap_getattr(tuple, Anum_day_owner_id, desc, &isnull)),
+			!may_have_value(&combination, &wanted) ||
+			!counts_for_team(days, &wanted, &combination,
+							 DatumGetInt32(heap_getattr(tuple, Anum_day_owner_id, desc, &isnull)),
 							 DatumGetDateADT(heap_getattr(tuple, Anum_day_day, desc, &isnull))))
 			continue;
 		sum = kpi_cell_subtract(sum, DatumGetKpiCellP(heap_getattr(tuple, Anum_day_cell, desc, &isnull)));

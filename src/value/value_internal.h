@@ -57,7 +57,8 @@ enum
 	Anum_applied_since,
 	Anum_applied_until,
 	Anum_applied_member_id,
-	Anum_applied_teams
+	Anum_applied_teams,
+	Anum_applied_dims
 };
 
 /* An int4 column that equals a value. */
