@@ -67,8 +67,8 @@ same_item(const KpiAttributeValue *a, const KpiAttributeValue *b)
 	return a->since == b->since && a->until == b->until && strcmp(a->value, b->value) == 0;
 }
 
-static bool
-is_among(const KpiAttributeValue *wanted, const KpiAttributeValues *values)
+bool
+kpi_people_attribute_has(const KpiAttributeValues *values, const KpiAttributeValue *wanted)
 {
 	for (int i = 0; i < values->n; i++)
 	{
@@ -83,7 +83,7 @@ kpi_people_attribute_equal(const KpiAttributeValues *a, const KpiAttributeValues
 {
 	for (int i = 0; i < a->n; i++)
 	{
-		if (!is_among(&a->items[i], b))
+		if (!kpi_people_attribute_has(b, &a->items[i]))
 			return false;
 	}
 	return a->n == b->n;
@@ -103,7 +103,7 @@ kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttribute
 {
 	for (int i = 0; i < before->n; i++)
 	{
-		if (!is_among(&before->items[i], after))
+		if (!kpi_people_attribute_has(after, &before->items[i]))
 			kpi_spi_exec("DELETE FROM kpi.member_attribute"
 						 " WHERE member_id = $1 AND name = $2 AND since IS NOT DISTINCT FROM $3",
 						 3, KPI_INT4(member_id), KPI_TEXT(name), day_param(before->items[i].since));
@@ -112,7 +112,7 @@ kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttribute
 	{
 		const KpiAttributeValue *item = &after->items[i];
 
-		if (!is_among(item, before))
+		if (!kpi_people_attribute_has(before, item))
 			kpi_spi_exec("INSERT INTO kpi.member_attribute (member_id, name, value, since, until)"
 						 " VALUES ($1, $2, $3, $4, $5)",
 						 5, KPI_INT4(member_id), KPI_TEXT(name), KPI_TEXT(item->value),

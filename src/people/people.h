@@ -156,6 +156,9 @@ extern KpiAttributeValues *kpi_people_attribute_load(int32 member_id, const char
 /* Writes what differs; rows that stay keep their id. */
 extern void kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues *before,
 									   const KpiAttributeValues *after);
+
+/* Whether one of the values is this, on exactly its days; and whether all of both are the same. */
+extern bool kpi_people_attribute_has(const KpiAttributeValues *values, const KpiAttributeValue *wanted);
 extern bool kpi_people_attribute_equal(const KpiAttributeValues *a, const KpiAttributeValues *b);
 
 /* A copy in which the days [since, until) have the value (NULL: none), and all others what they had. */

@@ -137,6 +137,7 @@ plan_listed(KpiSyncThing *member, const KpiSyncThings *members, const KpiSyncThi
 {
 	/* Of several the last has its name. */
 	member->new_name = member->records[member->nrecords - 1].name;
+	kpi_sync_plan_attributes(member, members, order, today);
 	if (order->history || member->name == NULL)
 		member->after = as_history(teams, member);
 	else

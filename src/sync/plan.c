@@ -31,6 +31,7 @@ typedef struct SyncPlan
 	DateADT		today;
 	KpiSyncThings *teams;
 	KpiSyncThings *members;
+	List	   *used;			/* char *: attributes that are dimensions */
 	List	   *changes;		/* KpiSyncChange */
 	bool		moves;			/* something of them is to be written */
 	bool		renames;
@@ -129,6 +130,41 @@ tell_moved(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thin
 	plan->moves = true;
 }
 
+static bool
+is_used(const SyncPlan *plan, const char *attribute)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->used)
+	{
+		if (strcmp(lfirst(lc), attribute) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* An attribute that no dimension is moves nothing, but is written under the same lock. */
+static void
+tell_attributes(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thing)
+{
+	ListCell   *lc;
+
+	if (thing->attributes == NULL)
+		return;
+	foreach(lc, things->records->attributes)
+	{
+		const KpiSyncAttribute *attribute = &thing->attributes[foreach_current_index(lc)];
+
+		if (attribute->before == attribute->after)
+			continue;
+		tell(plan, things, thing, "set", kpi_sync_attribute_text(lfirst(lc), attribute), NULL);
+		if (is_used(plan, lfirst(lc)))
+			plan->moves = true;
+		else
+			plan->renames = true;
+	}
+}
+
 static void
 tell_thing(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thing)
 {
@@ -144,7 +180,10 @@ tell_thing(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thin
 		plan->moves = true;
 	}
 	else if (thing->name == NULL)
+	{
 		tell_new(plan, things, thing);
+		tell_attributes(plan, things, thing);
+	}
 	else
 	{
 		if (kpi_sync_thing_is_renamed(thing))
@@ -155,6 +194,7 @@ tell_thing(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing *thin
 		}
 		if (kpi_sync_thing_moves(thing))
 			tell_moved(plan, things, thing);
+		tell_attributes(plan, things, thing);
 	}
 }
 
@@ -209,6 +249,7 @@ compare(SyncPlan *plan, KpiSyncRecords *teams, KpiSyncRecords *members)
 	kpi_sync_plan_teams(plan->teams, plan->today);
 	kpi_sync_plan_members(plan->members, plan->teams, plan->order, plan->today);
 	kpi_sync_plan_missing_teams(plan->teams, plan->members, plan->order, plan->today);
+	plan->used = kpi_all_texts("SELECT DISTINCT attribute FROM kpi.dimension WHERE attribute IS NOT NULL", 0);
 	plan->changes = NIL;
 	plan->moves = plan->renames = false;
 	tell_all(plan, plan->teams);
@@ -255,10 +296,13 @@ static void
 write_under_lock(SyncPlan *plan, Version seen, KpiSyncRecords *teams, KpiSyncRecords *members)
 {
 	Version		version = raise_version(plan);
+	bool		moves = plan->moves;
 	KpiSpi		spi;
 
 	if (version.org != seen.org || version.names != seen.names)
 		compare(plan, teams, members);
+	if (plan->moves && !moves)
+		(void) raise_version(plan);
 	kpi_spi_begin(&spi);
 	kpi_sync_write(plan->teams, plan->members);
 	kpi_spi_end(&spi);

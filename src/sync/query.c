@@ -44,7 +44,7 @@ const KpiSyncKind kpi_sync_members = {
 };
 
 #define TEAMS_HINT "Its columns are key, and if you like name and parent: 'SELECT id AS key, name, parent_id AS parent FROM crm.teams'."
-#define MEMBERS_HINT "Its columns are key and team, and if you like name, since and until: 'SELECT id AS key, name, team_id AS team FROM crm.users'."
+#define MEMBERS_HINT "Its columns are key and team, and if you like name, since and until: 'SELECT id AS key, name, team_id AS team FROM crm.users'; others are attributes by their names."
 
 /* ---- what a query may be ---- */
 
@@ -104,21 +104,46 @@ check_type(const KpiSyncKind *kind, int field, Oid type)
 				 errhint("It is a date, timestamp or timestamptz: cast it, %s::date.", kind->columns[field])));
 }
 
-/* Finds the columns: number[field] is from 1, or 0. */
+/* Further columns of members are attributes. */
 static void
-find_columns(const KpiSyncKind *kind, TupleDesc desc, int *number)
+add_attribute(const KpiSyncKind *kind, TupleDesc desc, int number, List **attributes)
+{
+	const char *name = NameStr(TupleDescAttr(desc, number - 1)->attname);
+	ListCell   *lc;
+
+	/* What a column without a name is called. */
+	if (kind != &kpi_sync_members || strcmp(name, "?column?") == 0 || kpi_name_fault(name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of %s has a column \"%s\", which means nothing", kind->plural, name),
+				 columns_hint(kind)));
+	foreach(lc, *attributes)
+	{
+		if (strcmp(NameStr(TupleDescAttr(desc, lfirst_int(lc) - 1)->attname), name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("the query of %s has two columns \"%s\"", kind->plural, name),
+					 columns_hint(kind)));
+	}
+	*attributes = lappend_int(*attributes, number);
+}
+
+/* Finds the columns: number[field] is from 1, or 0; attributes are the numbers of others. */
+static void
+find_columns(const KpiSyncKind *kind, TupleDesc desc, int *number, List **attributes)
 {
 	memset(number, 0, KPI_SYNC_NFIELDS * sizeof(int));
+	*attributes = NIL;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
 		int			field = field_of(kind, name);
 
 		if (field < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the query of %s has a column \"%s\", which means nothing", kind->plural, name),
-					 columns_hint(kind)));
+		{
+			add_attribute(kind, desc, i + 1, attributes);
+			continue;
+		}
 		if (number[field] != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
@@ -138,7 +163,7 @@ find_columns(const KpiSyncKind *kind, TupleDesc desc, int *number)
 }
 
 static SPIPlanPtr
-prepare(const KpiSyncKind *kind, const char *sql, int *number)
+prepare(const KpiSyncKind *kind, const char *sql, int *number, List **attributes)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	List	   *sources;
@@ -147,7 +172,7 @@ prepare(const KpiSyncKind *kind, const char *sql, int *number)
 		elog(ERROR, "SPI failed with %s", SPI_result_code_string(SPI_result));
 	sources = SPI_plan_get_plan_sources(plan);
 	check_select(kind, sources);
-	find_columns(kind, ((CachedPlanSource *) linitial(sources))->resultDesc, number);
+	find_columns(kind, ((CachedPlanSource *) linitial(sources))->resultDesc, number, attributes);
 	return plan;
 }
 
@@ -158,6 +183,7 @@ typedef struct Reader
 	TupleDesc	desc;
 	int			number[KPI_SYNC_NFIELDS];
 	Oid			types[KPI_SYNC_NFIELDS];	/* domains looked through */
+	List	   *attributes;		/* numbers of their columns */
 } Reader;
 
 static char *
@@ -172,11 +198,10 @@ read_text(const Reader *reader, HeapTuple tuple, KpiSyncField field)
 	return isnull ? NULL : kpi_key_text(reader->types[field], value);
 }
 
-/* A name without the blanks around it; NULL if that leaves none. */
+/* A text, or NULL, without the blanks around it; NULL if that leaves none. */
 static char *
-read_name(const Reader *reader, HeapTuple tuple)
+trimmed(char *name)
 {
-	char	   *name = read_text(reader, tuple, KPI_SYNC_NAME);
 	char	   *end;
 
 	if (name == NULL)
@@ -187,6 +212,23 @@ read_name(const Reader *reader, HeapTuple tuple)
 		;
 	*end = '\0';
 	return *name == '\0' ? NULL : name;
+}
+
+static char **
+read_attributes(const Reader *reader, HeapTuple tuple)
+{
+	char	  **values = palloc((list_length(reader->attributes) + 1) * sizeof(char *));
+	ListCell   *lc;
+
+	foreach(lc, reader->attributes)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(tuple, reader->desc, lfirst_int(lc), &isnull);
+		Oid			type = getBaseType(TupleDescAttr(reader->desc, lfirst_int(lc) - 1)->atttypid);
+
+		values[foreach_current_index(lc)] = isnull ? NULL : trimmed(kpi_key_text(type, value));
+	}
+	return values;
 }
 
 /* A moment in the time zone of the session; of a date, its beginning.  False: null. */
@@ -226,7 +268,7 @@ static void
 read_record(const Reader *reader, HeapTuple tuple, KpiSyncRecord *record)
 {
 	record->key = read_text(reader, tuple, KPI_SYNC_KEY);
-	record->name = read_name(reader, tuple);
+	record->name = trimmed(read_text(reader, tuple, KPI_SYNC_NAME));
 	record->target = read_text(reader, tuple, KPI_SYNC_TARGET);
 	if (!read_moment(reader, tuple, KPI_SYNC_SINCE, &record->since_at))
 		TIMESTAMP_NOBEGIN(record->since_at);
@@ -235,6 +277,7 @@ read_record(const Reader *reader, HeapTuple tuple, KpiSyncRecord *record)
 	record->since = day_of(record->since_at);
 	record->until_begun = day_of(record->until_at);
 	record->until = record->until_begun + (is_midnight(record->until_at) ? 0 : 1);
+	record->attributes = read_attributes(reader, tuple);
 }
 
 /* ---- keys ---- */
@@ -312,7 +355,11 @@ static KpiSyncRecords *
 read_rows(const KpiSyncKind *kind, Reader *reader)
 {
 	KpiSyncRecords *records = palloc0(sizeof(KpiSyncRecords));
+	ListCell   *lc;
 
+	foreach(lc, reader->attributes)
+		records->attributes = lappend(records->attributes,
+									  pstrdup(NameStr(TupleDescAttr(reader->desc, lfirst_int(lc) - 1)->attname)));
 	for (int f = 0; f < KPI_SYNC_NFIELDS; f++)
 	{
 		records->has[f] = reader->number[f] != 0;
@@ -344,13 +391,14 @@ kpi_sync_query_read(const KpiSyncKind *kind, const char *sql, bool restrict_code
 	.arg = unconstify(KpiSyncKind *, kind)};
 	int			nest_level = begin_settings();
 	Reader		reader;
+	List	   *attributes;
 	SPIPlanPtr	plan;
 	KpiSyncRecords *records;
 
 	error_context_stack = &callback;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = prepare(kind, sql, reader.number);
+	plan = prepare(kind, sql, reader.number, &attributes);
 	if (restrict_code)
 	{
 		List	   *reached = kpi_sync_code_reached(rewritten(plan), NIL);
@@ -361,6 +409,7 @@ kpi_sync_query_read(const KpiSyncKind *kind, const char *sql, bool restrict_code
 	run_read_only(plan);
 	reader.desc = SPI_tuptable->tupdesc;
 	MemoryContextSwitchTo(caller);
+	reader.attributes = attributes;
 	records = read_rows(kind, &reader);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -401,13 +450,14 @@ kpi_sync_query_qualify(const KpiSyncKind *kind, const char *sql, List **code)
 	.arg = unconstify(KpiSyncKind *, kind)};
 	int			nest_level = begin_settings();
 	int			number[KPI_SYNC_NFIELDS];
+	List	   *attributes;
 	SPIPlanPtr	plan;
 	char	   *text;
 
 	error_context_stack = &callback;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = prepare(kind, sql, number);
+	plan = prepare(kind, sql, number, &attributes);
 	MemoryContextSwitchTo(caller);
 	*code = kpi_sync_code_reached(rewritten(plan), *code);
 	text = qualified(sql);

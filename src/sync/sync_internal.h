@@ -53,11 +53,14 @@ typedef struct KpiSyncRecord
 								 * day */
 	DateADT		until;			/* first day without any of it: of a moment
 								 * within a day, the next */
+	char	  **attributes;		/* as in KpiSyncRecords; each may be NULL */
 } KpiSyncRecord;
 
 typedef struct KpiSyncRecords
 {
 	bool		has[KPI_SYNC_NFIELDS];
+	List	   *attributes;		/* char *: names of further columns, of
+								 * members */
 	int			n;
 	KpiSyncRecord *items;		/* by key, since and until */
 	List	   *strays;			/* KpiSyncChange: rows without a usable key,
@@ -91,6 +94,13 @@ extern void kpi_sync_code_check_known(List *code, List *accepted);
 
 /* ---- thing.c ---- */
 
+/* An attribute of a member: the same pointer twice, and it stays. */
+typedef struct KpiSyncAttribute
+{
+	KpiAttributeValues *before;
+	KpiAttributeValues *after;
+} KpiSyncAttribute;
+
 /* A team or a member, known already or in a query. */
 typedef struct KpiSyncThing
 {
@@ -103,6 +113,8 @@ typedef struct KpiSyncThing
 	char	   *new_name;		/* NULL: it stays */
 	KpiAssignments *before;
 	KpiAssignments *after;		/* the same pointer: they stay */
+	KpiSyncAttribute *attributes;	/* as in KpiSyncRecords; NULL: none are
+									 * looked at */
 	KpiSyncRecord *records;		/* of the query, which stand together */
 	int			nrecords;
 	char	   *refusal;		/* why its rows are refused; NULL: they are
@@ -148,6 +160,19 @@ extern void kpi_sync_plan_members(KpiSyncThings *members, KpiSyncThings *teams, 
 /* Of teams that are not in the query: once members have their plan. */
 extern void kpi_sync_plan_missing_teams(KpiSyncThings *teams, const KpiSyncThings *members,
 										const KpiSyncOrder *order, DateADT today);
+
+/* ---- attribute.c ---- */
+
+/* Of members in the query: what is recorded of the attributes that are columns of it. */
+extern void kpi_sync_attributes_load(KpiSyncThings *members);
+extern void kpi_sync_plan_attributes(KpiSyncThing *member, const KpiSyncThings *members, const KpiSyncOrder *order,
+									 DateADT today);
+
+/* What becomes of one, in words. */
+extern char *kpi_sync_attribute_text(const char *name, const KpiSyncAttribute *attribute);
+
+/* As kpi_sync_write(), once new members have their ids. */
+extern void kpi_sync_write_attributes(const KpiSyncThings *members);
 
 /* ---- plan.c ---- */
 

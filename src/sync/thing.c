@@ -179,7 +179,10 @@ kpi_sync_things_load(const KpiSyncKind *kind, KpiSyncRecords *records)
 		merge_next(things, known, nknown, &k, &r);
 	sort_by_id(things);
 	if (kind == &kpi_sync_members && records != NULL)
+	{
 		pass_over_aliases(things);
+		kpi_sync_attributes_load(things);
+	}
 	return things;
 }
 

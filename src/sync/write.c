@@ -247,6 +247,8 @@ kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members)
 	rename_known("kpi.member", members, &changed_members);
 	write_assignments(&kpi_people_team_parent_table, teams, teams);
 	write_assignments(&kpi_people_membership_table, members, teams);
+	if (members->records != NULL)
+		kpi_sync_write_attributes(members);
 	drop_teams(teams);
 	kpi_goal_people_redefined(changed_teams, changed_members);
 }
