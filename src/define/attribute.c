@@ -37,7 +37,7 @@ kpi_define_attribute_touch(const char *name)
 
 /* A range with an end must not swallow values that begin in it. */
 static void
-check_none_begins(const KpiAttributeValues *values, const char *name, const char *key, DateADT since, DateADT until)
+check_none_begins(const KpiAttributeValues * values, const char *name, const char *key, DateADT since, DateADT until)
 {
 	StringInfoData list;
 
@@ -47,7 +47,7 @@ check_none_begins(const KpiAttributeValues *values, const char *name, const char
 	initStringInfo(&list);
 	for (int i = 0; i < values->n; i++)
 	{
-		const KpiAttributeValue *item = &values->items[i];
+		const		KpiAttributeValue *item = &values->items[i];
 
 		if (item->since > since && item->since < until)
 			appendStringInfo(&list, "%s\"%s\" since %s", list.len ? ", " : "", item->value, kpi_day_text(item->since));
@@ -125,7 +125,7 @@ static char *
 argument_of(const FuncCall *call, const char *what)
 {
 	const A_Const *constant = list_length(call->args) == 1 && IsA(linitial(call->args), A_Const) ?
-		linitial_node(A_Const, call->args) : NULL;
+	linitial_node(A_Const, call->args) : NULL;
 
 	if (constant == NULL || constant->isnull || !IsA(&constant->val, String) || call->agg_order != NIL ||
 		call->agg_filter != NULL || call->over != NULL || call->agg_distinct || call->agg_within_group)
