@@ -138,6 +138,21 @@ SELECT count(*) AS differences
               WHERE kpi = 'ra_sum' AND team = 'company' AND dimension = 'level' AND is_current) s USING (level)
  WHERE coalesce(e.to_date, 0) IS DISTINCT FROM coalesce(s.value_to_date, 0) OR e.whole IS DISTINCT FROM s.value;
 
+-- Beside a lookup.
+CREATE TABLE ra.kinds (product text PRIMARY KEY, family text);
+INSERT INTO ra.kinds VALUES ('p', 'old'), ('q', 'new');
+SELECT kpi.create_lookup('ra_kinds', relation => 'ra.kinds', key => 'product', value => 'family') IS NOT NULL AS lookup;
+SELECT kpi.create_source('ra_looked', relation => 'ra.deals', key => 'id', owner => 'owner', at => 'closed',
+                         dimensions => '{"family": "lookup(''ra_kinds'', product)", "level": "attribute(''level'')"}') IS NOT NULL AS source;
+SELECT kpi.create_kpi('ra_looked', source => 'ra_looked', measure => 'sum(amount)') IS NOT NULL AS kpi;
+CALL kpi.refresh('ra_looked');
+SELECT count(*) FROM kpi.verify('ra_looked');
+SELECT count(*) > 0 AS shown FROM kpi.team_breakdown_monthly WHERE kpi = 'ra_looked' AND dimension = 'level' AND dimension_value = 'lead';
+SELECT count(*) AS differences FROM (
+    SELECT period, team, dimension_value, value FROM kpi.team_breakdown_monthly WHERE kpi = 'ra_looked' AND dimension = 'level'
+    EXCEPT SELECT period, team, dimension_value, value FROM kpi.team_breakdown_monthly WHERE kpi = 'ra_sum' AND dimension = 'level') d;
+SELECT kpi.drop_source('ra_looked', cascade => true), kpi.drop_lookup('ra_kinds');
+
 SET client_min_messages = warning;
 SELECT kpi.drop_source('ra', cascade => true);
 SELECT kpi.drop_member('ann'), kpi.drop_member('bob');
