@@ -129,7 +129,7 @@ cell_agg_init(FunctionCallInfo fcinfo, text * spec)
 							   "layout \"%s\" takes %d inputs, not %d",
 							   layout->ninputs,
 							   text_to_cstring(spec), layout->ninputs, ninputs),
-				 errhint("Kinds count, sum and avg take one input, rate and ratio take two.")));
+				 errhint("Kinds rate and ratio take two inputs, balance three, the others one.")));
 	types = palloc(ninputs * sizeof(Oid));
 	for (int i = 0; i < ninputs; i++)
 		types[i] = get_fn_expr_argtype(fcinfo->flinfo, CELL_AGG_FIRST_INPUT + i);
@@ -200,6 +200,18 @@ check_divisor(int32 divisor)
 				 errmsg("divisor must be at least 1, not %d", divisor)));
 }
 
+/* Of a percentile. */
+static void
+check_part(Numeric part)
+{
+	float8		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(part)));
+
+	if (!(number >= 0 && number <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a percentile must be from 0 to 1, not %g", number)));
+}
+
 PG_FUNCTION_INFO_V1(kpi_sql_cell_final_row);
 Datum
 kpi_sql_cell_final_row(PG_FUNCTION_ARGS)
@@ -211,6 +223,7 @@ kpi_sql_cell_final_row(PG_FUNCTION_ARGS)
 	bool		nulls[6] = {0};
 
 	check_divisor(PG_GETARG_INT32(2));
+	check_part(PG_GETARG_NUMERIC(3));
 	if (tupdesc == NULL)
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -222,7 +235,7 @@ kpi_sql_cell_final_row(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = tupdesc;
 	}
 
-	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), NULL, &final);
+	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), PG_GETARG_NUMERIC(3), &final);
 	values[0] = NumericGetDatum(final.value);
 	values[1] = NumericGetDatum(final.numerator);
 	values[2] = NumericGetDatum(final.denominator);
@@ -270,7 +283,8 @@ kpi_sql_cell_value(PG_FUNCTION_ARGS)
 	KpiFinal	final;
 
 	check_divisor(PG_GETARG_INT32(2));
-	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), NULL, &final);
+	check_part(PG_GETARG_NUMERIC(3));
+	kpi_cell_final(cell, PG_GETARG_INT32(1), PG_GETARG_INT32(2), PG_GETARG_NUMERIC(3), &final);
 	if (final.value == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_NUMERIC(final.value);
@@ -324,6 +338,14 @@ nonfinite_of_state(const KpiState *state)
 	return index > 0 ? kpi_cell_state_counts(state)[index] : 0;
 }
 
+static int64
+clamped_of_state(const KpiState *state)
+{
+	int			index = kpi_cell_kinds[state->kind]->clamped_count;
+
+	return index > 0 ? kpi_cell_state_counts(state)[index] : 0;
+}
+
 PG_FUNCTION_INFO_V1(kpi_sql_cell_errors);
 Datum
 kpi_sql_cell_errors(PG_FUNCTION_ARGS)
@@ -343,4 +365,11 @@ Datum
 kpi_sql_cell_reversed(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(sum_over_states(GETARG_CELL(0), reversed_of_state));
+}
+
+PG_FUNCTION_INFO_V1(kpi_sql_cell_clamped);
+Datum
+kpi_sql_cell_clamped(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(sum_over_states(GETARG_CELL(0), clamped_of_state));
 }

@@ -81,7 +81,7 @@ free_decimal(KpiDecimal *decimal)
 }
 
 static void
-balance_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+balance_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 			const Datum *inputs, const bool *isnull, int sign)
 {
 	int64	   *counts = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset));

@@ -151,7 +151,7 @@ kpi_cell_read_number(KpiInputType type, Datum input, KpiDecimal *result)
 /* ---- adding a fact ---- */
 
 static void
-count_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+count_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 		  const Datum *inputs, const bool *isnull, int sign)
 {
 	if (!isnull[0] && DatumGetBool(inputs[0]))
@@ -159,7 +159,7 @@ count_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 }
 
 static void
-rate_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+rate_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 		 const Datum *inputs, const bool *isnull, int sign)
 {
 	int64	   *counts = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset));
@@ -172,7 +172,7 @@ rate_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 }
 
 static void
-sum_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+sum_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 		const Datum *inputs, const bool *isnull, int sign)
 {
 	int64	   *counts = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset));
@@ -193,7 +193,7 @@ sum_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
 }
 
 static void
-ratio_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+ratio_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 		  const Datum *inputs, const bool *isnull, int sign)
 {
 	int64	   *counts = kpi_cell_state_counts(kpi_cell_state_at(buf->cell, offset));

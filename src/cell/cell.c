@@ -26,7 +26,10 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_RATIO] = &kpi_cell_ratio_ops,
 	[KPI_ERRORS] = &kpi_cell_errors_ops,
 	[KPI_DISTINCT] = &kpi_cell_distinct_ops,
-	[KPI_BALANCE] = &kpi_cell_balance_ops
+	[KPI_BALANCE] = &kpi_cell_balance_ops,
+	[KPI_VARIANCE] = &kpi_cell_variance_ops,
+	[KPI_STDDEV] = &kpi_cell_stddev_ops,
+	[KPI_PERCENTILE] = &kpi_cell_percentile_ops
 };
 
 const int	kpi_cell_nkinds = lengthof(kpi_cell_kinds);
@@ -271,7 +274,7 @@ kpi_cell_add_fact(KpiCell *cell, const KpiLayout *layout, const Datum *inputs, c
 			continue;
 		}
 		find_or_insert(&buf, &offset, measure->id, measure->kind);
-		kpi_cell_kinds[measure->kind]->add(&buf, offset, layout->input_types + first,
+		kpi_cell_kinds[measure->kind]->add(&buf, offset, measure->option, layout->input_types + first,
 										   inputs + first, isnull + first, sign);
 	}
 	return buf.cell;

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "utils/numeric.h"
 
@@ -95,11 +96,13 @@ typedef enum KpiInputType
  *	balance	1 number (NULL: not a fact of this measure), its day since
  *			2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it
  *			would leave before
+ *	variance, stddev, percentile	1 number, as sum
  */
 typedef struct KpiLayoutMeasure
 {
 	int32		id;
 	KpiKind		kind;
+	int			option;			/* what its kind makes states with, or 0 */
 	int			first_input;
 	int			ninputs;
 	uint32		offset;			/* where its state is in a fresh cell */
@@ -107,7 +110,8 @@ typedef struct KpiLayoutMeasure
 
 /*
  * The measures of a stream in ascending id: what turns inputs into states.
- * Its text form is 'id:kind' joined by commas, e.g. '7:count,8:sum'.
+ * Its text form is 'id:kind' or 'id:kind(option)' joined by commas, e.g.
+ * '7:count,8:sum,9:percentile(35)'.
  */
 typedef struct KpiLayout
 {
@@ -124,6 +128,7 @@ typedef struct KpiLayout
 extern KpiLayout *kpi_cell_layout_parse(const char *spec);	/* in the current
 															 * context; errors on
 															 * malformed text */
+extern void kpi_cell_layout_append(StringInfo spec, const KpiLayoutMeasure *measure);
 extern KpiInputType kpi_cell_input_type(Oid type);	/* error if not one of
 													 * them */
 
@@ -132,6 +137,16 @@ extern void kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types);
 extern int	kpi_cell_kind_ninputs(KpiKind kind);
 extern const char *kpi_cell_kind_name(KpiKind kind);
 extern bool kpi_cell_kind_parse(const char *name, KpiKind *kind);
+
+/* ---- bucket.c ---- */
+
+/*
+ * How many buckets in each doubling a percentile needs so as to be off by no
+ * more than that part of it: the option of KPI_PERCENTILE.
+ */
+#define KPI_PERCENTILE_MIN_ERROR 0.001
+#define KPI_PERCENTILE_MAX_ERROR 0.08
+extern int	kpi_cell_buckets_for_error(float8 error);
 
 /* ---- cell.c ---- */
 

@@ -109,6 +109,19 @@ extern void kpi_cell_buf_insert(KpiCellBuf *buf, uint32 offset, int32 measure_id
 /* a + sign * b; errors beyond KPI_MAX_COUNT. */
 extern int64 kpi_cell_count_add(int64 a, int64 b, int sign);
 
+/* Signed numbers as unsigned ones, small where these are near 0: 0, -1, 1, -2, ... */
+static inline uint64
+kpi_cell_fold(uint64 word)
+{
+	return (word << 1) ^ (uint64) ((int64) word >> 63);
+}
+
+static inline uint64
+kpi_cell_unfold(uint64 folded)
+{
+	return (folded >> 1) ^ (0 - (folded & 1));
+}
+
 /* Text input: io.c. */
 typedef struct KpiTextInput
 {
@@ -134,10 +147,21 @@ typedef struct KpiKindOps
 	int			ndecimals;		/* then these: a slot each */
 	int			nonfinite_count;	/* which count is of facts that are not
 									 * finite; 0: none */
+	int			clamped_count;	/* which is of facts that count as the next
+								 * value their kind can tell; 0: none */
 	const char *fields[5];		/* names of counts and decimals in text */
 
+	/*
+	 * What its states are made with, as layouts have it in brackets behind
+	 * the kind: from min_option to max_option, default_option without
+	 * brackets. All 0: there is none.
+	 */
+	int			min_option;
+	int			max_option;
+	int			default_option;
+
 	/* Adds one fact to the state at offset; may move the cell. */
-	void		(*add) (KpiCellBuf *buf, uint32 offset, const KpiInputType *types,
+	void		(*add) (KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 						const Datum *inputs, const bool *isnull, int sign);
 	/* Adds sign * other, a state of the same kind; may move the cell. */
 	void		(*merge) (KpiCellBuf *buf, uint32 offset, const KpiState *other, int sign);
@@ -259,6 +283,9 @@ extern void kpi_cell_decimal_multiply(KpiDecimal *a, Numeric factor);
 extern void kpi_cell_decimal_negate(KpiDecimal *a);
 extern bool kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b);
 
+/* Near it, within two roundings; the same number gives the same, at any scale. */
+extern float8 kpi_cell_decimal_float8(const KpiDecimal *a);
+
 /* As a palloc'd numeric without trailing zeros. */
 extern Numeric kpi_cell_decimal_numeric(const KpiDecimal *a);
 
@@ -266,6 +293,9 @@ extern Numeric kpi_cell_decimal_numeric(const KpiDecimal *a);
 extern bool kpi_cell_decimal_wide_is_valid(Numeric num);
 
 /* ---- io.c ---- */
+
+/* Reads " name=". */
+extern void kpi_cell_text_field(KpiTextInput *in, const char *name);
 
 /* Reads " name=" and then a count or a decimal. */
 extern int64 kpi_cell_text_count(KpiTextInput *in, const char *name);
@@ -343,5 +373,37 @@ extern const KpiKindOps kpi_cell_distinct_ops;
 
 extern const KpiKindOps kpi_cell_balance_ops;
 extern int64 kpi_cell_balance_reversed(const KpiState *state);
+
+/* ---- variance.c ---- */
+
+extern const KpiKindOps kpi_cell_variance_ops;
+extern const KpiKindOps kpi_cell_stddev_ops;
+
+/* ---- bucket.c ---- */
+
+/*
+ * Every power of two from 2^KPI_BUCKET_LOWEST to the one before
+ * 2^KPI_BUCKET_HIGHEST begins a row of per_doubling buckets.  The first of all
+ * has number 1; those of negative values have negative numbers, and 0 is zero's.
+ */
+#define KPI_BUCKET_LOWEST (-30)
+#define KPI_BUCKET_HIGHEST 50
+#define KPI_BUCKET_MIN_PER_DOUBLING 4
+#define KPI_BUCKET_MAX_PER_DOUBLING 400
+
+typedef struct KpiBuckets KpiBuckets;
+
+/* The buckets with that many in each doubling; made once in a session. */
+extern const KpiBuckets *kpi_cell_buckets(int per_doubling);
+
+/* The bucket of a finite number; *is_clamped if that is only the nearest one. */
+extern int	kpi_cell_bucket_of(const KpiBuckets *buckets, float8 number, bool *is_clamped);
+
+/* What a bucket's numbers are taken for. */
+extern float8 kpi_cell_bucket_value(const KpiBuckets *buckets, int bucket);
+
+/* ---- histogram.c ---- */
+
+extern const KpiKindOps kpi_cell_percentile_ops;
 
 #endif							/* KPI_CELL_INTERNAL_H */

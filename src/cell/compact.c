@@ -12,7 +12,7 @@
  * and for each state the difference of its measure id to the one before, its
  * kind, its number of words, and the words.  A word is 8 bytes of the state
  * behind its header, as a signed number, which is small where counts and sums
- * are.  All numbers are base 128, least significant digits first, the high
+ * are, or as a number that its kind makes of it.  All numbers are base 128, least significant digits first, the high
  * bit set on all bytes but the last; signed ones are folded (0, -1, 1, -2, ...)
  * before.
  *
@@ -43,18 +43,6 @@ write_number(uint8 *to, uint64 number)
 	}
 	*to++ = (uint8) number;
 	return to;
-}
-
-static inline uint64
-fold(uint64 word)
-{
-	return (word << 1) ^ (uint64) ((int64) word >> 63);
-}
-
-static inline uint64
-unfold(uint64 folded)
-{
-	return (folded >> 1) ^ (0 - (folded & 1));
 }
 
 static void
@@ -148,7 +136,7 @@ kpi_cell_compact(const KpiCell *given)
 		*to++ = state->kind;
 		to = write_number(to, n);
 		for (int w = 0; w < n; w++)
-			to = write_number(to, fold(words[w]));
+			to = write_number(to, kpi_cell_fold(words[w]));
 		measure_id = state->measure_id;
 	}
 	SET_VARSIZE(compact, (char *) to - (char *) compact);
@@ -176,7 +164,7 @@ expand_state(Reader *reader, KpiState *state, Size room, int32 *measure_id)
 		corrupt();
 	kpi_cell_state_set_length(state, sizeof(KpiState) + n * WORD);
 	for (uint64 w = 0; w < n; w++)
-		words[w] = unfold(read_number(reader));
+		words[w] = kpi_cell_unfold(read_number(reader));
 	if (kpi_cell_kinds[state->kind]->load != NULL)
 		kpi_cell_kinds[state->kind]->load(state);
 	return sizeof(KpiState) + n * WORD;

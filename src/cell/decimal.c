@@ -18,6 +18,7 @@
  */
 #include "base/compat.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "cell/cell_internal.h"
@@ -335,6 +336,14 @@ kpi_cell_slot_add_aligned(int128 *slot, int128 value, int scale)
 	return true;
 }
 
+static bool
+numeric_is_negative(Numeric num)
+{
+	NumericParts parts;
+
+	return numeric_parts(VARDATA(num), VARSIZE(num) - VARHDRSZ, &parts) && parts.negative;
+}
+
 /* Both narrow: the same without trailing zeros. */
 static void
 trim_narrow(KpiDecimal *a)
@@ -393,6 +402,34 @@ kpi_cell_decimal_numeric(const KpiDecimal *a)
 	if (trimmed.value == (int64) trimmed.value)
 		return int64_div_fast_to_numeric((int64) trimmed.value, trimmed.scale);
 	return numeric_from_int128(trimmed.value, trimmed.scale);
+}
+
+float8
+kpi_cell_decimal_float8(const KpiDecimal *a)
+{
+	KpiDecimal	trimmed = *a;
+	float8		result;
+
+	if (a->wide != NULL)
+	{
+		result = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+													NumericGetDatum(a->wide)));
+		/* what is wide is not 0 */
+		if (result == 0)
+			result = numeric_is_negative(a->wide) ? -DBL_MIN : DBL_MIN;
+		return result;
+	}
+
+	/* An integer below 2^53 is one exactly, and so are the powers of ten. */
+	if (a->value >= INT64CONST(1) << 53 || a->value <= -(INT64CONST(1) << 53))
+		trim_narrow(&trimmed);
+	result = (float8) trimmed.value;
+	if (trimmed.scale > MAX_POWER)
+	{
+		result /= (float8) powers_of_ten[trimmed.scale - MAX_POWER];
+		trimmed.scale = MAX_POWER;
+	}
+	return result / (float8) powers_of_ten[trimmed.scale];
 }
 
 void

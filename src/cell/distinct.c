@@ -282,7 +282,7 @@ add_key(KpiCellBuf *buf, uint32 offset, int64 key, int sign)
 }
 
 static void
-distinct_add(KpiCellBuf *buf, uint32 offset, const KpiInputType *types, const Datum *inputs, const bool *isnull, int sign)
+distinct_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types, const Datum *inputs, const bool *isnull, int sign)
 {
 	if (!isnull[0])
 		add_key(buf, offset, read_key(types[0], inputs[0]), sign);

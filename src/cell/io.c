@@ -102,8 +102,8 @@ kpi_cell_text_take(KpiTextInput *in, const char *literal)
 	return true;
 }
 
-static void
-take_field(KpiTextInput *in, const char *name)
+void
+kpi_cell_text_field(KpiTextInput *in, const char *name)
 {
 	if (!isspace((unsigned char) *in->next) || !kpi_cell_text_take(in, name) || *in->next != '=')
 		kpi_cell_text_error(in, psprintf("Field \"%s\" is missing or not in its place.", name));
@@ -132,7 +132,7 @@ kpi_cell_text_count(KpiTextInput *in, const char *name)
 {
 	int64		result;
 
-	take_field(in, name);
+	kpi_cell_text_field(in, name);
 	result = kpi_cell_text_integer(in);
 	if (result > KPI_MAX_COUNT || result < -KPI_MAX_COUNT)
 		kpi_cell_text_error(in, "A count is out of range.");
@@ -148,7 +148,7 @@ kpi_cell_text_decimal(KpiTextInput *in, const char *name)
 	char	   *number;
 	Datum		result;
 
-	take_field(in, name);
+	kpi_cell_text_field(in, name);
 	digits = in->next + (*in->next == '-' ? 1 : 0);
 	whole = strspn(digits, "0123456789");
 	if (digits[whole] == '.')

@@ -79,10 +79,31 @@ malformed_layout(const char *spec, const char *detail)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("malformed layout: \"%s\"", spec),
 			 errdetail_internal("%s", detail),
-			 errhint("Write the measures as id:kind in ascending id, such as '7:count,8:sum'.")));
+			 errhint("Write the measures as id:kind in ascending id, such as '7:count,8:sum,9:percentile(35)'.")));
 }
 
-/* Reads 'id:kind' and returns what is behind it. */
+/* Reads '(option)', if it is there, and returns what is behind it. */
+static const char *
+parse_option(const char *spec, const char *next, KpiLayoutMeasure *measure)
+{
+	const KpiKindOps *ops = kpi_cell_kinds[measure->kind];
+	char	   *end;
+	long		option;
+
+	measure->option = ops->default_option;
+	if (*next != '(')
+		return next;
+	errno = 0;
+	option = strtol(next + 1, &end, 10);
+	if (!isdigit((unsigned char) next[1]) || *end != ')')
+		malformed_layout(spec, "There is no number in the brackets behind a kind.");
+	if (errno != 0 || option < ops->min_option || option > ops->max_option || ops->max_option == 0)
+		malformed_layout(spec, psprintf("Kind %s does not take the option behind it.", ops->name));
+	measure->option = (int) option;
+	return end + 1;
+}
+
+/* Reads 'id:kind' or 'id:kind(option)' and returns what is behind it. */
 static const char *
 parse_measure(const char *spec, const char *next, KpiLayoutMeasure *measure)
 {
@@ -99,7 +120,7 @@ parse_measure(const char *spec, const char *next, KpiLayoutMeasure *measure)
 		malformed_layout(spec, "A colon is missing behind a measure id.");
 
 	next = end + 1;
-	length = strcspn(next, ",");
+	length = strcspn(next, ",(");
 	if (length >= sizeof(name))
 		malformed_layout(spec, "A kind is not known.");
 	memcpy(name, next, length);
@@ -109,7 +130,10 @@ parse_measure(const char *spec, const char *next, KpiLayoutMeasure *measure)
 
 	measure->id = (int32) id;
 	measure->ninputs = kpi_cell_kind_ninputs(measure->kind);
-	return next + length;
+	next = parse_option(spec, next + length, measure);
+	if (*next != ',' && *next != '\0')
+		malformed_layout(spec, "There is something behind a measure.");
+	return next;
 }
 
 KpiLayout *
@@ -153,6 +177,15 @@ kpi_cell_layout_parse(const char *spec)
 				kpi_cell_kinds[measure->kind]->integer_inputs ? KPI_INPUT_INT8 : KPI_INPUT_NUMERIC;
 	}
 	return layout;
+}
+
+/* Appends one measure to the text form of a layout. */
+void
+kpi_cell_layout_append(StringInfo spec, const KpiLayoutMeasure *measure)
+{
+	appendStringInfo(spec, "%d:%s", measure->id, kpi_cell_kind_name(measure->kind));
+	if (measure->option != 0)
+		appendStringInfo(spec, "(%d)", measure->option);
 }
 
 void

@@ -120,7 +120,9 @@ append_cell(StringInfo sql, const KpiLayout *layout)
 			if (nargs + m->ninputs > MAX_AGGREGATE_ARGS)
 				break;
 			nargs += m->ninputs;
-			appendStringInfo(&spec, "%s%d:%s", i > first ? "," : "", m->id, kpi_cell_kind_name(m->kind));
+			if (i > first)
+				appendStringInfoChar(&spec, ',');
+			kpi_cell_layout_append(&spec, m);
 			for (int j = 1; j <= m->ninputs; j++)
 				appendStringInfo(&inputs, ", f.m%d_%d", m->id, j);
 		}

@@ -33,7 +33,11 @@ static const KpiMeasureKind *const measure_kinds[] = {
 	&kpi_model_measure_sum,
 	&kpi_model_measure_avg,
 	&kpi_model_measure_rate,
-	&kpi_model_measure_ratio
+	&kpi_model_measure_ratio,
+	&kpi_model_measure_median,
+	&kpi_model_measure_percentile,
+	&kpi_model_measure_stddev,
+	&kpi_model_measure_variance
 };
 
 /* By the name of a kind of states; NULL if measures make none of these. */
@@ -286,23 +290,36 @@ condition_value(const KpiMeasureCall *call, int arg)
 	return expr->type == BOOLOID ? expr->text : psprintf("(%s)::boolean", expr->text);
 }
 
-/* A number as it is written, which the states depend on. */
+/* A number as it is written: the states or the value depend on it, and no fact does. */
 static char *
-constant_value(const KpiMeasureCall *call, int arg)
+constant_value(const KpiMeasureCall *call, int arg, const Node *raw)
 {
-	const char *text = call->args[arg].text;
-	char	   *end;
+	const A_Const *written = (const A_Const *) raw;
 
-	(void) strtod(text, &end);
-	if (end == text || *end != '\0')
-		kpi_model_measure_fail(call, arg, psprintf("a number is needed, not an expression: %s", text),
+	if (!IsA(raw, A_Const) || written->isnull || !(IsA(&written->val, Integer) || IsA(&written->val, Float)))
+		kpi_model_measure_fail(call, arg,
+							   psprintf("a number is needed, not an expression: %s", call->args[arg].text),
 							   "Write it as it is, like 0.9.");
-	return pstrdup(text);
+	if (IsA(&written->val, Integer))
+		return psprintf("%d", intVal(&written->val));
+	return pstrdup(castNode(Float, (Node *) &written->val)->fval);
+}
+
+float8
+kpi_model_measure_constant(const KpiMeasureCall *call, int arg, float8 least, float8 most,
+						   const char *message, const char *hint)
+{
+	float8		number = strtod(call->values[arg], NULL);
+
+	if (!(number >= least && number <= most))
+		fail(call->locations[arg], call->text, ERRCODE_INVALID_PARAMETER_VALUE,
+			 psprintf("%s, not %s", message, call->values[arg]), hint);
+	return number;
 }
 
 /* The text of an argument as cells take it; error if it is of another type. */
 static char *
-argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
+argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type, const Node *raw)
 {
 	switch (type)
 	{
@@ -311,7 +328,7 @@ argument_value(const KpiMeasureCall *call, int arg, KpiMeasureArg type)
 		case KPI_ARG_NUMBER:
 			return number_value(call, arg);
 		case KPI_ARG_CONSTANT:
-			return constant_value(call, arg);
+			return constant_value(call, arg, raw);
 		case KPI_ARG_KEY:
 			return kpi_expr_key_text(&call->args[arg], psprintf("argument of %s", call->text));
 		case KPI_ARG_ANY:
@@ -427,7 +444,7 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 	for (int i = 0; i < KPI_MEASURE_MAX_ARGS; i++)
 	{
 		if (call.given[i])
-			call.values[i] = argument_value(&call, i, kind->args[i]);
+			call.values[i] = argument_value(&call, i, kind->args[i], places[i]);
 	}
 	kind->set_inputs(def, &call);
 	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind));

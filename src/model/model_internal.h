@@ -81,6 +81,10 @@ typedef struct KpiMeasureKind
 pg_noreturn extern void kpi_model_measure_fail(const KpiMeasureCall *call, int arg, const char *message,
 											   const char *hint);
 
+/* The number of an argument that is KPI_ARG_CONSTANT; error outside of what it may be. */
+extern float8 kpi_model_measure_constant(const KpiMeasureCall *call, int arg, float8 least, float8 most,
+										 const char *message, const char *hint);
+
 /* Whether an argument is an interval. */
 extern bool kpi_model_measure_is_interval(const KpiMeasureCall *call, int arg);
 
@@ -102,5 +106,12 @@ extern const KpiMeasureKind kpi_model_measure_ratio;
 /* ---- measure_distinct.c ---- */
 
 extern const KpiMeasureKind kpi_model_measure_distinct;
+
+/* ---- measure_spread.c ---- */
+
+extern const KpiMeasureKind kpi_model_measure_median;
+extern const KpiMeasureKind kpi_model_measure_percentile;
+extern const KpiMeasureKind kpi_model_measure_stddev;
+extern const KpiMeasureKind kpi_model_measure_variance;
 
 #endif							/* KPI_MODEL_INTERNAL_H */

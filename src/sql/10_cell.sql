@@ -103,19 +103,19 @@ CREATE AGGREGATE kpi.cell_agg(spec text, VARIADIC "any") (
     FINALFUNC = kpi_internal.cell_pack,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums); distinct one integer, like a hash; balance a number, its day since 2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it would leave before it arrived';
+COMMENT ON AGGREGATE kpi.cell_agg(text, "any") IS 'The cell of the facts aggregated; NULL when there is none. spec lists measures as id:kind in ascending id, such as ''7:count,8:sum'', and must be the same for all rows; the inputs follow in that order: count one boolean; sum and avg one number (real and double precision by their shortest decimal); variance, stddev and percentile one number; rate two booleans, cond and of (cond counts only where of is true); ratio two numbers (a fact where either is not finite is left out of both sums); distinct one integer, like a hash; balance a number, its day since 2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it would leave before it arrived';
 
 -- What a cell amounts to.
 
-CREATE FUNCTION kpi.cell_final(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1,
+CREATE FUNCTION kpi.cell_final(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1, p numeric DEFAULT 0.5,
                                OUT value numeric, OUT numerator numeric, OUT denominator numeric,
                                OUT facts bigint, OUT nonfinite bigint, OUT errors bigint)
     AS 'MODULE_PATHNAME', 'kpi_sql_cell_final_row' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.cell_final(kpi.cell, integer, integer) IS 'What one measure of a cell amounts to. value and numerator are divided by divisor (86400 turns seconds into days). value is NULL without facts or when the denominator is 0; numerator and denominator are NULL for count and sum. facts: facts that count for the measure; nonfinite: those of them left out of the sums because their input is NaN, infinite or has more than 1000 digits before the decimal point; errors: facts ignored because the measure''s expression failed. Error 22023 for a divisor below 1';
+COMMENT ON FUNCTION kpi.cell_final(kpi.cell, integer, integer, numeric) IS 'What one measure of a cell amounts to. value and numerator are divided by divisor (86400 turns seconds into days). value is NULL without facts, of variance and stddev with one, or when the denominator is 0; of percentile it is the one that the share p of the facts lies below. Only avg, rate and ratio have numerator and denominator. facts: facts that count for the measure; nonfinite: those of them left out of the sums because their input is NaN, infinite or has more than 1000 digits before the decimal point; errors: facts ignored because the measure''s expression failed. Error 22023 for a divisor below 1 or a p outside of 0 to 1';
 
-CREATE FUNCTION kpi.cell_value(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1) RETURNS numeric
+CREATE FUNCTION kpi.cell_value(cell kpi.cell, measure_id integer, divisor integer DEFAULT 1, p numeric DEFAULT 0.5) RETURNS numeric
     AS 'MODULE_PATHNAME', 'kpi_sql_cell_value' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.cell_value(kpi.cell, integer, integer) IS 'The value of one measure of a cell, as in kpi.cell_final()';
+COMMENT ON FUNCTION kpi.cell_value(kpi.cell, integer, integer, numeric) IS 'The value of one measure of a cell, as in kpi.cell_final()';
 
 CREATE FUNCTION kpi.cell_facts(cell kpi.cell, measure_id integer) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kpi_sql_cell_facts' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -142,3 +142,7 @@ COMMENT ON FUNCTION kpi_internal.cell_balance(kpi.cell, integer) IS 'What a bala
 CREATE FUNCTION kpi_internal.cell_carry(cell kpi.cell, day date) RETURNS kpi.cell
     AS 'MODULE_PATHNAME', 'kpi_sql_cell_carry' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi_internal.cell_carry(kpi.cell, date) IS 'What the balances of a cell bring to a later day on which they change hands';
+
+CREATE FUNCTION kpi_internal.cell_clamped(cell kpi.cell) RETURNS bigint
+    AS 'MODULE_PATHNAME', 'kpi_sql_cell_clamped' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.cell_clamped(kpi.cell) IS 'Facts of percentiles whose size is below 2^-30 or not below 2^50, which count as the nearest number between, over all measures';

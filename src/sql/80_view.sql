@@ -396,7 +396,7 @@ CREATE VIEW kpi.source_status AS
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_fact_error) AS last_fact_error,
-           c.nonfinite_inputs,
+           c.nonfinite_inputs, c.clamped_inputs,
            -- of a suspended source nothing more is queued: all its facts wait
            greatest(q.deltas, CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
            CASE WHEN q.committed_at IS NOT NULL
@@ -421,7 +421,8 @@ CREATE VIEW kpi.source_status AS
                                                      s.on_swap = 'follow') AS f OFFSET 0) z OFFSET 0) a
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
-                  coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs
+                  coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs,
+                  coalesce(pg_catalog.sum(kpi_internal.cell_clamped(y.cell)), 0)::bigint AS clamped_inputs
              FROM (SELECT r.cell
                      FROM kpi_internal.stream x
                      JOIN kpi_internal.rollup_cell r ON r.stream_id = x.id
@@ -604,6 +605,7 @@ DECLARE
         "facts_ignored": "Facts left out because an expression failed on them, or because their day is outside of 1900 to 2200",
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite, or have more than 1,000 digits before the decimal point",
+        "clamped_inputs": "Numbers below 2^-30 (about 1e-9) or from 2^50 (about 1e15) on, without their sign, which percentiles count as the nearest number between; 0 is none of them",
         "pending_deltas": "Changes of facts that wait for the next refresh; of a suspended source at least 1: its facts wait to be read again",
         "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",
