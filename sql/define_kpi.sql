@@ -111,8 +111,8 @@ SELECT kpi.create_kpi('x', source => 'deals', measure => 'sum(amount) FILTER (WH
 \pset format unaligned
 \pset tuples_only on
 SELECT m || ': ' || kpi_test.try(m) FROM unnest(ARRAY[
-    'min(amount)', 'percentile(0.5, amount)', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY amount)', 'median(amount)',
-    'stddev(amount)', 'first(amount)', 'kpi_test.sum(amount)', 'sum(DISTINCT amount)',
+    'min(amount)', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY amount)', 'mode(amount)',
+    'corr(amount, price)', 'first(amount)', 'kpi_test.sum(amount)', 'sum(DISTINCT amount)',
     'sum(amount ORDER BY id)', 'sum(amount) OVER ()', 'sum(*)', 'count()', 'sum()', 'sum(amount, quantity)',
     'rate(flag)', 'ratio(amount)', 'count(VARIADIC ARRAY[1])', 'rate(cond => flag, of => true)',
     'sum(amount) / count(*)', 'amount', '42', '(SELECT 1)', 'sum(amount), 1', '', 'sum(amount', 'sum(sum(amount))',
