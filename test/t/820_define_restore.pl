@@ -24,6 +24,9 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.create_kpi('revenue', source => 'deals', measure => 'sum(amount)');
 	SELECT kpi.create_kpi('deals', source => 'deals', measure => 'count(*)', owner => 'product');
 	SELECT kpi.create_kpi('mean', formula => 'revenue / deals');
+	SELECT kpi.alter_company(currency => 'EUR'), kpi.set_exchange_rate('USD', '2026-01-01', 0.9);
+	SELECT kpi.set_exchange_rate('USD', NULL, 0.8, exchange => 'plan');
+	SELECT kpi.create_kpi('revenue_eur', source => 'deals', measure => 'sum(amount, currency => product)', exchange => 'plan');
 	SELECT kpi.alter_team('company', name => 'ACME', calendar => 'gulf');
 	SELECT kpi.create_team('emea'), kpi.create_team('dach', parent => 'emea');
 	SELECT kpi.move_team('dach', parent => 'company', since => '2027-01-01');
@@ -49,6 +52,8 @@ my $contents = q{
 	SELECT m FROM kpi.member m ORDER BY id;
 	SELECT m FROM kpi.membership m ORDER BY id;
 	SELECT a FROM kpi.member_alias a ORDER BY id;
+	SELECT c FROM kpi.company c;
+	SELECT r FROM kpi.exchange_rate r ORDER BY id;
 	SELECT g FROM kpi.goal g ORDER BY id;
 	SELECT 'last id', last_value FROM kpi.calendar_id_seq UNION ALL SELECT 'last id', last_value FROM kpi.holiday_id_seq};
 my $expected = $node->safe_psql('postgres', $contents);
