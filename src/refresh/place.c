@@ -203,8 +203,8 @@ sorted_places(KpiPlaces *places, int *n)
 static void
 insert_place(KpiKeyedTable *rollups, const KpiCellKey *key)
 {
-	Datum		values[KPI_CELL_KEY_COLUMNS + 1] = {0};
-	bool		nulls[KPI_CELL_KEY_COLUMNS + 1] = {[KPI_CELL_KEY_COLUMNS] = true};
+	Datum		values[KPI_CELL_KEY_COLUMNS + 2] = {0};
+	bool		nulls[KPI_CELL_KEY_COLUMNS + 2] = {[KPI_CELL_KEY_COLUMNS] = true, true};
 
 	for (int i = 0; i < KPI_CELL_KEY_COLUMNS; i++)
 		values[i] = Int32GetDatum(key->columns[i]);

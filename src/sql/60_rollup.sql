@@ -177,15 +177,17 @@ CREATE TABLE kpi_internal.rollup_cell (
     dim_id     integer NOT NULL,
     start      date NOT NULL,
     cell       kpi.cell,
+    recent     kpi.cell,                     -- to be added to a large one (refresh/cell_table.c)
     PRIMARY KEY (stream_id, scope_kind, scope_id, grain, dim_id, start)
 ) WITH (fillfactor = 70);
-ALTER TABLE kpi_internal.rollup_cell ALTER cell SET STORAGE MAIN;
+ALTER TABLE kpi_internal.rollup_cell ALTER cell SET STORAGE MAIN, ALTER recent SET STORAGE MAIN;
 CREATE INDEX rollup_cell_period_idx ON kpi_internal.rollup_cell (stream_id, grain, start, scope_kind, dim_id);
 -- The planner multiplies what grain and start leave as if they had nothing to do
 -- with each other, and comes to one row where a period has one of each team and
 -- member. It then finds the period first and a team given by name last. Told of
 -- fewer periods than there are, it comes nearer; sampling the cells tells nothing.
-ALTER TABLE kpi_internal.rollup_cell ALTER start SET (n_distinct = 20), ALTER cell SET STATISTICS 0;
+ALTER TABLE kpi_internal.rollup_cell ALTER start SET (n_distinct = 20), ALTER cell SET STATISTICS 0,
+    ALTER recent SET STATISTICS 0;
 ALTER TABLE kpi_internal.day_cell ALTER day SET (n_distinct = 200), ALTER cell SET STATISTICS 0;
 
 COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';

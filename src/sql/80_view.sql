@@ -71,7 +71,8 @@ CREATE VIEW kpi_internal.kpi_state AS
 -- values of dimensions, or of one owner of several, is only a part of the day.
 CREATE VIEW kpi_internal.member_day AS
     SELECT b.stream_id, a.source_id, a.owner_kind, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
-           b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell
+           b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell,
+           NULL::kpi.cell AS recent
       FROM kpi_internal.day_cell b
       JOIN kpi_internal.applied_attribution a
            ON a.owner_kind IN (0, 3) AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
@@ -85,8 +86,10 @@ CREATE VIEW kpi_internal.member_day AS
 -- same; and those over all of them.
 DO $generate$
 DECLARE
-    -- the arguments of a column: the program of the KPI at the place of the row
-    row constant text := 's.program, c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, c.cell';
+    -- the arguments of a column: the program of the KPI at the place of the row, with
+    -- the cell if that is all of it
+    row constant text := 's.program, c.stream_id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start, '
+        || 'CASE WHEN c.recent IS NULL THEN c.cell END';
     row_id constant text := 'kpi_internal.row_id(k.id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start)';
     period constant text := $$kpi_internal.period_name(c.start, c.grain,
                                     (SELECT o.fiscal_year_start FROM kpi.calendar o WHERE o.id = 1)) AS period,
@@ -423,9 +426,10 @@ CREATE VIEW kpi.source_status AS
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs,
                   coalesce(pg_catalog.sum(kpi_internal.cell_clamped(y.cell)), 0)::bigint AS clamped_inputs
-             FROM (SELECT r.cell
+             FROM (SELECT p.cell
                      FROM kpi_internal.stream x
                      JOIN kpi_internal.rollup_cell r ON r.stream_id = x.id
+                    CROSS JOIN LATERAL (VALUES (r.cell), (r.recent)) p (cell)
                     WHERE x.source_id = s.id AND r.scope_kind = 1 AND r.scope_id = 1
                       AND r.grain = 2 AND r.dim_id = 0
                    UNION ALL

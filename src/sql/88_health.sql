@@ -273,8 +273,8 @@ CREATE VIEW kpi_internal.health_unassigned AS
                     FROM pg_catalog.date_trunc('month', kpi.today()::timestamp) t (month)
                    CROSS JOIN (VALUES (0), (1)) z (ago)) p
             CROSS JOIN LATERAL (
-                  SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
-                         coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id)) FILTER (WHERE c.scope_id = 1), 0) AS facts
+                  SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
+                         coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 1), 0) AS facts
                     FROM kpi_internal.rollup_cell c
                     JOIN kpi_internal.measure m ON m.stream_id = x.id
                    WHERE c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id IN (1, 2) AND c.grain = 2 AND c.dim_id = 0

@@ -124,9 +124,19 @@ begin_cells(KpiNewest *cells, const char *table, ScanKey keys, int nkeys)
 	kpi_newest_begin(cells, kpi_relation_oid("kpi_internal", table), InvalidOid, GetActiveSnapshot(), keys, nkeys);
 }
 
-/* Adds all cells that the keys find to the sum, or takes them from it; a sum is made of the first. */
+/* Adds a cell to the sum, or takes it from it; a sum is made of the first. */
 static KpiCell *
-sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, int nkeys, bool subtract)
+sum_cell(KpiCell *sum, Datum cell, bool subtract)
+{
+	if (subtract)
+		return kpi_cell_subtract(sum != NULL ? sum : kpi_cell_empty(), DatumGetKpiCellP(cell));
+	return sum == NULL ? DatumGetKpiCellPCopy(cell) : kpi_cell_merge(sum, DatumGetKpiCellP(cell));
+}
+
+/* The same of all cells that the keys find; recent_attno 0: there are no recent ones. */
+static KpiCell *
+sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, AttrNumber recent_attno, ScanKey keys, int nkeys,
+		  bool subtract)
 {
 	KpiNewest	cells;
 
@@ -138,12 +148,12 @@ sum_cells(KpiCell *sum, const char *table, AttrNumber cell_attno, ScanKey keys, 
 
 		if (isnull)
 			continue;
-		if (sum == NULL && !subtract)
-			sum = DatumGetKpiCellPCopy(cell);
-		else if (subtract)
-			sum = kpi_cell_subtract(sum != NULL ? sum : kpi_cell_empty(), DatumGetKpiCellP(cell));
-		else
-			sum = kpi_cell_merge(sum, DatumGetKpiCellP(cell));
+		sum = sum_cell(sum, cell, subtract);
+		if (recent_attno == 0)
+			continue;
+		cell = kpi_newest_column(&cells, recent_attno, &isnull);
+		if (!isnull)
+			sum = sum_cell(sum, cell, subtract);
 	}
 	kpi_newest_end(&cells);
 	return sum;
@@ -167,7 +177,7 @@ sum_rollups(KpiCell *sum, const KpiDays *days, KpiGrain grain, DateADT since, Da
 	ScanKeyData keys[7];
 
 	rollup_keys(keys, days, grain, since, until);
-	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, keys, lengthof(keys), subtract);
+	return sum_cells(sum, "rollup_cell", Anum_rollup_cell, Anum_rollup_recent, keys, lengthof(keys), subtract);
 }
 
 /* Reads the months from since until; false if they are too many, or too large. */
@@ -189,6 +199,7 @@ read_months(Months *entry, DateADT since, DateADT until)
 		entry->starts[entry->n] = DatumGetDateADT(kpi_newest_column(&cells, Anum_rollup_start, &isnull));
 		entry->cells[entry->n] = DatumGetKpiCellPCopy(cell);
 		MemoryContextSwitchTo(old);
+		/* one that has a recent one beside it is larger */
 		fits = entry->cells[entry->n]->used <= MEMO_MAX_CELL && ++entry->n < MONTHS_MAX_CELLS;
 	}
 	kpi_newest_end(&cells);
@@ -321,7 +332,7 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
 		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
 		key_days(&keys[2], Anum_day_day, since, until);
-		sum = sum_cells(sum, "day_cell", Anum_day_cell, keys, 4, subtract);
+		sum = sum_cells(sum, "day_cell", Anum_day_cell, 0, keys, 4, subtract);
 	}
 	return sum;
 }
@@ -330,7 +341,7 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 
 /* Hands in each cell that the keys find. */
 static void
-scan_days(const char *table, AttrNumber day_attno, AttrNumber cell_attno, ScanKey keys, int nkeys,
+scan_days(const char *table, AttrNumber day_attno, AttrNumber cell_attno, AttrNumber recent_attno, ScanKey keys, int nkeys,
 		  void (*take) (void *arg, DateADT day, Datum cell), void *arg)
 {
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
@@ -343,8 +354,16 @@ scan_days(const char *table, AttrNumber day_attno, AttrNumber cell_attno, ScanKe
 		DateADT		day = DatumGetDateADT(heap_getattr(tuple, day_attno, RelationGetDescr(rel), &isnull));
 		Datum		cell = heap_getattr(tuple, cell_attno, RelationGetDescr(rel), &isnull);
 
-		if (!isnull)
-			take(arg, day, cell);
+		if (isnull)
+			continue;
+		if (recent_attno != 0)
+		{
+			Datum		recent = heap_getattr(tuple, recent_attno, RelationGetDescr(rel), &isnull);
+
+			if (!isnull)
+				cell = PointerGetDatum(sum_cell(DatumGetKpiCellPCopy(cell), recent, false));
+		}
+		take(arg, day, cell);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -361,7 +380,7 @@ kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, D
 	if (has_day_rollups(days))
 	{
 		rollup_keys(keys, days, KPI_DAY, days->since, days->until);
-		scan_days("rollup_cell", Anum_rollup_start, Anum_rollup_cell, keys, 7, take, arg);
+		scan_days("rollup_cell", Anum_rollup_start, Anum_rollup_cell, Anum_rollup_recent, keys, 7, take, arg);
 		return;
 	}
 	foreach(lc, owners_of(days->source_id, days->scope_id))
@@ -369,7 +388,7 @@ kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, D
 		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
 		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
 		key_days(&keys[2], Anum_day_day, days->since, days->until);
-		scan_days("day_cell", Anum_day_day, Anum_day_cell, keys, 4, take, arg);
+		scan_days("day_cell", Anum_day_day, Anum_day_cell, 0, keys, 4, take, arg);
 	}
 }
 

@@ -37,7 +37,8 @@ enum
 	Anum_rollup_grain,
 	Anum_rollup_dim_id,
 	Anum_rollup_start,
-	Anum_rollup_cell
+	Anum_rollup_cell,
+	Anum_rollup_recent
 };
 
 enum
