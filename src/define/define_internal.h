@@ -369,6 +369,14 @@ extern void kpi_define_drop(const char *name, bool cascade);
 /* Drops all KPIs of a source, and what uses them. */
 extern void kpi_define_drop_of_source(int32 source_id);
 
+/* ---- formula.c ---- */
+
+/*
+ * Error if functions over time in the formulas of a program are over KPIs that they cannot be
+ * over, or take too many values.  Within kpi_spi_begin().
+ */
+extern void kpi_define_formula_check(const KpiProgram *program);
+
 /* ---- program.c ---- */
 
 /*

@@ -41,7 +41,7 @@ typedef enum GoalLack
 	" CROSS JOIN LATERAL (" \
 	"  SELECT pg_catalog.bool_or(x.owner_kind = 'member') AS for_members," \
 	"   pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams," \
-	"   pg_catalog.bool_or(m.has_breakdown) AS has_breakdown," \
+	"   pg_catalog.min(x.source_id) FILTER (WHERE m.has_breakdown) AS dimensions_of," \
 	"   pg_catalog.array_agg(s.name ORDER BY r.rank DESC, s.name) AS sources," \
 	"   pg_catalog.array_agg(s.grain ORDER BY r.rank DESC, s.name) AS grains" \
 	"  FROM kpi_internal.kpi_stream m JOIN kpi_internal.stream x ON x.id = m.stream_id" \
@@ -76,8 +76,7 @@ typedef enum GoalLack
  */
 #define COLUMNS(condition) \
 	"SELECT g.relation, g.per = 'member' AS is_member, g.grain, g.dimension, k.name AS kpi, k.id AS kpi_id," \
-	" coalesce(l.has_breakdown AND EXISTS (SELECT FROM kpi.dimension d JOIN kpi.source s ON s.id = d.source_id" \
-	"  WHERE s.name = l.sources[1] AND d.name = g.dimension), false) AS has_dimension," \
+	" EXISTS (SELECT FROM kpi.dimension d WHERE d.source_id = l.dimensions_of AND d.name = g.dimension) AS has_dimension," \
 	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM (SELECT c.kpi_id, c.position, r.* FROM kpi.rollup_column c JOIN kpi.rollup r ON r.id = c.rollup_id) g" \
 	" JOIN kpi.kpi k ON k.id = g.kpi_id" \

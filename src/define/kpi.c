@@ -240,17 +240,17 @@ prepare_lookups(KpiRow *kpi)
  * kpi_spi_begin().
  */
 static List *
-formula_inputs(const KpiRow *kpi, List *names)
+formula_inputs(const KpiRow *kpi, const KpiFormula *formula)
 {
 	List	   *ids = NIL;
 	ListCell   *lc;
 
-	if (names == NIL)
+	if (formula->names == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("formula of KPI \"%s\" uses no KPI: %s", kpi->name, kpi->formula),
 				 errhint("Name the KPIs it is computed from.")));
-	foreach(lc, names)
+	foreach(lc, formula->names)
 	{
 		const char *name = lfirst(lc);
 		int32		id;
@@ -258,14 +258,16 @@ formula_inputs(const KpiRow *kpi, List *names)
 		if (strcmp(name, kpi->name) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula)));
+					 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula),
+					 kpi_model_formula_errposition(kpi->formula, kpi_model_formula_use(formula, name))));
 		id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(name));
 		if (id == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("KPI \"%s\" in formula of KPI \"%s\" does not exist: %s",
 							name, kpi->name, kpi->formula),
-					 errhint("Table kpi.kpi lists the KPIs; names with capitals or other characters than letters, digits and _ stand in double quotes.")));
+					 errhint("Table kpi.kpi lists the KPIs; names with capitals or other characters than letters, digits and _ stand in double quotes."),
+					 kpi_model_formula_errposition(kpi->formula, kpi_model_formula_use(formula, name))));
 		ids = lappend_int(ids, id);
 	}
 	return ids;
@@ -311,7 +313,7 @@ require_formula_rights(int32 kpi_id)
 static void
 write_formula(KpiRow *kpi)
 {
-	List	   *names = kpi_model_formula_names(kpi_model_formula_parse(kpi->formula));
+	KpiFormula *formula = kpi_model_formula_parse(kpi->formula);
 	List	   *ids;
 	ListCell   *name;
 	ListCell   *id;
@@ -320,9 +322,9 @@ write_formula(KpiRow *kpi)
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("LOCK TABLE kpi_internal.formula_input IN SHARE ROW EXCLUSIVE MODE", 0);
-	ids = formula_inputs(kpi, names);
+	ids = formula_inputs(kpi, formula);
 	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
-	forboth(name, names, id, ids)
+	forboth(name, formula->names, id, ids)
 		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id) VALUES ($1, $2, $3)",
 					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
 
@@ -339,7 +341,8 @@ write_formula(KpiRow *kpi)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("formula of KPI \"%s\" uses the KPI itself: %s", kpi->name, kpi->formula),
 				 errdetail("KPI \"%s\" is computed from it.", kpi_rows_text(&cycle, "name")),
-				 errhint("Write the formula over KPIs that do not depend on it.")));
+				 errhint("Write the formula over KPIs that do not depend on it."),
+				 kpi_model_formula_errposition(kpi->formula, kpi_model_formula_use(formula, kpi_rows_text(&cycle, "name")))));
 	kpi_rows_end(&cycle);
 	PopActiveSnapshot();
 	/* Nobody changes what it is over until its program is seen. */

@@ -20,7 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* Breakdowns exist where all inputs have the dimensions of one source. */
+/* Breakdowns exist where all inputs have the dimensions of one source; what is whole() has none. */
 static bool
 has_one_source(const KpiProgram *program)
 {
@@ -28,13 +28,22 @@ has_one_source(const KpiProgram *program)
 
 	for (int n = 0; n < program->nnodes; n++)
 	{
-		if (program->nodes[n].formula != NULL)
+		const KpiProgramNode *node = &program->nodes[n];
+
+		if (node->formula != NULL || !node->by_dimension)
 			continue;
-		if (source_id != 0 && program->nodes[n].source_id != source_id)
+		if (source_id != 0 && node->source_id != source_id)
 			return false;
-		source_id = program->nodes[n].source_id;
+		source_id = node->source_id;
 	}
-	return true;
+	return source_id != 0;
+}
+
+static KpiParam
+array_of(Datum *values, int n, bool of_bool)
+{
+	return of_bool ? KPI_VALUE(BOOLARRAYOID, PointerGetDatum(construct_array(values, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR))) :
+		KPI_VALUE(INT4ARRAYOID, PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 }
 
 /* Within kpi_spi_begin(). */
@@ -43,25 +52,42 @@ write_program(int32 kpi_id)
 {
 	char	   *text = kpi_model_program_text(kpi_id);
 	const KpiProgram *program = kpi_model_program(cstring_to_text(text));
+	bool		has_breakdown = has_one_source(program);
 	Datum	   *streams = palloc(program->nstreams * sizeof(Datum));
+	Datum	   *breakdowns = palloc(program->nstreams * sizeof(Datum));
+	Datum	   *all = palloc(program->nstreams * sizeof(Datum));
+	Datum	   *periods = palloc(program->nstreams * sizeof(Datum));
+	Datum	   *days = palloc(program->nstreams * sizeof(Datum));
 
+	kpi_define_formula_check(program);
 	for (int s = 0; s < program->nstreams; s++)
+	{
+		KpiLookback lookback = kpi_model_program_lookback(program, program->streams[s]);
+
 		streams[s] = Int32GetDatum(program->streams[s]);
+		breakdowns[s] = BoolGetDatum(has_breakdown && kpi_model_program_by_dimension(program, program->streams[s]));
+		all[s] = BoolGetDatum(lookback.all);
+		periods[s] = Int32GetDatum(lookback.periods);
+		days[s] = Int32GetDatum(lookback.days);
+	}
 	kpi_spi_exec("DELETE FROM kpi_internal.kpi_stream WHERE kpi_id = $1 AND program <> $2",
 				 2, KPI_INT4(kpi_id), KPI_TEXT(text));
 	kpi_spi_exec("INSERT INTO kpi_internal.kpi_stream"
-				 " (kpi_id, stream_id, source_id, for_members, owner_kind, position, has_breakdown, reach, program)"
+				 " (kpi_id, stream_id, source_id, for_members, owner_kind, position, has_breakdown, reach, reach_periods,"
+				 "  reach_days, follows_day, program)"
 				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member',"
 				 " CASE x.owner_kind WHEN 'member' THEN 0 WHEN 'team' THEN 1 ELSE 2 END"
-				 " + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END, s.position, $3, $5, $2"
-				 " FROM pg_catalog.unnest($4) WITH ORDINALITY AS s (id, position)"
+				 " + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END, s.position, s.has_breakdown,"
+				 " CASE WHEN s.looks_at_all THEN 'later' WHEN s.periods > 0 OR s.days > 0 THEN 'near' ELSE 'own' END,"
+				 " s.periods, s.days, $8, $2"
+				 " FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),"
+				 "  pg_catalog.unnest($7)) WITH ORDINALITY AS s (id, has_breakdown, looks_at_all, periods, days, position)"
 				 " JOIN kpi_internal.stream x ON x.id = s.id"
 				 " ON CONFLICT DO NOTHING",
-				 5, KPI_INT4(kpi_id), KPI_TEXT(text), KPI_BOOL(has_one_source(program)),
-				 KPI_VALUE(INT4ARRAYOID,
-						   PointerGetDatum(construct_array(streams, program->nstreams, INT4OID, sizeof(int32), true,
-														   TYPALIGN_INT))),
-				 KPI_TEXT(program->reach == KPI_REACH_OWN ? "own" : "later"));
+				 8, KPI_INT4(kpi_id), KPI_TEXT(text), array_of(streams, program->nstreams, false),
+				 array_of(breakdowns, program->nstreams, true), array_of(all, program->nstreams, true),
+				 array_of(periods, program->nstreams, false), array_of(days, program->nstreams, false),
+				 KPI_BOOL(program->follows_day));
 }
 
 #define AT_OR_ABOVE(condition) \

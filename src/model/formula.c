@@ -346,6 +346,75 @@ kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs)
 	return KPI_SHAPE_OTHER;
 }
 
+/* ---- what a formula looks at ---- */
+
+/* Days that a period has, or a year ago is away, at most. */
+static const int longest_period[] = {[KPI_DAY] = 1,[KPI_WEEK] = 7,[KPI_MONTH] = 31,[KPI_QUARTER] = 92,[KPI_YEAR] = 366};
+
+static int
+added(int a, int b)
+{
+	return Min(a + b, KPI_LOOKBACK_MAX);
+}
+
+static void
+visit_node(const KpiFormulaNode *node, KpiFormulaVisit so_far, void (*visit) (void *arg, const KpiFormulaVisit *visit),
+		   void *arg)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	switch (node->op)
+	{
+		case KPI_FORMULA_KPI:
+			so_far.use = node;
+			visit		(arg, &so_far);
+
+			return;
+		case KPI_FORMULA_GROWTH:
+		case KPI_FORMULA_PREVIOUS:
+			so_far.periods = added(so_far.periods, 1);
+			break;
+		case KPI_FORMULA_YEAR_GROWTH:
+		case KPI_FORMULA_YEAR_AGO:
+		case KPI_FORMULA_YTD:
+			so_far.days = added(so_far.days, longest_period[KPI_YEAR]);
+			break;
+		case KPI_FORMULA_QTD:
+			so_far.days = added(so_far.days, longest_period[KPI_QUARTER]);
+			break;
+		case KPI_FORMULA_ROLLING:
+			so_far.days = added(so_far.days, node->n * longest_period[node->unit]);
+			break;
+		case KPI_FORMULA_WHOLE:
+			so_far.whole = true;
+			break;
+		case KPI_FORMULA_TARGET:
+			so_far.is_target = true;
+			break;
+		default:
+			break;
+	}
+	if (node->op >= KPI_FORMULA_PREVIOUS)
+	{
+		bool		is_growth = node->op == KPI_FORMULA_GROWTH || node->op == KPI_FORMULA_YEAR_GROWTH;
+
+		so_far.times = added(Max(so_far.times, 1), is_growth ? Max(so_far.times, 1) : 0);
+	}
+	foreach(lc, node->args)
+		visit_node(lfirst(lc), so_far, visit, arg);
+}
+
+void
+kpi_model_formula_visit(const KpiFormula *formula, void (*visit) (void *arg, const KpiFormulaVisit *visit), void *arg)
+{
+	KpiFormulaVisit nothing = {0};
+
+	visit_node(formula->root, nothing, visit, arg);
+}
+
+/* ---- calls from SQL ---- */
+
 /* A formula parsed for the calls of one query, which mostly repeat it. */
 typedef struct FormulaCache
 {

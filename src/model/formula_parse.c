@@ -606,6 +606,8 @@ build_function(Builder *b, FuncCall *call)
 	take_more(b, function, node, list_copy_tail(call->args, 1));
 	if (node->op >= KPI_FORMULA_PREVIOUS)
 		b->formula->over_time = true;
+	if (node->op == KPI_FORMULA_GROWTH || node->op == KPI_FORMULA_YEAR_GROWTH || node->op == KPI_FORMULA_ROLLING)
+		b->formula->follows_day = true;
 	return is_attainment ? build_attainment(b, node) : node;
 }
 

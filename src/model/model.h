@@ -337,6 +337,8 @@ typedef struct KpiFormula
 								 * of first use */
 	List	   *uses;			/* the nodes of KPIs, in the order of the text */
 	bool		over_time;		/* it has functions over time */
+	bool		follows_day;	/* and of those that in an open period go
+								 * until today */
 } KpiFormula;
 
 /*
@@ -393,6 +395,27 @@ typedef enum KpiShape
 	KPI_SHAPE_OTHER				/* neither */
 } KpiShape;
 
+/*
+ * Visits each use of a KPI in a formula, with what the functions over time around it are: from
+ * the outermost inwards, as they are evaluated.
+ */
+typedef struct KpiFormulaVisit
+{
+	const KpiFormulaNode *use;
+	int			periods;		/* as in KpiLookback */
+	int			days;
+	int			times;			/* how often it is evaluated in another
+								 * window; 0: it is not */
+	bool		whole;
+	bool		is_target;
+} KpiFormulaVisit;
+
+/* More periods, days and times than this are as many. */
+#define KPI_LOOKBACK_MAX 1000000
+
+extern void kpi_model_formula_visit(const KpiFormula *formula, void (*visit) (void *arg, const KpiFormulaVisit *visit),
+									void *arg);
+
 /* The shape of a formula, by those of the KPIs in it, in the order of its names. */
 extern KpiShape kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs);
 
@@ -415,10 +438,26 @@ typedef enum KpiReach
 	KPI_REACH_LATER				/* and all later ones */
 } KpiReach;
 
+/*
+ * From which earlier days the value of a KPI in a period may follow: those of so many periods
+ * of its grain before it, and of so many days before these.
+ */
+typedef struct KpiLookback
+{
+	bool		all;			/* of all earlier days */
+	int			periods;
+	int			days;
+} KpiLookback;
+
 /* A KPI of a program: a measure, or a formula over KPIs before it. */
 typedef struct KpiProgramNode
 {
+	int32		kpi_id;
 	bool		additive;
+	bool		is_balance;		/* all its measures are */
+	bool		by_dimension;	/* of a value of a dimension it is that of the
+								 * value, not whole() */
+	KpiLookback lookback;		/* of the KPI, for changes of this one */
 	KpiShape	shape;
 	KpiFormula *formula;		/* NULL: a measure */
 	int			ninputs;
@@ -456,7 +495,19 @@ typedef struct KpiProgram
 	KpiProgramNode *nodes;		/* inputs before users; the last is the KPI */
 	int			nstreams;
 	int32	   *streams;		/* of its measures, each once */
+	KpiLookback lookback;		/* the longest of its nodes */
+	bool		follows_day;	/* in an open period it is another on each day */
 } KpiProgram;
+
+/* For the measures of one stream: how far the KPI looks back, and whether its breakdowns are theirs. */
+extern KpiLookback kpi_model_program_lookback(const KpiProgram *program, int32 stream_id);
+extern bool kpi_model_program_by_dimension(const KpiProgram *program, int32 stream_id);
+
+/* The first day that a value in a period depends on; DATEVAL_NOBEGIN: there is none. */
+extern DateADT kpi_model_lookback_since(const KpiLookback *lookback, KpiGrain grain, DateADT start);
+
+/* How many values of KPIs it takes, each in a window; PG_INT32_MAX: as many or more. */
+extern int	kpi_model_program_cost(const KpiProgram *program);
 
 /*
  * The program of a text, kept in this backend's memory; valid until the next call.

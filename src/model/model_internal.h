@@ -114,4 +114,9 @@ extern const KpiMeasureKind kpi_model_measure_percentile;
 extern const KpiMeasureKind kpi_model_measure_stddev;
 extern const KpiMeasureKind kpi_model_measure_variance;
 
+/* ---- lookback.c ---- */
+
+/* Sets what of a program's nodes follows from the others. */
+extern void kpi_model_program_look_back(KpiProgram *program);
+
 #endif							/* KPI_MODEL_INTERNAL_H */

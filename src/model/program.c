@@ -14,9 +14,9 @@
  * their users and the KPI itself last:
  *
  *	calendar <day 1..7 the organisation's week begins with> <month 1..12 its fiscal year does> <time zone>
- *	measure <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
+ *	measure <KPI> <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
  *		<kind> <stream and measure of what leaves a balance, or 0 0> <detail 0..3> <parameter or ->
- *	formula <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
+ *	formula <KPI> <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
  *
@@ -28,7 +28,7 @@
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "model/model.h"
+#include "model/model_internal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -79,7 +79,7 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	if (!kpi_cell_kind_parse(kpi_rows_text(&rows, "kind"), &kind))
 		elog(ERROR, "measure of KPI %d is of no kind", kpi_id);
 	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
-	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %d %s\n", additive, kpi_rows_int4(&rows, "source_id"),
+	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %d %d %s\n", kpi_id, additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),
 					 kpi_rows_int4(&rows, "divisor"), grain, kpi_model_measure_reach(kpi_rows_text(&rows, "kind")),
 					 kind, kpi_rows_int4(&rows, "end_stream_id"), kpi_rows_int4(&rows, "end_measure_id"),
@@ -105,7 +105,7 @@ write_formula(Writer *writer, int32 kpi_id, bool additive, const char *formula)
 			elog(ERROR, "input \"%s\" of formula KPI %d is not there", (char *) lfirst(lc), kpi_id);
 		appendStringInfo(&inputs, " %d", write_kpi(writer, input));
 	}
-	appendStringInfo(&writer->text, "formula %d %zu %s %d%s\n", additive, strlen(formula), formula,
+	appendStringInfo(&writer->text, "formula %d %d %zu %s %d%s\n", kpi_id, additive, strlen(formula), formula,
 					 list_length(names), inputs.data);
 }
 
@@ -319,6 +319,7 @@ read_program(const char *text)
 
 		if (next_word(&p, "measure "))
 		{
+			node->kpi_id = next_number(&p);
 			node->additive = next_number(&p) != 0;
 			node->source_id = next_number(&p);
 			node->stream_id = next_number(&p);
@@ -341,6 +342,7 @@ read_program(const char *text)
 		}
 		else if (next_word(&p, "formula "))
 		{
+			node->kpi_id = next_number(&p);
 			node->additive = next_number(&p) != 0;
 			read_formula(node, &p, program->nnodes);
 			node->shape = shape_of_formula(program, node);
@@ -351,6 +353,7 @@ read_program(const char *text)
 	}
 	if (program->nnodes == 0)
 		elog(ERROR, "program of a KPI is damaged");
+	kpi_model_program_look_back(program);
 	return program;
 }
 

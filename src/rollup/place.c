@@ -196,7 +196,8 @@ kpi_rollup_new_shape(const KpiRollupTable *table)
 #define DIMENSION_CELLS \
 	CELLS_OF("kpi_internal.rollup_cell", "1", \
 			 " JOIN kpi_internal.dim x ON x.id = c.dim_id AND x.source_id = s.source_id" \
-			 " JOIN kpi.dimension d ON d.source_id = s.source_id AND d.position = x.position AND d.name = $4")
+			 " JOIN kpi.dimension d ON d.source_id = s.source_id AND d.position = x.position AND d.name = $4" \
+			 "  AND s.has_breakdown")
 
 #define ALL_PLACES(cells, label) \
 	"SELECT DISTINCT c.scope_id, c.start, " label " AS label" cells " ORDER BY 1, 3, 2"

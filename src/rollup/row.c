@@ -46,16 +46,17 @@
 	" LEFT JOIN kpi.team t ON t.id = h.team_id"
 
 /* Values of KPIs $5 there, of scopes of kind $6: teams or members. */
-#define VALUES_AT(dim, joins) \
+#define VALUES_AT(stream, dim, joins) \
 	"SELECT u.n::integer AS n, s.kpi_id," \
 	" kpi_internal.value(s.program, 0, $6, u.scope_id, $4, " dim ", u.start, NULL) AS value" \
 	" FROM unnest($1, $2, $3) WITH ORDINALITY u (scope_id, start, label, n)" \
-	" JOIN kpi_internal.kpi_stream s ON s.kpi_id = ANY ($5) AND s.position = 1" joins \
+	" JOIN kpi_internal.kpi_stream s ON s.kpi_id = ANY ($5) AND " stream joins \
 	" WHERE kpi_internal.facts(s.program, 0, $6, u.scope_id, $4, " dim ", u.start, NULL) > 0"
 
 /* A label is the value of dimension $7, as the source of each KPI numbers it. */
 #define DIMENSION_VALUES \
-	VALUES_AT("x.id", \
+	VALUES_AT("s.position = (SELECT pg_catalog.min(f.position) FROM kpi_internal.kpi_stream f" \
+			  "  WHERE f.kpi_id = s.kpi_id AND f.has_breakdown)", "x.id", \
 			  " JOIN kpi.dimension d ON d.source_id = s.source_id AND d.name = $7" \
 			  " CROSS JOIN LATERAL (SELECT ARRAY[kpi_internal.dimension_value(u.label)] COLLATE \"C\" AS vals) l" \
 			  " JOIN kpi_internal.dim x ON x.source_id = d.source_id AND x.position = d.position AND x.vals = l.vals" \
@@ -176,7 +177,7 @@ kpi_rollup_rows_make(const KpiRollup *rollup, const KpiRollupPlaces *places)
 		kpi_rows_begin_read(&from, DIMENSION_VALUES, 7, scopes, starts, labels, grain,
 							kpi_rollup_kpis_param(rollup), scope_kind, KPI_TEXT(rollup->dimension));
 	else
-		kpi_rows_begin_read(&from, VALUES_AT("0", ""), 6, scopes, starts, labels, grain,
+		kpi_rows_begin_read(&from, VALUES_AT("s.position = 1", "0", ""), 6, scopes, starts, labels, grain,
 							kpi_rollup_kpis_param(rollup), scope_kind);
 	set_numbers(rows, &from);
 	kpi_rows_end(&from);

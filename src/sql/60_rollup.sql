@@ -111,7 +111,10 @@ CREATE TABLE kpi_internal.kpi_stream (
     owner_kind    integer NOT NULL,          -- as in applied_attribution
     position      integer NOT NULL,          -- from 1
     has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
-    reach         text NOT NULL CHECK (reach IN ('own', 'later')),  -- which periods a changed day can move
+    reach         text NOT NULL CHECK (reach IN ('own', 'near', 'later')),  -- which periods a changed day can move
+    reach_periods integer NOT NULL,           -- near: those that it, or a day so many days later, lies in, and
+    reach_days    integer NOT NULL,           -- so many after these
+    follows_day   boolean NOT NULL,           -- in an open period the value is another on each day
     program       text NOT NULL,
     PRIMARY KEY (kpi_id, stream_id)
 );

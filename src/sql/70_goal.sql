@@ -30,6 +30,8 @@ CREATE INDEX ON kpi.goal (kpi_id, period);
 CREATE INDEX ON kpi.goal (kpi_id, period_start);
 CREATE INDEX ON kpi.goal (team_id);
 CREATE INDEX ON kpi.goal (member_id);
+CREATE INDEX goal_kpi_team_idx ON kpi.goal (kpi_id, team_id);       -- value/target.c
+CREATE INDEX goal_kpi_member_idx ON kpi.goal (kpi_id, member_id);
 CREATE INDEX ON kpi.goal (name);
 
 SELECT pg_catalog.pg_extension_config_dump('kpi.goal', '');

@@ -130,35 +130,7 @@ evaluate_measure(KpiEvaluation *evaluation, const KpiProgramNode *node, const Kp
 	return cell != NULL && finalize(node, cell, result);
 }
 
-/* ---- formulas ---- */
-
-static Numeric
-input_number(void *arg, int kpi)
-{
-	return ((Numeric *) arg)[kpi];
-}
-
-static bool
-evaluate_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window, KpiValue *result)
-{
-	Numeric    *numbers = palloc0(Max(node->ninputs, 1) * sizeof(Numeric));
-	KpiFormulaReader reader = {.kpi = input_number,.arg = numbers};
-	bool		has_value = false;
-
-	for (int i = 0; i < node->ninputs; i++)
-	{
-		KpiValue	input;
-
-		has_value |= kpi_value_of_node(evaluation, node->inputs[i], window, &input);
-		numbers[i] = input.value;
-		result->facts += input.facts;
-		if (numbers[i] == NULL && evaluation->program->nodes[node->inputs[i]].additive)
-			numbers[i] = int64_to_numeric(0);
-	}
-	if (has_value)
-		result->value = kpi_model_formula_eval(node->formula, &reader, &result->numerator, &result->denominator);
-	return has_value;
-}
+/* ---- KPIs of the program ---- */
 
 /* Room for one more. */
 static Known *
@@ -200,7 +172,7 @@ kpi_value_of_node(KpiEvaluation *evaluation, int node, const KpiWindow *window, 
 	if (of->formula == NULL)
 		has_value = evaluate_measure(evaluation, of, window, result);
 	else
-		has_value = evaluate_formula(evaluation, of, window, result);
+		has_value = kpi_value_of_formula(evaluation, of, window, result);
 	MemoryContextSwitchTo(old);
 	known = add_known(evaluation);
 	known->node = node;

@@ -88,10 +88,10 @@ find_kpi(ValueCall *call)
 {
 	KpiRows		rows;
 
-	kpi_rows_begin_read(&rows, "SELECT s.program, s.has_breakdown, o.for_members, o.for_teams FROM kpi.kpi k"
+	kpi_rows_begin_read(&rows, "SELECT s.program, o.has_breakdown, o.for_members, o.for_teams FROM kpi.kpi k"
 						" JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.position = 1"
 						" CROSS JOIN LATERAL (SELECT pg_catalog.bool_or(x.owner_kind = 'member') AS for_members,"
-						"  pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams"
+						"  pg_catalog.bool_or(x.owner_kind <> 'company') AS for_teams, pg_catalog.bool_or(t.has_breakdown) AS has_breakdown"
 						"  FROM kpi_internal.kpi_stream t JOIN kpi_internal.stream x ON x.id = t.stream_id"
 						"  WHERE t.kpi_id = k.id) o WHERE k.name = $1", 1, KPI_TEXT(call->kpi));
 	if (!kpi_rows_next(&rows))
@@ -177,7 +177,8 @@ refuse_dimension(const ValueCall *call)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("KPI \"%s\" has no dimension \"%s\"", call->kpi, call->dimension),
-				 errdetail("It is a formula over KPIs of several sources, whose dimensions are not the same.")));
+				 errdetail("It is a formula over KPIs of several sources, whose dimensions are not the same."),
+				 errhint("In a formula whole(k) is all of a KPI, by whatever dimension it is asked for: what is divided by may be of another source then.")));
 	if (!has_place)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -194,7 +195,10 @@ find_dimension(ValueCall *call)
 
 	refuse_dimension(call);
 	for (int n = 0; n < call->program->nnodes; n++)
-		source_id = Max(source_id, call->program->nodes[n].source_id);
+	{
+		if (call->program->nodes[n].by_dimension)
+			source_id = Max(source_id, call->program->nodes[n].source_id);
+	}
 	kpi_rows_begin_read(&rows, "SELECT d.position, (SELECT x.id FROM kpi_internal.dim x WHERE x.source_id = $1"
 						"  AND x.position = d.position"
 						"  AND pg_catalog.hash_array_extended(x.vals, 0)"

@@ -117,6 +117,22 @@ extern Numeric kpi_value_change(Numeric value, Numeric base);
 extern DateADT kpi_value_evaluation_today(KpiEvaluation *evaluation);
 extern const KpiProgram *kpi_value_evaluation_program(const KpiEvaluation *evaluation);
 
+/* ---- formula.c ---- */
+
+/* kpi_value_of_node() of one with a formula. */
+extern bool kpi_value_of_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window,
+								 KpiValue *result);
+
+/* ---- target.c ---- */
+
+/*
+ * What the goals of a plan ask for at exactly this place; NULL where there is none.  Error
+ * if there are several.
+ */
+extern Numeric kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *place);
+
+/* ---- evaluate.c ---- */
+
 /* The cell of a place, as a row of a view has it. */
 typedef struct KpiGivenCell
 {
