@@ -228,9 +228,12 @@ find_goals(KpiRows *goals, const KpiChanges *changes)
 	 * period.
 	 */
 	kpi_rows_begin(goals, "SELECT g.id, s.stream_id, g.team_id, g.member_id, g.period_end,"
-				   "  CASE s.reach WHEN 'own' THEN g.period_start ELSE '-infinity' END AS first"
+				   "  CASE s.reach WHEN 'own' THEN g.period_start ELSE kpi_internal.lookback_since(s.reach = 'later',"
+				   "   s.reach_periods, s.reach_days, g.grain, g.period_start) END AS first"
 				   " FROM kpi_internal.kpi_stream s JOIN kpi.goal g ON g.kpi_id = s.kpi_id"
-				   " WHERE s.source_id = $1 AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own')"
+				   " WHERE s.source_id = $1 AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own'"
+				   "  AND kpi_internal.lookback_since(s.reach = 'later', s.reach_periods, s.reach_days, g.grain,"
+				   "   g.period_start) <= $3)"
 				   " ORDER BY g.id",
 				   3, KPI_INT4(changes->source_id),
 				   KPI_VALUE(DATEOID, DateADTGetDatum(first)), KPI_VALUE(DATEOID, DateADTGetDatum(last)));

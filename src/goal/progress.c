@@ -51,6 +51,7 @@ enum
 	Arg_dim_id,
 	Arg_period_start,
 	Arg_period_end,
+	Arg_grain,
 	Arg_own_since,
 	Arg_own_until,
 	Arg_today,
@@ -118,6 +119,9 @@ typedef struct Goal
 	KpiShape	shape;
 	KpiPlace	place;			/* from the first day that counts */
 	bool		has_place;		/* a fact has the dimension's value */
+	bool		is_period;		/* by_period is one of its grain, for formulas
+								 * that look at others */
+	KpiPlace	by_period;
 	DateADT		end;			/* of the period */
 	DateADT		first;			/* days that count */
 	DateADT		last;
@@ -250,6 +254,10 @@ goal_args(FunctionCallInfo fcinfo)
 	goal.place.dim_id = goal.has_place ? PG_GETARG_INT32(Arg_dim_id) : 0;
 	goal.place.grain = KPI_DAY;
 	goal.place.start = goal.first;
+	goal.by_period = goal.place;
+	goal.by_period.start = start;
+	goal.is_period = goal.program->over_time &&
+		kpi_calendar_grain_parse(text_to_cstring(PG_GETARG_TEXT_PP(Arg_grain)), &goal.by_period.grain);
 	goal.cal = kpi_calendar_get(kpi_people_team_calendar_id(PG_GETARG_INT32(Arg_team_id), goal.today));
 	return goal;
 }
@@ -261,8 +269,11 @@ static bool
 value_until(const Goal *goal, DateADT day, KpiValue *value)
 {
 	memset(value, 0, sizeof(*value));
-	return goal->has_place && day >= goal->first &&
-		kpi_value_between(goal->program, &goal->place, Min(day, goal->last), value);
+	if (!goal->has_place || day < goal->first)
+		return false;
+	if (goal->is_period)
+		return kpi_value_until(goal->program, &goal->by_period, Min(day, goal->last), value);
+	return kpi_value_between(goal->program, &goal->place, Min(day, goal->last), value);
 }
 
 static Numeric

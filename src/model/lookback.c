@@ -13,8 +13,13 @@
  */
 #include "base/compat.h"
 
+#include "datatype/timestamp.h"
+#include "fmgr.h"
 #include "model/model_internal.h"
 #include "nodes/bitmapset.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_lookback_since);
 
 /* Years have so many days at most, and weeks are no longer. */
 static const int longest_period[] = {[KPI_DAY] = 1,[KPI_WEEK] = 7,[KPI_MONTH] = 31,[KPI_QUARTER] = 92,[KPI_YEAR] = 366};
@@ -60,6 +65,7 @@ kpi_model_program_look_back(KpiProgram *program)
 
 		if (node->formula != NULL)
 		{
+			program->over_time |= node->formula->over_time;
 			program->follows_day |= node->formula->follows_day;
 			kpi_model_formula_visit(node->formula, descend, &descent);
 		}
@@ -113,14 +119,35 @@ kpi_model_lookback_since(const KpiLookback *lookback, KpiGrain grain, DateADT st
 {
 	int64		since;
 
-	if (lookback->all)
-		return DATEVAL_NOBEGIN;
-	if ((int64) lookback->periods * longest_period[grain] >= KPI_LOOKBACK_MAX || !kpi_calendar_day_in_range(start))
+	if (lookback->all || (int64) lookback->periods * longest_period[grain] >= KPI_LOOKBACK_MAX || !kpi_calendar_day_in_range(start))
 		return DATEVAL_NOBEGIN;
 	since = (int64) start - (int64) lookback->periods * longest_period[grain] - lookback->days;
 	if (lookback->periods > 0 && since > kpi_calendar_first_fact_day())
 		since = (int64) kpi_calendar_period_shift(grain, start, -lookback->periods, NULL) - lookback->days;
 	return since > kpi_calendar_first_fact_day() ? (DateADT) since : DATEVAL_NOBEGIN;
+}
+
+/*
+ * kpi_internal.lookback_since(all, periods, days, grain, start): the first day that moves a
+ * period, or days from start on that are no period, as the start of its month: a month's cell
+ * stands for all its days.
+ */
+Datum
+kpi_sql_lookback_since(PG_FUNCTION_ARGS)
+{
+	KpiLookback lookback = {PG_GETARG_BOOL(0), PG_GETARG_INT32(1), PG_GETARG_INT32(2)};
+	KpiGrain	grain;
+	DateADT		since;
+
+	if (!kpi_calendar_grain_parse(text_to_cstring(PG_GETARG_TEXT_PP(3)), &grain))
+	{
+		grain = KPI_DAY;
+		lookback.periods = 0;
+	}
+	since = kpi_model_lookback_since(&lookback, grain, PG_GETARG_DATEADT(4));
+	if (!DATE_IS_NOBEGIN(since))
+		since = kpi_calendar_period_start(KPI_MONTH, since, NULL);
+	PG_RETURN_DATEADT(since);
 }
 
 /* ---- what it costs ---- */

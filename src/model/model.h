@@ -496,6 +496,7 @@ typedef struct KpiProgram
 	int			nstreams;
 	int32	   *streams;		/* of its measures, each once */
 	KpiLookback lookback;		/* the longest of its nodes */
+	bool		over_time;		/* a formula has functions over time */
 	bool		follows_day;	/* in an open period it is another on each day */
 } KpiProgram;
 

@@ -30,7 +30,19 @@
 /* What one transaction of the writer takes on. */
 #define BATCH_PLACES 1000
 
+/* A change that moves more places of a team or member than this has the whole table looked at. */
+#define MAX_MOVED_PLACES 1000
+
 bool		kpi_refresh_rollups_queued = false;
+
+/* A stream of the source, that KPIs of the table are measured on. */
+typedef struct RollupStream
+{
+	int32		stream_id;
+	KpiLookback lookback;		/* the longest of these KPIs */
+	bool		by_dimension;	/* its cells of values of the dimension are
+								 * those of the rows */
+} RollupStream;
 
 /* A rollup table that has a KPI of the source. */
 typedef struct RollupTarget
@@ -40,8 +52,7 @@ typedef struct RollupTarget
 	KpiGrain	grain;
 	DateADT		since;
 	int			position;		/* of its dimension in this source; 0: none */
-	Bitmapset  *streams;		/* of the source, that its KPIs are measured
-								 * on */
+	List	   *streams;		/* RollupStream * */
 } RollupTarget;
 
 /* Places on their way to the queue. */
@@ -52,7 +63,46 @@ typedef struct PlaceBuffer
 	Datum	   *scopes;
 	Datum	   *starts;
 	Datum	   *dims;
+	const RollupStream *stream; /* the last that was added */
+	int32		scope_id;
+	int32		dim_id;
+	DateADT		first_start;	/* whose places from here */
+	DateADT		next_start;		/* until before here are */
+	bool		too_many;		/* the whole table is to be looked at */
 } PlaceBuffer;
+
+static RollupStream *
+find_stream(const RollupTarget *target, int32 stream_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, target->streams)
+	{
+		if (((RollupStream *) lfirst(lc))->stream_id == stream_id)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* A KPI of the table is measured on the stream in this row. */
+static void
+add_stream(RollupTarget *target, KpiRows *row)
+{
+	int32		stream_id = kpi_rows_int4(row, "stream_id");
+	RollupStream *stream = find_stream(target, stream_id);
+
+	if (stream == NULL)
+	{
+		stream = palloc0(sizeof(RollupStream));
+		stream->stream_id = stream_id;
+		stream->by_dimension = true;
+		target->streams = lappend(target->streams, stream);
+	}
+	stream->by_dimension &= kpi_rows_bool(row, "has_breakdown");
+	stream->lookback.all |= kpi_rows_bool(row, "looks_at_all");
+	stream->lookback.periods = Max(stream->lookback.periods, kpi_rows_int4(row, "reach_periods"));
+	stream->lookback.days = Max(stream->lookback.days, kpi_rows_int4(row, "reach_days"));
+}
 
 static List *
 find_targets(int32 source_id)
@@ -62,7 +112,8 @@ find_targets(int32 source_id)
 	KpiRows		rows;
 
 	kpi_rows_begin(&rows, "SELECT r.id, r.per = 'member' AS of_members, r.grain, r.since,"
-				   " coalesce(d.position, 0)::integer AS position, s.stream_id"
+				   " coalesce(d.position, 0)::integer AS position, s.stream_id, s.has_breakdown, s.reach = 'later' AS looks_at_all,"
+				   " s.reach_periods, s.reach_days"
 				   " FROM kpi.rollup r"
 				   " JOIN kpi.rollup_column c ON c.rollup_id = r.id"
 				   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = c.kpi_id AND s.source_id = $1"
@@ -83,7 +134,7 @@ find_targets(int32 source_id)
 			target->position = kpi_rows_int4(&rows, "position");
 			targets = lappend(targets, target);
 		}
-		target->streams = bms_add_member(target->streams, kpi_rows_int4(&rows, "stream_id"));
+		add_stream(target, &rows);
 	}
 	kpi_rows_end(&rows);
 	return targets;
@@ -125,25 +176,56 @@ flush_places(PlaceBuffer *buffer)
 	kpi_refresh_rollups_queued = true;
 }
 
-/* Adds the place that a day, or the first day of a month, belongs to. */
 static void
-add_place(PlaceBuffer *buffer, const KpiCalendar *calendar, int32 scope_id, DateADT day, int32 dim_id)
+add_place(PlaceBuffer *buffer, int32 scope_id, DateADT start, int32 dim_id)
 {
-	const RollupTarget *target = buffer->target;
-	DateADT		start = kpi_calendar_period_start(target->grain, day, calendar);
-	int			last = buffer->n - 1;
-
-	if (kpi_calendar_period_end(target->grain, start, calendar) < target->since)
-		return;
-	/* Cells come in order: neighbours belong to one place. */
-	if (last >= 0 && DatumGetInt32(buffer->scopes[last]) == scope_id &&
-		DatumGetDateADT(buffer->starts[last]) == start && DatumGetInt32(buffer->dims[last]) == dim_id)
-		return;
 	buffer->scopes[buffer->n] = Int32GetDatum(scope_id);
 	buffer->starts[buffer->n] = DateADTGetDatum(start);
 	buffer->dims[buffer->n] = Int32GetDatum(dim_id);
 	if (++buffer->n == BATCH_PLACES)
 		flush_places(buffer);
+}
+
+/*
+ * Adds the places that days, of one place at most, move: their own, and those that look back at
+ * them.  Cells come in order, so what was added for the one before is not added again.
+ */
+static void
+add_places(PlaceBuffer *buffer, const RollupStream *stream, const KpiCalendar *calendar, int32 scope_id,
+		   DateADT day, DateADT last, int32 dim_id)
+{
+	const RollupTarget *target = buffer->target;
+	DateADT		own = kpi_calendar_period_start(target->grain, day, calendar);
+	DateADT		start = own;
+	bool		is_next = buffer->stream == stream && buffer->scope_id == scope_id && buffer->dim_id == dim_id &&
+	own >= buffer->first_start && own <= buffer->next_start;
+
+	if (is_next)
+		start = buffer->next_start;
+	for (int n = 0; start == own || kpi_model_lookback_since(&stream->lookback, target->grain, start) <= last; n++)
+	{
+		if (n == MAX_MOVED_PLACES)
+		{
+			buffer->too_many = true;
+			return;
+		}
+		if (kpi_calendar_period_end(target->grain, start, calendar) >= target->since)
+			add_place(buffer, scope_id, start, dim_id);
+		start = kpi_calendar_period_shift(target->grain, start, 1, calendar);
+	}
+	buffer->stream = stream;
+	buffer->scope_id = scope_id;
+	buffer->dim_id = dim_id;
+	buffer->next_start = start;
+	if (!is_next)
+		buffer->first_start = own;
+}
+
+/* Whether a change of the stream can move any row of the table, so that its places need not be known. */
+static bool
+moves_all(const RollupTarget *target, const RollupStream *stream)
+{
+	return stream->lookback.all || (target->position != 0 && !stream->by_dimension);
 }
 
 /* From the rollups of the grain that the periods are made of. */
@@ -156,14 +238,19 @@ queue_rollups(PlaceBuffer *buffer, KpiCellMap *rollups)
 	const KpiCellItem *item;
 
 	kpi_refresh_cellmap_rewind(rollups);
-	while ((item = kpi_refresh_cellmap_next(rollups)) != NULL)
+	while (!buffer->too_many && (item = kpi_refresh_cellmap_next(rollups)) != NULL)
 	{
 		const KpiRollupKey *key = &item->key.rollup;
+		const RollupStream *stream = find_stream(target, key->stream_id);
 
-		if (bms_is_member(key->stream_id, target->streams) && key->grain == grain &&
-			key->scope_kind == (target->of_members ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM) &&
-			(key->dim_value_id != 0) == (target->position != 0))
-			add_place(buffer, calendar, key->scope_id, key->start, key->dim_value_id);
+		if (stream == NULL || key->grain != grain ||
+			key->scope_kind != (target->of_members ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM))
+			continue;
+		if (moves_all(target, stream))
+			buffer->too_many = true;
+		else if ((key->dim_value_id != 0) == (target->position != 0))
+			add_places(buffer, stream, calendar, key->scope_id, key->start,
+					   kpi_calendar_period_end(grain, key->start, calendar), key->dim_value_id);
 	}
 }
 
@@ -175,18 +262,21 @@ queue_member_days(PlaceBuffer *buffer, KpiRun *run, KpiCellMap *days)
 	const KpiCellItem *item;
 
 	kpi_refresh_cellmap_rewind(days);
-	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
+	while (!buffer->too_many && (item = kpi_refresh_cellmap_next(days)) != NULL)
 	{
 		const KpiDayKey *key = &item->key.day;
+		const RollupStream *stream = find_stream(buffer->target, key->stream_id);
 		const KpiAttribution *span;
 
-		if (!bms_is_member(key->stream_id, buffer->target->streams) || key->day == KPI_ERROR_DAY)
+		if (stream == NULL || key->day == KPI_ERROR_DAY)
 			continue;
 		span = kpi_refresh_attribution_at(run->attributions,
 										  kpi_model_stream_find(run->source, key->stream_id)->owner_kind,
 										  key->owner_id, key->day);
-		if (span->member_id != 0)
-			add_place(buffer, calendar, span->member_id, key->day, 0);
+		if (span->member_id != 0 && moves_all(buffer->target, stream))
+			buffer->too_many = true;
+		else if (span->member_id != 0)
+			add_places(buffer, stream, calendar, span->member_id, key->day, key->day, 0);
 	}
 }
 
@@ -241,5 +331,9 @@ kpi_refresh_rollups_queue(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 		else
 			queue_rollups(&buffer, rollups);
 		flush_places(&buffer);
+		if (buffer.too_many)
+			queue_whole(buffer.target);
+		buffer.too_many = false;
+		buffer.stream = NULL;
 	}
 }

@@ -110,14 +110,17 @@ CREATE TABLE kpi_internal.kpi_stream (
     for_members   boolean NOT NULL,          -- its facts count for members
     owner_kind    integer NOT NULL,          -- as in applied_attribution
     position      integer NOT NULL,          -- from 1
-    has_breakdown boolean NOT NULL,          -- of the KPI: all its streams are of one source
+    has_breakdown boolean NOT NULL,          -- the KPI has breakdowns, and they are of this stream
     reach         text NOT NULL CHECK (reach IN ('own', 'near', 'later')),  -- which periods a changed day can move
-    reach_periods integer NOT NULL,           -- near: those that it, or a day so many days later, lies in, and
-    reach_days    integer NOT NULL,           -- so many after these
-    follows_day   boolean NOT NULL,           -- in an open period the value is another on each day
+    reach_periods integer NOT NULL DEFAULT 0, -- near: those that it, or a day so many days later, lies in, and
+    reach_days    integer NOT NULL DEFAULT 0, -- so many after these
+    follows_day   boolean NOT NULL DEFAULT false, -- in an open period the value is another on each day
     program       text NOT NULL,
     PRIMARY KEY (kpi_id, stream_id)
 );
+-- The first day that moves a period of that grain, by the start of its month.
+CREATE FUNCTION kpi_internal.lookback_since(looks_at_all boolean, periods integer, days integer, grain text, period_start date)
+    RETURNS date IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_lookback_since';
 CREATE INDEX ON kpi_internal.kpi_stream (stream_id);
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.kpi_stream', '');
 

@@ -7,7 +7,7 @@
 -- only for the rows that are shown.
 
 -- What the row of a goal says, computed (goal/progress.c).
-CREATE FUNCTION kpi_internal.goal_stand(program text, scope_kind integer, scope_id integer, dim_id integer, period_start date, period_end date,
+CREATE FUNCTION kpi_internal.goal_stand(program text, scope_kind integer, scope_id integer, dim_id integer, period_start date, period_end date, grain text,
                                         own_since date, own_until date, today date, team_id integer, is_complete boolean, is_rate boolean,
                                         direction text, target_kind text, target numeric, target_high numeric, pace text,
                                         milestone_days date[], milestone_amounts numeric[], unit text,
@@ -293,7 +293,7 @@ CREATE VIEW kpi_internal.goal_now AS
       LEFT JOIN kpi_internal.forecast_company y ON y.kpi_id = b.kpi_id AND y.grain = b.grain AND y.period_start = b.period_start
      CROSS JOIN LATERAL (
            SELECT kpi_internal.goal_stand(s.program, CASE WHEN g.member_id IS NULL THEN 1 ELSE 2 END, coalesce(g.team_id, g.member_id),
-                                          CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END, e.period_start, e.period_end,
+                                          CASE WHEN g.dimension IS NULL THEN 0 ELSE x.id END, e.period_start, e.period_end, g.grain,
                                           o.since, o.until, s.today, coalesce(g.team_id, h.team_id, 1), s.is_complete,
                                           coalesce((SELECT q.kind = 'rate' FROM kpi_internal.measure q WHERE q.kpi_id = g.kpi_id AND q.role = 'value'), false),
                                           k.direction, e.target_kind, e.target, e.target_high, g.pace, w.days, w.amounts, k.unit,
