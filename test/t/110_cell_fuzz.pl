@@ -109,7 +109,8 @@ $node->safe_psql(
 	FROM generate_series(1, 600) i;
 	SELECT kpi.create_source('fuzz', relation => 'fuzz.facts', owner => 'owner', at => 'day');
 	SELECT kpi.create_kpi('k' || i, source => 'fuzz', measure => m)
-	FROM unnest(ARRAY['count(*)', 'sum(a)', 'avg(b)', 'rate(b > 0, true)', 'ratio(a, b)', 'sum(1 / (b - 7))']) WITH ORDINALITY u (m, i);
+	FROM unnest(ARRAY['count(*)', 'sum(a)', 'avg(b)', 'rate(b > 0, true)', 'ratio(a, b)', 'sum(1 / (b - 7))',
+	'median(b)', 'percentile(0.9, a, error => 0.05)', 'stddev(b)', 'variance(a)']) WITH ORDINALITY u (m, i);
 	CALL kpi.refresh();});
 
 # What is given to each form, and the errors that may refuse it.
@@ -217,6 +218,21 @@ sub random_sum
 	  . (chance(0.5) ? '.' . join('', map { int rand 10 } 1 .. 1 + rand 20) : '');
 }
 
+sub random_histogram
+{
+	my $fine = pick(4, 35, 36, 400);
+	my $last = 80 * $fine;
+	my %buckets;
+
+	for (1 .. pick(0, 1, 3, 40))
+	{
+		$buckets{ pick(0, 1, -1, $last, -$last, int(rand(2 * $last)) - $last) } =
+		  pick(1, -1, 2, 70368744177663, -70368744177663, 1 + int(rand(1000)));
+	}
+	return sprintf 'nonfinite=%s clamped=%s per_doubling=%s buckets=%s', random_count(), random_count(), $fine,
+	  join(',', map { "$_:$buckets{$_}" } sort { $a <=> $b } keys %buckets);
+}
+
 # A cell that is to be accepted.
 sub random_text
 {
@@ -232,6 +248,8 @@ sub random_text
 			sub { sprintf '%s n=%s nonfinite=%s sum=%s', pick('sum', 'avg'), random_count(), random_count(), random_sum() },
 			sub { sprintf 'rate num=%s den=%s', random_count(), random_count() },
 			sub { sprintf 'ratio n=%s nonfinite=%s num=%s den=%s', random_count(), random_count(), random_sum(), random_sum() },
+			sub { sprintf '%s n=%s nonfinite=%s sum=%s squares=%s', pick('variance', 'stddev'), random_count(), random_count(), random_sum(), random_sum() },
+			sub { 'percentile ' . random_histogram() },
 			sub { 'errors n=' . random_count() })->();
 	}
 	return 'v1{' . join('; ', @states) . '}';
