@@ -29,6 +29,7 @@ my %with = map { $_ => 1 } (
 	'goal',         # goals of members and dimension values, on whatever is altered
 	'loaded',       # rows say when they were loaded
 	'owner',        # facts that count for another column, or for the company
+	'percentile',   # what is no sum over a sum
 	'role',         # tables that belong to another role, which writes to them
 	'swap',         # tables that are swapped, tables and columns that are renamed
 	'step',         # builds in the smallest steps, of which some are cancelled
@@ -76,6 +77,15 @@ if ($with{float})
 		$active{$column} = 1;
 		push @columns, $column;
 	}
+}
+if ($with{percentile})
+{
+	$KPI{typical} = {
+		create => q{source => 'deals', measure => 'median(amount)'},
+		facts => 'SELECT {owner}, closed_at, {dimensions}, amount, NULL FROM {deals} WHERE amount IS NOT NULL',
+		aggregate => 'kpi.median(num)'
+	};
+	$active{typical} = 1;
 }
 if ($with{setting})
 {
@@ -449,7 +459,7 @@ sub take_over
 
 sub change_goals
 {
-	my @kpis = grep { $active{$_} } sort keys %active;
+	my @kpis = grep { $active{$_} && !$KPI{$_}{aggregate} } sort keys %active;
 	my $kpi = pick(@kpis);
 	my $scope = sprintf q{team => '%s'}, pick('company', 'emea', 'dach', 'uk', 'apac');
 

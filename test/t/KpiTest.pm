@@ -28,7 +28,8 @@ our %MEANING = (
 
 # The KPIs of the company: how they are created, and for the oracle a SELECT of
 # one row per fact: owner, time, dimensions, and the fact's share of the
-# numerator and the denominator (NULL: the value is the numerator alone).
+# numerator and the denominator (NULL: the value is the numerator alone, or what
+# "aggregate" makes of it; such a one has no goals).
 # Words in braces stand for what %MEANING says.
 # NaN and infinity count as facts, but are left out of the sums.
 my $finite = q{amount NOT IN ('NaN', 'Infinity', '-Infinity')};
@@ -215,7 +216,8 @@ sub difference_sql
 	  map { $rounded->($_) } qw(to_date previous previous_to_date growth year_ago yoy);
 	my $number = sub {
 		my ($name, $where) = @_;
-		return "CASE WHEN count(den) FILTER (WHERE $where) = 0 THEN sum(num) FILTER (WHERE $where)
+		my $others = join ' ', map { "WHEN kpi = '$_' THEN $KPI{$_}{aggregate} FILTER (WHERE $where)" } grep { $KPI{$_}{aggregate} } @kpis;
+		return "CASE $others WHEN count(den) FILTER (WHERE $where) = 0 THEN sum(num) FILTER (WHERE $where)
 				ELSE sum(num) FILTER (WHERE $where) / nullif(sum(den) FILTER (WHERE $where), 0) END AS value$name, count(*) FILTER (WHERE $where) AS facts$name";
 	};
 
