@@ -50,14 +50,14 @@ $$;
 CREATE VIEW lkp.reading AS SELECT source, status, kept_rows, entities_read, pending_deltas FROM kpi.source_status ORDER BY source;
 CALL kpi.refresh();
 TABLE lkp.reading;
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 SELECT lookup, source, expression, column_name, facts_missing FROM kpi.lookup_status ORDER BY 1;
 
 -- A row of the lookup touches the facts that look for it, and no others.
 UPDATE lkp.account SET sector = 'glass' WHERE account = 3;
 CALL kpi.refresh();
 TABLE lkp.reading;
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 -- what nothing reads leaves no note
 UPDATE lkp.deal SET note = 'x';
 SELECT count(*) FROM kpi_internal.delta;
@@ -68,7 +68,7 @@ UPDATE lkp.account SET account = 14 WHERE account = 6;
 UPDATE lkp.account SET manager = NULL WHERE account = 7;
 CALL kpi.refresh();
 TABLE lkp.reading;
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 SELECT lookup, facts_missing FROM kpi.lookup_status ORDER BY 1;
 -- the facts' side: another key, none, one that is missing; come and gone
 UPDATE lkp.deal SET account = 99 WHERE id IN (1, 2);
@@ -77,7 +77,7 @@ UPDATE lkp.deal SET account = 1000 WHERE id = 4;
 INSERT INTO lkp.deal VALUES (500, 1, 'm0', '2026-02-02', 5), (501, 1001, 'm1', '2026-02-02', 7);
 DELETE FROM lkp.deal WHERE id BETWEEN 20 AND 30;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 -- both in one transaction, and what is rolled back
 BEGIN;
 INSERT INTO lkp.account VALUES (1000, 'steel', 'm0', 1);
@@ -88,11 +88,11 @@ ROLLBACK TO s;
 UPDATE lkp.account SET account = 2000 WHERE account = 2;
 COMMIT;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 TRUNCATE lkp.account;
 INSERT INTO lkp.account SELECT i, 'steel', 'm1', 1 FROM generate_series(1, 9) i;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 
 -- Another table comes under the name.
 CREATE TABLE lkp.account_new (account integer PRIMARY KEY, sector text, manager text, weight numeric);
@@ -103,10 +103,10 @@ ALTER TABLE lkp.account_new RENAME TO account;
 CREATE :fact;
 COMMIT;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 UPDATE lkp.account SET sector = 'glass' WHERE account = 1;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong();
+SELECT * FROM lkp.wrong() ORDER BY what COLLATE "C";
 
 -- A lookup that is changed has its users read.
 CREATE TABLE lkp.segment (no bigint PRIMARY KEY, name text, size integer);
@@ -117,12 +117,12 @@ SELECT d.id, d.closed, d.amount, d.owner_id, d.account, s.name AS sector, a.mana
        d.account IS NOT NULL AND a.account IS NULL AS is_missing
   FROM lkp.deal d LEFT JOIN lkp.account a ON a.account = d.account LEFT JOIN lkp.segment s ON s.no = d.account;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong() WHERE what <> 'missing sector';
+SELECT * FROM lkp.wrong() WHERE what <> 'missing sector' ORDER BY what COLLATE "C";
 SELECT lookup, facts_missing FROM kpi.lookup_status ORDER BY 1;
 UPDATE lkp.segment SET name = 'steel' WHERE no = 1;
 UPDATE lkp.account SET manager = 'm1' WHERE account = 1;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong() WHERE what <> 'missing sector';
+SELECT * FROM lkp.wrong() WHERE what <> 'missing sector' ORDER BY what COLLATE "C";
 
 -- A key that is there twice: the numbers stay, and it is said why.
 ALTER TABLE lkp.segment DROP CONSTRAINT segment_pkey;
@@ -132,7 +132,7 @@ SELECT status, reason, hint FROM kpi.source_status;
 DELETE FROM lkp.segment WHERE no = 1 AND name = 'paper';
 SELECT kpi.resume('deals') IS NOT NULL AS resumed;
 CALL kpi.refresh();
-SELECT * FROM lkp.wrong() WHERE what <> 'missing sector';
+SELECT * FROM lkp.wrong() WHERE what <> 'missing sector' ORDER BY what COLLATE "C";
 
 -- A KPI that looks up something else, or names another column, widens the rows.
 SELECT kpi.create_kpi('noted', source => 'deals', measure => 'count(*)', filter => $$note = 'x' AND lookup('weight', id) > 4$$) > 0 AS created;
