@@ -46,6 +46,20 @@ array_of(Datum *values, int n, bool of_bool)
 		KPI_VALUE(INT4ARRAYOID, PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 }
 
+/* Whether a stream has a balance of the KPI: it is carried on without facts. */
+static bool
+has_balance(const KpiProgram *program, int32 stream_id)
+{
+	for (int n = 0; n < program->nnodes; n++)
+	{
+		const KpiProgramNode *node = &program->nodes[n];
+
+		if (node->formula == NULL && node->kind == KPI_BALANCE && node->stream_id == stream_id)
+			return true;
+	}
+	return false;
+}
+
 /* Within kpi_spi_begin(). */
 static void
 write_program(int32 kpi_id)
@@ -58,6 +72,7 @@ write_program(int32 kpi_id)
 	Datum	   *all = palloc(program->nstreams * sizeof(Datum));
 	Datum	   *periods = palloc(program->nstreams * sizeof(Datum));
 	Datum	   *days = palloc(program->nstreams * sizeof(Datum));
+	Datum	   *carried = palloc(program->nstreams * sizeof(Datum));
 
 	kpi_define_formula_check(program);
 	for (int s = 0; s < program->nstreams; s++)
@@ -69,25 +84,27 @@ write_program(int32 kpi_id)
 		all[s] = BoolGetDatum(lookback.all);
 		periods[s] = Int32GetDatum(lookback.periods);
 		days[s] = Int32GetDatum(lookback.days);
+		carried[s] = BoolGetDatum(has_balance(program, program->streams[s]));
 	}
 	kpi_spi_exec("DELETE FROM kpi_internal.kpi_stream WHERE kpi_id = $1 AND program <> $2",
 				 2, KPI_INT4(kpi_id), KPI_TEXT(text));
 	kpi_spi_exec("INSERT INTO kpi_internal.kpi_stream"
 				 " (kpi_id, stream_id, source_id, for_members, owner_kind, position, has_breakdown, reach, reach_periods,"
-				 "  reach_days, follows_day, program)"
+				 "  reach_days, follows_day, is_carried, program)"
 				 " SELECT $1, x.id, x.source_id, x.owner_kind = 'member',"
 				 " CASE x.owner_kind WHEN 'member' THEN 0 WHEN 'team' THEN 1 ELSE 2 END"
 				 " + CASE x.credit WHEN 'today' THEN 3 ELSE 0 END, s.position, s.has_breakdown,"
 				 " CASE WHEN s.looks_at_all THEN 'later' WHEN s.periods > 0 OR s.days > 0 THEN 'near' ELSE 'own' END,"
-				 " s.periods, s.days, $8, $2"
+				 " s.periods, s.days, $8, s.is_carried, $2"
 				 " FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),"
-				 "  pg_catalog.unnest($7)) WITH ORDINALITY AS s (id, has_breakdown, looks_at_all, periods, days, position)"
+				 "  pg_catalog.unnest($7), pg_catalog.unnest($9))"
+				 "  WITH ORDINALITY AS s (id, has_breakdown, looks_at_all, periods, days, is_carried, position)"
 				 " JOIN kpi_internal.stream x ON x.id = s.id"
 				 " ON CONFLICT DO NOTHING",
-				 8, KPI_INT4(kpi_id), KPI_TEXT(text), array_of(streams, program->nstreams, false),
+				 9, KPI_INT4(kpi_id), KPI_TEXT(text), array_of(streams, program->nstreams, false),
 				 array_of(breakdowns, program->nstreams, true), array_of(all, program->nstreams, true),
 				 array_of(periods, program->nstreams, false), array_of(days, program->nstreams, false),
-				 KPI_BOOL(program->follows_day));
+				 KPI_BOOL(program->follows_day), array_of(carried, program->nstreams, true));
 }
 
 #define AT_OR_ABOVE(condition) \

@@ -113,6 +113,8 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.kpi', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.kpi_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.stream_id_seq', '');
+-- What the views ask first: mostly there is none.
+CREATE INDEX measure_balance_idx ON kpi_internal.measure (stream_id, id) WHERE kind = 'balance' AND role = 'value';
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.measure', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.measure_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.formula_input', '');

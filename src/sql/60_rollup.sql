@@ -115,6 +115,7 @@ CREATE TABLE kpi_internal.kpi_stream (
     reach_periods integer NOT NULL DEFAULT 0, -- near: those that it, or a day so many days later, lies in, and
     reach_days    integer NOT NULL DEFAULT 0, -- so many after these
     follows_day   boolean NOT NULL DEFAULT false, -- in an open period the value is another on each day
+    is_carried    boolean NOT NULL,          -- a balance of the KPI is of the stream: it has values without facts
     program       text NOT NULL,
     PRIMARY KEY (kpi_id, stream_id)
 );

@@ -15,7 +15,8 @@ DECLARE
 BEGIN
     FOR c IN
         SELECT * FROM (VALUES
-            ('has_value', 'boolean', 'Whether a row is one of the view: the KPI has facts at the place, and no stream before this one has it'),
+            ('has_value', 'boolean', 'Whether a row is one of the view: the KPI has facts at the place, and no stream before this one has it, and no balance'),
+            ('has_balance', 'boolean', 'Whether a place that balances of the stream bring is a row of the view: one of them is there, and none of a stream before this one'),
             ('value', 'numeric', 'Value of the KPI'),
             ('numerator', 'numeric', 'What is divided'),
             ('denominator', 'numeric', 'What it is divided by'),
@@ -47,6 +48,11 @@ CREATE FUNCTION kpi_internal.has_one_owner(source_id integer, member_id integer)
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_has_one_owner';
 CREATE FUNCTION kpi_internal.is_first_owner(source_id integer, member_id integer, stream_id integer, owner_id integer, day date) RETURNS boolean
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_first_owner';
+-- The periods, of one grain or all, in which balances of a stream may be there: from the year of its first
+-- fact until today, wherever that is.
+CREATE FUNCTION kpi_internal.carried_periods(stream_id integer, only_grain integer, week_start smallint, fiscal_year_start smallint,
+                                             OUT grain integer, OUT start date, OUT last_day date) RETURNS SETOF record
+    STABLE PARALLEL SAFE ROWS 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_carried_periods';
 CREATE FUNCTION kpi_internal.today_of(program text) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_today_of';
 CREATE FUNCTION kpi_internal.day_of(program text, moment timestamptz) RETURNS date

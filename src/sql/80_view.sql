@@ -105,9 +105,30 @@ DECLARE
     member_columns constant text := 'm.id AS member_id, m.key AS member, m.name AS member_name, '
         || pg_catalog.format(member_team, 'h.team_id', '') || ' AS team_id, '
         || pg_catalog.format(member_team, 'u.key', ' JOIN kpi.team u ON u.id = h.team_id') || ' AS team';
+    -- What facts bring, and what balances bring: a place of each scope in each period from its first until
+    -- today. The second is a query of its own, for the planner as well: it gets the periods and the ids of scopes
+    -- that are asked for by constants, and no parameters, as it would not run in parallel by those.
     cells constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id
-      JOIN kpi_internal.rollup_cell c ON c.stream_id = s.stream_id$$;
+      JOIN (SELECT r.stream_id, r.scope_kind, r.scope_id, r.grain, r.dim_id, r.start, r.cell, r.recent, false AS is_carried
+              FROM kpi_internal.rollup_cell r
+             UNION ALL
+            SELECT a.stream_id, a.scope_kind, a.scope_id, p.grain, a.dim_id, p.start, NULL, NULL, true
+              FROM kpi_internal.measure z
+              JOIN kpi.calendar o ON o.id = 1
+             CROSS JOIN LATERAL kpi_internal.carried_periods(z.stream_id, %s, o.week_start, o.fiscal_year_start) p
+              JOIN kpi_internal.rollup_cell a
+                   ON a.stream_id = z.stream_id AND a.grain = 5 AND a.start <= p.last_day
+                  AND (p.grain > 0 OR a.scope_kind = 1) AND (p.grain > 1 OR a.dim_id = 0)
+             WHERE z.kind = 'balance' AND z.role = 'value'
+               AND NOT EXISTS (SELECT FROM kpi_internal.measure e     -- once for a stream
+                                WHERE e.stream_id = z.stream_id AND e.kind = 'balance' AND e.role = 'value' AND e.id < z.id)
+               AND NOT EXISTS (SELECT FROM kpi_internal.rollup_cell e -- and for a scope, at its first year
+                                WHERE e.stream_id = a.stream_id AND e.scope_kind = a.scope_kind AND e.scope_id = a.scope_id
+                                  AND e.grain = 5 AND e.dim_id = a.dim_id AND e.start < a.start)
+           ) c ON c.stream_id = s.stream_id AND (s.is_carried OR NOT c.is_carried)$$;
+    has_value constant text := pg_catalog.format(
+        'CASE WHEN c.is_carried THEN kpi_internal.has_balance(%1$s) ELSE kpi_internal.has_value(%1$s) END', row);
     member_days constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
       JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id
@@ -141,7 +162,7 @@ CREATE VIEW kpi.%1$s AS
            kpi_internal.refreshed_at(s.program) AS refreshed_at
       FROM %9$s AND c.scope_kind = %10$s AND c.grain = %11$s AND c.dim_id = 0
       JOIN %12$s
-     WHERE kpi_internal.has_value(%8$s)$$;
+     WHERE %13$s$$;
     breakdown_template constant text := $$
 CREATE VIEW kpi.%1$s AS
     SELECT %2$s AS id, %3$s,
@@ -163,7 +184,7 @@ CREATE VIEW kpi.%1$s AS
            kpi_internal.refreshed_at(s.program) AS refreshed_at
       FROM %8$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain = %9$s AND c.dim_id <> 0%10$s
       JOIN kpi.team t ON t.id = c.scope_id
-     WHERE kpi_internal.has_value(%7$s)$$;
+     WHERE %11$s$$;
     g record;
 BEGIN
     FOR g IN
@@ -171,13 +192,16 @@ BEGIN
                               (3, 'quarter', 'quarterly'), (4, 'year', 'yearly')) AS x (number, grain, suffix)
     LOOP
         EXECUTE pg_catalog.format(series_template, 'team_' || g.suffix, row_id, kpi_columns, 'team', team_columns,
-                                  g.grain, period, row, cells, 1, g.number, 'kpi.team t ON t.id = c.scope_id');
+                                  g.grain, period, row, pg_catalog.format(cells, g.number), 1, g.number,
+                                  'kpi.team t ON t.id = c.scope_id', has_value);
         EXECUTE pg_catalog.format(series_template, 'member_' || g.suffix, row_id, kpi_columns, 'member', member_columns,
-                                  g.grain, period, row, CASE g.grain WHEN 'day' THEN member_days ELSE cells END,
-                                  2, g.number, 'kpi.member m ON m.id = c.scope_id');
+                                  g.grain, period, row,
+                                  CASE g.grain WHEN 'day' THEN member_days ELSE pg_catalog.format(cells, g.number) END,
+                                  2, g.number, 'kpi.member m ON m.id = c.scope_id',
+                                  CASE g.grain WHEN 'day' THEN pg_catalog.format('kpi_internal.has_value(%s)', row) ELSE has_value END);
         IF g.grain IN ('month', 'quarter', 'year') THEN
             EXECUTE pg_catalog.format(breakdown_template, 'team_breakdown_' || g.suffix, row_id, kpi_columns, team_columns,
-                                      g.grain, period, row, cells, g.number, dimensions);
+                                      g.grain, period, row, pg_catalog.format(cells, g.number), g.number, dimensions, has_value);
         END IF;
     END LOOP;
 
@@ -193,8 +217,8 @@ CREATE VIEW kpi.kpi_value AS
       JOIN (VALUES (1, 'team'::text COLLATE "C"), (2, 'member')) AS p (kind, scope) ON p.kind = c.scope_kind
       LEFT JOIN kpi.team t ON c.scope_kind = 1 AND t.id = c.scope_id
       LEFT JOIN kpi.member m ON c.scope_kind = 2 AND m.id = c.scope_id
-     WHERE (t.id IS NOT NULL OR m.id IS NOT NULL) AND kpi_internal.has_value(%3$s)$$,
-        row_id, period, row, cells, grains);
+     WHERE (t.id IS NOT NULL OR m.id IS NOT NULL) AND %6$s$$,
+        row_id, period, row, pg_catalog.format(cells, 'NULL'), grains, has_value);
 
     EXECUTE pg_catalog.format($$
 CREATE VIEW kpi.kpi_breakdown AS
@@ -207,8 +231,8 @@ CREATE VIEW kpi.kpi_breakdown AS
            kpi_internal.facts(%3$s) AS facts
       FROM %4$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain > 1 AND c.dim_id <> 0%5$s%6$s
       JOIN kpi.team t ON t.id = c.scope_id
-     WHERE kpi_internal.has_value(%3$s)$$,
-        row_id, period, row, cells, dimensions, grains);
+     WHERE %7$s$$,
+        row_id, period, row, pg_catalog.format(cells, 'NULL'), dimensions, grains, has_value);
 END
 $generate$;
 

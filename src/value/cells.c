@@ -337,50 +337,48 @@ sum_days(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool s
 	return sum;
 }
 
-/* ---- days, one by one ---- */
+/* ---- cells, one by one ---- */
 
 /* Hands in each cell that the keys find. */
 static void
-scan_days(const char *table, AttrNumber day_attno, AttrNumber cell_attno, AttrNumber recent_attno, ScanKey keys, int nkeys,
-		  void (*take) (void *arg, DateADT day, Datum cell), void *arg)
+each_cell(const char *table, AttrNumber start_attno, AttrNumber cell_attno, AttrNumber recent_attno, ScanKey keys, int nkeys,
+		  void (*take) (void *arg, DateADT start, Datum cell), void *arg)
 {
-	Relation	rel = table_open(kpi_relation_oid("kpi_internal", table), AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, kpi_compat_primary_key(rel), true, GetActiveSnapshot(), nkeys, keys);
-	HeapTuple	tuple;
+	KpiNewest	cells;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	begin_cells(&cells, table, keys, nkeys);
+	while (kpi_newest_next(&cells))
 	{
 		bool		isnull;
-		DateADT		day = DatumGetDateADT(heap_getattr(tuple, day_attno, RelationGetDescr(rel), &isnull));
-		Datum		cell = heap_getattr(tuple, cell_attno, RelationGetDescr(rel), &isnull);
+		DateADT		start = DatumGetDateADT(kpi_newest_column(&cells, start_attno, &isnull));
+		Datum		cell = kpi_newest_column(&cells, cell_attno, &isnull);
 
 		if (isnull)
 			continue;
 		if (recent_attno != 0)
 		{
-			Datum		recent = heap_getattr(tuple, recent_attno, RelationGetDescr(rel), &isnull);
+			Datum		recent = kpi_newest_column(&cells, recent_attno, &isnull);
 
 			if (!isnull)
 				cell = PointerGetDatum(sum_cell(DatumGetKpiCellPCopy(cell), recent, false));
 		}
-		take(arg, day, cell);
+		take(arg, start, cell);
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	kpi_newest_end(&cells);
 }
 
 void
-kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg)
+kpi_value_each_cell(const KpiDays *days, KpiGrain grain, void (*take) (void *arg, DateADT start, Datum cell), void *arg)
 {
 	ScanKeyData keys[7];
 	ListCell   *lc;
 
 	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
 		forget_all();
-	if (has_day_rollups(days))
+	if (grain != KPI_DAY || has_day_rollups(days))
 	{
-		rollup_keys(keys, days, KPI_DAY, days->since, days->until);
-		scan_days("rollup_cell", Anum_rollup_start, Anum_rollup_cell, Anum_rollup_recent, keys, 7, take, arg);
+		rollup_keys(keys, days, grain, days->since, days->until);
+		each_cell("rollup_cell", Anum_rollup_start, Anum_rollup_cell, Anum_rollup_recent, keys, 7, take, arg);
 		return;
 	}
 	foreach(lc, owners_of(days->source_id, days->scope_id))
@@ -388,7 +386,7 @@ kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, D
 		kpi_value_key(&keys[0], Anum_day_stream_id, days->stream_id);
 		kpi_value_key(&keys[1], Anum_day_owner_id, lfirst_int(lc));
 		key_days(&keys[2], Anum_day_day, days->since, days->until);
-		scan_days("day_cell", Anum_day_day, Anum_day_cell, 0, keys, 4, take, arg);
+		each_cell("day_cell", Anum_day_day, Anum_day_cell, 0, keys, 4, take, arg);
 	}
 }
 

@@ -123,6 +123,8 @@ evaluate_measure(KpiEvaluation *evaluation, const KpiProgramNode *node, const Kp
 	KpiDays		days = days_of(&window->place, node, window->since, window->until);
 	const KpiCell *cell;
 
+	if (node->kind == KPI_BALANCE)
+		return kpi_value_balance(node, window, kpi_value_evaluation_today(evaluation), result);
 	if (is_given(evaluation, node->stream_id, window))
 		cell = kpi_cell_of_measure(evaluation->given->cell, node->measure_id);
 	else
@@ -131,6 +133,17 @@ evaluate_measure(KpiEvaluation *evaluation, const KpiProgramNode *node, const Kp
 }
 
 /* ---- KPIs of the program ---- */
+
+Numeric
+kpi_value_of_nothing(KpiEvaluation *evaluation, int node, const KpiWindow *window)
+{
+	const KpiProgramNode *of = &evaluation->program->nodes[node];
+	bool		is_held = of->formula == NULL && of->is_balance;
+
+	if (of->additive || (is_held && window->since <= kpi_value_evaluation_today(evaluation)))
+		return int64_to_numeric(0);
+	return NULL;
+}
 
 /* Room for one more. */
 static Known *
@@ -217,7 +230,9 @@ kpi_value_growth(KpiEvaluation *evaluation, int node, const KpiWindow *window, b
 
 	if (!(year_ago ? kpi_value_window_year_ago(window, &other) : kpi_value_window_previous(window, &other)))
 		return NULL;
-	other = kpi_value_window_as_far(window, &other, today);
+	/* What is held now is compared with what was held at the end. */
+	if (!evaluation->program->nodes[node].is_balance)
+		other = kpi_value_window_as_far(window, &other, today);
 	/* Nothing yet of what adds up is a loss of all that was there. */
 	if (!kpi_value_of_node(evaluation, node, &to_date, &value) && evaluation->program->nodes[node].additive &&
 		kpi_value_window_is_open(window, today))
@@ -262,7 +277,8 @@ kpi_value_at_given(const KpiProgram *program, const KpiPlace *place, const KpiGi
 {
 	KpiEvaluation evaluation = begin(program);
 
-	if (program->nnodes == 1 && !given->isnull && given->stream_id == program->nodes[0].stream_id)
+	if (program->nnodes == 1 && program->nodes[0].kind != KPI_BALANCE && !given->isnull &&
+		given->stream_id == program->nodes[0].stream_id)
 		return measure_of_given(&program->nodes[0], place, given, result);
 	evaluation.given_window = kpi_value_window(place);
 	evaluation.given = given;
@@ -289,7 +305,7 @@ has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *
 		bool		is_given = node->stream_id == given->stream_id && !given->isnull;
 		const KpiCell *cell;
 
-		if (node->formula != NULL || program->grain > place->grain || is_given != of_given)
+		if (node->formula != NULL || node->kind == KPI_BALANCE || program->grain > place->grain || is_given != of_given)
 			continue;
 		if (is_given)
 			cell = kpi_cell_of_measure(given->cell, node->measure_id);
@@ -305,6 +321,25 @@ bool
 kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given)
 {
 	return has_facts(program, place, given, true) || has_facts(program, place, given, false);
+}
+
+int32
+kpi_value_balance_stream(const KpiProgram *program, const KpiPlace *place)
+{
+	KpiWindow	window = kpi_value_window(place);
+
+	for (int s = 0; s < program->nstreams && program->grain <= place->grain; s++)
+	{
+		for (int n = 0; n < program->nnodes; n++)
+		{
+			const KpiProgramNode *node = &program->nodes[n];
+
+			if (node->formula == NULL && node->kind == KPI_BALANCE && node->stream_id == program->streams[s] &&
+				kpi_value_has_balance(node, &window, kpi_value_today(program)))
+				return node->stream_id;
+		}
+	}
+	return 0;
 }
 
 bool
@@ -340,13 +375,32 @@ kpi_value_has_begun(const KpiProgram *program, const KpiPlace *place)
 	for (int n = 0; n < program->nnodes; n++)
 	{
 		const KpiProgramNode *node = &program->nodes[n];
-		KpiDays		days = days_of(place, node, kpi_calendar_first_fact_day(), until);
-		const KpiCell *cell = node->formula == NULL ? kpi_value_cell(&days) : NULL;
+		KpiWindow	history = kpi_value_window_days(place, kpi_calendar_first_fact_day(), until - 1);
+		KpiDays		days = days_of(place, node, history.since, until);
+		const KpiCell *cell;
 
+		if (node->formula != NULL)
+			continue;
+		if (node->kind == KPI_BALANCE)
+		{
+			if (kpi_value_has_balance(node, &history, until - 1))
+				return true;
+			continue;
+		}
+		cell = kpi_value_cell(&days);
 		if (cell != NULL && kpi_cell_facts(cell, node->measure_id) != 0)
 			return true;
 	}
 	return false;
+}
+
+bool
+kpi_value_opening(const KpiProgram *program, const KpiPlace *place, KpiValue *result)
+{
+	KpiWindow	window = kpi_value_window(place);
+
+	window = kpi_value_window_opening(&window);
+	return evaluate_window(program, &window, result);
 }
 
 /* ---- days, one by one ---- */
@@ -376,11 +430,16 @@ kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT unt
 	KpiPlace	day = *place;
 	KpiValue	value;
 
+	if (program->nnodes == 1 && reader.node->kind == KPI_BALANCE)
+	{
+		kpi_value_each_flow(reader.node, place, until, take, arg);
+		return;
+	}
 	if (program->nnodes == 1)
 	{
 		KpiDays		days = days_of(place, reader.node, place->start, until + 1);
 
-		kpi_value_scan_days(&days, take_cell, &reader);
+		kpi_value_each_cell(&days, KPI_DAY, take_cell, &reader);
 		return;
 	}
 	day.grain = KPI_DAY;

@@ -39,9 +39,7 @@ read_kpi(void *arg, int kpi)
 	KpiValue	value;
 
 	read->has_value |= kpi_value_of_node(read->evaluation, input, &read->window, &value);
-	if (value.value == NULL && kpi_value_evaluation_program(read->evaluation)->nodes[input].additive)
-		return int64_to_numeric(0);
-	return value.value;
+	return value.value != NULL ? value.value : kpi_value_of_nothing(read->evaluation, input, &read->window);
 }
 
 static Numeric
@@ -101,6 +99,18 @@ target(FormulaRead *read, const KpiFormulaNode *call)
 	return number;
 }
 
+/* Of one balance (kpi_define_formula_check()). */
+static Numeric
+daily_average(FormulaRead *read, const KpiFormulaNode *part)
+{
+	const KpiProgram *program = kpi_value_evaluation_program(read->evaluation);
+	KpiValue	value = {0};
+
+	read->has_value |= kpi_value_daily_average(&program->nodes[read->node->inputs[part->kpi]], &read->window,
+											   kpi_value_evaluation_today(read->evaluation), &value);
+	return value.value;
+}
+
 static Numeric
 read_over_time(void *arg, const KpiFormulaNode *call)
 {
@@ -136,6 +146,8 @@ read_over_time(void *arg, const KpiFormulaNode *call)
 		case KPI_FORMULA_WHOLE:
 			window = kpi_value_window_whole(&read->window);
 			break;
+		case KPI_FORMULA_DAILY_AVERAGE:
+			return daily_average(read, part);
 		case KPI_FORMULA_TARGET:
 			return target(read, call);
 		case KPI_FORMULA_CLOSING:

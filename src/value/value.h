@@ -57,10 +57,13 @@ extern bool kpi_value_between(const KpiProgram *program, const KpiPlace *place, 
 /*
  * Hands in what there is on each day from the start of the place until a day, inclusive, of
  * all facts, in any order; a day may come in several parts, which sum to it.  For one measure
- * at the cost of a scan.
+ * at the cost of a scan.  Of a balance it is what came on the day less what went.
  */
 extern void kpi_value_each_day(const KpiProgram *program, const KpiPlace *place, DateADT until,
 							   void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
+
+/* What was held when the place began. */
+extern bool kpi_value_opening(const KpiProgram *program, const KpiPlace *place, KpiValue *result);
 
 /*
  * Whether the KPI's scope has a fact dated before the end of the place, so that

@@ -72,10 +72,11 @@ extern void kpi_value_key(ScanKey key, AttrNumber attno, int32 value);
 extern const KpiCell *kpi_value_cell(const KpiDays *days);
 
 /*
- * Hands in the cells of each of these days, of all facts: of a member there may be more than
- * one a day, which sum to it.
+ * Hands in the cells of one grain that begin on these days, in any order.  Days of a member are cells of
+ * its owners, of all facts: there may be more than one a day, which sum to it.
  */
-extern void kpi_value_scan_days(const KpiDays *days, void (*take) (void *arg, DateADT day, Datum cell), void *arg);
+extern void kpi_value_each_cell(const KpiDays *days, KpiGrain grain,
+								void (*take) (void *arg, DateADT start, Datum cell), void *arg);
 
 /* The numbers of the owners whose facts count for a member, in a source; until the next call. */
 extern const List *kpi_value_member_owners(int32 source_id, int32 member_id);
@@ -87,6 +88,29 @@ extern const List *kpi_value_member_owners(int32 source_id, int32 member_id);
  * cost is that of all base cells on them.
  */
 extern KpiCell *kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until);
+
+/* ---- balance.c ---- */
+
+/*
+ * What a balance is when the window closes, and of one that is open today.  False
+ * before the scope's first day, and of a window that has not begun.
+ */
+extern bool kpi_value_balance(const KpiProgramNode *node, const KpiWindow *window, DateADT today, KpiValue *result);
+extern bool kpi_value_has_balance(const KpiProgramNode *node, const KpiWindow *window, DateADT today);
+
+/*
+ * The mean of what it was when the window's days ended, until today; before the scope's first
+ * day that is 0.
+ */
+extern bool kpi_value_daily_average(const KpiProgramNode *node, const KpiWindow *window, DateADT today,
+									KpiValue *result);
+
+/* The first year in which the stream has facts, of anybody; false: it has none. */
+extern bool kpi_value_first_year(int32 stream_id, DateADT *start);
+
+/* kpi_value_each_day() of a balance: what came on each day, less what went. */
+extern void kpi_value_each_flow(const KpiProgramNode *node, const KpiPlace *place, DateADT until,
+								void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
 
 /* ---- evaluate.c ---- */
 
@@ -112,6 +136,12 @@ extern Numeric kpi_value_growth(KpiEvaluation *evaluation, int node, const KpiWi
 
 /* (value - base) / |base|; NULL where either is, or base is 0. */
 extern Numeric kpi_value_change(Numeric value, Numeric base);
+
+/*
+ * What a KPI without a value counts for in a formula: 0 if it adds up, or is held and the window has
+ * begun; else NULL.
+ */
+extern Numeric kpi_value_of_nothing(KpiEvaluation *evaluation, int node, const KpiWindow *window);
 
 /* By which day the program is judged (kpi_value_today()). */
 extern DateADT kpi_value_evaluation_today(KpiEvaluation *evaluation);
@@ -150,10 +180,15 @@ extern bool kpi_value_at_given(const KpiProgram *program, const KpiPlace *place,
 							   KpiValue *result);
 
 /*
- * Whether kpi_value_at_given() has facts, at less cost: nothing is computed, and
- * nothing looked up if the given cell has facts.
+ * Whether kpi_value_at_given() has facts of measures that are not balances, at less cost: nothing is
+ * computed, and nothing looked up if the given cell has facts.
  */
 extern bool kpi_value_has_facts(const KpiProgram *program, const KpiPlace *place, const KpiGivenCell *given);
+
+/*
+ * The first of the program's streams whose balance is there at a place; 0: there is none.
+ */
+extern int32 kpi_value_balance_stream(const KpiProgram *program, const KpiPlace *place);
 
 /* The sum of the stream's cells at the place; NULL if there are none. */
 extern const KpiCell *kpi_value_place_cell(const KpiProgram *program, int32 stream_id, const KpiPlace *place);

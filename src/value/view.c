@@ -17,6 +17,7 @@
 #include "calendar/calendar.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -25,6 +26,8 @@
 #include "value/value_internal.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_has_value);
+PG_FUNCTION_INFO_V1(kpi_sql_has_balance);
+PG_FUNCTION_INFO_V1(kpi_sql_carried_periods);
 PG_FUNCTION_INFO_V1(kpi_sql_value);
 PG_FUNCTION_INFO_V1(kpi_sql_numerator);
 PG_FUNCTION_INFO_V1(kpi_sql_denominator);
@@ -92,14 +95,14 @@ value_of_row(const ViewRow *row, KpiValue *value)
 
 /*
  * Whether the row is one of the view: the KPI has facts there, and no stream
- * before this one brings the same row.
+ * before this one brings the same row, and no balance does (has_balance).
  */
 Datum
 kpi_sql_has_value(PG_FUNCTION_ARGS)
 {
 	ViewRow		row;
 
-	if (!read_row(fcinfo, &row))
+	if (!read_row(fcinfo, &row) || kpi_value_balance_stream(row.program, &row.place) != 0)
 		PG_RETURN_BOOL(false);
 	for (int s = 0; s < row.program->nstreams && row.program->streams[s] != row.given.stream_id; s++)
 	{
@@ -107,6 +110,19 @@ kpi_sql_has_value(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(false);
 	}
 	PG_RETURN_BOOL(kpi_value_has_facts(row.program, &row.place, &row.given));
+}
+
+/*
+ * Whether a place that a stream's balances bring is one of the view: one of them is there, and no
+ * balance of a stream before this one.
+ */
+Datum
+kpi_sql_has_balance(PG_FUNCTION_ARGS)
+{
+	ViewRow		row;
+
+	PG_RETURN_BOOL(read_row(fcinfo, &row) &&
+				   kpi_value_balance_stream(row.program, &row.place) == row.given.stream_id);
 }
 
 #define RETURN_NUMERIC_OR_NULL(number) \
@@ -320,6 +336,47 @@ kpi_sql_day_of(PG_FUNCTION_ARGS)
 	if (!kpi_calendar_day_of_moment(PG_GETARG_TIMESTAMPTZ(1), zone, &day))
 		PG_RETURN_NULL();
 	PG_RETURN_DATEADT(day);
+}
+
+/* ---- places that balances bring ---- */
+
+static void
+put_periods(ReturnSetInfo *rsinfo, const KpiCalendar *calendar, KpiGrain grain, DateADT since, DateADT until)
+{
+	DateADT		start = kpi_calendar_period_start(grain, since, calendar);
+
+	while (start <= until)
+	{
+		DateADT		next = kpi_calendar_period_shift(grain, start, 1, calendar);
+		Datum		values[3] = {Int32GetDatum(grain), DateADTGetDatum(start), DateADTGetDatum(next - 1)};
+		bool		nulls[3] = {false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		start = next;
+	}
+}
+
+/*
+ * kpi_internal.carried_periods(stream_id, only_grain, week_start, fiscal_year_start): of all grains if that
+ * is NULL.  Which of them the balance is there in says has_balance().
+ */
+Datum
+kpi_sql_carried_periods(PG_FUNCTION_ARGS)
+{
+	KpiCalendar calendar = {.week_start = PG_GETARG_INT16(2),.fiscal_start = PG_GETARG_INT16(3)};
+	DateADT		until = kpi_calendar_today_in("UTC") + 1;	/* it is tomorrow
+															 * somewhere */
+	DateADT		since;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!kpi_value_first_year(PG_GETARG_INT32(0), &since))
+		PG_RETURN_VOID();
+	for (int grain = KPI_DAY; grain <= KPI_YEAR; grain++)
+	{
+		if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) == grain)
+			put_periods((ReturnSetInfo *) fcinfo->resultinfo, &calendar, (KpiGrain) grain, since, until);
+	}
+	PG_RETURN_VOID();
 }
 
 /* ---- keys of rows ---- */
