@@ -72,8 +72,28 @@ CREATE VIEW kpi_internal.kpi_state AS
 CREATE VIEW kpi_internal.member_day AS
     SELECT b.stream_id, a.source_id, a.owner_kind, 2 AS scope_kind, a.member_id AS scope_id, 0 AS grain, 0 AS dim_id,
            b.day AS start, CASE WHEN b.dim_id = 0 AND kpi_internal.has_one_owner(a.source_id, a.member_id) THEN b.cell END AS cell,
-           NULL::kpi.cell AS recent
-      FROM kpi_internal.day_cell b
+           NULL::kpi.cell AS recent, b.is_carried
+      FROM (SELECT d.stream_id, d.owner_id, d.day, d.dim_id, d.cell, false AS is_carried
+              FROM kpi_internal.day_cell d
+             UNION ALL     -- what balances bring (below), at the first of the owners
+            SELECT y.stream_id, w.owner_id, p.start, 0, NULL, true
+              FROM kpi_internal.measure z
+              JOIN kpi_internal.stream x ON x.id = z.stream_id
+              JOIN kpi.calendar o ON o.id = 1
+             CROSS JOIN LATERAL kpi_internal.carried_periods(z.stream_id, 0, o.week_start, o.fiscal_year_start) p
+              JOIN kpi_internal.rollup_cell y
+                   ON y.stream_id = z.stream_id AND y.scope_kind = 2 AND y.grain = 5 AND y.dim_id = 0 AND y.start <= p.last_day
+              JOIN kpi_internal.applied_attribution w ON w.source_id = x.source_id AND w.member_id = y.scope_id
+             WHERE z.kind = 'balance' AND z.role = 'value'
+               AND NOT EXISTS (SELECT FROM kpi_internal.measure e
+                                WHERE e.stream_id = z.stream_id AND e.kind = 'balance' AND e.role = 'value' AND e.id < z.id)
+               AND NOT EXISTS (SELECT FROM kpi_internal.rollup_cell e
+                                WHERE e.stream_id = y.stream_id AND e.scope_kind = 2 AND e.scope_id = y.scope_id
+                                  AND e.grain = 5 AND e.dim_id = 0 AND e.start < y.start)
+               AND NOT EXISTS (SELECT FROM kpi_internal.applied_attribution e
+                                WHERE e.source_id = w.source_id AND e.member_id = w.member_id
+                                  AND (e.owner_id < w.owner_id OR e.owner_id = w.owner_id AND e.since < w.since))
+           ) b
       JOIN kpi_internal.applied_attribution a
            ON a.owner_kind IN (0, 3) AND a.owner_id = b.owner_id AND a.member_id <> 0 AND a.since <= b.day AND a.until > b.day
      WHERE b.day > '-infinity'
@@ -132,7 +152,7 @@ DECLARE
     member_days constant text := $$kpi.kpi k
       JOIN kpi_internal.kpi_stream s ON s.kpi_id = k.id AND s.for_members
       JOIN kpi_internal.member_day c ON c.stream_id = s.stream_id AND c.source_id = s.source_id
-           AND c.owner_kind = s.owner_kind$$;
+           AND c.owner_kind = s.owner_kind AND (s.is_carried OR NOT c.is_carried)$$;
     dimensions constant text := $$
       JOIN kpi_internal.dim x ON x.id = c.dim_id
       JOIN kpi.dimension d ON d.source_id = x.source_id AND d.position = x.position$$;
@@ -197,8 +217,7 @@ BEGIN
         EXECUTE pg_catalog.format(series_template, 'member_' || g.suffix, row_id, kpi_columns, 'member', member_columns,
                                   g.grain, period, row,
                                   CASE g.grain WHEN 'day' THEN member_days ELSE pg_catalog.format(cells, g.number) END,
-                                  2, g.number, 'kpi.member m ON m.id = c.scope_id',
-                                  CASE g.grain WHEN 'day' THEN pg_catalog.format('kpi_internal.has_value(%s)', row) ELSE has_value END);
+                                  2, g.number, 'kpi.member m ON m.id = c.scope_id', has_value);
         IF g.grain IN ('month', 'quarter', 'year') THEN
             EXECUTE pg_catalog.format(breakdown_template, 'team_breakdown_' || g.suffix, row_id, kpi_columns, team_columns,
                                       g.grain, period, row, pg_catalog.format(cells, g.number), g.number, dimensions, has_value);
