@@ -232,7 +232,7 @@ CREATE VIEW kpi.kpi_value AS
            kpi_internal.numerator(%3$s) AS numerator,
            kpi_internal.denominator(%3$s) AS denominator,
            kpi_internal.facts(%3$s) AS facts
-      FROM %4$s AND c.dim_id = 0 AND (c.scope_kind = 1 OR c.grain > 0)%5$s
+      FROM %4$s AND c.grain < 5 AND c.dim_id = 0 AND (c.scope_kind = 1 OR c.grain > 0)%5$s
       JOIN (VALUES (1, 'team'::text COLLATE "C"), (2, 'member')) AS p (kind, scope) ON p.kind = c.scope_kind
       LEFT JOIN kpi.team t ON c.scope_kind = 1 AND t.id = c.scope_id
       LEFT JOIN kpi.member m ON c.scope_kind = 2 AND m.id = c.scope_id
@@ -248,7 +248,7 @@ CREATE VIEW kpi.kpi_breakdown AS
            kpi_internal.numerator(%3$s) AS numerator,
            kpi_internal.denominator(%3$s) AS denominator,
            kpi_internal.facts(%3$s) AS facts
-      FROM %4$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain > 1 AND c.dim_id <> 0%5$s%6$s
+      FROM %4$s AND s.has_breakdown AND c.scope_kind = 1 AND c.grain > 1 AND c.grain < 5 AND c.dim_id <> 0%5$s%6$s
       JOIN kpi.team t ON t.id = c.scope_id
      WHERE %7$s$$,
         row_id, period, row, pg_catalog.format(cells, 'NULL'), dimensions, grains, has_value);
