@@ -500,6 +500,7 @@ kpi_sql_drop_goal(PG_FUNCTION_ARGS)
 	 * status.
 	 */
 	kpi_spi_exec("SELECT FROM kpi.goal_progress WHERE goal_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(id));
+	kpi_goal_target_moved(id);
 	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();

@@ -325,8 +325,9 @@ write_formula(KpiRow *kpi)
 	ids = formula_inputs(kpi, formula);
 	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	forboth(name, formula->names, id, ids)
-		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id) VALUES ($1, $2, $3)",
-					 3, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)));
+		kpi_spi_exec("INSERT INTO kpi_internal.formula_input (kpi_id, name, input_kpi_id, of_target) VALUES ($1, $2, $3, $4)",
+					 4, KPI_INT4(kpi->id), KPI_TEXT(lfirst(name)), KPI_INT4(lfirst_int(id)),
+					 KPI_BOOL(kpi_model_formula_has_target(formula, foreach_current_index(name))));
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	kpi_rows_begin_read(&cycle, "WITH RECURSIVE input (first, id) AS ("

@@ -181,6 +181,9 @@ extern void kpi_goal_basis_renew(int64 goal_id);
 extern void kpi_goal_kpi_redefined(int32 kpi_id);	/* formulas over it as
 													 * well */
 extern void kpi_goal_source_redefined(int32 source_id);
+
+/* What the goal asks for is another, or it is about to go: for formulas with target(). */
+extern void kpi_goal_target_moved(int64 goal_id);
 extern void kpi_goal_team_redefined(int32 team_id); /* teams below it as well */
 extern void kpi_goal_member_redefined(int32 member_id);
 extern void kpi_goal_people_redefined(List *team_ids, List *member_ids);	/* of many at once */

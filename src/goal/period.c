@@ -275,18 +275,19 @@ write_version(const Definition *def, const Asked *asked)
 	(void) kpi_spi_exec("UPDATE kpi.goal_target t SET is_fixed = $3"
 						" WHERE t.goal_id = $1 AND t.period_start = $2 AND t.valid_until IS NULL AND t.is_fixed <> $3",
 						3, KPI_INT8(def->goal_id), date_param(asked->start), KPI_BOOL(asked->fixed));
-	(void) kpi_spi_exec("INSERT INTO kpi.goal_target (goal_id, period, period_start, period_end, version, target, target_high,"
-						"  minimum, stretch, target_text, target_kind, baseline, baseline_period, is_fixed, forecast_grain, forecast_start)"
-						" SELECT $1, $12, $2, $13, 1 + coalesce((SELECT pg_catalog.max(o.version) FROM kpi.goal_target o"
-						"  WHERE o.goal_id = $1 AND o.period_start = $2), 0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $14, $15"
-						" WHERE NOT EXISTS (SELECT FROM kpi.goal_target o"
-						"  WHERE o.goal_id = $1 AND o.period_start = $2 AND o.valid_until IS NULL)", 15,
-						KPI_INT8(def->goal_id), date_param(asked->start), numeric_param(target),
-						numeric_param(def->target.high), numeric_param(minimum), numeric_param(stretch),
-						KPI_TEXT(def->target_text), KPI_TEXT(kind), numeric_param(asked->baseline),
-						KPI_TEXT(asked->baseline_period), KPI_BOOL(asked->fixed), KPI_TEXT(asked->period),
-						date_param(asked->end), KPI_TEXT(has_forecast ? kpi_calendar_grain_name(grain) : NULL),
-						has_forecast ? date_param(start) : KPI_NULL(DATEOID));
+	if (kpi_spi_exec("INSERT INTO kpi.goal_target (goal_id, period, period_start, period_end, version, target, target_high,"
+					 "  minimum, stretch, target_text, target_kind, baseline, baseline_period, is_fixed, forecast_grain, forecast_start)"
+					 " SELECT $1, $12, $2, $13, 1 + coalesce((SELECT pg_catalog.max(o.version) FROM kpi.goal_target o"
+					 "  WHERE o.goal_id = $1 AND o.period_start = $2), 0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $14, $15"
+					 " WHERE NOT EXISTS (SELECT FROM kpi.goal_target o"
+					 "  WHERE o.goal_id = $1 AND o.period_start = $2 AND o.valid_until IS NULL)", 15,
+					 KPI_INT8(def->goal_id), date_param(asked->start), numeric_param(target),
+					 numeric_param(def->target.high), numeric_param(minimum), numeric_param(stretch),
+					 KPI_TEXT(def->target_text), KPI_TEXT(kind), numeric_param(asked->baseline),
+					 KPI_TEXT(asked->baseline_period), KPI_BOOL(asked->fixed), KPI_TEXT(asked->period),
+					 date_param(asked->end), KPI_TEXT(has_forecast ? kpi_calendar_grain_name(grain) : NULL),
+					 has_forecast ? date_param(start) : KPI_NULL(DATEOID)) > 0)
+		kpi_goal_target_moved(def->goal_id);
 }
 
 /* Whether the period has a version with a baseline that is fixed, which is taken then. */

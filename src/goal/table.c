@@ -248,6 +248,36 @@ kpi_goal_recheck_later(Datum goal_ids)
 	kpi_wake_request(true);
 }
 
+/* Formulas that ask for the target of the KPI of goal $1, and those over them. */
+#define WITH_FORMULAS_OF_TARGET \
+	"WITH RECURSIVE above (id) AS (" \
+	" SELECT f.kpi_id FROM kpi.goal g JOIN kpi_internal.formula_input f ON f.input_kpi_id = g.kpi_id AND f.of_target" \
+	"  WHERE g.id = $1" \
+	" UNION SELECT f.kpi_id FROM above a JOIN kpi_internal.formula_input f ON f.input_kpi_id = a.id)"
+
+/*
+ * Left to the recheck and to the writer of rollup tables: who sets a goal need not wait
+ * for the rows of others.
+ */
+void
+kpi_goal_target_moved(int64 goal_id)
+{
+	KpiSpi		spi;
+	int			moved;
+
+	kpi_spi_begin(&spi);
+	moved = kpi_spi_exec(WITH_FORMULAS_OF_TARGET
+						 " INSERT INTO kpi_internal.goal_recheck (goal_id)"
+						 " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", 1, KPI_INT8(goal_id));
+	moved += kpi_spi_exec(WITH_FORMULAS_OF_TARGET
+						  " INSERT INTO kpi_internal.rollup_queue (rollup_id)"
+						  " SELECT DISTINCT c.rollup_id FROM kpi.rollup_column c JOIN above a ON a.id = c.kpi_id", 1,
+						  KPI_INT8(goal_id));
+	kpi_spi_end(&spi);
+	if (moved > 0)
+		kpi_wake_request(true);
+}
+
 void
 kpi_goal_kpi_redefined(int32 kpi_id)
 {

@@ -413,6 +413,29 @@ kpi_model_formula_visit(const KpiFormula *formula, void (*visit) (void *arg, con
 	visit_node(formula->root, nothing, visit, arg);
 }
 
+typedef struct TargetSearch
+{
+	int			kpi;
+	bool		found;
+} TargetSearch;
+
+static void
+search_target(void *arg, const KpiFormulaVisit *visit)
+{
+	TargetSearch *search = arg;
+
+	search->found |= visit->is_target && visit->use->kpi == search->kpi;
+}
+
+bool
+kpi_model_formula_has_target(const KpiFormula *formula, int kpi)
+{
+	TargetSearch search = {kpi, false};
+
+	kpi_model_formula_visit(formula, search_target, &search);
+	return search.found;
+}
+
 /* ---- calls from SQL ---- */
 
 /* A formula parsed for the calls of one query, which mostly repeat it. */

@@ -136,6 +136,9 @@ Datum
 kpi_sql_lookback_since(PG_FUNCTION_ARGS)
 {
 	KpiLookback lookback = {PG_GETARG_BOOL(0), PG_GETARG_INT32(1), PG_GETARG_INT32(2)};
+
+	/* Months are the same in all. */
+	const KpiCalendar calendar = {.week_start = 1,.fiscal_start = 1};
 	KpiGrain	grain;
 	DateADT		since;
 
@@ -146,7 +149,7 @@ kpi_sql_lookback_since(PG_FUNCTION_ARGS)
 	}
 	since = kpi_model_lookback_since(&lookback, grain, PG_GETARG_DATEADT(4));
 	if (!DATE_IS_NOBEGIN(since))
-		since = kpi_calendar_period_start(KPI_MONTH, since, NULL);
+		since = kpi_calendar_period_start(KPI_MONTH, since, &calendar);
 	PG_RETURN_DATEADT(since);
 }
 

@@ -410,6 +410,9 @@ typedef struct KpiFormulaVisit
 	bool		is_target;
 } KpiFormulaVisit;
 
+/* Whether it asks for the target of a KPI, by its index into the names. */
+extern bool kpi_model_formula_has_target(const KpiFormula *formula, int kpi);
+
 /* More periods, days and times than this are as many. */
 #define KPI_LOOKBACK_MAX 1000000
 

@@ -102,6 +102,7 @@ CREATE TABLE kpi_internal.formula_input (
     kpi_id       integer NOT NULL REFERENCES kpi.kpi,
     name         text NOT NULL,
     input_kpi_id integer NOT NULL REFERENCES kpi.kpi,
+    of_target    boolean NOT NULL DEFAULT false,     -- its target is asked for: target(), attainment()
     PRIMARY KEY (kpi_id, name)
 );
 

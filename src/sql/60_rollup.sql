@@ -122,6 +122,9 @@ CREATE TABLE kpi_internal.kpi_stream (
 -- The first day that moves a period of that grain, by the start of its month.
 CREATE FUNCTION kpi_internal.lookback_since(looks_at_all boolean, periods integer, days integer, grain text, period_start date)
     RETURNS date IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_lookback_since';
+-- The day that a KPI is judged by (value/today.c).
+CREATE FUNCTION kpi_internal.today_of(program text) RETURNS date
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_today_of';
 CREATE INDEX ON kpi_internal.kpi_stream (stream_id);
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.kpi_stream', '');
 

@@ -84,8 +84,8 @@ CREATE FUNCTION kpi_internal.dimension_value(label text) RETURNS text
                 ELSE label END;
 
 -- What all rows of a table depend on, as text: who is where and is called what,
--- also of what begins on a day that was still to come, how periods are cut, and
--- what the table is defined as.
+-- also of what begins on a day that was still to come, how periods are cut, what
+-- the table is defined as, and the day where its numbers follow it.
 CREATE VIEW kpi_internal.rollup_agenda AS
     SELECT r.id AS rollup_id, h.shape, s.next_try, s.last_sqlstate,
            s.shape IS DISTINCT FROM h.shape
@@ -106,7 +106,8 @@ CREATE VIEW kpi_internal.rollup_agenda AS
                      FROM kpi_internal.version v
                      JOIN kpi.calendar l ON l.id = 1
                     CROSS JOIN (SELECT kpi.today() AS today) d) o,
-                  (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', i.name, i.kpi_id, p.program), ', '
+                  (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', i.name, i.kpi_id, p.program,
+                                                                               CASE WHEN p.follows_day THEN kpi_internal.today_of(p.program) - date '2000-01-01' END), ', '
                                                 ORDER BY i.position) AS columns
                      FROM kpi.rollup_column i
                      LEFT JOIN kpi_internal.kpi_stream p ON p.kpi_id = i.kpi_id AND p.position = 1

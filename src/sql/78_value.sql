@@ -53,8 +53,6 @@ CREATE FUNCTION kpi_internal.is_first_owner(source_id integer, member_id integer
 CREATE FUNCTION kpi_internal.carried_periods(stream_id integer, only_grain integer, week_start smallint, fiscal_year_start smallint,
                                              OUT grain integer, OUT start date, OUT last_day date) RETURNS SETOF record
     STABLE PARALLEL SAFE ROWS 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_carried_periods';
-CREATE FUNCTION kpi_internal.today_of(program text) RETURNS date
-    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_today_of';
 CREATE FUNCTION kpi_internal.day_of(program text, moment timestamptz) RETURNS date
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_day_of';
 CREATE FUNCTION kpi_internal.row_id(kpi_id integer, scope_kind integer, scope_id integer, grain integer,

@@ -44,4 +44,5 @@ sub runs
 
 runs('README.md', 6);
 runs('doc/dbt.md', 8);
+runs('doc/formulas.md', 5);
 done_testing();
