@@ -28,6 +28,7 @@ my %with = map { $_ => 1 } (
 	'float',        # real and double precision
 	'goal',         # goals of members and dimension values, on whatever is altered
 	'loaded',       # rows say when they were loaded
+	'money',        # amounts in currencies, by rates that change
 	'owner',        # facts that count for another column, or for the company
 	'percentile',   # what is no sum over a sum
 	'role',         # tables that belong to another role, which writes to them
@@ -87,6 +88,20 @@ if ($with{percentile})
 	};
 	$active{typical} = 1;
 }
+if ($with{money})
+{
+	my $code = q{(ARRAY['EUR', 'USD', 'GBP'])[1 + abs(quantity) % 3]};
+
+	$KPI{converted} = {
+		create => "source => 'deals', measure => 'sum(amount, currency => @{[ $code =~ s/'/''/gr ]})'",
+		facts => qq{SELECT {owner}, closed_at, {dimensions}, CASE WHEN amount NOT IN ('NaN', 'Infinity', '-Infinity') THEN amount * x.rate END, NULL
+			FROM {deals} CROSS JOIN LATERAL (SELECT CASE $code WHEN 'EUR' THEN 1 ELSE
+				(SELECT r.rate FROM kpi.exchange_rate r WHERE r.exchange = 'daily' AND r.currency = $code
+					AND r.since <= (closed_at AT TIME ZONE '{time_zone}')::date ORDER BY r.since DESC LIMIT 1) END) x (rate)
+			WHERE amount IS NOT NULL AND x.rate IS NOT NULL}
+	};
+	$active{converted} = 1;
+}
 if ($with{setting})
 {
 	$dimension{$_} = ["${_}::text"] for qw(exact took code);
@@ -118,7 +133,8 @@ note "seed $seed";
 create_company(
 	$node, 'postgres',
 	kpis => [ keys %active ],
-	sql => q{ALTER TABLE crm.deals ADD score real, ADD weight double precision, ADD exact double precision, ADD took interval,
+	sql => q{SELECT kpi.alter_company(currency => 'EUR'), kpi.set_exchange_rate('USD', '2025-01-15', 0.9);
+		ALTER TABLE crm.deals ADD score real, ADD weight double precision, ADD exact double precision, ADD took interval,
 			ADD code bytea;
 		CREATE ROLE regress_crm;} . ($with{role} ? q{
 		GRANT USAGE ON SCHEMA crm TO regress_crm;
@@ -345,6 +361,13 @@ sub change_aliases
 	return sprintf q{SELECT kpi.add_alias('%s', alias => '%s'%s);}, pick(@members), $key, $source if $what < 0.6;
 	return sprintf q{SELECT kpi.drop_alias('%s'%s);}, $key, $source if $what < 0.85;
 	return sprintf q{SELECT kpi.merge_member('%s', into_member => '%s', goals => '%s');}, pick(@members), pick(@members), pick('move', 'drop');
+}
+
+sub change_rates
+{
+	return 'SELECT kpi.set_exchange_rate(currency, since, NULL) FROM (SELECT * FROM kpi.exchange_rate ORDER BY md5(id || since::text) LIMIT 1) r;'
+	  if chance(0.2);
+	return sprintf q{SELECT kpi.set_exchange_rate('%s', '%s', %.4f);}, pick('USD', 'GBP'), random_day(), 0.5 + rand;
 }
 
 # KPIs are created and dropped outside of transactions, as this side keeps
@@ -574,7 +597,7 @@ sub transaction
 		}
 		elsif (chance(0.08))
 		{
-			push @script, 'RESET ROLE; ' . change_organisation();
+			push @script, 'RESET ROLE; ' . ($with{money} && chance(0.3) ? change_rates() : change_organisation());
 		}
 		else
 		{
@@ -604,6 +627,7 @@ sub round
 		push @script, write_facts() if $what >= 0.25 && $what < 0.5;
 		push @script, change_table() if $with{swap} && chance(0.1);
 		push @script, 'CALL kpi.refresh();' if $what >= 0.5 && $what < 0.6;
+		push @script, change_rates() if $with{money} && $what >= 0.5 && chance(0.2);
 		push @script, change_organisation() if $what >= 0.6 && $what < 0.72;
 		push @script, change_kpis() if $what >= 0.72 && $what < 0.8;
 		push @script, change_meaning() if $what >= 0.8 && $what < 0.92;

@@ -307,7 +307,8 @@ sub difference_sql
 		FROM kpi_internal.rollup_cell c
 			 LEFT JOIN kpi_internal.dim d ON d.id = c.dim_id AND c.dim_id <> 0
 			 LEFT JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position
-		WHERE c.cell IS NULL),
+		-- currencies without a rate have places, too, and no dimension
+		WHERE c.cell IS NULL AND (c.dim_id = 0 OR n.name IS NOT NULL)),
 	surplus_place AS (
 		SELECT x.*, (('{"day": 1, "week": 7, "quarter": 3, "year": 12}'::jsonb ->> grain)
 					 || CASE WHEN grain IN ('day', 'week') THEN ' days' ELSE ' months' END)::interval AS length
