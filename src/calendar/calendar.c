@@ -29,8 +29,8 @@
 #define MIN_YEAR 1
 #define MAX_YEAR 9999
 
-static const char *const grain_names[KPI_NGRAINS] = {
-	"day", "week", "month", "quarter", "year"
+static const char *const grain_names[] = {
+	"day", "week", "month", "quarter", "year", "calendar year"
 };
 
 static DateADT
@@ -322,7 +322,8 @@ kpi_calendar_period_name(KpiGrain grain, DateADT start, const KpiCalendar *cal, 
 			snprintf(buf, KPI_PERIOD_NAME_LEN, "%s%04d", prefix, year);
 			return;
 		case KPI_ANCHOR_YEAR:
-			break;
+			snprintf(buf, KPI_PERIOD_NAME_LEN, "%04d", year);
+			return;
 	}
 	elog(ERROR, "unrecognized grain %d", (int) grain);
 }

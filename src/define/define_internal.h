@@ -320,6 +320,8 @@ typedef struct KpiStreamKey
 	const char *owner_kind;
 	char	   *owner;
 	char	   *at;
+	char	   *until;			/* of a balance: the time of the stream of
+								 * what leaves it; else NULL */
 	const char *credit;
 	char	   *currency;		/* of amounts that are converted; or NULL */
 	char	   *exchange;
@@ -332,6 +334,13 @@ typedef struct KpiStreamKey
 extern KpiStreamKey kpi_define_stream_key(const KpiSourceRow *source, const char *kpi_name,
 										  const char *owner, const char *team, const char *at);
 
+/*
+ * Makes a measure that is a balance, and the key of its stream, one of what is held
+ * until a time.
+ */
+extern void kpi_define_balance(const KpiSourceRow *source, const char *kpi_name, const char *until_text,
+							   KpiMeasureDef *def, KpiStreamKey *key);
+
 /* A checked boolean expression, deparsed; NULL for NULL. */
 extern char *kpi_define_filter_check(Oid relid, const char *text, const char *what);
 
@@ -339,9 +348,10 @@ extern char *kpi_define_filter_check(Oid relid, const char *text, const char *wh
 extern char *kpi_define_text_check(Oid relid, const char *text, const char *what);
 
 /*
- * Makes the measure of a KPI what def says, in the stream of this key.  A
- * measure that is the same stays; any other is a new one, with a new id, and
- * where facts are sealed an error unless they may be given up.
+ * Makes the measure of a KPI what def says, in the stream of this key, with what
+ * leaves it if it is a balance.  A measure that is the same stays; any other is a
+ * new one, with a new id, and where facts are sealed an error unless they may be
+ * given up.
  */
 extern void kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 									 const KpiMeasureDef *def, bool discard_sealed);

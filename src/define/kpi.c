@@ -184,8 +184,10 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 	if (def->currency != NULL)
 		key->currency = kpi_fact_owner_key(def->currency, psprintf("currency of KPI \"%s\"", kpi->name));
 	kpi->until = kpi_define_text_check(source->relid, kpi->until, "until");
-	kpi_user_restore(&user);
 	check_ends(kpi, def);
+	if (def->kind == KPI_BALANCE)
+		kpi_define_balance(source, kpi->name, kpi->until, def, key);
+	kpi_user_restore(&user);
 	kpi->exchange = def->currency != NULL ? kpi_define_exchange_of(kpi->exchange) : NULL;
 	key->exchange = kpi->exchange;
 

@@ -117,30 +117,85 @@ kpi_define_measure_drop(int32 kpi_id)
 				 1, KPI_INT4(kpi_id));
 }
 
+/* What a measure is written as: its own, or one that goes with it. */
+typedef struct Written
+{
+	const char *role;
+	int32		stream_id;
+	List	   *inputs;
+} Written;
+
+/*
+ * Measures that are large are kept apart from all others; so are balances, as they
+ * have more rollups.
+ */
+static const char *
+stream_part(const KpiMeasureDef *def, int32 kpi_id)
+{
+	if (def->is_large)
+		return psprintf("kpi %d", kpi_id);
+	return def->kind == KPI_BALANCE ? "balance" : "";
+}
+
+static bool
+is_written(int32 kpi_id, const KpiMeasureDef *def, const Written *written)
+{
+	return kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
+						"AND inputs = $4 AND divisor = $5 AND options = $6 AND parameter IS NOT DISTINCT FROM $7::numeric "
+						"AND role = $8",
+						8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(def->kind)),
+						KPI_TEXTS(written->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options),
+						KPI_TEXT(def->parameter), KPI_TEXT(written->role)) > 0;
+}
+
+static void
+write_measure(int32 kpi_id, const KpiMeasureDef *def, const Written *written)
+{
+	kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor, options, parameter, role) "
+				 "VALUES ($1, $2, $3, $4, $5, $6, $7::numeric, $8)",
+				 8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(def->kind)),
+				 KPI_TEXTS(written->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options),
+				 KPI_TEXT(def->parameter), KPI_TEXT(written->role));
+}
+
+/* Of a balance: the same amounts, at another time, in the other direction. */
+static void
+set_end(Written *end, int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, const char *part)
+{
+	KpiStreamKey end_key = *key;
+
+	end_key.at = key->until;
+	end->role = "end";
+	end->stream_id = find_or_create_stream(source_id, &end_key, part);
+	end->inputs = list_make3(linitial(def->inputs), lsecond(def->inputs), "-1");
+}
+
 void
 kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 						 const KpiMeasureDef *def, bool discard_sealed)
 {
-	const char *kind = kpi_cell_kind_name(def->kind);
+	const char *part = stream_part(def, kpi_id);
+	Written		written[2] = {{"value"}};
+	int			n = 1;
+	bool		is_same = true;
 	KpiSpi		spi;
-	int32		stream_id;
 
 	kpi_spi_begin(&spi);
-	stream_id = find_or_create_stream(source_id, key, def->is_large ? psprintf("kpi %d", kpi_id) : "");
-	if (kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
-					 "AND inputs = $4 AND divisor = $5 AND options = $6 AND parameter IS NOT DISTINCT FROM $7::numeric",
-					 7, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options), KPI_TEXT(def->parameter)) == 0)
+	written[0].stream_id = find_or_create_stream(source_id, key, part);
+	written[0].inputs = def->inputs;
+	if (key->until != NULL)
+		set_end(&written[n++], source_id, key, def, part);
+	for (int i = 0; i < n; i++)
+		is_same &= is_written(kpi_id, def, &written[i]);
+	if (!is_same)
 	{
 		if (!discard_sealed)
 			kpi_define_sealed_check(source_id, psprintf("KPI \"%s\"",
 														kpi_first_text("SELECT k.name FROM kpi.kpi k WHERE k.id = $1",
 																	   1, KPI_INT4(kpi_id))));
 		kpi_define_measure_drop(kpi_id);
-		kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor, options, parameter) "
-					 "VALUES ($1, $2, $3, $4, $5, $6, $7::numeric)",
-					 7, KPI_INT4(kpi_id), KPI_INT4(stream_id), KPI_TEXT(kind),
-					 KPI_TEXTS(def->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options), KPI_TEXT(def->parameter));
+		for (int i = 0; i < n; i++)
+			write_measure(kpi_id, def, &written[i]);
 		kpi_define_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);

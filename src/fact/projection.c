@@ -52,6 +52,7 @@ typedef struct StreamProjection
 	ProjectedValue currency;	/* the last of fact_dims */
 	ProjectedValue at;
 	KpiInputs	inputs;			/* of all measures */
+	List	   *day_inputs;		/* of these, those that are the day */
 	ExprState **input_states;	/* one by one; only if risk > SAFE */
 	KpiLayout  *layout;
 	KpiCell    *fresh_cell;		/* of the layout */
@@ -260,7 +261,11 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	{
 		cs->attrs = NULL;
 		foreach(lc, stream->measures[m].inputs)
+		{
+			if (strcmp(lfirst(lc), KPI_DAY_INPUT) == 0)
+				sp->day_inputs = lappend_int(sp->day_inputs, list_length(nodes));
 			nodes = lappend(nodes, compile_expr(cs, lfirst(lc)));
+		}
 		attrs->measures[m] = cs->attrs;
 	}
 	Assert(list_length(nodes) == sp->layout->ninputs);
@@ -510,8 +515,23 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 		fact->dims[proj->ndims] = key_of(&sp->currency, econtext);
 }
 
+/* Inputs that are the day, of measures of which the first input is not NULL. */
 static void
-project_inputs(KpiProjection *proj, const KpiInputPart *part, KpiFact *fact)
+set_days(const StreamProjection *sp, KpiFact *fact)
+{
+	ListCell   *lc;
+
+	foreach(lc, sp->day_inputs)
+	{
+		int			i = lfirst_int(lc);
+
+		fact->inputs[i] = Int32GetDatum(fact->day);
+		fact->isnull[i] = fact->isnull[i - 1];
+	}
+}
+
+static void
+project_inputs(KpiProjection *proj, const StreamProjection *sp, const KpiInputPart *part, KpiFact *fact)
 {
 	TupleTableSlot *slot;
 
@@ -520,6 +540,7 @@ project_inputs(KpiProjection *proj, const KpiInputPart *part, KpiFact *fact)
 	slot = ExecProject(part->values);
 	fact->inputs = slot->tts_values;
 	fact->isnull = slot->tts_isnull;
+	set_days(sp, fact);
 }
 
 static void
@@ -572,7 +593,7 @@ project_part(void *arg)
 	if (call->what == PROJECT_ALL || call->what == PROJECT_FACT)
 		project_fact(call->proj, call->sp, fact);
 	if (call->what == PROJECT_ALL && fact->is_event && !fact->failed)
-		project_inputs(call->proj, call->part, fact);
+		project_inputs(call->proj, call->sp, call->part, fact);
 	if (call->what >= 0)
 		project_measure(call->proj, call->sp, call->what);
 }
@@ -640,6 +661,7 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, const KpiInputPart 
 			!project_trapped(proj, sp, part, m, fact))
 			fact->failed_measures = bms_add_member(fact->failed_measures, m);
 	}
+	set_days(sp, fact);
 }
 
 /* What evaluates the row next finds it in the projection. */
@@ -665,7 +687,7 @@ project_row(KpiProjection *proj, StreamProjection *sp, const KpiInputPart *part,
 	{
 		project_fact(proj, sp, fact);
 		if (fact->is_event && !fact->failed)
-			project_inputs(proj, part, fact);
+			project_inputs(proj, sp, part, fact);
 	}
 	else if (!project_trapped(proj, sp, part, PROJECT_ALL, fact))
 		project_piecewise(proj, sp, part, fact);

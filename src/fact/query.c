@@ -89,8 +89,15 @@ kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmaps
 		if (which != NULL && !bms_is_member(i, which))
 			continue;
 		foreach(lc, m->inputs)
+		{
+			char	   *text = lfirst(lc);
+
+			if (strcmp(text, KPI_DAY_INPUT) == 0)
+				text = psprintf("%s OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date",
+								day_expression(at_type, stream->at, source->time_zone));
 			columns = add_column(columns, psprintf("m%d_%d", m->id, foreach_current_index(lc) + 1),
-								 psprintf("(%s)", (char *) lfirst(lc)));
+								 psprintf("(%s)", text));
+		}
 	}
 	return columns;
 }

@@ -37,7 +37,8 @@ static const KpiMeasureKind *const measure_kinds[] = {
 	&kpi_model_measure_median,
 	&kpi_model_measure_percentile,
 	&kpi_model_measure_stddev,
-	&kpi_model_measure_variance
+	&kpi_model_measure_variance,
+	&kpi_model_measure_balance
 };
 
 /* By the name of a kind of states; NULL if measures make none of these. */

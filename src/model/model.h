@@ -20,6 +20,12 @@
 
 /* ---- source.c ---- */
 
+/*
+ * An input of a measure that is the day of the fact: in the facts query days since
+ * 2000-01-01, where the value of the measure is not NULL.
+ */
+#define KPI_DAY_INPUT "NULL::integer"
+
 /* kpi_internal.measure */
 typedef struct KpiMeasure
 {
@@ -27,6 +33,8 @@ typedef struct KpiMeasure
 	int32		kpi_id;
 	char	   *kpi_name;
 	KpiKind		kind;
+	bool		is_end;			/* what leaves a balance, another measure of
+								 * its KPI */
 	char	   *options;		/* of its states, as layouts have them; "":
 								 * none */
 	List	   *inputs;			/* char *: SQL text of the inputs as the facts
@@ -135,6 +143,7 @@ extern const char *kpi_model_stream_dim_expr(const KpiSource *source, const KpiS
  */
 #define KPI_DETAIL_PARTS	0x01	/* days of teams by values of dimensions */
 #define KPI_DETAIL_MEMBERS	0x02	/* days of members */
+#define KPI_DETAIL_YEARS	0x04	/* KPI_ANCHOR_YEAR of all that has months */
 extern int	kpi_model_stream_detail(const KpiStream *stream);
 
 /* Whether any of its streams has one. */

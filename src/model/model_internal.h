@@ -103,6 +103,10 @@ extern const KpiMeasureKind kpi_model_measure_avg;
 extern const KpiMeasureKind kpi_model_measure_rate;
 extern const KpiMeasureKind kpi_model_measure_ratio;
 
+/* ---- measure_balance.c ---- */
+
+extern const KpiMeasureKind kpi_model_measure_balance;
+
 /* ---- measure_distinct.c ---- */
 
 extern const KpiMeasureKind kpi_model_measure_distinct;

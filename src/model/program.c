@@ -15,7 +15,7 @@
  *
  *	calendar <day 1..7 the organisation's week begins with> <month 1..12 its fiscal year does> <time zone>
  *	measure <KPI> <additive 0|1> <source> <stream> <owner kind 0..4> <measure> <divisor> <grain 0..4> <reach 0..1>
- *		<kind> <stream and measure of what leaves a balance, or 0 0> <detail 0..3> <parameter or ->
+ *		<kind> <stream and measure of what leaves a balance, or 0 0> <detail 0..7> <parameter or ->
  *	formula <KPI> <additive> <length of the formula> <formula> <number of inputs> <line of each input, from 0>
  *
  * Invariant: a program never changes; another text is another program.
@@ -50,7 +50,8 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	KpiGrain	grain = KPI_DAY;
 	KpiOwnerKind owner_kind;
 	KpiKind		kind;
-	KpiStream	stream = {0};
+	KpiMeasure	measure = {0};
+	KpiStream	stream = {.measures = &measure,.nmeasures = 1};
 
 	/* Whoever changes one of them writes the programs anew: it waits. */
 	kpi_rows_begin(&rows, "SELECT s.id AS source_id, s.grain, m.stream_id, x.owner_kind, x.credit, m.id AS measure_id, m.kind, x.currency,"
@@ -78,6 +79,7 @@ write_measure(Writer *writer, int32 kpi_id, bool additive)
 	stream.currency = kpi_rows_text(&rows, "currency");
 	if (!kpi_cell_kind_parse(kpi_rows_text(&rows, "kind"), &kind))
 		elog(ERROR, "measure of KPI %d is of no kind", kpi_id);
+	measure.kind = kind;
 	owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 	appendStringInfo(&writer->text, "measure %d %d %d %d %d %d %d %d %d %d %d %d %d %s\n", kpi_id, additive, kpi_rows_int4(&rows, "source_id"),
 					 kpi_rows_int4(&rows, "stream_id"), owner_kind, kpi_rows_int4(&rows, "measure_id"),

@@ -143,6 +143,7 @@ load_measure(KpiMeasure *m, KpiRows *rows)
 	m->kpi_name = kpi_rows_text(rows, "kpi");
 	if (!kpi_cell_kind_parse(kind, &m->kind))
 		elog(ERROR, "measure %d has unknown kind \"%s\"", m->id, kind);
+	m->is_end = strcmp(kpi_rows_text(rows, "role"), "end") == 0;
 	m->options = kpi_rows_text(rows, "options");
 	m->inputs = kpi_rows_texts(rows, "inputs");
 	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
@@ -161,7 +162,7 @@ load_streams(KpiSource *source)
 	KpiStream  *stream = NULL;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, s.currency, s.exchange, m.id AS measure_id, m.kpi_id, "
+						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, s.currency, s.exchange, m.id AS measure_id, m.kpi_id, m.role, "
 						"k.name AS kpi, m.kind, m.options, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
@@ -305,11 +306,21 @@ kpi_model_stream_dim_expr(const KpiSource *source, const KpiStream *stream, int 
 	return i < source->ndims ? source->dim_exprs[i] : stream->currency;
 }
 
-/* Amounts are converted on their way to the rollups, and not where they are read. */
+/*
+ * Amounts are converted on their way to the rollups, and not where they are read.  Of a
+ * balance all days before one count, so that a value of a dimension cannot be had from
+ * the cells of owners.
+ */
 int
 kpi_model_stream_detail(const KpiStream *stream)
 {
-	return stream->currency != NULL ? KPI_DETAIL_PARTS | KPI_DETAIL_MEMBERS : 0;
+	int			detail = 0;
+
+	if (stream->currency != NULL)
+		detail |= KPI_DETAIL_PARTS | KPI_DETAIL_MEMBERS;
+	if (kpi_model_stream_has_balance(stream))
+		detail |= KPI_DETAIL_PARTS | KPI_DETAIL_YEARS;
+	return detail;
 }
 
 bool

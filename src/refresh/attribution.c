@@ -611,15 +611,21 @@ kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day)
 	elog(ERROR, "owner %d has no attribution on day %d", entry->key.owner_id, day);
 }
 
-const KpiAttribution *
-kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day)
+const KpiOwnerAttribution *
+kpi_refresh_attribution_of(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id)
 {
 	KpiOwnerKey key = {kind, owner_id};
 	const KpiOwnerAttribution *entry = hash_search(attributions->entries, &key, HASH_FIND, NULL);
 
 	if (entry == NULL)
 		elog(ERROR, "owner %d has no attribution", owner_id);
-	return kpi_refresh_attribution_span(entry, day);
+	return entry;
+}
+
+const KpiAttribution *
+kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind, int32 owner_id, DateADT day)
+{
+	return kpi_refresh_attribution_span(kpi_refresh_attribution_of(attributions, kind, owner_id), day);
 }
 
 void

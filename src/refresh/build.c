@@ -356,7 +356,8 @@ fan_out_stored(KpiRun *run, const BuildGroup *group)
 		.fan_out = days,
 		.rollups = kpi_refresh_cellmap_create(run),
 		.places = kpi_refresh_places_create(run),
-		.all_new = is_all_new(run, group)
+		.all_new = is_all_new(run, group),
+		.some_held = kpi_model_stream_has_balance(stream)
 	};
 	KpiDayRows	rows;
 	bool		found = false;
@@ -459,7 +460,8 @@ read_facts(KpiRun *run, const BuildGroup *group)
 	KpiMerge	merge = {
 		.store = facts,
 		.rollups = kpi_refresh_cellmap_create(run),
-		.all_new = !again && is_all_new(run, group)
+		.all_new = !again && is_all_new(run, group),
+		.some_held = kpi_model_stream_has_balance(&run->source->streams[group->s])
 	};
 
 	if (again)

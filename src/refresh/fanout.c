@@ -5,11 +5,18 @@
  *
  * A day cell counts for its owner's month (if a member), and for the day, the
  * month and, per dimension value, the month of the team and of each of its
- * ancestors; of streams with detail (kpi_model_stream_detail()) for more days.  The value of a
- * dimension is that of the cell, or of an attribute that the owner has on its day.  Done in two
- * steps, because many cells share a path of teams:
- * first everything is summed per path, days before months, then each path's few
- * sums go to its teams.
+ * ancestors; of streams with detail (kpi_model_stream_detail()) for more periods.
+ * The value of a dimension is that of the cell, or of an attribute that the owner has
+ * on its day.  Done in two steps, because many cells share a path of teams: first everything is
+ * summed per path, days before months, then each path's few sums go to its teams.
+ *
+ * What a balance holds stays with its owner.  So a day cell counts also on each
+ * later day on which its owner moves: there what it holds leaves the teams that the
+ * owner leaves and arrives at those it comes to (kpi_cell_carry()); so it does where an
+ * attribute becomes another.  That is linear in
+ * the cell, as all is here: a delta of whatever day costs the later moves of its
+ * owner, and the rollups are right whatever the order in which day cells come to
+ * them.  They are rollups of later periods than the cell is of.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,16 +60,33 @@ month_of(DateADT day)
 	return kpi_calendar_period_start(KPI_MONTH, day, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 }
 
-static void
-add_member(KpiCellMap *rollups, int32 member_id, const KpiCellItem *item, int detail, DateADT month, bool subtract)
+static DateADT
+year_of(DateADT day)
 {
-	const KpiDayKey *key = &item->key.day;
+	return kpi_calendar_period_start(KPI_ANCHOR_YEAR, day, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+}
 
-	if (member_id == 0)
-		return;
-	add(rollups, rollup_key(key->stream_id, KPI_SCOPE_MEMBER, member_id, KPI_MONTH, 0, month), item->cell, subtract);
-	if (detail & KPI_DETAIL_MEMBERS)
-		add(rollups, rollup_key(key->stream_id, KPI_SCOPE_MEMBER, member_id, KPI_DAY, 0, key->day), item->cell, subtract);
+/* Adds a day cell to the periods of a scope, or of one value of a dimension there. */
+static void
+add_periods(KpiCellMap *rollups, const KpiCellItem *item, KpiScopeKind kind, int32 scope, int32 dim_value,
+			bool with_days, bool with_years, bool subtract)
+{
+	int32		stream = item->key.day.stream_id;
+	DateADT		day = item->key.day.day;
+
+	if (with_days)
+		add(rollups, rollup_key(stream, kind, scope, KPI_DAY, dim_value, day), item->cell, subtract);
+	add(rollups, rollup_key(stream, kind, scope, KPI_MONTH, dim_value, month_of(day)), item->cell, subtract);
+	if (with_years)
+		add(rollups, rollup_key(stream, kind, scope, KPI_ANCHOR_YEAR, dim_value, year_of(day)), item->cell, subtract);
+}
+
+static void
+add_member(KpiCellMap *rollups, int32 member_id, const KpiCellItem *item, int detail, bool subtract)
+{
+	if (member_id != 0)
+		add_periods(rollups, item, KPI_SCOPE_MEMBER, member_id, 0, (detail & KPI_DETAIL_MEMBERS) != 0,
+					(detail & KPI_DETAIL_YEARS) != 0, subtract);
 }
 
 static bool
@@ -82,11 +106,11 @@ is_among(int32 team, const int32 *teams, int nteams)
  * attributes do.
  */
 static void
-add_path_without(KpiRun *run, int path, int without, const KpiCellItem *item, int detail, DateADT month,
-				 bool subtract, KpiCellMap *rollups)
+add_path_without(KpiRun *run, int path, int without, const KpiCellItem *item, int detail, bool subtract,
+				 KpiCellMap *rollups)
 {
-	int32		stream = item->key.day.stream_id;
 	int32		dim_combination = item->key.day.dim_combination_id;
+	bool		with_years = (detail & KPI_DETAIL_YEARS) != 0;
 	const int32 *teams;
 	const int32 *others;
 	int			nteams = kpi_refresh_path_teams(run->attributions, path, &teams);
@@ -97,55 +121,125 @@ add_path_without(KpiRun *run, int path, int without, const KpiCellItem *item, in
 		bool		is_new = !is_among(teams[t], others, nothers);
 
 		if (is_new)
-		{
-			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, 0, item->key.day.day), item->cell,
-				subtract);
-			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, 0, month), item->cell, subtract);
-		}
+			add_periods(rollups, item, KPI_SCOPE_TEAM, teams[t], 0, true, with_years, subtract);
 		else if (!run->source->has_attributes)
 			continue;
 		for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 		{
 			int32		part = kpi_refresh_path_dim_value(run->attributions, path, dim_combination, k);
 
-			if (!is_new && part == kpi_refresh_path_dim_value(run->attributions, without, dim_combination, k))
-				continue;
-			add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_MONTH, part, month), item->cell, subtract);
-			if (detail & KPI_DETAIL_PARTS)
-				add(rollups, rollup_key(stream, KPI_SCOPE_TEAM, teams[t], KPI_DAY, part, item->key.day.day), item->cell,
-					subtract);
+			if (is_new || part != kpi_refresh_path_dim_value(run->attributions, without, dim_combination, k))
+				add_periods(rollups, item, KPI_SCOPE_TEAM, teams[t], part, (detail & KPI_DETAIL_PARTS) != 0,
+							with_years, subtract);
 		}
 	}
 }
 
-void
-kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to, const KpiCellItem *item,
-						KpiCellMap *rollups)
-{
-	DateADT		month;
+/* ---- what is held and changes hands ---- */
 
+static bool
+is_same_move(const KpiOwnerAttribution *a, int i, const KpiOwnerAttribution *b)
+{
+	for (int j = 1; j < b->nspans; j++)
+	{
+		if (a->spans[i].since == b->spans[j].since)
+			return a->spans[i].path == b->spans[j].path && a->spans[i - 1].path == b->spans[j - 1].path;
+	}
+	return false;
+}
+
+/*
+ * Adds to carries what of a day cell is held when its owner moves on a later day; but
+ * for the moves that another attribution of the owner (or NULL) has as well.
+ */
+static void
+add_carries(const KpiOwnerAttribution *owner, const KpiOwnerAttribution *other, const KpiCellItem *item,
+			bool subtract, KpiCellMap *carries)
+{
+	for (int i = 1; i < owner->nspans; i++)
+	{
+		const KpiAttribution *to = &owner->spans[i];
+		const KpiAttribution *from = to - 1;
+		KpiCellKey	key = {.carry = {
+				item->key.day.stream_id, from->path, to->path, item->key.day.dim_combination_id, to->since
+		}};
+		KpiCell    *cell;
+
+		if (to->since <= item->key.day.day || from->path == to->path || (other && is_same_move(owner, i, other)))
+			continue;
+		cell = kpi_cell_carry(item->cell, to->since);
+		add(carries, key, cell, subtract);
+		pfree(cell);
+	}
+}
+
+/* From the teams that lose it to those that get it. */
+static void
+add_carry(KpiRun *run, const KpiCellItem *sum, KpiCellMap *rollups)
+{
+	const KpiCarryKey *key = &sum->key.carry;
+	int			detail = kpi_model_stream_detail(kpi_model_stream_find(run->source, key->stream_id));
+	KpiCellItem item = {
+		.key = {.day = {key->stream_id, 0, key->day, key->dim_combination_id}},
+		.cell = sum->cell
+	};
+
+	add_path_without(run, key->from, key->to, &item, detail, true, rollups);
+	add_path_without(run, key->to, key->from, &item, detail, false, rollups);
+}
+
+void
+kpi_refresh_fanout_carries(KpiRun *run, KpiCellMap *carries, KpiCellMap *rollups)
+{
+	const KpiCellItem *sum;
+
+	kpi_refresh_cellmap_sort(carries);
+	while ((sum = kpi_refresh_cellmap_next(carries)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_carry(run, sum, rollups);
+	}
+}
+
+/* ---- cells whose owner counts elsewhere ---- */
+
+void
+kpi_refresh_fanout_move(KpiRun *run, const KpiOwnerAttribution *from, const KpiOwnerAttribution *to,
+						const KpiCellItem *item, KpiCellMap *rollups, KpiCellMap *carries)
+{
 	const KpiStream *stream = kpi_model_stream_find(run->source, item->key.day.stream_id);
 	int			detail = kpi_model_stream_detail(stream);
+	DateADT		day = item->key.day.day;
+	const KpiAttribution *before;
+	const KpiAttribution *after;
 	KpiCellItem converted = *item;
 
-	if (item->key.day.day == KPI_ERROR_DAY)
+	if (day == KPI_ERROR_DAY)
 		return;
 	converted.cell = kpi_refresh_exchange_convert(run, stream, item);
 	if (converted.cell == NULL)
 		return;
 	item = &converted;
-	month = month_of(item->key.day.day);
-	if (from->member_id != to->member_id)
+	before = kpi_refresh_attribution_span(from, day);
+	after = kpi_refresh_attribution_span(to, day);
+	if (before->member_id != after->member_id)
 	{
-		add_member(rollups, from->member_id, item, detail, month, true);
-		add_member(rollups, to->member_id, item, detail, month, false);
+		add_member(rollups, before->member_id, item, detail, true);
+		add_member(rollups, after->member_id, item, detail, false);
 	}
-	if (from->path != to->path)
+	if (before->path != after->path)
 	{
-		add_path_without(run, from->path, to->path, item, detail, month, true, rollups);
-		add_path_without(run, to->path, from->path, item, detail, month, false, rollups);
+		add_path_without(run, before->path, after->path, item, detail, true, rollups);
+		add_path_without(run, after->path, before->path, item, detail, false, rollups);
+	}
+	if (kpi_model_stream_has_balance(stream))
+	{
+		add_carries(from, to, item, true, carries);
+		add_carries(to, from, item, false, carries);
 	}
 }
+
+/* ---- day cells ---- */
 
 /* Loads the attributions of all owners that cells of a stream have. */
 static void
@@ -185,18 +279,29 @@ need_attributions(KpiRun *run, KpiCellMap *days)
 	pfree(owners);
 }
 
+/* What day cells are summed up in on their way to the rollups. */
+typedef struct FanOut
+{
+	KpiCellMap *paths;
+	KpiCellMap *carries;
+	KpiCellMap *rollups;
+} FanOut;
+
 static void
-sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths,
-			 KpiCellMap *rollups)
+sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, const FanOut *out)
 {
 	DateADT		day = item->key.day.day;
 	DateADT		month = month_of(day);
 	int32		dim_combination = item->key.day.dim_combination_id;
 	int			detail = kpi_model_stream_detail(stream);
-	const KpiAttribution *span = kpi_refresh_attribution_at(run->attributions, stream->owner_kind,
-															item->key.day.owner_id, day);
+	const KpiOwnerAttribution *owner = kpi_refresh_attribution_of(run->attributions, stream->owner_kind,
+																  item->key.day.owner_id);
+	const KpiAttribution *span = kpi_refresh_attribution_span(owner, day);
+	KpiCellMap *paths = out->paths;
 
-	add_member(rollups, span->member_id, item, detail, month, false);
+	add_member(out->rollups, span->member_id, item, detail, false);
+	if (kpi_model_stream_has_balance(stream))
+		add_carries(owner, NULL, item, false, out->carries);
 	add(paths, path_key(stream->id, span->path, KPI_DAY, 0, day), item->cell, false);
 	for (int k = 1; dim_combination != 0 && k <= run->source->ndims; k++)
 	{
@@ -210,16 +315,15 @@ sum_per_path(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiC
 
 /* Its amounts in the company's currency, or among those that are left out. */
 static void
-sum_converted(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, KpiCellMap *paths,
-			  KpiCellMap *rollups)
+sum_converted(KpiRun *run, const KpiStream *stream, const KpiCellItem *item, const FanOut *out)
 {
 	KpiCellItem converted = *item;
 
 	converted.cell = kpi_refresh_exchange_convert(run, stream, item);
 	if (converted.cell == NULL)
-		kpi_refresh_exchange_leave_out(run, item, rollups);
+		kpi_refresh_exchange_leave_out(run, item, out->rollups);
 	else
-		sum_per_path(run, stream, &converted, paths, rollups);
+		sum_per_path(run, stream, &converted, out);
 	if (converted.cell != NULL && converted.cell != item->cell)
 		pfree(converted.cell);
 }
@@ -254,7 +358,7 @@ built_part(KpiRun *run, int s, const KpiCellItem *item)
 }
 
 static void
-sum_days_per_path(KpiRun *run, KpiCellMap *days, KpiCellMap *paths, KpiCellMap *rollups)
+sum_days_per_path(KpiRun *run, KpiCellMap *days, const FanOut *out)
 {
 	const KpiCellItem *item;
 	int			s = 0;
@@ -275,35 +379,53 @@ sum_days_per_path(KpiRun *run, KpiCellMap *days, KpiCellMap *paths, KpiCellMap *
 		};
 		built.cell = built_part(run, s, item);
 		if (built.cell == item->cell || !kpi_cell_is_empty(built.cell))
-			sum_converted(run, &run->source->streams[s], &built, paths, rollups);
+			sum_converted(run, &run->source->streams[s], &built, out);
 		if (built.cell != item->cell)
 			pfree(built.cell);
 	}
 	run->at.is_known = false;
 }
 
+/* The month and the year that the sum of a path's period is part of. */
+static void
+add_longer(KpiRun *run, const KpiCellItem *sum, KpiCellMap *longer)
+{
+	const KpiPathKey *key = &sum->key.path;
+	bool		has_months = key->dim_value_id == 0;
+	int			detail = kpi_model_stream_detail(kpi_model_stream_find(run->source, key->stream_id));
+
+	if (has_months && key->grain == KPI_DAY)
+		add(longer, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)), sum->cell, false);
+	if ((detail & KPI_DETAIL_YEARS) && key->grain == (has_months ? KPI_DAY : KPI_MONTH))
+		add(longer, path_key(key->stream_id, key->path, KPI_ANCHOR_YEAR, key->dim_value_id, year_of(key->start)),
+			sum->cell, false);
+}
+
 void
 kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
 {
-	KpiCellMap *paths = kpi_refresh_cellmap_create(run);
-	KpiCellMap *months = kpi_refresh_cellmap_create(run);
+	FanOut		out = {
+		.paths = kpi_refresh_cellmap_create(run),
+		.carries = kpi_refresh_cellmap_create(run),
+		.rollups = rollups
+	};
+	KpiCellMap *longer = kpi_refresh_cellmap_create(run);
 	const KpiCellItem *sum;
 
 	need_attributions(run, days);
-	sum_days_per_path(run, days, paths, rollups);
-	kpi_refresh_cellmap_sort(paths);
-	while ((sum = kpi_refresh_cellmap_next(paths)) != NULL)
+	sum_days_per_path(run, days, &out);
+	kpi_refresh_cellmap_sort(out.paths);
+	while ((sum = kpi_refresh_cellmap_next(out.paths)) != NULL)
 	{
-		const KpiPathKey *key = &sum->key.path;
-
 		CHECK_FOR_INTERRUPTS();
-		if (key->grain == KPI_DAY && key->dim_value_id == 0)
-			add(months, path_key(key->stream_id, key->path, KPI_MONTH, 0, month_of(key->start)), sum->cell, false);
+		add_longer(run, sum, longer);
 		expand_path(run, sum, rollups);
 	}
-	kpi_refresh_cellmap_free(paths);
-	kpi_refresh_cellmap_sort(months);
-	while ((sum = kpi_refresh_cellmap_next(months)) != NULL)
+	kpi_refresh_cellmap_free(out.paths);
+	kpi_refresh_cellmap_sort(longer);
+	while ((sum = kpi_refresh_cellmap_next(longer)) != NULL)
 		expand_path(run, sum, rollups);
-	kpi_refresh_cellmap_free(months);
+	kpi_refresh_cellmap_free(longer);
+	kpi_refresh_fanout_carries(run, out.carries, rollups);
+	kpi_refresh_cellmap_free(out.carries);
 }

@@ -36,7 +36,7 @@ typedef struct RenamedTable
 static const RenamedTable renamed_tables[] = {
 	{"kpi.source", "id = $1", {"key", "owner", "team", "at", "filter", "loaded_at"}},
 	{"kpi.dimension", "source_id = $1", {"expression"}},
-	{"kpi.kpi", "source_id = $1", {"measure", "filter", "owner", "team", "at"}}
+	{"kpi.kpi", "source_id = $1", {"measure", "filter", "owner", "team", "at", "until"}}
 };
 
 bool

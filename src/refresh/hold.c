@@ -42,7 +42,7 @@
 
 /* ---- what is lost ---- */
 
-/* The measures of a stream that readers see already. */
+/* The measures of a stream that readers see already, each fact counted once. */
 static Bitmapset *
 known_measures(const KpiStream *stream)
 {
@@ -50,7 +50,7 @@ known_measures(const KpiStream *stream)
 
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
-		if (stream->measures[m].is_known)
+		if (stream->measures[m].is_known && !stream->measures[m].is_end)
 			known = bms_add_member(known, m);
 	}
 	return known;
@@ -78,6 +78,7 @@ stored_facts(int32 source_id)
 						   " + coalesce(kpi.cell_facts(r.recent, b.measure_id), 0)), 0)::bigint"
 						   " FROM kpi_internal.stream s"
 						   " JOIN kpi_internal.measure_built b ON b.stream_id = s.id AND b.version = s.version"
+						   " JOIN kpi_internal.measure m ON m.id = b.measure_id AND m.role = 'value'"
 						   " JOIN kpi_internal.rollup_cell r ON r.stream_id = s.id AND r.scope_kind = 1"
 						   "  AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0"
 						   " WHERE s.source_id = $1", 1, KPI_INT4(source_id));

@@ -43,7 +43,8 @@ kpi_refresh_merge(KpiRun *run, const KpiMerge *merge)
 	if (merge->store)
 		kpi_refresh_table_apply(run, KPI_DAY_CELL, merge->store, merge->places, merge->all_new);
 	kpi_refresh_cellmap_sort(merge->rollups);
-	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, merge->rollups, merge->places, merge->all_new);
+	kpi_refresh_table_apply(run, KPI_ROLLUP_CELL, merge->rollups, merge->places,
+							merge->all_new && !merge->some_held);
 	CommandCounterIncrement();
 	if (merge->places && !run->plan.new_periods)
 		kpi_refresh_places_settle(merge->places);

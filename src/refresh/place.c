@@ -80,7 +80,7 @@ kpi_refresh_places_free(KpiPlaces *places)
 bool
 kpi_refresh_is_place(const KpiRollupKey *key)
 {
-	return key->grain != KPI_MONTH && key->grain != KPI_DAY;
+	return key->grain != KPI_MONTH && key->grain != KPI_DAY && key->grain != KPI_ANCHOR_YEAR;
 }
 
 bool
@@ -119,7 +119,7 @@ kpi_refresh_places_add_rollup(KpiPlaces *places, const KpiRollupKey *key, bool i
 {
 	if (key->grain == KPI_DAY)
 		add_place(places, key, KPI_WEEK, key->start, is_gone);
-	else
+	else if (key->grain == KPI_MONTH)
 	{
 		add_place(places, key, KPI_QUARTER, key->start, is_gone);
 		add_place(places, key, KPI_YEAR, key->start, is_gone);
@@ -160,7 +160,8 @@ kpi_refresh_places_above_rollup(KpiRun *run, const KpiRollupKey *key, KpiCellMap
 	static const KpiGrain above_days[] = {KPI_WEEK};
 	static const KpiGrain above_months[] = {KPI_QUARTER, KPI_YEAR};
 	const KpiGrain *grains = key->grain == KPI_DAY ? above_days : above_months;
-	int			n = key->grain == KPI_DAY ? lengthof(above_days) : lengthof(above_months);
+	int			n = key->grain == KPI_DAY ? lengthof(above_days) :
+		key->grain == KPI_MONTH ? lengthof(above_months) : 0;
 
 	for (int i = 0; i < n; i++)
 	{

@@ -46,6 +46,17 @@ typedef struct KpiPathKey
 	int32		unused[1];
 } KpiPathKey;
 
+/* What is held and changes hands on a day, summed up per paths (fanout.c). */
+typedef struct KpiCarryKey
+{
+	int32		stream_id;
+	int32		from;			/* path */
+	int32		to;
+	int32		dim_combination_id;
+	DateADT		day;
+	int32		unused[1];
+} KpiCarryKey;
+
 /*
  * A row of kpi_internal.rollup_cell, in the order of its primary key.  In some
  * periods it is a place, and has no cell (place.c).
@@ -69,6 +80,7 @@ typedef union KpiCellKey
 	int32		stream_id;		/* the first column of each */
 	KpiDayKey	day;
 	KpiPathKey	path;
+	KpiCarryKey carry;
 	KpiRollupKey rollup;
 	int32		columns[KPI_CELL_KEY_COLUMNS];
 } KpiCellKey;
@@ -466,6 +478,8 @@ typedef struct KpiMerge
 								 * there already */
 	struct KpiPlaces *places;	/* NULL: places come later */
 	bool		all_new;		/* none of the cells has a row */
+	bool		some_held;		/* but for rollups of periods that are there
+								 * already: what is held moves later */
 } KpiMerge;
 
 extern void kpi_refresh_merge(KpiRun *run, const KpiMerge *merge);
@@ -512,6 +526,8 @@ extern KpiAttributions *kpi_refresh_attribution_create(MemoryContext parent, con
  */
 extern void kpi_refresh_attribution_need(KpiAttributions *attributions, KpiOwnerKind kind,
 										 const int32 *owner_ids, int n);
+extern const KpiOwnerAttribution *kpi_refresh_attribution_of(KpiAttributions *attributions, KpiOwnerKind kind,
+															 int32 owner_id);
 extern const KpiAttribution *kpi_refresh_attribution_at(KpiAttributions *attributions, KpiOwnerKind kind,
 														int32 owner_id, DateADT day);
 extern const KpiAttribution *kpi_refresh_attribution_span(const KpiOwnerAttribution *entry, DateADT day);
@@ -575,9 +591,14 @@ extern void kpi_refresh_exchange_save(const KpiRun *run);
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
 extern void kpi_refresh_fanout(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups);
 
-/* Takes one day cell from the rollups that it no longer counts for, and adds it to those it counts for now. */
-extern void kpi_refresh_fanout_move(KpiRun *run, const KpiAttribution *from, const KpiAttribution *to,
-									const KpiCellItem *item, KpiCellMap *rollups);
+/*
+ * Takes one day cell from the rollups that it no longer counts for, and adds it to
+ * those it counts for now.  What changes hands on later days is summed up in carries,
+ * to be added to the rollups when all cells have moved.
+ */
+extern void kpi_refresh_fanout_move(KpiRun *run, const KpiOwnerAttribution *from, const KpiOwnerAttribution *to,
+									const KpiCellItem *item, KpiCellMap *rollups, KpiCellMap *carries);
+extern void kpi_refresh_fanout_carries(KpiRun *run, KpiCellMap *carries, KpiCellMap *rollups);
 
 /* ---- place.c ---- */
 

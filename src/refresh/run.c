@@ -455,6 +455,59 @@ is_whole(const KpiFactPart *part)
 	return part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
 }
 
+/* Day cells, and those that are stored of the days that these are not of. */
+static KpiCellMap *
+with_other_days(KpiRun *run, const KpiStream *stream, KpiCellMap *days, const KpiFactPart *part)
+{
+	KpiCellMap *all = kpi_refresh_cellmap_create(run);
+	const KpiCellItem *item;
+	KpiDayRows	rows;
+
+	kpi_refresh_cellmap_rewind(days);
+	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
+		kpi_refresh_cellmap_append(all, &item->key, item->cell);
+	kpi_refresh_day_rows_begin(&rows, stream->id, KPI_ERROR_DAY, DATEVAL_NOEND);
+	for (; rows.more; kpi_refresh_day_rows_next(&rows))
+	{
+		KpiCell    *cell;
+
+		CHECK_FOR_INTERRUPTS();
+		if (rows.key.day.day == KPI_ERROR_DAY || (rows.key.day.day >= part->since && rows.key.day.day < part->until))
+			continue;
+		cell = kpi_refresh_table_found_cell(rows.keyed);
+		kpi_refresh_drop_unknown_states(cell, stream);
+		kpi_refresh_cellmap_append(all, &rows.key, cell);
+		pfree(cell);
+	}
+	kpi_refresh_day_rows_end(&rows);
+	kpi_refresh_cellmap_sort(all);
+	return all;
+}
+
+/*
+ * The rollups of some days, which are sorted.  Those of balances are of earlier days as
+ * well, and these of later periods: then of all days, by the cells that are stored.
+ */
+static KpiCellMap *
+expected_rollups(KpiRun *run, const KpiStream *stream, KpiCellMap *days, const KpiFactPart *part,
+				 KpiExpected *expected)
+{
+	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
+	KpiCellMap *all = days;
+
+	if (!is_whole(part) && kpi_model_stream_has_balance(stream))
+	{
+		all = with_other_days(run, stream, days, part);
+		expected->since = DATEVAL_NOBEGIN;
+		expected->until = DATEVAL_NOEND;
+	}
+	kpi_refresh_fanout(run, all, rollups);
+	kpi_refresh_cellmap_sort(rollups);
+	if (all != days)
+		kpi_refresh_cellmap_free(all);
+	return rollups;
+}
+
 /* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
 static void
 check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
@@ -463,13 +516,12 @@ check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *
 	bool		whole = is_whole(part);
 	int64		nfacts;
 	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
-	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
 	KpiPlaces  *left = kpi_refresh_places_create(run);
 	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !whole};
+	KpiCellMap *rollups;
 
-	kpi_refresh_fanout(run, days, rollups);
-	kpi_refresh_cellmap_sort(rollups);
 	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
+	rollups = expected_rollups(run, &run->source->streams[s], days, part, &expected);
 	expected.cells = rollups;
 	if (whole)
 		expected.places = expected_places(run, days, rollups);

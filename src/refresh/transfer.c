@@ -5,7 +5,8 @@
  *
  * Each stored day cell of an owner whose attribution changed is taken from the
  * scopes that it no longer counts for and given to the new ones.  So a transfer
- * costs the cells of the people it touches.  The cells are those of before the
+ * costs the cells of the people it touches.  What of these is held on later days on
+ * which they move is taken and given as well.  The cells are those of before the
  * run's deltas: these are fanned out by the new attributions.
  *
  *-------------------------------------------------------------------------
@@ -21,7 +22,7 @@
 
 static void
 move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCellMap *rollups,
-		   KpiPlaces *places)
+		   KpiCellMap *carries, KpiPlaces *places)
 {
 	int32		owner_id = transfer->from.key.owner_id;
 
@@ -49,9 +50,9 @@ move_cells(KpiRun *run, KpiKeyedTable *days, const KpiTransfer *transfer, KpiCel
 			 */
 			kpi_refresh_drop_unknown_states(item.cell, stream);
 			kpi_refresh_build_drop_rollups(run, s, item.cell, item.key.day.day);
+			kpi_refresh_fanout_move(run, &transfer->from, transfer->to, &item, rollups, carries);
 			from = kpi_refresh_attribution_span(&transfer->from, item.key.day.day);
 			to = kpi_refresh_attribution_span(transfer->to, item.key.day.day);
-			kpi_refresh_fanout_move(run, from, to, &item, rollups);
 			if (from->member_id != to->member_id)
 			{
 				kpi_refresh_change_add_member(run, from->member_id, &item.key.day);
@@ -70,6 +71,7 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 	List	   *transfers;
 	Snapshot	snapshot;
 	KpiKeyedTable *days;
+	KpiCellMap *carries;
 	ListCell   *lc;
 
 	if (!run->plan.people_moved && !run->plan.day_came)
@@ -80,8 +82,11 @@ kpi_refresh_transfer(KpiRun *run, KpiCellMap *rollups, KpiPlaces *places)
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	days = kpi_refresh_table_open(KPI_DAY_CELL, snapshot);
+	carries = kpi_refresh_cellmap_create(run);
 	foreach(lc, transfers)
-		move_cells(run, days, lfirst(lc), rollups, places);
+		move_cells(run, days, lfirst(lc), rollups, carries, places);
+	kpi_refresh_fanout_carries(run, carries, rollups);
+	kpi_refresh_cellmap_free(carries);
 	kpi_keyed_table_close(days);
 	UnregisterSnapshot(snapshot);
 }

@@ -75,7 +75,7 @@ CREATE TABLE kpi_internal.stream (
     owner      text,
     at         text NOT NULL,
     credit     text NOT NULL DEFAULT 'then' CHECK (credit IN ('then', 'today')),
-    part       text NOT NULL DEFAULT '',     -- of one measure alone: its states are large
+    part       text NOT NULL DEFAULT '',     -- ''; 'kpi <id>': of one measure alone, as its states are large; balance: of balances
     currency   text,                         -- of amounts that are converted, as owner
     exchange   text,                         -- by these rates
     version    integer NOT NULL DEFAULT 1,

@@ -405,7 +405,7 @@ CREATE VIEW kpi.unassigned AS
              FROM kpi_internal.owner o) o
      CROSS JOIN LATERAL (
            SELECT (SELECT pg_catalog.max(kpi.cell_facts(y.cell, m.id))
-                     FROM kpi_internal.measure m WHERE m.stream_id = x.id) AS facts,
+                     FROM kpi_internal.measure m WHERE m.stream_id = x.id AND m.role = 'value') AS facts,
                   y.first_day, y.last_day
              FROM (SELECT kpi.merge(r.cell) AS cell, pg_catalog.min(r.day) AS first_day,
                           pg_catalog.max(r.day) AS last_day
@@ -442,7 +442,7 @@ CREATE VIEW kpi.source_status AS
            (SELECT pg_catalog.count(*) FROM kpi.kpi k WHERE k.source_id = s.id) AS kpis,
            c.facts_ignored,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_fact_error) AS last_fact_error,
-           c.nonfinite_inputs, c.clamped_inputs,
+           c.nonfinite_inputs, c.clamped_inputs, c.facts_reversed,
            -- of a suspended source nothing more is queued: all its facts wait
            greatest(q.deltas, CASE WHEN t.status = 'suspended' THEN 1 END) AS pending_deltas,
            CASE WHEN q.committed_at IS NOT NULL
@@ -468,7 +468,8 @@ CREATE VIEW kpi.source_status AS
      CROSS JOIN LATERAL (
            SELECT coalesce(pg_catalog.sum(kpi_internal.cell_errors(y.cell)), 0)::bigint AS facts_ignored,
                   coalesce(pg_catalog.sum(kpi_internal.cell_nonfinite(y.cell)), 0)::bigint AS nonfinite_inputs,
-                  coalesce(pg_catalog.sum(kpi_internal.cell_clamped(y.cell)), 0)::bigint AS clamped_inputs
+                  coalesce(pg_catalog.sum(kpi_internal.cell_clamped(y.cell)), 0)::bigint AS clamped_inputs,
+                  coalesce(pg_catalog.sum(kpi_internal.cell_reversed(y.cell)), 0)::bigint AS facts_reversed
              FROM (SELECT p.cell
                      FROM kpi_internal.stream x
                      JOIN kpi_internal.rollup_cell r ON r.stream_id = x.id
@@ -653,6 +654,7 @@ DECLARE
         "last_fact_error": "The last such error",
         "nonfinite_inputs": "Numbers left out of sums because they are NaN or infinite, or have more than 1,000 digits before the decimal point",
         "clamped_inputs": "Numbers below 2^-30 (about 1e-9) or from 2^50 (about 1e15) on, without their sign, which percentiles count as the nearest number between; 0 is none of them",
+        "facts_reversed": "Facts left out of balances because they end before they begin, or begin at no time that facts may have",
         "pending_deltas": "Changes of facts that wait for the next refresh; of a suspended source at least 1: its facts wait to be read again",
         "oldest_pending_seconds": "For how many seconds the oldest of them has waited since it committed. NULL: none waits, or track_commit_timestamp is off (all have committed after as_of)",
         "as_of": "The numbers hold all changes committed up to this moment",

@@ -253,7 +253,7 @@ CREATE VIEW kpi_internal.health_unassigned AS
                                          WHERE a.source_id = w.source_id AND a.owner_kind = w.owner_kind AND a.teams[1] = 2
                                          GROUP BY d.owner_id) c
                                   JOIN kpi_internal.owner k ON k.id = c.owner_id
-                                  JOIN kpi_internal.measure m ON m.stream_id = w.stream_id
+                                  JOIN kpi_internal.measure m ON m.stream_id = w.stream_id AND m.role = 'value'
                                  GROUP BY k.key HAVING pg_catalog.max(kpi.cell_facts(c.cell, m.id)) > 0
                                  ORDER BY 2 DESC, 1 LIMIT 5) o)), '')
                    ELSE '' END AS detail,
@@ -276,7 +276,7 @@ CREATE VIEW kpi_internal.health_unassigned AS
                   SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
                          coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 1), 0) AS facts
                     FROM kpi_internal.rollup_cell c
-                    JOIN kpi_internal.measure m ON m.stream_id = x.id
+                    JOIN kpi_internal.measure m ON m.stream_id = x.id AND m.role = 'value'
                    WHERE c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id IN (1, 2) AND c.grain = 2 AND c.dim_id = 0
                      AND c.start = p.month) f
             WHERE f.unassigned * 100 > f.facts
