@@ -161,7 +161,7 @@ kpi_refresh_places_above_rollup(KpiRun *run, const KpiRollupKey *key, KpiCellMap
 	static const KpiGrain above_months[] = {KPI_QUARTER, KPI_YEAR};
 	const KpiGrain *grains = key->grain == KPI_DAY ? above_days : above_months;
 	int			n = key->grain == KPI_DAY ? lengthof(above_days) :
-		key->grain == KPI_MONTH ? lengthof(above_months) : 0;
+	key->grain == KPI_MONTH ? lengthof(above_months) : 0;
 
 	for (int i = 0; i < n; i++)
 	{
