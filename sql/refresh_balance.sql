@@ -5,10 +5,10 @@ SELECT kpi.create_team(key, parent => parent) IS NOT NULL AS team
 FROM (VALUES ('bal_emea', NULL), ('bal_uk', 'bal_emea'), ('bal_dach', 'bal_emea'), ('bal_us', NULL)) t (key, parent);
 SELECT kpi.add_member(key, team => team) IS NOT NULL AS member
 FROM (VALUES ('bal_a', 'bal_uk'), ('bal_b', 'bal_dach'), ('bal_c', 'bal_us')) m (key, team);
-SELECT kpi.add_alias('bal_a', alias => 'A', source => NULL);
+SELECT kpi.add_alias('bal_a', alias => 'bal_A', source => NULL);
 CREATE TABLE balance_facts (id int PRIMARY KEY, rep text, mrr numeric, started_on date, ended_on date, product text, region text);
 INSERT INTO balance_facts
-SELECT i, (ARRAY['bal_a', 'bal_b', 'bal_c', 'A', 'nobody', NULL])[1 + i % 6],
+SELECT i, (ARRAY['bal_a', 'bal_b', 'bal_c', 'bal_A', 'bal_nobody', NULL])[1 + i % 6],
        CASE WHEN i % 17 = 0 THEN NULL WHEN i % 23 = 0 THEN 'NaN' ELSE i * 1.25 - 20 END,
        CASE WHEN i % 29 = 0 THEN NULL ELSE '2023-01-01'::date + i * 4 END,
        CASE i % 5 WHEN 0 THEN '2023-01-01'::date + i * 4 + i * 7 % 400 WHEN 1 THEN '2023-01-01'::date + i * 4 WHEN 2 THEN '9999-12-31'
@@ -99,7 +99,7 @@ DELETE FROM balance_facts WHERE id % 16 = 3;
 CALL balance_check();
 -- A team moves, a member comes, an alias becomes another's.
 SELECT kpi.move_team('bal_uk', parent => 'bal_us', since => '2024-06-01');
-SELECT kpi.add_member('nobody', team => 'bal_dach', since => '2023-11-11') IS NOT NULL AS member;
+SELECT kpi.add_member('bal_nobody', team => 'bal_dach', since => '2023-11-11') IS NOT NULL AS member;
 CALL balance_check();
 SELECT kpi.move_team('bal_dach', parent => 'bal_us', since => '2023-02-02');
 DELETE FROM balance_facts WHERE id % 8 = 1;
