@@ -105,14 +105,14 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
     RETURN message || E'\nHINT: ' || hint;
 END $$;
-SELECT kpi.create_kpi('x', source => 'deals', measure => 'max(amount)');
+SELECT kpi.create_kpi('x', source => 'deals', measure => 'bit_xor(amount)');
 SELECT kpi.create_kpi('x', source => 'deals', measure => 'sum(amont)');
 SELECT kpi.create_kpi('x', source => 'deals', measure => 'sum(amount) FILTER (WHERE stage = ''won'')');
 \pset format unaligned
 \pset tuples_only on
 SELECT m || ': ' || kpi_test.try(m) FROM unnest(ARRAY[
-    'min(amount)', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY amount)', 'mode(amount)',
-    'corr(amount, price)', 'first(amount)', 'kpi_test.sum(amount)', 'sum(DISTINCT amount)',
+    'bit_and(amount)', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY amount)', 'mode(amount)',
+    'corr(amount, price)', 'nth_value(amount)', 'kpi_test.sum(amount)', 'sum(DISTINCT amount)',
     'sum(amount ORDER BY id)', 'sum(amount) OVER ()', 'sum(*)', 'count()', 'sum()', 'sum(amount, quantity)',
     'rate(flag)', 'ratio(amount)', 'count(VARIADIC ARRAY[1])', 'rate(cond => flag, of => true)',
     'sum(amount) / count(*)', 'amount', '42', '(SELECT 1)', 'sum(amount), 1', '', 'sum(amount', 'sum(sum(amount))',

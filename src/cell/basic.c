@@ -141,7 +141,7 @@ kpi_cell_read_number(KpiInputType type, Datum input, KpiDecimal *result)
 			return kpi_cell_decimal_from_float4(DatumGetFloat4(input), result);
 		case KPI_INPUT_FLOAT8:
 			return kpi_cell_decimal_from_float8(DatumGetFloat8(input), result);
-		case KPI_INPUT_BOOL:
+		default:
 			break;
 	}
 	elog(ERROR, "unexpected type of input: %d", (int) type);

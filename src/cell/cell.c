@@ -29,7 +29,11 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_BALANCE] = &kpi_cell_balance_ops,
 	[KPI_VARIANCE] = &kpi_cell_variance_ops,
 	[KPI_STDDEV] = &kpi_cell_stddev_ops,
-	[KPI_PERCENTILE] = &kpi_cell_percentile_ops
+	[KPI_PERCENTILE] = &kpi_cell_percentile_ops,
+	[KPI_MIN] = &kpi_cell_min_ops,
+	[KPI_MAX] = &kpi_cell_max_ops,
+	[KPI_FIRST] = &kpi_cell_first_ops,
+	[KPI_LAST] = &kpi_cell_last_ops
 };
 
 const int	kpi_cell_nkinds = lengthof(kpi_cell_kinds);
@@ -425,6 +429,58 @@ kpi_cell_equal(const KpiCell *a, const KpiCell *b)
 		a_offset += kpi_cell_state_length(a_state);
 		b_offset += kpi_cell_state_length(b_state);
 	}
+}
+
+/* ---- where facts and deltas have met ---- */
+
+static bool
+must_finish(const KpiCell *cell)
+{
+	const KpiState *state;
+
+	kpi_cell_foreach_state(state, offset, cell)
+	{
+		if (kpi_cell_kinds[state->kind]->finish != NULL)
+			return true;
+	}
+	return false;
+}
+
+const KpiCell *
+kpi_cell_finished(const KpiCell *cell)
+{
+	KpiCellBuf	buf;
+	const KpiState *state;
+
+	if (!must_finish(cell))
+		return cell;
+	buf.given = buf.cell = kpi_cell_pack(cell);
+	kpi_cell_foreach_state(state, offset, buf.cell)
+	{
+		if (kpi_cell_kinds[state->kind]->finish != NULL)
+			kpi_cell_kinds[state->kind]->finish(&buf, offset);
+	}
+	assert_sound(buf.cell);
+	return buf.cell;
+}
+
+bool
+kpi_cell_kind_may_be_unknown(KpiKind kind)
+{
+	return kpi_cell_kinds[kind]->is_known != NULL;
+}
+
+bool
+kpi_cell_is_known(const KpiCell *cell)
+{
+	const KpiState *state;
+
+	kpi_cell_foreach_state(state, offset, cell)
+	{
+		if (kpi_cell_kinds[state->kind]->is_known != NULL && !kpi_cell_kinds[state->kind]->is_known(state))
+			return false;
+	}
+	return true;
 }
 
 /* ---- looking into cells ---- */

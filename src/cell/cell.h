@@ -82,7 +82,10 @@ typedef enum KpiInputType
 	KPI_INPUT_INT8,
 	KPI_INPUT_NUMERIC,
 	KPI_INPUT_FLOAT4,
-	KPI_INPUT_FLOAT8
+	KPI_INPUT_FLOAT8,
+	KPI_INPUT_TEXT,				/* from here on no numbers */
+	KPI_INPUT_TIME,				/* timestamps, of either kind */
+	KPI_INPUT_DATE
 } KpiInputType;
 
 /*
@@ -97,6 +100,9 @@ typedef enum KpiInputType
  *			2000-01-01, and 1 where it arrives, -1 where it leaves, 0 where it
  *			would leave before
  *	variance, stddev, percentile	1 number, as sum
+ *	min,max	1 number, as avg
+ *	first,last	a number, as avg; the time of the fact; its key, a number or a
+ *			text
  */
 typedef struct KpiLayoutMeasure
 {
@@ -184,6 +190,14 @@ extern KpiCell *kpi_cell_scale(const KpiCell *cell, Numeric factor);
 
 extern bool kpi_cell_is_empty(const KpiCell *cell);
 extern bool kpi_cell_equal(const KpiCell *a, const KpiCell *b);
+
+/*
+ * Where facts and deltas have met: the cell without what says nothing of facts, a
+ * copy if there is such; whether all that it should know it does.
+ */
+extern const KpiCell *kpi_cell_finished(const KpiCell *cell);
+extern bool kpi_cell_is_known(const KpiCell *cell);
+extern bool kpi_cell_kind_may_be_unknown(KpiKind kind);
 
 /* A palloc'd copy without empty states and spare room. */
 extern KpiCell *kpi_cell_pack(const KpiCell *cell);

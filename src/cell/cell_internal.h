@@ -138,7 +138,7 @@ typedef struct KpiKindOps
 {
 	const char *name;
 	int			ninputs;
-	bool		boolean_inputs; /* else numbers */
+	bool		boolean_inputs; /* else numbers, unless takes() says so */
 	bool		integer_inputs; /* of these only integers */
 	bool		first_decides;	/* the first input being NULL, a fact counts
 								 * not */
@@ -160,6 +160,8 @@ typedef struct KpiKindOps
 	int			max_option;
 	int			default_option;
 
+	/* Whether an input, from 0, may be of a type; NULL: they are all alike. */
+	bool		(*takes) (int input, KpiInputType type);
 	/* Adds one fact to the state at offset; may move the cell. */
 	void		(*add) (KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
 						const Datum *inputs, const bool *isnull, int sign);
@@ -174,6 +176,14 @@ typedef struct KpiKindOps
 	const char *(*check) (const KpiState *state);
 	/* Facts that count. */
 	int64		(*facts) (const KpiState *state);
+
+	/*
+	 * Of a kind that does not know all of its facts, else NULL: drops what
+	 * says nothing once facts and deltas have met; whether its value is
+	 * known.
+	 */
+	void		(*finish) (KpiCellBuf *buf, uint32 offset);
+	bool		(*is_known) (const KpiState *state);
 	/* Fills in everything but facts and errors. */
 	void		(*final) (const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result);
 
@@ -281,10 +291,14 @@ extern bool kpi_cell_decimal_from_float8(float8 number, KpiDecimal *result);
 extern void kpi_cell_decimal_add(KpiDecimal *a, const KpiDecimal *b, int sign);
 extern void kpi_cell_decimal_multiply(KpiDecimal *a, Numeric factor);
 extern void kpi_cell_decimal_negate(KpiDecimal *a);
+extern int	kpi_cell_decimal_compare(const KpiDecimal *a, const KpiDecimal *b);
 extern bool kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b);
 
 /* Near it, within two roundings; the same number gives the same, at any scale. */
 extern float8 kpi_cell_decimal_float8(const KpiDecimal *a);
+
+/* Drops trailing zeros behind the point. */
+extern void kpi_cell_decimal_trim(KpiDecimal *a);
 
 /* As a palloc'd numeric without trailing zeros. */
 extern Numeric kpi_cell_decimal_numeric(const KpiDecimal *a);
@@ -305,6 +319,12 @@ extern Numeric kpi_cell_text_decimal(KpiTextInput *in, const char *name);
 pg_noreturn extern void kpi_cell_text_error(const KpiTextInput *in, const char *detail);
 extern bool kpi_cell_text_take(KpiTextInput *in, const char *literal);
 extern int64 kpi_cell_text_integer(KpiTextInput *in);
+
+/* The same of an integer of any size; whether a field comes next; and bytes, as hexadecimal digits. */
+extern int64 kpi_cell_text_int8(KpiTextInput *in, const char *name);
+extern bool kpi_cell_text_has(const KpiTextInput *in, const char *name);
+extern char *kpi_cell_text_bytes(KpiTextInput *in, const char *name, int *length);
+extern void kpi_cell_text_put_bytes(StringInfo buf, const char *name, const char *bytes, int length);
 
 /* Binary input; checked like text. */
 extern int64 kpi_cell_binary_count(StringInfo message);
@@ -405,5 +425,12 @@ extern float8 kpi_cell_bucket_value(const KpiBuckets *buckets, int bucket);
 /* ---- histogram.c ---- */
 
 extern const KpiKindOps kpi_cell_percentile_ops;
+
+/* ---- extreme.c ---- */
+
+extern const KpiKindOps kpi_cell_min_ops;
+extern const KpiKindOps kpi_cell_max_ops;
+extern const KpiKindOps kpi_cell_first_ops;
+extern const KpiKindOps kpi_cell_last_ops;
 
 #endif							/* KPI_CELL_INTERNAL_H */

@@ -510,6 +510,33 @@ kpi_cell_decimal_equal(const KpiDecimal *a, const KpiDecimal *b)
 	return left.scale == right.scale && left.value == right.value;
 }
 
+void
+kpi_cell_decimal_trim(KpiDecimal *a)
+{
+	if (a->wide == NULL)
+		trim_narrow(a);
+}
+
+int
+kpi_cell_decimal_compare(const KpiDecimal *a, const KpiDecimal *b)
+{
+	int128		left = a->value;
+	int128		right = b->value;
+	int			order;
+	Datum		numbers[2];
+
+	if (a->wide == NULL && b->wide == NULL &&
+		(a->scale >= b->scale || multiply_by_power(&left, b->scale - a->scale)) &&
+		(b->scale >= a->scale || multiply_by_power(&right, a->scale - b->scale)))
+		return (left > right) - (left < right);
+	numbers[0] = NumericGetDatum(kpi_cell_decimal_numeric(a));
+	numbers[1] = NumericGetDatum(kpi_cell_decimal_numeric(b));
+	order = DatumGetInt32(DirectFunctionCall2(numeric_cmp, numbers[0], numbers[1]));
+	pfree(DatumGetPointer(numbers[0]));
+	pfree(DatumGetPointer(numbers[1]));
+	return order;
+}
+
 bool
 kpi_cell_decimal_wide_is_valid(Numeric num)
 {

@@ -139,6 +139,46 @@ kpi_cell_text_count(KpiTextInput *in, const char *name)
 	return result;
 }
 
+int64
+kpi_cell_text_int8(KpiTextInput *in, const char *name)
+{
+	kpi_cell_text_field(in, name);
+	return kpi_cell_text_integer(in);
+}
+
+bool
+kpi_cell_text_has(const KpiTextInput *in, const char *name)
+{
+	KpiTextInput ahead = *in;
+
+	return kpi_cell_text_take(&ahead, name) && *ahead.next == '=';
+}
+
+char *
+kpi_cell_text_bytes(KpiTextInput *in, const char *name, int *length)
+{
+	size_t		digits;
+	char	   *bytes;
+
+	kpi_cell_text_field(in, name);
+	digits = strspn(in->next, "0123456789abcdef");
+	if (digits % 2 != 0)
+		kpi_cell_text_error(in, "Bytes have two hexadecimal digits each.");
+	bytes = palloc(digits / 2 + 1);
+	*length = (int) hex_decode(in->next, digits, bytes);
+	in->next += digits;
+	return bytes;
+}
+
+void
+kpi_cell_text_put_bytes(StringInfo buf, const char *name, const char *bytes, int length)
+{
+	appendStringInfo(buf, " %s=", name);
+	enlargeStringInfo(buf, 2 * length);
+	buf->len += (int) hex_encode(bytes, length, buf->data + buf->len);
+	buf->data[buf->len] = '\0';
+}
+
 Numeric
 kpi_cell_text_decimal(KpiTextInput *in, const char *name)
 {

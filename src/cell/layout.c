@@ -63,6 +63,14 @@ kpi_cell_input_type(Oid type)
 			return KPI_INPUT_FLOAT4;
 		case FLOAT8OID:
 			return KPI_INPUT_FLOAT8;
+		case TEXTOID:
+		case VARCHAROID:
+			return KPI_INPUT_TEXT;
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return KPI_INPUT_TIME;
+		case DATEOID:
+			return KPI_INPUT_DATE;
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -188,6 +196,18 @@ kpi_cell_layout_append(StringInfo spec, const KpiLayoutMeasure *measure)
 		appendStringInfo(spec, "(%d)", measure->option);
 }
 
+static bool
+takes(KpiKind kind, int input, KpiInputType type)
+{
+	const KpiKindOps *ops = kpi_cell_kinds[kind];
+
+	if (ops->takes != NULL)
+		return ops->takes(input, type);
+	if (ops->integer_inputs)
+		return type == KPI_INPUT_INT2 || type == KPI_INPUT_INT4 || type == KPI_INPUT_INT8;
+	return type < KPI_INPUT_TEXT && (type == KPI_INPUT_BOOL) == ops->boolean_inputs;
+}
+
 void
 kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types)
 {
@@ -202,13 +222,14 @@ kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types)
 			Oid			given = types[measure->first_input + j];
 			KpiInputType type = kpi_cell_input_type(given);
 
-			if ((type == KPI_INPUT_BOOL) != boolean ||
-				(integer && type != KPI_INPUT_INT2 && type != KPI_INPUT_INT4 && type != KPI_INPUT_INT8))
+			if (!takes(measure->kind, j, type))
 				ereport(ERROR,
 						(errcode(ERRCODE_DATATYPE_MISMATCH),
 						 errmsg("measure %d of kind %s cannot take a value of type %s",
 								measure->id, kpi_cell_kind_name(measure->kind),
 								format_type_be(given)),
+						 kpi_cell_kinds[measure->kind]->takes != NULL ?
+						 errhint("It takes a number, the time of the fact and a key, which is a number or a text.") :
 						 boolean ? errhint("It takes boolean values.") :
 						 integer ? errhint("It takes smallint, integer or bigint values, like a hash.") :
 						 errhint("It takes smallint, integer, bigint, numeric, real or double precision values.")));

@@ -155,6 +155,23 @@ check_ends(const KpiRow *kpi, const KpiMeasureDef *def)
 				 errhint("Write measure => 'sum(amount, currency => currency)'.")));
 }
 
+/* What comes first, and of several facts at one time the one with the smallest key. */
+static void
+add_order(KpiMeasureDef *def, const KpiRow *kpi, const KpiSourceRow *source, const KpiStreamKey *key)
+{
+	char	   *what = psprintf("key of source \"%s\"", source->name);
+	KpiExpr		expr;
+
+	if (source->key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" needs a key of source \"%s\": %s", kpi->name, source->name, def->text),
+				 errdetail("Of several facts at one time the key says which is the first and which the last."),
+				 errhint("Name the column that identifies a row with kpi.alter_source(key => 'id').")));
+	expr = kpi_expr_check_full(source->relid, source->key, what);
+	kpi_model_measure_order(def, key->at, &expr, what, kpi->filter);
+}
+
 /*
  * Checks a measure KPI against its source and leaves its expressions deparsed
  * in the row.
@@ -183,6 +200,8 @@ check_measure(KpiRow *kpi, const KpiSourceRow *source, KpiStreamKey *key)
 	def = kpi_model_measure_parse(source->relid, kpi->measure, kpi->filter, kpi->unit, kpi->name);
 	if (def->currency != NULL)
 		key->currency = kpi_fact_owner_key(def->currency, psprintf("currency of KPI \"%s\"", kpi->name));
+	if (kpi_model_measure_is_ordered(def->kind))
+		add_order(def, kpi, source, key);
 	kpi->until = kpi_define_text_check(source->relid, kpi->until, "until");
 	check_ends(kpi, def);
 	if (def->kind == KPI_BALANCE)

@@ -211,7 +211,8 @@ kpi_define_streams_drop(int32 source_id, bool all)
 	kpi_spi_exec("WITH gone AS (DELETE FROM kpi_internal.stream s WHERE s.source_id = $1 AND "
 				 "($2 OR NOT EXISTS (SELECT FROM kpi_internal.measure m WHERE m.stream_id = s.id)) "
 				 "RETURNING id), "
-				 "days AS (DELETE FROM kpi_internal.day_cell WHERE stream_id IN (SELECT id FROM gone)) "
+				 "days AS (DELETE FROM kpi_internal.day_cell WHERE stream_id IN (SELECT id FROM gone)), "
+				 "unknown AS (DELETE FROM kpi_internal.unknown_day WHERE stream_id IN (SELECT id FROM gone)) "
 				 "DELETE FROM kpi_internal.rollup_cell WHERE stream_id IN (SELECT id FROM gone)",
 				 2, KPI_INT4(source_id), KPI_BOOL(all));
 	kpi_spi_end(&spi);

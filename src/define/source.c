@@ -570,7 +570,10 @@ store_row(const KpiSourceRow *row, const char *new_name, const char *grain, int3
 void
 kpi_define_source_follow_change(const KpiSourceRow *row, bool redefined, bool has_new_code, bool recheck, bool discard_sealed)
 {
-	/* The same owner is another key after its column got another type. */
+	/*
+	 * The same owner is another key after its column got another type; and
+	 * which fact is the first goes by the key of the source.
+	 */
 	if (redefined || recheck)
 		kpi_define_recheck_measures(row, discard_sealed);
 	if (redefined || has_new_code)
@@ -670,7 +673,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_spi_end(&spi);
 
 	kpi_define_source_follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL,
-									!PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed);
+									!PG_ARGISNULL(2) || !PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed);
 	if (keyed != NULL)
 		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
 	kpi_define_mend_end(row->id);

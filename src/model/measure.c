@@ -38,7 +38,11 @@ static const KpiMeasureKind *const measure_kinds[] = {
 	&kpi_model_measure_percentile,
 	&kpi_model_measure_stddev,
 	&kpi_model_measure_variance,
-	&kpi_model_measure_balance
+	&kpi_model_measure_balance,
+	&kpi_model_measure_min,
+	&kpi_model_measure_max,
+	&kpi_model_measure_first,
+	&kpi_model_measure_last
 };
 
 /* By the name of a kind of states; NULL if measures make none of these. */
@@ -448,7 +452,7 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 			call.values[i] = argument_value(&call, i, kind->args[i], places[i]);
 	}
 	kind->set_inputs(def, &call);
-	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind));
+	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind) || kpi_model_measure_is_ordered(def->kind));
 	def->text = measure_text(kind, &call);
 	kpi_expr_site_pop(&site);
 	return def;

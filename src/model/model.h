@@ -572,4 +572,16 @@ typedef struct KpiMeasureDef
 extern KpiMeasureDef *kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 											  const char *unit, const char *kpi_name);
 
+/* ---- measure_extreme.c ---- */
+
+/* Whether a measure goes by the order of its facts. */
+extern bool kpi_model_measure_is_ordered(KpiKind kind);
+
+/*
+ * Adds the inputs that say the order: the time of the stream, and the key of the
+ * source, checked, which "what" names in errors.
+ */
+extern void kpi_model_measure_order(KpiMeasureDef *def, const char *at, const KpiExpr *key,
+									const char *what, const char *filter);
+
 #endif							/* KPI_MODEL_H */

@@ -123,4 +123,11 @@ extern const KpiMeasureKind kpi_model_measure_variance;
 /* Sets what of a program's nodes follows from the others. */
 extern void kpi_model_program_look_back(KpiProgram *program);
 
+/* ---- measure_extreme.c ---- */
+
+extern const KpiMeasureKind kpi_model_measure_min;
+extern const KpiMeasureKind kpi_model_measure_max;
+extern const KpiMeasureKind kpi_model_measure_first;
+extern const KpiMeasureKind kpi_model_measure_last;
+
 #endif							/* KPI_MODEL_INTERNAL_H */

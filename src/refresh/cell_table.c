@@ -206,6 +206,7 @@ note_places(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool i
  * Adds a delta to the recent cell of the row that was found, if its cell is large
  * and what is recent stays little; false, and nothing done, if not.  The sum is
  * not empty: what takes a cell away has the same numbers, and is about as long.
+ * A sum that may come to be unknown is made at once.
  */
 static bool
 add_recent(KpiKeyedTable *keyed, const KpiCellItem *item)
@@ -221,7 +222,7 @@ add_recent(KpiKeyedTable *keyed, const KpiCellItem *item)
 	stored = keyed->found->tts_values[keyed->nkeys];
 	if (item->cell->used > LARGE_CELL || keyed->found->tts_isnull[keyed->nkeys] ||
 		keyed->found->tts_tupleDescriptor->natts < keyed->nkeys + 2 ||
-		toast_raw_datum_size(stored) < LARGE_CELL)
+		toast_raw_datum_size(stored) < LARGE_CELL || kpi_cell_finished(item->cell) != item->cell)
 		return false;
 	recent = kpi_cell_pack(item->cell);
 	if (found_recent(keyed, &before))
@@ -237,23 +238,47 @@ add_recent(KpiKeyedTable *keyed, const KpiCellItem *item)
 	return true;
 }
 
+/* Of some cells the sum does not tell the value: it is made anew (unknown.c). */
+static void
+note_unknown(KpiRun *run, KpiCellTable table, const KpiCellKey *key, const KpiCell *cell)
+{
+	if (!kpi_cell_is_known(cell))
+		kpi_refresh_unknown_note(run, table, key);
+}
+
 /* Merges a delta into the row that was found; a cell that becomes empty disappears. */
 static void
 merge_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellItem *item,
 			KpiPlaces *places)
 {
-	KpiCell    *sum;
+	const KpiCell *sum;
 
 	if (add_recent(keyed, item))
 		return;
-	sum = kpi_cell_merge(present_states(run->source, item->key.stream_id, kpi_refresh_table_found_cell(keyed)), item->cell);
+	sum = kpi_cell_finished(kpi_cell_merge(present_states(run->source, item->key.stream_id,
+														  kpi_refresh_table_found_cell(keyed)), item->cell));
 	if (kpi_cell_is_empty(sum))
 	{
 		kpi_keyed_table_delete_found(keyed);
 		note_places(places, table, &item->key, true);
+		return;
 	}
-	else
-		update_found(keyed, &item->key, sum);
+	update_found(keyed, &item->key, sum);
+	note_unknown(run, table, &item->key, sum);
+}
+
+/* A delta becomes a row; what has come and gone within it is none. */
+static void
+insert_delta(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellItem *item,
+			 KpiPlaces *places)
+{
+	KpiCellItem row = {item->key, unconstify(KpiCell *, kpi_cell_finished(item->cell))};
+
+	if (row.cell != item->cell && kpi_cell_is_empty(row.cell))
+		return;
+	insert_item(keyed, &row);
+	note_places(places, table, &item->key, false);
+	note_unknown(run, table, &item->key, row.cell);
 }
 
 void
@@ -285,10 +310,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
 		if (!all_new && kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(deltas)))
 			merge_found(run, table, keyed, item, places);
 		else
-		{
-			insert_item(keyed, item);
-			note_places(places, table, &item->key, false);
-		}
+			insert_delta(run, table, keyed, item, places);
 		MemoryContextReset(row_cxt);
 	}
 
@@ -296,6 +318,56 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_cxt);
 	run->stats.ncells += keyed->nwritten;
+	kpi_keyed_table_close(keyed);
+	UnregisterSnapshot(snapshot);
+}
+
+void
+kpi_refresh_table_replace(KpiRun *run, KpiCellTable table, KpiCellMap *cells)
+{
+	Snapshot	snapshot;
+	KpiKeyedTable *keyed;
+	const KpiCellItem *item;
+
+	if (kpi_refresh_cellmap_is_empty(cells))
+		return;
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	keyed = kpi_refresh_table_open(table, snapshot);
+	kpi_refresh_cellmap_rewind(cells);
+	while ((item = kpi_refresh_cellmap_next(cells)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(cells)))
+			update_found(keyed, &item->key, item->cell);
+	}
+	run->stats.ncells += keyed->nwritten;
+	kpi_keyed_table_close(keyed);
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+}
+
+void
+kpi_refresh_table_note_unknown(KpiRun *run, KpiCellTable table, KpiCellMap *keys)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
+	const KpiCellItem *item;
+
+	kpi_refresh_cellmap_rewind(keys);
+	while ((item = kpi_refresh_cellmap_next(keys)) != NULL)
+	{
+		KpiCell    *cell;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(keys)))
+			continue;
+		cell = kpi_refresh_table_found_cell(keyed);
+		if (cell == NULL)
+			continue;
+		note_unknown(run, table, &item->key, cell);
+		pfree(cell);
+	}
 	kpi_keyed_table_close(keyed);
 	UnregisterSnapshot(snapshot);
 }

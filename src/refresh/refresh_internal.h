@@ -349,6 +349,11 @@ struct KpiRun
 	DateADT		today;			/* by it */
 	KpiFactsAt	at;
 	bool		shows_keys;		/* to whom this session's errors go */
+	KpiCellMap *unknown[2];		/* by KpiCellTable: cells that are to be made
+								 * anew (unknown.c); or NULL */
+	bool		reads_unknown;	/* the facts of days that wait for that */
+	bool		may_read;		/* facts, if they are locked */
+	bool		unknown_waits;	/* for another run to read facts */
 };
 
 typedef struct KpiQueue
@@ -679,6 +684,25 @@ extern void kpi_refresh_keep_measures(KpiCell *cell, const KpiStream *stream, co
  */
 extern void kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, KpiPlaces *places,
 									bool all_new);
+
+/* Writes cells in place of those that are stored; sorted. */
+extern void kpi_refresh_table_replace(KpiRun *run, KpiCellTable table, KpiCellMap *cells);
+
+/* Notes, for kpi_refresh_unknown_mend(), the rows of these keys, sorted, whose cells do not tell their value. */
+extern void kpi_refresh_table_note_unknown(KpiRun *run, KpiCellTable table, KpiCellMap *keys);
+
+/* ---- unknown.c ---- */
+
+/* Notes that a cell has facts but no value. */
+extern void kpi_refresh_unknown_note(KpiRun *run, KpiCellTable table, const KpiCellKey *key);
+
+/* Whether days wait for their facts to be read for that. */
+extern bool kpi_refresh_unknown_waits(const KpiRun *run);
+
+/* Makes what was noted anew, as far as that goes without facts, or with. */
+extern void kpi_refresh_unknown_mend(KpiRun *run, bool reads_facts);
+
+/* ---- cell_table.c, day cells ---- */
 
 /* The stored day cells of a stream within some days, one after the other. */
 typedef struct KpiDayRows

@@ -228,6 +228,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 	if (mode == KPI_RUN_DELTAS &&
 		((*state)->recompute || (*state)->seals || !kpi_refresh_leaves_are_small(run->table.new_leaves)))
 		return KPI_RUN_BUILD_DUE;
+	run->may_read = mode != KPI_RUN_DELTAS && (*state)->detaching == NULL && !facts_are_being_written(&run->table);
+	run->reads_unknown = run->may_read && kpi_refresh_unknown_waits(run);
 	if ((facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table)) ||
 		(rows_are_needed(run, mode) && any_is_being_written(run->keyed->reads->relids)))
 	{
@@ -276,7 +278,7 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		take_snapshot(run);
 		result = examine(run, source_id, mode, state);
 		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
-		reads_facts = result == KPI_RUN_DONE && facts_are_needed(run, *state, mode);
+		reads_facts = result == KPI_RUN_DONE && (facts_are_needed(run, *state, mode) || run->reads_unknown);
 		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.hold_checked)
 		{
 			run->table.hold_checked = true;
@@ -600,6 +602,21 @@ has_new_measures(const KpiSource *source)
 	return false;
 }
 
+/*
+ * Cells that lost all that they knew are made anew, from facts where these are
+ * locked.  Whether another run is to come for those.
+ */
+static void
+mend_unknown(KpiRun *run, KpiRunMode mode)
+{
+	bool		reads = run->may_read && is_locked(&run->table);
+
+	kpi_refresh_unknown_mend(run, reads);
+	while (reads && mode != KPI_RUN_REFRESH && kpi_refresh_unknown_waits(run))
+		kpi_refresh_unknown_mend(run, true);
+	run->unknown_waits = (run->may_read || mode == KPI_RUN_DELTAS) && kpi_refresh_unknown_waits(run);
+}
+
 static void
 refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
@@ -619,6 +636,7 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 	if (builds && kpi_refresh_build_is_due(run) && (!run->build.is_cancelled || mode != KPI_RUN_REFRESH))
 		build(run, mode != KPI_RUN_REFRESH);
 	renew_places(run);
+	mend_unknown(run, mode);
 	run->stats.changes.all |= run->plan.new_periods;
 	extend_calendar_days(&run->stats);
 }
@@ -787,7 +805,8 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 		run->plan = make_plan(run, state);
 		refresh_locked(run, state, mode);
 		end_run(run, state, mode, days, report, started);
-		result = kpi_refresh_build_is_due(run) && !run->build.is_cancelled ? KPI_RUN_MORE : KPI_RUN_DONE;
+		result = (kpi_refresh_build_is_due(run) && !run->build.is_cancelled) || run->unknown_waits ?
+			KPI_RUN_MORE : KPI_RUN_DONE;
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

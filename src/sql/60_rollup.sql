@@ -200,6 +200,15 @@ ALTER TABLE kpi_internal.rollup_cell ALTER start SET (n_distinct = 20), ALTER ce
     ALTER recent SET STATISTICS 0;
 ALTER TABLE kpi_internal.day_cell ALTER day SET (n_distinct = 200), ALTER cell SET STATISTICS 0;
 
+-- Days of which some day cell has facts and no value, as all its most extreme
+-- values were taken away: the next refresh that reads facts makes it anew.
+CREATE TABLE kpi_internal.unknown_day (
+    stream_id integer NOT NULL,
+    day       date NOT NULL,
+    PRIMARY KEY (stream_id, day)
+);
+
+COMMENT ON TABLE kpi_internal.unknown_day IS 'Days of which some cell has facts and no value until a refresh reads the facts again';
 COMMENT ON TABLE kpi_internal.source_state IS 'What the last refresh of a source achieved, and whether it is suspended';
 COMMENT ON TABLE kpi_internal.leaf IS 'The leaf tables of each source and their triggers as the last refresh saw them';
 COMMENT ON TABLE kpi_internal.measure_built IS 'How far each measure is built, at which version of its stream';

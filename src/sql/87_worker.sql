@@ -56,6 +56,7 @@ CREATE VIEW kpi_internal.agenda AS
            NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id)
            AND (t.refreshed_at IS NULL
            OR t.loaded_by IS DISTINCT FROM s.loaded_at AND s.loaded_at IS NOT NULL
+           OR EXISTS (SELECT FROM kpi_internal.stream x JOIN kpi_internal.unknown_day u ON u.stream_id = x.id WHERE x.source_id = s.id)
            OR EXISTS (SELECT FROM kpi_internal.measure m
                         JOIN kpi_internal.stream x ON x.id = m.stream_id
                        WHERE x.source_id = s.id
@@ -72,4 +73,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation, the working days of its goals, of KPIs with credit today the day, or of amounts in currencies the exchange rates are others than the last refresh saw; must_build: it or a measure is new, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';
+'Sources that workers look after. must_refresh: the organisation, the working days of its goals, of KPIs with credit today the day, or of amounts in currencies the exchange rates are others than the last refresh saw; must_build: it or a measure is new, some cells are to be made anew, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';

@@ -149,9 +149,9 @@ counts_for_team(const KpiDays *days, const DimRow *wanted, const DimRow *combina
 	return counts;
 }
 
-/* Takes what counts from the sum. */
+/* Takes what counts from the sum, or adds it. */
 KpiCell *
-kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
+kpi_value_sum_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool subtract)
 {
 	Relation	rel;
 	DimRow		wanted;
@@ -172,6 +172,7 @@ kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateA
 		TupleDesc	desc = RelationGetDescr(rel);
 		bool		isnull;
 		DimRow		combination;
+		const KpiCell *cell;
 
 		if (!read_dim(DatumGetInt32(heap_getattr(tuple, Anum_day_dim_id, desc, &isnull)), &combination) ||
 			!may_have_value(&combination, &wanted) ||
@@ -179,7 +180,8 @@ kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateA
 							 DatumGetInt32(heap_getattr(tuple, Anum_day_owner_id, desc, &isnull)),
 							 DatumGetDateADT(heap_getattr(tuple, Anum_day_day, desc, &isnull))))
 			continue;
-		sum = kpi_cell_subtract(sum, DatumGetKpiCellP(heap_getattr(tuple, Anum_day_cell, desc, &isnull)));
+		cell = DatumGetKpiCellP(heap_getattr(tuple, Anum_day_cell, desc, &isnull));
+		sum = subtract ? kpi_cell_subtract(sum, cell) : kpi_cell_merge(sum, cell);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

@@ -10,6 +10,9 @@
  * (applied_attribution).  Values of dimensions have months only (ahead.c).  Streams
  * with detail (kpi_model_stream_detail()) have cells of these days as well.
  *
+ * An extreme cannot always be taken away again: where a difference does not tell the
+ * value, the days that count are added up.
+ *
  * The columns of a row of a view are separate calls, and rows of several KPIs
  * ask for the same cells, so the sums met last are kept as long as the active
  * snapshot shows the same: a table of MEMO_SIZE places, each taken by the last
@@ -406,14 +409,17 @@ next_month(DateADT month)
 	return kpi_calendar_period_shift(KPI_MONTH, month, 1, NULL);
 }
 
-/* Days within one month: by themselves, or as the month less the others if those are fewer. */
+/*
+ * Days within one month: by themselves, or, if it may subtract, as the month less the
+ * others if those are fewer.
+ */
 static KpiCell *
-sum_part(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
+sum_part(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until, bool subtract)
 {
 	DateADT		month = month_of(since);
 	DateADT		end = next_month(month);
 
-	if (until - since <= (end - month) / 2)
+	if (!subtract || until - since <= (end - month) / 2)
 		return sum_days(sum, days, since, until, false);
 	sum = sum_months(sum, days, month, end);
 	if (sum == NULL)
@@ -422,33 +428,49 @@ sum_part(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until)
 	return sum_days(sum, days, until, end, true);
 }
 
+/* Of a value of a dimension, which has months only: less the days that do not count, or and those that do. */
 static KpiCell *
-sum_period(const KpiDays *days)
+sum_period_of_dim(const KpiDays *days, bool subtract)
+{
+	DateADT		first = month_of(days->since);
+	DateADT		last = month_of(days->until);
+	KpiCell    *sum;
+
+	if (!subtract)
+	{
+		if (first < days->since)
+			first = Min(next_month(first), days->until);
+		sum = first < last ? sum_months(NULL, days, first, last) : NULL;
+		sum = kpi_value_sum_ahead(sum ? sum : kpi_cell_empty(), days, days->since, first, false);
+		return kpi_value_sum_ahead(sum, days, Max(first, last), days->until, false);
+	}
+	sum = sum_months(NULL, days, first, days->until);
+	if (sum != NULL && last < days->until)
+		sum = kpi_value_sum_ahead(sum, days, days->until, next_month(last), true);
+	if (sum != NULL && first < days->since)
+		sum = kpi_value_sum_ahead(sum, days, first, days->since, true);
+	return sum;
+}
+
+static KpiCell *
+sum_period(const KpiDays *days, bool subtract)
 {
 	DateADT		first = days->since;	/* whole months [first, last) */
 	DateADT		last = month_of(days->until);
 	KpiCell    *sum = NULL;
 
+	if (days->dim_id != 0 && (days->detail & KPI_DETAIL_PARTS) == 0)
+		return sum_period_of_dim(days, subtract);
 	if (first != month_of(first))
 		first = next_month(month_of(first));
-	if (days->dim_id != 0 && (days->detail & KPI_DETAIL_PARTS) == 0)
-	{
-		first = month_of(days->since);
-		sum = sum_months(NULL, days, first, days->until);
-		if (sum != NULL && last < days->until)
-			sum = kpi_value_subtract_ahead(sum, days, days->until, next_month(last));
-		if (sum != NULL && first < days->since)
-			sum = kpi_value_subtract_ahead(sum, days, first, days->since);
-		return sum;
-	}
 	if (first > last)
-		return sum_part(NULL, days, days->since, days->until);
+		return sum_part(NULL, days, days->since, days->until, subtract);
 	else
 	{
 		if (days->since < first)
-			sum = sum_part(sum, days, days->since, first);
+			sum = sum_part(sum, days, days->since, first, subtract);
 		if (last < days->until)
-			sum = sum_part(sum, days, last, days->until);
+			sum = sum_part(sum, days, last, days->until, subtract);
 	}
 	if (first < last)
 		sum = sum_months(sum, days, first, last);
@@ -467,7 +489,9 @@ kpi_value_cell(const KpiDays *days)
 	if (entry->used && memcmp(&entry->days, days, sizeof(KpiDays)) == 0)
 		return entry->cell;
 
-	cell = days->since < days->until ? sum_period(days) : NULL;
+	cell = days->since < days->until ? sum_period(days, true) : NULL;
+	if (cell != NULL && !kpi_cell_is_known(cell))
+		cell = sum_period(days, false);
 	if (cell != NULL && kpi_cell_is_empty(cell))
 		cell = NULL;
 	entry->used = false;

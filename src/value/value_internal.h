@@ -84,10 +84,11 @@ extern const List *kpi_value_member_owners(int32 source_id, int32 member_id);
 /* ---- ahead.c ---- */
 
 /*
- * Takes from a sum of one value of a dimension what counts for the team on these days; the
- * cost is that of all base cells on them.
+ * Takes from a sum of one value of a dimension what counts for the team on these days, or
+ * adds it; the cost is that of all base cells on them.
  */
-extern KpiCell *kpi_value_subtract_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until);
+extern KpiCell *kpi_value_sum_ahead(KpiCell *sum, const KpiDays *days, DateADT since, DateADT until,
+									bool subtract);
 
 /* ---- balance.c ---- */
 
