@@ -770,6 +770,7 @@ in_point(KpiTextInput *in, KpiKind kind, Point *point)
 typedef struct Builder
 {
 	KpiKind		kind;
+	int64		shape;
 	StringInfoData body;
 } Builder;
 
@@ -789,32 +790,22 @@ build_word(Builder *builder, int64 word)
 	appendBinaryStringInfo(&builder->body, (const char *) &word, sizeof(int64));
 }
 
-static int64
-begin_building(Builder *builder, KpiCellBuf *buf, uint32 offset, int64 entries, int64 bounded)
+/* Both return what is wrong, or NULL. */
+static const char *
+begin_building(Builder *builder, KpiKind kind, int64 entries, int64 bounded)
 {
-	builder->kind = kpi_cell_state_at(buf->cell, offset)->kind;
+	builder->kind = kind;
+	builder->shape = 2 * entries + bounded;
 	initStringInfo(&builder->body);
-	if (entries < 0 || entries > KEPT || bounded < 0 || bounded > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid number of values in a state: " INT64_FORMAT, entries),
-				 errdetail("A state keeps at most %d.", KEPT)));
-	return 2 * entries + bounded;
+	return entries < 0 || entries > KEPT || bounded < 0 || bounded > 1 ? "The number of values is out of range." : NULL;
 }
 
-static void
-end_building(Builder *builder, KpiCellBuf *buf, uint32 offset, int64 shape)
+static const char *
+end_building(Builder *builder, KpiCellBuf *buf, uint32 offset)
 {
-	const char *problem;
-
-	replace_body(buf, offset, shape, builder->body.data, builder->body.len);
-	problem = extreme_check(kpi_cell_state_at(buf->cell, offset));
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid values in a state of kind %s", kpi_cell_kind_name(builder->kind)),
-				 errdetail_internal("%s", problem)));
+	replace_body(buf, offset, builder->shape, builder->body.data, builder->body.len);
 	pfree(builder->body.data);
+	return extreme_check(kpi_cell_state_at(buf->cell, offset));
 }
 
 static void
@@ -824,20 +815,24 @@ extreme_in(KpiCellBuf *buf, uint32 offset, KpiTextInput *in)
 	Builder		builder;
 	Point		point;
 	int64		entries;
-	int64		shape;
+	const char *problem;
 
 	head->n = kpi_cell_text_count(in, "n");
 	head->nonfinite = kpi_cell_text_count(in, "nonfinite");
 	entries = kpi_cell_text_count(in, "entries");
-	shape = begin_building(&builder, buf, offset, entries, kpi_cell_text_count(in, "bounded"));
-	for (int64 i = (shape & 1) ? -1 : 0; i < entries; i++)
+	problem = begin_building(&builder, head->state.kind, entries, kpi_cell_text_count(in, "bounded"));
+	if (problem != NULL)
+		kpi_cell_text_error(in, problem);
+	for (int64 i = (builder.shape & 1) ? -1 : 0; i < entries; i++)
 	{
 		if (i >= 0)
 			build_word(&builder, kpi_cell_text_count(in, "count"));
 		in_point(in, builder.kind, &point);
 		build_point(&builder, &point);
 	}
-	end_building(&builder, buf, offset, shape);
+	problem = end_building(&builder, buf, offset);
+	if (problem != NULL)
+		kpi_cell_text_error(in, problem);
 }
 
 static void
@@ -911,20 +906,24 @@ extreme_recv(KpiCellBuf *buf, uint32 offset, StringInfo message)
 	Builder		builder;
 	Point		point;
 	int64		entries;
-	int64		shape;
+	const char *problem;
 
 	head->n = kpi_cell_binary_count(message);
 	head->nonfinite = kpi_cell_binary_count(message);
 	entries = (int32) pq_getmsgint(message, 4);
-	shape = begin_building(&builder, buf, offset, entries, pq_getmsgbyte(message));
-	for (int64 i = (shape & 1) ? -1 : 0; i < entries; i++)
+	problem = begin_building(&builder, head->state.kind, entries, pq_getmsgbyte(message));
+	if (problem != NULL)
+		kpi_cell_binary_error(problem);
+	for (int64 i = (builder.shape & 1) ? -1 : 0; i < entries; i++)
 	{
 		if (i >= 0)
 			build_word(&builder, kpi_cell_binary_count(message));
 		recv_point(message, builder.kind, &point);
 		build_point(&builder, &point);
 	}
-	end_building(&builder, buf, offset, shape);
+	problem = end_building(&builder, buf, offset);
+	if (problem != NULL)
+		kpi_cell_binary_error(problem);
 }
 
 #define EXTREME_OPS \

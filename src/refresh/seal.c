@@ -179,6 +179,7 @@ write_difference(Sealing *sealing, int s, KpiCellMap *facts, const KpiFactPart *
 		MemoryContext old = MemoryContextSwitchTo(sealing->row_cxt);
 		const KpiDayKey *key = order <= 0 ? &fact->key.day : &rows.key.day;
 		KpiCell    *cell = order >= 0 ? kpi_refresh_table_found_cell(rows.keyed) : kpi_cell_empty();
+		const KpiCell *finished;
 
 		CHECK_FOR_INTERRUPTS();
 		kpi_refresh_drop_unknown_states(cell, stream);
@@ -189,8 +190,9 @@ write_difference(Sealing *sealing, int s, KpiCellMap *facts, const KpiFactPart *
 			if (kpi_refresh_build_takes(run, s, left, key->day))
 				cell = kpi_cell_subtract(cell, left);
 		}
-		if (!kpi_cell_is_empty(cell))
-			write_cell(sealing, stream, key, cell);
+		finished = kpi_cell_finished(cell);
+		if (!kpi_cell_is_empty(finished))
+			write_cell(sealing, stream, key, finished);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(sealing->row_cxt);
 		if (order <= 0)

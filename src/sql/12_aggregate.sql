@@ -113,3 +113,39 @@ CREATE AGGREGATE kpi.percentile(p double precision, x interval) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kpi.percentile(double precision, interval) IS 'The value that the share p of the values lies below, off by at most 1 % of it; durations. It is what percentile_cont(p) says of the buckets of a logarithmic histogram, with six digits. NaN and infinite values are left out; sizes below 2^-30 or from 2^50 on count as the nearest between. NULL without values. The same number as a KPI with the measure percentile(p, x). Error 22023 for a p outside of 0 to 1 or one that differs within a group';
+
+-- Values of any type, by any order.
+CREATE FUNCTION kpi_internal.end_combine(internal, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_end_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.end_combine(internal, internal) IS 'Merges two states of kpi.first() or kpi.last()';
+CREATE FUNCTION kpi_internal.end_serialize(internal) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'kpi_sql_end_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.end_serialize(internal) IS 'A state of kpi.first() or kpi.last(), for another process';
+CREATE FUNCTION kpi_internal.end_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_end_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.end_deserialize(bytea, internal) IS 'A state of kpi.first() or kpi.last(), from another process';
+CREATE FUNCTION kpi_internal.end_final(internal, anyelement, "any") RETURNS anyelement
+    AS 'MODULE_PATHNAME', 'kpi_sql_end_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.end_final(internal, anyelement, "any") IS 'The value of kpi.first() or kpi.last()';
+
+CREATE FUNCTION kpi_internal.first_add(internal, anyelement, "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_first_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.first_add(internal, anyelement, "any") IS 'Adds a row to a state of kpi.first()';
+CREATE AGGREGATE kpi.first(x anyelement, at "any") (
+    SFUNC = kpi_internal.first_add, STYPE = internal, SSPACE = 200,
+    FINALFUNC = kpi_internal.end_final, FINALFUNC_EXTRA,
+    COMBINEFUNC = kpi_internal.end_combine, SERIALFUNC = kpi_internal.end_serialize, DESERIALFUNC = kpi_internal.end_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE kpi.first(anyelement, "any") IS 'The x of the row with the earliest "at", a time or anything else that can be sorted; of several rows the least x. Rows where either is NULL do not count; NULL without rows. To choose by a key among rows of one time, as a KPI with the measure first(x) does, write (at, key) as "at". Error 42883 for an "at" that has no order';
+
+CREATE FUNCTION kpi_internal.last_add(internal, anyelement, "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_last_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.last_add(internal, anyelement, "any") IS 'Adds a row to a state of kpi.last()';
+CREATE AGGREGATE kpi.last(x anyelement, at "any") (
+    SFUNC = kpi_internal.last_add, STYPE = internal, SSPACE = 200,
+    FINALFUNC = kpi_internal.end_final, FINALFUNC_EXTRA,
+    COMBINEFUNC = kpi_internal.end_combine, SERIALFUNC = kpi_internal.end_serialize, DESERIALFUNC = kpi_internal.end_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE kpi.last(anyelement, "any") IS 'The x of the row with the latest "at", a time or anything else that can be sorted; of several rows the greatest x. Rows where either is NULL do not count; NULL without rows. To choose by a key among rows of one time, as a KPI with the measure last(x) does, write (at, key) as "at". Error 42883 for an "at" that has no order';

@@ -56,7 +56,8 @@ $node->safe_psql(
 		IF again <> c OR again::text <> c::text OR kpi.cell_send(again) <> kpi.cell_send(c) THEN
 			RETURN 'binary';
 		END IF;
-		IF NOT kpi.is_empty(c - c) OR NOT kpi.is_empty(c + (- c)) OR - (- c) <> c THEN
+		-- that something is not known does not go away
+		IF c::text !~ 'bounded=1' AND (NOT kpi.is_empty(c - c) OR NOT kpi.is_empty(c + (- c))) OR - (- c) <> c THEN
 			RETURN 'inverse';
 		END IF;
 		IF (c = 'v1{}') <> kpi.is_empty(c) OR c + 'v1{}' <> c THEN
@@ -107,10 +108,11 @@ $node->safe_psql(
 	INSERT INTO fuzz.facts SELECT 'o' || i % 7, date '2026-01-01' + i % 50,
 		CASE i % 6 WHEN 0 THEN 'NaN' WHEN 1 THEN 1e300 WHEN 2 THEN -1e-30 * i WHEN 3 THEN NULL ELSE i * 1.01 END, i * (-1) ^ i
 	FROM generate_series(1, 600) i;
-	SELECT kpi.create_source('fuzz', relation => 'fuzz.facts', owner => 'owner', at => 'day');
+	SELECT kpi.create_source('fuzz', relation => 'fuzz.facts', key => 'b', owner => 'owner', at => 'day');
 	SELECT kpi.create_kpi('k' || i, source => 'fuzz', measure => m)
 	FROM unnest(ARRAY['count(*)', 'sum(a)', 'avg(b)', 'rate(b > 0, true)', 'ratio(a, b)', 'sum(1 / (b - 7))',
-	'median(b)', 'percentile(0.9, a, error => 0.05)', 'stddev(b)', 'variance(a)']) WITH ORDINALITY u (m, i);
+	'median(b)', 'percentile(0.9, a, error => 0.05)', 'stddev(b)', 'variance(a)',
+	'max(a)', 'min(b)', 'first(a)', 'last(b)']) WITH ORDINALITY u (m, i);
 	CALL kpi.refresh();});
 
 # What is given to each form, and the errors that may refuse it.
@@ -233,6 +235,23 @@ sub random_histogram
 	  join(',', map { "$_:$buckets{$_}" } sort { $a <=> $b } keys %buckets);
 }
 
+# The most extreme values, and how far they are known.
+sub random_extreme
+{
+	my ($kind) = @_;
+	my %at = map { int(rand(2000)) - 1000 => 1 } 1 .. pick(0, 1, 3, 31);
+	my @at = sort { $kind =~ /min|first/ ? $a <=> $b : $b <=> $a } keys %at;
+	my $point = sub {
+		return sprintf 'value=%.2f', $_[0] / 4 if $kind =~ /^m/;
+		return sprintf 'at=%d %s value=%s', $_[0], pick('key=' . random_sum(), 'text=' . pick('', '00ff', 'c3a4', '61' x 256)), random_sum();
+	};
+	my $bounded = chance(0.5);
+	my $bound = $kind =~ /min|first/ ? 1001 : -1001;
+
+	return join ' ', "$kind n=" . random_count(), 'nonfinite=' . random_count(), 'entries=' . @at, 'bounded=' . ($bounded ? 1 : 0),
+	  ($bounded ? $point->($bound) : ()), map { 'count=' . pick(1, -1, 7, 4611686018427387903) . ' ' . $point->($_) } @at;
+}
+
 # A cell that is to be accepted.
 sub random_text
 {
@@ -250,6 +269,7 @@ sub random_text
 			sub { sprintf 'ratio n=%s nonfinite=%s num=%s den=%s', random_count(), random_count(), random_sum(), random_sum() },
 			sub { sprintf '%s n=%s nonfinite=%s sum=%s squares=%s', pick('variance', 'stddev'), random_count(), random_count(), random_sum(), random_sum() },
 			sub { 'percentile ' . random_histogram() },
+			sub { random_extreme(pick(qw(min max first last))) },
 			sub { 'errors n=' . random_count() })->();
 	}
 	return 'v1{' . join('; ', @states) . '}';

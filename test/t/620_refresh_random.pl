@@ -24,6 +24,7 @@ my %with = map { $_ => 1 } (
 	'cancel',       # refreshes that a timeout ends, outside of transactions
 	'day',          # days that mean "never", or are not in any calendar
 	'dimension',    # dimensions added, altered and dropped
+	'extreme',      # the largest and the last of what may go again
 	'fiscal',       # years that begin in another month
 	'float',        # real and double precision
 	'goal',         # goals of members and dimension values, on whatever is altered
@@ -84,7 +85,7 @@ if ($with{percentile})
 	$KPI{typical} = {
 		create => q{source => 'deals', measure => 'median(amount)'},
 		facts => 'SELECT {owner}, closed_at, {dimensions}, amount, NULL FROM {deals} WHERE amount IS NOT NULL',
-		aggregate => 'kpi.median(num)'
+		aggregate => 'kpi.median(num) FILTER (WHERE {where})'
 	};
 	$active{typical} = 1;
 }
@@ -101,6 +102,22 @@ if ($with{money})
 			WHERE amount IS NOT NULL AND x.rate IS NOT NULL}
 	};
 	$active{converted} = 1;
+}
+if ($with{extreme})
+{
+	my $finite = q{CASE WHEN amount NOT IN ('NaN', 'Infinity', '-Infinity') THEN amount END};
+
+	$KPI{largest} = {
+		create => q{source => 'deals', measure => 'max(amount)'},
+		facts => "SELECT {owner}, closed_at, {dimensions}, $finite, NULL FROM {deals} WHERE amount IS NOT NULL",
+		aggregate => 'max(num) FILTER (WHERE {where})'
+	};
+	$KPI{latest} = {
+		create => q{source => 'deals', measure => 'last(amount)'},
+		facts => "SELECT {owner}, closed_at, {dimensions}, $finite, id FROM {deals} WHERE amount IS NOT NULL",
+		aggregate => '(array_agg(num ORDER BY at DESC, den DESC) FILTER (WHERE num IS NOT NULL AND {where}))[1]'
+	};
+	$active{$_} = 1 for qw(largest latest);
 }
 if ($with{setting})
 {

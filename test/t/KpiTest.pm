@@ -28,8 +28,8 @@ our %MEANING = (
 
 # The KPIs of the company: how they are created, and for the oracle a SELECT of
 # one row per fact: owner, time, dimensions, and the fact's share of the
-# numerator and the denominator (NULL: the value is the numerator alone, or what
-# "aggregate" makes of it; such a one has no goals).
+# numerator and the denominator (NULL: the value is the numerator alone), or what
+# "aggregate" makes the value of where {where} holds; such a one has no goals.
 # Words in braces stand for what %MEANING says.
 # NaN and infinity count as facts, but are left out of the sums.
 my $finite = q{amount NOT IN ('NaN', 'Infinity', '-Infinity')};
@@ -214,9 +214,10 @@ sub difference_sql
 	my $rounded = sub { return "round($_[0], 14 - length(trunc(abs($_[0]))::text)) AS $_[0]" };
 	my $compared = join ', ', qw(kpi scope key grain start dim dim_value), $rounded->('value'), 'num, den, facts',
 	  map { $rounded->($_) } qw(to_date previous previous_to_date growth year_ago yoy);
+	my $has_den = "WHERE kpi NOT IN (" . join(', ', "''", map { "'$_'" } grep { $KPI{$_}{aggregate} } @kpis) . ')';
 	my $number = sub {
 		my ($name, $where) = @_;
-		my $others = join ' ', map { "WHEN kpi = '$_' THEN $KPI{$_}{aggregate} FILTER (WHERE $where)" } grep { $KPI{$_}{aggregate} } @kpis;
+		my $others = join ' ', map { "WHEN kpi = '$_' THEN " . $KPI{$_}{aggregate} =~ s/\{where\}/kpi = '$_' AND $where/r } grep { $KPI{$_}{aggregate} } @kpis;
 		return "CASE $others WHEN count(den) FILTER (WHERE $where) = 0 THEN sum(num) FILTER (WHERE $where)
 				ELSE sum(num) FILTER (WHERE $where) / nullif(sum(den) FILTER (WHERE $where), 0) END AS value$name, count(*) FILTER (WHERE $where) AS facts$name";
 	};
@@ -267,7 +268,7 @@ sub difference_sql
 		SELECT kpi, scope, key, g, one, year, today, begins, coalesce(dim, '') AS dim, coalesce(dim_value, chr(1)) AS dim_value,
 			   @{[ $number->('', 'true') ]}, @{[ $number->('_td', 'day <= today') ]},
 			   @{[ $number->('_ptd', 'is_ptd') ]},
-			   CASE WHEN sum(den) IS NOT NULL THEN sum(num) END AS num, sum(den) AS den
+			   CASE WHEN sum(den) FILTER ($has_den) IS NOT NULL THEN sum(num) END AS num, sum(den) FILTER ($has_den) AS den
 		FROM graded GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
 	number AS (
 		SELECT * FROM measured
