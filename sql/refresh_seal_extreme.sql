@@ -1,5 +1,6 @@
 -- Refresh: the most extreme values of partitions that are gone stay among those of the facts that are left.
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 CREATE SCHEMA sx;
 CREATE TABLE sx.deals (id bigint, region text, amount numeric, at date) PARTITION BY LIST (region);
 CREATE TABLE sx.east PARTITION OF sx.deals FOR VALUES IN ('east');
@@ -34,16 +35,16 @@ SELECT * FROM kpi.verify('sx');
 -- All that is left of a day goes, of one that has sealed facts and of one that has none.
 DELETE FROM sx.deals WHERE at IN ('2026-01-02', '2026-01-05');
 CALL kpi.refresh('sx');
-SELECT * FROM sx.wrong ORDER BY 1, 2;
+-- what the seal does not know is missing, not wrong
+SELECT count(*) FILTER (WHERE ours IS NOT NULL) AS wrong, count(*) AS missing FROM sx.wrong;
 SELECT * FROM kpi.verify('sx');
 -- More than what is sealed, and gone again.
 INSERT INTO sx.deals SELECT 5000 + g, 'west', 90000 + g, date '2026-01-01' + g % 2 FROM generate_series(1, 200) g;
 CALL kpi.refresh('sx');
-SELECT * FROM sx.wrong ORDER BY 1, 2;
+SELECT count(*) FILTER (WHERE ours IS NOT NULL) AS wrong, count(*) AS missing FROM sx.wrong;
 DELETE FROM sx.deals WHERE id > 5000;
 CALL kpi.refresh('sx');
--- what the seal does not know is missing, not wrong
-SELECT count(*) FILTER (WHERE ours IS NOT NULL) AS wrong FROM sx.wrong;
+SELECT count(*) FILTER (WHERE ours IS NOT NULL) AS wrong, count(*) AS missing FROM sx.wrong;
 SELECT * FROM kpi.verify('sx');
 SELECT kpi.resume('sx');
 CALL kpi.refresh('sx');

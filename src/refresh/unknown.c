@@ -158,8 +158,6 @@ months_of(KpiCellMap *unknown)
 		Month	   *month = NULL;
 		ListCell   *lc;
 
-		if (is_month_of_team(key))
-			continue;
 		foreach(lc, months)
 		{
 			month = lfirst(lc);
@@ -336,12 +334,9 @@ mend_months_of_teams(KpiRun *run, KpiCellMap *unknown)
 		KpiCell    *sum;
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_month_of_team(&item->key.rollup))
-		{
-			sum = sum_of_days(run, rollups, &item->key.rollup);
-			if (kpi_cell_is_known(sum))
-				kpi_refresh_cellmap_append(mended, &item->key, kpi_cell_finished(sum));
-		}
+		sum = sum_of_days(run, rollups, &item->key.rollup);
+		if (kpi_cell_is_known(sum))
+			kpi_refresh_cellmap_append(mended, &item->key, kpi_cell_finished(sum));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
 	}
@@ -354,16 +349,32 @@ mend_months_of_teams(KpiRun *run, KpiCellMap *unknown)
 	MemoryContextDelete(row_cxt);
 }
 
+/*
+ * Months of teams are kept apart: what the fan-out of some days says of them is
+ * not all of them.
+ */
 static void
 mend_rollups(KpiRun *run)
 {
 	KpiCellMap *unknown = take_noted(run, KPI_ROLLUP_CELL);
+	KpiCellMap *months;
+	KpiCellMap *others;
+	const KpiCellItem *item;
 
 	if (unknown == NULL)
 		return;
-	mend_from_days(run, unknown);
-	mend_months_of_teams(run, unknown);
+	months = kpi_refresh_cellmap_create(run);
+	others = kpi_refresh_cellmap_create(run);
+	kpi_refresh_cellmap_rewind(unknown);
+	while ((item = kpi_refresh_cellmap_next(unknown)) != NULL)
+		kpi_refresh_cellmap_add_place(is_month_of_team(&item->key.rollup) ? months : others, &item->key);
 	kpi_refresh_cellmap_free(unknown);
+	kpi_refresh_cellmap_sort(months);
+	kpi_refresh_cellmap_sort(others);
+	mend_from_days(run, others);
+	mend_months_of_teams(run, months);
+	kpi_refresh_cellmap_free(others);
+	kpi_refresh_cellmap_free(months);
 }
 
 /* ---- days ---- */
