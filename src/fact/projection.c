@@ -233,6 +233,7 @@ static void
 compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, StreamAttrs *attrs)
 {
 	List	   *nodes = NIL;
+	Oid		   *types;
 	int			n = 0;
 	ListCell   *lc;
 
@@ -269,6 +270,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 		attrs->measures[m] = cs->attrs;
 	}
 	Assert(list_length(nodes) == sp->layout->ninputs);
+	types = palloc(sizeof(Oid) * Max(list_length(nodes), 1));
 
 	sp->risk = cs->risk;
 	sp->settings = cs->settings;
@@ -279,11 +281,12 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	{
 		Node	   *node = lfirst(lc);
 
-		sp->layout->input_types[n] = kpi_cell_input_type(exprType(node));
+		types[n] = exprType(node);
 		if (sp->risk != KPI_EXPR_SAFE)
 			sp->input_states[n] = ExecInitExpr((Expr *) node, NULL);
 		n++;
 	}
+	kpi_cell_layout_input_types(sp->layout, types);
 	kpi_fact_inputs_init(&sp->inputs, sp->layout, nodes, cs->proj->econtext, cs->proj->definer);
 }
 
