@@ -41,7 +41,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_forecast_scope);
 /* A period counts if the KPI's first fact lies in this part of it. */
 #define FIRST_PART 10
 
-/* Numbers of a place; of what adds up the denominator is not used. */
+/* Numbers of a place; of what adds up, and the net flow of a balance, the denominator is not used. */
 typedef struct Amounts
 {
 	double		numerator;
@@ -73,12 +73,29 @@ kpi_goal_number(Numeric number)
 		DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(number)));
 }
 
+/* What came in a period less what went. */
+static double
+net_flow(const Reader *reader, const KpiPlace *place)
+{
+	KpiValue	closing;
+	KpiValue	opening;
+
+	(void) kpi_value_at(reader->program, place, &closing);
+	(void) kpi_value_opening(reader->program, place, &opening);
+	return kpi_goal_number(closing.value) - kpi_goal_number(opening.value);
+}
+
 static Amounts
 amounts_of(const Reader *reader, const KpiPlace *place)
 {
 	Amounts		amounts = {0, 0};
 	KpiValue	value;
 
+	if (reader->shape == KPI_SHAPE_BALANCE)
+	{
+		amounts.numerator = net_flow(reader, place);
+		return amounts;
+	}
 	if (!kpi_value_at(reader->program, place, &value))
 		return amounts;
 	if (reader->shape == KPI_SHAPE_QUOTIENT)
@@ -233,6 +250,20 @@ read_days(const Reader *reader, const KpiPlace *place, DateADT since, DateADT un
 	return days;
 }
 
+/* Of the net flow of a day; not known without two of them. */
+static double
+variance_of(const double *values, int n)
+{
+	double		mean = 0;
+	double		sum = 0;
+
+	for (int i = 0; i < n; i++)
+		mean += values[i] / n;
+	for (int i = 0; i < n; i++)
+		sum += (values[i] - mean) * (values[i] - mean);
+	return n < 2 ? KPI_UNKNOWN : sum / (n - 1);
+}
+
 /* Of complete months before a period, and whether a day of them fell. */
 static double
 noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
@@ -269,7 +300,7 @@ noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
 			*may_fall |= values[nvalues++] < 0;
 		}
 	}
-	return kpi_goal_noise(values, lengths, n);
+	return reader->shape == KPI_SHAPE_BALANCE ? variance_of(values, nvalues) : kpi_goal_noise(values, lengths, n);
 }
 
 static double
@@ -341,7 +372,8 @@ read_profiles(const Reader *reader, const KpiPlace *place, const History *histor
 {
 	double	  **days[2] = {palloc(MAX_PERIODS * sizeof(double *)), palloc(MAX_PERIODS * sizeof(double *))};
 	int			lengths[MAX_PERIODS];
-	int			nperiods = reader->program->grain > KPI_DAY ? 0 : history->n;
+	/* Net flows of days go up and down: no share of them is ever in. */
+	int			nperiods = reader->program->grain > KPI_DAY || reader->shape == KPI_SHAPE_BALANCE ? 0 : history->n;
 
 	for (int i = 0; i < nperiods; i++)
 	{
@@ -398,7 +430,8 @@ kpi_sql_forecast_company(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = Float8GetDatum(reader.shape == KPI_SHAPE_ADDITIVE ? season_of(&reader, &place, history) : 1.0);
-	noise = noise_before(&reader, &place, &may_fall);
+	/* The variance of all is not that of one. */
+	noise = reader.shape == KPI_SHAPE_BALANCE ? KPI_UNKNOWN : noise_before(&reader, &place, &may_fall);
 	values[1] = Float8GetDatum(noise);
 	nulls[1] = isnan(noise);
 	read_history(&reader, &place, history);

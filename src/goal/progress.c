@@ -135,6 +135,7 @@ typedef struct Goal
 	/* what there is */
 	Numeric		actual;			/* each may be NULL */
 	Numeric		to_date;
+	Numeric		opening;		/* of a balance; else NULL */
 	KpiValue	whole;
 	KpiValue	until_today;
 	KpiValue	until_yesterday;
@@ -288,6 +289,13 @@ read_values(Goal *goal)
 	bool		has_facts = value_until(goal, goal->last, &goal->whole);
 
 	goal->actual = number_or_zero(goal, has_facts, &goal->whole);
+	if (goal->shape == KPI_SHAPE_BALANCE && goal->has_place && goal->today >= goal->first)
+	{
+		KpiValue	opening;
+
+		goal->opening = kpi_value_opening(goal->program, &goal->place, &opening) && opening.value != NULL ?
+			opening.value : int64_to_numeric(0);
+	}
 	if (goal->today >= goal->last)
 	{
 		goal->to_date = goal->actual;
@@ -369,6 +377,13 @@ gone_of(const Goal *goal, Filling filling, double *yesterday, double *today, dou
 
 /* ---- what is expected ---- */
 
+/* What the target asks for in the period: of a balance what is to come upon its opening. */
+static Numeric
+asked_of(const Goal *goal)
+{
+	return goal->opening ? call(numeric_sub, goal->target, goal->opening) : goal->target;
+}
+
 /* part / whole * number, exactly up to SCALE decimals. */
 static Numeric
 share_of(Numeric number, int part, int whole)
@@ -383,8 +398,8 @@ by_workdays(const Goal *goal)
 	int			all = kpi_calendar_workdays(goal->first, goal->last, goal->cal);
 
 	if (all == 0)
-		return share_of(goal->target, Max(day - goal->first + 1, 0), goal->last - goal->first + 1);
-	return share_of(goal->target, kpi_calendar_workdays(goal->first, day, goal->cal), all);
+		return share_of(asked_of(goal), Max(day - goal->first + 1, 0), goal->last - goal->first + 1);
+	return share_of(asked_of(goal), kpi_calendar_workdays(goal->first, day, goal->cal), all);
 }
 
 static Numeric
@@ -392,6 +407,7 @@ by_milestones(const Goal *goal, FunctionCallInfo fcinfo)
 {
 	Datum	   *days;
 	Datum	   *amounts;
+	double		opening = goal->opening ? kpi_goal_number(goal->opening) : 0;
 	double	   *shares;
 	double	   *values;
 	int			n;
@@ -405,10 +421,10 @@ by_milestones(const Goal *goal, FunctionCallInfo fcinfo)
 	for (int i = 0; i < n; i++)
 	{
 		shares[i] = kpi_goal_gone_workdays(goal->first, goal->last, DatumGetDateADT(days[i]), goal->cal);
-		values[i] = kpi_goal_number(DatumGetNumeric(amounts[i]));
+		values[i] = kpi_goal_number(DatumGetNumeric(amounts[i])) - opening;
 	}
 	shares[n] = 1;
-	values[n] = kpi_goal_number(goal->target);
+	values[n] = kpi_goal_number(goal->target) - opening;
 	return numeric_of(kpi_goal_phased(shares, values, n + 1,
 									  kpi_goal_gone_workdays(goal->first, goal->last, goal->today, goal->cal)));
 }
@@ -425,21 +441,23 @@ expect(Goal *goal, FunctionCallInfo fcinfo)
 
 	if (goal->target == NULL)
 		return;
-	if (goal->shape != KPI_SHAPE_ADDITIVE)
+	if (goal->shape != KPI_SHAPE_ADDITIVE && goal->opening == NULL)
 	{
 		goal->expected = seasonal ? numeric_of(goal->outlook.expected) : NULL;
 		if (goal->expected == NULL || compare(goal->expected, rounded(goal->target)) == 0)
 			goal->expected = goal->target;
 	}
 	else if (strcmp(pace, "linear") == 0)
-		goal->expected = share_of(goal->target, Max(Min(goal->today, goal->last) - goal->first + 1, 0),
+		goal->expected = share_of(asked_of(goal), Max(Min(goal->today, goal->last) - goal->first + 1, 0),
 								  goal->last - goal->first + 1);
 	else if (strcmp(pace, "phased") == 0 && !PG_ARGISNULL(Arg_milestone_days))
 		goal->expected = by_milestones(goal, fcinfo);
-	else if (seasonal && !PG_ARGISNULL(Arg_weight) && PG_GETARG_FLOAT8(Arg_weight) > 0)
+	else if (seasonal && goal->opening == NULL && !PG_ARGISNULL(Arg_weight) && PG_GETARG_FLOAT8(Arg_weight) > 0)
 		goal->expected = numeric_of(kpi_goal_number(goal->target) * goal->gone);
 	else
 		goal->expected = by_workdays(goal);
+	if (goal->opening != NULL && goal->expected != NULL)
+		goal->expected = call(numeric_add, goal->opening, goal->expected);
 }
 
 /* ---- where it will end ---- */
@@ -488,6 +506,26 @@ forecast_quotient(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, 
 	goal->outlook = kpi_goal_outlook_quotient(target, standing, &known);
 }
 
+static void
+forecast_balance(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, const KpiStanding *standing)
+{
+	KpiStock	known = {
+		.opening = kpi_goal_number(goal->opening),
+		.now = kpi_goal_number(goal->to_date),
+		.flow = number_arg(fcinfo, Arg_level),
+		.variance = number_arg(fcinfo, Arg_noise),
+		.days = goal->last - goal->first + 1,
+		.over = goal->today > goal->last
+	};
+	double		asked = target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
+
+	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &known.gone_yesterday, &known.gone_today, &known.flow);
+	if (isnan(known.flow))
+		known.flow = asked - known.opening;
+	goal->gone = known.gone_today;
+	goal->outlook = kpi_goal_outlook_stock(target, standing, &known);
+}
+
 /* Of numbers that are complete, in a period that has begun and has a basis. */
 static void
 forecast(Goal *goal, FunctionCallInfo fcinfo)
@@ -498,7 +536,7 @@ forecast(Goal *goal, FunctionCallInfo fcinfo)
 
 	memset(&goal->outlook, 0, sizeof(goal->outlook));
 	goal->outlook.expected = goal->outlook.forecast = goal->outlook.low = goal->outlook.high =
-		goal->outlook.probability = goal->outlook.required_of_rest = KPI_UNKNOWN;
+		goal->outlook.probability = goal->outlook.required_of_rest = goal->outlook.pace = KPI_UNKNOWN;
 	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &unused, &goal->gone, &unused);
 	if (PG_ARGISNULL(Arg_basis) || goal->target == NULL || !goal->complete || goal->today < goal->first)
 		return;
@@ -506,6 +544,8 @@ forecast(Goal *goal, FunctionCallInfo fcinfo)
 		forecast_additive(goal, fcinfo, &target, &standing);
 	else if (goal->shape == KPI_SHAPE_QUOTIENT)
 		forecast_quotient(goal, fcinfo, &target, &standing);
+	else if (goal->opening != NULL && goal->to_date != NULL)
+		forecast_balance(goal, fcinfo, &target, &standing);
 }
 
 /* ---- the result ---- */
@@ -554,7 +594,7 @@ set_status(Out *out, const Goal *goal, bool may_fall, char *unit)
 		.value = goal->to_date != NULL ? kpi_goal_number(goal->to_date) : KPI_UNKNOWN,
 		.expected = goal->expected != NULL ? kpi_goal_number(goal->expected) : KPI_UNKNOWN,
 		.gone = goal->gone,
-		.pace = KPI_UNKNOWN,
+		.pace = goal->opening != NULL ? goal->outlook.pace : KPI_UNKNOWN,
 		.probability = goal->outlook.probability
 	};
 	KpiReason	reason = {

@@ -401,6 +401,7 @@ typedef enum KpiShape
 {
 	KPI_SHAPE_ADDITIVE,			/* they add up */
 	KPI_SHAPE_QUOTIENT,			/* both sides of it do */
+	KPI_SHAPE_BALANCE,			/* what they change it by does */
 	KPI_SHAPE_OTHER				/* neither */
 } KpiShape;
 

@@ -264,6 +264,8 @@ shape_of_measure(KpiKind kind, bool additive)
 		case KPI_RATE:
 		case KPI_RATIO:
 			return KPI_SHAPE_QUOTIENT;
+		case KPI_BALANCE:
+			return KPI_SHAPE_BALANCE;
 		default:
 			return KPI_SHAPE_OTHER;
 	}
