@@ -116,9 +116,11 @@ UPDATE kpi_internal.rollup_cell c
 SELECT period, value IS NULL AS missing, facts > 200 AS facts FROM kpi.team_monthly
  WHERE kpi = 'ds_accounts' AND team = 'company' AND period IN ('2026-02', '2026-03', '2026-04') ORDER BY 1;
 SELECT kpi.value('ds_accounts', period => '2026-Q2') IS NULL AS missing, kpi.value('ds_per_account', period => '2026-Q2') IS NULL AS and_so_the_formula;
+SELECT severity, problem, object, detail, remedy FROM kpi.health() WHERE object LIKE 'KPI "ds\_%' ORDER BY object;
 SELECT level, kpi, grain, period_start FROM kpi.verify('ds_visits') ORDER BY period_start;
 SELECT kpi.repair('ds_visits');
 SELECT * FROM ds.check();
+SELECT count(*) AS problems FROM kpi.health() WHERE object LIKE 'KPI "ds\_%';
 -- a goal on it: measured, but nothing is forecast
 SELECT kpi.create_goal('ds_goal', kpi => 'ds_accounts', team => 'company', period => '2026', target => 100) > 0 AS goal;
 SELECT actual = (SELECT count(DISTINCT account) FROM ds.visits WHERE day <= '2026-12-31') AS actual, target, forecast FROM kpi.goal_progress WHERE goal = 'ds_goal';

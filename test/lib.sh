@@ -156,17 +156,18 @@ kpi_setup()
 	export PATH="$KPI_BINDIR:$PATH"
 }
 
-# pg_cron, for the tests of schedules, which are skipped without it.
-kpi_setup_pg_cron()
+# kpi_setup_extension EXTENSION PACKAGE: an extension of others, whose tests are
+# skipped without it; of Debian's package postgresql-NN-PACKAGE.
+kpi_setup_extension()
 {
 	local version
 
-	[ ! -f "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || return 0
+	[ ! -f "$("$PG_CONFIG" --sharedir)/extension/$1.control" ] || return 0
 	for version in $KPI_SUPPORTED; do
 		[ "$PG_CONFIG" = "/usr/lib/postgresql/$version/bin/pg_config" ] || continue
-		(kpi_install_packages "postgresql-$version-cron") && return 0
+		(kpi_install_packages "postgresql-$version-$2") && return 0
 	done
-	kpi_say "pg_cron is not installed: its tests are skipped"
+	kpi_say "$1 is not installed: its tests are skipped"
 }
 
 # Builds for PG_CONFIG.

@@ -2,7 +2,7 @@
  *
  * adhoc.c
  *	  Aggregates for SQL that measures have and PostgreSQL has not: kpi.rate(),
- *	  kpi.ratio(), kpi.percentile(), kpi.median().
+ *	  kpi.ratio(), kpi.percentile(), kpi.median(); model/adhoc_distinct.c has one more.
  *
  * They add facts to a cell of one measure and finalize it, as a KPI does, so the
  * number is the same.  As a cell is a group, a fact that leaves a window's frame
@@ -72,20 +72,38 @@ interval_seconds(Datum interval)
 	return DirectFunctionCall2(extract_interval, PointerGetDatum(cstring_to_text("epoch")), interval);
 }
 
-/* Adds the fact that the arguments are, or takes it away; NULL arguments, too. */
-static AdhocState *
-change_state(FunctionCallInfo fcinfo, const char *spec, int first_input, int sign)
+Datum
+kpi_cell_adhoc_change(FunctionCallInfo fcinfo, const KpiLayout *layout, Datum *inputs, const bool *isnull, int sign)
 {
-	AdhocSite  *site = fcinfo->flinfo->fn_extra;
 	AdhocState *state = PG_ARGISNULL(0) ? NULL : (AdhocState *) PG_GETARG_POINTER(0);
-	Datum		inputs[MAX_INPUTS];
-	bool		isnull[MAX_INPUTS];
 	MemoryContext context;
 	MemoryContext old_context;
 	KpiCell    *cell;
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "aggregate function called in non-aggregate context");
+	old_context = MemoryContextSwitchTo(context);
+	if (state == NULL)
+	{
+		state = palloc0(sizeof(AdhocState));
+		state->cell = kpi_cell_for_layout(layout);
+	}
+	cell = kpi_cell_add_fact(state->cell, layout, inputs, isnull, NULL, sign);
+	if (cell != state->cell)
+		pfree(state->cell);
+	state->cell = cell;
+	MemoryContextSwitchTo(old_context);
+	return PointerGetDatum(state);
+}
+
+/* Adds the fact that the arguments are, or takes it away; NULL arguments, too. */
+static AdhocState *
+change_state(FunctionCallInfo fcinfo, const char *spec, int first_input, int sign)
+{
+	AdhocSite  *site = fcinfo->flinfo->fn_extra;
+	Datum		inputs[MAX_INPUTS];
+	bool		isnull[MAX_INPUTS];
+
 	if (unlikely(site == NULL))
 		site = make_site(fcinfo, spec, first_input);
 	for (int i = 0; i < site->layout->ninputs; i++)
@@ -95,19 +113,7 @@ change_state(FunctionCallInfo fcinfo, const char *spec, int first_input, int sig
 	}
 	if (site->is_interval && !isnull[0])
 		inputs[0] = interval_seconds(inputs[0]);
-
-	old_context = MemoryContextSwitchTo(context);
-	if (state == NULL)
-	{
-		state = palloc0(sizeof(AdhocState));
-		state->cell = kpi_cell_for_layout(site->layout);
-	}
-	cell = kpi_cell_add_fact(state->cell, site->layout, inputs, isnull, NULL, sign);
-	if (cell != state->cell)
-		pfree(state->cell);
-	state->cell = cell;
-	MemoryContextSwitchTo(old_context);
-	return state;
+	return (AdhocState *) DatumGetPointer(kpi_cell_adhoc_change(fcinfo, site->layout, inputs, isnull, sign));
 }
 
 /* The p of a percentile, the same for all rows of a group. */

@@ -26,6 +26,7 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_RATIO] = &kpi_cell_ratio_ops,
 	[KPI_ERRORS] = &kpi_cell_errors_ops,
 	[KPI_DISTINCT] = &kpi_cell_distinct_ops,
+	[KPI_DISTINCT_APPROX] = &kpi_cell_distinct_approx_ops,
 	[KPI_BALANCE] = &kpi_cell_balance_ops,
 	[KPI_VARIANCE] = &kpi_cell_variance_ops,
 	[KPI_STDDEV] = &kpi_cell_stddev_ops,

@@ -258,6 +258,21 @@ extern bool kpi_cell_balance(const KpiCell *cell, int32 measure_id, KpiBalance *
  */
 extern KpiCell *kpi_cell_carry(const KpiCell *cell, int32 day);
 
+/* ---- adhoc.c ---- */
+
+/*
+ * What an aggregate's transition function returns after one more row, or, with
+ * sign -1, one less.  The layout has one measure, whose id is 1; the value is of
+ * kpi_internal.adhoc_final().
+ */
+extern Datum kpi_cell_adhoc_change(FunctionCallInfo fcinfo, const KpiLayout *layout,
+								   Datum *inputs, const bool *isnull, int sign);
+
+/* ---- hll.c ---- */
+
+/* Whether different values can be estimated: extension hll is there. */
+extern bool kpi_cell_hll_is_there(void);
+
 /* ---- io.c ---- */
 
 /* io.c: the type's output function, to show cells in reports */

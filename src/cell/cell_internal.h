@@ -388,6 +388,36 @@ extern const KpiKindOps kpi_cell_errors_ops;
 #define KPI_DISTINCT_MAX 1000000
 
 extern const KpiKindOps kpi_cell_distinct_ops;
+extern const KpiKindOps kpi_cell_distinct_approx_ops;
+
+/* The value that an integer is told apart as, and a fact that has it. */
+extern int64 kpi_cell_distinct_key(KpiInputType type, Datum input);
+extern void kpi_cell_distinct_add(KpiCellBuf *buf, uint32 offset, int64 key, int sign);
+
+/* Visits the values that have facts, in ascending order; false: they are forgotten. */
+extern bool kpi_cell_distinct_visit(const KpiState *state, void (*visit) (int64 key, void *arg), void *arg);
+
+/*
+ * A number that says little of the key, and nothing of the one that another seed gives.
+ * States are stored by it: it stays as it is.
+ */
+static inline uint64
+kpi_cell_distinct_mix(uint64 key, uint64 seed)
+{
+	key ^= seed;
+	key ^= key >> 33;
+	key *= UINT64CONST(0xff51afd7ed558ccd);
+	key ^= key >> 33;
+	key *= UINT64CONST(0xc4ceb9fe1a85ec53);
+	return key ^ (key >> 33);
+}
+
+/* ---- hll.c ---- */
+
+/* Of kind distinct_approx. */
+extern void kpi_cell_hll_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types,
+							 const Datum *inputs, const bool *isnull, int sign);
+extern void kpi_cell_hll_final(const KpiState *state, int32 divisor, Numeric parameter, KpiFinal *result);
 
 /* ---- balance.c ---- */
 

@@ -21,6 +21,8 @@
  * of 128 bits, all facts are gone; then the state is what it was before.  Until
  * then it has no value.
  *
+ * The values of kind distinct_approx are those of hll.c, few of them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
@@ -155,18 +157,6 @@ end_ordered(Ordered *ordered)
 
 /* ---- forgetting ---- */
 
-/* Two numbers that say nothing of each other, and little of the key. */
-static inline uint64
-mix(uint64 key, uint64 seed)
-{
-	key ^= seed;
-	key ^= key >> 33;
-	key *= UINT64CONST(0xff51afd7ed558ccd);
-	key ^= key >> 33;
-	key *= UINT64CONST(0xc4ceb9fe1a85ec53);
-	return key ^ (key >> 33);
-}
-
 /* Adds sign * the sums over values to those of a state that forgets. */
 static void
 add_sums(Value *sums, const Value *values, uint32 n, int sign)
@@ -176,8 +166,8 @@ add_sums(Value *sums, const Value *values, uint32 n, int sign)
 
 	for (uint32 i = 0; i < n; i++)
 	{
-		first += (uint64) values[i].count * mix(values[i].key, UINT64CONST(0x9e3779b97f4a7c15));
-		second += (uint64) values[i].count * mix(values[i].key, UINT64CONST(0xd1b54a32d192ed03));
+		first += (uint64) values[i].count * kpi_cell_distinct_mix(values[i].key, UINT64CONST(0x9e3779b97f4a7c15));
+		second += (uint64) values[i].count * kpi_cell_distinct_mix(values[i].key, UINT64CONST(0xd1b54a32d192ed03));
 	}
 	sums->key = (int64) (sign > 0 ? (uint64) sums->key + first : (uint64) sums->key - first);
 	sums->count = (int64) (sign > 0 ? (uint64) sums->count + second : (uint64) sums->count - second);
@@ -243,8 +233,8 @@ settle(KpiCellBuf *buf, uint32 offset)
 
 /* ---- adding a fact ---- */
 
-static int64
-read_key(KpiInputType type, Datum input)
+int64
+kpi_cell_distinct_key(KpiInputType type, Datum input)
 {
 	switch (type)
 	{
@@ -260,8 +250,8 @@ read_key(KpiInputType type, Datum input)
 	return 0;
 }
 
-static void
-add_key(KpiCellBuf *buf, uint32 offset, int64 key, int sign)
+void
+kpi_cell_distinct_add(KpiCellBuf *buf, uint32 offset, int64 key, int sign)
 {
 	Distinct   *state = distinct_at(buf, offset);
 	Value		value = {.key = key,.count = sign};
@@ -285,7 +275,7 @@ static void
 distinct_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *types, const Datum *inputs, const bool *isnull, int sign)
 {
 	if (!isnull[0])
-		add_key(buf, offset, read_key(types[0], inputs[0]), sign);
+		kpi_cell_distinct_add(buf, offset, kpi_cell_distinct_key(types[0], inputs[0]), sign);
 }
 
 /* ---- the group ---- */
@@ -464,6 +454,24 @@ distinct_final(const KpiState *header, int32 divisor, Numeric parameter, KpiFina
 		result->value = int64_to_numeric(n);
 }
 
+bool
+kpi_cell_distinct_visit(const KpiState *header, void (*visit) (int64 key, void *arg), void *arg)
+{
+	const Distinct *state = (const Distinct *) header;
+	Ordered		ordered;
+
+	if (is_forgotten(state))
+		return false;
+	begin_ordered(state, &ordered);
+	for (uint32 i = 0; i < ordered.n; i++)
+	{
+		if (ordered.values[i].count > 0)
+			visit		(ordered.values[i].key, arg);
+	}
+	end_ordered(&ordered);
+	return true;
+}
+
 /* ---- as it is stored ---- */
 
 /*
@@ -639,6 +647,16 @@ const KpiKindOps kpi_cell_distinct_ops = {
 	.add = distinct_add,.merge = distinct_merge,.negate = distinct_negate,
 	.is_empty = distinct_is_empty,.equal = distinct_equal,.check = distinct_check,
 	.facts = distinct_facts,.final = distinct_final,
+	.settle = settle,.store = distinct_store,.load = distinct_load,
+	.out = distinct_out,.in = distinct_in,.send = distinct_send,.recv = distinct_recv
+};
+
+const KpiKindOps kpi_cell_distinct_approx_ops = {
+	.name = "distinct_approx",.ninputs = 1,.integer_inputs = true,
+	.fresh_length = offsetof(Distinct, values),
+	.add = kpi_cell_hll_add,.merge = distinct_merge,.negate = distinct_negate,
+	.is_empty = distinct_is_empty,.equal = distinct_equal,.check = distinct_check,
+	.facts = distinct_facts,.final = kpi_cell_hll_final,
 	.settle = settle,.store = distinct_store,.load = distinct_load,
 	.out = distinct_out,.in = distinct_in,.send = distinct_send,.recv = distinct_recv
 };

@@ -30,6 +30,7 @@
 static const KpiMeasureKind *const measure_kinds[] = {
 	&kpi_model_measure_count,
 	&kpi_model_measure_distinct,
+	&kpi_model_measure_distinct_approx,
 	&kpi_model_measure_sum,
 	&kpi_model_measure_avg,
 	&kpi_model_measure_rate,

@@ -110,6 +110,10 @@ extern const KpiMeasureKind kpi_model_measure_balance;
 /* ---- measure_distinct.c ---- */
 
 extern const KpiMeasureKind kpi_model_measure_distinct;
+extern const KpiMeasureKind kpi_model_measure_distinct_approx;
+
+/* Error without what count_distinct_approx() is computed by. */
+extern void kpi_model_distinct_need_hll(void);
 
 /* ---- measure_spread.c ---- */
 

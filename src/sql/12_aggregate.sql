@@ -149,3 +149,19 @@ CREATE AGGREGATE kpi.last(x anyelement, at "any") (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kpi.last(anyelement, "any") IS 'The x of the row with the latest "at", a time or anything else that can be sorted; of several rows the greatest x. Rows where either is NULL do not count; NULL without rows. To choose by a key among rows of one time, as a KPI with the measure last(x) does, write (at, key) as "at". Error 42883 for an "at" that has no order';
+
+CREATE FUNCTION kpi_internal.distinct_approx_add(internal, "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_distinct_approx_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.distinct_approx_add(internal, "any") IS 'Adds a row to a state of kpi.count_distinct_approx()';
+CREATE FUNCTION kpi_internal.distinct_approx_remove(internal, "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'kpi_sql_distinct_approx_remove' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi_internal.distinct_approx_remove(internal, "any") IS 'Takes a row away from a state of kpi.count_distinct_approx()';
+CREATE AGGREGATE kpi.count_distinct_approx(x "any") (
+    SFUNC = kpi_internal.distinct_approx_add, STYPE = internal, SSPACE = 8000,
+    FINALFUNC = kpi_internal.adhoc_final,
+    COMBINEFUNC = kpi_internal.adhoc_combine, SERIALFUNC = kpi_internal.adhoc_serialize, DESERIALFUNC = kpi_internal.adhoc_deserialize,
+    MSFUNC = kpi_internal.distinct_approx_add, MINVFUNC = kpi_internal.distinct_approx_remove, MSTYPE = internal, MSSPACE = 8000,
+    MFINALFUNC = kpi_internal.adhoc_final,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE kpi.count_distinct_approx("any") IS 'About how many different values there are, as extension hll estimates it: off by 1.6 % in two of three cases. x is text, an integer, numeric, uuid, enum, boolean or date; NULL is no value. NULL without values. The same number as a KPI with the measure count_distinct_approx(x). Error 0A000 without extension hll, 42804 for other types';

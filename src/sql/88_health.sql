@@ -283,3 +283,25 @@ CREATE VIEW kpi_internal.health_unassigned AS
             ORDER BY s.id, p.month, f.unassigned::numeric / nullif(f.facts, 0) DESC, x.id) w
      ORDER BY w.source, w.month DESC;
 COMMENT ON VIEW kpi_internal.health_unassigned IS 'Sources of which more than one percent of the facts of this month or the one before count for team (unassigned), with the owners that have most of them, for each role that may ask (viewer)';
+
+-- The company's month shows it, as no place has more values.  A state that has
+-- forgotten its values is tiny (cell/distinct.c): the large ones are not read.
+CREATE VIEW kpi_internal.health_distinct AS
+    SELECT 'warning' AS severity, 'too_many_values' AS problem, pg_catalog.format('KPI "%s"', k.name) AS object,
+           pg_catalog.format('Months without a value: %s, the last is %s; there are or were more different values than can be told apart',
+                             pg_catalog.count(*), pg_catalog.to_char(pg_catalog.max(c.start)::timestamp, 'YYYY-MM')) AS detail,
+           pg_catalog.format('Use the measure count_distinct_approx(...); where there are fewer values again, run SELECT kpi.repair(%L).',
+                             s.name) AS remedy
+      FROM kpi_internal.measure m
+      JOIN kpi.kpi k ON k.id = m.kpi_id
+      JOIN kpi_internal.stream x ON x.id = m.stream_id
+      JOIN kpi.source s ON s.id = x.source_id
+      JOIN kpi_internal.rollup_cell c
+           ON c.stream_id = m.stream_id AND c.scope_kind = 1 AND c.scope_id = 1 AND c.grain = 2 AND c.dim_id = 0
+     WHERE m.kind = 'distinct'
+       AND CASE WHEN pg_catalog.pg_column_size(c.cell) < 200
+                THEN kpi.cell_facts(c.cell, m.id) > 0 AND kpi.cell_value(c.cell, m.id) IS NULL
+                ELSE false END
+     GROUP BY k.name, s.name
+     ORDER BY k.name;
+COMMENT ON VIEW kpi_internal.health_distinct IS 'KPIs that count more different values in a month than a cell tells apart, so that they have no value';

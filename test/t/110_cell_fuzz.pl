@@ -111,7 +111,7 @@ $node->safe_psql(
 	SELECT kpi.create_source('fuzz', relation => 'fuzz.facts', key => 'b', owner => 'owner', at => 'day');
 	SELECT kpi.create_kpi('k' || i, source => 'fuzz', measure => m)
 	FROM unnest(ARRAY['count(*)', 'sum(a)', 'avg(b)', 'rate(b > 0, true)', 'ratio(a, b)', 'sum(1 / (b - 7))',
-	'median(b)', 'percentile(0.9, a, error => 0.05)', 'stddev(b)', 'variance(a)',
+	'median(b)', 'percentile(0.9, a, error => 0.05)', 'count(DISTINCT a)', 'count(DISTINCT b)', 'stddev(b)', 'variance(a)',
 	'max(a)', 'min(b)', 'first(a)', 'last(b)']) WITH ORDINALITY u (m, i);
 	CALL kpi.refresh();});
 
@@ -252,6 +252,21 @@ sub random_extreme
 	  ($bounded ? $point->($bound) : ()), map { 'count=' . pick(1, -1, 7, 4611686018427387903) . ' ' . $point->($_) } @at;
 }
 
+sub random_multiset
+{
+	my %values;
+	my $facts = 0;
+
+	return sprintf 'facts=%s forgotten=%s*%s', random_count(), 1 + int(rand(1e9)), random_count() if chance(0.2);
+	for (1 .. pick(0, 1, 3, 40))
+	{
+		$values{ pick(0, 1, -1, '9223372036854775807', '-9223372036854775808', int(rand(2e6)) - 1e6, int(rand(1000))) } =
+		  pick(1, 1, -1, 2, 70368744177663, 1 + int(rand(1000)));
+	}
+	$facts += $_ for values %values;
+	return sprintf 'facts=%s values=%s', $facts, join(',', map { "$_*$values{$_}" } sort { $a <=> $b } keys %values);
+}
+
 # A cell that is to be accepted.
 sub random_text
 {
@@ -270,6 +285,7 @@ sub random_text
 			sub { sprintf '%s n=%s nonfinite=%s sum=%s squares=%s', pick('variance', 'stddev'), random_count(), random_count(), random_sum(), random_sum() },
 			sub { 'percentile ' . random_histogram() },
 			sub { random_extreme(pick(qw(min max first last))) },
+			sub { pick('distinct ', 'distinct_approx ') . random_multiset() },
 			sub { 'errors n=' . random_count() })->();
 	}
 	return 'v1{' . join('; ', @states) . '}';

@@ -23,6 +23,7 @@ my %with = map { $_ => 1 } (
 	'alias',        # other keys of members, and members that are merged
 	'cancel',       # refreshes that a timeout ends, outside of transactions
 	'day',          # days that mean "never", or are not in any calendar
+	'different',    # values that are counted once
 	'dimension',    # dimensions added, altered and dropped
 	'extreme',      # the largest and the last of what may go again
 	'fiscal',       # years that begin in another month
@@ -79,6 +80,15 @@ if ($with{float})
 		$active{$column} = 1;
 		push @columns, $column;
 	}
+}
+if ($with{different})
+{
+	$KPI{amounts} = {
+		create => q{source => 'deals', measure => 'count(DISTINCT amount)'},
+		facts => 'SELECT {owner}, closed_at, {dimensions}, amount, NULL FROM {deals} WHERE amount IS NOT NULL',
+		aggregate => 'nullif(count(DISTINCT num) FILTER (WHERE {where}), 0)'
+	};
+	$active{amounts} = 1;
 }
 if ($with{percentile})
 {

@@ -194,7 +194,7 @@ sub difference_sql
 	} grep { $KPI{$_}{facts} } @kpis;
 	my $formulas = join "\n", map { 'UNION ALL ' . formula_sql($_) } grep { $KPI{$_}{quotient} } @kpis;
 	# sums and counts
-	my $additive = join ', ', "''", map { "'$_'" } grep { ($KPI{$_}{create} // '') =~ /measure => '(?:sum|count)\(/ } @kpis;
+	my $additive = join ', ', "''", map { "'$_'" } grep { !$KPI{$_}{aggregate} && ($KPI{$_}{create} // '') =~ /measure => '(?:sum|count)\(/ } @kpis;
 	my $columns = 'value, numerator, denominator, facts, value_to_date, previous_value, previous_value_to_date, growth_ratio, year_ago_value, yoy_growth_ratio';
 	# parts have no growth
 	my $part_columns = $columns =~ s/\w+_to_date(?=, growth)|\w+_ratio/NULL/gr;
