@@ -35,6 +35,14 @@ ALTER TABLE ends SET (parallel_workers = 2);
 EXPLAIN (COSTS off) SELECT kpi.first(x, at), kpi.last(txt, at), kpi.last(x, (at, id)) FROM ends;
 SELECT kpi.first(x, at) = :first AS first, kpi.last(txt, at) = :'last' AS last, kpi.last(x, (at, id)) = :by_key AS by_key FROM ends;
 SELECT kpi.first(x, at) IS NULL AS nothing FROM ends WHERE x IS NULL;
+-- Partitions, whose states are always merged.
+CREATE TABLE ends_parts (LIKE ends) PARTITION BY HASH (id);
+CREATE TABLE ends_parts_1 PARTITION OF ends_parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE ends_parts_2 PARTITION OF ends_parts FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO ends_parts SELECT * FROM ends;
+SET max_parallel_workers_per_gather = 0; SET enable_partitionwise_aggregate = on;
+EXPLAIN (COSTS off) SELECT kpi.first(x, at), kpi.last(txt, at), kpi.last(x, (at, id)) FROM ends_parts;
+SELECT kpi.first(x, at) = :first AS first, kpi.last(txt, at) = :'last' AS last, kpi.last(x, (at, id)) = :by_key AS by_key FROM ends_parts;
 RESET ALL;
 
 -- Errors.
@@ -53,4 +61,4 @@ SELECT v.kpi, v.period_start, v.value = CASE v.kpi WHEN 'ends_first' THEN d.firs
           FROM ends_deals GROUP BY 1) d USING (period_start)
  WHERE v.kpi LIKE 'ends\_%' AND v.team = 'company' ORDER BY 1, 2;
 SELECT kpi.drop_source('ends', cascade => true);
-DROP TABLE ends, ends_deals;
+DROP TABLE ends, ends_parts, ends_deals;
