@@ -372,6 +372,7 @@ read_profiles(const Reader *reader, const KpiPlace *place, const History *histor
 {
 	double	  **days[2] = {palloc(MAX_PERIODS * sizeof(double *)), palloc(MAX_PERIODS * sizeof(double *))};
 	int			lengths[MAX_PERIODS];
+
 	/* Net flows of days go up and down: no share of them is ever in. */
 	int			nperiods = reader->program->grain > KPI_DAY || reader->shape == KPI_SHAPE_BALANCE ? 0 : history->n;
 

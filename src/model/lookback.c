@@ -70,7 +70,15 @@ kpi_model_program_look_back(KpiProgram *program)
 			kpi_model_formula_visit(node->formula, descend, &descent);
 		}
 		else
+		{
 			node->lookback.all |= node->reach == KPI_REACH_LATER;
+
+			/*
+			 * What begins or ends ahead counts when its day comes, and
+			 * periods get rows.
+			 */
+			program->follows_day |= node->kind == KPI_BALANCE;
+		}
 		program->lookback = longer(program->lookback, node->lookback);
 	}
 	for (int n = 0; n < program->nnodes; n++)

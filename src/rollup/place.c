@@ -190,11 +190,20 @@ kpi_rollup_new_shape(const KpiRollupTable *table)
 	" WHERE s.kpi_id = ANY ($1) AND c.grain = $2 AND c.start >= $3" \
 	" AND c.scope_kind = " scope_kind
 
-#define TEAM_CELLS CELLS_OF("kpi_internal.rollup_cell", "1", "") " AND c.dim_id = 0"
-#define MEMBER_CELLS CELLS_OF("kpi_internal.rollup_cell", "2", "") " AND c.dim_id = 0"
+/* What facts bring, and each period of the scopes of balances, as the views have them. */
+#define ROLLUP_CELLS \
+	"LATERAL (SELECT r.stream_id, r.scope_kind, r.scope_id, r.grain, r.dim_id, r.start FROM kpi_internal.rollup_cell r" \
+	" UNION ALL SELECT a.stream_id, a.scope_kind, a.scope_id, p.grain, a.dim_id, p.start" \
+	" FROM kpi.calendar o" \
+	" CROSS JOIN LATERAL kpi_internal.carried_periods(s.stream_id, $2, o.week_start, o.fiscal_year_start) p" \
+	" JOIN kpi_internal.rollup_cell a ON a.stream_id = s.stream_id AND a.grain = 5 AND a.start <= p.last_day" \
+	" WHERE s.is_carried AND o.id = 1)"
+
+#define TEAM_CELLS CELLS_OF(ROLLUP_CELLS, "1", "") " AND c.dim_id = 0"
+#define MEMBER_CELLS CELLS_OF(ROLLUP_CELLS, "2", "") " AND c.dim_id = 0"
 #define MEMBER_DAYS CELLS_OF("kpi_internal.member_day", "2", " AND c.source_id = s.source_id AND c.owner_kind = s.owner_kind")
 #define DIMENSION_CELLS \
-	CELLS_OF("kpi_internal.rollup_cell", "1", \
+	CELLS_OF(ROLLUP_CELLS, "1", \
 			 " JOIN kpi_internal.dim x ON x.id = c.dim_id AND x.source_id = s.source_id" \
 			 " JOIN kpi.dimension d ON d.source_id = s.source_id AND d.position = x.position AND d.name = $4" \
 			 "  AND s.has_breakdown")

@@ -4,7 +4,7 @@
  *	  What the rows of a rollup table should be.
  *
  * The numbers are those of the views, under the same snapshot: a row is there
- * when one of the table's KPIs has facts at its place, and has the values of
+ * when one of the table's KPIs has facts or a balance at its place, and has the values of
  * all of them.  Names are those of today.  All is read as the extension's owner.
  *
  * Locks: none beyond ACCESS SHARE on our own tables.
@@ -51,7 +51,9 @@
 	" kpi_internal.value(s.program, 0, $6, u.scope_id, $4, " dim ", u.start, NULL) AS value" \
 	" FROM unnest($1, $2, $3) WITH ORDINALITY u (scope_id, start, label, n)" \
 	" JOIN kpi_internal.kpi_stream s ON s.kpi_id = ANY ($5) AND " stream joins \
-	" WHERE kpi_internal.facts(s.program, 0, $6, u.scope_id, $4, " dim ", u.start, NULL) > 0"
+	" WHERE kpi_internal.facts(s.program, 0, $6, u.scope_id, $4, " dim ", u.start, NULL) > 0" \
+	"  OR EXISTS (SELECT FROM kpi_internal.kpi_stream y WHERE y.kpi_id = s.kpi_id AND y.is_carried" \
+	"  AND kpi_internal.has_balance(y.program, y.stream_id, $6, u.scope_id, $4, " dim ", u.start, NULL))"
 
 /* A label is the value of dimension $7, as the source of each KPI numbers it. */
 #define DIMENSION_VALUES \
