@@ -37,7 +37,7 @@ kpi_define_attribute_touch(const char *name)
 
 /* A range with an end must not swallow values that begin in it. */
 static void
-check_none_begins(const KpiAttributeValues * values, const char *name, const char *key, DateADT since, DateADT until)
+check_none_begins(const KpiAttributeValues *values, const char *name, const char *key, DateADT since, DateADT until)
 {
 	StringInfoData list;
 
@@ -47,7 +47,7 @@ check_none_begins(const KpiAttributeValues * values, const char *name, const cha
 	initStringInfo(&list);
 	for (int i = 0; i < values->n; i++)
 	{
-		const		KpiAttributeValue *item = &values->items[i];
+		const KpiAttributeValue *item = &values->items[i];
 
 		if (item->since > since && item->since < until)
 			appendStringInfo(&list, "%s\"%s\" since %s", list.len ? ", " : "", item->value, kpi_day_text(item->since));

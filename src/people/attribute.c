@@ -62,13 +62,13 @@ kpi_people_attribute_load(int32 member_id, const char *name)
 /* ---- changing them ---- */
 
 static bool
-same_item(const KpiAttributeValue * a, const KpiAttributeValue * b)
+same_item(const KpiAttributeValue *a, const KpiAttributeValue *b)
 {
 	return a->since == b->since && a->until == b->until && strcmp(a->value, b->value) == 0;
 }
 
 bool
-kpi_people_attribute_has(const KpiAttributeValues * values, const KpiAttributeValue * wanted)
+kpi_people_attribute_has(const KpiAttributeValues *values, const KpiAttributeValue *wanted)
 {
 	for (int i = 0; i < values->n; i++)
 	{
@@ -79,7 +79,7 @@ kpi_people_attribute_has(const KpiAttributeValues * values, const KpiAttributeVa
 }
 
 bool
-kpi_people_attribute_equal(const KpiAttributeValues * a, const KpiAttributeValues * b)
+kpi_people_attribute_equal(const KpiAttributeValues *a, const KpiAttributeValues *b)
 {
 	for (int i = 0; i < a->n; i++)
 	{
@@ -98,8 +98,8 @@ day_param(DateADT day)
 }
 
 void
-kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues * before,
-						   const KpiAttributeValues * after)
+kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues *before,
+						   const KpiAttributeValues *after)
 {
 	for (int i = 0; i < before->n; i++)
 	{
@@ -110,7 +110,7 @@ kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttribute
 	}
 	for (int i = 0; i < after->n; i++)
 	{
-		const		KpiAttributeValue *item = &after->items[i];
+		const KpiAttributeValue *item = &after->items[i];
 
 		if (!kpi_people_attribute_has(before, item))
 			kpi_spi_exec("INSERT INTO kpi.member_attribute (member_id, name, value, since, until)"
@@ -122,7 +122,7 @@ kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttribute
 
 /* Appends, within some days, to those before it; joins it with its neighbour if it can. */
 static void
-append(KpiAttributeValues * values, KpiAttributeValue item, DateADT since, DateADT until)
+append(KpiAttributeValues *values, KpiAttributeValue item, DateADT since, DateADT until)
 {
 	KpiAttributeValue *last = values->n > 0 ? &values->items[values->n - 1] : NULL;
 
@@ -137,7 +137,7 @@ append(KpiAttributeValues * values, KpiAttributeValue item, DateADT since, DateA
 }
 
 KpiAttributeValues *
-kpi_people_attribute_set(const KpiAttributeValues * values, DateADT since, DateADT until, char *value)
+kpi_people_attribute_set(const KpiAttributeValues *values, DateADT since, DateADT until, char *value)
 {
 	KpiAttributeValues *result = kpi_people_attribute_none(values->n + 2);
 	KpiAttributeValue added = {.since = since,.until = until,.value = value};
@@ -151,7 +151,7 @@ kpi_people_attribute_set(const KpiAttributeValues * values, DateADT since, DateA
 }
 
 DateADT
-kpi_people_attribute_next(const KpiAttributeValues * values, DateADT day)
+kpi_people_attribute_next(const KpiAttributeValues *values, DateADT day)
 {
 	for (int i = 0; i < values->n; i++)
 	{

@@ -138,35 +138,35 @@ typedef struct KpiAttributeValue
 	DateADT		since;
 	DateADT		until;
 	char	   *value;
-}			KpiAttributeValue;
+} KpiAttributeValue;
 
 /* All values of one attribute of a member; none overlapping, by since. */
 typedef struct KpiAttributeValues
 {
 	int			n;
 	KpiAttributeValue *items;
-}			KpiAttributeValues;
+} KpiAttributeValues;
 
 /* None yet, with room for some. */
-extern KpiAttributeValues * kpi_people_attribute_none(int max);
+extern KpiAttributeValues *kpi_people_attribute_none(int max);
 
 /* This and the next run within kpi_spi_begin(). */
-extern KpiAttributeValues * kpi_people_attribute_load(int32 member_id, const char *name);
+extern KpiAttributeValues *kpi_people_attribute_load(int32 member_id, const char *name);
 
 /* Writes what differs; rows that stay keep their id. */
-extern void kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues * before,
-									   const KpiAttributeValues * after);
+extern void kpi_people_attribute_store(int32 member_id, const char *name, const KpiAttributeValues *before,
+									   const KpiAttributeValues *after);
 
 /* Whether one of the values is this, on exactly its days; and whether all of both are the same. */
-extern bool kpi_people_attribute_has(const KpiAttributeValues * values, const KpiAttributeValue * wanted);
-extern bool kpi_people_attribute_equal(const KpiAttributeValues * a, const KpiAttributeValues * b);
+extern bool kpi_people_attribute_has(const KpiAttributeValues *values, const KpiAttributeValue *wanted);
+extern bool kpi_people_attribute_equal(const KpiAttributeValues *a, const KpiAttributeValues *b);
 
 /* A copy in which the days [since, until) have the value (NULL: none), and all others what they had. */
-extern KpiAttributeValues * kpi_people_attribute_set(const KpiAttributeValues * values, DateADT since, DateADT until,
-													 char *value);
+extern KpiAttributeValues *kpi_people_attribute_set(const KpiAttributeValues *values, DateADT since, DateADT until,
+													char *value);
 
 /* The first day after this one on which a value begins. */
-extern DateADT kpi_people_attribute_next(const KpiAttributeValues * values, DateADT day);
+extern DateADT kpi_people_attribute_next(const KpiAttributeValues *values, DateADT day);
 
 /*
  * The value of an attribute that a member has on a day, palloc'd, or NULL; *until is the

@@ -191,18 +191,18 @@ typedef struct AttributeKey
 {
 	int			position;
 	const char *text;			/* NULL: none */
-}			AttributeKey;
+} AttributeKey;
 
 typedef struct AttributeValue
 {
 	AttributeKey key;
 	int32		dim_value_id;
-}			AttributeValue;
+} AttributeValue;
 
 static uint32
 attribute_hash(const void *key, Size keysize)
 {
-	const		AttributeKey *k = key;
+	const AttributeKey *k = key;
 	const char *text = k->text ? k->text : "";
 
 	return hash_combine(hash_bytes((const unsigned char *) text, strlen(text)), k->position);
@@ -211,8 +211,8 @@ attribute_hash(const void *key, Size keysize)
 static int
 attribute_compare(const void *a, const void *b, Size keysize)
 {
-	const		AttributeKey *x = a;
-	const		AttributeKey *y = b;
+	const AttributeKey *x = a;
+	const AttributeKey *y = b;
 
 	if (x->position != y->position || (x->text == NULL) != (y->text == NULL))
 		return 1;

@@ -62,3 +62,11 @@ CREATE FUNCTION kpi_internal.period_name(period_start date, grain integer, fisca
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_name';
 CREATE FUNCTION kpi_internal.period_end(period_start date, grain integer) RETURNS date
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_view_period_end';
+
+CREATE FUNCTION kpi.breakdown(kpi text, by text[], team anycompatible DEFAULT NULL, member anycompatible DEFAULT NULL,
+                              period text DEFAULT NULL, against text DEFAULT NULL,
+                              OUT part_1 text, OUT part_2 text, OUT part_3 text, OUT value numeric, OUT share numeric, OUT rank integer,
+                              OUT other numeric, OUT difference numeric, OUT facts bigint, OUT enough boolean)
+    RETURNS SETOF record STABLE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_breakdown';
+COMMENT ON FUNCTION kpi.breakdown(text, text[], anycompatible, anycompatible, text, text) IS
+'A KPI in a period by parts: up to three of dimensions, member and team (the teams below; what counts for the team itself is under its own key), of a team or a member, else of the company. part_1 to part_3 are as in by (null: no value, nobody known); value is that of the part, of a rate or average never a mean of means; share is its share of the whole where values add up, else null; rank is 1 for the largest. against compares: previous or year_ago with that period (while this one is open both are to date, as many days each), target with the goal of exactly the part in plan default (one name in by); other, difference = value - other. enough is false where the 80 % interval of the difference contains 0, null where nothing is known of the noise of single facts (formulas, percentiles, different values); doc/measures.md has the rule. Members and teams are those of each day, so parts add up. Cost: the day cells of the periods. Errors: KPI, team, member or dimension unknown (near names are offered); a name twice, or more than three; malformed period; amounts in currencies and balances; a formula over a KPI without the dimension outside of whole()';

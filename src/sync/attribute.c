@@ -35,7 +35,7 @@ number_of(const List *names, const char *name)
 }
 
 static void
-add_value(KpiAttributeValues * values, KpiRows *rows)
+add_value(KpiAttributeValues *values, KpiRows *rows)
 {
 	KpiAttributeValue *item;
 
@@ -104,7 +104,7 @@ same_value(const char *a, const char *b)
 static KpiAttributeValues *
 as_of_today(const KpiSyncThing *member, int a, DateADT today)
 {
-	const		KpiAttributeValues *before = member->attributes[a].before;
+	const KpiAttributeValues *before = member->attributes[a].before;
 	char	   *value = member->records->attributes[a];
 	DateADT		since = Max(member->records->since, today);
 	DateADT		until = DATEVAL_NOEND;
@@ -137,14 +137,14 @@ kpi_sync_plan_attributes(KpiSyncThing *member, const KpiSyncThings *members, con
 
 /* 'experience "senior" since 2026-03-01, "lead" since 2026-10-01': those that are new; or that it ends. */
 char *
-kpi_sync_attribute_text(const char *name, const KpiSyncAttribute * attribute)
+kpi_sync_attribute_text(const char *name, const KpiSyncAttribute *attribute)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
 	for (int i = 0; i < attribute->after->n; i++)
 	{
-		const		KpiAttributeValue *item = &attribute->after->items[i];
+		const KpiAttributeValue *item = &attribute->after->items[i];
 
 		if (kpi_people_attribute_has(attribute->before, item))
 			continue;
@@ -170,10 +170,10 @@ typedef struct AttributeRows
 	bool	   *until_is_null;
 	List	   *names;
 	List	   *values;
-}			AttributeRows;
+} AttributeRows;
 
 static void
-add_row(AttributeRows * rows, int32 member_id, char *name, const KpiAttributeValue * item)
+add_row(AttributeRows *rows, int32 member_id, char *name, const KpiAttributeValue *item)
 {
 	if (rows->n == rows->max)
 	{
@@ -201,8 +201,8 @@ add_row(AttributeRows * rows, int32 member_id, char *name, const KpiAttributeVal
 
 /* Rows of one that the other has not. */
 static void
-add_rows_without(AttributeRows * rows, int32 member_id, char *name, const KpiAttributeValues * values,
-				 const KpiAttributeValues * without)
+add_rows_without(AttributeRows *rows, int32 member_id, char *name, const KpiAttributeValues *values,
+				 const KpiAttributeValues *without)
 {
 	for (int i = 0; i < values->n; i++)
 	{
@@ -235,7 +235,7 @@ kpi_sync_write_attributes(const KpiSyncThings *members)
 			continue;
 		foreach(lc, members->records->attributes)
 		{
-			const		KpiSyncAttribute *attribute = &member->attributes[foreach_current_index(lc)];
+			const KpiSyncAttribute *attribute = &member->attributes[foreach_current_index(lc)];
 
 			add_rows_without(&gone, member->id, lfirst(lc), attribute->before, attribute->after);
 			add_rows_without(&come, member->id, lfirst(lc), attribute->after, attribute->before);

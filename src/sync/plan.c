@@ -153,7 +153,7 @@ tell_attributes(SyncPlan *plan, const KpiSyncThings *things, const KpiSyncThing 
 		return;
 	foreach(lc, things->records->attributes)
 	{
-		const		KpiSyncAttribute *attribute = &thing->attributes[foreach_current_index(lc)];
+		const KpiSyncAttribute *attribute = &thing->attributes[foreach_current_index(lc)];
 
 		if (attribute->before == attribute->after)
 			continue;

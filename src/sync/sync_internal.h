@@ -99,7 +99,7 @@ typedef struct KpiSyncAttribute
 {
 	KpiAttributeValues *before;
 	KpiAttributeValues *after;
-}			KpiSyncAttribute;
+} KpiSyncAttribute;
 
 /* A team or a member, known already or in a query. */
 typedef struct KpiSyncThing
@@ -169,7 +169,7 @@ extern void kpi_sync_plan_attributes(KpiSyncThing *member, const KpiSyncThings *
 									 DateADT today);
 
 /* What becomes of one, in words. */
-extern char *kpi_sync_attribute_text(const char *name, const KpiSyncAttribute * attribute);
+extern char *kpi_sync_attribute_text(const char *name, const KpiSyncAttribute *attribute);
 
 /* As kpi_sync_write(), once new members have their ids. */
 extern void kpi_sync_write_attributes(const KpiSyncThings *members);

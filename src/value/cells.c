@@ -483,6 +483,8 @@ kpi_value_cell(const KpiDays *days)
 	MemoEntry  *entry;
 	KpiCell    *cell;
 
+	if (days->dim_id < 0)
+		return kpi_value_part_cell(days);
 	if (kpi_snapshot_changed(&memo_snapshot) || memo == NULL)
 		forget_all();
 	entry = memo_entry(days);

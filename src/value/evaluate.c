@@ -343,6 +343,24 @@ kpi_value_balance_stream(const KpiProgram *program, const KpiPlace *place)
 }
 
 bool
+kpi_value_in(const KpiProgram *program, const KpiWindow *window, KpiValue *result)
+{
+	return evaluate_window(program, window, result);
+}
+
+void
+kpi_value_meet_parts(KpiParts *parts, const KpiProgram *program, const KpiWindow *window)
+{
+	for (int n = 0; n < program->nnodes; n++)
+	{
+		KpiDays		days = days_of(&window->place, &program->nodes[n], window->since, window->until);
+
+		if (program->nodes[n].formula == NULL)
+			kpi_value_parts_meet(parts, &days);
+	}
+}
+
+bool
 kpi_value_at(const KpiProgram *program, const KpiPlace *place, KpiValue *result)
 {
 	KpiWindow	window = kpi_value_window(place);

@@ -19,22 +19,6 @@
 
 PG_FUNCTION_INFO_V1(kpi_sql_value_of);
 
-typedef struct ValueCall
-{
-	char	   *kpi;
-	char	   *team;
-	char	   *member;
-	char	   *period;
-	char	   *dimension;
-	char	   *dimension_value;
-	const KpiProgram *program;
-	bool		has_breakdown;
-	bool		for_members;
-	bool		for_teams;
-	KpiPlace	place;
-	bool		is_met;			/* false: no fact has the dimension's value */
-} ValueCall;
-
 /* An error with the names that may have been meant, or else where all are. */
 pg_noreturn static void
 unknown(const char *kind, const char *name, const char *all_names, const char *table)
@@ -63,7 +47,7 @@ unknown_member(const char *name)
 }
 
 static void
-read_args(FunctionCallInfo fcinfo, ValueCall *call)
+read_args(FunctionCallInfo fcinfo, KpiValueCall *call)
 {
 	call->kpi = kpi_arg_name(fcinfo, 0, "KPI");
 	call->team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
@@ -71,11 +55,6 @@ read_args(FunctionCallInfo fcinfo, ValueCall *call)
 	call->period = kpi_arg_name(fcinfo, 3, "period");
 	call->dimension = kpi_arg_text(fcinfo, 4);
 	call->dimension_value = kpi_arg_text(fcinfo, 5);
-	if (call->team != NULL && call->member != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("both a team and a member are given"),
-				 errhint("Give one of them; neither means the company.")));
 	if (call->dimension == NULL && call->dimension_value != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -84,7 +63,7 @@ read_args(FunctionCallInfo fcinfo, ValueCall *call)
 }
 
 static void
-find_kpi(ValueCall *call)
+find_kpi(KpiValueCall *call)
 {
 	KpiRows		rows;
 
@@ -117,7 +96,7 @@ find_key(const char *sql, const char *key)
 }
 
 static void
-find_scope(ValueCall *call)
+find_scope(KpiValueCall *call)
 {
 	call->place.scope_kind = call->member ? KPI_SCOPE_MEMBER : KPI_SCOPE_TEAM;
 	call->place.scope_id = 1;
@@ -144,7 +123,7 @@ find_scope(ValueCall *call)
 }
 
 static void
-find_period(ValueCall *call)
+find_period(KpiValueCall *call)
 {
 	KpiCalendar calendar = {0};
 	KpiRows		rows;
@@ -169,7 +148,7 @@ find_period(ValueCall *call)
 }
 
 static void
-refuse_dimension(const ValueCall *call)
+refuse_dimension(const KpiValueCall *call)
 {
 	bool		has_place = call->place.scope_kind == KPI_SCOPE_TEAM && call->place.grain >= KPI_MONTH;
 
@@ -188,7 +167,7 @@ refuse_dimension(const ValueCall *call)
 }
 
 static void
-find_dimension(ValueCall *call)
+find_dimension(KpiValueCall *call)
 {
 	int32		source_id = 0;
 	KpiRows		rows;
@@ -222,6 +201,19 @@ find_dimension(ValueCall *call)
 	kpi_rows_end(&rows);
 }
 
+void
+kpi_value_call_find(KpiValueCall *call)
+{
+	if (call->team != NULL && call->member != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("both a team and a member are given"),
+				 errhint("Give one of them; neither means the company.")));
+	find_kpi(call);
+	find_scope(call);
+	find_period(call);
+}
+
 static bool
 may_have_facts(const KpiPlace *place)
 {
@@ -233,7 +225,7 @@ may_have_facts(const KpiPlace *place)
 Datum
 kpi_sql_value_of(PG_FUNCTION_ARGS)
 {
-	ValueCall	call = {.is_met = true};
+	KpiValueCall call = {.is_met = true};
 	MemoryContext caller = CurrentMemoryContext;
 	KpiValue	value;
 	KpiSpi		spi;
@@ -241,9 +233,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	read_args(fcinfo, &call);
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(caller);
-	find_kpi(&call);
-	find_scope(&call);
-	find_period(&call);
+	kpi_value_call_find(&call);
 	if (call.dimension != NULL)
 		find_dimension(&call);
 	kpi_spi_end(&spi);

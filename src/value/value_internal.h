@@ -113,7 +113,84 @@ extern bool kpi_value_first_year(int32 stream_id, DateADT *start);
 extern void kpi_value_each_flow(const KpiProgramNode *node, const KpiPlace *place, DateADT until,
 								void (*take) (void *arg, DateADT day, const KpiValue *value), void *arg);
 
+/* ---- parts.c ---- */
+
+/* What a place can be broken down by at once, at most. */
+#define KPI_PARTS_MAX	3
+
+typedef enum KpiPartKind
+{
+	KPI_PART_DIMENSION,
+	KPI_PART_MEMBER,
+	KPI_PART_TEAM				/* the teams below */
+} KpiPartKind;
+
+typedef struct KpiPartKey
+{
+	KpiPartKind kind;
+	char	   *name;
+} KpiPartKey;
+
+/* One of what parts are by: the value of a dimension, or a member or team by its id. */
+typedef struct KpiPartElement
+{
+	int32		id;				/* 0: nobody */
+	char	   *text;			/* NULL: none */
+} KpiPartElement;
+
+typedef struct KpiPart
+{
+	KpiPartElement elements[KPI_PARTS_MAX];
+} KpiPart;
+
+typedef struct KpiParts KpiParts;
+
+/*
+ * From here on until the end, in the current memory context, a place with the dim_id
+ * -1 - n is part number n of what the place is without it.  The positions of the dimensions
+ * (KPI_PARTS_MAX of them, as keys; 0: it has none) are to be told of each source.
+ */
+extern KpiParts *kpi_value_parts_begin(int nkeys, const KpiPartKey *keys);
+extern void kpi_value_parts_add_source(KpiParts *parts, int32 source_id, const int *positions);
+extern void kpi_value_parts_end(KpiParts *parts);
+
+/* Adds the parts that have cells on these days, if the source has all dimensions. */
+extern void kpi_value_parts_meet(KpiParts *parts, const KpiDays *days);
+extern int	kpi_value_parts_number(const KpiParts *parts);
+extern const KpiPart *kpi_value_part(const KpiParts *parts, int number);
+
+/* kpi_value_cell() of a part; error if its source lacks one of the dimensions. */
+extern const KpiCell *kpi_value_part_cell(const KpiDays *days);
+
+/* ---- place.c ---- */
+
+/* A KPI and where it is asked for, by names. */
+typedef struct KpiValueCall
+{
+	char	   *kpi;
+	char	   *team;			/* NULL, as the next: the company */
+	char	   *member;
+	char	   *period;
+	char	   *dimension;
+	char	   *dimension_value;
+	const KpiProgram *program;
+	bool		has_breakdown;
+	bool		for_members;
+	bool		for_teams;
+	KpiPlace	place;
+	bool		is_met;			/* false: no fact has the dimension's value */
+} KpiValueCall;
+
+/* Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(). */
+extern void kpi_value_call_find(KpiValueCall *call);
+
 /* ---- evaluate.c ---- */
+
+/* What the KPI amounts to in a window, as kpi_value_at(). */
+extern bool kpi_value_in(const KpiProgram *program, const KpiWindow *window, KpiValue *result);
+
+/* Has the parts known that the measures of a program have cells of in a window. */
+extern void kpi_value_meet_parts(KpiParts *parts, const KpiProgram *program, const KpiWindow *window);
 
 /*
  * One evaluation of a program.  What a KPI amounts to in a window is computed once in it, so
