@@ -129,3 +129,8 @@ SELECT kpi.drop_kpi('balance_mrr');
 SELECT part, count(*) FROM kpi_internal.stream WHERE source_id = (SELECT id FROM kpi.source WHERE name = 'balance') GROUP BY 1 ORDER BY 1;
 SELECT kpi.drop_source('balance', cascade => true);
 SELECT count(*) FROM kpi_internal.rollup_cell WHERE grain = 5;
+DROP TABLE balance_facts CASCADE;
+SELECT count(kpi.drop_member(key)) FROM kpi.member WHERE key LIKE 'bal\_%';
+-- Teams that had others under them stay, for what they were; nobody else needs these.
+DELETE FROM kpi.team_parent WHERE team_id IN (SELECT id FROM kpi.team WHERE key LIKE 'bal\_%');
+DELETE FROM kpi.team WHERE key LIKE 'bal\_%';
