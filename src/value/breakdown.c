@@ -187,7 +187,7 @@ refuse_measures(const Breakdown *breakdown)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("KPI \"%s\" cannot be broken down so", breakdown->call.kpi),
 					 errdetail("It has %s, which are put together above the cells of single days.",
-							   program->nodes[n].detail != 0 ? "amounts in several currencies" : "balances"),
+							   program->nodes[n].kind == KPI_BALANCE ? "balances" : "amounts in several currencies"),
 					 errhint("Views kpi.team_breakdown_monthly and its kin have it by one dimension, kpi.team_monthly and kpi.member_monthly by teams and members.")));
 	}
 }
