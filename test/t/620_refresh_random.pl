@@ -21,6 +21,7 @@ my $rounds = $ENV{KPI_ROUNDS} || 30;
 # Besides facts and people that come and go:
 my %with = map { $_ => 1 } (
 	'alias',        # other keys of members, and members that are merged
+	'balance',      # what is held, whose owners move
 	'cancel',       # refreshes that a timeout ends, outside of transactions
 	'day',          # days that mean "never", or are not in any calendar
 	'different',    # values that are counted once
@@ -169,6 +170,9 @@ create_company(
 		ALTER TABLE crm.costs OWNER TO regress_crm;} : ''));
 is($node->safe_psql('postgres', 'SELECT DISTINCT definer FROM kpi.source'), 'regress_crm', 'read with the rights of the tables\' owner')
   if $with{role};
+# It is compared by an oracle of its own, and has no goals.
+$node->safe_psql('postgres', q{SELECT kpi.create_kpi('held', source => 'deals', measure => 'balance(quantity)', at => 'created_at', until => 'closed_at')})
+  if $with{balance};
 # What any committed row has said is kept beside it, by a trigger of the user's own.
 $node->safe_psql('postgres', q{
 	ALTER TABLE crm.deals ADD loaded timestamptz;
@@ -233,6 +237,8 @@ sub play
 	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension|rollup tables)\b/) && $ok;
 	$node->safe_psql('postgres', 'CALL kpi.refresh()');
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
+	$ok = is($node->safe_psql('postgres', balance_difference_sql()), '', "round $round: what is held is what plain SQL says") && $ok
+	  if $with{balance};
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql rollup_differences is_exact %KPI %MEANING);
+our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql balance_difference_sql rollup_differences is_exact %KPI %MEANING);
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -200,9 +200,9 @@ sub difference_sql
 	my $part_columns = $columns =~ s/\w+_to_date(?=, growth)|\w+_ratio/NULL/gr;
 	my $actual = join "\nUNION ALL\n", (map {
 		my ($grain, $scope) = @$_;
-		"SELECT kpi, '$scope', $scope, grain, period_start, NULL, NULL, $columns FROM kpi.${scope}_$grain"
+		"SELECT kpi, '$scope', $scope, grain, period_start, NULL, NULL, $columns FROM kpi.${scope}_$grain WHERE kpi <> 'held'"
 	} map { [ $_, 'team' ], [ $_, 'member' ] } qw(daily weekly monthly quarterly yearly)), (map {
-		"SELECT kpi, 'team', team, grain, period_start, dimension, dimension_value, $part_columns FROM kpi.team_breakdown_$_"
+		"SELECT kpi, 'team', team, grain, period_start, dimension, dimension_value, $part_columns FROM kpi.team_breakdown_$_ WHERE kpi <> 'held'"
 	} qw(monthly quarterly yearly));
 	my $start = sub {
 		return "CASE WHEN g = 'week' THEN date_trunc(g, ($_[0] - $MEANING{week_start})::timestamp)::date + $MEANING{week_start}
@@ -309,7 +309,8 @@ sub difference_sql
 			 LEFT JOIN kpi_internal.dim d ON d.id = c.dim_id AND c.dim_id <> 0
 			 LEFT JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position
 		-- currencies without a rate have places, too, and no dimension
-		WHERE c.cell IS NULL AND (c.dim_id = 0 OR n.name IS NOT NULL)),
+		WHERE c.cell IS NULL AND (c.dim_id = 0 OR n.name IS NOT NULL) AND c.grain <= 4
+		  AND c.stream_id NOT IN (SELECT x.id FROM kpi_internal.stream x WHERE x.part = 'balance')),
 	surplus_place AS (
 		SELECT x.*, (('{"day": 1, "week": 7, "quarter": 3, "year": 12}'::jsonb ->> grain)
 					 || CASE WHEN grain IN ('day', 'week') THEN ' days' ELSE ' months' END)::interval AS length
@@ -526,6 +527,53 @@ sub goal_difference_sql
 # Four tests: pg_kpi finds itself right, the oracle agrees, all ways to read a
 # number give the same, and what was announced of goals is what is so.  After a
 # refresh of all sources.
+# What the balance "held" of the deals' quantities is against plain SQL, at the end of each month until
+# today: what was created by then and not closed, for whom its owner belongs to on that very day.
+sub balance_difference_sql
+{
+	my $team = defined $MEANING{owner} ? 'coalesce(m.team_id, 2)' : '1';
+
+	return meant(q{
+	WITH RECURSIVE fact AS (
+		SELECT {owner} AS owner, {dimensions} AS b, quantity AS v, (created_at AT TIME ZONE '{time_zone}')::date AS since,
+			   CASE WHEN closed_at < '2200-12-31 00:00+00' THEN (closed_at AT TIME ZONE '{time_zone}')::date END AS until
+		FROM {deals}
+		WHERE quantity IS NOT NULL AND created_at >= '1900-01-02 00:00+00' AND created_at < '2200-12-31 00:00+00'
+		  AND (closed_at IS NULL OR closed_at >= created_at)),
+	today AS (
+		SELECT (coalesce(nullif(current_setting('kpi.now', true), '')::timestamptz, now()) AT TIME ZONE '{time_zone}')::date AS today),
+	held AS (
+		SELECT m::date AS start, least((m + interval '1 month - 1 day')::date, today) AS day, f.*
+		FROM today CROSS JOIN generate_series(timestamp '2024-12-01', today, '1 month') m
+			 JOIN fact f ON f.since <= least((m + interval '1 month - 1 day')::date, today)
+				 AND (f.until IS NULL OR f.until > least((m + interval '1 month - 1 day')::date, today))),
+	placed AS (
+		SELECT h.*, p.key AS person, } . $team . q{ AS team_id
+		FROM held h LEFT JOIN (} . $people . q{) p ON p.known_as = h.owner
+			 LEFT JOIN kpi.membership m ON m.member_id = p.id AND h.day <@ daterange(m.since, m.until)),
+	up (day, team_id, ancestor_id) AS (
+		SELECT DISTINCT day, team_id, team_id FROM placed
+		UNION
+		SELECT up.day, up.team_id, tp.parent_id
+		FROM up JOIN kpi.team_parent tp ON tp.team_id = up.ancestor_id AND up.day <@ daterange(tp.since, tp.until)),
+	of_team AS (
+		SELECT p.*, t.key FROM placed p JOIN up USING (day, team_id) JOIN kpi.team t ON t.id = up.ancestor_id),
+	expected (scope, key, start, dim, part, value, facts) AS (
+		SELECT 'team', key, start, '', '', sum(v), count(*) FROM of_team GROUP BY 2, 3
+		UNION ALL SELECT 'member', person, start, '', '', sum(v), count(*) FROM placed WHERE person IS NOT NULL GROUP BY 2, 3
+		UNION ALL SELECT 'team', t.key, start, d.key, coalesce(d.value, chr(1)), sum(v), count(*)
+		FROM of_team t CROSS JOIN LATERAL jsonb_each_text(b) d GROUP BY 2, 3, 4, 5),
+	actual (scope, key, start, dim, part, value, facts) AS (
+		SELECT 'team', team, period_start, '', '', value, facts FROM kpi.team_monthly WHERE kpi = 'held'
+		UNION ALL SELECT 'member', member, period_start, '', '', value, facts FROM kpi.member_monthly WHERE kpi = 'held'
+		UNION ALL SELECT 'team', team, period_start, dimension, coalesce(dimension_value, chr(1)), value, facts
+		FROM kpi.team_breakdown_monthly WHERE kpi = 'held')
+	SELECT scope, key, start, dim, part, e.value, a.value, e.facts, a.facts
+	FROM expected e FULL JOIN actual a USING (scope, key, start, dim, part)
+	WHERE (coalesce(e.value, 0) <> coalesce(a.value, 0) OR coalesce(e.facts, 0) <> coalesce(a.facts, 0)) AND start >= '2024-12-01'
+	ORDER BY 1, 2, 3, 4, 5 LIMIT 20});
+}
+
 # What the rollup tables have against what the views say, value by value.
 sub rollup_differences
 {
