@@ -10,6 +10,7 @@
  */
 #include "base/compat.h"
 
+#include "access/parallel.h"
 #include <limits.h>
 
 #include "access/xact.h"
@@ -79,10 +80,16 @@ is_moment(const char *string)
 	return !TIMESTAMP_NOT_FINITE(moment);
 }
 
-/* Refuses what is no moment: whoever asks for the time must not meet an error. */
+/*
+ * Refuses what is no moment: whoever asks for the time must not meet an error.  A
+ * parallel worker takes what its leader has checked: while settings are restored there, those that a
+ * moment is read by, as the abbreviations of time zones, are not there yet.
+ */
 static bool
 check_now(char **newval, void **extra, GucSource source)
 {
+	if (InitializingParallelWorker)
+		return true;
 	if (*newval == NULL || (*newval)[0] == '\0' || is_moment(*newval))
 		return true;
 	GUC_check_errdetail("It is not a moment.");
