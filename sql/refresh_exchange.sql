@@ -33,6 +33,7 @@ SELECT kpi.set_exchange_rate('USD', '2026-01-01', 'NaN');
 SELECT kpi.set_exchange_rate('USD', '2026-01-01', 'infinity');
 SELECT kpi.set_exchange_rate('USD', '2026-01-01', NULL);
 SELECT kpi.set_exchange_rate('USD', 'infinity', 2);
+SELECT kpi.set_exchange_rate('USD', '2026-01-01', 2, exchange => repeat('x', 64));
 SELECT kpi.create_kpi('mo_x', source => 'mo', measure => 'sum(amount, currency => currency)', exchange => 'budget');
 SELECT kpi.create_kpi('mo_x', source => 'mo', measure => 'sum(amount)', exchange => 'daily');
 SELECT kpi.create_kpi('mo_x', source => 'mo', measure => 'sum(amount, money => currency)');

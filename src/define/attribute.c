@@ -59,17 +59,6 @@ check_none_begins(const KpiAttributeValues *values, const char *name, const char
 			 errhint("Choose an earlier \"until\", or first set what it is on those days.")));
 }
 
-static void
-check_order(DateADT since, DateADT until)
-{
-	if (since >= until)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"until\" must be later than \"since\""),
-				 errdetail("since is %s and until is %s; until is the first day that is not part of it.",
-						   kpi_day_text(since), kpi_day_text(until))));
-}
-
 /* kpi.set_attribute(member, name, value, since, until) */
 Datum
 kpi_sql_set_attribute(PG_FUNCTION_ARGS)
@@ -85,7 +74,7 @@ kpi_sql_set_attribute(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
-	check_order(since, until);
+	kpi_define_check_order(since, until);
 
 	kpi_spi_begin(&spi);
 	kpi_define_attribute_touch(name);

@@ -409,6 +409,9 @@ extern void kpi_define_program_drop(int32 kpi_id);
  */
 extern void kpi_define_touch(void);
 
+/* Error unless the first day is before the second. */
+extern void kpi_define_check_order(DateADT since, DateADT until);
+
 /* The same of what teams and members are called, which only readers depend on. */
 extern void kpi_define_names_touch(void);
 

@@ -160,6 +160,11 @@ kpi_sql_set_exchange_rate(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	kpi_require_editor();
+	if (strlen(exchange) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of exchange \"%s\" is too long", exchange),
+				 errhint("Use at most %d bytes.", NAMEDATALEN - 1)));
 	if (since != DATEVAL_NOBEGIN && !kpi_calendar_day_in_range(since))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),

@@ -73,8 +73,8 @@ joinable_team_id(const char *key)
 	return id;
 }
 
-static void
-check_order(DateADT since, DateADT until)
+void
+kpi_define_check_order(DateADT since, DateADT until)
 {
 	if (since >= until)
 		ereport(ERROR,
@@ -103,7 +103,7 @@ kpi_sql_add_member(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"since\" and \"until\" need a team"),
 				 errdetail("They say when the member belongs to it.")));
-	check_order(since, until);
+	kpi_define_check_order(since, until);
 
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
@@ -175,7 +175,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("\"since\" must not be null"),
 				 errhint("Give the first day in the new team, e.g. since => '2026-07-01', or '-infinity' for always.")));
-	check_order(since, until);
+	kpi_define_check_order(since, until);
 
 	kpi_spi_begin(&spi);
 	kpi_define_touch();

@@ -326,14 +326,14 @@ add_difference(KpiRun *run, Moved * moved, const KpiStream *stream, const KpiCel
 		kpi_refresh_cellmap_add(moved->rollups, &left_out, item->cell);
 }
 
-/* The stored day cells of a stream from a day on. */
+/* The stored day cells of a stream on these days; until is exclusive. */
 static void
-add_differences(KpiRun *run, Moved * moved, int s, DateADT since)
+add_differences(KpiRun *run, Moved * moved, int s, DateADT since, DateADT until)
 {
 	const KpiStream *stream = &run->source->streams[s];
 	Relation	rel = table_open(kpi_relation_oid("kpi_internal", "day_cell"), AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	ScanKeyData keys[2];
+	ScanKeyData keys[3];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	MemoryContext per_cell = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi exchange cell",
@@ -341,6 +341,7 @@ add_differences(KpiRun *run, Moved * moved, int s, DateADT since)
 
 	ScanKeyInit(&keys[0], DAY_STREAM, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(stream->id));
 	ScanKeyInit(&keys[1], DAY_DAY, BTGreaterEqualStrategyNumber, F_DATE_GE, DateADTGetDatum(since));
+	ScanKeyInit(&keys[2], DAY_DAY, BTLessStrategyNumber, F_DATE_LT, DateADTGetDatum(until));
 	scan = systable_beginscan(rel, kpi_relation_oid("kpi_internal", "day_cell_day_idx"), true, run->snapshot,
 							  lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -366,19 +367,32 @@ add_differences(KpiRun *run, Moved * moved, int s, DateADT since)
 	MemoryContextDelete(per_cell);
 }
 
-/* The first day whose rate in an exchange is another; false: none is. */
+/*
+ * The days within which rates of an exchange are others: from the first that has changed until
+ * the next of its currency, before or after the change.  False: none is.
+ */
 static bool
-first_changed(const KpiExchange * exchange, const KpiStream *stream, DateADT *since)
+changed_days(const KpiExchange * exchange, const KpiStream *stream, DateADT *since, DateADT *until)
 {
 	KpiRows		rows;
 	bool		found;
 
-	kpi_rows_begin_read(&rows, "SELECT pg_catalog.min(c.since) AS since FROM kpi_internal.rate_change c"
+	kpi_rows_begin_read(&rows, "SELECT pg_catalog.min(c.since) AS since,"
+						" pg_catalog.max(coalesce(least("
+						"  (SELECT pg_catalog.min(r.since) FROM kpi.exchange_rate r"
+						"    WHERE r.exchange = c.exchange AND r.currency = c.currency AND r.since > c.since),"
+						"  (SELECT pg_catalog.min(o.since) FROM kpi_internal.rate_change o"
+						"    WHERE o.exchange = c.exchange AND o.currency = c.currency AND o.since > c.since AND o.version > $2)),"
+						"  'infinity')) AS until"
+						" FROM kpi_internal.rate_change c"
 						" WHERE c.exchange = $1 AND c.version > $2 HAVING pg_catalog.count(*) > 0",
 						2, KPI_TEXT(stream->exchange), KPI_INT8(exchange->applied));
 	found = kpi_rows_next(&rows);
 	if (found)
+	{
 		*since = Max(kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN), kpi_calendar_first_fact_day());
+		*until = kpi_rows_date(&rows, "until", DATEVAL_NOEND);
+	}
 	kpi_rows_end(&rows);
 	return found;
 }
@@ -390,6 +404,7 @@ kpi_refresh_exchange_follow(KpiRun *run, KpiCellMap *rollups)
 	Moved		moved = {.after = exchange,.rollups = rollups};
 	KpiCellMap *none;
 	DateADT		since;
+	DateADT		until;
 
 	if (exchange == NULL || exchange->applied == exchange->current)
 		return;
@@ -400,8 +415,8 @@ kpi_refresh_exchange_follow(KpiRun *run, KpiCellMap *rollups)
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
 		if (run->source->streams[s].currency != NULL &&
-			first_changed(&moved.before, &run->source->streams[s], &since))
-			add_differences(run, &moved, s, since);
+			changed_days(&moved.before, &run->source->streams[s], &since, &until))
+			add_differences(run, &moved, s, since, until);
 	}
 	kpi_refresh_cellmap_sort(moved.differences);
 	/* What is converted already. */
