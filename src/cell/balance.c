@@ -10,6 +10,10 @@
  * s to e: with A and B the two sums over the days from s to e, and H what was held
  * before s, it is H * (e - s + 1) + A * (e + 1) - B.
  *
+ * The sum of facts times their days keeps a state from being empty of which all
+ * that has arrived has left again: amounts alone may be 0, or add up to it, and a
+ * scope's first day would be forgotten with them.
+ *
  * What is held may change hands: kpi_cell_carry().
  *
  *-------------------------------------------------------------------------
@@ -23,7 +27,8 @@ enum
 {
 	COUNT_N,
 	COUNT_NONFINITE,
-	COUNT_REVERSED
+	COUNT_REVERSED,
+	COUNT_N_DAYS
 };
 
 enum
@@ -88,6 +93,7 @@ balance_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *type
 	KpiDecimal	amount;
 	KpiDecimal	amount_days;
 	int32		direction;
+	int32		day;
 
 	if (isnull[0] || isnull[1] || isnull[2])
 		return;
@@ -104,8 +110,10 @@ balance_add(KpiCellBuf *buf, uint32 offset, int option, const KpiInputType *type
 		counts[COUNT_NONFINITE] += sign;
 		return;
 	}
+	day = read_integer(types[1], inputs[1]);
 	counts[COUNT_N] += sign;
-	amount_on_day(&amount, read_integer(types[1], inputs[1]), &amount_days);
+	counts[COUNT_N_DAYS] += sign * day;
+	amount_on_day(&amount, day, &amount_days);
 	kpi_cell_state_add_decimal(buf, offset, &kpi_cell_balance_ops, AMOUNT, &amount, sign);
 	kpi_cell_state_add_decimal(buf, offset, &kpi_cell_balance_ops, AMOUNT_DAYS, &amount_days, sign);
 	free_decimal(&amount);
@@ -173,6 +181,7 @@ kpi_cell_carry(const KpiCell *cell, int32 day)
 		carried = kpi_cell_state_counts(kpi_cell_state_at(buf.cell, end));
 		carried[COUNT_N] = counts[COUNT_N];
 		carried[COUNT_NONFINITE] = counts[COUNT_NONFINITE];
+		carried[COUNT_N_DAYS] = counts[COUNT_N] * day;
 		kpi_cell_state_get_decimal(state, &kpi_cell_balance_ops, AMOUNT, &amount);
 		amount_on_day(&amount, day, &amount_days);
 		kpi_cell_state_add_decimal(&buf, end, &kpi_cell_balance_ops, AMOUNT, &amount, 1);
@@ -184,7 +193,7 @@ kpi_cell_carry(const KpiCell *cell, int32 day)
 
 const KpiKindOps kpi_cell_balance_ops = {
 	.name = "balance",.ninputs = 3,.first_decides = true,
-	.fresh_length = KPI_BASIC_LENGTH(3, 2),.ncounts = 3,.nonfinite_count = COUNT_NONFINITE,.ndecimals = 2,
-	.fields = {"n", "nonfinite", "reversed", "amount", "amount_days"},
+	.fresh_length = KPI_BASIC_LENGTH(4, 2),.ncounts = 4,.nonfinite_count = COUNT_NONFINITE,.ndecimals = 2,
+	.fields = {"n", "nonfinite", "reversed", "n_days", "amount", "amount_days"},
 	.add = balance_add,.facts = kpi_cell_finite_facts,.final = balance_final, KPI_BASIC_OPS
 };

@@ -149,7 +149,7 @@ typedef struct KpiKindOps
 									 * finite; 0: none */
 	int			clamped_count;	/* which is of facts that count as the next
 								 * value their kind can tell; 0: none */
-	const char *fields[5];		/* names of counts and decimals in text */
+	const char *fields[6];		/* names of counts and decimals in text */
 
 	/*
 	 * What its states are made with, as layouts have it in brackets behind
