@@ -368,6 +368,25 @@ extern void kpi_define_sealed_check(int32 source_id, const char *what);
 /* Gives these facts up; the caller holds the source's lock.  False: there are none. */
 extern bool kpi_define_sealed_discard(int32 source_id);
 
+/* ---- label.c ---- */
+
+/* How the values of a KPI are shown, as far as it is given; '' and -1 end what there was. */
+typedef struct KpiDefineLabel
+{
+	int32		decimals;
+	bool		has_decimals;
+	char	   *format;
+	char	   *section;
+	int32		sort;
+	bool		has_sort;
+} KpiDefineLabel;
+
+/* From four arguments in the order of the struct; error if one is malformed. */
+extern void kpi_define_label_read(FunctionCallInfo fcinfo, int first, const char *kpi, KpiDefineLabel *label);
+
+/* Stores what is given; error if the KPI is shown as a time then and its unit is none. */
+extern void kpi_define_label_store(int32 kpi_id, const char *kpi, const KpiDefineLabel *label);
+
 /* ---- kpi.c ---- */
 
 /* Checks every KPI of a source again, after the source changed. */

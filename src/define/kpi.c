@@ -35,6 +35,8 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
 /* Of each of the two. */
 #define CREATE_UNTIL_ARGUMENT 13
 #define ALTER_UNTIL_ARGUMENT 14
+#define CREATE_LABEL_ARGUMENT 15
+#define ALTER_LABEL_ARGUMENT 16
 
 /* A row of kpi.kpi with the name of its source. */
 typedef struct KpiRow
@@ -455,12 +457,14 @@ discards_sealed(FunctionCallInfo fcinfo)
 
 /*
  * kpi.create_kpi(name, source, measure, filter, owner, team, at, formula,
- * unit, direction, title, description, credit, until, exchange)
+ * unit, direction, title, description, credit, until, exchange, decimals,
+ * format, section, sort)
  */
 Datum
 kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 {
 	KpiRow		kpi = {0};
+	KpiDefineLabel label;
 
 	kpi.name = kpi_arg_name(fcinfo, 0, "name of the KPI");
 	kpi.source = kpi_arg_optional_name(fcinfo, 1, "name of the source");
@@ -476,6 +480,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 	kpi.description = kpi_define_arg_given(fcinfo, 11);
 	kpi.credit = credit_argument(fcinfo, "then");
 	(void) take_ends(fcinfo, CREATE_UNTIL_ARGUMENT, &kpi);
+	kpi_define_label_read(fcinfo, CREATE_LABEL_ARGUMENT, kpi.name, &label);
 	if (kpi.title == NULL)
 		kpi.title = kpi.name;
 	check_kind(&kpi);
@@ -501,6 +506,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		write_formula(&kpi);
 		require_formula_rights(kpi.id);
 	}
+	kpi_define_label_store(kpi.id, kpi.name, &label);
 	kpi_define_programs_of_kpi(kpi.id);
 	PG_RETURN_INT32(kpi.id);
 }
@@ -564,7 +570,8 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 
 /*
  * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
- * unit, direction, title, description, credit, discard_sealed, until, exchange)
+ * unit, direction, title, description, credit, discard_sealed, until, exchange,
+ * decimals, format, section, sort)
  */
 Datum
 kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
@@ -576,8 +583,10 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	KpiSourceRow *source = NULL;
 	KpiMeasureDef *def = NULL;
 	KpiStreamKey key;
+	KpiDefineLabel label;
 	KpiSpi		spi;
 
+	kpi_define_label_read(fcinfo, ALTER_LABEL_ARGUMENT, old_name, &label);
 	if (is_formula)
 		require_formula_rights(kpi->id);
 	else
@@ -616,6 +625,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		def = check_measure(kpi, source, &key);
 	}
 	write_row(kpi);
+	kpi_define_label_store(kpi->id, kpi->name, &label);
 	if (def != NULL)
 		kpi_define_measure_write(source->id, kpi->id, &key, def, discards_sealed(fcinfo));
 	if (redefined && is_formula)

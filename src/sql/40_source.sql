@@ -55,6 +55,10 @@ CREATE TABLE kpi.kpi (
     unit        text,
     direction   text NOT NULL DEFAULT 'up' CHECK (direction IN ('up', 'down')),
     is_additive boolean NOT NULL,
+    decimals    integer CHECK (decimals BETWEEN 0 AND 10),
+    format      text NOT NULL DEFAULT 'number' CHECK (format IN ('number', 'percent', 'money', 'duration')),
+    section     text,
+    sort        integer CHECK (sort >= 0),
     description text,
     created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK ((kind = 'measure') = (measure IS NOT NULL AND source_id IS NOT NULL)),
@@ -166,6 +170,10 @@ COMMENT ON COLUMN kpi.kpi.formula IS 'Formula over the names of other KPIs; NULL
 COMMENT ON COLUMN kpi.kpi.unit IS 'Unit of the values. For a measure over an interval also what they are counted in: seconds, minutes, hours, days or weeks';
 COMMENT ON COLUMN kpi.kpi.direction IS 'up: more is better; down: less is better';
 COMMENT ON COLUMN kpi.kpi.is_additive IS 'Whether the values of days add up to those of longer periods: true of count and sum';
+COMMENT ON COLUMN kpi.kpi.decimals IS 'How many decimals of its values are shown (kpi.format()), of a percentage those of the percentage; NULL: not said';
+COMMENT ON COLUMN kpi.kpi.format IS 'How its values are shown (kpi.format()): number; percent: a fraction as a percentage; money: an amount in the unit; duration: a time that is counted in the unit';
+COMMENT ON COLUMN kpi.kpi.section IS 'Where it stands in a report, for people; NULL: not said';
+COMMENT ON COLUMN kpi.kpi.sort IS 'Its place there, lower ones first; NULL: not said';
 COMMENT ON COLUMN kpi.kpi.description IS 'What it means, for people';
 COMMENT ON COLUMN kpi.kpi.created_at IS 'When it was created';
 
@@ -206,10 +214,12 @@ CREATE FUNCTION kpi.create_kpi(name text, source text DEFAULT NULL, measure text
                                at text DEFAULT NULL, formula text DEFAULT NULL, unit text DEFAULT NULL,
                                direction text DEFAULT 'up', title text DEFAULT NULL,
                                description text DEFAULT NULL, credit text DEFAULT 'then',
-                               until text DEFAULT NULL, exchange text DEFAULT NULL)
+                               until text DEFAULT NULL, exchange text DEFAULT NULL,
+                               decimals integer DEFAULT NULL, format text DEFAULT NULL,
+                               section text DEFAULT NULL, sort integer DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_kpi';
-COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), stddev(x), variance(x), rate(condition, of), ratio(numerator, denominator), median(x), percentile(p, x), count(DISTINCT x), count_distinct_approx(x), min(x), max(x), first(x), last(x), or balance(x), of what is held from at until the time until (both of one type; NULL: still); sum, avg and ratio take currency => c, and convert by the exchange (kpi.exchange_rate); with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, comparisons, CASE, nullif, coalesce, greatest, least, abs, round, and functions over time (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. credit: then, facts count for the team their owner belonged to on the day of the fact; today, for the team the owner belongs to today. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
+COMMENT ON FUNCTION kpi.create_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, integer, text, text, integer) IS
+'Makes a KPI and returns its id. Either a measure of a source: count(*), count(x), sum(x), avg(x), stddev(x), variance(x), rate(condition, of), ratio(numerator, denominator), median(x), percentile(p, x), count(DISTINCT x), count_distinct_approx(x), min(x), max(x), first(x), last(x), or balance(x), of what is held from at until the time until (both of one type; NULL: still); sum, avg and ratio take currency => c, and convert by the exchange (kpi.exchange_rate); with a filter of its own, and its own owner, team or at where they differ from those of the source; or a formula over other KPIs: numbers, + - * /, parentheses, comparisons, CASE, nullif, coalesce, greatest, least, abs, round, and functions over time (no value where the denominator is 0 or an input has none). x is a number, or an interval, which is shown in the unit (days if none is given). direction: up when more is better, down when less is. credit: then, facts count for the team their owner belonged to on the day of the fact; today, for the team the owner belongs to today. How it is shown changes no number: decimals (0 to 10) and format (number, percent, money or duration) are what kpi.format() goes by, section and sort (from 0) put it into its place in a report. The next refresh computes it from the rows that are there. Waits for writers of the source''s table. Errors: the KPI exists; source or a KPI of the formula unknown; decimals, format or sort out of range, or format duration without a unit of time; an expression that is wrong or not immutable; a formula that uses itself; for a measure, the caller is not the source''s definer, for a formula, neither that of all its sources nor an editor';
 
 CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure text DEFAULT NULL,
                               filter text DEFAULT NULL, owner text DEFAULT NULL, team text DEFAULT NULL,
@@ -217,10 +227,12 @@ CREATE FUNCTION kpi.alter_kpi(name text, new_name text DEFAULT NULL, measure tex
                               direction text DEFAULT NULL, title text DEFAULT NULL,
                               description text DEFAULT NULL, credit text DEFAULT NULL,
                               discard_sealed boolean DEFAULT false, until text DEFAULT NULL,
-                              exchange text DEFAULT NULL)
+                              exchange text DEFAULT NULL, decimals integer DEFAULT NULL,
+                              format text DEFAULT NULL, section text DEFAULT NULL,
+                              sort integer DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_kpi';
-COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, boolean, text, text) IS
-'Changes what is given of a KPI: NULL keeps, an empty text clears. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose; its meaning would change and facts of its source are sealed (kpi.sealed), unless discard_sealed gives up its part of them';
+COMMENT ON FUNCTION kpi.alter_kpi(text, text, text, text, text, text, text, text, text, text, text, text, text, boolean, text, text, integer, text, text, integer) IS
+'Changes what is given of a KPI: NULL keeps, an empty text clears, and of decimals and sort -1. The next refresh computes it anew where its meaning changed. A suspended source goes on if all fits then. A new name goes into the formulas that use it. Errors: as kpi.create_kpi(); a measure cannot become a formula, nor the reverse; goals need what it would lose; its meaning would change and facts of its source are sealed (kpi.sealed), unless discard_sealed gives up its part of them';
 
 CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_kpi';
