@@ -560,6 +560,34 @@ kpi_cell_facts(const KpiCell *cell, int32 measure_id)
 	return facts;
 }
 
+int
+kpi_cell_tally(const KpiCell *cell, KpiTally *tallies, int max)
+{
+	const KpiState *state;
+	int			n = 0;
+
+	kpi_cell_foreach_state(state, offset, cell)
+	{
+		const KpiKindOps *ops = kpi_cell_kinds[state->kind];
+
+		if (n == 0 || tallies[n - 1].measure_id != state->measure_id)
+		{
+			if (n == max)
+				break;
+			tallies[n++] = (KpiTally)
+			{
+				.measure_id = state->measure_id
+			};
+		}
+		tallies[n - 1].facts += ops->facts(state);
+		if (state->kind == KPI_ERRORS)
+			tallies[n - 1].errors += kpi_cell_state_counts(state)[0];
+		else if (ops->nonfinite_count > 0)
+			tallies[n - 1].nonfinite += kpi_cell_state_counts(state)[ops->nonfinite_count];
+	}
+	return n;
+}
+
 static void
 corrupt_cell(const char *detail)
 {

@@ -211,6 +211,21 @@ extern void kpi_cell_filter(KpiCell *cell, bool (*keep) (int32 measure_id, void 
 /* The ids of the measures that have a non-empty state; returns how many. */
 extern int	kpi_cell_measures(const KpiCell *cell, int32 *ids, int max);
 
+/*
+ * How many facts of a cell count for a measure, how many of these are left out of its
+ * value, and on how many its expression failed.  Measure 0: facts that failed as a whole.
+ */
+typedef struct KpiTally
+{
+	int32		measure_id;
+	int64		facts;
+	int64		nonfinite;
+	int64		errors;
+} KpiTally;
+
+/* Those of all measures that the cell has states of, ascending; returns how many, at most max. */
+extern int	kpi_cell_tally(const KpiCell *cell, KpiTally *tallies, int max);
+
 /* What one measure of a cell amounts to. */
 typedef struct KpiFinal
 {

@@ -271,6 +271,15 @@ kpi_refresh_exchange_convert(KpiRun *run, const KpiStream *stream, const KpiCell
 	return rate == NULL ? NULL : kpi_cell_scale(item->cell, rate);
 }
 
+bool
+kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream, int32 dim_combination_id,
+							  DateADT day)
+{
+	if (stream->currency == NULL || exchange == NULL)
+		return true;
+	return rate_on(rates_of(exchange, stream, dim_combination_id), day) != NULL;
+}
+
 /* The company's month and the currency, as the value of a dimension behind the source's own. */
 static KpiCellKey
 left_out_key(KpiRun *run, const KpiCellItem *item)

@@ -13,6 +13,7 @@
 #include "access/transam.h"
 #include "calendar/calendar.h"
 #include "datatype/timestamp.h"
+#include "model/model.h"
 #include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
 
@@ -42,6 +43,17 @@ extern bool kpi_refresh_queue_compact(int32 source_id);
  * says, stores it with the new ones; false: they have not.
  */
 extern bool kpi_refresh_follow_names(int32 source_id);
+
+/* ---- exchange.c ---- */
+
+typedef struct KpiExchange KpiExchange;
+
+/* The rates that the rollups of the source are by; NULL if no amount of it has a currency. */
+extern KpiExchange * kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source);
+
+/* Whether they have one for day cells of that combination of values; of NULL always. */
+extern bool kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream,
+										  int32 dim_combination_id, DateADT day);
 
 /* ---- report.c ---- */
 

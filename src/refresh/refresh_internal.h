@@ -235,7 +235,6 @@ typedef struct KpiRunStats
 } KpiRunStats;
 
 typedef struct KpiAttributions KpiAttributions;
-typedef struct KpiExchange KpiExchange;
 
 /* Which rows of the query of a keyed source are read. */
 typedef enum KpiReading
@@ -575,9 +574,6 @@ extern bool kpi_refresh_credit_is_due(const KpiSource *source, DateADT today);
 extern void kpi_refresh_credit_save(const KpiSource *source, DateADT today);
 
 /* ---- exchange.c ---- */
-
-/* The rates that the rollups of the source are by; NULL if no amount of it has a currency. */
-extern KpiExchange * kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source);
 
 /*
  * What a day cell is worth in rollups: its own cell, or a copy with other amounts.

@@ -163,6 +163,9 @@ CREATE TABLE kpi_internal.applied_attribution (
 );
 CREATE INDEX applied_attribution_member_idx ON kpi_internal.applied_attribution (source_id, member_id)
     WHERE member_id <> 0;
+-- Owners that nobody knows, for who asks what they have.
+CREATE INDEX applied_attribution_unknown_idx ON kpi_internal.applied_attribution (source_id, owner_kind, owner_id)
+    WHERE member_id = 0 AND teams[1] = 2;
 
 CREATE TABLE kpi_internal.day_cell (
     stream_id integer NOT NULL,
