@@ -3,10 +3,10 @@
 --
 SELECT kpi.cell_agg('5:balance', v, d, s) AS cell
 FROM (VALUES (10.5, 100, 1), (3, 110, -1), ('NaN', 111, 1), (NULL, 112, 1), (7, 113, 0), (8, NULL, 1), (9, 1, NULL)) x (v, d, s);
-SELECT b.* FROM kpi_internal.cell_balance('v1{5:balance n=0 nonfinite=1 reversed=1 amount=7.5 amount_days=720}', 5) b;
+SELECT b.* FROM kpi_internal.cell_balance('v1{5:balance n=0 nonfinite=1 reversed=1 n_days=3 amount=7.5 amount_days=720}', 5) b;
 SELECT b.* FROM kpi_internal.cell_balance('v1{5:sum n=1 nonfinite=0 sum=2}', 5) b;
-SELECT * FROM kpi.cell_final('v1{5:balance n=2 nonfinite=1 reversed=1 amount=7200 amount_days=720}', 5, 3600);
-SELECT kpi_internal.cell_reversed('v1{4:balance n=0 nonfinite=0 reversed=2 amount=0 amount_days=0; 5:balance n=0 nonfinite=1 reversed=1 amount=7.5 amount_days=720}');
+SELECT * FROM kpi.cell_final('v1{5:balance n=2 nonfinite=1 reversed=1 n_days=3 amount=7200 amount_days=720}', 5, 3600);
+SELECT kpi_internal.cell_reversed('v1{4:balance n=0 nonfinite=0 reversed=2 n_days=3 amount=0 amount_days=0; 5:balance n=0 nonfinite=1 reversed=1 n_days=3 amount=7.5 amount_days=720}');
 -- A group: what came goes, of any size.
 CREATE TABLE cell_balance_facts AS
 SELECT i, CASE i % 7 WHEN 0 THEN 'NaN'::numeric WHEN 1 THEN 1e40 + i WHEN 2 THEN -1e-30 * i WHEN 3 THEN 1e900 ELSE i - 200 END AS v,
@@ -22,7 +22,7 @@ FROM (SELECT kpi.cell_agg('5:balance', v, d, s) AS c FROM cell_balance_facts) x,
              sum(s) FILTER (WHERE v < 'NaN') AS held, sum(s) FILTER (WHERE v = 'NaN') AS nonfinite,
              count(*) FILTER (WHERE s = 0) AS reversed FROM cell_balance_facts) e;
 -- What moves is held from the day of the move on, and is nothing else.
-SELECT kpi_internal.cell_carry('v1{0:errors n=1; 4:sum n=1 nonfinite=0 sum=2; 5:errors n=3; 5:balance n=-2 nonfinite=1 reversed=1 amount=-7.5 amount_days=720}', '2000-04-10');
+SELECT kpi_internal.cell_carry('v1{0:errors n=1; 4:sum n=1 nonfinite=0 sum=2; 5:errors n=3; 5:balance n=-2 nonfinite=1 reversed=1 n_days=3 amount=-7.5 amount_days=720}', '2000-04-10');
 SELECT kpi.is_empty(kpi.subtract(kpi_internal.cell_carry(kpi.merge(a, b), '1987-05-06'),
                                  kpi.merge(kpi_internal.cell_carry(a, '1987-05-06'), kpi_internal.cell_carry(b, '1987-05-06')))) AS additive
 FROM (SELECT kpi.cell_agg('5:balance', v, d, s) FILTER (WHERE i % 3 = 0) AS a,
