@@ -686,7 +686,11 @@ sub goal_difference
 		   ON v.kpi = g.kpi AND v.team IS NOT DISTINCT FROM CASE g.scope WHEN 'team' THEN g.team END AND v.member IS NOT DISTINCT FROM g.member
 		  AND v.grain = g.grain AND v.period_start = g.period_start
 		  AND v.dimension IS NOT DISTINCT FROM g.dimension AND v.dimension_value IS NOT DISTINCT FROM g.dimension_value
-	WHERE g.actual IS DISTINCT FROM v.value AND NOT (v.value IS NULL AND g.actual = 0)};
+	WHERE g.actual IS DISTINCT FROM v.value AND NOT (v.value IS NULL AND g.actual = 0)
+	  -- of a member who came or left within the period the days count on which he was there
+	  AND NOT (g.member_id IS NOT NULL AND EXISTS (
+		SELECT FROM kpi.membership h WHERE h.member_id = g.member_id
+		   AND (h.since > g.period_start AND h.since <= g.period_end OR h.until > g.period_start AND h.until <= g.period_end)))};
 }
 
 # Goals of a dimension that its KPI has not, or of a part of the company where
