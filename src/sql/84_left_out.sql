@@ -1,7 +1,8 @@
 -- 84_left_out: facts that are in no number, or not in all, and why.
 
--- Those that cells count (explain/left_out.c).
-CREATE FUNCTION kpi_internal.left_out_cells(of_source integer DEFAULT NULL, OUT source_id integer, OUT kpi_id integer, OUT reason text,
+-- Those that cells count, and as reason 'counted' those in the company's value; those that
+-- count for nothing and these only, or all (explain/left_out_cells.c).
+CREATE FUNCTION kpi_internal.left_out_cells(of_source integer DEFAULT NULL, for_nothing boolean DEFAULT false, OUT source_id integer, OUT kpi_id integer, OUT reason text,
                                             OUT facts bigint, OUT first_day date, OUT last_day date)
     RETURNS SETOF record STABLE COST 10000 ROWS 10 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_cells';
 
@@ -16,6 +17,7 @@ CREATE VIEW kpi.left_out AS
      CROSS JOIN LATERAL (
            SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day
              FROM kpi_internal.left_out_cells(s.id) c
+            WHERE c.reason <> 'counted'
            UNION ALL
            SELECT NULL, 'lookup_missing', pg_catalog.sum(l.facts_missing)::bigint, NULL, NULL
              FROM kpi_internal.lookup_state l

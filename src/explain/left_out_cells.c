@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * left_out.c
+ * left_out_cells.c
  *	  What is left out of KPIs and is in cells: how many facts, and on which days.
  *
  * Cells count what they leave out beside what they count, so nothing is kept twice:
@@ -13,6 +13,8 @@
  *					the day cells of owners that no member or team is known of
  *	ahead			the company's days after the one by which the KPI is judged
  *
+ * Beside them, as if it were a reason: counted, what the company's value is made of.
+ *
  * A fact has one reason, the first of these that holds, as the parts of a cell are
  * apart: of an owner that is unknown the amounts with a rate are counted, and of the
  * days ahead those whose owner is known.
@@ -20,7 +22,8 @@
  * Cost: the months of the company; of these, the days of the first and the last that
  * leave something out; the days ahead; and the day cells of unknown owners, which are
  * looked for where team (unassigned) has any facts at all.  It does not grow with
- * the number of owners that are known.
+ * the number of owners that are known.  Who asks for what counts for nothing only is
+ * spared the last two.
  *
  * Read under the active snapshot, as the extension's owner.
  *
@@ -54,12 +57,13 @@ typedef enum LeftOutReason
 	NO_OWNER,
 	UNKNOWN_OWNER,
 	AHEAD,
+	COUNTED,					/* no reason: in the company's value */
 	NREASONS
 } LeftOutReason;
 
 static const char *const reason_names[NREASONS] = {
 	[ERROR_OF_FACT] = "error",[NONFINITE] = "nonfinite",[NO_RATE] = "no_rate",[NO_OWNER] = "no_owner",
-	[UNKNOWN_OWNER] = "unknown_owner",[AHEAD] = "ahead"
+	[UNKNOWN_OWNER] = "unknown_owner",[AHEAD] = "ahead",[COUNTED] = "counted"
 };
 
 /* Facts of a reason. */
@@ -190,6 +194,14 @@ add_failed(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally
 	count(&measure->reasons[NONFINITE], tally->nonfinite, first, last);
 }
 
+static void
+add_company(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last,
+			LeftOutReason reason)
+{
+	add_failed(stream, measure, tally, first, last, reason);
+	count(&measure->reasons[COUNTED], tally->facts - tally->nonfinite, first, last);
+}
+
 /* Below the company's months is what has no rate, what fails for another reason apart. */
 static void
 add_without_rate(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last,
@@ -214,7 +226,7 @@ first_and_last_months(const CountedStream *stream)
 
 	for (int i = 0; i < stream->nmeasures; i++)
 	{
-		for (int r = 0; r < NREASONS; r++)
+		for (int r = 0; r < COUNTED; r++)
 		{
 			const LeftOut *left_out = &stream->measures[i].reasons[r];
 
@@ -267,7 +279,7 @@ count_company(CountedStream *stream)
 						" FROM kpi_internal.rollup_cell r"
 						" WHERE r.stream_id = $1 AND r.scope_kind = 1 AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0",
 						1, KPI_INT4(stream->id));
-	tally_rows(stream, &rows, ERROR_OF_FACT, add_failed);
+	tally_rows(stream, &rows, COUNTED, add_company);
 	find_days(stream);
 	if (!stream->has_currency)
 		return;
@@ -421,7 +433,7 @@ put_stream(ReturnSetInfo *rsinfo, const CountedStream *stream)
 }
 
 static void
-count_stream(ReturnSetInfo *rsinfo, CountedStream *stream)
+count_stream(ReturnSetInfo *rsinfo, CountedStream *stream, bool for_nothing)
 {
 	HASHCTL		ctl = {.keysize = sizeof(DateADT),.entrysize = sizeof(DayAhead),.hcxt = CurrentMemoryContext};
 
@@ -430,8 +442,11 @@ count_stream(ReturnSetInfo *rsinfo, CountedStream *stream)
 	stream->per_cell = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi left out cell", ALLOCSET_DEFAULT_SIZES);
 	count_company(stream);
 	count_failed_as_whole(stream);
-	count_unknown(stream);
-	count_ahead(stream);
+	if (!for_nothing)
+	{
+		count_unknown(stream);
+		count_ahead(stream);
+	}
 	put_stream(rsinfo, stream);
 }
 
@@ -475,17 +490,18 @@ read_streams(int32 source_id)
 	return streams;
 }
 
-/* kpi_internal.left_out_cells(source_id): NULL is all. */
+/* kpi_internal.left_out_cells(of_source, for_nothing): a NULL source is all. */
 Datum
 kpi_sql_left_out_cells(PG_FUNCTION_ARGS)
 {
+	bool		for_nothing = PG_GETARG_BOOL(1);
 	KpiSpi		spi;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	kpi_spi_begin(&spi);
 	foreach(lc, read_streams(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0)))
-		count_stream((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
+		count_stream((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc), for_nothing);
 	kpi_spi_end(&spi);
 	return (Datum) 0;
 }
