@@ -83,6 +83,19 @@ kpi_calendar_grain_parse(const char *name, KpiGrain *grain)
 	return false;
 }
 
+KpiGrain
+kpi_calendar_grain(const char *name)
+{
+	KpiGrain	grain;
+
+	if (!kpi_calendar_grain_parse(name, &grain))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("grain \"%s\" does not exist", name),
+				 errhint("The grains are day, week, month, quarter and year.")));
+	return grain;
+}
+
 const char *
 kpi_calendar_grain_name(KpiGrain grain)
 {

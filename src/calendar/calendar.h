@@ -53,6 +53,7 @@ extern DateADT kpi_calendar_first_fact_day(void);
 extern DateADT kpi_calendar_last_fact_day(void);
 
 extern bool kpi_calendar_grain_parse(const char *name, KpiGrain *grain);
+extern KpiGrain kpi_calendar_grain(const char *name);	/* error if unknown */
 extern const char *kpi_calendar_grain_name(KpiGrain grain);
 
 typedef struct KpiCalendar

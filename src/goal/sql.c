@@ -110,15 +110,7 @@ target_args(FunctionCallInfo fcinfo)
 static KpiGrain
 grain_arg(FunctionCallInfo fcinfo, int n)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(n));
-	KpiGrain	grain;
-
-	if (!kpi_calendar_grain_parse(name, &grain))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("grain \"%s\" does not exist", name),
-				 errhint("The grains are day, week, month, quarter and year.")));
-	return grain;
+	return kpi_calendar_grain(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 }
 
 #define RETURN_NUMBER(number) \

@@ -55,11 +55,6 @@ read_args(FunctionCallInfo fcinfo, KpiValueCall *call)
 	call->period = kpi_arg_name(fcinfo, 3, "period");
 	call->dimension = kpi_arg_text(fcinfo, 4);
 	call->dimension_value = kpi_arg_text(fcinfo, 5);
-	if (call->dimension == NULL && call->dimension_value != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a dimension_value needs a dimension"),
-				 errhint("Write dimension => 'product', dimension_value => 'basic'.")));
 }
 
 static void
@@ -137,6 +132,11 @@ find_period(KpiValueCall *call)
 	calendar.fiscal_start = kpi_rows_int4(&rows, "fiscal_year_start");
 	kpi_rows_end(&rows);
 	kpi_calendar_period_parse(call->period, &calendar, &call->place.grain, &call->place.start);
+}
+
+void
+kpi_value_call_check_grain(const KpiValueCall *call)
+{
 	if (call->program->grain <= call->place.grain)
 		return;
 	ereport(ERROR,
@@ -166,12 +166,20 @@ refuse_dimension(const KpiValueCall *call)
 				 errhint("Values by dimension are of teams, by month, quarter and year.")));
 }
 
-static void
-find_dimension(KpiValueCall *call)
+void
+kpi_value_call_find_dimension(KpiValueCall *call)
 {
 	int32		source_id = 0;
 	KpiRows		rows;
 
+	call->is_met = true;
+	if (call->dimension == NULL && call->dimension_value != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a dimension_value needs a dimension"),
+				 errhint("Write dimension => 'product', dimension_value => 'basic'.")));
+	if (call->dimension == NULL)
+		return;
 	refuse_dimension(call);
 	for (int n = 0; n < call->program->nnodes; n++)
 	{
@@ -202,7 +210,7 @@ find_dimension(KpiValueCall *call)
 }
 
 void
-kpi_value_call_find(KpiValueCall *call)
+kpi_value_call_find_scope(KpiValueCall *call)
 {
 	if (call->team != NULL && call->member != NULL)
 		ereport(ERROR,
@@ -211,7 +219,14 @@ kpi_value_call_find(KpiValueCall *call)
 				 errhint("Give one of them; neither means the company.")));
 	find_kpi(call);
 	find_scope(call);
+}
+
+void
+kpi_value_call_find(KpiValueCall *call)
+{
+	kpi_value_call_find_scope(call);
 	find_period(call);
+	kpi_value_call_check_grain(call);
 }
 
 static bool
@@ -225,7 +240,7 @@ may_have_facts(const KpiPlace *place)
 Datum
 kpi_sql_value_of(PG_FUNCTION_ARGS)
 {
-	KpiValueCall call = {.is_met = true};
+	KpiValueCall call = {0};
 	MemoryContext caller = CurrentMemoryContext;
 	KpiValue	value;
 	KpiSpi		spi;
@@ -234,8 +249,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(caller);
 	kpi_value_call_find(&call);
-	if (call.dimension != NULL)
-		find_dimension(&call);
+	kpi_value_call_find_dimension(&call);
 	kpi_spi_end(&spi);
 
 	/*

@@ -139,6 +139,16 @@ target_of(int64 goal_id, DateADT start, Numeric *target)
 	return found;
 }
 
+void
+kpi_value_refuse_goals(const char *plan, int64 first, int64 second)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("several goals of plan \"%s\" ask for the same KPI, team or member and period", plan),
+			 errdetail("They are goals %lld and %lld.", (long long) Min(first, second), (long long) Max(first, second)),
+			 errhint("Drop all but one with kpi.drop_goal(), or make them goals of different plans.")));
+}
+
 Numeric
 kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *place)
 {
@@ -160,11 +170,7 @@ kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *place)
 		if (!is_of_place(&goals, plan, place, &dimension) || !target_of(id, place->start, &asked))
 			continue;
 		if (first != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_CARDINALITY_VIOLATION),
-					 errmsg("several goals of plan \"%s\" ask for the same KPI, team or member and period", plan),
-					 errdetail("They are goals %lld and %lld.", (long long) Min(first, id), (long long) Max(first, id)),
-					 errhint("Drop all but one with kpi.drop_goal(), or make them goals of different plans.")));
+			kpi_value_refuse_goals(plan, first, id);
 		first = id;
 		target = asked;
 	}

@@ -181,8 +181,20 @@ typedef struct KpiValueCall
 	bool		is_met;			/* false: no fact has the dimension's value */
 } KpiValueCall;
 
-/* Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(). */
+/*
+ * Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(), as
+ * those below.
+ */
 extern void kpi_value_call_find(KpiValueCall *call);
+
+/* The program and the team or member alone. */
+extern void kpi_value_call_find_scope(KpiValueCall *call);
+
+/* Error if the KPI has no values of the place's grain. */
+extern void kpi_value_call_check_grain(const KpiValueCall *call);
+
+/* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
+extern void kpi_value_call_find_dimension(KpiValueCall *call);
 
 /* ---- evaluate.c ---- */
 
@@ -238,6 +250,9 @@ extern bool kpi_value_of_formula(KpiEvaluation *evaluation, const KpiProgramNode
  * if there are several.
  */
 extern Numeric kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *place);
+
+/* Their error, of two goals. */
+pg_noreturn extern void kpi_value_refuse_goals(const char *plan, int64 first, int64 second);
 
 /* ---- evaluate.c ---- */
 
