@@ -74,7 +74,7 @@ typedef struct Series
 	int			nasked;
 	Asked	   *asked;			/* ascending */
 	int			next;			/* of those */
-}			Series;
+} Series;
 
 /* A period with its numbers. */
 typedef struct Row
@@ -90,14 +90,14 @@ typedef struct Row
 /* ---- which periods ---- */
 
 static bool
-is_additive(const Series * series)
+is_additive(const Series *series)
 {
 	return series->call.program->nodes[series->call.program->nnodes - 1].additive;
 }
 
 /* The period in which the team or member has the first fact of any stream; today's, if that is earlier. */
 static DateADT
-first_with_facts(const Series * series)
+first_with_facts(const Series *series)
 {
 	const KpiProgram *program = series->call.program;
 	DateADT		first = series->today;
@@ -130,7 +130,7 @@ check_day(const char *name, DateADT day)
 
 /* A period belongs to the series if one of its days does. */
 static void
-set_days(FunctionCallInfo fcinfo, Series * series)
+set_days(FunctionCallInfo fcinfo, Series *series)
 {
 	KpiGrain	grain = series->call.place.grain;
 	DateADT		current = kpi_calendar_period_start(grain, series->today, &series->calendar);
@@ -170,7 +170,7 @@ copied_number(KpiRows *rows, const char *column)
 
 /* Those of exactly this team or member, and value of a dimension; error where two are of a period. */
 static void
-read_goals(Series * series, const char *plan)
+read_goals(Series *series, const char *plan)
 {
 	const KpiPlace *place = &series->call.place;
 	bool		of_member = place->scope_kind == KPI_SCOPE_MEMBER;
@@ -208,7 +208,7 @@ read_goals(Series * series, const char *plan)
 
 /* A period that is over should have brought what its goal asks for, and one to come nothing yet. */
 static void
-ask(Series * series, Row *row)
+ask(Series *series, Row *row)
 {
 	const Asked *asked;
 
@@ -227,13 +227,13 @@ ask(Series * series, Row *row)
 /* ---- numbers ---- */
 
 static Numeric
-of_nothing(const Series * series)
+of_nothing(const Series *series)
 {
 	return is_additive(series) ? int64_to_numeric(0) : NULL;
 }
 
 static Numeric
-value_to_date(const Series * series, const Row *row)
+value_to_date(const Series *series, const Row *row)
 {
 	KpiValue	value;
 
@@ -246,7 +246,7 @@ value_to_date(const Series * series, const Row *row)
 }
 
 static void
-evaluate(Series * series, DateADT start, Row *row)
+evaluate(Series *series, DateADT start, Row *row)
 {
 	KpiValue	value;
 
@@ -270,7 +270,7 @@ set_number(Datum *values, bool *nulls, int column, Numeric number)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, const Series * series, const Row *row)
+put_row(ReturnSetInfo *rsinfo, const Series *series, const Row *row)
 {
 	DateADT		last = kpi_value_place_end(&row->place);
 	Datum		values[OUT_COLUMNS] = {0};
@@ -290,7 +290,7 @@ put_row(ReturnSetInfo *rsinfo, const Series * series, const Row *row)
 }
 
 static void
-put_rows(ReturnSetInfo *rsinfo, Series * series)
+put_rows(ReturnSetInfo *rsinfo, Series *series)
 {
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "kpi series", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(row_cxt);
