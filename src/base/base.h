@@ -71,6 +71,9 @@ extern int	kpi_query_limit;
 /* Seconds between two runs of the remembered queries of people. */
 extern int	kpi_people_interval;
 
+/* Why definitions are changed, for kpi.definition_log; NULL or empty: nothing is said. */
+extern char *kpi_reason;
+
 extern int	kpi_build_step;
 
 /* Seconds after which the next database beyond kpi.max_databases is asked. */
@@ -606,6 +609,9 @@ extern ErrorData *kpi_try(KpiErrorClass most, void (*body) (void *arg), void *ar
 
 /* Runs the work in a subtransaction and takes back all it has written and locked; its error is the caller's. */
 extern void kpi_undone(void (*body) (void *arg), void *arg);
+
+/* The same, but what the work has left in *wanted says whether it is kept. */
+extern void kpi_done_if(const bool *wanted, void (*body) (void *arg), void *arg);
 
 /* When to try again after so many failures in a row, from 1 on: 1 s, doubled each time. */
 #define KPI_MAX_RETRY_SECONDS 300

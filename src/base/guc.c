@@ -36,6 +36,7 @@ int			kpi_worker_idle_timeout = 5000;
 int			kpi_build_delay = 2000;
 int			kpi_query_limit = 600000;
 int			kpi_people_interval = 60;
+char	   *kpi_reason = NULL;
 int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
 
@@ -193,6 +194,14 @@ kpi_guc_init(void)
 							   PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE,
 							   check_now, NULL, NULL);
+	DefineCustomStringVariable("kpi.reason",
+							   "Says why definitions are changed: kpi.definition_log keeps it.",
+							   "As it is at the end of the transaction.",
+							   &kpi_reason,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.buffer_size",
 							"Memory for a transaction's changes before they are spilled to the queue.",
 							NULL,

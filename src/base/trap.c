@@ -43,9 +43,9 @@ kpi_error_class(const ErrorData *error)
 	}
 }
 
-/* Runs work in a subtransaction, which is kept only if it succeeds and is wanted. */
+/* Runs work in a subtransaction, which is kept only if it succeeds and is wanted, which the work may say. */
 static ErrorData *
-run_in_subtransaction(bool keep, void (*body) (void *arg), void *arg)
+run_in_subtransaction(const bool *keep, void (*body) (void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -56,7 +56,7 @@ run_in_subtransaction(bool keep, void (*body) (void *arg), void *arg)
 	PG_TRY();
 	{
 		body(arg);
-		if (keep)
+		if (*keep)
 			ReleaseCurrentSubTransaction();
 		else
 			RollbackAndReleaseCurrentSubTransaction();
@@ -77,7 +77,8 @@ run_in_subtransaction(bool keep, void (*body) (void *arg), void *arg)
 ErrorData *
 kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
 {
-	ErrorData  *error = run_in_subtransaction(true, body, arg);
+	bool		keep = true;
+	ErrorData  *error = run_in_subtransaction(&keep, body, arg);
 
 	if (error != NULL && kpi_error_class(error) > most)
 		ReThrowError(error);
@@ -85,12 +86,20 @@ kpi_try(KpiErrorClass most, void (*body) (void *arg), void *arg)
 }
 
 void
-kpi_undone(void (*body) (void *arg), void *arg)
+kpi_done_if(const bool *wanted, void (*body) (void *arg), void *arg)
 {
-	ErrorData  *error = run_in_subtransaction(false, body, arg);
+	ErrorData  *error = run_in_subtransaction(wanted, body, arg);
 
 	if (error != NULL)
 		ReThrowError(error);
+}
+
+void
+kpi_undone(void (*body) (void *arg), void *arg)
+{
+	bool		wanted = false;
+
+	kpi_done_if(&wanted, body, arg);
 }
 
 TimestampTz

@@ -439,6 +439,11 @@ extern void kpi_define_names_touch(void);
 /* For triggers that run SQL as the owner of the extension: never for a user's table. */
 extern void kpi_define_check_our_table(Relation rel);
 
+/* ---- document.c ---- */
+
+/* Error unless it is a document of definitions; nulls are taken out of it. */
+extern Datum kpi_define_document_check(Datum document);
+
 /* ---- pending_team.c ---- */
 
 /*

@@ -155,13 +155,13 @@ check_none_begins(const KpiAssignments *assignments, const char *key, DateADT si
 
 /*
  * kpi.move_member(key, team, since, until): without until, up to the next
- * recorded membership.
+ * recorded membership; of no team, to none.
  */
 Datum
 kpi_sql_move_member(PG_FUNCTION_ARGS)
 {
 	char	   *key = kpi_fact_key_arg(fcinfo, 0, "member");
-	char	   *team = kpi_fact_key_arg(fcinfo, 1, "team");
+	char	   *team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
 	DateADT		since = kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN);
 	DateADT		until = kpi_arg_day(fcinfo, 3, "until", DATEVAL_NOEND);
 	int32		id;
@@ -180,7 +180,7 @@ kpi_sql_move_member(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	kpi_define_touch();
 	id = kpi_define_member_id(key);
-	team_id = joinable_team_id(team);
+	team_id = team ? joinable_team_id(team) : 0;
 	assignments = kpi_people_assignments_load(&kpi_people_membership_table, id);
 	if (PG_ARGISNULL(3))
 		until = kpi_people_assignments_next(assignments, since);

@@ -26,6 +26,7 @@
 PG_FUNCTION_INFO_V1(kpi_sql_restore_builtin);
 PG_FUNCTION_INFO_V1(kpi_sql_check_reference);
 PG_FUNCTION_INFO_V1(kpi_sql_restore_org);
+PG_FUNCTION_INFO_V1(kpi_sql_is_defining);
 
 /* While kpi_sql_restore_builtin() writes what a dump says. */
 static bool restoring = false;
@@ -177,4 +178,11 @@ kpi_sql_restore_org(PG_FUNCTION_ARGS)
 	kpi_define_touch();
 	kpi_spi_end(&spi);
 	return PointerGetDatum(NULL);
+}
+
+/* Whether a function of ours writes, and not a dump or an administrator (kpi_internal.is_defining()). */
+Datum
+kpi_sql_is_defining(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(InLocalUserIdChange() && !restoring);
 }

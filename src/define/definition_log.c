@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_log.c
+ *	  kpi.definition_log: who has changed which definition.
+ *
+ * A deferred trigger on each table of definitions, queued only for what our own
+ * functions write (kpi_internal.is_defining()), looks at the whole definition at the
+ * end of the transaction, once for each row that was touched.  What it was is what the
+ * log said last, so a row is added only where there is a difference, and one for a
+ * definition however many statements made it.  The choice not taken, to log the rows
+ * as they are written, would tell of ids and of steps in between.
+ *
+ * Nothing here waits for anybody: rows are only added.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "define/define_internal.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_log_definition);
+
+/*
+ * What only a rename of a table changes, or its new place, no function of ours does: the relation of
+ * a source or rollup table.
+ */
+static void
+add_row(const char *kind, int64 object_id)
+{
+	KpiSpi		spi;
+
+	kpi_spi_begin(&spi);
+	/* The view is large, and read for one row, however few there are when the plan is made. */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	kpi_spi_exec("INSERT INTO kpi.definition_log (role, session_role, action, kind, object_id, name, old, new, reason)"
+				 " SELECT $3, $4, CASE WHEN e.definition IS NULL THEN 'drop' WHEN l.new IS NULL THEN 'create'"
+				 "   WHEN $1 = 'source' AND l.new ->> 'relation' <> e.definition ->> 'relation'"
+				 "     OR $1 = 'rollup' AND l.name <> e.name THEN 'follow' ELSE 'alter' END,"
+				 "  $1, $2, coalesce(e.name, l.name), l.new, e.definition, nullif($5, '')"
+				 " FROM (SELECT) one"
+				 " LEFT JOIN kpi_internal.exported e ON e.kind = $1 AND e.object_id = $2"
+				 " LEFT JOIN LATERAL (SELECT d.name, d.new FROM kpi.definition_log d WHERE d.kind = $1 AND d.object_id = $2"
+				 "   ORDER BY d.id DESC LIMIT 1) l ON true"
+				 " WHERE l.new IS DISTINCT FROM e.definition",
+				 5, KPI_TEXT(kind), KPI_INT8(object_id), KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
+				 KPI_TEXT(GetUserNameFromId(GetSessionUserId(), false)), KPI_TEXT(kpi_reason));
+	kpi_spi_end(&spi);
+}
+
+/* AFTER ROW trigger with two arguments: the kind, and the column that has the id. */
+Datum
+kpi_sql_log_definition(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	tupdesc;
+	HeapTuple	tuple;
+	Datum		id;
+	bool		isnull;
+	int			attno;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs != 2)
+		elog(ERROR, "kpi_internal.log_definition() must be called as a trigger with two arguments");
+	kpi_define_check_our_table(trigdata->tg_relation);
+	tupdesc = RelationGetDescr(trigdata->tg_relation);
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	attno = SPI_fnumber(tupdesc, trigdata->tg_trigger->tgargs[1]);
+	id = SPI_getbinval(tuple, tupdesc, attno, &isnull);
+	add_row(trigdata->tg_trigger->tgargs[0],
+			SPI_gettypeid(tupdesc, attno) == INT8OID ? DatumGetInt64(id) : DatumGetInt32(id));
+	return PointerGetDatum(NULL);
+}
