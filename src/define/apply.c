@@ -50,23 +50,23 @@ typedef struct Difference
 	char	   *query;			/* of a source */
 	char	   *kept_rows;		/* how queries of others name its rows */
 	bool		is_done;
-} Difference;
+}			Difference;
 
 /* A row of the result, but for what is known when all is done. */
 typedef struct Done
 {
 	const char *action;
-	const Difference *difference;
+	const		Difference *difference;
 	char	   *name;			/* as it is then */
 	char	   *after;
-} Done;
+}			Done;
 
 typedef struct Build
 {
 	char	   *source;
 	KpiParam	facts;
 	KpiParam	seconds;
-} Build;
+}			Build;
 
 typedef struct Apply
 {
@@ -75,20 +75,20 @@ typedef struct Apply
 	List	   *differences;	/* in the order in which they are made */
 	List	   *done;
 	List	   *builds;
-} Apply;
+}			Apply;
 
 /* A change of one, to be taken back if it changes nothing. */
 typedef struct Change
 {
-	const Difference *difference;
+	const		Difference *difference;
 	bool		is_one;
-} Change;
+}			Change;
 
 /* ---- what differs ---- */
 
 /* What it names, and is named by. */
 static void
-read_names(Difference *difference, KpiRows *rows)
+read_names(Difference * difference, KpiRows *rows)
 {
 	char	   *formula = kpi_rows_text(rows, "formula");
 
@@ -103,7 +103,7 @@ read_names(Difference *difference, KpiRows *rows)
 }
 
 static void
-load_differences(Apply *apply)
+load_differences(Apply * apply)
 {
 	KpiRows		rows;
 
@@ -131,11 +131,12 @@ load_differences(Apply *apply)
 
 /* A definition as it is now, as text; NULL: there is none.  It may have been made anew. */
 static char *
-definition_now(const Difference *difference)
+definition_now(const Difference * difference)
 {
-	char	   *definition = kpi_first_text("SELECT e.definition::text FROM kpi_internal.exported e"
-											" WHERE e.kind = $1 AND e.object_id = $2", 2,
-											KPI_TEXT(difference->kind), KPI_INT8(difference->object_id));
+	char	   *definition = kpi_first_text(psprintf("SELECT e.definition::text FROM kpi_internal.exported e"
+													 " WHERE e.kind = %s AND e.object_id = $1",
+													 quote_literal_cstr(difference->kind)),
+											1, KPI_INT8(difference->object_id));
 
 	if (definition != NULL)
 		return definition;
@@ -160,15 +161,26 @@ call(const char *statement)
 		elog(ERROR, "SPI_finish failed");
 }
 
+/* What people call a kind. */
+static const char *
+noun(const char *kind)
+{
+	if (strcmp(kind, "kpi") == 0)
+		return "KPI";
+	if (strcmp(kind, "exchange_rate") == 0)
+		return "exchange rate";
+	return strcmp(kind, "rollup") == 0 ? "rollup table" : kind;
+}
+
 static void
 say_where(void *arg)
 {
-	const Difference *difference = arg;
+	const		Difference *difference = arg;
 
 	if (difference->path != NULL)
 		errcontext("%s of the definitions", difference->path);
 	else
-		errcontext("%s \"%s\", which is not in the definitions", difference->kind, difference->name);
+		errcontext("%s \"%s\", which is not in the definitions", noun(difference->kind), difference->name);
 }
 
 static KpiParam
@@ -179,7 +191,7 @@ json_param(const char *text)
 
 /* Runs the calls that a query names, of kind, id, definition before and after. */
 static void
-run(const Difference *difference, const char *query)
+run(const Difference * difference, const char *query)
 {
 	List	   *statements;
 	ListCell   *lc;
@@ -195,19 +207,19 @@ run(const Difference *difference, const char *query)
 }
 
 static void
-run_itself(const Difference *difference)
+run_itself(const Difference * difference)
 {
 	run(difference, "SELECT kpi_internal.definition_statements($1, $2, $3, $4)");
 }
 
 static void
-run_parts(const Difference *difference)
+run_parts(const Difference * difference)
 {
 	run(difference, "SELECT kpi_internal.definition_part_statements($1, $3, $4) WHERE $2 IS NOT NULL");
 }
 
 static void
-note(Apply *apply, const char *action, Difference *difference)
+note(Apply * apply, const char *action, Difference * difference)
 {
 	Done	   *done = palloc0(sizeof(Done));
 
@@ -221,7 +233,7 @@ note(Apply *apply, const char *action, Difference *difference)
 
 /* Error that names a field that no function changes. */
 static void
-require_changeable(const Difference *difference)
+require_changeable(const Difference * difference)
 {
 	KpiRows		rows;
 
@@ -238,7 +250,7 @@ require_changeable(const Difference *difference)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s.%s: \"%s\" of %s \"%s\" cannot be changed", difference->path, kpi_rows_text(&rows, "field"),
-						kpi_rows_text(&rows, "field"), difference->kind, difference->name),
+						kpi_rows_text(&rows, "field"), noun(difference->kind), difference->name),
 				 errdetail("It is %s, and would be %s.", before ? before : "not given", after ? after : "not given"),
 				 errhint("Write what it is, with its schema where it is a table; or drop it first, or give it another name.")));
 	}
@@ -258,7 +270,7 @@ change(void *arg)
 }
 
 static void
-alter(Apply *apply, Difference *difference)
+alter(Apply * apply, Difference * difference)
 {
 	Change		it = {.difference = difference};
 
@@ -272,7 +284,7 @@ alter(Apply *apply, Difference *difference)
 
 /* Whether one definition names another of its kind: a formula, and a query that reads kept rows. */
 static bool
-names(const Difference *difference, const Difference *other)
+names(const Difference * difference, const Difference * other)
 {
 	ListCell   *lc;
 
@@ -288,13 +300,13 @@ names(const Difference *difference, const Difference *other)
 
 /* Whether it has to wait until another is made that it names, or dropped that names it. */
 static bool
-must_wait(const List *pending, const Difference *difference)
+must_wait(const List *pending, const Difference * difference)
 {
 	ListCell   *lc;
 
 	foreach(lc, pending)
 	{
-		const Difference *other = lfirst(lc);
+		const		Difference *other = lfirst(lc);
 
 		if (other == difference || other->is_done)
 			continue;
@@ -302,6 +314,13 @@ must_wait(const List *pending, const Difference *difference)
 			return true;
 	}
 	return false;
+}
+
+/* Only these name others of their kind. */
+static bool
+has_order(const char *kind)
+{
+	return strcmp(kind, "kpi") == 0 || strcmp(kind, "source") == 0;
 }
 
 /* One of those that need not wait; of a circle the first, of which the function that is called says so. */
@@ -326,12 +345,12 @@ next_of(const List *pending)
 }
 
 static void
-run_in_order(Apply *apply, const char *action, const List *pending)
+run_in_order(Apply * apply, const char *action, const char *kind, const List *pending)
 {
-	Difference *difference;
-
-	while ((difference = next_of(pending)) != NULL)
+	for (int i = 0; i < list_length(pending); i++)
 	{
+		Difference *difference = has_order(kind) ? next_of(pending) : list_nth(pending, i);
+
 		run_itself(difference);
 		note(apply, action, difference);
 	}
@@ -339,7 +358,7 @@ run_in_order(Apply *apply, const char *action, const List *pending)
 
 /* Of one kind: all are there before one is placed among the others. */
 static void
-make(Apply *apply, const char *kind)
+make(Apply * apply, const char *kind)
 {
 	List	   *created = NIL;
 	ListCell   *lc;
@@ -351,7 +370,7 @@ make(Apply *apply, const char *kind)
 		if (strcmp(difference->kind, kind) == 0 && difference->before == NULL)
 			created = lappend(created, difference);
 	}
-	run_in_order(apply, "create", created);
+	run_in_order(apply, "create", kind, created);
 	foreach(lc, created)
 		run_parts(lfirst(lc));
 	foreach(lc, apply->differences)
@@ -364,7 +383,7 @@ make(Apply *apply, const char *kind)
 }
 
 static void
-drop(Apply *apply, const char *kind)
+drop(Apply * apply, const char *kind)
 {
 	List	   *dropped = NIL;
 	ListCell   *lc;
@@ -378,13 +397,13 @@ drop(Apply *apply, const char *kind)
 	}
 	foreach(lc, dropped)
 		run_parts(lfirst(lc));
-	run_in_order(apply, "drop", dropped);
+	run_in_order(apply, "drop", kind, dropped);
 }
 
 /* ---- what came of it ---- */
 
 static void
-look_at_result(Apply *apply)
+look_at_result(Apply * apply)
 {
 	List	   *kinds = NIL;
 	List	   *keys = NIL;
@@ -393,7 +412,7 @@ look_at_result(Apply *apply)
 
 	foreach(lc, apply->done)
 	{
-		const Done *done = lfirst(lc);
+		const		Done *done = lfirst(lc);
 
 		kinds = lappend(kinds, done->difference->kind);
 		keys = lappend(keys, done->difference->key);
@@ -412,7 +431,7 @@ look_at_result(Apply *apply)
 }
 
 static void
-look_at_builds(Apply *apply, List *unbuilt)
+look_at_builds(Apply * apply, List *unbuilt)
 {
 	KpiRows		rows;
 
@@ -473,20 +492,20 @@ put_row(ReturnSetInfo *rsinfo, const char *action, const char *kind, const char 
 }
 
 static void
-put_rows(ReturnSetInfo *rsinfo, const Apply *apply)
+put_rows(ReturnSetInfo *rsinfo, const Apply * apply)
 {
 	ListCell   *lc;
 
 	foreach(lc, apply->done)
 	{
-		const Done *done = lfirst(lc);
+		const		Done *done = lfirst(lc);
 
 		put_row(rsinfo, done->action, done->difference->kind, done->name ? done->name : done->difference->name,
 				json_param(done->difference->before), json_param(done->after), KPI_NULL(INT8OID), KPI_NULL(NUMERICOID));
 	}
 	foreach(lc, apply->builds)
 	{
-		const Build *build = lfirst(lc);
+		const		Build *build = lfirst(lc);
 
 		put_row(rsinfo, "build", "source", build->source, KPI_NULL(JSONBOID), KPI_NULL(JSONBOID), build->facts, build->seconds);
 	}

@@ -22,35 +22,41 @@
 #include "define/define_internal.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_log_definition);
 
 /*
- * What only a rename of a table changes, or its new place, no function of ours does: the relation of
- * a source or rollup table.
+ * The kind is a part of the text, so that each has a plan of its own, of the few tables that it is
+ * in.  Where a table is called otherwise and nothing else has changed, it was renamed, and followed.
  */
 static void
-add_row(const char *kind, int64 object_id)
+add_row(const char *kind, KpiParam id)
 {
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	/* The view is large, and read for one row, however few there are when the plan is made. */
+
+	/*
+	 * The view is large, and read for one row, however few there are when the
+	 * plan is made.
+	 */
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	kpi_spi_exec("INSERT INTO kpi.definition_log (role, session_role, action, kind, object_id, name, old, new, reason)"
-				 " SELECT $3, $4, CASE WHEN e.definition IS NULL THEN 'drop' WHEN l.new IS NULL THEN 'create'"
-				 "   WHEN $1 = 'source' AND l.new ->> 'relation' <> e.definition ->> 'relation'"
-				 "     OR $1 = 'rollup' AND l.name <> e.name THEN 'follow' ELSE 'alter' END,"
-				 "  $1, $2, coalesce(e.name, l.name), l.new, e.definition, nullif($5, '')"
-				 " FROM (SELECT) one"
-				 " LEFT JOIN kpi_internal.exported e ON e.kind = $1 AND e.object_id = $2"
-				 " LEFT JOIN LATERAL (SELECT d.name, d.new FROM kpi.definition_log d WHERE d.kind = $1 AND d.object_id = $2"
-				 "   ORDER BY d.id DESC LIMIT 1) l ON true"
-				 " WHERE l.new IS DISTINCT FROM e.definition",
-				 5, KPI_TEXT(kind), KPI_INT8(object_id), KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
+	kpi_spi_exec(psprintf("INSERT INTO kpi.definition_log (role, session_role, action, kind, object_id, name, old, new, reason)"
+						  " SELECT $2, $3, CASE WHEN e.definition IS NULL THEN 'drop' WHEN l.new IS NULL THEN 'create'"
+						  "   WHEN l.new ->> 'relation' <> e.definition ->> 'relation' AND l.new - 'relation' = e.definition - 'relation'"
+						  "     OR l.name <> e.name AND l.new - 'name' = e.definition - 'name' AND l.kind = 'rollup' THEN 'follow' ELSE 'alter' END,"
+						  "  one.kind, $1, coalesce(e.name, l.name), l.new, e.definition, nullif($4, '')"
+						  " FROM (SELECT %1$s::text AS kind) one"
+						  " LEFT JOIN kpi_internal.exported e ON e.kind = %1$s AND e.%2$s = $1"
+						  " LEFT JOIN LATERAL (SELECT d.kind, d.name, d.new FROM kpi.definition_log d WHERE d.kind = %1$s AND d.object_id = $1"
+						  "   ORDER BY d.id DESC LIMIT 1) l ON true"
+						  " WHERE l.new IS DISTINCT FROM e.definition",
+						  quote_literal_cstr(kind), id.type == INT8OID ? "object_id" : "small_id"),
+				 4, id, KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
 				 KPI_TEXT(GetUserNameFromId(GetSessionUserId(), false)), KPI_TEXT(kpi_reason));
 	kpi_spi_end(&spi);
 }
@@ -73,7 +79,6 @@ kpi_sql_log_definition(PG_FUNCTION_ARGS)
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	attno = SPI_fnumber(tupdesc, trigdata->tg_trigger->tgargs[1]);
 	id = SPI_getbinval(tuple, tupdesc, attno, &isnull);
-	add_row(trigdata->tg_trigger->tgargs[0],
-			SPI_gettypeid(tupdesc, attno) == INT8OID ? DatumGetInt64(id) : DatumGetInt32(id));
+	add_row(trigdata->tg_trigger->tgargs[0], KPI_VALUE(SPI_gettypeid(tupdesc, attno), id));
 	return PointerGetDatum(NULL);
 }

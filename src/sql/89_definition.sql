@@ -67,35 +67,46 @@ COMMENT ON VIEW kpi_internal.definition_field IS 'The fields of definitions. pos
 
 -- By what one is known, whether its defaults are given or not.
 CREATE FUNCTION kpi_internal.definition_key(kind text, definition jsonb) RETURNS text
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(string_agg(quote_nullable(nullif(nullif(
-               CASE WHEN k.kind = 'rollup' THEN kpi_internal.quoted_name($2 ->> f.name) ELSE $2 ->> f.name END, d.value), '')), ' ' ORDER BY f.n), '')
-      FROM kpi_internal.definition_kind k
-     CROSS JOIN LATERAL unnest(k.identity) WITH ORDINALITY f (name, n)
-      LEFT JOIN (VALUES ('calendar', 'default'), ('plan', 'default'), ('team', 'company'), ('exchange', 'daily'),
-                        ('since', '-infinity')) d (name, value) ON d.name = f.name
-     WHERE k.kind = $1
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    field text;
+    said text;
+    parts text[] := '{}';
+BEGIN
+    FOREACH field IN ARRAY (SELECT k.identity FROM kpi_internal.definition_kind k WHERE k.kind = definition_key.kind) LOOP
+        said := nullif(definition ->> field, '');
+        IF kind = 'rollup' THEN
+            said := kpi_internal.quoted_name(said);
+        ELSIF said = (CASE field WHEN 'team' THEN 'company' WHEN 'exchange' THEN 'daily' WHEN 'since' THEN '-infinity'
+                                WHEN 'calendar' THEN 'default' WHEN 'plan' THEN 'default' END) THEN
+            said := NULL;
+        END IF;
+        parts := parts || quote_nullable(said);
+    END LOOP;
+    RETURN array_to_string(parts, ' ');
+END
 $$;
 
--- All that is defined. name: what people call it, by which it is sorted. Functions that
+-- All that is defined. small_id: the same as object_id where ids are integers, for its index.
+-- name: what people call it, by which it is sorted. Functions that
 -- read all of it do so without jit: compiling takes a hundred times as long as running.
 CREATE VIEW kpi_internal.exported AS
-    SELECT 'company' AS kind, c.id::bigint AS object_id, 'company' COLLATE "C" AS name,
+    SELECT 'company'::text AS kind, c.id AS small_id, c.id::bigint AS object_id, 'company'::text COLLATE "C" AS name,
            jsonb_strip_nulls(jsonb_build_object('currency', c.currency)) AS definition
       FROM kpi.company c
     UNION ALL
-    SELECT 'calendar', c.id, c.name, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'calendar'::text, c.id, c.id::bigint, c.name COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'name', c.name, 'time_zone', c.time_zone,
                'week_start', nullif((ARRAY['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'])[c.week_start], 'monday'),
                'fiscal_year_start', nullif(c.fiscal_year_start, 1),
                'working_days', nullif(c.working_days, 'mon,tue,wed,thu,fri')))
       FROM kpi.calendar c
     UNION ALL
-    SELECT 'holiday', h.id, concat_ws(' ', c.name, h.day::text), jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'holiday'::text, h.id, h.id::bigint, concat_ws(' ', c.name, to_char(h.day, 'YYYY-MM-DD')) COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'calendar', nullif(c.name, 'default'), 'day', h.day, 'name', h.name))
       FROM kpi.holiday h JOIN kpi.calendar c ON c.id = h.calendar_id
     UNION ALL
-    SELECT 'team', t.id, t.key, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'team'::text, t.id, t.id::bigint, t.key COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'key', t.key, 'name', nullif(t.name, t.key),
                'calendar', (SELECT c.name FROM kpi.calendar c WHERE c.id = t.calendar_id),
                'parent', (SELECT nullif(u.key, 'company') FROM kpi.team_parent p JOIN kpi.team u ON u.id = p.parent_id
@@ -105,7 +116,7 @@ CREATE VIEW kpi_internal.exported AS
                           WHERE p.team_id = t.id AND p.since IS NOT NULL)))
       FROM kpi.team t WHERE t.id <> 2
     UNION ALL
-    SELECT 'member', m.id, m.key, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'member'::text, m.id, m.id::bigint, m.key COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'key', m.key, 'name', nullif(m.name, m.key),
                'memberships', (SELECT jsonb_agg(jsonb_build_object('team', t.key, 'since', s.since, 'until', s.until,
                                                                    'later_facts', nullif(s.later_facts, 'unassigned'))
@@ -116,15 +127,15 @@ CREATE VIEW kpi_internal.exported AS
                                 FROM kpi.member_attribute a WHERE a.member_id = m.id)))
       FROM kpi.member m
     UNION ALL
-    SELECT 'people_sync', p.id, 'people_sync', jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'people_sync'::text, p.id, p.id::bigint, 'people_sync'::text COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'teams', p.teams, 'members', p.members, 'effective', nullif(p.effective, 'today'),
                'partial', nullif(p.partial, false), 'missing', nullif(p.missing, 'end')))
       FROM kpi.people_sync p
     UNION ALL
-    SELECT 'lookup', l.id, l.name, jsonb_build_object('name', l.name, 'relation', l.relation, 'key', l.key, 'value', l.value)
+    SELECT 'lookup'::text, l.id, l.id::bigint, l.name COLLATE "C", jsonb_build_object('name', l.name, 'relation', l.relation, 'key', l.key, 'value', l.value)
       FROM kpi.lookup l
     UNION ALL
-    SELECT 'source', s.id, s.name, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'source'::text, s.id, s.id::bigint, s.name COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'name', s.name,
                'relation', CASE WHEN q.source_id IS NULL THEN s.relation ELSE q.facts_relation END,
                'key', coalesce((SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.n)
@@ -152,23 +163,24 @@ CREATE VIEW kpi_internal.exported AS
                               'stale_after', kpi_internal.seconds_text(s.stale_seconds))), '{}')))
       FROM kpi.source s LEFT JOIN kpi.keyed_source q ON q.source_id = s.id
     UNION ALL
-    SELECT 'alias', a.id, concat_ws(' ', a.alias, s.name), jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'alias'::text, a.id, a.id::bigint, concat_ws(' ', a.alias, s.name) COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'alias', a.alias, 'member', m.key, 'source', s.name))
       FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id LEFT JOIN kpi.source s ON s.id = a.source_id
     UNION ALL
-    SELECT 'exchange_rate', r.id, concat_ws(' ', r.exchange, r.currency, nullif(r.since, '-infinity')::text), jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'exchange_rate'::text, NULL::integer, r.id, concat_ws(' ', r.exchange, r.currency, to_char(nullif(r.since, '-infinity'), 'YYYY-MM-DD')) COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'exchange', nullif(r.exchange, 'daily'), 'currency', r.currency, 'since', nullif(r.since, '-infinity'), 'rate', r.rate))
       FROM kpi.exchange_rate r
     UNION ALL
-    SELECT 'kpi', k.id, k.name, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'kpi'::text, k.id, k.id::bigint, k.name COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'name', k.name, 'source', s.name, 'measure', k.measure, 'filter', k.filter, 'owner', k.owner, 'team', k.team,
                'at', k.at, 'formula', k.formula, 'unit', k.unit, 'direction', nullif(k.direction, 'up'),
                'title', nullif(k.title, k.name), 'description', k.description, 'credit', nullif(k.credit, 'then'),
-               'until', k.until, 'exchange', nullif(k.exchange, 'daily')))
+               'until', k.until, 'exchange', nullif(k.exchange, 'daily'),
+               'decimals', k.decimals, 'format', nullif(k.format, 'number'), 'section', k.section, 'sort', k.sort))
       FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id
     UNION ALL
-    SELECT 'goal', g.id,
-           concat_ws(' ', nullif(g.plan, 'default'), k.name, coalesce(t.key, m.key), '(' || g.dimension || ': ' || coalesce(g.dimension_value, 'none') || ')', g.period),
+    SELECT 'goal'::text, NULL::integer, g.id,
+           concat_ws(' ', nullif(g.plan, 'default'), k.name, coalesce(t.key, m.key), '(' || g.dimension || ': ' || coalesce(g.dimension_value, 'none') || ')', g.period) COLLATE "C",
            jsonb_strip_nulls(jsonb_build_object(
                'name', g.name, 'plan', nullif(g.plan, 'default'), 'kpi', k.name, 'team', nullif(t.key, 'company'), 'member', m.key,
                'dimension', g.dimension, 'dimension_value', g.dimension_value, 'period', g.period, 'target', g.target_text,
@@ -181,7 +193,7 @@ CREATE VIEW kpi_internal.exported AS
       LEFT JOIN kpi.team t ON t.id = g.team_id
       LEFT JOIN kpi.member m ON m.id = g.member_id
     UNION ALL
-    SELECT 'rollup', r.id, r.relation, jsonb_strip_nulls(jsonb_build_object(
+    SELECT 'rollup'::text, r.id, r.id::bigint, r.relation COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'name', r.relation, 'per', nullif(r.per, 'team'), 'grain', nullif(r.grain, 'month'),
                'dimension', r.dimension, 'since', r.since,
                'kpis', (SELECT jsonb_agg(CASE WHEN c.name = k.name THEN to_jsonb(k.name) ELSE jsonb_build_object(c.name, k.name) END
@@ -235,6 +247,12 @@ $$;
 CREATE FUNCTION kpi_internal.definition_faults(document jsonb, OUT fault text, OUT path text, OUT name text, OUT found text,
                                                OUT expected text, OUT names text[])
     RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH known AS MATERIALIZED (SELECT * FROM kpi_internal.definition_field),
+         required AS MATERIALIZED (
+            SELECT f.kind, f.field
+              FROM known f
+             WHERE f.is_required AND f.kind NOT IN ('people_sync', 'team.moves', 'member.memberships') AND f.field <> 'since'
+            UNION ALL VALUES ('team.moves', 'since'), ('member.memberships', 'team'), ('goal', 'kpi'), ('goal', 'period'))
     SELECT 'field', '', d.key, NULL, NULL, (SELECT array_agg(k.field ORDER BY k.number) FROM kpi_internal.definition_kind k)
       FROM jsonb_object_keys($1) d (key)
      WHERE d.key NOT IN (SELECT k.field FROM kpi_internal.definition_kind k)
@@ -252,19 +270,14 @@ CREATE FUNCTION kpi_internal.definition_faults(document jsonb, OUT fault text, O
            SELECT CASE WHEN f.field IS NULL THEN 'field' ELSE 'type' END,
                   CASE WHEN f.field IS NULL THEN o.path ELSE o.path || '.' || v.key END, v.key, jsonb_typeof(v.value),
                   array_to_string(f.json_types, ' or '),
-                  (SELECT array_agg(y.field ORDER BY y.position) FROM kpi_internal.definition_field y WHERE y.kind = o.kind)
+                  (SELECT array_agg(y.field ORDER BY y.position) FROM known y WHERE y.kind = o.kind)
              FROM jsonb_each(CASE jsonb_typeof(o.value) WHEN 'object' THEN o.value ELSE '{}' END) v
-             LEFT JOIN kpi_internal.definition_field f ON f.kind = o.kind AND f.field = v.key
+             LEFT JOIN known f ON f.kind = o.kind AND f.field = v.key
             WHERE f.field IS NULL OR jsonb_typeof(v.value) <> ALL (f.json_types)
            UNION ALL
            SELECT 'missing', o.path, f.field, NULL, NULL, NULL
-             FROM kpi_internal.definition_field f
-            WHERE f.kind = o.kind AND f.is_required AND o.kind NOT IN ('people_sync', 'team.moves', 'member.memberships')
-              AND f.field <> 'since' AND NOT o.value ? f.field
-           UNION ALL
-           SELECT 'missing', o.path, f.name, NULL, NULL, NULL
-             FROM (VALUES ('team.moves', 'since'), ('member.memberships', 'team'), ('goal', 'kpi'), ('goal', 'period')) f (kind, name)
-            WHERE f.kind = o.kind AND NOT o.value ? f.name) x
+             FROM required f
+            WHERE f.kind = o.kind AND NOT o.value ? f.field) x
     UNION ALL
     SELECT 'twice', o.path, NULL, NULL, NULL, NULL
       FROM (SELECT o.path, row_number() OVER (PARTITION BY o.kind, kpi_internal.definition_key(o.kind, o.value) ORDER BY o.n) AS copy
@@ -447,7 +460,9 @@ CREATE FUNCTION kpi_internal.definition_differences(document jsonb, OUT number i
            coalesce(k.drops IS NULL OR k.kind IN ('calendar', 'team') AND o.object_id = 1, false)
       FROM (SELECT e.*, kpi_internal.definition_key(e.kind, e.definition) AS key
               FROM kpi_internal.exported e) o
-      FULL JOIN (SELECT d.kind, d.path, d.value, d.n, kpi_internal.definition_key(d.kind, d.value) AS key
+      FULL JOIN (SELECT d.kind, d.path, d.n, kpi_internal.definition_key(d.kind, d.value) AS key,
+                        CASE WHEN d.kind = 'goal' AND jsonb_typeof(d.value -> 'target') = 'number'
+                             THEN jsonb_set(d.value, '{target}', to_jsonb(d.value ->> 'target')) ELSE d.value END AS value
                    FROM kpi_internal.definition_objects($1) WITH ORDINALITY d (kind, path, is_whole, value, n)
                   WHERE d.is_whole) n USING (kind, key)
       JOIN kpi_internal.definition_kind k USING (kind)

@@ -69,6 +69,11 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	}
 	is($node->safe_psql($name, q{SELECT s.status, p.teams ~ 'FROM crm.leads' FROM kpi.people_sync_status s, kpi.people_sync p}), 'restored|t',
 		"$name: queries of people are not run before all is there");
+	my $definitions = 'SELECT jsonb_pretty(kpi.export())';
+	is($node->safe_psql($name, $definitions), $node->safe_psql('postgres', $definitions), "$name: what is exported is what was");
+	is($node->safe_psql($name, 'SELECT * FROM kpi.apply(kpi.export())'), '', "$name: and nothing is to be applied");
+	my $log = q{SELECT id, role, action, kind, name, old, new FROM kpi.definition_log WHERE id > 0 ORDER BY id};
+	is($node->safe_psql($name, $log), $node->safe_psql('postgres', $log), "$name: who has defined what is known, and the restore is no definition");
 	# writers come before the first refresh has made a queue
 	$node->safe_psql($name, 'DELETE FROM crm.deals WHERE id % 11 = 0');
 	$node->safe_psql($name, 'CALL kpi.refresh()');
