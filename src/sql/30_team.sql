@@ -143,7 +143,7 @@ COMMENT ON FUNCTION kpi.add_member(anycompatible, text, text, date, date) IS
 CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_member';
 COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
-'From since on (-infinity: always) the member belongs to the team, up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
+'From since on (-infinity: always) the member belongs to the team (NULL: to none), up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
 CREATE FUNCTION kpi.end_membership(key anycompatible, until date, later_facts text DEFAULT 'unassigned')
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_end_membership';
