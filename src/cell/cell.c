@@ -34,7 +34,8 @@ const KpiKindOps *const kpi_cell_kinds[] = {
 	[KPI_MIN] = &kpi_cell_min_ops,
 	[KPI_MAX] = &kpi_cell_max_ops,
 	[KPI_FIRST] = &kpi_cell_first_ops,
-	[KPI_LAST] = &kpi_cell_last_ops
+	[KPI_LAST] = &kpi_cell_last_ops,
+	[KPI_LEFT_OUT] = &kpi_cell_left_out_ops
 };
 
 const int	kpi_cell_nkinds = lengthof(kpi_cell_kinds);

@@ -38,7 +38,8 @@ typedef enum KpiKind
 	KPI_MAX = 13,
 	KPI_FIRST = 14,				/* the earliest facts, with their values */
 	KPI_LAST = 15,
-	KPI_DISTINCT_APPROX = 16	/* different values, estimated */
+	KPI_DISTINCT_APPROX = 16,	/* different values, estimated */
+	KPI_LEFT_OUT = 17			/* facts that count for nothing, by reason */
 } KpiKind;
 
 typedef struct KpiCell
@@ -103,6 +104,7 @@ typedef enum KpiInputType
  *	min,max	1 number, as avg
  *	first,last	a number, as avg; the time of the fact; its key, a number or a
  *			text
+ *	left_out	1 smallint: KpiLeftOut (NULL: not left out)
  */
 typedef struct KpiLayoutMeasure
 {
@@ -272,6 +274,28 @@ extern bool kpi_cell_balance(const KpiCell *cell, int32 measure_id, KpiBalance *
  * Additive: the carry of a sum is the sum of the carries.
  */
 extern KpiCell *kpi_cell_carry(const KpiCell *cell, int32 day);
+
+/* ---- left_out.c ---- */
+
+/* Why a fact counts for nothing in a measure.  Stored, never renumber. */
+typedef enum KpiLeftOut
+{
+	KPI_LEFT_OUT_FILTER_FALSE = 1,	/* the source's filter or the KPI's */
+	KPI_LEFT_OUT_FILTER_NULL = 2,
+	KPI_LEFT_OUT_NO_TIME = 3,	/* it is NULL or infinite */
+	KPI_LEFT_OUT_DAY_OUT_OF_RANGE = 4,	/* none that facts may have */
+	KPI_LEFT_OUT_NO_VALUE = 5,	/* of a rate: "of" is not true */
+	KPI_LEFT_OUT_END_BEFORE_START = 6	/* of a balance */
+} KpiLeftOut;
+
+#define KPI_LEFT_OUT_REASONS 6
+
+/* As people are told. */
+extern const char *kpi_cell_left_out_name(KpiLeftOut reason);
+
+/* Tells of each measure and reason that a cell has facts of. */
+typedef void (*KpiLeftOutTell) (int32 measure_id, KpiLeftOut reason, int64 facts, void *arg);
+extern void kpi_cell_left_out(const KpiCell *cell, KpiLeftOutTell tell, void *arg);
 
 /* ---- adhoc.c ---- */
 

@@ -424,6 +424,10 @@ extern void kpi_cell_hll_final(const KpiState *state, int32 divisor, Numeric par
 extern const KpiKindOps kpi_cell_balance_ops;
 extern int64 kpi_cell_balance_reversed(const KpiState *state);
 
+/* ---- left_out.c ---- */
+
+extern const KpiKindOps kpi_cell_left_out_ops;
+
 /* ---- variance.c ---- */
 
 extern const KpiKindOps kpi_cell_variance_ops;

@@ -100,4 +100,5 @@ kpi_define_balance(const KpiSourceRow *source, const char *kpi_name, const char 
 	lthird(def->inputs) = psprintf("CASE WHEN %s AND ((%s) IS NULL OR (%s) >= (%s)) THEN 1 ELSE 0 END",
 								   is_in_range(begins, type), ends, ends, begins);
 	lthird(def->inputs) = kpi_expr_check_full(source->relid, lthird(def->inputs), what).text;
+	def->is_reversed = psprintf("(%s) = 0", (char *) lthird(def->inputs));
 }

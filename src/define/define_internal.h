@@ -349,7 +349,7 @@ extern char *kpi_define_text_check(Oid relid, const char *text, const char *what
 
 /*
  * Makes the measure of a KPI what def says, in the stream of this key, with what
- * leaves it if it is a balance.  A measure that is the same stays; any other is a
+ * leaves it if it is a balance, and with the facts that it leaves out.  A measure that is the same stays; any other is a
  * new one, with a new id, and where facts are sealed an error unless they may be
  * given up.
  */

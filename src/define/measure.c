@@ -122,7 +122,11 @@ typedef struct Written
 {
 	const char *role;
 	int32		stream_id;
+	KpiKind		kind;
+	const char *options;
 	List	   *inputs;
+	int32		divisor;
+	const char *parameter;
 } Written;
 
 /*
@@ -138,36 +142,85 @@ stream_part(const KpiMeasureDef *def, int32 kpi_id)
 }
 
 static bool
-is_written(int32 kpi_id, const KpiMeasureDef *def, const Written *written)
+is_written(int32 kpi_id, const Written *written)
 {
 	return kpi_spi_exec("SELECT FROM kpi_internal.measure WHERE kpi_id = $1 AND stream_id = $2 AND kind = $3 "
 						"AND inputs = $4 AND divisor = $5 AND options = $6 AND parameter IS NOT DISTINCT FROM $7::numeric "
 						"AND role = $8",
-						8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(def->kind)),
-						KPI_TEXTS(written->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options),
-						KPI_TEXT(def->parameter), KPI_TEXT(written->role)) > 0;
+						8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(written->kind)),
+						KPI_TEXTS(written->inputs), KPI_INT4(written->divisor), KPI_TEXT(written->options),
+						KPI_TEXT(written->parameter), KPI_TEXT(written->role)) > 0;
 }
 
 static void
-write_measure(int32 kpi_id, const KpiMeasureDef *def, const Written *written)
+write_measure(int32 kpi_id, const Written *written)
 {
 	kpi_spi_exec("INSERT INTO kpi_internal.measure (kpi_id, stream_id, kind, inputs, divisor, options, parameter, role) "
 				 "VALUES ($1, $2, $3, $4, $5, $6, $7::numeric, $8)",
-				 8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(def->kind)),
-				 KPI_TEXTS(written->inputs), KPI_INT4(def->divisor), KPI_TEXT(def->options),
-				 KPI_TEXT(def->parameter), KPI_TEXT(written->role));
+				 8, KPI_INT4(kpi_id), KPI_INT4(written->stream_id), KPI_TEXT(kpi_cell_kind_name(written->kind)),
+				 KPI_TEXTS(written->inputs), KPI_INT4(written->divisor), KPI_TEXT(written->options),
+				 KPI_TEXT(written->parameter), KPI_TEXT(written->role));
+}
+
+/* Its own. */
+static Written
+value_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, const char *part)
+{
+	return (Written)
+	{
+		.role = "value",
+		.stream_id = find_or_create_stream(source_id, key, part),
+		.kind = def->kind,
+		.options = def->options,
+		.inputs = def->inputs,
+		.divisor = def->divisor,
+		.parameter = def->parameter
+	};
 }
 
 /* Of a balance: the same amounts, at another time, in the other direction. */
-static void
-set_end(Written *end, int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, const char *part)
+static Written
+end_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, const char *part)
 {
 	KpiStreamKey end_key = *key;
+	Written		end;
 
 	end_key.at = key->until;
-	end->role = "end";
-	end->stream_id = find_or_create_stream(source_id, &end_key, part);
-	end->inputs = list_make3(linitial(def->inputs), lsecond(def->inputs), "-1");
+	end = value_of(source_id, &end_key, def, part);
+	end.role = "end";
+	end.inputs = list_make3(linitial(def->inputs), lsecond(def->inputs), "-1");
+	return end;
+}
+
+/* Why a fact that meets all conditions and has a time does not count; NULL: it does. */
+static char *
+last_reason(const KpiMeasureDef *def)
+{
+	char	   *reason = "NULL::smallint";
+
+	if (def->has_value != NULL)
+		reason = psprintf("CASE WHEN (%s) THEN NULL ELSE %d::smallint END", def->has_value, KPI_LEFT_OUT_NO_VALUE);
+	if (def->is_reversed != NULL)
+		reason = psprintf("CASE WHEN (%s) THEN %d::smallint ELSE %s END", def->is_reversed,
+						  KPI_LEFT_OUT_END_BEFORE_START, reason);
+	return reason;
+}
+
+/* The facts that do not count in the first: in a stream that all rows of the source are facts of. */
+static Written
+left_out_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def)
+{
+	KpiStreamKey all_key = {.owner_kind = "company",.at = key->at,.credit = "then"};
+
+	return (Written)
+	{
+		.role = "left_out",
+		.stream_id = find_or_create_stream(source_id, &all_key, KPI_LEFT_OUT_PART),
+		.kind = KPI_LEFT_OUT,
+		.options = "",
+		.inputs = list_make2(def->filter ? unconstify(char *, def->filter) : "true", last_reason(def)),
+		.divisor = 1
+	};
 }
 
 void
@@ -175,18 +228,18 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 						 const KpiMeasureDef *def, bool discard_sealed)
 {
 	const char *part = stream_part(def, kpi_id);
-	Written		written[2] = {{"value"}};
-	int			n = 1;
+	Written		written[3];
+	int			n = 0;
 	bool		is_same = true;
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	written[0].stream_id = find_or_create_stream(source_id, key, part);
-	written[0].inputs = def->inputs;
+	written[n++] = value_of(source_id, key, def, part);
 	if (key->until != NULL)
-		set_end(&written[n++], source_id, key, def, part);
+		written[n++] = end_of(source_id, key, def, part);
+	written[n++] = left_out_of(source_id, key, def);
 	for (int i = 0; i < n; i++)
-		is_same &= is_written(kpi_id, def, &written[i]);
+		is_same &= is_written(kpi_id, &written[i]);
 	if (!is_same)
 	{
 		if (!discard_sealed)
@@ -195,7 +248,7 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 																	   1, KPI_INT4(kpi_id))));
 		kpi_define_measure_drop(kpi_id);
 		for (int i = 0; i < n; i++)
-			write_measure(kpi_id, def, &written[i]);
+			write_measure(kpi_id, &written[i]);
 		kpi_define_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);

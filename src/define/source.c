@@ -716,7 +716,7 @@ own_stream(KpiSource *source, const KpiSourceRow *row)
 	for (int i = 0; i < source->nstreams; i++)
 	{
 		stream = &source->streams[i];
-		if (strcmp(stream->at, key.at) == 0 &&
+		if (!stream->is_left_out && strcmp(stream->at, key.at) == 0 &&
 			(stream->owner == NULL) == (key.owner == NULL) &&
 			(key.owner == NULL || strcmp(stream->owner, key.owner) == 0) &&
 			(stream->owner == NULL || kpi_model_owner_is_member(stream->owner_kind) == (strcmp(key.owner_kind, "member") == 0)))
@@ -736,7 +736,7 @@ stream_of_kpi(KpiSource *source, const char *kpi, Bitmapset **measure)
 	{
 		for (int j = 0; j < source->streams[i].nmeasures; j++)
 		{
-			if (strcmp(source->streams[i].measures[j].kpi_name, kpi) != 0)
+			if (source->streams[i].is_left_out || strcmp(source->streams[i].measures[j].kpi_name, kpi) != 0)
 				continue;
 			*measure = bms_make_singleton(j);
 			return &source->streams[i];

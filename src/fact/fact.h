@@ -157,6 +157,9 @@ extern bool kpi_fact_projection_is_busy(KpiProjection *proj);
 /* A whole fact that failed counts here: owner NULL, this day, no dims. */
 #define KPI_ERROR_DAY ((DateADT) DATEVAL_NOBEGIN)
 
+/* Where a row is counted that has no day, or none that facts may have, in a stream of what is left out. */
+#define KPI_NO_DAY (kpi_calendar_first_fact_day() - 1)
+
 /* What is wrong with a fact whose day is none that facts may have. */
 #define KPI_DAY_ERROR KPI_NOTE_OWN "the day of the fact is outside the years 1900 to 2200"
 

@@ -32,6 +32,12 @@ typedef struct KpiFactColumn
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
+/*
+ * The input of a measure of kind left_out: the reason (KpiLeftOut) why a row does not
+ * count, smallint; NULL: it does.
+ */
+extern char *kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *stream,
+									  const KpiMeasure *m, Oid at_type);
 extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
 								const KpiFactPart *part);
 

@@ -46,6 +46,7 @@ typedef struct ProjectedValue
 
 typedef struct StreamProjection
 {
+	bool		is_left_out;	/* each row is a fact, of no dimensions */
 	KpiOwnerKind owner_kind;
 	ProjectedValue owner;
 	bool		has_currency;
@@ -229,8 +230,15 @@ compile_key(CompileState *cs, const char *text)
 	return value;
 }
 
+static List *
+input_texts(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid at_type)
+{
+	return stream->is_left_out ? list_make1(kpi_fact_left_out_reason(source, stream, m, at_type)) : m->inputs;
+}
+
 static void
-compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, StreamAttrs *attrs)
+compile_stream(CompileState *cs, const KpiSource *source, const KpiStream *stream, StreamProjection *sp,
+			   StreamAttrs *attrs)
 {
 	List	   *nodes = NIL;
 	Oid		   *types;
@@ -240,6 +248,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	sp->layout = kpi_model_stream_layout(stream, NULL);
 	sp->layout->input_types = palloc(sizeof(KpiInputType) * Max(sp->layout->ninputs, 1));
 	sp->fresh_cell = kpi_cell_for_layout(sp->layout);
+	sp->is_left_out = stream->is_left_out;
 	sp->owner_kind = stream->owner_kind;
 	if (stream->owner_kind != KPI_OWNER_COMPANY)
 		sp->owner = compile_key(cs, stream->owner);
@@ -261,7 +270,7 @@ compile_stream(CompileState *cs, const KpiStream *stream, StreamProjection *sp, 
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
 		cs->attrs = NULL;
-		foreach(lc, stream->measures[m].inputs)
+		foreach(lc, input_texts(source, stream, &stream->measures[m], sp->at.type))
 		{
 			if (strcmp(lfirst(lc), KPI_DAY_INPUT) == 0)
 				sp->day_inputs = lappend_int(sp->day_inputs, list_length(nodes));
@@ -310,6 +319,12 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	.code = source->code,.fingerprints = fingerprints};
 	Relation	rel = table_open(leaf, AccessShareLock);
 	CompileState common;
+
+	/*
+	 * What all rows are facts of has neither filter nor dimensions. Its
+	 * expressions are those of others, which fingerprints have.
+	 */
+	CompileState all_rows = {.risk = KPI_EXPR_SAFE};
 	StreamAttrs *stream_attrs = palloc(sizeof(StreamAttrs) * Max(source->nstreams, 1));
 	Bitmapset  *loaded_attrs = NULL;
 	bool		user_code;
@@ -336,12 +351,15 @@ compile_all(KpiProjection *proj, const KpiSource *source, Oid leaf, KpiFingerpri
 	for (int s = 0; s < source->nstreams; s++)
 	{
 		StreamProjection *sp = &proj->streams[s];
+		bool		is_left_out = source->streams[s].is_left_out;
+		const CompileState *before = is_left_out ? &all_rows : &common;
 
-		cs.risk = common.risk;
-		cs.settings = common.settings;
-		cs.guarded_risk = common.guarded_risk;
-		cs.attrs = bms_copy(common.attrs);
-		compile_stream(&cs, &source->streams[s], sp, &stream_attrs[s]);
+		cs.risk = before->risk;
+		cs.settings = before->settings;
+		cs.guarded_risk = before->guarded_risk;
+		cs.attrs = bms_copy(before->attrs);
+		cs.fingerprints = is_left_out ? NULL : fingerprints;
+		compile_stream(&cs, source, &source->streams[s], sp, &stream_attrs[s]);
 		max_inputs = Max(max_inputs, sp->layout->ninputs);
 	}
 
@@ -497,6 +515,12 @@ project_fact(KpiProjection *proj, StreamProjection *sp, KpiFact *fact)
 {
 	ExprContext *econtext = proj->econtext;
 
+	if (sp->is_left_out)
+	{
+		if (!day_of(proj, &sp->at, &fact->day) || !kpi_calendar_fact_day_in_range(fact->day))
+			fact->day = KPI_NO_DAY;
+		return;
+	}
 	if ((proj->filter != NULL && !ExecQual(proj->filter, econtext)) ||
 		!day_of(proj, &sp->at, &fact->day))
 	{

@@ -70,12 +70,108 @@ add_column(List *columns, const char *name, char *text)
 	return lappend(columns, column);
 }
 
+/* The moment at which a day begins in a time zone, in SQL. */
+static char *
+day_begins(DateADT day, const char *time_zone)
+{
+	TimestampTz moment;
+	int64		seconds;
+
+	if (!kpi_calendar_moment((Timestamp) day * USECS_PER_DAY, pg_tzset(time_zone), &moment))
+		elog(ERROR, "day %d has no beginning in time zone \"%s\"", day, time_zone);
+	seconds = (moment - (Timestamp) (day - 2) * USECS_PER_DAY) / USECS_PER_SEC;
+	return psprintf("'%s %02d:%02d:%02d+00'::pg_catalog.timestamptz",
+					kpi_day_text(day - 2 + (int) (seconds / SECS_PER_DAY)),
+					(int) (seconds / SECS_PER_HOUR % HOURS_PER_DAY), (int) (seconds / SECS_PER_MINUTE % MINS_PER_HOUR),
+					(int) (seconds % SECS_PER_MINUTE));
+}
+
+/*
+ * Whether the day of a time is one that facts may have: by comparisons alone, which
+ * cannot fail, so that a row costs no subtransaction.
+ */
+static char *
+day_is_in_range(Oid at_type, const char *at, const char *time_zone)
+{
+	DateADT		first = kpi_calendar_first_fact_day();
+	DateADT		after = kpi_calendar_last_fact_day() + 1;
+	char	   *since;
+	char	   *until;
+
+	switch (getBaseType(at_type))
+	{
+		case TIMESTAMPTZOID:
+			since = day_begins(first, time_zone);
+			until = day_begins(after, time_zone);
+			break;
+		case TIMESTAMPOID:
+			since = psprintf("'%s'::pg_catalog.timestamp", kpi_day_text(first));
+			until = psprintf("'%s'::pg_catalog.timestamp", kpi_day_text(after));
+			break;
+		default:
+			since = psprintf("'%s'::pg_catalog.date", kpi_day_text(first));
+			until = psprintf("'%s'::pg_catalog.date", kpi_day_text(after));
+			break;
+	}
+	return psprintf("(%s) OPERATOR(pg_catalog.>=) %s AND (%s) OPERATOR(pg_catalog.<) %s", at, since, at, until);
+}
+
+/* One reason where a condition is false, another where it is null; else what is said behind it. */
+static char *
+where_it_holds(const char *condition, const char *reason)
+{
+	return psprintf("CASE WHEN (%s) THEN %s WHEN (%s) IS NULL THEN %d ELSE %d END", condition, reason, condition,
+					KPI_LEFT_OUT_FILTER_NULL, KPI_LEFT_OUT_FILTER_FALSE);
+}
+
+/*
+ * In the order in which a row is found to be a fact, and only as far: what comes
+ * behind a reason may fail on the row.
+ */
+char *
+kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid at_type)
+{
+	char	   *reason;
+
+	reason = psprintf("CASE WHEN %s THEN (%s) WHEN pg_catalog.isfinite(%s) THEN %d ELSE %d END",
+					  day_is_in_range(at_type, stream->at, source->time_zone), (char *) lsecond(m->inputs),
+					  stream->at, KPI_LEFT_OUT_DAY_OUT_OF_RANGE, KPI_LEFT_OUT_NO_TIME);
+	reason = where_it_holds(linitial(m->inputs), reason);
+	if (source->filter != NULL)
+		reason = where_it_holds(source->filter, reason);
+	return psprintf("(%s)::pg_catalog.int2", reason);
+}
+
+/* The columns of a stream of what is left out: NULL is the day of a row that has none. */
+static List *
+left_out_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
+{
+	List	   *columns;
+
+	columns = add_column(NIL, "owner", "NULL::text");
+	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
+	columns = add_column(columns, "day", psprintf("CASE WHEN %s THEN %s END",
+												  day_is_in_range(at_type, stream->at, source->time_zone),
+												  day_expression(at_type, stream->at, source->time_zone)));
+	for (int i = 0; i < stream->nmeasures; i++)
+	{
+		const KpiMeasure *m = &stream->measures[i];
+
+		if (which == NULL || bms_is_member(i, which))
+			columns = add_column(columns, psprintf("m%d_1", m->id),
+								 kpi_fact_left_out_reason(source, stream, m, at_type));
+	}
+	return columns;
+}
+
 List *
 kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
 {
 	List	   *columns;
 	ListCell   *lc;
 
+	if (stream->is_left_out)
+		return left_out_columns(source, stream, which, at_type);
 	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
 	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
 	columns = add_column(columns, "day", day_expression(at_type, stream->at, source->time_zone));
@@ -137,9 +233,10 @@ near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part)
 
 		condition = condition ? psprintf("%s AND %s", condition, before) : before;
 	}
-	if (condition && part->and_left_out)
-		condition = psprintf("(%s OR (%s) OPERATOR(pg_catalog.>=) %s)", condition, stream->at,
-							 moment_near(at_type, kpi_calendar_last_fact_day(), 0));
+	if (condition && (part->and_left_out || (stream->is_left_out && part->since == DATEVAL_NOBEGIN)))
+		condition = psprintf("(%s OR (%s) OPERATOR(pg_catalog.>=) %s%s)", condition, stream->at,
+							 moment_near(at_type, kpi_calendar_last_fact_day(), 0),
+							 stream->is_left_out ? psprintf(" OR (%s) IS NULL", stream->at) : "");
 	return condition;
 }
 
@@ -149,6 +246,8 @@ kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type
 	char	   *condition = psprintf("pg_catalog.isfinite(%s)", stream->at);
 	char	   *near = part ? near_days(stream, at_type, part) : NULL;
 
+	if (stream->is_left_out)
+		return near ? near : "true";
 	if (source->filter != NULL)
 		condition = psprintf("(%s) AND %s", source->filter, condition);
 	return near ? psprintf("%s AND %s", condition, near) : condition;

@@ -394,6 +394,13 @@ kpi_model_measure_filtered_value(const KpiMeasureCall *call, int arg)
 		psprintf("CASE WHEN (%s) THEN (%s) END", call->filter, call->values[arg]);
 }
 
+void
+kpi_model_measure_take_value(KpiMeasureDef *def, const KpiMeasureCall *call, int arg)
+{
+	def->inputs = list_make1(kpi_model_measure_filtered_value(call, arg));
+	def->has_value = psprintf("(%s) IS NOT NULL", call->values[arg]);
+}
+
 /* As kpi.kpi.measure shows it. */
 static char *
 measure_text(const KpiMeasureKind *kind, const KpiMeasureCall *call)
@@ -433,6 +440,7 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 	place_arguments(func, kind, text, places);
 	def->kind = kind->kind;
 	def->options = "";
+	def->filter = filter;
 	def->is_large = kind->is_large;
 	def->divisor = 1;
 	def->unit = unit == NULL ? NULL : pstrdup(unit);

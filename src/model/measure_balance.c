@@ -19,7 +19,8 @@
 static void
 balance_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 {
-	def->inputs = list_make3(kpi_model_measure_filtered_value(call, 0), pstrdup(KPI_DAY_INPUT), pstrdup("1"));
+	kpi_model_measure_take_value(def, call, 0);
+	def->inputs = list_make3(linitial(def->inputs), pstrdup(KPI_DAY_INPUT), pstrdup("1"));
 	if (kpi_model_measure_is_interval(call, 0))
 		kpi_model_measure_set_duration(def, call);
 }

@@ -25,7 +25,8 @@ count_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 		const char *test = type_is_rowtype(call->args[0].type) ?
 		"(%s) IS DISTINCT FROM NULL" : "(%s) IS NOT NULL";
 
-		def->inputs = list_make1(kpi_model_measure_filtered(call, psprintf(test, call->values[0])));
+		def->has_value = psprintf(test, call->values[0]);
+		def->inputs = list_make1(kpi_model_measure_filtered(call, def->has_value));
 	}
 }
 
@@ -44,7 +45,7 @@ set_currency(KpiMeasureDef *def, const KpiMeasureCall *call, int arg)
 static void
 number_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 {
-	def->inputs = list_make1(kpi_model_measure_filtered_value(call, 0));
+	kpi_model_measure_take_value(def, call, 0);
 	if (kpi_model_measure_is_interval(call, 0))
 		kpi_model_measure_set_duration(def, call);
 	set_currency(def, call, 1);
@@ -59,6 +60,7 @@ rate_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 	if (call->args[0].risk != KPI_EXPR_SAFE)
 		condition = kpi_model_measure_filtered(call, condition);
 	def->inputs = list_make2(condition, kpi_model_measure_filtered(call, call->values[1]));
+	def->has_value = call->values[1];
 }
 
 static void
@@ -68,6 +70,7 @@ ratio_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 
 	def->inputs = list_make2(kpi_model_measure_filtered_value(call, 0),
 							 kpi_model_measure_filtered_value(call, 1));
+	def->has_value = psprintf("(%s) IS NOT NULL OR (%s) IS NOT NULL", call->values[0], call->values[1]);
 	if (kpi_model_measure_is_interval(call, 1) && !interval)
 		kpi_model_measure_fail(call, 1, "the denominator is an interval, the numerator is not",
 							   "Say in which unit the interval counts, like EXTRACT(epoch FROM x) / 3600.");

@@ -37,6 +37,7 @@ distinct_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 			told.values[0] = psprintf("hashtextextended((%s) COLLATE \"C\", 0)", call->values[0]);
 	}
 	def->inputs = list_make1(kpi_model_measure_filtered_value(&told, 0));
+	def->has_value = psprintf("(%s) IS NOT NULL", call->values[0]);
 }
 
 void

@@ -18,7 +18,7 @@
 static void
 value_inputs(KpiMeasureDef *def, const KpiMeasureCall *call)
 {
-	def->inputs = list_make1(kpi_model_measure_filtered_value(call, 0));
+	kpi_model_measure_take_value(def, call, 0);
 	if (kpi_model_measure_is_interval(call, 0))
 		kpi_model_measure_set_duration(def, call);
 }

@@ -17,7 +17,7 @@
 static void
 value_input(KpiMeasureDef *def, const KpiMeasureCall *call, int arg)
 {
-	def->inputs = list_make1(kpi_model_measure_filtered_value(call, arg));
+	kpi_model_measure_take_value(def, call, arg);
 	if (kpi_model_measure_is_interval(call, arg))
 		kpi_model_measure_set_duration(def, call);
 }

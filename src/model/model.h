@@ -39,7 +39,11 @@ typedef struct KpiMeasure
 								 * none */
 	List	   *inputs;			/* char *: SQL text of the inputs as the facts
 								 * query shows them, filter and casts
-								 * included; as many as its kind takes */
+								 * included; as many as its kind takes, but
+								 * of kind left_out what its one is made of
+								 * (kpi_fact_columns()): the KPI's filter, and
+								 * the reason of facts that meet it and have a
+								 * time */
 	int32		divisor;
 	bool		is_known;		/* kpi_internal.measure_built has it at the
 								 * stream's version, and how far it is */
@@ -66,6 +70,9 @@ typedef struct KpiStream
 {
 	int32		id;
 	int32		version;
+	bool		is_left_out;	/* of measures of kind left_out: every row is
+								 * a fact of it, of the company, without
+								 * dimensions, and has no rollups */
 	KpiOwnerKind owner_kind;
 	char	   *owner;			/* NULL for KPI_OWNER_COMPANY */
 	char	   *at;
@@ -127,6 +134,12 @@ extern KpiOwnerKind kpi_model_owner_kind(const char *name, const char *credit);
 /* Whether owners of a kind are members, and whether they count as they are today. */
 extern bool kpi_model_owner_is_member(KpiOwnerKind kind);
 extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
+
+/* The part of a stream (kpi_internal.stream) that is_left_out. */
+#define KPI_LEFT_OUT_PART "left_out"
+
+/* How many inputs a measure of this kind has as they are stored. */
+extern int	kpi_model_measure_ninputs(KpiKind kind);
 
 /*
  * The values that day cells of a stream have besides owner and day: those of the
@@ -556,6 +569,11 @@ typedef struct KpiMeasureDef
 	char	   *text;			/* as kpi.kpi.measure shows it */
 	char	   *options;		/* as in kpi_internal.measure */
 	List	   *inputs;			/* char *: likewise */
+	const char *filter;			/* that is in them; or NULL */
+	char	   *has_value;		/* whether a fact that meets it counts; NULL:
+								 * each does */
+	char	   *is_reversed;	/* of a balance: whether it ends before it
+								 * begins; else NULL */
 	int32		divisor;
 	char	   *parameter;		/* a number; NULL: its kind takes none */
 	bool		is_large;		/* its states are kept apart from those of

@@ -70,8 +70,8 @@ typedef struct KpiMeasureKind
 	KpiMeasureRange range;
 
 	/*
-	 * Sets def->inputs, options and parameter, and unit and divisor of a
-	 * value that is a duration. What the filter leaves out must not be
+	 * Sets def->inputs, has_value, options and parameter, and unit and divisor
+	 * of a value that is a duration. What the filter leaves out must not be
 	 * evaluated.
 	 */
 	void		(*set_inputs) (KpiMeasureDef *def, const KpiMeasureCall *call);
@@ -94,6 +94,9 @@ extern void kpi_model_measure_set_duration(KpiMeasureDef *def, const KpiMeasureC
 /* A condition, or a value, where the call's filter is met; else not true, or NULL. */
 extern char *kpi_model_measure_filtered(const KpiMeasureCall *call, const char *condition);
 extern char *kpi_model_measure_filtered_value(const KpiMeasureCall *call, int arg);
+
+/* Makes an argument the input, which a fact needs to count. */
+extern void kpi_model_measure_take_value(KpiMeasureDef *def, const KpiMeasureCall *call, int arg);
 
 /* ---- measure_basic.c ---- */
 

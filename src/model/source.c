@@ -133,6 +133,12 @@ kpi_model_owner_is_of_today(KpiOwnerKind kind)
 	return kind == KPI_OWNER_MEMBER_TODAY || kind == KPI_OWNER_TEAM_TODAY;
 }
 
+int
+kpi_model_measure_ninputs(KpiKind kind)
+{
+	return kind == KPI_LEFT_OUT ? 2 : kpi_cell_kind_ninputs(kind);
+}
+
 static void
 load_measure(KpiMeasure *m, KpiRows *rows)
 {
@@ -146,7 +152,7 @@ load_measure(KpiMeasure *m, KpiRows *rows)
 	m->is_end = strcmp(kpi_rows_text(rows, "role"), "end") == 0;
 	m->options = kpi_rows_text(rows, "options");
 	m->inputs = kpi_rows_texts(rows, "inputs");
-	if (list_length(m->inputs) != kpi_cell_kind_ninputs(m->kind))
+	if (list_length(m->inputs) != kpi_model_measure_ninputs(m->kind))
 		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
 	m->divisor = kpi_rows_int4(rows, "divisor");
 	m->is_known = kpi_rows_bool(rows, "is_known");
@@ -162,7 +168,7 @@ load_streams(KpiSource *source)
 	KpiStream  *stream = NULL;
 
 	kpi_rows_begin_read(&rows,
-						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, s.currency, s.exchange, m.id AS measure_id, m.kpi_id, m.role, "
+						"SELECT s.id, s.version, s.owner_kind, s.credit, s.owner, s.at, s.part, s.currency, s.exchange, m.id AS measure_id, m.kpi_id, m.role, "
 						"k.name AS kpi, m.kind, m.options, m.inputs, m.divisor, "
 						"b.measure_id IS NOT NULL AS is_known, b.days_since, b.rollups_since "
 						"FROM kpi_internal.stream s "
@@ -186,6 +192,7 @@ load_streams(KpiSource *source)
 			stream->owner_kind = kpi_model_owner_kind(kpi_rows_text(&rows, "owner_kind"), kpi_rows_text(&rows, "credit"));
 			stream->owner = kpi_rows_text(&rows, "owner");
 			stream->at = kpi_rows_text(&rows, "at");
+			stream->is_left_out = strcmp(kpi_rows_text(&rows, "part"), KPI_LEFT_OUT_PART) == 0;
 			stream->currency = kpi_rows_text(&rows, "currency");
 			stream->exchange = kpi_rows_text(&rows, "exchange");
 			stream->measures = palloc0((rows.n - rows.next + 1) * sizeof(KpiMeasure));
@@ -291,7 +298,7 @@ kpi_model_stream_layout(const KpiStream *stream, const Bitmapset *which)
 int
 kpi_model_stream_ndims(const KpiSource *source, const KpiStream *stream)
 {
-	return source->ndims + (stream->currency != NULL);
+	return stream->is_left_out ? 0 : source->ndims + (stream->currency != NULL);
 }
 
 const char *

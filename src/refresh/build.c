@@ -270,7 +270,7 @@ expect_facts(KpiRun *run)
 	table_size(&run->table, &pages, &rows);
 	for (int s = 0; s < run->source->nstreams; s++)
 	{
-		if (run->build.streams[s].is_partial)
+		if (run->build.streams[s].is_partial && !run->source->streams[s].is_left_out)
 			run->build.expected_facts += (int64) rows;
 	}
 }
@@ -452,7 +452,8 @@ read_facts(KpiRun *run, const BuildGroup *group)
 	KpiFactPart part = {0};
 	int64		n;
 	KpiCellMap *facts = next_facts(run, group, &part, &n);
-	bool		few = part.since != DATEVAL_NOBEGIN || (n <= FEW_FACTS && kpi_build_step > 0);
+	bool		has_rollups = !run->source->streams[group->s].is_left_out;
+	bool		few = part.since != DATEVAL_NOBEGIN || (n <= FEW_FACTS && kpi_build_step > 0) || !has_rollups;
 	KpiFrontier to = {
 		.days_since = part.since,
 		.rollups_since = again || few ? Min(part.since, group->at.rollups_since) : group->at.rollups_since
@@ -478,7 +479,8 @@ read_facts(KpiRun *run, const BuildGroup *group)
 	move_frontier(run, group, &to);
 	kpi_refresh_merge(run, &merge);
 	free_merge(&merge);
-	run->build.facts += n;
+	if (has_rollups)
+		run->build.facts += n;
 	return n > 0;
 }
 

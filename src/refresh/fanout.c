@@ -373,6 +373,8 @@ sum_days_per_path(KpiRun *run, KpiCellMap *days, const FanOut *out)
 			continue;
 		while (run->source->streams[s].id < item->key.day.stream_id)
 			s++;
+		if (run->source->streams[s].is_left_out)
+			continue;
 		run->at = (KpiFactsAt)
 		{
 			true, item->key.day.day, NULL, 0

@@ -48,7 +48,7 @@ known_measures(const KpiStream *stream)
 {
 	Bitmapset  *known = NULL;
 
-	for (int m = 0; m < stream->nmeasures; m++)
+	for (int m = 0; !stream->is_left_out && m < stream->nmeasures; m++)
 	{
 		if (stream->measures[m].is_known && !stream->measures[m].is_end)
 			known = bms_add_member(known, m);

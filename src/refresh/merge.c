@@ -26,7 +26,7 @@ note_days(KpiRunStats *stats, KpiCellMap *days)
 		DateADT		day = item->key.day.day;
 
 		CHECK_FOR_INTERRUPTS();
-		if (day == KPI_ERROR_DAY)
+		if (!kpi_calendar_fact_day_in_range(day))
 			continue;
 		stats->first_day = Min(stats->first_day, day);
 		stats->last_day = Max(stats->last_day, day);

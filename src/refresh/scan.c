@@ -133,7 +133,14 @@ is_wanted(const FactScan *scan, DateADT day)
 	return day >= scan->part->since && day < scan->part->until;
 }
 
-/* Groups come once each. */
+static void
+note_first_day(FactScan *scan, DateADT day)
+{
+	if (kpi_calendar_fact_day_in_range(day))
+		scan->run->build.first_day = Min(scan->run->build.first_day, day);
+}
+
+/* Groups come once each, but for those without a day. */
 static void
 add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 {
@@ -159,7 +166,7 @@ add_group(FactScan *scan, TupleTableSlot *slot, DateADT day)
 	cell = DatumGetKpiCellP(slot->tts_values[CELLS_CELL]);
 	if (!kpi_cell_is_empty(cell))
 		kpi_refresh_cellmap_append(scan->cells, &key, cell);
-	scan->run->build.first_day = Min(scan->run->build.first_day, day);
+	note_first_day(scan, day);
 }
 
 static bool
@@ -171,9 +178,11 @@ receive_cell(TupleTableSlot *slot, DestReceiver *self)
 	int64		facts;
 
 	slot_getallattrs(slot);
-	day = DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+	day = slot->tts_isnull[CELLS_DAY] ? KPI_NO_DAY : DatumGetDateADT(slot->tts_values[CELLS_DAY]);
+	if (scan->stream->is_left_out && !kpi_calendar_fact_day_in_range(day))
+		day = KPI_NO_DAY;
 	facts = DatumGetInt64(slot->tts_values[CELLS_FACTS]);
-	if (!kpi_calendar_fact_day_in_range(day))
+	if (!scan->stream->is_left_out && !kpi_calendar_fact_day_in_range(day))
 		scan->nleft_out += facts;
 	else if (is_wanted(scan, day))
 	{
@@ -332,7 +341,7 @@ add_fact(FactScan *scan, const KpiLayout *layout, const KpiFact *fact)
 	if (ndims > 0)
 		key.day.dim_combination_id = dim_combination_number(scan, dim_combination_array(fact->dims, ndims));
 	kpi_refresh_cellmap_add(scan->cells, &key, fact_cell(scan, layout, fact));
-	scan->run->build.first_day = Min(scan->run->build.first_day, fact->day);
+	note_first_day(scan, fact->day);
 	scan->run->at.is_known = false;
 }
 
@@ -460,8 +469,7 @@ add_sealed_cell(FactScan *scan, const KpiSealedCell *sealed, bool is_grouped)
 		kpi_refresh_cellmap_append(scan->cells, &key, sealed->cell);
 	else
 		kpi_refresh_cellmap_add(scan->cells, &key, sealed->cell);
-	if (sealed->day != KPI_ERROR_DAY)
-		scan->run->build.first_day = Min(scan->run->build.first_day, sealed->day);
+	note_first_day(scan, sealed->day);
 }
 
 /* Facts that are gone with their partitions, as if they were there. */

@@ -123,7 +123,7 @@ typedef struct Sealing
 static void
 count_facts(Sealing *sealing, const KpiStream *stream, const KpiCell *cell)
 {
-	for (int m = 0; m < stream->nmeasures; m++)
+	for (int m = 0; !stream->is_left_out && m < stream->nmeasures; m++)
 	{
 		sealing->facts[m] += kpi_cell_facts(cell, stream->measures[m].id);
 		sealing->most_facts = Max(sealing->most_facts, sealing->facts[m]);
@@ -157,7 +157,7 @@ write_cell(Sealing *sealing, const KpiStream *stream, const KpiDayKey *key, cons
 	kpi_keyed_table_insert(sealing->sealed, values, nulls);
 
 	count_facts(sealing, stream, cell);
-	if (key->day == KPI_ERROR_DAY)
+	if (key->day == KPI_ERROR_DAY || stream->is_left_out)
 		return;
 	sealing->first_day = Min(sealing->first_day, key->day);
 	sealing->last_day = Max(sealing->last_day, key->day);
@@ -203,13 +203,14 @@ write_difference(Sealing *sealing, int s, KpiCellMap *facts, const KpiFactPart *
 	kpi_refresh_day_rows_end(&rows);
 }
 
+/* Or, of what is left out, facts without a day. */
 static bool
 has_errors(int32 stream_id)
 {
 	KpiDayRows	rows;
 	bool		has;
 
-	kpi_refresh_day_rows_begin(&rows, stream_id, KPI_ERROR_DAY, KPI_ERROR_DAY + 1);
+	kpi_refresh_day_rows_begin(&rows, stream_id, KPI_ERROR_DAY, KPI_NO_DAY + 1);
 	has = rows.more;
 	kpi_refresh_day_rows_end(&rows);
 	return has;

@@ -480,7 +480,7 @@ CREATE VIEW kpi.source_status AS
                    SELECT e.cell
                      FROM kpi_internal.stream x
                      JOIN kpi_internal.day_cell e ON e.stream_id = x.id
-                    WHERE x.source_id = s.id AND e.owner_id = 0 AND e.day = '-infinity') y) c;
+                    WHERE x.source_id = s.id AND x.part <> 'left_out' AND e.owner_id = 0 AND e.day = '-infinity') y) c;
 
 -- "incomplete" is no first status, as nobody has seen a number yet, and is told of
 -- where a source stands still, not while it is being built.  What is settled is told

@@ -1,0 +1,162 @@
+/*-------------------------------------------------------------------------
+ *
+ * left_out.c
+ *	  How many facts count for nothing, by KPI and reason.
+ *
+ * Summed from the day cells of the streams of what is left out, in one pass, under
+ * the reader's snapshot.  Measures that were dropped may have left states behind,
+ * which count for nobody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "calendar/calendar.h"
+#include "cell/cell.h"
+#include "explain/explain_internal.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "model/model.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_left_out_counts);
+
+/* Of one measure and reason. */
+typedef struct Tally
+{
+	int64		facts;
+	DateADT		first_day;		/* of those that have a day */
+	DateADT		last_day;
+} Tally;
+
+typedef struct Measure
+{
+	int32		id;
+	int32		kpi_id;
+	int32		source_id;
+	Tally		tallies[KPI_LEFT_OUT_REASONS];
+} Measure;
+
+typedef struct Counting
+{
+	int			n;
+	Measure    *measures;		/* ascending id */
+	int			next;			/* where the last one of a cell was found */
+	DateADT		day;			/* of the cell */
+} Counting;
+
+static void
+load_measures(Counting *counting, int32 source_id)
+{
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT m.id, m.kpi_id, x.source_id FROM kpi_internal.stream x"
+						" JOIN kpi_internal.measure m ON m.stream_id = x.id"
+						" WHERE x.part = $1 AND ($2 = 0 OR x.source_id = $2) ORDER BY m.id",
+						2, KPI_TEXT(KPI_LEFT_OUT_PART), KPI_INT4(source_id));
+	counting->measures = palloc0(Max(rows.n, 1) * sizeof(Measure));
+	while (kpi_rows_next(&rows))
+	{
+		Measure    *measure = &counting->measures[counting->n++];
+
+		measure->id = kpi_rows_int4(&rows, "id");
+		measure->kpi_id = kpi_rows_int4(&rows, "kpi_id");
+		measure->source_id = kpi_rows_int4(&rows, "source_id");
+		for (int i = 0; i < KPI_LEFT_OUT_REASONS; i++)
+		{
+			measure->tallies[i].first_day = DATEVAL_NOEND;
+			measure->tallies[i].last_day = DATEVAL_NOBEGIN;
+		}
+	}
+	kpi_rows_end(&rows);
+}
+
+/* Measures come in ascending order within a cell. */
+static void
+tally(int32 measure_id, KpiLeftOut reason, int64 facts, void *arg)
+{
+	Counting   *counting = arg;
+	Tally	   *to;
+
+	while (counting->next < counting->n && counting->measures[counting->next].id < measure_id)
+		counting->next++;
+	if (counting->next == counting->n || counting->measures[counting->next].id != measure_id)
+		return;
+	to = &counting->measures[counting->next].tallies[reason - 1];
+	to->facts += facts;
+	if (!kpi_calendar_fact_day_in_range(counting->day))
+		return;
+	to->first_day = Min(to->first_day, counting->day);
+	to->last_day = Max(to->last_day, counting->day);
+}
+
+static void
+count_cells(Counting *counting, int32 source_id)
+{
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells", ALLOCSET_DEFAULT_SIZES);
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT d.day, d.cell FROM kpi_internal.stream x"
+						" JOIN kpi_internal.day_cell d ON d.stream_id = x.id"
+						" WHERE x.part = $1 AND ($2 = 0 OR x.source_id = $2)",
+						2, KPI_TEXT(KPI_LEFT_OUT_PART), KPI_INT4(source_id));
+	while (kpi_rows_next(&rows))
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_cxt);
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		counting->day = kpi_rows_date(&rows, "day", DATEVAL_NOBEGIN);
+		counting->next = 0;
+		kpi_cell_left_out(DatumGetKpiCellP(kpi_rows_datum(&rows, "cell", &isnull)), tally, counting);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_cxt);
+	}
+	kpi_rows_end(&rows);
+	MemoryContextDelete(row_cxt);
+}
+
+static void
+put_row(ReturnSetInfo *rsinfo, const Measure *measure, KpiLeftOut reason)
+{
+	const Tally *tally = &measure->tallies[reason - 1];
+	bool		has_day = tally->first_day <= tally->last_day;
+	Datum		values[] = {
+		Int32GetDatum(measure->source_id), Int32GetDatum(measure->kpi_id),
+		CStringGetTextDatum(kpi_cell_left_out_name(reason)), Int64GetDatum(tally->facts),
+		DateADTGetDatum(tally->first_day), DateADTGetDatum(tally->last_day)
+	};
+	bool		nulls[] = {false, false, false, false, !has_day, !has_day};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* kpi_internal.left_out_counts(source_id): of all sources if that is NULL. */
+Datum
+kpi_sql_left_out_counts(PG_FUNCTION_ARGS)
+{
+	int32		source_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
+	MemoryContext caller = CurrentMemoryContext;
+	Counting	counting = {0};
+	KpiSpi		spi;
+
+	InitMaterializedSRF(fcinfo, 0);
+	kpi_spi_begin(&spi);
+	MemoryContextSwitchTo(caller);
+	load_measures(&counting, source_id);
+	count_cells(&counting, source_id);
+	kpi_spi_end(&spi);
+	for (int m = 0; m < counting.n; m++)
+	{
+		for (int reason = 1; reason <= KPI_LEFT_OUT_REASONS; reason++)
+		{
+			if (counting.measures[m].tallies[reason - 1].facts != 0)
+				put_row((ReturnSetInfo *) fcinfo->resultinfo, &counting.measures[m], reason);
+		}
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,6 @@
+-- 79_left_out: facts that count for nothing.
+
+-- Of all sources if source_id is NULL. Days are of facts that have one.
+CREATE FUNCTION kpi_internal.left_out_counts(source_id integer DEFAULT NULL)
+RETURNS TABLE (source_id integer, kpi_id integer, reason text, facts bigint, first_day date, last_day date)
+    STABLE COST 1000 ROWS 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_counts';
