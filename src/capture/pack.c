@@ -208,7 +208,7 @@ kpi_capture_unpack_next(KpiUnpack *unpack)
 		unpack->version = read_int(unpack);
 	}
 	unpack->day = read_int(unpack);
-	if (unpack->day != KPI_ERROR_DAY && !kpi_calendar_fact_day_in_range(unpack->day))
+	if (unpack->day != KPI_ERROR_DAY && unpack->day != KPI_NO_DAY && !kpi_calendar_fact_day_in_range(unpack->day))
 		corrupt();
 	unpack->leaf = (flags & PACK_HAS_LEAF) ? (Oid) read_int(unpack) : InvalidOid;
 	memcpy(&ndims, read_bytes(unpack, sizeof(ndims)), sizeof(ndims));

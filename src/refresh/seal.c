@@ -203,14 +203,15 @@ write_difference(Sealing *sealing, int s, KpiCellMap *facts, const KpiFactPart *
 	kpi_refresh_day_rows_end(&rows);
 }
 
-/* Or, of what is left out, facts without a day. */
+/* Or, of what is left out, facts without a day, if some of the lost ones may have none. */
 static bool
-has_errors(int32 stream_id)
+has_errors(int32 stream_id, DateADT until)
 {
+	DateADT		last = until > kpi_calendar_last_fact_day() + 1 ? KPI_NO_DAY : KPI_ERROR_DAY;
 	KpiDayRows	rows;
 	bool		has;
 
-	kpi_refresh_day_rows_begin(&rows, stream_id, KPI_ERROR_DAY, KPI_NO_DAY + 1);
+	kpi_refresh_day_rows_begin(&rows, stream_id, KPI_ERROR_DAY, last + 1);
 	has = rows.more;
 	kpi_refresh_day_rows_end(&rows);
 	return has;
@@ -271,7 +272,7 @@ seal_stream(Sealing *sealing, int s)
 	KpiCellMap *facts;
 
 	/* Facts that were left out as a whole have no day. */
-	if (part.since != KPI_ERROR_DAY && has_errors(stream->id))
+	if (part.since != KPI_ERROR_DAY && has_errors(stream->id, part.until))
 	{
 		part.since = DATEVAL_NOBEGIN;
 		part.until = DATEVAL_NOEND;
