@@ -27,11 +27,11 @@ SELECT kpi.create_kpi('b1', source => 'spells', measure => 'balance(n)', until =
        kpi.create_kpi('b4', source => 'spells', measure => 'balance(1)', until => 'd_until', filter => 'n > 0') IS NOT NULL AS b4,
        kpi.create_kpi('b5', source => 'spells', measure => 'balance(span)', until => 'd_until', unit => 'hours') IS NOT NULL AS b5;
 SELECT name, measure, until, unit, is_additive FROM kpi.kpi ORDER BY name;
-SELECT k.name, m.role, m.kind, s.part, s.at, m.inputs[3] AS direction, m.divisor FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id
+SELECT k.name, m.role, m.kind, s.part, s.at, m.inputs[3] AS direction, m.divisor FROM kpi.kpi k JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id
 JOIN kpi_internal.stream s ON s.id = m.stream_id WHERE k.name IN ('b3', 'b5') ORDER BY k.name, m.role DESC;
 -- Which changes make it another.
 CREATE FUNCTION balance_measures() RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(m.id::text, ',' ORDER BY m.id) FROM kpi_internal.measure m JOIN kpi.kpi k ON k.id = m.kpi_id WHERE k.name = 'b4' $$;
+    SELECT string_agg(m.id::text, ',' ORDER BY m.id) FROM kpi_internal.measure m JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id WHERE k.name = 'b4' $$;
 SELECT balance_measures() AS before \gset
 SELECT kpi.alter_kpi('b4', until => 'd_until', title => 'B');
 SELECT balance_measures() = :'before' AS same;
@@ -51,7 +51,7 @@ INSERT INTO balance_spell (id, rep, n, d_since, d_to) VALUES (3, 'r', 5, '2024-0
 CALL kpi.refresh();
 SELECT until FROM kpi.kpi WHERE name = 'b4';
 SELECT count(*) FROM kpi.verify();
-SELECT m.role, c.start, b.amount, b.held FROM kpi_internal.rollup_cell c JOIN kpi_internal.measure m ON m.stream_id = c.stream_id
+SELECT m.role, c.start, b.amount, b.held FROM kpi_internal.rollup_cell c JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = c.stream_id
 JOIN kpi.kpi k ON k.id = m.kpi_id AND k.name = 'b4' CROSS JOIN LATERAL kpi_internal.cell_balance(c.cell, m.id) b
 WHERE c.scope_kind = 1 AND c.scope_id = 1 AND c.grain = 2 ORDER BY 1 DESC, 2;
 SELECT kpi.drop_source('spells', cascade => true);

@@ -30,7 +30,7 @@ SELECT kpi.create_source('costs', relation => 'kpi_test.costs', team => 'team', 
 CREATE VIEW kpi_test.measures AS
     SELECT k.name, k.measure, k.unit, k.is_additive, m.kind, m.inputs[1] AS input1, m.inputs[2] AS input2, m.divisor,
            dense_rank() OVER (ORDER BY m.stream_id) AS stream
-      FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id;
+      FROM kpi.kpi k JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id;
 
 -- Every kind, with and without a filter.
 SELECT kpi.create_kpi('won',      source => 'deals', measure => 'count(*)', filter => $$stage = 'won'$$) > 0 AS created;
@@ -156,7 +156,7 @@ SELECT kpi.alter_kpi('cac', formula => 'spend / nullif(won, 0)');
 SELECT formula FROM kpi.kpi WHERE name = 'cac';
 
 -- Changes: only what changes the meaning makes a new measure.
-CREATE TABLE kpi_test.ids AS SELECT k.name, m.id FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id;
+CREATE TABLE kpi_test.ids AS SELECT k.name, m.id FROM kpi.kpi k JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id;
 SELECT kpi.alter_kpi('won', new_name => 'won "deals"', direction => 'down', description => 'Deals that were won', unit => 'deals');
 SELECT kpi.alter_kpi('all', title => 'All deals');
 SELECT kpi.alter_kpi('hours', unit => 'days');
@@ -167,7 +167,7 @@ SELECT kpi.alter_kpi('by_product', owner => 'sdr');
 SELECT kpi.alter_kpi('same', title => '');
 SELECT i.name, k.name AS new_name, m.id <> i.id AS is_new, k.title, k.unit, k.direction, k.filter, k.is_additive, s.owner_kind, s.owner, s.at
   FROM kpi_test.ids i JOIN kpi.kpi k ON k.name IN (i.name, i.name || ' "deals"')
-  JOIN kpi_internal.measure m ON m.kpi_id = k.id JOIN kpi_internal.stream s ON s.id = m.stream_id
+  JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id JOIN kpi_internal.stream s ON s.id = m.stream_id
  WHERE i.name IN ('won', 'all', 'hours', 'revenue', 'created', 'sourced', 'by_product', 'same') ORDER BY i.name;
 SELECT name, title, formula FROM kpi.kpi WHERE kind = 'formula' ORDER BY name;
 SELECT kpi.alter_kpi('all', new_name => 'hours');

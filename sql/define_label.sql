@@ -17,7 +17,7 @@ SELECT kpi.create_kpi('label_per', formula => 'label_took / label_revenue', unit
 SELECT * FROM label;
 
 -- NULL keeps; '' and -1 end what was said; no measure is built anew
-SELECT id FROM kpi_internal.measure WHERE kpi_id = (SELECT id FROM kpi.kpi WHERE name = 'label_revenue') \gset
+SELECT id FROM kpi_internal.measure WHERE role = 'value' AND kpi_id = (SELECT id FROM kpi.kpi WHERE name = 'label_revenue') \gset
 SELECT kpi.alter_kpi('label_revenue', title => 'Revenue');
 SELECT * FROM label WHERE name = 'label_revenue';
 SELECT kpi.alter_kpi('label_revenue', decimals => -1, format => '', section => '', sort => -1);

@@ -14,7 +14,7 @@ SELECT kpi.create_kpi('n', source => 'deals', measure => 'count(*)') > 0 AS crea
 SELECT kpi.create_kpi('early', source => 'deals', measure => 'count(*)', at => 'created_at') > 0 AS created;
 CREATE VIEW source_test.streams AS
     SELECT dense_rank() OVER (ORDER BY s.id) AS stream, s.version, s.owner_kind, s.owner, s.at, k.name AS kpi
-      FROM kpi_internal.stream s LEFT JOIN kpi_internal.measure m ON m.stream_id = s.id LEFT JOIN kpi.kpi k ON k.id = m.kpi_id;
+      FROM kpi_internal.stream s LEFT JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = s.id LEFT JOIN kpi.kpi k ON k.id = m.kpi_id WHERE s.part <> 'left_out';
 SELECT * FROM source_test.streams ORDER BY stream, kpi;
 SELECT kpi.alter_source('deals', new_name => 'all deals', grain => 'week');
 SELECT * FROM source_test.streams ORDER BY stream, kpi;

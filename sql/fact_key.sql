@@ -24,7 +24,7 @@ CALL kpi.refresh('k_num');
 CREATE VIEW fact_key.owners AS
 SELECT k.name AS kpi, o.key AS owner, (kpi.cell_final(c.cell, m.id, 1)).value
   FROM kpi_internal.day_cell c JOIN kpi_internal.owner o ON o.id = c.owner_id
-  JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON k.id = m.kpi_id
+  JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id
  WHERE k.name IN ('k_num', 'k_code');
 SELECT kpi, owner, sum(value) FROM fact_key.owners GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT dimension, dimension_value, value FROM fact_key.parts WHERE kpi = 'k_num' ORDER BY 1, 2;
@@ -180,7 +180,7 @@ DECLARE
     delta bytea;
 BEGIN
     SELECT s.source_id, s.id AS stream_id, s.version, m.id AS measure_id INTO key
-      FROM kpi_internal.stream s JOIN kpi_internal.measure m ON m.stream_id = s.id JOIN kpi.source o ON o.id = s.source_id
+      FROM kpi_internal.stream s JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = s.id JOIN kpi.source o ON o.id = s.source_id
      WHERE o.name = 'k_long';
     cell := '\x810101' || fact_key.base_128(key.measure_id) || '\x0101' || fact_key.base_128(2 * 4000000000000000000);
     delta := fact_key.little_endian('2026-05-05'::date - '2000-01-01'::date, 4) || fact_key.little_endian(8, 2)

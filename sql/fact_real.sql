@@ -33,7 +33,7 @@ CALL kpi.refresh('fr');
 -- the numbers as text, so that none is rounded by a view on its way
 CREATE VIEW fact_real.cells AS
 SELECT k.name AS kpi, (kpi.cell_final(kpi.merge(c.cell), m.id, 1)).*
-  FROM kpi_internal.day_cell c JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON k.id = m.kpi_id
+  FROM kpi_internal.day_cell c JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id
  WHERE k.name LIKE 'fr_%' GROUP BY k.name, m.id;
 CREATE FUNCTION fact_real.differences() RETURNS TABLE (kpi text, found numeric, expected numeric) LANGUAGE sql AS $$
     SELECT c.kpi, c.value, e.value::numeric FROM fact_real.expected x, jsonb_each_text(to_jsonb(x)) e (kpi, value)

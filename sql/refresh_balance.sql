@@ -50,7 +50,7 @@ JOIN kpi_internal.rollup_cell c
      ON c.grain = 5 AND c.start < date_trunc('year', d.day)
      OR c.grain = 2 AND c.start >= date_trunc('year', d.day) AND c.start < date_trunc('month', d.day)
      OR c.grain = 0 AND c.start >= date_trunc('month', d.day) AND c.start <= d.day
-JOIN kpi_internal.measure m ON m.stream_id = c.stream_id
+JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = c.stream_id
 JOIN kpi.kpi k ON k.id = m.kpi_id
 JOIN kpi.team t ON t.id = c.scope_id
 LEFT JOIN kpi_internal.dim x ON x.id = c.dim_id AND c.dim_id <> 0

@@ -57,7 +57,7 @@ $$;
 CREATE VIEW rbu.progress AS
     SELECT s.status, m.days_since, m.rollups_since, b.by_scan, b.facts > 0 AS has_read
       FROM kpi.source_status s
-      JOIN kpi_internal.stream x ON x.source_id = s.source_id
+      JOIN kpi_internal.stream x ON x.source_id = s.source_id AND x.part <> 'left_out'
       JOIN kpi_internal.measure_built m ON m.stream_id = x.id
       LEFT JOIN kpi_internal.build b ON b.source_id = s.source_id WHERE s.source = 'rbu' ORDER BY m.measure_id;
 

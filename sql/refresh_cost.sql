@@ -70,7 +70,7 @@ SELECT change, relation, max(blocks) FILTER (WHERE was_small) AS blocks, max(blo
        max(tuples) FILTER (WHERE was_small) AS tuples, max(tuples) FILTER (WHERE NOT was_small) AS tuples_then
 FROM rc.read GROUP BY change, relation
 HAVING max(blocks) FILTER (WHERE NOT was_small) > 20 + 3 * max(blocks) FILTER (WHERE was_small)
-    OR max(tuples) FILTER (WHERE NOT was_small) > 20 + max(tuples) FILTER (WHERE was_small)
+    OR max(tuples) FILTER (WHERE NOT was_small) > 40 + max(tuples) FILTER (WHERE was_small)
 ORDER BY change COLLATE "C", relation::text COLLATE "C";
 SELECT change, sum(blocks) > 50 AS was_read FROM rc.read GROUP BY change, was_small ORDER BY change COLLATE "C", was_small;
 SELECT * FROM kpi.verify('rc');

@@ -12,7 +12,7 @@ FROM kpi_internal.rollup_cell c
      LEFT JOIN kpi.team t ON c.scope_kind = 1 AND t.id = c.scope_id
      LEFT JOIN kpi.member m ON c.scope_kind = 2 AND m.id = c.scope_id
      LEFT JOIN kpi_internal.dim d ON d.id = c.dim_id AND c.dim_id <> 0
-WHERE c.cell IS NULL AND c.stream_id = (SELECT x.stream_id FROM kpi_internal.measure x JOIN kpi.kpi k ON k.id = x.kpi_id WHERE k.name = 'rf_won');
+WHERE c.cell IS NULL AND c.stream_id = (SELECT x.stream_id FROM kpi_internal.measure x JOIN kpi.kpi k ON x.role <> 'left_out' AND k.id = x.kpi_id WHERE k.name = 'rf_won');
 CREATE FUNCTION rf.check() RETURNS TABLE (what text, difference text) LANGUAGE sql AS $$
     SELECT 'verify', v::text FROM kpi.verify('rf') v
     UNION ALL SELECT 'facts', d::text FROM rf.difference() d

@@ -11,7 +11,7 @@ SELECT kpi.create_source('rr_visits', relation => 'rr.visits', key => 'id', owne
 SELECT kpi.create_kpi('rr_accounts', source => 'rr_visits', measure => 'count(DISTINCT account)') > 0 AS kpi;
 CALL kpi.refresh('rr_visits');
 CREATE VIEW rr.cell AS
-SELECT c.* FROM kpi_internal.rollup_cell c JOIN kpi_internal.measure m ON m.stream_id = c.stream_id JOIN kpi.kpi k ON k.id = m.kpi_id WHERE k.name = 'rr_accounts';
+SELECT c.* FROM kpi_internal.rollup_cell c JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = c.stream_id JOIN kpi.kpi k ON k.id = m.kpi_id WHERE k.name = 'rr_accounts';
 CREATE FUNCTION rr.check() RETURNS TABLE (recent boolean, places bigint, differing bigint, by_name boolean, to_date boolean, differences bigint) LANGUAGE sql AS $$
     WITH e AS (SELECT t.team, p.grain, p.start, count(DISTINCT v.account) AS value, count(v.account) AS facts
                  FROM rr.visits v, (VALUES ('company'), ('rr_1'), ('rr_2')) t (team),
@@ -61,7 +61,7 @@ CALL kpi.refresh('rr_visits');
 SELECT * FROM rr.check();
 -- a recent cell that is wrong is found and mended
 UPDATE kpi_internal.rollup_cell c SET recent = format('v1{%s:distinct facts=1 values=4711*1}', m.id)::kpi.cell
-  FROM kpi_internal.measure m JOIN kpi.kpi k ON k.id = m.kpi_id WHERE m.stream_id = c.stream_id AND k.name = 'rr_accounts' AND c.grain = 2 AND c.start = '2026-10-01' AND c.scope_id = 1 AND c.scope_kind = 1;
+  FROM kpi_internal.measure m JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id WHERE m.stream_id = c.stream_id AND k.name = 'rr_accounts' AND c.grain = 2 AND c.start = '2026-10-01' AND c.scope_id = 1 AND c.scope_kind = 1;
 SELECT level, grain, period_start FROM kpi.verify('rr_visits');
 SELECT kpi.repair('rr_visits');
 SELECT * FROM rr.check();

@@ -22,7 +22,7 @@ SELECT kpi.create_kpi('rn_by_sdr', source => 'rn_deals', measure => 'avg(price -
 CREATE TABLE rn.ids AS SELECT m.id, m.kpi_id, s.id AS stream_id, s.version FROM kpi_internal.measure m JOIN kpi_internal.stream s ON s.id = m.stream_id;
 
 \set definition 'SELECT s.relation, s.key, s.owner, s.at, s.filter, s.loaded_at, d.name, d.expression FROM kpi.source s JOIN kpi.dimension d ON d.source_id = s.id WHERE s.name = ''rn_deals'' ORDER BY d.position;'
-\set kpis 'SELECT k.name, k.measure, k.filter, k.owner, k.at, s.owner AS stream_owner, s.at AS stream_at, m.inputs FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id JOIN kpi_internal.stream s ON s.id = m.stream_id WHERE k.name ~ ''^rn_'' ORDER BY k.id;'
+\set kpis 'SELECT k.name, k.measure, k.filter, k.owner, k.at, s.owner AS stream_owner, s.at AS stream_at, m.inputs FROM kpi.kpi k JOIN kpi_internal.measure m ON m.role <> ''left_out'' AND m.kpi_id = k.id JOIN kpi_internal.stream s ON s.id = m.stream_id WHERE k.name ~ ''^rn_'' ORDER BY k.id;'
 -- Which kinds of refreshes there were since the last look, and whether all is what it was.
 CREATE TABLE rn.looked AS SELECT 0::bigint AS id;
 CREATE FUNCTION rn.look(OUT status text, OUT complete boolean, OUT kinds text, OUT same boolean)

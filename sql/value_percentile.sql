@@ -17,10 +17,10 @@ SELECT count(kpi.create_kpi('pct_' || name, source => 'pct', measure => measure,
                ('stddev', 'stddev(amount)', NULL, NULL), ('variance', 'variance(amount)', NULL, NULL), ('spread', 'stddev(took)', 'minutes', NULL),
                ('count', 'count(*)', NULL, NULL)) m (name, measure, unit, filter);
 SELECT k.name, k.measure, k.unit, k.is_additive, m.kind, m.options, m.parameter, m.divisor, m.inputs
-  FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id WHERE k.name LIKE 'pct%' ORDER BY k.name;
+  FROM kpi.kpi k JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id WHERE k.name LIKE 'pct%' ORDER BY k.name;
 -- each percentile has a stream of its own, so that the wide cell stays small
 SELECT count(DISTINCT m.stream_id) AS streams, count(DISTINCT m.stream_id) FILTER (WHERE m.kind = 'percentile') AS of_percentiles
-  FROM kpi_internal.measure m JOIN kpi.kpi k ON k.id = m.kpi_id WHERE k.name LIKE 'pct%';
+  FROM kpi_internal.measure m JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id WHERE k.name LIKE 'pct%';
 
 -- The oracle: plain SQL over the facts of a team, a period and a product ('': all).
 CREATE VIEW pct.fact AS
@@ -126,7 +126,7 @@ SELECT count(*) AS nothing_changed FROM kpi.kpi WHERE name = 'bad';
 -- another p of the same histogram builds it anew as another KPI would; so does a finer one
 SELECT kpi.alter_kpi('pct_p90', measure => 'percentile(0.1, amount, error => 0.002)');
 CALL kpi.refresh('pct');
-SELECT m.options, m.parameter FROM kpi_internal.measure m JOIN kpi.kpi k ON k.id = m.kpi_id WHERE k.name = 'pct_p90';
+SELECT m.options, m.parameter FROM kpi_internal.measure m JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id WHERE k.name = 'pct_p90';
 SELECT count(*) FILTER (WHERE abs(s.value - e.value) > 0.002 * greatest(abs(e.value), e.size) + 1e-9) AS wrong, count(*) > 0 AS compared
   FROM (SELECT team, grain, period, part, percentile_cont(0.1) WITHIN GROUP (ORDER BY amount) FILTER (WHERE amount <> 'NaN')::numeric AS value,
                greatest(-max(amount) FILTER (WHERE amount < 0), min(amount) FILTER (WHERE amount > 0 AND amount <> 'NaN')) AS size

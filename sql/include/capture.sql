@@ -25,7 +25,7 @@ BEGIN
                                  (SELECT string_agg(format('f.m%s_%s', m.id, i), ', ' ORDER BY i) FROM generate_subscripts(m.inputs, 1) i),
                                  kpi.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
           FROM kpi_internal.stream s
-          JOIN kpi_internal.measure m ON m.stream_id = s.id
+          JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = s.id
           JOIN kpi.kpi k ON k.id = m.kpi_id
           JOIN kpi.source o ON o.id = s.source_id
          CROSS JOIN LATERAL (SELECT 'ARRAY[' || string_agg(format('f.%I', d.name), ', ' ORDER BY d.position) || ']'

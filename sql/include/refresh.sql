@@ -94,7 +94,7 @@ WITH RECURSIVE fact AS (
     WHERE kpi IN ('rf_revenue', 'rf_won', 'rf_size', 'rf_rate', 'rf_ratio', 'rf_opened', 'rf_mean')
 ), place AS (
     SELECT DISTINCT m.stream_id, n.scope, n.grain, n.start
-    FROM number n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.kpi_id = k.id
+    FROM number n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id
     WHERE grain NOT IN ('day', 'month')
 ), stored_place AS (
     SELECT c.stream_id, coalesce('team ' || t.key, 'member ' || m.key), (ARRAY['day', 'week', 'month', 'quarter', 'year'])[1 + c.grain], c.start

@@ -169,12 +169,12 @@ value_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, con
 	return (Written)
 	{
 		.role = "value",
-		.stream_id = find_or_create_stream(source_id, key, part),
-		.kind = def->kind,
-		.options = def->options,
-		.inputs = def->inputs,
-		.divisor = def->divisor,
-		.parameter = def->parameter
+			.stream_id = find_or_create_stream(source_id, key, part),
+			.kind = def->kind,
+			.options = def->options,
+			.inputs = def->inputs,
+			.divisor = def->divisor,
+			.parameter = def->parameter
 	};
 }
 
@@ -215,11 +215,11 @@ left_out_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def)
 	return (Written)
 	{
 		.role = "left_out",
-		.stream_id = find_or_create_stream(source_id, &all_key, KPI_LEFT_OUT_PART),
-		.kind = KPI_LEFT_OUT,
-		.options = "",
-		.inputs = list_make2(def->filter ? unconstify(char *, def->filter) : "true", last_reason(def)),
-		.divisor = 1
+			.stream_id = find_or_create_stream(source_id, &all_key, KPI_LEFT_OUT_PART),
+			.kind = KPI_LEFT_OUT,
+			.options = "",
+			.inputs = list_make2(def->filter ? unconstify(char *, def->filter) : "true", last_reason(def)),
+			.divisor = 1
 	};
 }
 

@@ -31,7 +31,7 @@ typedef struct Tally
 	int64		facts;
 	DateADT		first_day;		/* of those that have a day */
 	DateADT		last_day;
-} Tally;
+}			Tally;
 
 typedef struct Measure
 {
@@ -39,7 +39,7 @@ typedef struct Measure
 	int32		kpi_id;
 	int32		source_id;
 	Tally		tallies[KPI_LEFT_OUT_REASONS];
-} Measure;
+}			Measure;
 
 typedef struct Counting
 {
@@ -47,10 +47,10 @@ typedef struct Counting
 	Measure    *measures;		/* ascending id */
 	int			next;			/* where the last one of a cell was found */
 	DateADT		day;			/* of the cell */
-} Counting;
+}			Counting;
 
 static void
-load_measures(Counting *counting, int32 source_id)
+load_measures(Counting * counting, int32 source_id)
 {
 	KpiRows		rows;
 
@@ -95,7 +95,7 @@ tally(int32 measure_id, KpiLeftOut reason, int64 facts, void *arg)
 }
 
 static void
-count_cells(Counting *counting, int32 source_id)
+count_cells(Counting * counting, int32 source_id)
 {
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cells", ALLOCSET_DEFAULT_SIZES);
 	KpiRows		rows;
@@ -121,9 +121,9 @@ count_cells(Counting *counting, int32 source_id)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, const Measure *measure, KpiLeftOut reason)
+put_row(ReturnSetInfo *rsinfo, const Measure * measure, KpiLeftOut reason)
 {
-	const Tally *tally = &measure->tallies[reason - 1];
+	const		Tally *tally = &measure->tallies[reason - 1];
 	bool		has_day = tally->first_day <= tally->last_day;
 	Datum		values[] = {
 		Int32GetDatum(measure->source_id), Int32GetDatum(measure->kpi_id),

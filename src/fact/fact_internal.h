@@ -32,6 +32,7 @@ typedef struct KpiFactColumn
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
 							  const Bitmapset *which, Oid at_type);
+
 /*
  * The input of a measure of kind left_out: the reason (KpiLeftOut) why a row does not
  * count, smallint; NULL: it does.

@@ -39,8 +39,8 @@ typedef struct KpiMeasure
 								 * none */
 	List	   *inputs;			/* char *: SQL text of the inputs as the facts
 								 * query shows them, filter and casts
-								 * included; as many as its kind takes, but
-								 * of kind left_out what its one is made of
+								 * included; as many as its kind takes, but of
+								 * kind left_out what its one is made of
 								 * (kpi_fact_columns()): the KPI's filter, and
 								 * the reason of facts that meet it and have a
 								 * time */

@@ -70,9 +70,9 @@ typedef struct KpiMeasureKind
 	KpiMeasureRange range;
 
 	/*
-	 * Sets def->inputs, has_value, options and parameter, and unit and divisor
-	 * of a value that is a duration. What the filter leaves out must not be
-	 * evaluated.
+	 * Sets def->inputs, has_value, options and parameter, and unit and
+	 * divisor of a value that is a duration. What the filter leaves out must
+	 * not be evaluated.
 	 */
 	void		(*set_inputs) (KpiMeasureDef *def, const KpiMeasureCall *call);
 } KpiMeasureKind;

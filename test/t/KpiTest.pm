@@ -297,7 +297,7 @@ sub difference_sql
 	-- periods that have rows without a cell; cells of nothing but errors or dropped KPIs have them as well
 	place AS (
 		SELECT DISTINCT m.stream_id, scope, key, g AS grain, begins AS start, nullif(dim, '') AS dim, nullif(dim_value, chr(1)) AS dim_value
-		FROM measured n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.kpi_id = k.id
+		FROM measured n JOIN kpi.kpi k ON k.name = n.kpi JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.kpi_id = k.id
 		WHERE g NOT IN ('day', 'month')),
 	stored_place AS (
 		SELECT c.stream_id, CASE c.scope_kind WHEN 1 THEN 'team' ELSE 'member' END AS scope,
