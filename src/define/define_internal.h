@@ -368,6 +368,20 @@ extern void kpi_define_sealed_check(int32 source_id, const char *what);
 /* Gives these facts up; the caller holds the source's lock.  False: there are none. */
 extern bool kpi_define_sealed_discard(int32 source_id);
 
+/* ---- typed.c ---- */
+
+/* Adds the text of an argument, if it is given, to those that were typed of a definition. */
+extern List *kpi_define_typed_add(List *typed, FunctionCallInfo fcinfo, int n, const char *part);
+
+/* The same for each of an object of names and texts; names: what they are called, if not NIL. */
+extern List *kpi_define_typed_add_object(List *typed, FunctionCallInfo fcinfo, int n, const char *part, List *names);
+
+/* Stores them, after the definition of the KPI or source is. */
+extern void kpi_define_typed_store(bool of_kpi, int32 id, List *typed);
+
+/* A lookup has another name: so have those that were typed. */
+extern void kpi_define_typed_rename_lookup(int32 lookup_id, const char *from, const char *to);
+
 /* ---- label.c ---- */
 
 /* How the values of a KPI are shown, as far as it is given; '' and -1 end what there was. */

@@ -428,6 +428,18 @@ write_row(KpiRow *kpi)
 	kpi_spi_end(&spi);
 }
 
+/* Its texts as they were typed; until: the number of that argument. */
+static void
+store_typed(FunctionCallInfo fcinfo, int until, int32 kpi_id)
+{
+	static const char *const parts[] = {"measure", "filter", "owner", "team", "at"};
+	List	   *typed = NIL;
+
+	for (int i = 0; i < lengthof(parts); i++)
+		typed = kpi_define_typed_add(typed, fcinfo, 2 + i, parts[i]);
+	kpi_define_typed_store(true, kpi_id, kpi_define_typed_add(typed, fcinfo, until, "until"));
+}
+
 /* The SQL of an earlier version has no such argument. */
 static char *
 credit_argument(FunctionCallInfo fcinfo, char *if_not_given)
@@ -507,6 +519,7 @@ kpi_sql_create_kpi(PG_FUNCTION_ARGS)
 		require_formula_rights(kpi.id);
 	}
 	kpi_define_label_store(kpi.id, kpi.name, &label);
+	store_typed(fcinfo, CREATE_UNTIL_ARGUMENT, kpi.id);
 	kpi_define_programs_of_kpi(kpi.id);
 	PG_RETURN_INT32(kpi.id);
 }
@@ -626,6 +639,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	}
 	write_row(kpi);
 	kpi_define_label_store(kpi->id, kpi->name, &label);
+	store_typed(fcinfo, ALTER_UNTIL_ARGUMENT, kpi->id);
 	if (def != NULL)
 		kpi_define_measure_write(source->id, kpi->id, &key, def, discards_sealed(fcinfo));
 	if (redefined && is_formula)

@@ -247,6 +247,8 @@ kpi_sql_alter_lookup(PG_FUNCTION_ARGS)
 
 	if (new_name != NULL && strcmp(new_name, lookup->name) != 0)
 		check_name(new_name);
+	if (new_name != NULL)
+		kpi_define_typed_rename_lookup(lookup->id, lookup->name, new_name);
 	lookup->name = new_name ? new_name : lookup->name;
 	lookup->relation = relation ? relation : lookup->relation;
 	lookup->key = key ? key : lookup->key;

@@ -296,6 +296,33 @@ check_expressions(KpiSourceRow *row, List *dimensions, KpiSourceOptions *options
 	kpi_user_restore(&user);
 }
 
+/*
+ * Its texts as they were typed; first: the number of the first argument of keyed
+ * sources.  A followed table is called as it is stored, in the order of the object.
+ */
+static void
+store_typed(FunctionCallInfo fcinfo, int first, int32 source_id, const KpiKeyed *keyed)
+{
+	static const char *const parts[] = {"key", "owner", "team", "at", "filter"};
+	List	   *typed = NIL;
+
+	for (int i = 0; i < lengthof(parts); i++)
+		typed = kpi_define_typed_add(typed, fcinfo, 2 + i, parts[i]);
+	typed = kpi_define_typed_add_object(typed, fcinfo, 7, "dimension", NIL);
+	typed = kpi_define_typed_add(typed, fcinfo, 14, "loaded_at");
+	typed = kpi_define_typed_add(typed, fcinfo, first, "query");
+	if (keyed != NULL && !PG_ARGISNULL(first + 2))
+	{
+		List	   *relations = NIL;
+		ListCell   *lc;
+
+		foreach(lc, keyed->follows)
+			relations = lappend(relations, ((const KpiFollow *) lfirst(lc))->relation);
+		typed = kpi_define_typed_add_object(typed, fcinfo, first + 2, "follow", relations);
+	}
+	kpi_define_typed_store(false, source_id, typed);
+}
+
 /* The role named by an argument of ours; InvalidOid: none is. */
 static Oid
 arg_definer(FunctionCallInfo fcinfo, int n)
@@ -407,6 +434,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 	if (keyed != NULL)
 		kpi_define_lookups_store(row.id, keyed, lookups, true);
 	kpi_spi_end(&spi);
+	store_typed(fcinfo, 15, row.id, keyed);
 
 	kpi_model_code_accept(row.id, 0);
 	kpi_capture_attach(row.id, row.relid, row.definer_oid);
@@ -671,6 +699,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	if (keyed != NULL)
 		kpi_define_lookups_store(row->id, keyed, lookups, old_keyed->is_followed);
 	kpi_spi_end(&spi);
+	store_typed(fcinfo, 16, row->id, keyed);
 
 	kpi_define_source_follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL,
 									!PG_ARGISNULL(2) || !PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed);

@@ -159,7 +159,7 @@ COMMENT ON COLUMN kpi.kpi.name IS 'Name, by which formulas and goals call it; un
 COMMENT ON COLUMN kpi.kpi.title IS 'What people call it; the name when none was given';
 COMMENT ON COLUMN kpi.kpi.kind IS 'measure: an aggregate over a source; formula: computed from other KPIs';
 COMMENT ON COLUMN kpi.kpi.source_id IS 'The source of a measure (kpi.source.id); NULL for a formula';
-COMMENT ON COLUMN kpi.kpi.measure IS 'The measure as it is written, like sum(amount); NULL for a formula';
+COMMENT ON COLUMN kpi.kpi.measure IS 'The measure, like sum(amount), as kpi.kpi.filter and the other expressions with every name outside pg_catalog qualified; as it was typed it is in kpi.definition_text. NULL for a formula';
 COMMENT ON COLUMN kpi.kpi.filter IS 'Condition that facts of this KPI meet besides that of the source; NULL: none';
 COMMENT ON COLUMN kpi.kpi.owner IS 'Expression for the member its facts count for, where it is not that of the source; else NULL';
 COMMENT ON COLUMN kpi.kpi.team IS 'Expression for the team its facts count for, where it is not that of the source; else NULL';
