@@ -145,6 +145,9 @@ extern const KpiLayout *kpi_fact_projection_layout(KpiProjection *proj, int s);
 /* A cell of that layout without facts, to be copied. */
 extern const KpiCell *kpi_fact_projection_fresh_cell(KpiProjection *proj, int s);
 
+/* The columns that its expressions use, offset by FirstLowInvalidHeapAttributeNumber. */
+extern Bitmapset *kpi_fact_projection_columns(KpiProjection *proj);
+
 /* Whether an expression may reach a function or a type of a user. */
 extern bool kpi_fact_projection_has_user_code(KpiProjection *proj);
 
@@ -262,6 +265,45 @@ typedef struct KpiFactEstimate
 
 extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *stream, const KpiFactPart *part,
 									Oid relid, List *leaves, KpiFactEstimate *estimate);
+
+/* ---- rows.c ---- */
+
+/* Rows of the table of a source that are wanted; more of them may be handed in. */
+typedef struct KpiFactRows
+{
+	const KpiSource *source;
+	const KpiStream *stream;	/* whose time and owner are meant */
+	DateADT		since;			/* of these days; DATEVAL_NOBEGIN and
+								 * DATEVAL_NOEND: all, and those without a
+								 * time */
+	DateADT		until;			/* exclusive */
+	bool		and_filtered;	/* as well as those that the source's filter
+								 * leaves out */
+	List	   *owners;			/* char *: of one of these owners; NIL: of any */
+	const char *key_expr;		/* of this expression, as text, the value key;
+								 * NULL: any */
+	const char *key;
+}			KpiFactRows;
+
+/*
+ * Hands in rows under the active snapshot, by the columns of the table (or root), each until take()
+ * returns.  The current user is the source's definer, as for kpi_fact_cells_run(), also in take().
+ */
+extern void kpi_fact_rows_run(const KpiFactRows * wanted, Oid relid, List *leaves,
+							  void (*take) (void *arg, TupleTableSlot *row), void *arg);
+
+/* An expression over rows that is no part of the facts query; kept in the current memory context. */
+typedef struct KpiFactExpr KpiFactExpr;
+
+/* As the source's definer, as the next. */
+extern KpiFactExpr * kpi_fact_expr_compile(const KpiSource *source, Oid relid, const char *text);
+
+/* False: it failed.  The value is there until the next call. */
+extern bool kpi_fact_expr_value(KpiFactExpr * expr, TupleTableSlot *row, Datum *value, bool *isnull);
+extern Oid	kpi_fact_expr_type(const KpiFactExpr * expr);
+
+/* The columns it uses, offset by FirstLowInvalidHeapAttributeNumber. */
+extern const Bitmapset *kpi_fact_expr_columns(const KpiFactExpr * expr);
 
 /* ---- keyed_check.c ---- */
 

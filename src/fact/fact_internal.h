@@ -42,6 +42,12 @@ extern char *kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *
 extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
 								const KpiFactPart *part);
 
+/*
+ * Of it, that times are of some days, and of some near these: a condition that an index on the
+ * time can be used for; NULL: all may be.
+ */
+extern char *kpi_fact_near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part);
+
 /* ---- day.c ---- */
 
 /* A stretch of time in which the zone's offset is the same. */
@@ -171,6 +177,7 @@ typedef struct KpiUsedColumns
 
 /* Of the given attributes, which are numbered as pull_varattnos() does. */
 extern void kpi_fact_used_collect(KpiUsedColumns *used, TupleDesc desc, const Bitmapset *attrs);
+extern Bitmapset *kpi_fact_used_attrs(const KpiUsedColumns *used);
 extern KpiColumnSet kpi_fact_used_set(const KpiUsedColumns *used, const Bitmapset *attrs);
 
 /* Which of the columns differ between the two rows. */

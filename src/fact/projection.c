@@ -444,6 +444,12 @@ kpi_fact_projection_concerns(KpiProjection *proj, int s, KpiColumnSet changed)
 	return changed == KPI_ALL_COLUMNS || (proj->streams[s].columns & changed) != 0;
 }
 
+Bitmapset *
+kpi_fact_projection_columns(KpiProjection *proj)
+{
+	return kpi_fact_used_attrs(&proj->used);
+}
+
 bool
 kpi_fact_projection_has_user_code(KpiProjection *proj)
 {

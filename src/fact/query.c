@@ -215,12 +215,9 @@ moment_near(Oid at_type, DateADT day, int days)
 	}
 }
 
-/*
- * Only times of some days, and some near these: a condition that an index on the
- * time can be used for, which the day, cut in a time zone, is not.
- */
-static char *
-near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part)
+/* The day, cut in a time zone, is nothing that an index on the time can be used for. */
+char *
+kpi_fact_near_days(const KpiStream *stream, Oid at_type, const KpiFactPart *part)
 {
 	char	   *condition = NULL;
 
@@ -244,7 +241,7 @@ char *
 kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type, const KpiFactPart *part)
 {
 	char	   *condition = psprintf("pg_catalog.isfinite(%s)", stream->at);
-	char	   *near = part ? near_days(stream, at_type, part) : NULL;
+	char	   *near = part ? kpi_fact_near_days(stream, at_type, part) : NULL;
 
 	if (stream->is_left_out)
 		return near ? near : "true";

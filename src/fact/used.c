@@ -46,6 +46,16 @@ kpi_fact_used_collect(KpiUsedColumns *used, TupleDesc desc, const Bitmapset *att
 	}
 }
 
+Bitmapset *
+kpi_fact_used_attrs(const KpiUsedColumns *used)
+{
+	Bitmapset  *attrs = used->any ? bms_make_singleton(-FirstLowInvalidHeapAttributeNumber) : NULL;
+
+	for (int i = 0; i < used->n; i++)
+		attrs = bms_add_member(attrs, used->columns[i].attno - FirstLowInvalidHeapAttributeNumber);
+	return attrs;
+}
+
 KpiColumnSet
 kpi_fact_used_set(const KpiUsedColumns *used, const Bitmapset *attrs)
 {

@@ -147,6 +147,40 @@ extern KpiPlace kpi_value_place_year_ago(const KpiPlace *place);
 /* Its last day. */
 extern DateADT kpi_value_place_end(const KpiPlace *place);
 
+/* ---- place.c ---- */
+
+/* A KPI and where it is asked for, by names. */
+typedef struct KpiValueCall
+{
+	char	   *kpi;
+	char	   *team;			/* NULL, as the next: the company */
+	char	   *member;
+	char	   *period;
+	char	   *dimension;
+	char	   *dimension_value;
+	const KpiProgram *program;
+	bool		has_breakdown;
+	bool		for_members;
+	bool		for_teams;
+	KpiPlace	place;
+	bool		is_met;			/* false: no fact has the dimension's value */
+} KpiValueCall;
+
+/*
+ * Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(), as
+ * those below.
+ */
+extern void kpi_value_call_find(KpiValueCall *call);
+
+/* The program and the team or member alone. */
+extern void kpi_value_call_find_scope(KpiValueCall *call);
+
+/* Error if the KPI has no values of the place's grain. */
+extern void kpi_value_call_check_grain(const KpiValueCall *call);
+
+/* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
+extern void kpi_value_call_find_dimension(KpiValueCall *call);
+
 /* ---- today.c ---- */
 
 /*

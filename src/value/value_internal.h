@@ -162,40 +162,6 @@ extern const KpiPart *kpi_value_part(const KpiParts *parts, int number);
 /* kpi_value_cell() of a part; error if its source lacks one of the dimensions. */
 extern const KpiCell *kpi_value_part_cell(const KpiDays *days);
 
-/* ---- place.c ---- */
-
-/* A KPI and where it is asked for, by names. */
-typedef struct KpiValueCall
-{
-	char	   *kpi;
-	char	   *team;			/* NULL, as the next: the company */
-	char	   *member;
-	char	   *period;
-	char	   *dimension;
-	char	   *dimension_value;
-	const KpiProgram *program;
-	bool		has_breakdown;
-	bool		for_members;
-	bool		for_teams;
-	KpiPlace	place;
-	bool		is_met;			/* false: no fact has the dimension's value */
-} KpiValueCall;
-
-/*
- * Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(), as
- * those below.
- */
-extern void kpi_value_call_find(KpiValueCall *call);
-
-/* The program and the team or member alone. */
-extern void kpi_value_call_find_scope(KpiValueCall *call);
-
-/* Error if the KPI has no values of the place's grain. */
-extern void kpi_value_call_check_grain(const KpiValueCall *call);
-
-/* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
-extern void kpi_value_call_find_dimension(KpiValueCall *call);
-
 /* ---- evaluate.c ---- */
 
 /* What the KPI amounts to in a window, as kpi_value_at(). */
