@@ -348,6 +348,28 @@ kpi_value_in(const KpiProgram *program, const KpiWindow *window, KpiValue *resul
 	return evaluate_window(program, window, result);
 }
 
+List *
+kpi_value_reads(const KpiProgram *program, const KpiWindow *window)
+{
+	KpiEvaluation evaluation = begin(program);
+	KpiValue	value;
+	List	   *reads = NIL;
+
+	(void) evaluate(&evaluation, window, &value);
+	for (int i = 0; i < evaluation.nknown; i++)
+	{
+		KpiValueRead *read;
+
+		if (program->nodes[evaluation.known[i].node].formula != NULL)
+			continue;
+		read = palloc(sizeof(KpiValueRead));
+		read->node = evaluation.known[i].node;
+		read->window = evaluation.known[i].window;
+		reads = lappend(reads, read);
+	}
+	return reads;
+}
+
 void
 kpi_value_meet_parts(KpiParts *parts, const KpiProgram *program, const KpiWindow *window)
 {

@@ -1,0 +1,611 @@
+/*-------------------------------------------------------------------------
+ *
+ * facts.c
+ *	  kpi.facts(): the facts that make a number.
+ *
+ * Which measures a KPI reads, and in which windows, its evaluation says (kpi_value_reads()). Of each
+ * measure the rows of these days are read for the caller (read.c), and each is asked what it
+ * counts for: the stream's projection says whether it is a fact and of which day and owner, the
+ * organisation where that counts, and a cell of this fact alone what it brings, so that
+ * it is the same algebra that makes the number.
+ *
+ * A balance is of the facts that are held at the end of the window: those that have begun
+ * and not ended, at the place of their owner on that day.
+ *
+ * Rows are sorted within work_mem and beyond it on disk.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "explain/explain_internal.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "people/people.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+#include "value/value.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_facts);
+
+/* Arguments. */
+enum
+{
+	ARG_KPI,
+	ARG_TEAM,
+	ARG_MEMBER,
+	ARG_PERIOD,
+	ARG_DIMENSION,
+	ARG_DIMENSION_VALUE
+};
+
+/* Columns of the result. */
+enum
+{
+	OUT_KPI,
+	OUT_KEY,
+	OUT_DAY,
+	OUT_OWNER,
+	OUT_MEMBER,
+	OUT_TEAM,
+	OUT_VALUE,
+	OUT_NUMERATOR,
+	OUT_DENOMINATOR,
+	OUT_COLUMNS
+};
+
+/* A place in windows whose value of a dimension is asked for: no cell has it. */
+#define SOME_DIM_ID PG_INT32_MAX
+
+typedef struct NameEntry
+{
+	int32		id;				/* the key */
+	char	   *name;
+} NameEntry;
+
+typedef struct Facts
+{
+	KpiValueCall call;
+	DateADT		today;			/* by which the KPI is judged */
+	DateADT		credit_day;		/* whose teams count with credit today */
+	Tuplesortstate *sort;
+	TupleTableSlot *row;
+	MemoryContext cxt;
+	HTAB	   *teams;			/* of NameEntry */
+	HTAB	   *members;
+	/* the measure at hand */
+	const KpiProgramNode *node;
+	List	   *reads;			/* KpiValueRead *, of this measure */
+	char	   *kpi;
+	KpiExplainSource *open;
+	KpiOrg	   *org;
+	int			s;
+	int			m;				/* index of the measure in its stream */
+	int			end_s;			/* of what leaves a balance; -1: it is none */
+	int			end_m;
+	int			dim;			/* index of the dimension in the source */
+	char	   *own_currency;
+} Facts;
+
+/* ---- where a fact counts ---- */
+
+static const KpiSpan *
+span_at(const KpiSpan *spans, int n, DateADT day)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (day >= spans[i].since && day < spans[i].until)
+			return &spans[i];
+	}
+	elog(ERROR, "an owner counts for nothing on day %d", day);
+}
+
+/* The teams that an owner's facts of a day count for, the most specific first. */
+static KpiSpan
+span_of(Facts *facts, const char *owner, DateADT day, int32 *member_id)
+{
+	static int32 company = KPI_TEAM_COMPANY;
+	KpiSpan		all = {DATEVAL_NOBEGIN, DATEVAL_NOEND, 1, &company};
+	KpiOwnerKind kind = facts->node->owner_kind;
+	const KpiSpan *spans;
+	int			n;
+
+	*member_id = 0;
+	if (kind == KPI_OWNER_COMPANY)
+		return all;
+	if (kpi_model_owner_is_of_today(kind))
+		day = facts->credit_day;
+	if (kpi_model_owner_is_member(kind))
+		spans = kpi_people_member_spans(facts->org, owner, member_id, &n);
+	else
+		spans = kpi_people_team_spans(facts->org, owner, &n);
+	return *span_at(spans, n, day);
+}
+
+static bool
+counts_for_scope(const KpiPlace *place, const KpiSpan *span, int32 member_id)
+{
+	if (place->scope_kind == KPI_SCOPE_MEMBER)
+		return member_id == place->scope_id;
+	for (int i = 0; i < span->nscopes; i++)
+	{
+		if (span->scopes[i] == place->scope_id)
+			return true;
+	}
+	return false;
+}
+
+/* The value that the fact has of the dimension that is asked for; NULL: none. */
+static char *
+dimension_value(Facts *facts, const KpiFact *fact, int32 member_id, DateADT day)
+{
+	const char *attribute = facts->open->source->dim_attributes[facts->dim];
+	KpiLookup	lookup;
+	DateADT		until;
+	char	   *value;
+
+	if (attribute == NULL)
+		return fact->dims[facts->dim];
+	if (member_id == 0 || !kpi_model_owner_is_member(facts->node->owner_kind))
+		return NULL;
+	if (kpi_model_owner_is_of_today(facts->node->owner_kind))
+		day = facts->credit_day;
+	kpi_people_attributes_open(&lookup, GetActiveSnapshot());
+	value = kpi_people_attribute_at(&lookup, member_id, attribute, day, &until);
+	kpi_lookup_close(&lookup);
+	return value;
+}
+
+static bool
+has_dimension_value(Facts *facts, const KpiFact *fact, const KpiPlace *place, int32 member_id, DateADT day)
+{
+	const char *wanted = facts->call.dimension_value;
+	char	   *value;
+
+	if (place->dim_id == 0)
+		return true;
+	value = dimension_value(facts, fact, member_id, day);
+	return wanted == NULL || value == NULL ? wanted == value : strcmp(wanted, value) == 0;
+}
+
+static char *
+name_of(Facts *facts, HTAB *names, const char *sql, int32 id)
+{
+	bool		found;
+	NameEntry  *entry;
+	char	   *name;
+
+	if (id == 0)
+		return NULL;
+	entry = hash_search(names, &id, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->name;
+	name = kpi_first_text(sql, 1, KPI_INT4(id));
+	entry = hash_search(names, &id, HASH_ENTER, &found);
+	entry->name = name ? MemoryContextStrdup(facts->cxt, name) : NULL;
+	return entry->name;
+}
+
+/* ---- what a fact brings ---- */
+
+static Numeric
+divided(Numeric number, int32 divisor)
+{
+	if (divisor == 1)
+		return number;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_div, NumericGetDatum(number),
+											   NumericGetDatum(int64_to_numeric(divisor))));
+}
+
+/* The number that is the first input of the measure, in the unit of its values; NULL: it is none. */
+static Numeric
+input_number(Facts *facts, const KpiFact *fact)
+{
+	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
+	int			i = layout->measures[facts->m].first_input;
+	Datum		input = fact->inputs[i];
+	Numeric		number = NULL;
+
+	if (fact->isnull[i])
+		return NULL;
+	switch (layout->input_types[i])
+	{
+		case KPI_INPUT_INT2:
+			number = int64_to_numeric(DatumGetInt16(input));
+			break;
+		case KPI_INPUT_INT4:
+			number = int64_to_numeric(DatumGetInt32(input));
+			break;
+		case KPI_INPUT_INT8:
+			number = int64_to_numeric(DatumGetInt64(input));
+			break;
+		case KPI_INPUT_NUMERIC:
+			number = DatumGetNumeric(input);
+			break;
+		case KPI_INPUT_FLOAT4:
+			number = DatumGetNumeric(DirectFunctionCall1(float4_numeric, input));
+			break;
+		case KPI_INPUT_FLOAT8:
+			number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, input));
+			break;
+		default:
+			return NULL;
+	}
+	return numeric_is_nan(number) || numeric_is_inf(number) ? NULL : divided(number, facts->node->divisor);
+}
+
+/* By what an amount of a currency is multiplied on a day; NULL: there is no rate. */
+static Numeric
+rate_of(Facts *facts, const KpiStream *stream, const char *currency, DateADT day)
+{
+	char	   *rate;
+
+	if (currency == NULL)
+		return NULL;
+	if (facts->own_currency != NULL && strcmp(facts->own_currency, currency) == 0)
+		return int64_to_numeric(1);
+	rate = kpi_first_text("SELECT r.rate::text FROM kpi.exchange_rate r WHERE r.exchange = $1 AND r.currency = $2 AND r.since <= $3"
+						  " ORDER BY r.since DESC LIMIT 1", 3, KPI_TEXT(stream->exchange), KPI_TEXT(currency),
+						  KPI_VALUE(DATEOID, DateADTGetDatum(day)));
+	if (rate == NULL)
+		return NULL;
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(rate), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* What the fact amounts to by itself; false: it does not count for the measure. */
+static bool
+contribution(Facts *facts, const KpiFact *fact, KpiFinal *final)
+{
+	const KpiSource *source = facts->open->source;
+	const KpiStream *stream = &source->streams[facts->s];
+	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
+	KpiCell    *cell = kpi_fact_change_cell(NULL, layout, fact, 1);
+
+	if (stream->currency != NULL)
+	{
+		Numeric		rate = rate_of(facts, stream, fact->dims[source->ndims], fact->day);
+
+		if (rate == NULL)
+			return false;
+		cell = kpi_cell_scale(cell, rate);
+	}
+	if (!kpi_cell_final(cell, facts->node->measure_id, facts->node->divisor, facts->node->parameter, final) ||
+		final->facts == 0)
+		return false;
+	switch (facts->node->kind)
+	{
+		case KPI_PERCENTILE:
+		case KPI_VARIANCE:
+		case KPI_STDDEV:
+			final->value = input_number(facts, fact);
+			break;
+		case KPI_DISTINCT:
+		case KPI_DISTINCT_APPROX:
+			final->value = NULL;
+			break;
+		default:
+			break;
+	}
+	return true;
+}
+
+/* Of a balance what the fact holds, from its day on; false: nothing, or it ends before it begins. */
+static bool
+held(Facts *facts, const KpiFact *fact, KpiFinal *final)
+{
+	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
+	int			i = layout->measures[facts->m].first_input;
+
+	memset(final, 0, sizeof(KpiFinal));
+	if (fact->isnull[i] || fact->isnull[i + 2] || DatumGetInt32(fact->inputs[i + 2]) != 1)
+		return false;
+	final->value = input_number(facts, fact);
+	return true;
+}
+
+/* ---- a row ---- */
+
+static void
+put(Facts *facts, const char *key, const KpiFact *fact, const KpiFinal *final, const KpiSpan *span, int32 member_id)
+{
+	TupleTableSlot *row = facts->row;
+	char	   *member = name_of(facts, facts->members, "SELECT key FROM kpi.member WHERE id = $1", member_id);
+	char	   *team = name_of(facts, facts->teams, "SELECT key FROM kpi.team WHERE id = $1", span->scopes[0]);
+	const char *texts[] = {[OUT_KPI] = facts->kpi,[OUT_KEY] = key,[OUT_DAY] = NULL,[OUT_OWNER] = fact->owner,
+		[OUT_MEMBER] = member,[OUT_TEAM] = team
+	};
+	Numeric		numbers[] = {final->value, final->numerator, final->denominator};
+
+	ExecClearTuple(row);
+	for (int c = 0; c < lengthof(texts); c++)
+	{
+		row->tts_isnull[c] = texts[c] == NULL;
+		row->tts_values[c] = texts[c] ? CStringGetTextDatum(texts[c]) : (Datum) 0;
+	}
+	row->tts_values[OUT_DAY] = DateADTGetDatum(fact->day);
+	row->tts_isnull[OUT_DAY] = false;
+	for (int c = 0; c < lengthof(numbers); c++)
+	{
+		row->tts_isnull[OUT_VALUE + c] = numbers[c] == NULL;
+		row->tts_values[OUT_VALUE + c] = numbers[c] ? NumericGetDatum(numbers[c]) : (Datum) 0;
+	}
+	ExecStoreVirtualTuple(row);
+	tuplesort_puttupleslot(facts->sort, row);
+}
+
+/* The day on which a fact of these days counts in a window; false: on none. */
+static bool
+counts_in(Facts *facts, const KpiWindow *window, const KpiFact *fact, DateADT ended, DateADT *day)
+{
+	if (facts->end_s < 0)
+	{
+		*day = fact->day;
+		return fact->day >= window->since && fact->day < window->until;
+	}
+	*day = kpi_value_window_last(window, facts->today);
+	return fact->day <= *day && ended > *day;
+}
+
+/* The day on which what a balance holds of the row is gone; DATEVAL_NOEND: on none. */
+static DateADT
+end_of(Facts *facts, const KpiExplainRow *row)
+{
+	KpiFact		fact;
+	const KpiLayout *layout;
+
+	if (facts->end_s < 0)
+		return DATEVAL_NOEND;
+	kpi_explain_fact(facts->open, facts->end_s, row, &fact);
+	layout = kpi_fact_projection_layout(facts->open->projection, facts->end_s);
+	if (!fact.is_event || fact.failed || bms_is_member(facts->end_m, fact.failed_measures) ||
+		fact.isnull[layout->measures[facts->end_m].first_input])
+		return DATEVAL_NOEND;
+	return fact.day;
+}
+
+static void
+take_row(void *arg, const KpiExplainRow *row)
+{
+	Facts	   *facts = arg;
+	DateADT		ended = end_of(facts, row);
+	bool		is_final = false;
+	KpiFinal	final;
+	KpiFact		fact;
+	ListCell   *lc;
+
+	kpi_explain_fact(facts->open, facts->s, row, &fact);
+	if (!fact.is_event || fact.failed || bms_is_member(facts->m, fact.failed_measures))
+		return;
+	foreach(lc, facts->reads)
+	{
+		KpiValueRead *read = lfirst(lc);
+		DateADT		day;
+		int32		member_id;
+		KpiSpan		span;
+
+		if (!counts_in(facts, &read->window, &fact, ended, &day))
+			continue;
+		if (!is_final && !(facts->end_s < 0 ? contribution(facts, &fact, &final) : held(facts, &fact, &final)))
+			return;
+		is_final = true;
+		span = span_of(facts, fact.owner, day, &member_id);
+		if (!counts_for_scope(&read->window.place, &span, member_id) ||
+			!has_dimension_value(facts, &fact, &read->window.place, member_id, day))
+			continue;
+		put(facts, row->key, &fact, &final, &span, member_id);
+		return;
+	}
+}
+
+/* ---- a measure ---- */
+
+static void
+find_measure(const KpiSource *source, int32 stream_id, int32 measure_id, int *s, int *m)
+{
+	for (*s = 0; *s < source->nstreams; (*s)++)
+	{
+		const KpiStream *stream = &source->streams[*s];
+
+		for (*m = 0; stream->id == stream_id && *m < stream->nmeasures; (*m)++)
+		{
+			if (stream->measures[*m].id == measure_id)
+				return;
+		}
+	}
+	elog(ERROR, "source \"%s\" has no measure %d", source->name, measure_id);
+}
+
+static int
+find_dimension(const KpiSource *source, const char *kpi, const char *name)
+{
+	List	   *names = NIL;
+	char	   *near;
+
+	for (int d = 0; d < source->ndims; d++)
+	{
+		if (strcmp(source->dim_names[d], name) == 0)
+			return d;
+		names = lappend(names, source->dim_names[d]);
+	}
+	near = kpi_near_names(names, name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("KPI \"%s\" has no dimension \"%s\"", kpi, name),
+			 near ? errhint("Perhaps you mean %s.", near) :
+			 errhint("Table kpi.dimension lists the dimensions of sources.")));
+}
+
+/* Which days are read; false: none. */
+static bool
+find_days(const Facts *facts, KpiExplainWanted *wanted)
+{
+	ListCell   *lc;
+
+	wanted->since = DATEVAL_NOEND;
+	wanted->until = DATEVAL_NOBEGIN;
+	foreach(lc, facts->reads)
+	{
+		const KpiValueRead *read = lfirst(lc);
+
+		wanted->since = Min(wanted->since, read->window.since);
+		wanted->until = Max(wanted->until, read->window.until);
+		if (facts->end_s >= 0)
+			wanted->until = Max(wanted->until, kpi_value_window_last(&read->window, facts->today) + 1);
+	}
+	if (facts->end_s >= 0)
+		wanted->since = kpi_calendar_first_fact_day();
+	wanted->since = Max(wanted->since, kpi_calendar_first_fact_day());
+	wanted->until = Min(wanted->until, kpi_calendar_last_fact_day() + 1);
+	return wanted->since < wanted->until;
+}
+
+static List *
+owners_of_member(int32 member_id, int32 source_id)
+{
+	return kpi_all_texts("SELECT m.key FROM kpi.member m WHERE m.id = $1 UNION SELECT a.alias FROM kpi.member_alias a"
+						 " WHERE a.member_id = $1 AND (a.source_id IS NULL OR a.source_id = $2)",
+						 2, KPI_INT4(member_id), KPI_INT4(source_id));
+}
+
+/* Of a balance only windows that have begun have any. */
+static List *
+reads_of(const Facts *facts, List *all, int n)
+{
+	List	   *reads = NIL;
+	ListCell   *lc;
+
+	foreach(lc, all)
+	{
+		KpiValueRead *read = lfirst(lc);
+
+		if (read->node == n && (facts->node->kind != KPI_BALANCE || read->window.since <= facts->today))
+			reads = lappend(reads, read);
+	}
+	return reads;
+}
+
+static void
+read_measure(Facts *facts)
+{
+	KpiExplainWanted wanted = {0};
+	const KpiSource *source;
+
+	facts->open = kpi_explain_open(facts->node->source_id);
+	source = facts->open->source;
+	find_measure(source, facts->node->stream_id, facts->node->measure_id, &facts->s, &facts->m);
+	facts->end_s = -1;
+	if (facts->node->kind == KPI_BALANCE)
+		find_measure(source, facts->node->end_stream_id, facts->node->end_measure_id, &facts->end_s, &facts->end_m);
+	facts->kpi = source->streams[facts->s].measures[facts->m].kpi_name;
+	if (facts->call.dimension != NULL && facts->node->by_dimension)
+		facts->dim = find_dimension(source, facts->kpi, facts->call.dimension);
+	wanted.s = facts->s;
+	if (facts->call.member != NULL && kpi_model_owner_is_member(facts->node->owner_kind))
+		wanted.owners = owners_of_member(facts->call.place.scope_id, source->id);
+	if (find_days(facts, &wanted))
+	{
+		facts->org = kpi_people_ask(source->id, GetActiveSnapshot());
+		kpi_explain_read(facts->open, &wanted, take_row, facts);
+		kpi_people_free(facts->org);
+	}
+	kpi_explain_close(facts->open);
+}
+
+/* ---- the call ---- */
+
+static HTAB *
+create_names(const char *name)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(NameEntry),.hcxt = CurrentMemoryContext};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* By day, key and KPI. */
+static Tuplesortstate *
+begin_sort(TupleDesc desc)
+{
+	AttrNumber	columns[] = {OUT_DAY + 1, OUT_KEY + 1, OUT_KPI + 1};
+	Oid			text_less = lookup_type_cache(TEXTOID, TYPECACHE_LT_OPR)->lt_opr;
+	Oid			less[] = {lookup_type_cache(DATEOID, TYPECACHE_LT_OPR)->lt_opr, text_less, text_less};
+	Oid			collations[] = {InvalidOid, C_COLLATION_OID, C_COLLATION_OID};
+	bool		nulls_first[] = {false, false, false};
+
+	return tuplesort_begin_heap(desc, lengthof(columns), columns, less, collations, nulls_first, work_mem, NULL,
+								TUPLESORT_NONE);
+}
+
+static void
+find_place(FunctionCallInfo fcinfo, Facts *facts)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	KpiSpi		spi;
+
+	facts->call.kpi = kpi_arg_name(fcinfo, ARG_KPI, "KPI");
+	facts->call.team = kpi_fact_key_optional_arg(fcinfo, ARG_TEAM, "team");
+	facts->call.member = kpi_fact_key_optional_arg(fcinfo, ARG_MEMBER, "member");
+	facts->call.period = kpi_arg_name(fcinfo, ARG_PERIOD, "period");
+	facts->call.dimension = kpi_arg_text(fcinfo, ARG_DIMENSION);
+	facts->call.dimension_value = kpi_arg_text(fcinfo, ARG_DIMENSION_VALUE);
+	if (facts->call.dimension == NULL && facts->call.dimension_value != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a dimension_value needs a dimension"),
+				 errhint("Write dimension => 'product', dimension_value => 'basic'.")));
+	kpi_spi_begin(&spi);
+	MemoryContextSwitchTo(caller);
+	kpi_value_call_find(&facts->call);
+	kpi_spi_end(&spi);
+	if (facts->call.dimension != NULL)
+		facts->call.place.dim_id = SOME_DIM_ID;
+}
+
+/* kpi.facts(kpi, team, member, period, dimension, dimension_value) */
+Datum
+kpi_sql_facts(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Facts		facts = {.cxt = CurrentMemoryContext};
+	KpiWindow	window;
+	List	   *reads;
+	TupleTableSlot *sorted;
+
+	find_place(fcinfo, &facts);
+	InitMaterializedSRF(fcinfo, 0);
+	window = kpi_value_window(&facts.call.place);
+	facts.today = kpi_value_today(facts.call.program);
+	facts.credit_day = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
+	facts.own_currency = kpi_first_text("SELECT currency FROM kpi.company", 0);
+	facts.teams = create_names("pg_kpi team names");
+	facts.members = create_names("pg_kpi member names");
+	facts.row = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
+	facts.sort = begin_sort(rsinfo->setDesc);
+
+	reads = kpi_value_reads(facts.call.program, &window);
+	for (int n = 0; n < facts.call.program->nnodes; n++)
+	{
+		facts.node = &facts.call.program->nodes[n];
+		facts.reads = reads_of(&facts, reads, n);
+		if (facts.node->formula == NULL && facts.reads != NIL)
+			read_measure(&facts);
+	}
+
+	tuplesort_performsort(facts.sort);
+	sorted = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsMinimalTuple);
+	while (tuplesort_gettupleslot(facts.sort, true, false, sorted, NULL))
+		tuplestore_puttupleslot(rsinfo->setResult, sorted);
+	tuplesort_end(facts.sort);
+	ExecDropSingleTupleTableSlot(sorted);
+	ExecDropSingleTupleTableSlot(facts.row);
+	return (Datum) 0;
+}
