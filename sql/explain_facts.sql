@@ -41,7 +41,8 @@ $$;
 SELECT r.kpi, r.view, r.rows > 0 AS has_rows, r.differing
   FROM (VALUES ('team', 'monthly', date '2026-01-01'), ('team', 'quarterly', '2026-01-01'), ('team', 'yearly', '2023-01-01'), ('team', 'weekly', '2026-10-19'),
                ('team', 'daily', '2026-11-09'), ('member', 'monthly', '2026-01-01'), ('member', 'yearly', '2023-01-01')) l (level, suffix, since),
-       vt.compare(level, suffix, since) r ORDER BY 1, 2;
+       vt.compare(level, suffix, since) r WHERE r.kpi <> 'vt_ytd' OR r.view !~ 'weekly' ORDER BY 1, 2;
+-- (a week that two years share has in a year to date the facts of its own days as well)
 -- a formula has the facts of the KPIs it is over
 SELECT f.fact_kpi, count(*) > 0 AS facts, round(sum(f.value), 2) = round(kpi.value(f.fact_kpi, team => 'south', period => '2026'), 2) AS is_value
   FROM kpi.facts('vt_margin', team => 'south', period => '2026') f GROUP BY 1 ORDER BY 1;
@@ -61,9 +62,9 @@ SELECT * FROM kpi.facts('vt_sum', period => '2026-13');
 SELECT * FROM kpi.facts('vt_sum', period => '2026', dimension => 'produkt', dimension_value => 'p');
 
 -- a fact on which an expression fails is none, and costs the others nothing
-SELECT kpi.create_kpi('vt_odd', source => 'vt_deals', measure => 'sum(amount / (id % 5))', at => '(opened_on::text)::date') > 0 AS kpi;
+SELECT kpi.create_kpi('vt_odd', source => 'vt_deals', measure => 'sum(amount / (id % 5))', at => 'opened_on + 0 * (100 / (id % 7))') > 0 AS kpi;
 CALL kpi.refresh();
-SELECT count(*) = (SELECT count(*) FROM vt.deals WHERE id % 5 > 0 AND opened_on >= '2026-01-01' AND opened_on < '2027-01-01') AS equal FROM kpi.facts('vt_odd', period => '2026');
+SELECT count(*) = (SELECT count(*) FROM vt.deals WHERE id % 5 > 0 AND id % 7 > 0 AND opened_on >= '2026-01-01' AND opened_on < '2027-01-01') AS equal FROM kpi.facts('vt_odd', period => '2026');
 
 -- an index on the time is used, whatever the table has
 CREATE INDEX ON vt.deals (closed_at);
@@ -72,36 +73,36 @@ SELECT count(*) > 0 AS facts FROM kpi.facts('vt_sum', period => '2026-11');
 RESET enable_seqscan;
 
 -- the reader needs rights on the table, all or the columns used
-CREATE ROLE facts_reader;
-SELECT kpi.grant_reader('facts_reader');
-SET ROLE facts_reader;
+CREATE ROLE regress_kpi_facts_reader;
+SELECT kpi.grant_reader('regress_kpi_facts_reader');
+SET ROLE regress_kpi_facts_reader;
 SELECT count(*) FROM kpi.facts('vt_sum', period => '2026-11');
 RESET ROLE;
-GRANT USAGE ON SCHEMA vt TO facts_reader;
-GRANT SELECT (id, owner) ON vt.deals TO facts_reader;
-SET ROLE facts_reader;
+GRANT USAGE ON SCHEMA vt TO regress_kpi_facts_reader;
+GRANT SELECT (id, owner) ON vt.deals TO regress_kpi_facts_reader;
+SET ROLE regress_kpi_facts_reader;
 SELECT count(*) FROM kpi.facts('vt_sum', period => '2026-11');
 RESET ROLE;
-GRANT SELECT (stage, amount, product, opened_on, closed_at, ended_on) ON vt.deals TO facts_reader;
-SET ROLE facts_reader;
+GRANT SELECT (stage, amount, product, opened_on, closed_at, ended_on) ON vt.deals TO regress_kpi_facts_reader;
+SET ROLE regress_kpi_facts_reader;
 SELECT count(*) > 0 AS facts FROM kpi.facts('vt_sum', period => '2026-11');
 RESET ROLE;
 ALTER TABLE vt.deals ENABLE ROW LEVEL SECURITY;
-SET ROLE facts_reader;
+SET ROLE regress_kpi_facts_reader;
 SELECT count(*) FROM kpi.facts('vt_sum', period => '2026-11');
 RESET ROLE;
 ALTER TABLE vt.deals DISABLE ROW LEVEL SECURITY;
 
 -- functions of a KPI's author run with the author's rights, whoever reads
-CREATE ROLE facts_author;
-SELECT kpi.grant_editor('facts_author');
-CREATE SCHEMA facts_own AUTHORIZATION facts_author;
-SET ROLE facts_author;
+CREATE ROLE regress_kpi_facts_author;
+SELECT kpi.grant_editor('regress_kpi_facts_author');
+CREATE SCHEMA facts_own AUTHORIZATION regress_kpi_facts_author;
+SET ROLE regress_kpi_facts_author;
 CREATE TABLE facts_own.deals (id integer, amount numeric, day date);
 INSERT INTO facts_own.deals VALUES (1, 10, '2026-11-02');
 CREATE FUNCTION facts_own.role_of(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN CASE WHEN current_user = 'facts_author' THEN $1 ELSE -1 END;
+    RETURN CASE WHEN current_user = 'regress_kpi_facts_author' THEN $1 ELSE -1 END;
 END $$;
 SELECT kpi.create_source('facts_own', relation => 'facts_own.deals', key => 'id', at => 'day') > 0 AS source;
 SELECT kpi.create_kpi('facts_own', source => 'facts_own', measure => 'sum(facts_own.role_of(amount))') > 0 AS kpi;
@@ -109,7 +110,10 @@ CREATE INDEX ON facts_own.deals (facts_own.role_of(amount));
 RESET ROLE;
 SELECT fact_key, value FROM kpi.facts('facts_own', period => '2026-11');
 
-SELECT kpi.drop_source('facts_own', drop_kpis => true);
-SELECT kpi.revoke_reader('facts_author'), kpi.revoke_reader('facts_reader');
-DROP OWNED BY facts_author, facts_reader;
-DROP ROLE facts_author, facts_reader;
+SELECT kpi.drop_source('facts_own', cascade => true);
+SELECT kpi.revoke_reader('regress_kpi_facts_author'), kpi.revoke_reader('regress_kpi_facts_reader');
+DROP OWNED BY regress_kpi_facts_author, regress_kpi_facts_reader;
+DROP ROLE regress_kpi_facts_author, regress_kpi_facts_reader;
+SELECT kpi.drop_alias('nobody') IS NOT NULL AS alias;
+SELECT vt.drop_all();
+DROP SCHEMA vt CASCADE;

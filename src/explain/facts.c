@@ -36,7 +36,7 @@
 #include "utils/typcache.h"
 #include "value/value.h"
 
-PG_FUNCTION_INFO_V1(kpi_sql_facts);
+PG_FUNCTION_INFO_V1(kpi_sql_explain_facts);
 
 /* Arguments. */
 enum
@@ -71,7 +71,7 @@ typedef struct NameEntry
 {
 	int32		id;				/* the key */
 	char	   *name;
-} NameEntry;
+}			NameEntry;
 
 typedef struct Facts
 {
@@ -95,7 +95,7 @@ typedef struct Facts
 	int			end_m;
 	int			dim;			/* index of the dimension in the source */
 	char	   *own_currency;
-} Facts;
+}			Facts;
 
 /* ---- where a fact counts ---- */
 
@@ -112,7 +112,7 @@ span_at(const KpiSpan *spans, int n, DateADT day)
 
 /* The teams that an owner's facts of a day count for, the most specific first. */
 static KpiSpan
-span_of(Facts *facts, const char *owner, DateADT day, int32 *member_id)
+span_of(Facts * facts, const char *owner, DateADT day, int32 *member_id)
 {
 	static int32 company = KPI_TEAM_COMPANY;
 	KpiSpan		all = {DATEVAL_NOBEGIN, DATEVAL_NOEND, 1, &company};
@@ -147,7 +147,7 @@ counts_for_scope(const KpiPlace *place, const KpiSpan *span, int32 member_id)
 
 /* The value that the fact has of the dimension that is asked for; NULL: none. */
 static char *
-dimension_value(Facts *facts, const KpiFact *fact, int32 member_id, DateADT day)
+dimension_value(Facts * facts, const KpiFact *fact, int32 member_id, DateADT day)
 {
 	const char *attribute = facts->open->source->dim_attributes[facts->dim];
 	KpiLookup	lookup;
@@ -167,7 +167,7 @@ dimension_value(Facts *facts, const KpiFact *fact, int32 member_id, DateADT day)
 }
 
 static bool
-has_dimension_value(Facts *facts, const KpiFact *fact, const KpiPlace *place, int32 member_id, DateADT day)
+has_dimension_value(Facts * facts, const KpiFact *fact, const KpiPlace *place, int32 member_id, DateADT day)
 {
 	const char *wanted = facts->call.dimension_value;
 	char	   *value;
@@ -179,7 +179,7 @@ has_dimension_value(Facts *facts, const KpiFact *fact, const KpiPlace *place, in
 }
 
 static char *
-name_of(Facts *facts, HTAB *names, const char *sql, int32 id)
+name_of(Facts * facts, HTAB *names, const char *sql, int32 id)
 {
 	bool		found;
 	NameEntry  *entry;
@@ -209,7 +209,7 @@ divided(Numeric number, int32 divisor)
 
 /* The number that is the first input of the measure, in the unit of its values; NULL: it is none. */
 static Numeric
-input_number(Facts *facts, const KpiFact *fact)
+input_number(Facts * facts, const KpiFact *fact)
 {
 	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
 	int			i = layout->measures[facts->m].first_input;
@@ -246,7 +246,7 @@ input_number(Facts *facts, const KpiFact *fact)
 
 /* By what an amount of a currency is multiplied on a day; NULL: there is no rate. */
 static Numeric
-rate_of(Facts *facts, const KpiStream *stream, const char *currency, DateADT day)
+rate_of(Facts * facts, const KpiStream *stream, const char *currency, DateADT day)
 {
 	char	   *rate;
 
@@ -264,7 +264,7 @@ rate_of(Facts *facts, const KpiStream *stream, const char *currency, DateADT day
 
 /* What the fact amounts to by itself; false: it does not count for the measure. */
 static bool
-contribution(Facts *facts, const KpiFact *fact, KpiFinal *final)
+contribution(Facts * facts, const KpiFact *fact, KpiFinal *final)
 {
 	const KpiSource *source = facts->open->source;
 	const KpiStream *stream = &source->streams[facts->s];
@@ -301,7 +301,7 @@ contribution(Facts *facts, const KpiFact *fact, KpiFinal *final)
 
 /* Of a balance what the fact holds, from its day on; false: nothing, or it ends before it begins. */
 static bool
-held(Facts *facts, const KpiFact *fact, KpiFinal *final)
+held(Facts * facts, const KpiFact *fact, KpiFinal *final)
 {
 	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
 	int			i = layout->measures[facts->m].first_input;
@@ -316,7 +316,7 @@ held(Facts *facts, const KpiFact *fact, KpiFinal *final)
 /* ---- a row ---- */
 
 static void
-put(Facts *facts, const char *key, const KpiFact *fact, const KpiFinal *final, const KpiSpan *span, int32 member_id)
+put(Facts * facts, const char *key, const KpiFact *fact, const KpiFinal *final, const KpiSpan *span, int32 member_id)
 {
 	TupleTableSlot *row = facts->row;
 	char	   *member = name_of(facts, facts->members, "SELECT key FROM kpi.member WHERE id = $1", member_id);
@@ -345,7 +345,7 @@ put(Facts *facts, const char *key, const KpiFact *fact, const KpiFinal *final, c
 
 /* The day on which a fact of these days counts in a window; false: on none. */
 static bool
-counts_in(Facts *facts, const KpiWindow *window, const KpiFact *fact, DateADT ended, DateADT *day)
+counts_in(Facts * facts, const KpiWindow *window, const KpiFact *fact, DateADT ended, DateADT *day)
 {
 	if (facts->end_s < 0)
 	{
@@ -358,7 +358,7 @@ counts_in(Facts *facts, const KpiWindow *window, const KpiFact *fact, DateADT en
 
 /* The day on which what a balance holds of the row is gone; DATEVAL_NOEND: on none. */
 static DateADT
-end_of(Facts *facts, const KpiExplainRow *row)
+end_of(Facts * facts, const KpiExplainRow * row)
 {
 	KpiFact		fact;
 	const KpiLayout *layout;
@@ -374,7 +374,7 @@ end_of(Facts *facts, const KpiExplainRow *row)
 }
 
 static void
-take_row(void *arg, const KpiExplainRow *row)
+take_row(void *arg, const KpiExplainRow * row)
 {
 	Facts	   *facts = arg;
 	DateADT		ended = end_of(facts, row);
@@ -447,7 +447,7 @@ find_dimension(const KpiSource *source, const char *kpi, const char *name)
 
 /* Which days are read; false: none. */
 static bool
-find_days(const Facts *facts, KpiExplainWanted *wanted)
+find_days(const Facts * facts, KpiExplainWanted * wanted)
 {
 	ListCell   *lc;
 
@@ -455,7 +455,7 @@ find_days(const Facts *facts, KpiExplainWanted *wanted)
 	wanted->until = DATEVAL_NOBEGIN;
 	foreach(lc, facts->reads)
 	{
-		const KpiValueRead *read = lfirst(lc);
+		const		KpiValueRead *read = lfirst(lc);
 
 		wanted->since = Min(wanted->since, read->window.since);
 		wanted->until = Max(wanted->until, read->window.until);
@@ -479,7 +479,7 @@ owners_of_member(int32 member_id, int32 source_id)
 
 /* Of a balance only windows that have begun have any. */
 static List *
-reads_of(const Facts *facts, List *all, int n)
+reads_of(const Facts * facts, List *all, int n)
 {
 	List	   *reads = NIL;
 	ListCell   *lc;
@@ -495,7 +495,7 @@ reads_of(const Facts *facts, List *all, int n)
 }
 
 static void
-read_measure(Facts *facts)
+read_measure(Facts * facts)
 {
 	KpiExplainWanted wanted = {0};
 	const KpiSource *source;
@@ -546,7 +546,7 @@ begin_sort(TupleDesc desc)
 }
 
 static void
-find_place(FunctionCallInfo fcinfo, Facts *facts)
+find_place(FunctionCallInfo fcinfo, Facts * facts)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	KpiSpi		spi;
@@ -572,7 +572,7 @@ find_place(FunctionCallInfo fcinfo, Facts *facts)
 
 /* kpi.facts(kpi, team, member, period, dimension, dimension_value) */
 Datum
-kpi_sql_facts(PG_FUNCTION_ARGS)
+kpi_sql_explain_facts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Facts		facts = {.cxt = CurrentMemoryContext};

@@ -4,6 +4,6 @@ CREATE FUNCTION kpi.facts(kpi text, team anycompatible DEFAULT NULL, member anyc
                           period text DEFAULT NULL, dimension text DEFAULT NULL, dimension_value text DEFAULT NULL,
                           OUT fact_kpi text, OUT fact_key text, OUT day date, OUT owner text, OUT fact_member text, OUT fact_team text,
                           OUT value numeric, OUT numerator numeric, OUT denominator numeric)
-    RETURNS SETOF record STABLE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_facts';
+    RETURNS SETOF record STABLE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_explain_facts';
 COMMENT ON FUNCTION kpi.facts(text, anycompatible, anycompatible, text, text, text) IS
 'The facts that make what kpi.value() says at the same place, one row each, by day and key: the KPI (of a formula those it is over, in the periods it looks at), the key of the source, its day and owner, the member and team that it counts for (those of its day), and what it brings: value, of a rate, ratio or average also what is divided and by what. Of a balance the facts that are held when the period ends, today at the latest, with the team that holds them then. Amounts are in the currency of the company. As the facts are now, where kpi.value() is as of the last refresh; facts that are left out are not among them (kpi.left_out). The caller needs SELECT on the table of the source. Cost: the facts of the period, by an index on their time if there is one; of a balance all until its end. Errors: as kpi.value(); 42501 with the GRANT that is missing';

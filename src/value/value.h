@@ -172,7 +172,6 @@ typedef struct KpiValueCall
  */
 extern void kpi_value_call_find(KpiValueCall *call);
 
-<<<<<<< HEAD
 /* The program and the team or member alone. */
 extern void kpi_value_call_find_scope(KpiValueCall *call);
 
@@ -181,7 +180,7 @@ extern void kpi_value_call_check_grain(const KpiValueCall *call);
 
 /* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
 extern void kpi_value_call_find_dimension(KpiValueCall *call);
-=======
+
 /* ---- evaluate.c ---- */
 
 /* A measure of the program that is read in a window. */
@@ -189,11 +188,10 @@ typedef struct KpiValueRead
 {
 	int			node;
 	KpiWindow	window;
-} KpiValueRead;
+}			KpiValueRead;
 
 /* What an evaluation in the window reads (KpiValueRead *), each once. */
 extern List *kpi_value_reads(const KpiProgram *program, const KpiWindow *window);
->>>>>>> f00647b (kpi.facts(): the facts that make a number)
 
 /* ---- today.c ---- */
 
