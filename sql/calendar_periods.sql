@@ -302,13 +302,13 @@ ROLLBACK;
 CREATE TABLE public.calendar_deals (id integer PRIMARY KEY, at timestamptz, amount numeric);
 SELECT kpi.create_source('calendar_deals', relation => 'public.calendar_deals', key => 'id', at => 'at', calendar => 'us') IS NOT NULL AS created;
 SELECT kpi.create_kpi('calendar_deals', source => 'calendar_deals', measure => 'count(*)') IS NOT NULL AS created;
-SELECT t.version FROM kpi_internal.stream t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals' \gset before_
+SELECT t.version FROM (SELECT * FROM kpi_internal.stream WHERE part <> 'left_out') t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals' \gset before_
 SELECT kpi.drop_calendar('us');
 SELECT kpi.alter_calendar('us', time_zone => 'America/New_York', fiscal_year_start => 11);
-SELECT t.version - :before_version AS raised FROM kpi_internal.stream t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals';
+SELECT t.version - :before_version AS raised FROM (SELECT * FROM kpi_internal.stream WHERE part <> 'left_out') t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals';
 BEGIN;
 SELECT kpi.alter_calendar('us', time_zone => 'America/Chicago');
-SELECT t.version - :before_version AS raised FROM kpi_internal.stream t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals';
+SELECT t.version - :before_version AS raised FROM (SELECT * FROM kpi_internal.stream WHERE part <> 'left_out') t JOIN kpi.source s ON s.id = t.source_id WHERE s.name = 'calendar_deals';
 SELECT mode FROM pg_locks WHERE relation = 'public.calendar_deals'::regclass AND pid = pg_backend_pid() AND mode = 'ShareRowExclusiveLock';
 COMMIT;
 -- the default calendar cannot take a goal's period away

@@ -122,9 +122,9 @@ SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at'
     dimensions => '{"stage": "stage", "month": "month", "owned": "owner_id", "own text": "stage::text"}') > 0 AS created;
 SELECT kpi.create_kpi('x_n', source => 'x', measure => 'count(*)') > 0 AS created;
 SELECT kpi.alter_source('x', grain => 'month', at => 'closed_at', owner => 'stage');
-SELECT s.version FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT s.version FROM (SELECT * FROM kpi_internal.stream WHERE part <> 'left_out') s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
 SELECT kpi.alter_source('x', filter => 'true');
-SELECT s.version FROM kpi_internal.stream s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
+SELECT s.version FROM (SELECT * FROM kpi_internal.stream WHERE part <> 'left_out') s JOIN kpi.source x ON x.id = s.source_id WHERE x.name = 'x';
 SELECT kpi.drop_source('x', cascade => true);
 
 DROP SCHEMA source_test CASCADE;
