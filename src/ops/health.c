@@ -134,6 +134,7 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	check(rsinfo, "SELECT * FROM kpi_internal.health_unassigned WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_exchange", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_distinct", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_left_out", &viewer);
 	if (OidIsValid(get_extension_oid("pg_cron", true)))
 		check(rsinfo, LOST_SCHEDULES, &viewer);
 	kpi_spi_end(&spi);

@@ -6,6 +6,22 @@ CREATE FUNCTION kpi_internal.left_out_cells(of_source integer DEFAULT NULL, for_
                                             OUT facts bigint, OUT first_day date, OUT last_day date)
     RETURNS SETOF record STABLE COST 10000 ROWS 10 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_cells';
 
+-- These and those that are kept for it. A fact of no day that facts may have failed as a whole
+-- in its stream, whatever the filter of a KPI says: it is no error.
+CREATE FUNCTION kpi_internal.left_out_row(of_source integer, for_nothing boolean DEFAULT false)
+    RETURNS TABLE (kpi_id integer, reason text, facts bigint, first_day date, last_day date)
+    STABLE COST 20000 ROWS 50 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    WITH n AS MATERIALIZED (SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day FROM kpi_internal.left_out_counts(of_source) c),
+         o AS (SELECT k.at, max(n.facts) AS facts FROM n JOIN kpi.kpi k ON k.id = n.kpi_id WHERE n.reason = 'day_out_of_range' GROUP BY k.at)
+    SELECT n.* FROM n
+    UNION ALL
+    SELECT c.kpi_id, c.reason, c.facts - coalesce(o.facts, 0), c.first_day, c.last_day
+      FROM kpi_internal.left_out_cells(of_source, for_nothing) c
+      JOIN kpi.kpi k ON k.id = c.kpi_id
+      LEFT JOIN o ON c.reason = 'error' AND o.at IS NOT DISTINCT FROM k.at
+     WHERE c.facts > coalesce(o.facts, 0)
+$$;
+
 CREATE VIEW kpi.left_out AS
     SELECT s.id AS source_id, s.name AS source, k.id AS kpi_id, k.name AS kpi, r.reason,
            CASE WHEN r.reason IN ('no_owner', 'unknown_owner') THEN 'company'
@@ -16,7 +32,7 @@ CREATE VIEW kpi.left_out AS
       FROM kpi.source s
      CROSS JOIN LATERAL (
            SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day
-             FROM kpi_internal.left_out_cells(s.id) c
+             FROM kpi_internal.left_out_row(s.id) c
             WHERE c.reason <> 'counted'
            UNION ALL
            SELECT NULL, 'lookup_missing', pg_catalog.sum(l.facts_missing)::bigint, NULL, NULL
@@ -33,8 +49,63 @@ COMMENT ON COLUMN kpi.left_out.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.left_out.source IS 'Its name';
 COMMENT ON COLUMN kpi.left_out.kpi_id IS 'The KPI (kpi.kpi.id); NULL: all of the source';
 COMMENT ON COLUMN kpi.left_out.kpi IS 'Its name';
-COMMENT ON COLUMN kpi.left_out.reason IS 'Why, the first of these that holds for a fact and the KPI. error: an expression failed on it. lookup_missing: a lookup found nothing. nonfinite: its number is NaN, infinite or has more than 1,000 digits before the decimal point. no_rate: its currency has no exchange rate on its day. no_owner: its owner (team) is NULL; unknown_owner: it is the key of no member (team). ahead: it is dated after the day that the KPI is judged by, today. no_key: a row of the query of a keyed source that has no key, or no entity';
+COMMENT ON COLUMN kpi.left_out.reason IS 'Why, the first of these that holds for a fact and the KPI. filter_false, filter_null: so is the filter of the source or of the KPI. no_time: its time (at) is NULL or infinite. day_out_of_range: its day is outside of 1900 to 2200. end_before_start: of a balance, it ends before it begins. error: an expression failed on it. lookup_missing: a lookup found nothing. no_value: the measure is of what is NULL in it, or of a rate, it is none of those that the share is of. nonfinite: its number is NaN, infinite or has more than 1,000 digits before the decimal point. no_rate: its currency has no exchange rate on its day. no_owner: its owner (team) is NULL; unknown_owner: it is the key of no member (team). ahead: it is dated after the day that the KPI is judged by, today. no_key: a row of the query of a keyed source that has no key, or no entity';
 COMMENT ON COLUMN kpi.left_out.counts_for IS 'What such facts count for still: nothing; company: the company and team (unassigned) only; value, not to date: numbers of the whole period, and not those to date; value: all numbers, what was looked up being NULL';
 COMMENT ON COLUMN kpi.left_out.facts IS 'How many facts. Of lookup_missing once for each lookup that finds nothing; of no_key rows, as of when all were read last';
 COMMENT ON COLUMN kpi.left_out.first_day IS 'Day of the first of them (of amounts without an exchange rate the first of its month); NULL: they have no day';
 COMMENT ON COLUMN kpi.left_out.last_day IS 'Day of the last of them (of amounts without an exchange rate the last of its month); NULL: they have no day';
+
+-- What to say of facts that count for nothing: what they are, and what may be done. %1$s is
+-- the time of the KPI, %2$s its measure, %3$s its filter, %4$s where a balance ends.
+CREATE VIEW kpi_internal.left_out_word AS
+    SELECT w.reason, w.says, w.remedy
+      FROM (VALUES
+           ('filter_false', 'are not those of its filter (%3$s)', 'Look at the filter: kpi.alter_kpi(..., filter => ...).'),
+           ('filter_null', 'make its filter NULL (%3$s)', 'Write it so that NULL is a case of its own, like coalesce(stage = ''won'', false).'),
+           ('no_time', 'have no time (%1$s)', 'Give at => a time that they have; a filter that %1$s IS NOT NULL says that they are none of its facts.'),
+           ('day_out_of_range', 'are of no day from 1900 to 2200 (%1$s)', 'Correct the facts, or give at => another time.'),
+           ('end_before_start', 'end before they begin (%4$s)', 'Correct the facts, or give until => another time.'),
+           ('error', 'make an expression fail', 'kpi.source_status.last_fact_error says which: correct the facts, or the expression.'),
+           ('no_value', 'have no value (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
+           ('nonfinite', 'have a number that is NaN, infinite or too long (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
+           ('no_rate', 'have a currency without an exchange rate on their day', 'Run SELECT kpi.set_exchange_rate(...); view kpi.amount_without_rate says of which currencies.')
+           ) AS w (reason, says, remedy);
+COMMENT ON VIEW kpi_internal.left_out_word IS 'Reasons why facts count for nothing, in words';
+
+-- KPIs of which more than one in twenty of their facts count for nothing, or none counts at
+-- all, and what most are. Facts that the filter leaves out are none of a KPI, nor, of a
+-- rate, are those that its share is not of. Of KPIs that are built.
+CREATE VIEW kpi_internal.left_out_much AS
+    SELECT DISTINCT ON (x.source_id, x.kpi_id) x.source_id, x.kpi_id, x.kpi, x.reason,
+           CASE WHEN x.counted = 0 THEN 'no_facts' ELSE 'left_out' END AS problem,
+           pg_catalog.format('%s of %s facts of KPI "%s" ',
+                             pg_catalog.ltrim(pg_catalog.to_char(x.facts, '999,999,999,999,999')),
+                             pg_catalog.ltrim(pg_catalog.to_char(CASE WHEN x.counted = 0 THEN x.all_facts ELSE x.own_facts END, '999,999,999,999,999')),
+                             x.kpi)
+           || pg_catalog.format(w.says, x.at, x.measure, x.filter, x.until) AS says,
+           pg_catalog.format(w.remedy, x.at, x.measure, x.filter, x.until) AS remedy
+      FROM (SELECT r.*, s.id AS source_id, k.name AS kpi, coalesce(k.at, s.at) AS at, k.measure, coalesce(k.filter, s.filter) AS filter, k.until,
+                   r.reason <> 'counted' AND NOT z.is_foreign AS is_left_out,
+                   coalesce(pg_catalog.sum(r.facts) FILTER (WHERE r.reason = 'counted') OVER w, 0) AS counted,
+                   coalesce(pg_catalog.sum(r.facts) FILTER (WHERE NOT z.is_foreign) OVER w, 0) AS own_facts,
+                   pg_catalog.sum(r.facts) OVER w AS all_facts
+              FROM kpi.source s
+             CROSS JOIN LATERAL kpi_internal.left_out_row(s.id, for_nothing => true) r
+              JOIN kpi.kpi k ON k.id = r.kpi_id
+              JOIN kpi_internal.measure v ON v.kpi_id = k.id AND v.role = 'value'
+              JOIN kpi_internal.measure_built b ON b.measure_id = v.id AND b.days_since = '-infinity' AND b.rollups_since = '-infinity'
+             CROSS JOIN LATERAL (SELECT r.reason = 'filter_false' OR r.reason = 'no_value' AND v.kind = 'rate') z (is_foreign)
+            WINDOW w AS (PARTITION BY s.id, k.id)) x
+      JOIN kpi_internal.left_out_word w ON w.reason = x.reason
+     WHERE x.counted = 0 OR x.is_left_out AND (x.own_facts - x.counted) * 20 > x.own_facts
+     ORDER BY x.source_id, x.kpi_id, x.facts DESC, x.reason;
+COMMENT ON VIEW kpi_internal.left_out_much IS 'KPIs of which many facts count for nothing, or all, and why most of these do';
+
+-- What fails and what has no rate other rows tell.
+CREATE VIEW kpi_internal.health_left_out AS
+    SELECT 'warning' AS severity, m.problem, pg_catalog.format('KPI "%s"', m.kpi) AS object,
+           m.says || '; they count for nothing' AS detail, m.remedy
+      FROM kpi_internal.left_out_much m
+     WHERE m.reason NOT IN ('error', 'no_rate')
+     ORDER BY m.kpi;
+COMMENT ON VIEW kpi_internal.health_left_out IS 'KPIs of which more than one in twenty of their facts count for nothing, or none counts';
