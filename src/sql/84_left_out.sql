@@ -8,19 +8,22 @@ CREATE FUNCTION kpi_internal.left_out_cells(of_source integer DEFAULT NULL, for_
 
 -- These and those that are kept for it. A fact of no day that facts may have failed as a whole
 -- in its stream, whatever the filter of a KPI says: it is no error.
-CREATE FUNCTION kpi_internal.left_out_row(of_source integer, for_nothing boolean DEFAULT false)
-    RETURNS TABLE (kpi_id integer, reason text, facts bigint, first_day date, last_day date)
-    STABLE COST 20000 ROWS 50 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    WITH n AS MATERIALIZED (SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day FROM kpi_internal.left_out_counts(of_source) c),
-         o AS (SELECT k.at, max(n.facts) AS facts FROM n JOIN kpi.kpi k ON k.id = n.kpi_id WHERE n.reason = 'day_out_of_range' GROUP BY k.at)
-    SELECT n.* FROM n
-    UNION ALL
-    SELECT c.kpi_id, c.reason, c.facts - coalesce(o.facts, 0), c.first_day, c.last_day
-      FROM kpi_internal.left_out_cells(of_source, for_nothing) c
-      JOIN kpi.kpi k ON k.id = c.kpi_id
-      LEFT JOIN o ON c.reason = 'error' AND o.at IS NOT DISTINCT FROM k.at
-     WHERE c.facts > coalesce(o.facts, 0)
-$$;
+CREATE VIEW kpi_internal.left_out_for_nothing AS
+    SELECT s.id AS source_id, r.kpi_id, r.reason, r.facts, r.first_day, r.last_day
+      FROM kpi.source s
+     CROSS JOIN LATERAL (
+             WITH n AS MATERIALIZED (SELECT c.* FROM kpi_internal.left_out_counts(s.id) c),
+                  o AS (SELECT k.at, pg_catalog.max(n.facts) AS facts
+                          FROM n JOIN kpi.kpi k ON k.id = n.kpi_id
+                         WHERE n.reason = 'day_out_of_range' GROUP BY k.at)
+           SELECT n.kpi_id, n.reason, n.facts, n.first_day, n.last_day FROM n
+           UNION ALL
+           SELECT c.kpi_id, c.reason, c.facts - coalesce(o.facts, 0), c.first_day, c.last_day
+             FROM kpi_internal.left_out_cells(s.id, for_nothing => true) c
+             JOIN kpi.kpi k ON k.id = c.kpi_id
+             LEFT JOIN o ON c.reason = 'error' AND o.at IS NOT DISTINCT FROM k.at
+            WHERE c.facts > coalesce(o.facts, 0)) r;
+COMMENT ON VIEW kpi_internal.left_out_for_nothing IS 'Facts that count for nothing, by KPI and reason, and as reason counted those in the value of the company';
 
 CREATE VIEW kpi.left_out AS
     SELECT s.id AS source_id, s.name AS source, k.id AS kpi_id, k.name AS kpi, r.reason,
@@ -31,9 +34,13 @@ CREATE VIEW kpi.left_out AS
            r.facts, r.first_day, r.last_day
       FROM kpi.source s
      CROSS JOIN LATERAL (
+           SELECT n.kpi_id, n.reason, n.facts, n.first_day, n.last_day
+             FROM kpi_internal.left_out_for_nothing n
+            WHERE n.source_id = s.id AND n.reason <> 'counted'
+           UNION ALL
            SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day
-             FROM kpi_internal.left_out_row(s.id) c
-            WHERE c.reason <> 'counted'
+             FROM kpi_internal.left_out_cells(s.id) c
+            WHERE c.reason IN ('no_owner', 'unknown_owner', 'ahead')
            UNION ALL
            SELECT NULL, 'lookup_missing', pg_catalog.sum(l.facts_missing)::bigint, NULL, NULL
              FROM kpi_internal.lookup_state l
@@ -84,13 +91,13 @@ CREATE VIEW kpi_internal.left_out_much AS
                              x.kpi)
            || pg_catalog.format(w.says, x.at, x.measure, x.filter, x.until) AS says,
            pg_catalog.format(w.remedy, x.at, x.measure, x.filter, x.until) AS remedy
-      FROM (SELECT r.*, s.id AS source_id, k.name AS kpi, coalesce(k.at, s.at) AS at, k.measure, coalesce(k.filter, s.filter) AS filter, k.until,
+      FROM (SELECT r.*, k.name AS kpi, coalesce(k.at, s.at) AS at, k.measure, coalesce(k.filter, s.filter) AS filter, k.until,
                    r.reason <> 'counted' AND NOT z.is_foreign AS is_left_out,
                    coalesce(pg_catalog.sum(r.facts) FILTER (WHERE r.reason = 'counted') OVER w, 0) AS counted,
                    coalesce(pg_catalog.sum(r.facts) FILTER (WHERE NOT z.is_foreign) OVER w, 0) AS own_facts,
                    pg_catalog.sum(r.facts) OVER w AS all_facts
               FROM kpi.source s
-             CROSS JOIN LATERAL kpi_internal.left_out_row(s.id, for_nothing => true) r
+              JOIN kpi_internal.left_out_for_nothing r ON r.source_id = s.id
               JOIN kpi.kpi k ON k.id = r.kpi_id
               JOIN kpi_internal.measure v ON v.kpi_id = k.id AND v.role = 'value'
               JOIN kpi_internal.measure_built b ON b.measure_id = v.id AND b.days_since = '-infinity' AND b.rollups_since = '-infinity'
