@@ -8,10 +8,14 @@
 #ifndef KPI_EXPLAIN_INTERNAL_H
 #define KPI_EXPLAIN_INTERNAL_H
 
+#include "cell/cell.h"
 #include "executor/tuptable.h"
 #include "explain/explain.h"
 #include "fact/fact.h"
 #include "model/model.h"
+#include "refresh/refresh.h"
+#include "utils/date.h"
+#include "utils/numeric.h"
 
 /* ---- read.c ---- */
 
@@ -79,5 +83,120 @@ extern void kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * w
  * call.
  */
 extern void kpi_explain_fact(KpiExplainSource * open, int s, const KpiExplainRow * row, KpiFact *fact);
+
+/* ---- stored.c ---- */
+
+typedef struct KpiStored KpiStored;
+
+/* How the numbers have a fact, the later the graver. */
+typedef enum KpiStoredStatus
+{
+	KPI_STORED_AS_IT_IS,
+	KPI_STORED_UNBUILT,			/* its measure is not built at its day */
+	KPI_STORED_PENDING,			/* something of it waits for the next refresh */
+	KPI_STORED_SUSPENDED		/* or for the source to go on */
+} KpiStoredStatus;
+
+/*
+ * What is stored of a source, under the active snapshot.  First all cells that
+ * matter are asked for, by numbers that are returned; then kpi_explain_stored_look()
+ * looks at what waits.
+ */
+extern KpiStored *kpi_explain_stored_begin(const KpiSource *source);
+extern int	kpi_explain_stored_ask(KpiStored *stored, const KpiStream *stream, const char *owner, DateADT day,
+								   char **dims, int ndims);
+extern void kpi_explain_stored_look(KpiStored *stored);
+
+/*
+ * How the numbers of a measure have a fact of a cell (its number; -1: of none) on a day.  *detail
+ * is a sentence, unless they have it as it is.
+ */
+extern KpiStoredStatus kpi_explain_stored_status(const KpiStored *stored, const KpiMeasure *measure, int asked,
+												 DateADT day, char **detail);
+
+/* ---- counted.c ---- */
+
+/*
+ * The team and the member (or NULL), by their keys, that a fact of an owner counts for on a
+ * day.  False: the owner is unknown, so the team is (unassigned).
+ */
+extern bool kpi_explain_counted_for(const KpiSource *source, const KpiStream *stream, const char *owner, DateADT day,
+									char **team, char **member);
+
+/* ---- fate.c ---- */
+
+/* A row as a fact of one stream. */
+typedef struct KpiFateFact
+{
+	const KpiStream *stream;
+	bool		is_event;		/* as of KpiFact */
+	bool		failed;
+	Bitmapset  *failed_measures;
+	char	   *error;
+	char	   *owner;
+	char	   *currency;
+	DateADT		day;
+	KpiCell    *cell;			/* of this fact alone; NULL: it is no event */
+	KpiLeftOut *reasons;		/* of a stream of facts that are left out, by
+								 * measure; 0: none */
+	int			asked;			/* its cell in KpiStored; or -1 */
+} KpiFateFact;
+
+/* A row as a fact of all streams of its source. */
+typedef struct KpiFateRow
+{
+	KpiFateFact *facts;
+} KpiFateRow;
+
+/* A measure by numbers: of its stream in the source, and of it in the stream; stream -1: there is none. */
+typedef struct KpiFateMeasure
+{
+	int			stream;
+	int			measure;
+} KpiFateMeasure;
+
+/* A KPI of a source.  Texts are as people wrote them. */
+typedef struct KpiFateKpi
+{
+	char	   *name;
+	char	   *source;
+	char	   *measure;
+	char	   *source_filter;	/* or NULL, as the rest */
+	char	   *filter;
+	char	   *owner;
+	char	   *at;
+	char	   *until;
+	KpiFateMeasure value;
+	KpiFateMeasure end;			/* of a balance */
+	KpiFateMeasure left_out;	/* of its facts that count for nothing */
+	Numeric		parameter;
+	DateADT		today;			/* by which it is judged */
+	KpiExchange *exchange;		/* or NULL */
+} KpiFateKpi;
+
+/* What becomes of a fact in a KPI. */
+typedef struct KpiFate
+{
+	const char *status;
+	const char *counts_for;		/* NULL: nobody knows */
+	bool		by_count;		/* the count of facts left out has it */
+	char	   *team;			/* each may be NULL, as the rest */
+	char	   *member;
+	char	   *owner;
+	bool		has_day;
+	DateADT		day;
+	Numeric		value;
+	Numeric		numerator;
+	Numeric		denominator;
+	char	   *detail;			/* a sentence or two */
+} KpiFate;
+
+/* The row as facts of all streams, whose cells are asked for.  The last of its errors is kept. */
+extern KpiFateRow *kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *projection,
+										TupleTableSlot *slot);
+
+/* Once kpi_explain_stored_look() has looked. */
+extern void kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource *source,
+							 const KpiFateKpi *kpi, KpiFate *fate);
 
 #endif							/* KPI_EXPLAIN_INTERNAL_H */

@@ -280,6 +280,12 @@ kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream, i
 	return rate_on(rates_of(exchange, stream, dim_combination_id), day) != NULL;
 }
 
+Numeric
+kpi_refresh_exchange_rate(KpiExchange * exchange, const KpiStream *stream, const char *currency, DateADT day)
+{
+	return strlen(currency) < NAMEDATALEN ? rate_on(find_rates(exchange, stream->exchange, currency), day) : NULL;
+}
+
 /* The company's month and the currency, as the value of a dimension behind the source's own. */
 static KpiCellKey
 left_out_key(KpiRun *run, const KpiCellItem *item)

@@ -55,6 +55,10 @@ extern KpiExchange * kpi_refresh_exchange_create(MemoryContext parent, const Kpi
 extern bool kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream,
 										  int32 dim_combination_id, DateADT day);
 
+/* The rate of a currency, of a stream that has one; NULL: there is none. */
+extern Numeric kpi_refresh_exchange_rate(KpiExchange * exchange, const KpiStream *stream, const char *currency,
+										 DateADT day);
+
 /* ---- report.c ---- */
 
 /* One difference between what is stored and what should be. */

@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * why.c
+ *	  kpi.why(): what becomes of one fact in each KPI of its source.
+ *
+ * The rows that have the key are read as the source's definer, after it was checked that the
+ * reader may read them (read.c); what becomes of them is in fate.c.  Several rows with one key are
+ * several facts, and each is told of.
+ *
+ * Everything is under the active snapshot: the definitions, the rows, what waits and where
+ * facts count.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "base/base.h"
+#include "explain/explain_internal.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+#include "value/value.h"
+
+PG_FUNCTION_INFO_V1(kpi_sql_why);
+
+/* Columns of the result. */
+enum
+{
+	OUT_KPI,
+	OUT_STATUS,
+	OUT_COUNTS_FOR,
+	OUT_TEAM,
+	OUT_MEMBER,
+	OUT_OWNER,
+	OUT_DAY,
+	OUT_VALUE,
+	OUT_NUMERATOR,
+	OUT_DENOMINATOR,
+	OUT_DETAIL,
+	OUT_COLUMNS
+};
+
+typedef struct Why
+{
+	char	   *key;
+	char	   *kpi_name;		/* or NULL: all of the source */
+	KpiExplainSource *open;
+	KpiStored  *stored;
+	List	   *kpis;			/* KpiFateKpi */
+	List	   *rows;			/* KpiFateRow */
+} Why;
+
+/* ---- the KPIs ---- */
+
+static KpiFateMeasure
+find_measure(const KpiSource *source, int32 kpi_id, bool is_end, bool is_left_out)
+{
+	KpiFateMeasure found = {-1, -1};
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		const KpiStream *stream = &source->streams[s];
+
+		if (stream->is_left_out != is_left_out)
+			continue;
+		for (int m = 0; m < stream->nmeasures; m++)
+		{
+			if (stream->measures[m].kpi_id == kpi_id && stream->measures[m].is_end == is_end)
+				found = (KpiFateMeasure)
+			{
+				s, m
+			};
+		}
+	}
+	return found;
+}
+
+static void
+add_kpi(Why *why, KpiRows *rows, KpiExchange * exchange)
+{
+	const KpiProgram *program = kpi_model_program(cstring_to_text(kpi_rows_text(rows, "program")));
+	const KpiProgramNode *node = &program->nodes[program->nnodes - 1];
+	int32		kpi_id = kpi_rows_int4(rows, "id");
+	KpiFateKpi *kpi = palloc0(sizeof(KpiFateKpi));
+
+	kpi->name = kpi_rows_text(rows, "name");
+	kpi->source = why->open->source->name;
+	kpi->measure = kpi_rows_text(rows, "measure");
+	kpi->source_filter = kpi_rows_text(rows, "source_filter");
+	kpi->filter = kpi_rows_text(rows, "filter");
+	kpi->owner = kpi_rows_text(rows, "owner");
+	kpi->at = kpi_rows_text(rows, "at");
+	kpi->until = kpi_rows_text(rows, "until");
+	kpi->value = find_measure(why->open->source, kpi_id, false, false);
+	kpi->end = find_measure(why->open->source, kpi_id, true, false);
+	kpi->left_out = find_measure(why->open->source, kpi_id, false, true);
+	kpi->parameter = node->parameter ? DatumGetNumericCopy(NumericGetDatum(node->parameter)) : NULL;
+	kpi->today = kpi_value_today(program);
+	kpi->exchange = exchange;
+	why->kpis = lappend(why->kpis, kpi);
+}
+
+static void
+load_kpis(Why *why)
+{
+	KpiExchange *exchange = kpi_refresh_exchange_create(CurrentMemoryContext, why->open->source);
+	KpiRows		rows;
+
+	kpi_rows_begin_read(&rows, "SELECT k.id, k.name, k.measure, s.filter AS source_filter, k.filter,"
+						" coalesce(k.owner, k.team, s.owner, s.team) AS owner, coalesce(k.at, s.at) AS at, k.until, p.program"
+						" FROM kpi.kpi k JOIN kpi.source s ON s.id = k.source_id"
+						" JOIN kpi_internal.kpi_stream p ON p.kpi_id = k.id AND p.position = 1"
+						" WHERE k.source_id = $1 AND ($2 IS NULL OR k.name = $2) ORDER BY k.name",
+						2, KPI_INT4(why->open->source->id), KPI_TEXT(why->kpi_name));
+	while (kpi_rows_next(&rows))
+		add_kpi(why, &rows, exchange);
+	kpi_rows_end(&rows);
+}
+
+/* The KPI that was named is no measure of the source. */
+pg_noreturn static void
+refuse_kpi(const Why *why)
+{
+	char	   *kind = kpi_first_text("SELECT kind FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(why->kpi_name));
+	char	   *near;
+
+	if (kind != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("KPI \"%s\" has no facts of source \"%s\"", why->kpi_name, why->open->source->name),
+				 strcmp(kind, "formula") == 0 ? errdetail("It is a formula over other KPIs.") :
+				 errdetail("It is a measure of another source."),
+				 errhint("Ask for a KPI that is measured on the source, or leave kpi out for all of them.")));
+	near = kpi_near_names(kpi_all_texts("SELECT name FROM kpi.kpi WHERE source_id = $1", 1,
+										KPI_INT4(why->open->source->id)), why->kpi_name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("KPI \"%s\" does not exist", why->kpi_name),
+			 near ? errhint("Perhaps you mean %s.", near) : errhint("Table kpi.kpi lists them.")));
+}
+
+/* ---- the result ---- */
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
+}
+
+static void
+set_number(Datum *values, bool *nulls, int column, Numeric number)
+{
+	nulls[column] = number == NULL;
+	if (number != NULL)
+		values[column] = NumericGetDatum(number);
+}
+
+static void
+put(ReturnSetInfo *rsinfo, const KpiFateKpi *kpi, const KpiFate *fate)
+{
+	Datum		values[OUT_COLUMNS];
+	bool		nulls[OUT_COLUMNS];
+
+	set_text(values, nulls, OUT_KPI, kpi->name);
+	set_text(values, nulls, OUT_STATUS, fate->status);
+	set_text(values, nulls, OUT_COUNTS_FOR, fate->counts_for);
+	set_text(values, nulls, OUT_TEAM, fate->team);
+	set_text(values, nulls, OUT_MEMBER, fate->member);
+	set_text(values, nulls, OUT_OWNER, fate->owner);
+	nulls[OUT_DAY] = !fate->has_day;
+	values[OUT_DAY] = DateADTGetDatum(fate->day);
+	set_number(values, nulls, OUT_VALUE, fate->value);
+	set_number(values, nulls, OUT_NUMERATOR, fate->numerator);
+	set_number(values, nulls, OUT_DENOMINATOR, fate->denominator);
+	set_text(values, nulls, OUT_DETAIL, fate->detail);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_all(ReturnSetInfo *rsinfo, const Why *why)
+{
+	ListCell   *row;
+	ListCell   *kpi;
+
+	foreach(row, why->rows)
+	{
+		foreach(kpi, why->kpis)
+		{
+			KpiFate		fate;
+
+			CHECK_FOR_INTERRUPTS();
+			kpi_explain_fate(lfirst(row), why->stored, why->open->source, lfirst(kpi), &fate);
+			put(rsinfo, lfirst(kpi), &fate);
+		}
+	}
+}
+
+/* ---- the rows ---- */
+
+typedef struct Taking
+{
+	Why		   *why;
+	MemoryContext mcxt;
+} Taking;
+
+/* As the source's definer. */
+static void
+take_row(void *arg, const KpiExplainRow * row)
+{
+	Taking	   *taking = arg;
+	Why		   *why = taking->why;
+	MemoryContext old = MemoryContextSwitchTo(taking->mcxt);
+
+	why->rows = lappend(why->rows, kpi_explain_fate_row(why->stored, why->open->source, why->open->projection, row->slot));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+read_rows(Why *why)
+{
+	KpiExplainWanted wanted = {
+		.since = DATEVAL_NOBEGIN,.until = DATEVAL_NOEND,.and_filtered = true,.key = why->key
+	};
+	Taking		taking = {why, CurrentMemoryContext};
+
+	kpi_explain_read(why->open, &wanted, take_row, &taking);
+}
+
+static void
+require_key(const Why *why)
+{
+	if (why->open->key_texts == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" has no key", why->open->source->name),
+				 errdetail("The key says which of its facts is meant."),
+				 errhint("Say what identifies a fact: kpi.alter_source(%s, key => 'id').",
+						 quote_literal_cstr(why->open->source->name))));
+}
+
+pg_noreturn static void
+unknown_fact(const Why *why)
+{
+	const KpiSource *source = why->open->source;
+	bool		is_sealed = kpi_first_int4("SELECT 1 FROM kpi_internal.seal WHERE source_id = $1 LIMIT 1",
+										   1, KPI_INT4(source->id)) != 0;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("source \"%s\" has no fact with key \"%s\"", source->name, why->key),
+			 is_sealed ? errdetail("Partitions of the source are gone whose facts still count, and cannot be told apart any more.") : 0,
+			 errhint("The key of a fact is %s of table %s, as text.", kpi_list_join(why->open->key_texts), source->relation)));
+}
+
+/* kpi.why(source, key, kpi) */
+Datum
+kpi_sql_why(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *source_name = kpi_arg_name(fcinfo, 0, "source");
+	Why			why = {
+		.key = kpi_fact_key_arg(fcinfo, 1, "key"),
+		.kpi_name = kpi_arg_optional_name(fcinfo, 2, "KPI")
+	};
+
+	InitMaterializedSRF(fcinfo, 0);
+	why.open = kpi_explain_open(kpi_model_source_id(source_name));
+	require_key(&why);
+	load_kpis(&why);
+	if (why.kpis == NIL && why.kpi_name != NULL)
+		refuse_kpi(&why);
+	if (why.kpis == NIL)
+		return (Datum) 0;
+	why.stored = kpi_explain_stored_begin(why.open->source);
+	read_rows(&why);
+	if (why.rows == NIL)
+		unknown_fact(&why);
+	kpi_explain_stored_look(why.stored);
+	put_all(rsinfo, &why);
+	kpi_explain_close(why.open);
+	return (Datum) 0;
+}
