@@ -157,7 +157,7 @@ $$;
 CALL dd.age();
 COMMENT ON TABLE dd.deals IS 'new to every session';
 INSERT INTO dd.deals VALUES (6, 'ann', 100000, '2026-10-05');
-SELECT kpi.facts_query('dd');
+SELECT kpi_internal.facts_query('dd');
 CALL kpi.refresh('dd');
 SELECT definer, status FROM dd.status;
 SELECT * FROM dd.total;

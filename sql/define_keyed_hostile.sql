@@ -78,7 +78,7 @@ SELECT kpi.resume('evil');
 CALL kpi.refresh();
 SELECT kpi.alter_source('evil', new_name => 'evil2');
 SELECT kpi.grant_source('evil2', 'kh_victim');
-SELECT kpi.facts_query('evil2') IS NOT NULL AS facts;
+SELECT kpi_internal.facts_query('evil2') IS NOT NULL AS facts;
 SELECT kpi.alter_source('evil2', definer => 'kh_victim');
 SELECT kpi.alter_source('evil2', definer => 'postgres');
 SELECT DISTINCT who FROM kh.log ORDER BY 1;

@@ -69,7 +69,7 @@ BEGIN
     RETURN QUERY EXECUTE format('SELECT f.owner::text, f.at::text, f.day, f.product, '
         '(SELECT string_agg(coalesce(e.value, ''-''), '' | '' ORDER BY e.ordinality) '
         '   FROM json_each_text(row_to_json(f)) WITH ORDINALITY e WHERE e.key ~ ''^m[0-9]'') '
-        'FROM (%s) f', kpi.facts_query(source, kpi));
+        'FROM (%s) f', kpi_internal.facts_query(source, kpi));
 END $$;
 SET DateStyle = ISO;
 SET TimeZone = 'UTC';
@@ -79,7 +79,7 @@ SELECT * FROM kpi_test.facts('deals', 'sourced') ORDER BY owner, at;
 SELECT * FROM kpi_test.facts('deals', 'by_product') ORDER BY owner, at;
 -- Of a KPI there is what counts for it: its inputs, and the facts its filter lets through.
 SELECT kpi.create_kpi('big', source => 'deals', measure => 'rate(stage = ''won'', stage <> ''open'')', filter => 'amount > 40') > 0 AS created;
-SELECT regexp_replace(kpi.facts_query('deals', 'big'), 'm[0-9]+_', 'm#_', 'g');
+SELECT regexp_replace(kpi_internal.facts_query('deals', 'big'), 'm[0-9]+_', 'm#_', 'g');
 SELECT * FROM kpi_test.facts('deals', 'big') ORDER BY owner, at;
 SELECT kpi.drop_kpi('big');
 -- The day is that of the calendar's zone, with clocks that change.
@@ -90,8 +90,8 @@ SELECT kpi.alter_source('deals', calendar => 'default');
 SELECT kpi.drop_calendar('Berlin');
 RESET DateStyle;
 RESET TimeZone;
-SELECT kpi.facts_query('deals', 'nothing');
-SELECT kpi.facts_query('deals', 'spend');
+SELECT kpi_internal.facts_query('deals', 'nothing');
+SELECT kpi_internal.facts_query('deals', 'spend');
 
 -- Measures that are none.
 CREATE FUNCTION kpi_test.try(measure text, filter text DEFAULT NULL, unit text DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$

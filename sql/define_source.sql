@@ -11,7 +11,7 @@ SELECT kpi.create_source('deals', relation => 'source_test.deals', key => 'id', 
     dimensions => '{"product": "product", "size": "CASE WHEN amount > 50000 THEN ''large'' ELSE ''small'' END"}') > 0 AS created;
 SELECT name, relation, key, owner, team, at, filter, grain, definer FROM kpi.source;
 SELECT position, name, expression FROM kpi.dimension ORDER BY position;
-SELECT kpi.facts_query('deals');
+SELECT kpi_internal.facts_query('deals');
 SELECT kpi.create_source('deals', relation => 'source_test.deals', at => 'closed_at');
 
 -- What is missing or unknown.
@@ -62,7 +62,7 @@ CREATE TABLE source_test.p3 (amount integer, at timestamptz, owner text);
 ALTER TABLE source_test.p DROP COLUMN junk;
 ALTER TABLE source_test.p ATTACH PARTITION source_test.p3 FOR VALUES FROM ('2028-01-01') TO ('2029-01-01');
 SELECT kpi.create_source('parts', relation => 'source_test.p', at => 'at', owner => 'owner') > 0 AS created;
-SELECT kpi.facts_query('parts');
+SELECT kpi_internal.facts_query('parts');
 SELECT kpi.drop_source('parts');
 
 SELECT kpi.drop_source('deals');

@@ -44,7 +44,7 @@ SELECT kpi.alter_source('deals', at => 'month');
 ROLLBACK;
 BEGIN;
 DROP TABLE source_test.deals CASCADE;
-SELECT kpi.facts_query('deals');
+SELECT kpi_internal.facts_query('deals');
 ROLLBACK;
 BEGIN;
 DROP TABLE source_test.deals CASCADE;

@@ -52,8 +52,8 @@ SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'date_trunc
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'owner_id');
 SELECT kpi.create_source('x1', relation => 'source_test.deals', at => 'created_at') > 0 AS created;
 SELECT kpi.create_source('x2', relation => 'source_test.deals', at => 'month') > 0 AS created;
-SELECT kpi.facts_query('x1');
-SELECT kpi.facts_query('x2');
+SELECT kpi_internal.facts_query('x1');
+SELECT kpi_internal.facts_query('x2');
 SELECT kpi.drop_source('x1');
 SELECT kpi.drop_source('x2');
 
@@ -67,10 +67,10 @@ SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at'
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at', dimensions => '{"tags": "tags"}');
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at', owner => 'amount',
     dimensions => '{"stage": "stage", "month": "month", "deleted": "is_deleted", "owned": "owner_id", "const": "''a''", "Größe \"x\"": "lower(name)"}') > 0 AS created;
-SELECT kpi.facts_query('x');
+SELECT kpi_internal.facts_query('x');
 SELECT kpi.drop_source('x');
 SELECT kpi.create_source('x', relation => 'source_test.deals', at => 'closed_at', team => 'stage') > 0 AS created;
-SELECT kpi.facts_query('x');
+SELECT kpi_internal.facts_query('x');
 SELECT kpi.drop_source('x');
 
 -- Equality that is not that of the text, mended as the hint says.
@@ -78,7 +78,7 @@ CREATE COLLATION source_test.ci (provider = icu, locale = 'und-u-ks-level2', det
 CREATE TABLE source_test.insensitive (at date, owner text COLLATE source_test.ci);
 SELECT kpi.create_source('x', relation => 'source_test.insensitive', at => 'at', owner => 'owner') > 0 AS created;
 SELECT kpi.create_source('x', relation => 'source_test.insensitive', at => 'at', owner => 'lower(owner) COLLATE "C"') > 0 AS created;
-SELECT kpi.facts_query('x');
+SELECT kpi_internal.facts_query('x');
 SELECT kpi.drop_source('x');
 
 -- Constants mean the same whatever the session's settings.
@@ -94,7 +94,7 @@ CREATE SCHEMA "Source ""Test""";
 CREATE TABLE "Source ""Test"""."Ünïcode ""Deals""" ("select" timestamptz, "Owner Id" text, "группа" text, "order" integer);
 SELECT kpi.create_source('Ünï "c"', relation => '"Source ""Test"""."Ünïcode ""Deals"""', at => '"select"', owner => '"Owner Id"',
     filter => '"order" > 0', dimensions => '{"группа": "группа", "from": "\"order\""}') > 0 AS created;
-SELECT kpi.facts_query('Ünï "c"');
+SELECT kpi_internal.facts_query('Ünï "c"');
 SELECT kpi.drop_source('Ünï "c"');
 DROP SCHEMA "Source ""Test""" CASCADE;
 

@@ -72,8 +72,8 @@ SELECT * FROM fc.status;
 SELECT source_name, level, stored FROM kpi.verify('fc_deals');
 SELECT * FROM fc.total;
 -- nor does a reader have it run
-SELECT kpi.facts_query('fc_deals') <> '' AS shown;
-SELECT kpi.facts_query('fc_deals', 'fc_amount') <> '' AS shown;
+SELECT kpi_internal.facts_query('fc_deals') <> '' AS shown;
+SELECT kpi_internal.facts_query('fc_deals', 'fc_amount') <> '' AS shown;
 SELECT is_called FROM fc.calls;
 -- Only the definer accepts it, and whoever acts for it and names the source.
 SELECT kpi.resume();

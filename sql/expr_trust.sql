@@ -34,8 +34,8 @@ SELECT kpi.create_source('t_evil', relation => 'trust_test.deals',
     filter => $$1::trust_test.spy IS NOT NULL$$) > 0 AS created;
 SELECT kpi.create_kpi('t_evil', source => 't_evil', measure => $$sum(CASE WHEN trust_test.note('constant') THEN amount END)$$) > 0 AS created;
 RESET ROLE;
-SELECT kpi.facts_query('t_evil') <> '' AS shown;
-SELECT kpi.facts_query('t_evil', 't_evil') <> '' AS shown;
+SELECT kpi_internal.facts_query('t_evil') <> '' AS shown;
+SELECT kpi_internal.facts_query('t_evil', 't_evil') <> '' AS shown;
 CALL kpi.refresh();
 INSERT INTO trust_test.deals VALUES (1, 'ann', 1, '2026-10-05'), (2, 'bob', 1, '2026-10-05');
 UPDATE trust_test.deals SET amount = 2;

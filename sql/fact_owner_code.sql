@@ -17,7 +17,7 @@ END $$;
 CREATE VIEW foc.who AS SELECT DISTINCT what, who FROM foc.seen ORDER BY 1, 2;
 RESET ROLE;
 -- What the superuser does, each time in a session that has read nothing yet.
-\set look 'CALL kpi.refresh(''foc''); SELECT value FROM kpi.team_monthly WHERE kpi = ''foc'' AND team = ''company''; SELECT * FROM kpi.verify(''foc''); SELECT kpi.repair(''foc''), kpi.facts_query(''foc'') <> '''' AS shown; SELECT kpi.resume(''foc''); CALL kpi.refresh(''foc'');'
+\set look 'CALL kpi.refresh(''foc''); SELECT value FROM kpi.team_monthly WHERE kpi = ''foc'' AND team = ''company''; SELECT * FROM kpi.verify(''foc''); SELECT kpi.repair(''foc''), kpi_internal.facts_query(''foc'') <> '''' AS shown; SELECT kpi.resume(''foc''); CALL kpi.refresh(''foc'');'
 \set define 'SELECT kpi.create_source(''foc'', relation => ''foc.t'', owner => ''owner'', at => ''day'') > 0 AS created; SELECT kpi.create_kpi(''foc'', source => ''foc'', measure => ''sum(amt)'') > 0 AS created;'
 
 -- An expression and a predicate of an index.
@@ -160,7 +160,7 @@ TRUNCATE foc.seen;
 SET client_min_messages = warning;
 SET ROLE regress_foc_super;
 CALL kpi.refresh('foc');
-SELECT kpi.facts_query('foc') <> '' AS shown;
+SELECT kpi_internal.facts_query('foc') <> '' AS shown;
 SELECT kpi.resume('foc');
 CALL kpi.refresh('foc');
 SELECT * FROM foc.who;

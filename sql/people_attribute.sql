@@ -80,7 +80,7 @@ SELECT kpi.create_source('pa', relation => 'pa.deals', owner => 'owner', at => '
 SELECT kpi.create_source('pa', relation => 'pa.deals', owner => 'owner', at => 'closed',
                          dimensions => '{"e": " attribute ( ''it''''s'' ) ", "f": "pa.attribute(owner)"}') IS NOT NULL AS source;
 SELECT name, expression, attribute FROM kpi.dimension ORDER BY position;
-SELECT kpi.facts_query('pa');
+SELECT kpi_internal.facts_query('pa');
 -- One that is none still costs nothing.
 SELECT kpi.create_kpi('pa', source => 'pa', measure => 'count(*)') IS NOT NULL AS kpi;
 CALL kpi.refresh('pa');

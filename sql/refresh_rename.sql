@@ -124,7 +124,7 @@ ALTER TABLE rn.orders RENAME COLUMN amount TO amt;
 SELECT kpi.alter_kpi('rn_price', filter => $$"user" <> 'won'$$);
 SELECT name, measure, filter FROM kpi.kpi WHERE name IN ('rn_amount', 'rn_price') ORDER BY id;
 ALTER TABLE rn.orders RENAME COLUMN amt TO amount;
-SELECT regexp_replace(kpi.facts_query('rn_deals', 'rn_amount'), 'm\d+_', 'm_') AS query;
+SELECT regexp_replace(kpi_internal.facts_query('rn_deals', 'rn_amount'), 'm\d+_', 'm_') AS query;
 SELECT kpi.alter_source('rn_deals', filter => 'amount > 3');
 SELECT filter FROM kpi.source WHERE name = 'rn_deals';
 ALTER TABLE rn.orders RENAME TO invoices;

@@ -23,7 +23,7 @@ BEGIN
                                   GROUP BY 1, 2, 3',
                                  coalesce(d.list, 'NULL'), m.id || ':' || m.kind,
                                  (SELECT string_agg(format('f.m%s_%s', m.id, i), ', ' ORDER BY i) FROM generate_subscripts(m.inputs, 1) i),
-                                 kpi.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
+                                 kpi_internal.facts_query(source_name, k.name)), ' UNION ALL ') AS facts
           FROM kpi_internal.stream s
           JOIN kpi_internal.measure m ON m.role <> 'left_out' AND m.stream_id = s.id
           JOIN kpi.kpi k ON k.id = m.kpi_id

@@ -724,7 +724,7 @@ kpi_define_source_redefined(int32 source_id)
 	kpi_spi_end(&spi);
 }
 
-/* ---- kpi.facts_query() ---- */
+/* ---- kpi_internal.facts_query() ---- */
 
 /* The stream of a source's own owner and time, which may have no measure. */
 static KpiStream *
@@ -787,7 +787,7 @@ filter_of_kpi(const KpiSource *source, const char *kpi)
 }
 
 /*
- * kpi.facts_query(source, kpi): of a KPI, what is there for it alone.  Its
+ * kpi_internal.facts_query(source, kpi): of a KPI, what is there for it alone.  Its
  * inputs have the filter in them already, so that they are not evaluated on
  * rows that it leaves out; as a condition it says which rows are facts of it.
  */

@@ -16,6 +16,9 @@
 #include "refresh/refresh.h"
 #include "utils/date.h"
 #include "utils/numeric.h"
+#include "nodes/pg_list.h"
+#include "utils/date.h"
+#include "value/value.h"
 
 /* ---- read.c ---- */
 
@@ -198,5 +201,108 @@ extern KpiFateRow *kpi_explain_fate_row(KpiStored *stored, const KpiSource *sour
 /* Once kpi_explain_stored_look() has looked. */
 extern void kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource *source,
 							 const KpiFateKpi *kpi, KpiFate *fate);
+/* ---- query.c ---- */
+
+/* A list of values with the days on which they hold, as a common table expression. */
+typedef struct KpiQueryList
+{
+	char	   *name;
+	int			source_id;		/* as what it was asked for, with the next two */
+	int			kind;
+	const char *of;
+	const char *columns;		/* without types: owner, since, until */
+	DateADT		since;			/* the days that are needed */
+	DateADT		until;
+	List	   *rows;			/* KpiQueryRow */
+} KpiQueryList;
+
+typedef struct KpiQueryRow
+{
+	char	   *key;
+	DateADT		since;
+	DateADT		until;			/* exclusive */
+	char	   *value;			/* as SQL; NULL: it has none */
+} KpiQueryRow;
+
+/* What is known of a source in a query. */
+typedef struct KpiQuerySource
+{
+	KpiSource  *source;
+	KpiKeyed   *keyed;			/* or NULL */
+	Oid			relid;
+	char	   *name;			/* of the common table expression of its
+								 * facts; NULL: the table itself */
+} KpiQuerySource;
+
+/* A KPI of the program in a window, as a common table expression with the columns value and known. */
+typedef struct KpiQueryBlock
+{
+	int			node;
+	KpiWindow	window;
+	bool		is_average;		/* of a balance on the days of the window */
+	char	   *name;
+	char	   *text;
+} KpiQueryBlock;
+
+/* A query under construction. */
+typedef struct KpiQuery
+{
+	KpiValueCall call;
+	const KpiProgram *program;
+	DateADT		today;			/* by which the KPI is judged */
+	DateADT		credit_day;		/* whose teams count with credit today */
+	List	   *names;			/* char *: of common table expressions */
+	List	   *notes;			/* char *: what is to be said of it */
+	List	   *lists;			/* KpiQueryList */
+	List	   *sources;		/* KpiQuerySource */
+	List	   *blocks;			/* KpiQueryBlock, each after those that it
+								 * reads */
+} KpiQuery;
+
+/* The parts of a statement over the facts of a measure: an aggregate, whether there is a value, and what follows. */
+typedef struct KpiQueryNumber
+{
+	char	   *value;			/* NULL where nothing counts */
+	char	   *or_nothing;		/* the same, but 0 */
+	char	   *known;
+	char	   *from;
+} KpiQueryNumber;
+
+/* A name for a common table expression that no other has. */
+extern char *kpi_explain_query_name(KpiQuery *query, const char *wanted);
+
+/* Has it said, once; the text may hold names of users. */
+extern void kpi_explain_query_note(KpiQuery *query, const char *note);
+
+extern const KpiQuerySource *kpi_explain_query_source(KpiQuery *query, int32 source_id);
+
+/* ---- query_list.c ---- */
+
+/*
+ * The owners whose facts count for the place on some days; of (unassigned) those whose
+ * facts do not.
+ */
+extern const KpiQueryList *kpi_explain_query_owners(KpiQuery *query, int32 source_id, KpiOwnerKind kind,
+													const KpiPlace *place, DateADT since, DateADT until);
+
+/* The values of an attribute that owners have, and the rates of currencies. */
+extern const KpiQueryList *kpi_explain_query_attribute(KpiQuery *query, int32 source_id, KpiOwnerKind kind,
+													   const char *attribute, DateADT since, DateADT until);
+extern const KpiQueryList *kpi_explain_query_rates(KpiQuery *query, const char *exchange, DateADT since, DateADT until);
+
+/* The keys under which facts of a source name a member, as SQL: 'alice', '17'. */
+extern char *kpi_explain_query_member_keys(int32 source_id, int32 member_id);
+
+/* ---- query_measure.c ---- */
+
+/* A measure in a window; lines are indented by pad. */
+extern void kpi_explain_query_measure(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
+									  bool is_average, const char *pad, KpiQueryNumber *number);
+
+/* ---- query_formula.c ---- */
+
+/* The KPI of a program as an expression over blocks, which are made. */
+extern void kpi_explain_query_formula(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
+									  const char *pad, KpiQueryNumber *number);
 
 #endif							/* KPI_EXPLAIN_INTERNAL_H */

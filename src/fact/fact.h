@@ -43,6 +43,13 @@ typedef struct KpiFactPart
  */
 extern char *kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which);
 
+/* The table that a source is over; error if it is gone. */
+extern Oid	kpi_fact_relation(const KpiSource *source);
+
+/* The type of a stored expression of the source; and, as SQL, the day that its time is on. */
+extern Oid	kpi_fact_type(const KpiSource *source, Oid relid, const char *text);
+extern char *kpi_fact_day_text(const KpiSource *source, Oid relid, const char *at);
+
 /* Error unless the expression's type is a point in time or a date. */
 extern void kpi_fact_check_time(const KpiExpr *expr, const char *what);
 

@@ -48,16 +48,22 @@ day_expression(Oid at_type, const char *at, const char *time_zone)
 }
 
 /* Parsing calls input functions of literals, and those the definer's domains. */
-static Oid
-time_type(const KpiSource *source, Oid relid, const char *at)
+Oid
+kpi_fact_type(const KpiSource *source, Oid relid, const char *text)
 {
 	KpiUser		user;
 	Oid			type;
 
 	kpi_user_switch(&user, kpi_model_source_definer(source));
-	type = kpi_expr_type(relid, at, source->code);
+	type = kpi_expr_type(relid, text, source->code);
 	kpi_user_restore(&user);
 	return type;
+}
+
+char *
+kpi_fact_day_text(const KpiSource *source, Oid relid, const char *at)
+{
+	return day_expression(kpi_fact_type(source, relid, at), at, source->time_zone);
 }
 
 static List *
@@ -250,13 +256,10 @@ kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type
 	return near ? psprintf("%s AND %s", condition, near) : condition;
 }
 
-char *
-kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which)
+Oid
+kpi_fact_relation(const KpiSource *source)
 {
 	Oid			relid = kpi_model_source_relid(source);
-	StringInfoData sql;
-	Oid			at_type;
-	ListCell   *lc;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -264,9 +267,19 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 				 errmsg("table %s of source \"%s\" does not exist",
 						source->relation, source->name),
 				 errhint("Create the table again, or drop the source with kpi.drop_source().")));
+	return relid;
+}
+
+char *
+kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset *which)
+{
+	Oid			relid = kpi_fact_relation(source);
+	StringInfoData sql;
+	Oid			at_type;
+	ListCell   *lc;
 
 	initStringInfo(&sql);
-	at_type = time_type(source, relid, stream->at);
+	at_type = kpi_fact_type(source, relid, stream->at);
 	foreach(lc, kpi_fact_columns(source, stream, which, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);

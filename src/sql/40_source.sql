@@ -240,10 +240,9 @@ CREATE FUNCTION kpi.drop_kpi(name text, cascade boolean DEFAULT false)
 COMMENT ON FUNCTION kpi.drop_kpi(text, boolean) IS
 'Drops a KPI and its values. Errors: formulas or goals use it, unless cascade drops them too (goals need an editor); no rights on it (see kpi.create_kpi())';
 
-CREATE FUNCTION kpi.facts_query(source text, kpi text DEFAULT NULL)
+-- What a row means, as scans read it; of a KPI, of the facts that its filter lets through.
+CREATE FUNCTION kpi_internal.facts_query(source text, kpi text DEFAULT NULL)
     RETURNS text STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_facts_query';
-COMMENT ON FUNCTION kpi.facts_query(text, text) IS
-'The query that says what the rows of a source mean: one row per fact with owner, at, day, the dimensions and the inputs of the measures (m<id>_<number>). Everything pg_kpi shows is this query, grouped. Of a KPI: the facts that its filter lets through, with its own inputs, owner and time. Errors: unknown source; the KPI is not a measure of it; the table is gone';
 
 CREATE FUNCTION kpi_internal.formula_value(formula text, names text[], vals numeric[])
     RETURNS numeric IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_formula_value';

@@ -46,8 +46,8 @@ unknown_member(const char *name)
 	unknown("member", name, "SELECT key FROM kpi.member", "kpi.member");
 }
 
-static void
-read_args(FunctionCallInfo fcinfo, KpiValueCall *call)
+void
+kpi_value_call_read(FunctionCallInfo fcinfo, KpiValueCall *call)
 {
 	call->kpi = kpi_arg_name(fcinfo, 0, "KPI");
 	call->team = kpi_fact_key_optional_arg(fcinfo, 1, "team");
@@ -229,8 +229,8 @@ kpi_value_call_find(KpiValueCall *call)
 	kpi_value_call_check_grain(call);
 }
 
-static bool
-may_have_facts(const KpiPlace *place)
+bool
+kpi_value_place_may_have_facts(const KpiPlace *place)
 {
 	return kpi_calendar_fact_day_in_range(place->start) ||
 		(place->start < 0 && kpi_calendar_fact_day_in_range(kpi_value_place_end(place)));
@@ -245,7 +245,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	KpiValue	value;
 	KpiSpi		spi;
 
-	read_args(fcinfo, &call);
+	kpi_value_call_read(fcinfo, &call);
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(caller);
 	kpi_value_call_find(&call);
@@ -256,7 +256,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	 * No facts can be there; and days far away are none that periods are
 	 * computed of.
 	 */
-	if (!call.is_met || !may_have_facts(&call.place))
+	if (!call.is_met || !kpi_value_place_may_have_facts(&call.place))
 		PG_RETURN_NULL();
 	if (kpi_value_at(call.program, &call.place, &value))
 	{

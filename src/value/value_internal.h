@@ -97,7 +97,6 @@ extern KpiCell *kpi_value_sum_ahead(KpiCell *sum, const KpiDays *days, DateADT s
  * before the scope's first day, and of a window that has not begun.
  */
 extern bool kpi_value_balance(const KpiProgramNode *node, const KpiWindow *window, DateADT today, KpiValue *result);
-extern bool kpi_value_has_balance(const KpiProgramNode *node, const KpiWindow *window, DateADT today);
 
 /*
  * The mean of what it was when the window's days ended, until today; before the scope's first
@@ -208,17 +207,6 @@ extern const KpiProgram *kpi_value_evaluation_program(const KpiEvaluation *evalu
 /* kpi_value_of_node() of one with a formula. */
 extern bool kpi_value_of_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, const KpiWindow *window,
 								 KpiValue *result);
-
-/* ---- target.c ---- */
-
-/*
- * What the goals of a plan ask for at exactly this place; NULL where there is none.  Error
- * if there are several.
- */
-extern Numeric kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *place);
-
-/* Their error, of two goals. */
-pg_noreturn extern void kpi_value_refuse_goals(const char *plan, int64 first, int64 second);
 
 /* ---- evaluate.c ---- */
 
