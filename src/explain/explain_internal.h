@@ -214,7 +214,7 @@ typedef struct KpiQueryList
 	DateADT		since;			/* the days that are needed */
 	DateADT		until;
 	List	   *rows;			/* KpiQueryRow */
-} KpiQueryList;
+}			KpiQueryList;
 
 typedef struct KpiQueryRow
 {
@@ -222,7 +222,7 @@ typedef struct KpiQueryRow
 	DateADT		since;
 	DateADT		until;			/* exclusive */
 	char	   *value;			/* as SQL; NULL: it has none */
-} KpiQueryRow;
+}			KpiQueryRow;
 
 /* What is known of a source in a query. */
 typedef struct KpiQuerySource
@@ -232,7 +232,7 @@ typedef struct KpiQuerySource
 	Oid			relid;
 	char	   *name;			/* of the common table expression of its
 								 * facts; NULL: the table itself */
-} KpiQuerySource;
+}			KpiQuerySource;
 
 /* A KPI of the program in a window, as a common table expression with the columns value and known. */
 typedef struct KpiQueryBlock
@@ -242,7 +242,7 @@ typedef struct KpiQueryBlock
 	bool		is_average;		/* of a balance on the days of the window */
 	char	   *name;
 	char	   *text;
-} KpiQueryBlock;
+}			KpiQueryBlock;
 
 /* A query under construction. */
 typedef struct KpiQuery
@@ -257,7 +257,7 @@ typedef struct KpiQuery
 	List	   *sources;		/* KpiQuerySource */
 	List	   *blocks;			/* KpiQueryBlock, each after those that it
 								 * reads */
-} KpiQuery;
+}			KpiQuery;
 
 /* The parts of a statement over the facts of a measure: an aggregate, whether there is a value, and what follows. */
 typedef struct KpiQueryNumber
@@ -266,15 +266,15 @@ typedef struct KpiQueryNumber
 	char	   *or_nothing;		/* the same, but 0 */
 	char	   *known;
 	char	   *from;
-} KpiQueryNumber;
+}			KpiQueryNumber;
 
 /* A name for a common table expression that no other has. */
-extern char *kpi_explain_query_name(KpiQuery *query, const char *wanted);
+extern char *kpi_explain_query_name(KpiQuery * query, const char *wanted);
 
 /* Has it said, once; the text may hold names of users. */
-extern void kpi_explain_query_note(KpiQuery *query, const char *note);
+extern void kpi_explain_query_note(KpiQuery * query, const char *note);
 
-extern const KpiQuerySource *kpi_explain_query_source(KpiQuery *query, int32 source_id);
+extern const KpiQuerySource *kpi_explain_query_source(KpiQuery * query, int32 source_id);
 
 /* ---- query_list.c ---- */
 
@@ -282,13 +282,13 @@ extern const KpiQuerySource *kpi_explain_query_source(KpiQuery *query, int32 sou
  * The owners whose facts count for the place on some days; of (unassigned) those whose
  * facts do not.
  */
-extern const KpiQueryList *kpi_explain_query_owners(KpiQuery *query, int32 source_id, KpiOwnerKind kind,
+extern const KpiQueryList *kpi_explain_query_owners(KpiQuery * query, int32 source_id, KpiOwnerKind kind,
 													const KpiPlace *place, DateADT since, DateADT until);
 
 /* The values of an attribute that owners have, and the rates of currencies. */
-extern const KpiQueryList *kpi_explain_query_attribute(KpiQuery *query, int32 source_id, KpiOwnerKind kind,
+extern const KpiQueryList *kpi_explain_query_attribute(KpiQuery * query, int32 source_id, KpiOwnerKind kind,
 													   const char *attribute, DateADT since, DateADT until);
-extern const KpiQueryList *kpi_explain_query_rates(KpiQuery *query, const char *exchange, DateADT since, DateADT until);
+extern const KpiQueryList *kpi_explain_query_rates(KpiQuery * query, const char *exchange, DateADT since, DateADT until);
 
 /* The keys under which facts of a source name a member, as SQL: 'alice', '17'. */
 extern char *kpi_explain_query_member_keys(int32 source_id, int32 member_id);
@@ -296,13 +296,13 @@ extern char *kpi_explain_query_member_keys(int32 source_id, int32 member_id);
 /* ---- query_measure.c ---- */
 
 /* A measure in a window; lines are indented by pad. */
-extern void kpi_explain_query_measure(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
-									  bool is_average, const char *pad, KpiQueryNumber *number);
+extern void kpi_explain_query_measure(KpiQuery * query, const KpiProgramNode *node, const KpiWindow *window,
+									  bool is_average, const char *pad, KpiQueryNumber * number);
 
 /* ---- query_formula.c ---- */
 
 /* The KPI of a program as an expression over blocks, which are made. */
-extern void kpi_explain_query_formula(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
-									  const char *pad, KpiQueryNumber *number);
+extern void kpi_explain_query_formula(KpiQuery * query, const KpiProgramNode *node, const KpiWindow *window,
+									  const char *pad, KpiQueryNumber * number);
 
 #endif							/* KPI_EXPLAIN_INTERNAL_H */

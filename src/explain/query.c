@@ -33,6 +33,9 @@ PG_FUNCTION_INFO_V1(kpi_sql_query);
 /* Bytes of a name that is given a number behind it. */
 #define NAME_LENGTH 48
 
+/* Of a dimension a value that no fact has: it has no number, and no cells are looked for. */
+#define UNMET_VALUE PG_INT32_MAX
+
 /* ---- names and notes ---- */
 
 static bool
@@ -49,7 +52,7 @@ has_text(List *texts, const char *text)
 }
 
 char *
-kpi_explain_query_name(KpiQuery *query, const char *wanted)
+kpi_explain_query_name(KpiQuery * query, const char *wanted)
 {
 	char	   *base = pnstrdup(wanted, pg_mbcliplen(wanted, strlen(wanted), NAME_LENGTH));
 	char	   *name = base;
@@ -61,7 +64,7 @@ kpi_explain_query_name(KpiQuery *query, const char *wanted)
 }
 
 void
-kpi_explain_query_note(KpiQuery *query, const char *note)
+kpi_explain_query_note(KpiQuery * query, const char *note)
 {
 	char	   *line = pstrdup(note);
 
@@ -78,7 +81,7 @@ kpi_explain_query_note(KpiQuery *query, const char *note)
 
 /* Facts that a number of ours may have or lack, beside what a query finds. */
 static void
-note_exceptions(KpiQuery *query, const KpiSource *source)
+note_exceptions(KpiQuery * query, const KpiSource *source)
 {
 	if (kpi_first_int4("SELECT 1 FROM kpi.sealed WHERE source_id = $1 LIMIT 1", 1, KPI_INT4(source->id)) != 0)
 		kpi_explain_query_note(query, psprintf("Facts of source %s are sealed, as they were purged: they count in the KPI and are not found here.",
@@ -95,8 +98,8 @@ note_exceptions(KpiQuery *query, const KpiSource *source)
 											   source->name));
 }
 
-const KpiQuerySource *
-kpi_explain_query_source(KpiQuery *query, int32 source_id)
+const		KpiQuerySource *
+kpi_explain_query_source(KpiQuery * query, int32 source_id)
 {
 	KpiQuerySource *entry;
 	ListCell   *lc;
@@ -134,12 +137,18 @@ begin_part(StringInfo with)
 	appendStringInfoString(with, with->len == 0 ? "WITH " : ",\n");
 }
 
+static const char *
+day_text(DateADT day)
+{
+	return day == DATEVAL_NOBEGIN ? "-infinity" : day == DATEVAL_NOEND ? "infinity" : kpi_day_text(day);
+}
+
 static void
-put_row(StringInfo with, const KpiQueryRow *row, bool is_first)
+put_row(StringInfo with, const KpiQueryRow * row, bool is_first)
 {
 	appendStringInfo(with, "%s(%s, %s'%s', %s'%s'", is_first ? "    VALUES " : ",\n           ",
-					 quote_literal_cstr(row->key), is_first ? "DATE " : "", kpi_day_text(row->since),
-					 is_first ? "DATE " : "", kpi_day_text(row->until));
+					 quote_literal_cstr(row->key), is_first ? "DATE " : "", day_text(row->since),
+					 is_first ? "DATE " : "", day_text(row->until));
 	if (row->value != NULL)
 		appendStringInfo(with, ", %s", row->value);
 	appendStringInfoChar(with, ')');
@@ -147,7 +156,7 @@ put_row(StringInfo with, const KpiQueryRow *row, bool is_first)
 
 /* A list, of the days that any list of its name is needed for. */
 static void
-put_list(StringInfo with, const KpiQuery *query, const KpiQueryList *list)
+put_list(StringInfo with, const KpiQuery * query, const KpiQueryList * list)
 {
 	DateADT		since = list->since;
 	DateADT		until = list->until;
@@ -156,7 +165,7 @@ put_list(StringInfo with, const KpiQuery *query, const KpiQueryList *list)
 
 	foreach(lc, query->lists)
 	{
-		const KpiQueryList *other = lfirst(lc);
+		const		KpiQueryList *other = lfirst(lc);
 
 		if (strcmp(other->name, list->name) != 0)
 			continue;
@@ -167,7 +176,7 @@ put_list(StringInfo with, const KpiQuery *query, const KpiQueryList *list)
 	appendStringInfo(with, "%s (%s) AS (\n", list->name, list->columns);
 	foreach(lc, list->rows)
 	{
-		const KpiQueryRow *row = lfirst(lc);
+		const		KpiQueryRow *row = lfirst(lc);
 
 		if (row->since >= until || row->until <= since)
 			continue;
@@ -181,14 +190,14 @@ put_list(StringInfo with, const KpiQuery *query, const KpiQueryList *list)
 }
 
 static void
-put_lists(StringInfo with, const KpiQuery *query)
+put_lists(StringInfo with, const KpiQuery * query)
 {
 	List	   *put = NIL;
 	ListCell   *lc;
 
 	foreach(lc, query->lists)
 	{
-		const KpiQueryList *list = lfirst(lc);
+		const		KpiQueryList *list = lfirst(lc);
 
 		if (!has_text(put, list->name))
 			put_list(with, query, list);
@@ -198,13 +207,13 @@ put_lists(StringInfo with, const KpiQuery *query)
 
 /* The queries of keyed sources as they were given: a comment may end one. */
 static void
-put_sources(StringInfo with, const KpiQuery *query)
+put_sources(StringInfo with, const KpiQuery * query)
 {
 	ListCell   *lc;
 
 	foreach(lc, query->sources)
 	{
-		const KpiQuerySource *source = lfirst(lc);
+		const		KpiQuerySource *source = lfirst(lc);
 
 		if (source->name == NULL)
 			continue;
@@ -214,7 +223,7 @@ put_sources(StringInfo with, const KpiQuery *query)
 }
 
 static char *
-with_clause(const KpiQuery *query)
+with_clause(const KpiQuery * query)
 {
 	StringInfoData with;
 	ListCell   *lc;
@@ -262,7 +271,7 @@ definition_text(const char *kpi)
 }
 
 static char *
-heading(KpiQuery *query, const KpiWindow *window)
+heading(KpiQuery * query, const KpiWindow *window)
 {
 	List	   *notes = query->notes;
 	StringInfoData text;
@@ -282,7 +291,7 @@ heading(KpiQuery *query, const KpiWindow *window)
 /* ---- kpi.query() ---- */
 
 static KpiWindow
-window_of(const KpiQuery *query, bool to_date)
+window_of(const KpiQuery * query, bool to_date)
 {
 	KpiWindow	window = kpi_value_window(&query->call.place);
 
@@ -305,7 +314,7 @@ window_of(const KpiQuery *query, bool to_date)
 
 /* Whether a KPI that adds up is 0 where no fact counts. */
 static bool
-is_zero(const KpiQuery *query, bool to_date)
+is_zero(const KpiQuery * query, bool to_date)
 {
 	if (to_date && query->today <= kpi_value_place_end(&query->call.place))
 		return true;
@@ -313,7 +322,7 @@ is_zero(const KpiQuery *query, bool to_date)
 }
 
 static char *
-query_text(KpiQuery *query, bool to_date)
+query_text(KpiQuery * query, bool to_date)
 {
 	const KpiProgramNode *node = &query->program->nodes[query->program->nnodes - 1];
 	KpiWindow	window = window_of(query, to_date);
@@ -344,6 +353,8 @@ kpi_sql_query(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(caller);
 	kpi_value_call_find(&query.call);
 	kpi_value_call_find_dimension(&query.call);
+	if (!query.call.is_met)
+		query.call.place.dim_id = UNMET_VALUE;
 	query.program = query.call.program;
 	query.today = kpi_value_today(query.program);
 	query.credit_day = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));

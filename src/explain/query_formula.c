@@ -28,17 +28,17 @@ typedef struct Formula
 {
 	KpiQuery   *query;
 	const KpiProgramNode *node;
-	List	   *used;			/* KpiQueryBlock: those that say whether it has
-								 * a value */
+	List	   *used;			/* KpiQueryBlock: those that say whether it
+								 * has a value */
 	bool		is_known;		/* it has one, whatever they say */
-} Formula;
+}			Formula;
 
-static char *number_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window);
+static char *number_of(Formula * formula, const KpiFormulaNode *part, const KpiWindow *window);
 
 /* ---- blocks ---- */
 
 static KpiQueryBlock *
-find_block(KpiQuery *query, int node, const KpiWindow *window, bool is_average)
+find_block(KpiQuery * query, int node, const KpiWindow *window, bool is_average)
 {
 	ListCell   *lc;
 
@@ -65,7 +65,7 @@ window_text(const KpiWindow *window, bool is_average)
 }
 
 static KpiQueryBlock *
-make_block(KpiQuery *query, int n, const KpiWindow *window, bool is_average)
+make_block(KpiQuery * query, int n, const KpiWindow *window, bool is_average)
 {
 	const KpiProgramNode *node = &query->program->nodes[n];
 	KpiQueryBlock *block = palloc0(sizeof(KpiQueryBlock));
@@ -96,7 +96,7 @@ make_block(KpiQuery *query, int n, const KpiWindow *window, bool is_average)
 }
 
 static KpiQueryBlock *
-use_block(Formula *formula, int n, const KpiWindow *window, bool is_average)
+use_block(Formula * formula, int n, const KpiWindow *window, bool is_average)
 {
 	KpiQueryBlock *block = find_block(formula->query, n, window, is_average);
 
@@ -110,7 +110,7 @@ use_block(Formula *formula, int n, const KpiWindow *window, bool is_average)
 
 /* One that nothing may be put beside without parentheses. */
 static char *
-operand(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
+operand(Formula * formula, const KpiFormulaNode *part, const KpiWindow *window)
 {
 	char	   *text = number_of(formula, part, window);
 
@@ -139,7 +139,7 @@ operand(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
 
 /* What a KPI counts for in the formula (kpi_value_of_nothing()). */
 static char *
-kpi_of(Formula *formula, int kpi, const KpiWindow *window)
+kpi_of(Formula * formula, int kpi, const KpiWindow *window)
 {
 	int			n = formula->node->inputs[kpi];
 	const KpiProgramNode *node = &formula->query->program->nodes[n];
@@ -186,7 +186,7 @@ is_integer(const KpiFormulaNode *part)
 
 /* Two numbers, or a condition between them. */
 static char *
-operation(Formula *formula, const KpiFormulaNode *part, const char *sign, const KpiWindow *window)
+operation(Formula * formula, const KpiFormulaNode *part, const char *sign, const KpiWindow *window)
 {
 	const KpiFormulaNode *a = linitial(part->args);
 	const KpiFormulaNode *b = lsecond(part->args);
@@ -202,7 +202,7 @@ operation(Formula *formula, const KpiFormulaNode *part, const char *sign, const 
 
 /* Parts with something between them. */
 static char *
-list_of(Formula *formula, List *parts, const char *separator, const KpiWindow *window)
+list_of(Formula * formula, List *parts, const char *separator, const KpiWindow *window)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -214,13 +214,13 @@ list_of(Formula *formula, List *parts, const char *separator, const KpiWindow *w
 }
 
 static char *
-call_of(Formula *formula, const char *name, List *parts, const KpiWindow *window)
+call_of(Formula * formula, const char *name, List *parts, const KpiWindow *window)
 {
 	return psprintf("%s(%s)", name, list_of(formula, parts, ", ", window));
 }
 
 static char *
-round_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
+round_of(Formula * formula, const KpiFormulaNode *part, const KpiWindow *window)
 {
 	char	   *number = number_of(formula, linitial(part->args), window);
 
@@ -231,7 +231,7 @@ round_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
 
 /* CASE in both forms. */
 static char *
-case_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
+case_of(Formula * formula, const KpiFormulaNode *part, const KpiWindow *window)
 {
 	int			n = part->op == KPI_FORMULA_SWITCH ? 1 : 0;
 	StringInfoData sql;
@@ -252,7 +252,7 @@ case_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
 /* ---- functions over time ---- */
 
 static bool
-is_balance(const Formula *formula, const KpiFormulaNode *part)
+is_balance(const Formula * formula, const KpiFormulaNode *part)
 {
 	ListCell   *lc;
 
@@ -267,7 +267,7 @@ is_balance(const Formula *formula, const KpiFormulaNode *part)
 }
 
 static char *
-growth_of(Formula *formula, const KpiFormulaNode *call, const KpiWindow *window)
+growth_of(Formula * formula, const KpiFormulaNode *call, const KpiWindow *window)
 {
 	const KpiFormulaNode *part = linitial(call->args);
 	DateADT		today = formula->query->today;
@@ -285,7 +285,7 @@ growth_of(Formula *formula, const KpiFormulaNode *call, const KpiWindow *window)
 }
 
 static char *
-target_of(Formula *formula, const KpiFormulaNode *call, const KpiWindow *window)
+target_of(Formula * formula, const KpiFormulaNode *call, const KpiWindow *window)
 {
 	int			kpi = ((KpiFormulaNode *) linitial(call->args))->kpi;
 	Numeric		target = NULL;
@@ -302,7 +302,7 @@ target_of(Formula *formula, const KpiFormulaNode *call, const KpiWindow *window)
 }
 
 static char *
-over_time(Formula *formula, const KpiFormulaNode *call, const KpiWindow *given)
+over_time(Formula * formula, const KpiFormulaNode *call, const KpiWindow *given)
 {
 	const KpiProgram *program = formula->query->program;
 	const KpiFormulaNode *part = linitial(call->args);
@@ -348,7 +348,7 @@ over_time(Formula *formula, const KpiFormulaNode *call, const KpiWindow *given)
 }
 
 static char *
-number_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
+number_of(Formula * formula, const KpiFormulaNode *part, const KpiWindow *window)
 {
 	static const char *const signs[] = {
 		[KPI_FORMULA_ADD] = "+",[KPI_FORMULA_SUBTRACT] = "-",[KPI_FORMULA_MULTIPLY] = "*",[KPI_FORMULA_DIVIDE] = "/",
@@ -394,8 +394,8 @@ number_of(Formula *formula, const KpiFormulaNode *part, const KpiWindow *window)
 /* ---- the formula ---- */
 
 void
-kpi_explain_query_formula(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
-						  const char *pad, KpiQueryNumber *number)
+kpi_explain_query_formula(KpiQuery * query, const KpiProgramNode *node, const KpiWindow *window,
+						  const char *pad, KpiQueryNumber * number)
 {
 	Formula		formula = {.query = query,.node = node};
 	StringInfoData known;

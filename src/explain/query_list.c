@@ -59,7 +59,7 @@ add_row(List **rows, const char *key, DateADT since, DateADT until, char *value)
 
 /* The list that was asked for with these; or a new one without rows. */
 static KpiQueryList *
-find_list(KpiQuery *query, int source_id, int kind, const char *of, DateADT since, DateADT until, bool *is_new)
+find_list(KpiQuery * query, int source_id, int kind, const char *of, DateADT since, DateADT until, bool *is_new)
 {
 	KpiQueryList *list;
 	ListCell   *lc;
@@ -85,7 +85,7 @@ find_list(KpiQuery *query, int source_id, int kind, const char *of, DateADT sinc
 }
 
 static bool
-row_equal(const KpiQueryRow *a, const KpiQueryRow *b)
+row_equal(const KpiQueryRow * a, const KpiQueryRow * b)
 {
 	return strcmp(a->key, b->key) == 0 && a->since == b->since && a->until == b->until &&
 		(a->value == NULL) == (b->value == NULL) && (a->value == NULL || strcmp(a->value, b->value) == 0);
@@ -93,7 +93,7 @@ row_equal(const KpiQueryRow *a, const KpiQueryRow *b)
 
 /* A list that is full.  Another with the same rows has its name, so that it is written once. */
 static void
-keep_list(KpiQuery *query, KpiQueryList *list, const char *name, const char *columns)
+keep_list(KpiQuery * query, KpiQueryList * list, const char *name, const char *columns)
 {
 	ListCell   *lc;
 
@@ -140,7 +140,7 @@ add_spans(List **rows, const char *key, const KpiSpan *spans, int nspans, int32 
 }
 
 static void
-add_owners(KpiQueryList *list, KpiOwnerKind kind, int32 team_id, DateADT credit_day)
+add_owners(KpiQueryList * list, KpiOwnerKind kind, int32 team_id, DateADT credit_day)
 {
 	bool		of_members = kpi_model_owner_is_member(kind);
 	KpiOrg	   *org = kpi_people_load(list->source_id);
@@ -178,8 +178,8 @@ add_owners(KpiQueryList *list, KpiOwnerKind kind, int32 team_id, DateADT credit_
 	kpi_people_free(org);
 }
 
-const KpiQueryList *
-kpi_explain_query_owners(KpiQuery *query, int32 source_id, KpiOwnerKind kind, const KpiPlace *place,
+const		KpiQueryList *
+kpi_explain_query_owners(KpiQuery * query, int32 source_id, KpiOwnerKind kind, const KpiPlace *place,
 						 DateADT since, DateADT until)
 {
 	bool		is_new;
@@ -210,8 +210,8 @@ kpi_explain_query_member_keys(int32 source_id, int32 member_id)
 
 /* ---- attributes and rates ---- */
 
-const KpiQueryList *
-kpi_explain_query_attribute(KpiQuery *query, int32 source_id, KpiOwnerKind kind, const char *attribute,
+const		KpiQueryList *
+kpi_explain_query_attribute(KpiQuery * query, int32 source_id, KpiOwnerKind kind, const char *attribute,
 							DateADT since, DateADT until)
 {
 	bool		of_today = kpi_model_owner_is_of_today(kind);
@@ -241,8 +241,8 @@ kpi_explain_query_attribute(KpiQuery *query, int32 source_id, KpiOwnerKind kind,
 	return list;
 }
 
-const KpiQueryList *
-kpi_explain_query_rates(KpiQuery *query, const char *exchange, DateADT since, DateADT until)
+const		KpiQueryList *
+kpi_explain_query_rates(KpiQuery * query, const char *exchange, DateADT since, DateADT until)
 {
 	bool		is_new;
 	KpiQueryList *list = find_list(query, 0, LIST_RATES, exchange, since, until, &is_new);

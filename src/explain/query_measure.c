@@ -36,32 +36,34 @@ typedef struct Measure
 	const KpiProgramNode *node;
 	const KpiWindow *window;
 	bool		is_average;
-	const KpiQuerySource *of;
+	const		KpiQuerySource *of;
 	const KpiStream *stream;
 	const KpiMeasure *measure;
 	const char *pad;
-	const char *moment;			/* SQL of the day on which owners are looked at */
+	const char *moment;			/* SQL of the day on which owners are looked
+								 * at */
 	DateADT		since;			/* the days that it can be */
 	DateADT		until;
 	const char *rates;			/* the list of them; NULL: it has no currency */
+	const char *filter;			/* of aggregates; NULL: none */
 	bool		is_empty;		/* no fact counts there */
 	StringInfoData columns;		/* of the subquery */
 	StringInfoData within;		/* conditions in it */
 	StringInfoData joins;
 	StringInfoData where;		/* conditions around it */
-} Measure;
+}			Measure;
 
 /* ---- parts of a statement ---- */
 
 static void
-add_column(Measure *m, const char *text, const char *name)
+add_column(Measure * m, const char *text, const char *name)
 {
 	appendStringInfo(&m->columns, "%s%s AS %s", m->columns.len == 0 ? "" :
 					 psprintf(",\n%s               ", m->pad), text, name);
 }
 
 static void
-add_condition(Measure *m, StringInfo conditions, const char *text)
+add_condition(Measure * m, StringInfo conditions, const char *text)
 {
 	if (conditions->len > 0)
 		appendStringInfo(conditions, "\n%s%s   AND ", m->pad, conditions == &m->within ? "        " : "");
@@ -69,19 +71,19 @@ add_condition(Measure *m, StringInfo conditions, const char *text)
 }
 
 static const char *
-input(const Measure *m, int n)
+input(const Measure * m, int n)
 {
 	return list_nth(m->measure->inputs, n);
 }
 
 static Oid
-type_of(const Measure *m, const char *text)
+type_of(const Measure * m, const char *text)
 {
 	return getBaseType(kpi_fact_type(m->of->source, m->of->relid, text));
 }
 
 static char *
-day_of(const Measure *m, const char *at)
+day_of(const Measure * m, const char *at)
 {
 	return kpi_fact_day_text(m->of->source, m->of->relid, at);
 }
@@ -101,17 +103,18 @@ is_value(const char *text, const char *value)
 
 /* An expression whose text is a key. */
 static char *
-key_of(const Measure *m, const char *text)
+key_of(const Measure * m, const char *text)
 {
 	return type_of(m, text) == TEXTOID ? pstrdup(text) : psprintf("(%s)::text", text);
 }
 
 /*
- * Adds an input that is a number, and that it is one.  A cast from a float to numeric
- * would round it, its text is what it is.
+ * Adds an input that is a number.  Facts of which it is no finite one are facts, and not
+ * counted by the aggregate.  A cast from a float to numeric would round it, its text is
+ * what it is.
  */
 static void
-add_number(Measure *m, int n, const char *name, bool may_be_null)
+add_number(Measure * m, int n, const char *name)
 {
 	const char *text = input(m, n);
 
@@ -121,8 +124,6 @@ add_number(Measure *m, int n, const char *name, bool may_be_null)
 		case INT4OID:
 		case INT8OID:
 			add_column(m, text, name);
-			if (!may_be_null)
-				add_condition(m, &m->where, psprintf("fact.%s IS NOT NULL", name));
 			return;
 		case FLOAT4OID:
 		case FLOAT8OID:
@@ -132,14 +133,28 @@ add_number(Measure *m, int n, const char *name, bool may_be_null)
 			break;
 	}
 	add_column(m, text, name);
-	add_condition(m, &m->where, psprintf(may_be_null ? "coalesce(fact.%s, 0) NOT IN " NOT_FINITE :
-										 "fact.%s NOT IN " NOT_FINITE, name));
+	m->filter = psprintf("%s%sfact.%s IN " NOT_FINITE " IS NOT TRUE", m->filter ? m->filter : "",
+						 m->filter ? " AND " : "", name);
+}
+
+static void
+add_value(Measure * m)
+{
+	add_number(m, 0, "value");
+	add_condition(m, &m->where, "fact.value IS NOT NULL");
+}
+
+/* What stands behind an aggregate. */
+static const char *
+filter_of(const Measure * m)
+{
+	return m->filter ? psprintf(" FILTER (WHERE %s)", m->filter) : "";
 }
 
 /* ---- whose facts count ---- */
 
 static void
-join_list(Measure *m, const KpiQueryList *list, const char *key, const char *of, bool is_left)
+join_list(Measure * m, const KpiQueryList * list, const char *key, const char *of, bool is_left)
 {
 	appendStringInfo(&m->joins, "\n%s  %sJOIN %s ON %s.%s = %s\n%s   AND %s >= %s.since AND %s < %s.until",
 					 m->pad, is_left ? "LEFT " : "", list->name, list->name, key, of,
@@ -147,11 +162,11 @@ join_list(Measure *m, const KpiQueryList *list, const char *key, const char *of,
 }
 
 static void
-add_team(Measure *m)
+add_team(Measure * m)
 {
 	const KpiPlace *place = &m->window->place;
 	bool		is_left = place->scope_id == KPI_TEAM_UNASSIGNED;
-	const KpiQueryList *list;
+	const		KpiQueryList *list;
 
 	if (m->stream->owner_kind == KPI_OWNER_COMPANY)
 	{
@@ -166,7 +181,7 @@ add_team(Measure *m)
 
 /* Returns whether the owner is needed. */
 static bool
-add_scope(Measure *m)
+add_scope(Measure * m)
 {
 	const KpiPlace *place = &m->window->place;
 
@@ -186,12 +201,12 @@ add_scope(Measure *m)
 
 /* Returns whether the owner is needed. */
 static bool
-add_dimension(Measure *m)
+add_dimension(Measure * m)
 {
 	const KpiSource *source = m->of->source;
 	const char *name = m->query->call.dimension;
 	const char *value = m->query->call.dimension_value;
-	const KpiQueryList *list;
+	const		KpiQueryList *list;
 	int			k = 0;
 
 	if (m->window->place.dim_id == 0)
@@ -221,7 +236,7 @@ add_dimension(Measure *m)
 
 /* Facts of the days of the window. */
 static void
-add_days(Measure *m)
+add_days(Measure * m)
 {
 	add_column(m, day_of(m, m->stream->at), "day");
 	add_condition(m, &m->where, psprintf("fact.day BETWEEN %s AND %s", day_literal(m->window->since),
@@ -233,7 +248,7 @@ add_days(Measure *m)
 
 /* Facts that have arrived and not left when a day ends: the last one of the window, or each. */
 static void
-add_held(Measure *m)
+add_held(Measure * m)
 {
 	const KpiStream *end = kpi_model_stream_find(m->of->source, m->node->end_stream_id);
 	DateADT		last = Min(m->window->until - 1, m->query->today);
@@ -258,22 +273,22 @@ add_held(Measure *m)
 /* ---- kinds of measures ---- */
 
 static char *
-divided(const Measure *m, char *text)
+divided(const Measure * m, char *text)
 {
 	return m->node->divisor == 1 ? text : psprintf("%s / %d", text, m->node->divisor);
 }
 
 /* Amounts in currencies are those of the company's, by the rates of their days. */
 static char *
-amount(const Measure *m, const char *name)
+amount(const Measure * m, const char *name)
 {
 	return m->rates ? psprintf("fact.%s * %s.rate", name, m->rates) : psprintf("fact.%s", name);
 }
 
 static void
-add_currency(Measure *m)
+add_currency(Measure * m)
 {
-	const KpiQueryList *list;
+	const		KpiQueryList *list;
 
 	if (m->stream->currency == NULL)
 		return;
@@ -284,7 +299,7 @@ add_currency(Measure *m)
 }
 
 static void
-set_count(Measure *m, KpiQueryNumber *number)
+set_count(Measure * m, KpiQueryNumber * number)
 {
 	if (strcmp(input(m, 0), "true") != 0)
 	{
@@ -296,7 +311,7 @@ set_count(Measure *m, KpiQueryNumber *number)
 }
 
 static void
-set_rate(Measure *m, KpiQueryNumber *number)
+set_rate(Measure * m, KpiQueryNumber * number)
 {
 	add_column(m, input(m, 0), "is_so");
 	if (strcmp(input(m, 1), "true") != 0)
@@ -308,62 +323,63 @@ set_rate(Measure *m, KpiQueryNumber *number)
 }
 
 static void
-set_ratio(Measure *m, KpiQueryNumber *number)
+set_ratio(Measure * m, KpiQueryNumber * number)
 {
-	add_number(m, 0, "numerator", true);
-	add_number(m, 1, "denominator", true);
+	add_number(m, 0, "numerator");
+	add_number(m, 1, "denominator");
 	add_condition(m, &m->where, "(fact.numerator IS NOT NULL OR fact.denominator IS NOT NULL)");
-	number->value = psprintf("coalesce(sum(%s), 0)::numeric / nullif(sum(%s)%s, 0)", amount(m, "numerator"),
-							 amount(m, "denominator"),
+	number->value = psprintf("coalesce(sum(%s)%s, 0)::numeric / nullif(sum(%s)%s%s, 0)", amount(m, "numerator"),
+							 filter_of(m), amount(m, "denominator"), filter_of(m),
 							 m->node->divisor == 1 ? "" : psprintf(" * %d", m->node->divisor));
 }
 
 /* Of several facts at one time the key decides; texts are ordered by their bytes. */
 static void
-set_ordered(Measure *m, KpiQueryNumber *number)
+set_ordered(Measure * m, KpiQueryNumber * number)
 {
 	const char *direction = m->node->kind == KPI_FIRST ? "" : " DESC";
 	const char *key = input(m, 2);
 
-	add_number(m, 0, "value", false);
+	add_value(m);
 	add_column(m, input(m, 1), "at");
 	add_column(m, type_of(m, key) == TEXTOID ? psprintf("(%s) COLLATE \"C\"", key) : key, "key");
-	number->value = divided(m, psprintf("((array_agg(fact.value ORDER BY fact.at%s, fact.key%s))[1])::numeric",
-										direction, direction));
+	number->value = divided(m, psprintf("((array_agg(fact.value ORDER BY fact.at%s, fact.key%s)%s)[1])::numeric",
+										direction, direction, filter_of(m)));
 }
 
 static void
-set_percentile(Measure *m, KpiQueryNumber *number)
+set_percentile(Measure * m, KpiQueryNumber * number)
 {
 	char	   *part = numeric_normalize(m->node->parameter);
 
-	add_number(m, 0, "value", false);
-	number->value = divided(m, psprintf("(percentile_cont(%s) WITHIN GROUP (ORDER BY fact.value::double precision))::numeric",
-										part));
+	add_value(m);
+	number->value = divided(m, psprintf("(percentile_cont(%s) WITHIN GROUP (ORDER BY fact.value::double precision)%s)::numeric",
+										part, filter_of(m)));
 	kpi_explain_query_note(m->query, psprintf("Percentile %s of %s is kept within a small error, and exact here.", part,
 											  m->measure->kpi_name));
 }
 
 static void
-set_value(Measure *m, KpiQueryNumber *number)
+set_value(Measure * m, KpiQueryNumber * number)
 {
 	static const char *const aggregates[] = {
-		[KPI_SUM] = "sum(%s)::numeric",[KPI_AVG] = "sum(%s)::numeric / nullif(count(*), 0)",
-		[KPI_BALANCE] = "sum(%s)::numeric",
-		[KPI_VARIANCE] = "var_samp(%s)::numeric",[KPI_STDDEV] = "stddev_samp(%s)::numeric",
-		[KPI_MIN] = "min(%s)::numeric",[KPI_MAX] = "max(%s)::numeric"
+		[KPI_SUM] = "sum",[KPI_AVG] = "sum",[KPI_BALANCE] = "sum",[KPI_VARIANCE] = "var_samp",
+		[KPI_STDDEV] = "stddev_samp",[KPI_MIN] = "min",[KPI_MAX] = "max"
 	};
 
-	add_number(m, 0, "value", false);
-	number->value = psprintf(aggregates[m->node->kind], amount(m, "value"));
+	add_value(m);
+	number->value = psprintf("(%s(%s)%s)::numeric", aggregates[m->node->kind], amount(m, "value"), filter_of(m));
+	if (m->node->kind == KPI_AVG)
+		number->value = psprintf("%s / nullif(count(*)%s, 0)", number->value, filter_of(m));
 	if (m->is_average)
 		number->value = psprintf("%s / %d", number->value, Max(m->until - m->since, 1));
 	number->value = divided(m, number->value);
-	number->or_nothing = psprintf("coalesce(%s, 0)", number->value);
+	if (m->node->kind != KPI_BALANCE)
+		number->or_nothing = psprintf("CASE WHEN count(*) = 0 THEN 0 ELSE %s END", number->value);
 }
 
 static void
-set_distinct(Measure *m, KpiQueryNumber *number)
+set_distinct(Measure * m, KpiQueryNumber * number)
 {
 	add_column(m, input(m, 0), "value");
 	number->value = "nullif(count(DISTINCT fact.value), 0)::numeric";
@@ -375,14 +391,14 @@ set_distinct(Measure *m, KpiQueryNumber *number)
 
 /* A balance is there from the first day of its scope on, also when all has left again. */
 static bool
-is_held_there(const Measure *m)
+is_held_there(const Measure * m)
 {
 	return m->node->kind == KPI_BALANCE && (m->window->place.dim_id == 0 || m->query->call.is_met) &&
 		kpi_value_has_balance(m->node, m->window, m->query->today);
 }
 
 static void
-set_number(Measure *m, KpiQueryNumber *number)
+set_number(Measure * m, KpiQueryNumber * number)
 {
 	number->known = is_held_there(m) ? "true" : "count(*) > 0";
 	switch (m->node->kind)
@@ -431,7 +447,7 @@ find_measure(const KpiStream *stream, int32 measure_id)
 
 /* The rows of the table, or of the query in its place. */
 static char *
-rows_of(const Measure *m)
+rows_of(const Measure * m)
 {
 	if (m->of->name != NULL)
 		return m->of->name;
@@ -440,7 +456,7 @@ rows_of(const Measure *m)
 }
 
 static char *
-statement(const Measure *m)
+statement(const Measure * m)
 {
 	StringInfoData sql;
 
@@ -453,7 +469,7 @@ statement(const Measure *m)
 
 /* Rows of a query without a key, or of no entity, are no facts. */
 static void
-add_complete(Measure *m)
+add_complete(Measure * m)
 {
 	ListCell   *lc;
 
@@ -467,8 +483,8 @@ add_complete(Measure *m)
 }
 
 void
-kpi_explain_query_measure(KpiQuery *query, const KpiProgramNode *node, const KpiWindow *window,
-						  bool is_average, const char *pad, KpiQueryNumber *number)
+kpi_explain_query_measure(KpiQuery * query, const KpiProgramNode *node, const KpiWindow *window,
+						  bool is_average, const char *pad, KpiQueryNumber * number)
 {
 	Measure		m = {.query = query,.node = node,.window = window,.is_average = is_average,.pad = pad};
 	bool		needs_owner;
