@@ -167,6 +167,9 @@ typedef struct KpiValueCall
 	bool		is_met;			/* false: no fact has the dimension's value */
 } KpiValueCall;
 
+/* The arguments kpi, team, member, period, dimension, dimension_value of a function, its first. */
+extern void kpi_value_call_read(FunctionCallInfo fcinfo, KpiValueCall *call);
+
 /*
  * Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(), as
  * those below.
@@ -181,6 +184,9 @@ extern void kpi_value_call_check_grain(const KpiValueCall *call);
 
 /* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
 extern void kpi_value_call_find_dimension(KpiValueCall *call);
+
+/* Whether facts can be dated within the place: periods are not computed of days far away. */
+extern bool kpi_value_place_may_have_facts(const KpiPlace *place);
 
 /* ---- evaluate.c ---- */
 
@@ -220,45 +226,5 @@ extern Numeric kpi_value_target(int32 kpi_id, const char *plan, const KpiPlace *
 
 /* Their error, of two goals. */
 pg_noreturn extern void kpi_value_refuse_goals(const char *plan, int64 first, int64 second);
-
-/* ---- place.c ---- */
-
-/* A KPI and where it is asked for, by names. */
-typedef struct KpiValueCall
-{
-	char	   *kpi;
-	char	   *team;			/* NULL, as the next: the company */
-	char	   *member;
-	char	   *period;
-	char	   *dimension;
-	char	   *dimension_value;
-	const KpiProgram *program;
-	bool		has_breakdown;
-	bool		for_members;
-	bool		for_teams;
-	KpiPlace	place;
-	bool		is_met;			/* false: no fact has the dimension's value */
-} KpiValueCall;
-
-/* The arguments kpi, team, member, period, dimension, dimension_value of a function, its first. */
-extern void kpi_value_call_read(FunctionCallInfo fcinfo, KpiValueCall *call);
-
-/*
- * Finds the program and the place; errors for what does not exist.  Within kpi_spi_begin(), as
- * those below.
- */
-extern void kpi_value_call_find(KpiValueCall *call);
-
-/* The program and the team or member alone. */
-extern void kpi_value_call_find_scope(KpiValueCall *call);
-
-/* Error if the KPI has no values of the place's grain. */
-extern void kpi_value_call_check_grain(const KpiValueCall *call);
-
-/* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
-extern void kpi_value_call_find_dimension(KpiValueCall *call);
-
-/* Whether facts can be dated within the place: periods are not computed of days far away. */
-extern bool kpi_value_place_may_have_facts(const KpiPlace *place);
 
 #endif							/* KPI_VALUE_H */
