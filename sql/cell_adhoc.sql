@@ -21,9 +21,9 @@ SELECT grp, kpi.rate(won, closed) = count(*) FILTER (WHERE won AND closed)::nume
   FROM adhoc GROUP BY grp ORDER BY grp;
 SELECT kpi.median(d) AS median, kpi.percentile(1, d) AS most, kpi.percentile(0, y) AS least, kpi.median(DISTINCT y) AS different FROM adhoc;
 -- to the same number as a cell's
-SELECT kpi.rate(won, closed) = kpi.cell_value(kpi.cell_agg('1:rate', won, closed), 1) AS rate, kpi.ratio(x, f) = kpi.cell_value(kpi.cell_agg('1:ratio', x, f), 1) AS ratio,
-       kpi.median(f) = kpi.cell_value(kpi.cell_agg('1:percentile', f), 1) AS median,
-       kpi.percentile(0.9, x) = kpi.cell_value(kpi.cell_agg('1:percentile', x), 1, p => 0.9) AS percentile FROM adhoc;
+SELECT kpi.rate(won, closed) = kpi_internal.cell_value(kpi_internal.cell_agg('1:rate', won, closed), 1) AS rate, kpi.ratio(x, f) = kpi_internal.cell_value(kpi_internal.cell_agg('1:ratio', x, f), 1) AS ratio,
+       kpi.median(f) = kpi_internal.cell_value(kpi_internal.cell_agg('1:percentile', f), 1) AS median,
+       kpi.percentile(0.9, x) = kpi_internal.cell_value(kpi_internal.cell_agg('1:percentile', x), 1, p => 0.9) AS percentile FROM adhoc;
 
 -- A window's frame moves: what leaves it is taken away.
 CREATE VIEW adhoc_windows AS

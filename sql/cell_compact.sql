@@ -34,11 +34,11 @@ FROM compact_expected e FULL JOIN compact_actual a USING (kpi, period) WHERE rou
 -- Every stored cell survives text, binary and the group operations, and takes less room than in memory
 SELECT count(*) AS cells,
        bool_and(c.cell OPERATOR(kpi.=) c.cell::text::kpi.cell) AS text,
-       bool_and(kpi.is_empty(c.cell OPERATOR(kpi.-) c.cell)) AS inverse,
+       bool_and(kpi_internal.is_empty(c.cell OPERATOR(kpi.-) c.cell)) AS inverse,
        bool_and(pg_column_size(c.cell) < pg_column_size(c.cell::text::kpi.cell)) AS smaller
 FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id
 WHERE o.name = 'compact';
-SELECT kpi.merge(c.cell) OPERATOR(kpi.=) (SELECT kpi.merge(r.cell) FROM kpi_internal.rollup_cell r WHERE r.stream_id = c.stream_id
+SELECT kpi_internal.merge(c.cell) OPERATOR(kpi.=) (SELECT kpi_internal.merge(r.cell) FROM kpi_internal.rollup_cell r WHERE r.stream_id = c.stream_id
        AND r.scope_kind = 1 AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0) AS months_hold_all_days
 FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id
 WHERE o.name = 'compact' GROUP BY c.stream_id;

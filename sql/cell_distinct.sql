@@ -1,7 +1,7 @@
 --
 -- States that tell values apart: counted multisets
 --
-SET search_path = kpi, pg_catalog;
+SET search_path = kpi, kpi_internal, pg_catalog;
 
 -- what is written is read
 SELECT 'v1{7:distinct facts=3 values=-5*1,9*2}'::cell AS two, 'v1{7:distinct facts=0 values=}'::cell AS none,

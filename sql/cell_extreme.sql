@@ -1,5 +1,5 @@
 -- States of min, max, first and last: a group as far as it is known.
-SET search_path = kpi, public;
+SET search_path = kpi, kpi_internal, public;
 
 -- Few values are all known.
 SELECT cell_agg('1:max,2:min', v, v) FROM (VALUES (3), (1), (3), (NULL)) t (v);
@@ -13,7 +13,7 @@ SELECT whole - part = rest AS same, rest + part = whole AS same_again, is_empty(
 -- Of many, the 32 most extreme are known: what is taken from the others costs nothing.
 CREATE TABLE state AS SELECT cell_agg('1:max', v) AS c FROM generate_series(1, 1000) v;
 CREATE FUNCTION part(since integer, until integer) RETURNS cell LANGUAGE sql AS
-    'SELECT kpi.cell_agg(''1:max'', v) FROM generate_series(since, until) v';
+    'SELECT kpi_internal.cell_agg(''1:max'', v) FROM generate_series(since, until) v';
 SELECT c::text LIKE '1:max n=1000 nonfinite=0 entries=32 bounded=1 value=969 count=1 value=1000 count=1 value=999 %' AS known,
        c::text LIKE '%value=969' AS last_known
   FROM (SELECT btrim(substr(c::text, 3), '{}') AS c FROM state) s;

@@ -22,7 +22,7 @@ INSERT INTO fact_key.num VALUES (1, '2026-01-01', 1, 2.5, 1), (2, '2026-01-01', 
     (4, '2026-01-01', 100, -0.0, 1000), (5, '2026-01-01', 1e2, 0, 10000), (6, '2026-01-01', 2.500, 'NaN', 100000);
 CALL kpi.refresh('k_num');
 CREATE VIEW fact_key.owners AS
-SELECT k.name AS kpi, o.key AS owner, (kpi.cell_final(c.cell, m.id, 1)).value
+SELECT k.name AS kpi, o.key AS owner, (kpi_internal.cell_final(c.cell, m.id, 1)).value
   FROM kpi_internal.day_cell c JOIN kpi_internal.owner o ON o.id = c.owner_id
   JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id
  WHERE k.name IN ('k_num', 'k_code');

@@ -32,7 +32,7 @@ INSERT INTO fact_real.t VALUES
 CALL kpi.refresh('fr');
 -- the numbers as text, so that none is rounded by a view on its way
 CREATE VIEW fact_real.cells AS
-SELECT k.name AS kpi, (kpi.cell_final(kpi.merge(c.cell), m.id, 1)).*
+SELECT k.name AS kpi, (kpi_internal.cell_final(kpi_internal.merge(c.cell), m.id, 1)).*
   FROM kpi_internal.day_cell c JOIN kpi_internal.measure m USING (stream_id) JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id
  WHERE k.name LIKE 'fr_%' GROUP BY k.name, m.id;
 CREATE FUNCTION fact_real.differences() RETURNS TABLE (kpi text, found numeric, expected numeric) LANGUAGE sql AS $$
@@ -68,7 +68,7 @@ SELECT * FROM fact_real.differences() WHERE kpi <> 'fr_e';
 SELECT kpi, nonfinite FROM fact_real.cells WHERE kpi IN ('fr_r', 'fr_p', 'fr_e') ORDER BY kpi;
 
 -- the cell itself
-SELECT kpi.cell_agg('1:sum,2:sum', r, p) FROM (VALUES (7654321::real, 0.1::double precision), (1e-30, 1e300), ('-7654321', '-1e300')) v (r, p);
+SELECT kpi_internal.cell_agg('1:sum,2:sum', r, p) FROM (VALUES (7654321::real, 0.1::double precision), (1e-30, 1e300), ('-7654321', '-1e300')) v (r, p);
 
 SELECT kpi.drop_source('fr', cascade => true);
 DROP SCHEMA fact_real CASCADE;

@@ -106,7 +106,7 @@ DELETE FROM people_alias.deals WHERE owner IN ('agent-9911', '42') AND at BETWEE
 CALL kpi.refresh();
 SELECT * FROM people_alias.wrong();
 -- a repair, of all and of some days
-UPDATE kpi_internal.rollup_cell SET cell = kpi.merge(cell, cell) WHERE scope_kind = 2 AND cell IS NOT NULL;
+UPDATE kpi_internal.rollup_cell SET cell = kpi_internal.merge(cell, cell) WHERE scope_kind = 2 AND cell IS NOT NULL;
 SELECT kpi.repair('deals') > 0 AS repaired;
 SELECT * FROM people_alias.wrong() WHERE wrong LIKE '%sales%';
 SELECT kpi.repair('calls') > 0 AS repaired;

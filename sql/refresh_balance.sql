@@ -55,7 +55,7 @@ JOIN kpi.kpi k ON k.id = m.kpi_id
 JOIN kpi.team t ON t.id = c.scope_id
 LEFT JOIN kpi_internal.dim x ON x.id = c.dim_id AND c.dim_id <> 0
 LEFT JOIN kpi.dimension n ON n.source_id = x.source_id AND n.position = x.position
-CROSS JOIN LATERAL kpi_internal.cell_balance(kpi.merge(c.cell, coalesce(c.recent, $$v1{}$$)), m.id) b
+CROSS JOIN LATERAL kpi_internal.cell_balance(kpi_internal.merge(c.cell, coalesce(c.recent, $$v1{}$$)), m.id) b
 WHERE c.scope_kind = 1 AND m.kind = 'balance'
 GROUP BY 1, 2, 3, 4 HAVING sum(b.amount) <> 0;
 CREATE VIEW balance_difference AS
@@ -66,8 +66,8 @@ SELECT c.stream_id, c.scope_kind, c.scope_id, c.dim_id, date_trunc('year', c.sta
 FROM kpi_internal.rollup_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id
 WHERE c.grain IN (2, 5) AND s.part = 'balance'
 GROUP BY 1, 2, 3, 4, 5
-HAVING NOT kpi.is_empty(kpi.subtract(coalesce(kpi.merge(c.cell) FILTER (WHERE c.grain = 2), 'v1{}'),
-                                     coalesce(kpi.merge(c.cell) FILTER (WHERE c.grain = 5), 'v1{}')));
+HAVING NOT kpi_internal.is_empty(kpi_internal.subtract(coalesce(kpi_internal.merge(c.cell) FILTER (WHERE c.grain = 2), 'v1{}'),
+                                     coalesce(kpi_internal.merge(c.cell) FILTER (WHERE c.grain = 5), 'v1{}')));
 CREATE PROCEDURE balance_check() LANGUAGE plpgsql AS $$
 DECLARE n record;
 BEGIN
@@ -106,7 +106,7 @@ DELETE FROM balance_facts WHERE id % 8 = 1;
 CALL balance_check();
 -- Some days only are verified, and mended.
 SELECT count(*) FROM kpi.verify('balance', '2023-06-01', '2023-09-01');
-UPDATE kpi_internal.rollup_cell c SET cell = kpi.merge(cell, cell)
+UPDATE kpi_internal.rollup_cell c SET cell = kpi_internal.merge(cell, cell)
 FROM kpi_internal.stream s WHERE s.id = c.stream_id AND s.part = 'balance' AND c.grain = 5 AND c.scope_kind = 1 AND c.start = '2024-01-01' AND c.dim_id = 0;
 SELECT count(*) > 0 AS found FROM kpi.verify('balance', '2023-06-01', '2023-09-01');
 SELECT kpi.repair('balance', '2023-06-01', '2023-09-01') > 0 AS repaired;

@@ -44,7 +44,7 @@ CREATE VIEW left_differences AS
     (SELECT 'expected', * FROM left_expected() EXCEPT ALL SELECT 'expected', * FROM left_kept());
 CREATE VIEW left_sums AS
     SELECT k.name AS kpi, (SELECT count(*) FROM left_order) - coalesce((SELECT sum(c.facts) FROM kpi_internal.left_out_counts() c WHERE c.kpi_id = k.id), 0)
-           - coalesce((SELECT sum(kpi.cell_facts(d.cell, m.id)) FROM kpi_internal.day_cell d WHERE d.stream_id = m.stream_id), 0) AS missing
+           - coalesce((SELECT sum(kpi_internal.cell_facts(d.cell, m.id)) FROM kpi_internal.day_cell d WHERE d.stream_id = m.stream_id), 0) AS missing
       FROM kpi.kpi k JOIN kpi_internal.measure m ON m.kpi_id = k.id AND m.role = 'value' WHERE k.name LIKE 'left\_%';
 SET lo.source_filter = 'on';
 SET lo.won = '{won}';

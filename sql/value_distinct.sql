@@ -108,8 +108,8 @@ CALL kpi.refresh('ds_visits');
 SELECT * FROM ds.check();
 -- what is wrong is found and mended: a cell that has a fact too many, and one that has forgotten
 UPDATE kpi_internal.rollup_cell c
-   SET cell = CASE c.start WHEN '2026-03-01' THEN kpi.merge(c.cell, format('v1{%s:distinct facts=1 values=99*1}', m.id)::kpi.cell)
-                           ELSE format('v1{%s:distinct facts=%s forgotten=1*1}', m.id, kpi.cell_facts(c.cell, m.id))::kpi.cell END
+   SET cell = CASE c.start WHEN '2026-03-01' THEN kpi_internal.merge(c.cell, format('v1{%s:distinct facts=1 values=99*1}', m.id)::kpi.cell)
+                           ELSE format('v1{%s:distinct facts=%s forgotten=1*1}', m.id, kpi_internal.cell_facts(c.cell, m.id))::kpi.cell END
   FROM kpi_internal.measure m JOIN kpi.kpi k ON m.role <> 'left_out' AND k.id = m.kpi_id
  WHERE m.stream_id = c.stream_id AND k.name = 'ds_accounts' AND c.grain = 2 AND c.scope_kind = 1 AND c.scope_id = 1 AND c.dim_id = 0
    AND c.start IN ('2026-03-01', '2026-04-01');

@@ -18,7 +18,7 @@ BEGIN
                string_agg(format('SELECT CASE WHEN o.ok THEN f.owner::text END AS owner,
                                         CASE WHEN o.ok THEN f.day ELSE ''-infinity'' END AS day,
                                         CASE WHEN o.ok THEN %s::text[] END AS dims,
-                                        kpi.cell_agg(%L, %s) AS cell, count(*) AS facts
+                                        kpi_internal.cell_agg(%L, %s) AS cell, count(*) AS facts
                                    FROM (%s) f, LATERAL (SELECT f.day BETWEEN ''1900-01-01'' AND ''2200-12-31'' AS ok) o
                                   GROUP BY 1, 2, 3',
                                  coalesce(d.list, 'NULL'), m.id || ':' || m.kind,
@@ -34,11 +34,11 @@ BEGIN
          GROUP BY s.id
     LOOP
         RETURN QUERY EXECUTE format(
-            'WITH q AS (SELECT owner, day, dims, kpi.merge(cell) AS cell FROM kpi_internal.delta
+            'WITH q AS (SELECT owner, day, dims, kpi_internal.merge(cell) AS cell FROM kpi_internal.delta
                          WHERE stream_id = %s AND version = %s AND kind = ''d'' GROUP BY owner, day, dims),
                   f AS (SELECT u.owner, u.day, u.dims,
                                CASE WHEN u.day = ''-infinity'' THEN format(''v1{0:errors n=%%s}'', max(u.facts))::kpi.cell
-                                    ELSE kpi.merge(u.cell) END AS cell
+                                    ELSE kpi_internal.merge(u.cell) END AS cell
                           FROM (%s) u GROUP BY 1, 2, 3)
              SELECT %L, coalesce(q.owner, f.owner), coalesce(q.day, f.day), coalesce(q.dims, f.dims),
                     q.cell::text, f.cell::text
@@ -53,7 +53,7 @@ END $$;
 -- what the queue holds of a source, and no more
 CREATE VIEW queue AS
 SELECT s.name AS source, d.kind, d.owner, d.day, d.dims,
-       regexp_replace(kpi.merge(d.cell)::text, '[0-9]+:', '#:', 'g') AS cell, count(*) AS rows, max(d.error) AS error
+       regexp_replace(kpi_internal.merge(d.cell)::text, '[0-9]+:', '#:', 'g') AS cell, count(*) AS rows, max(d.error) AS error
   FROM kpi_internal.delta d JOIN kpi.source s ON s.id = d.source_id
  GROUP BY s.name, d.kind, d.owner, d.day, d.dims;
 

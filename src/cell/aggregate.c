@@ -94,7 +94,7 @@ kpi_sql_cell_ne(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(!kpi_cell_equal(GETARG_CELL(0), GETARG_CELL(1)));
 }
 
-/* ---- kpi.cell_agg(spec, inputs) ---- */
+/* ---- kpi_internal.cell_agg(spec, inputs) ---- */
 
 /* Per call site, in fn_extra. */
 typedef struct CellAggState
@@ -121,7 +121,7 @@ cell_agg_init(FunctionCallInfo fcinfo, text * spec)
 	if (get_fn_expr_variadic(fcinfo->flinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("kpi.cell_agg() does not take its inputs as a VARIADIC array")));
+				 errmsg("kpi_internal.cell_agg() does not take its inputs as a VARIADIC array")));
 	if (ninputs != layout->ninputs)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -161,7 +161,7 @@ kpi_sql_cell_agg_trans(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the layout of kpi.cell_agg() must not be null")));
+				 errmsg("the layout of kpi_internal.cell_agg() must not be null")));
 
 	spec = PG_GETARG_TEXT_PP(1);
 	if (state == NULL)
@@ -170,7 +170,7 @@ kpi_sql_cell_agg_trans(PG_FUNCTION_ARGS)
 					  memcmp(VARDATA_ANY(spec), state->spec, state->spec_length) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the layout of kpi.cell_agg() must be the same for all rows")));
+				 errmsg("the layout of kpi_internal.cell_agg() must be the same for all rows")));
 
 	if (PG_ARGISNULL(0))
 	{

@@ -44,7 +44,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Of one call of kpi.cell_agg(), whose state is an argument as well. */
+/* Of one call of kpi_internal.cell_agg(), whose state is an argument as well. */
 #define MAX_AGGREGATE_ARGS (FUNC_MAX_ARGS - 2)
 
 /* ---- the facts, as the definer ---- */
@@ -126,7 +126,7 @@ append_cell(StringInfo sql, const KpiLayout *layout)
 			for (int j = 1; j <= m->ninputs; j++)
 				appendStringInfo(&inputs, ", f.m%d_%d", m->id, j);
 		}
-		appendStringInfo(sql, "%skpi.cell_agg(%s%s)",
+		appendStringInfo(sql, "%skpi_internal.cell_agg(%s%s)",
 						 first > 0 ? " OPERATOR(kpi.+) " : "",
 						 quote_literal_cstr(spec.data), inputs.data);
 		first = i;

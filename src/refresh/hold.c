@@ -74,8 +74,8 @@ stored_facts(int32 source_id)
 	int64		facts;
 
 	kpi_spi_begin(&spi);
-	facts = kpi_first_int8("SELECT coalesce(pg_catalog.sum(kpi.cell_facts(r.cell, b.measure_id)"
-						   " + coalesce(kpi.cell_facts(r.recent, b.measure_id), 0)), 0)::bigint"
+	facts = kpi_first_int8("SELECT coalesce(pg_catalog.sum(kpi_internal.cell_facts(r.cell, b.measure_id)"
+						   " + coalesce(kpi_internal.cell_facts(r.recent, b.measure_id), 0)), 0)::bigint"
 						   " FROM kpi_internal.stream s"
 						   " JOIN kpi_internal.measure_built b ON b.stream_id = s.id AND b.version = s.version"
 						   " JOIN kpi_internal.measure m ON m.id = b.measure_id AND m.role = 'value'"

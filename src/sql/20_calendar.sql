@@ -122,13 +122,13 @@ RETURNS integer AS 'MODULE_PATHNAME', 'kpi_sql_create_calendar' LANGUAGE C;
 COMMENT ON FUNCTION kpi.create_calendar(text, text, text, integer, text) IS
 'Creates a calendar and returns its id. time_zone: a name of pg_timezone_names (no abbreviation); week_start: a weekday''s English name; fiscal_year_start: the month in which the year begins, 1 to 12; working_days: weekdays with commas between them. Errors: the calendar exists; unknown time zone, weekday or month.';
 
-CREATE FUNCTION kpi.alter_calendar(name text, time_zone text DEFAULT NULL, week_start text DEFAULT NULL,
+CREATE FUNCTION kpi.alter_calendar(calendar text, time_zone text DEFAULT NULL, week_start text DEFAULT NULL,
     fiscal_year_start integer DEFAULT NULL, working_days text DEFAULT NULL)
 RETURNS void AS 'MODULE_PATHNAME', 'kpi_sql_alter_calendar' LANGUAGE C;
 COMMENT ON FUNCTION kpi.alter_calendar(text, text, text, integer, text) IS
 'Changes a calendar; what is NULL stays. Numbers follow with the next refresh; another time zone makes it compute the sources of this calendar anew. Errors: as kpi.create_calendar(); the calendar does not exist; a goal is for a week, quarter or year that the default calendar would not have any more.';
 
-CREATE FUNCTION kpi.drop_calendar(name text)
+CREATE FUNCTION kpi.drop_calendar(calendar text)
 RETURNS void AS 'MODULE_PATHNAME', 'kpi_sql_drop_calendar' LANGUAGE C;
 COMMENT ON FUNCTION kpi.drop_calendar(text) IS
 'Drops a calendar with its holidays and days. Errors: it does not exist, is the default calendar, or is used by a source or team.';

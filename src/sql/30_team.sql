@@ -119,17 +119,17 @@ CREATE FUNCTION kpi.create_team(key anycompatible, parent anycompatible DEFAULT 
 COMMENT ON FUNCTION kpi.create_team(anycompatible, anycompatible, text, date, text) IS
 'Makes a team and returns its id. Keys may be of any type: their text is stored. It stands under its parent (NULL: the company) always, or, with since, from that day on and before it directly under the company. The parent may be made later in the same transaction; until then it stands under the company. name defaults to the key; calendar to that of the team above. Errors: the team exists already; calendar unknown; it would stand above itself; at the end of the transaction, the parent has not come';
 
-CREATE FUNCTION kpi.alter_team(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
+CREATE FUNCTION kpi.alter_team(team anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL, calendar text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_team';
 COMMENT ON FUNCTION kpi.alter_team(anycompatible, text, text, text) IS
 'Changes what is given: the key, the name, the calendar (an empty one: that of the team above again). Errors: team or calendar unknown; new_key taken; the key of company and anything of (unassigned)';
 
-CREATE FUNCTION kpi.move_team(key anycompatible, parent anycompatible, since date DEFAULT NULL)
+CREATE FUNCTION kpi.move_team(team anycompatible, parent anycompatible, since date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_team';
 COMMENT ON FUNCTION kpi.move_team(anycompatible, anycompatible, date) IS
 'Places a team, with all below it, under another parent (NULL: the company): with since, from that day on up to the next move that is recorded; without, always, replacing all that was recorded. Facts then count for the ancestors of their day. Errors: team or parent unknown; a team would stand above itself on some day; company and (unassigned) stay where they are';
 
-CREATE FUNCTION kpi.drop_team(key anycompatible)
+CREATE FUNCTION kpi.drop_team(team anycompatible)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_team';
 COMMENT ON FUNCTION kpi.drop_team(anycompatible) IS
 'Drops a team and its values. Error while it has, or had on some days, members or teams under it, or has goals: they are listed';
@@ -140,22 +140,22 @@ CREATE FUNCTION kpi.add_member(key anycompatible, team text DEFAULT NULL, name t
 COMMENT ON FUNCTION kpi.add_member(anycompatible, text, text, date, date) IS
 'Makes a member and returns its id. key is what the owner column of facts holds, and may be of any type, as may that of the team: its text is stored. The member belongs to the team always, or from since, and up to until (exclusive). name defaults to the key. Errors: the member exists already (use kpi.move_member()); the key is an alias of another; team unknown';
 
-CREATE FUNCTION kpi.move_member(key anycompatible, team text, since date, until date DEFAULT NULL)
+CREATE FUNCTION kpi.move_member(member anycompatible, team text, since date, until date DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_move_member';
 COMMENT ON FUNCTION kpi.move_member(anycompatible, text, date, date) IS
 'From since on (-infinity: always) the member belongs to the team (NULL: to none), up to the next membership that is recorded. With until (exclusive; infinity: open): on exactly these days, after which it belongs to where it was. A move from the same day as a recorded one corrects it. Errors: member or team unknown; with until, another membership begins within the range: it is listed';
 
-CREATE FUNCTION kpi.end_membership(key anycompatible, until date, later_facts text DEFAULT 'unassigned')
+CREATE FUNCTION kpi.end_membership(member anycompatible, until date, later_facts text DEFAULT 'unassigned')
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_end_membership';
 COMMENT ON FUNCTION kpi.end_membership(anycompatible, date, text) IS
 'The member leaves its team: until is the first day on which it does not belong to it any more. Memberships that begin later stay. later_facts: what its facts count for that are dated after the end, up to its next membership: unassigned (team (unassigned)), or last_team (the team it left: renewals, late bookings), while the member has left. Called again for the same day it changes later_facts. Errors: member unknown; it belongs to no team on the day before until; later_facts is neither';
 
-CREATE FUNCTION kpi.alter_member(key anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
+CREATE FUNCTION kpi.alter_member(member anycompatible, new_key text DEFAULT NULL, name text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_member';
 COMMENT ON FUNCTION kpi.alter_member(anycompatible, text, text) IS
 'Changes what is given: the key, by which facts find the member, or the name. Errors: member unknown; new_key taken, or an alias';
 
-CREATE FUNCTION kpi.drop_member(key anycompatible)
+CREATE FUNCTION kpi.drop_member(member anycompatible)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_member';
 COMMENT ON FUNCTION kpi.drop_member(anycompatible) IS
 'Drops a member, its memberships, aliases and values; its facts then count for team (unassigned). Of somebody who left use kpi.end_membership() instead. Error while it has goals: they are listed';
@@ -176,10 +176,10 @@ BEGIN
     FOR other IN
         SELECT x.*, p.prorettype, p.prosrc, pg_catalog.obj_description(p.oid, 'pg_proc') AS comment
           FROM (VALUES
-               ('alter_team', 'key anycompatible, new_key anyelement, name text DEFAULT NULL, calendar text DEFAULT NULL'),
+               ('alter_team', 'team anycompatible, new_key anyelement, name text DEFAULT NULL, calendar text DEFAULT NULL'),
                ('add_member', 'key anycompatible, team anyelement, name text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL'),
-               ('move_member', 'key anycompatible, team anyelement, since date, until date DEFAULT NULL'),
-               ('alter_member', 'key anycompatible, new_key anyelement, name text DEFAULT NULL'),
+               ('move_member', 'member anycompatible, team anyelement, since date, until date DEFAULT NULL'),
+               ('alter_member', 'member anycompatible, new_key anyelement, name text DEFAULT NULL'),
                ('set_attribute', 'member anycompatible, name text, value anyelement, since date DEFAULT NULL, until date DEFAULT NULL'))
                AS x (name, arguments)
           JOIN pg_catalog.pg_proc p ON p.pronamespace = 'kpi'::pg_catalog.regnamespace AND p.proname = x.name

@@ -39,7 +39,7 @@ CREATE FUNCTION kpi.drop_alias(alias anycompatible, source text DEFAULT NULL)
 COMMENT ON FUNCTION kpi.drop_alias(anycompatible, text) IS
 'Takes an alias away, from one source that it was given for, or (NULL) wherever it is one: its facts then count for team (unassigned). Errors: there is no such alias; source unknown';
 
-CREATE FUNCTION kpi.merge_member(key anycompatible, into_member anycompatible, goals text DEFAULT 'move')
+CREATE FUNCTION kpi.merge_member(member anycompatible, into_member anycompatible, goals text DEFAULT 'move')
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_merge_member';
 COMMENT ON FUNCTION kpi.merge_member(anycompatible, anycompatible, text) IS
 'Makes two members that are one person one: the first ends, its key and its aliases become aliases of the second, and all of its facts count for the second. The memberships of the second stay and hold for all facts, those of the first are dropped. goals: move gives the goals of the first to the second, with their history as it was said; drop drops them. Errors: a member unknown, or merged already; both are the same; goals of both for the same KPI and period in the same plan, unless goals are dropped: they are listed';

@@ -52,13 +52,13 @@ CREATE FUNCTION kpi.create_lookup(name text, relation text, key text, value text
 COMMENT ON FUNCTION kpi.create_lookup(text, text, text, text) IS
 'Makes a table one that facts look values up in, and returns its id: lookup(''name'', expression), in dimensions, filters, measures, owners and times of a source over a table and of its KPIs, is the value of the row whose key is the expression, and NULL where there is none (kpi.lookup_status counts them). key and value are columns of the relation, a permanent table with a unique index on the key alone. A source that looks something up needs a key, and becomes a keyed source: a changed row of either table recomputes the facts that it touches. Errors: the lookup exists; no such table or column; the key is not unique; the caller may not read the table';
 
-CREATE FUNCTION kpi.alter_lookup(name text, relation text DEFAULT NULL, key text DEFAULT NULL, value text DEFAULT NULL,
+CREATE FUNCTION kpi.alter_lookup(lookup text, relation text DEFAULT NULL, key text DEFAULT NULL, value text DEFAULT NULL,
                                  new_name text DEFAULT NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_lookup';
 COMMENT ON FUNCTION kpi.alter_lookup(text, text, text, text, text) IS
 'Changes what is given of a lookup; NULL keeps. The next refresh reads all rows of the sources that use it, whose table of kept rows changes in place. Errors: as kpi.create_lookup(); an expression of a source that does not fit the new key or value; the caller is not its definer, or not that of a source that uses it';
 
-CREATE FUNCTION kpi.drop_lookup(name text) RETURNS void
+CREATE FUNCTION kpi.drop_lookup(lookup text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'kpi_sql_drop_lookup';
 COMMENT ON FUNCTION kpi.drop_lookup(text) IS
 'Drops a lookup; its table stays. Errors: expressions of sources, which are named, use it; the caller is not its definer, a member of that role or a superuser';

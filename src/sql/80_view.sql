@@ -404,10 +404,10 @@ CREATE VIEW kpi.unassigned AS
                   NOT EXISTS (SELECT FROM kpi.team t WHERE t.key COLLATE "C" = o.key) AS no_team
              FROM kpi_internal.owner o) o
      CROSS JOIN LATERAL (
-           SELECT (SELECT pg_catalog.max(kpi.cell_facts(y.cell, m.id))
+           SELECT (SELECT pg_catalog.max(kpi_internal.cell_facts(y.cell, m.id))
                      FROM kpi_internal.measure m WHERE m.stream_id = x.id AND m.role = 'value') AS facts,
                   y.first_day, y.last_day
-             FROM (SELECT kpi.merge(r.cell) AS cell, pg_catalog.min(r.day) AS first_day,
+             FROM (SELECT kpi_internal.merge(r.cell) AS cell, pg_catalog.min(r.day) AS first_day,
                           pg_catalog.max(r.day) AS last_day
                      FROM kpi_internal.day_cell r
                     WHERE r.stream_id = x.id AND r.owner_id = o.id AND r.day > '-infinity'

@@ -4,7 +4,7 @@ CREATE VIEW kpi.amount_without_rate AS
     SELECT kpi_internal.row_id(k.id, c.scope_kind, c.scope_id, c.grain, c.dim_id, c.start) AS id,
            s.name AS source, k.id AS kpi_id, k.name AS kpi, x.exchange, d.vals[1] AS currency,
            pg_catalog.to_char(c.start, 'YYYY-MM') AS period, c.start AS period_start,
-           kpi.cell_facts(c.cell, m.id) AS facts
+           kpi_internal.cell_facts(c.cell, m.id) AS facts
       FROM kpi_internal.stream x
       JOIN kpi.source s ON s.id = x.source_id
       JOIN kpi_internal.measure m ON m.stream_id = x.id
@@ -12,7 +12,7 @@ CREATE VIEW kpi.amount_without_rate AS
       JOIN kpi_internal.rollup_cell c ON c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id = 1 AND c.grain = 2
       JOIN kpi_internal.dim d ON d.id = c.dim_id AND d.source_id = s.id
            AND d.position = 1 + (SELECT pg_catalog.count(*) FROM kpi.dimension n WHERE n.source_id = s.id)
-     WHERE x.currency IS NOT NULL AND kpi.cell_facts(c.cell, m.id) > 0;
+     WHERE x.currency IS NOT NULL AND kpi_internal.cell_facts(c.cell, m.id) > 0;
 COMMENT ON VIEW kpi.amount_without_rate IS 'Facts that count for no value because their currency has no rate on their day, by KPI, currency and month, as of the last refresh. kpi.set_exchange_rate() gives one, and the next refresh counts them';
 COMMENT ON COLUMN kpi.amount_without_rate.id IS 'Surrogate key of the row';
 COMMENT ON COLUMN kpi.amount_without_rate.source IS 'The source (kpi.source.name)';

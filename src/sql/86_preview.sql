@@ -69,7 +69,7 @@ DECLARE
 BEGIN
     FOREACH team_type IN ARRAY '{text,anyelement}'::text[] LOOP
         EXECUTE pg_catalog.format($create$
-CREATE FUNCTION kpi.preview_move(key anycompatible, team %1$s, since date, until date DEFAULT NULL)
+CREATE FUNCTION kpi.preview_move(member anycompatible, team %1$s, since date, until date DEFAULT NULL)
     RETURNS TABLE (kind text, kpi text, scope_team text, scope_member text, grain text, period text, before numeric, after numeric,
                    goal text, status_before text, status_after text)
     VOLATILE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_preview_move'$create$, team_type);

@@ -243,8 +243,8 @@ CREATE VIEW kpi_internal.health_unassigned AS
                    THEN coalesce(pg_catalog.format('. Most are of %s', (
                         SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s)', coalesce(pg_catalog.quote_literal(pg_catalog.left(o.key, 60)), 'no owner'), o.facts),
                                                      ', ' ORDER BY o.facts DESC, o.key)
-                          FROM (SELECT k.key, pg_catalog.max(kpi.cell_facts(c.cell, m.id)) AS facts
-                                  FROM (SELECT d.owner_id, kpi.merge(d.cell) AS cell
+                          FROM (SELECT k.key, pg_catalog.max(kpi_internal.cell_facts(c.cell, m.id)) AS facts
+                                  FROM (SELECT d.owner_id, kpi_internal.merge(d.cell) AS cell
                                           FROM kpi_internal.applied_attribution a
                                           JOIN kpi_internal.day_cell d
                                                ON d.stream_id = w.stream_id AND d.owner_id = a.owner_id
@@ -254,7 +254,7 @@ CREATE VIEW kpi_internal.health_unassigned AS
                                          GROUP BY d.owner_id) c
                                   JOIN kpi_internal.owner k ON k.id = c.owner_id
                                   JOIN kpi_internal.measure m ON m.stream_id = w.stream_id AND m.role = 'value'
-                                 GROUP BY k.key HAVING pg_catalog.max(kpi.cell_facts(c.cell, m.id)) > 0
+                                 GROUP BY k.key HAVING pg_catalog.max(kpi_internal.cell_facts(c.cell, m.id)) > 0
                                  ORDER BY 2 DESC, 1 LIMIT 5) o)), '')
                    ELSE '' END AS detail,
            CASE w.kind WHEN 'team' THEN 'Make the teams with kpi.create_team(), or correct the facts; view kpi.unassigned lists all keys.'
@@ -273,8 +273,8 @@ CREATE VIEW kpi_internal.health_unassigned AS
                     FROM pg_catalog.date_trunc('month', kpi.today()::timestamp) t (month)
                    CROSS JOIN (VALUES (0), (1)) z (ago)) p
             CROSS JOIN LATERAL (
-                  SELECT coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
-                         coalesce(pg_catalog.max(kpi.cell_facts(c.cell, m.id) + coalesce(kpi.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 1), 0) AS facts
+                  SELECT coalesce(pg_catalog.max(kpi_internal.cell_facts(c.cell, m.id) + coalesce(kpi_internal.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 2), 0) AS unassigned,
+                         coalesce(pg_catalog.max(kpi_internal.cell_facts(c.cell, m.id) + coalesce(kpi_internal.cell_facts(c.recent, m.id), 0)) FILTER (WHERE c.scope_id = 1), 0) AS facts
                     FROM kpi_internal.rollup_cell c
                     JOIN kpi_internal.measure m ON m.stream_id = x.id AND m.role = 'value'
                    WHERE c.stream_id = x.id AND c.scope_kind = 1 AND c.scope_id IN (1, 2) AND c.grain = 2 AND c.dim_id = 0
@@ -300,7 +300,7 @@ CREATE VIEW kpi_internal.health_distinct AS
            ON c.stream_id = m.stream_id AND c.scope_kind = 1 AND c.scope_id = 1 AND c.grain = 2 AND c.dim_id = 0
      WHERE m.kind = 'distinct'
        AND CASE WHEN pg_catalog.pg_column_size(c.cell) < 200
-                THEN kpi.cell_facts(c.cell, m.id) > 0 AND kpi.cell_value(c.cell, m.id) IS NULL
+                THEN kpi_internal.cell_facts(c.cell, m.id) > 0 AND kpi_internal.cell_value(c.cell, m.id) IS NULL
                 ELSE false END
      GROUP BY k.name, s.name
      ORDER BY k.name;

@@ -45,27 +45,27 @@ $node->safe_psql(
 	END \$\$;
 } . q{
 	-- What is wrong with a cell that was accepted.
-	CREATE FUNCTION fuzz.wrong(c kpi.cell) RETURNS text LANGUAGE plpgsql SET search_path = kpi, pg_catalog AS $$
+	CREATE FUNCTION fuzz.wrong(c kpi.cell) RETURNS text LANGUAGE plpgsql SET search_path = kpi, kpi_internal, pg_catalog AS $$
 	DECLARE
 		again kpi.cell;
 	BEGIN
 		IF c::text::kpi.cell <> c OR c::text::kpi.cell::text <> c::text THEN
 			RETURN 'text';
 		END IF;
-		again := fuzz.of_binary(kpi.cell_send(c)::text);
-		IF again <> c OR again::text <> c::text OR kpi.cell_send(again) <> kpi.cell_send(c) THEN
+		again := fuzz.of_binary(kpi_internal.cell_send(c)::text);
+		IF again <> c OR again::text <> c::text OR kpi_internal.cell_send(again) <> kpi_internal.cell_send(c) THEN
 			RETURN 'binary';
 		END IF;
 		-- that something is not known does not go away
-		IF c::text !~ 'bounded=1' AND (NOT kpi.is_empty(c - c) OR NOT kpi.is_empty(c + (- c))) OR - (- c) <> c THEN
+		IF c::text !~ 'bounded=1' AND (NOT kpi_internal.is_empty(c - c) OR NOT kpi_internal.is_empty(c + (- c))) OR - (- c) <> c THEN
 			RETURN 'inverse';
 		END IF;
-		IF (c = 'v1{}') <> kpi.is_empty(c) OR c + 'v1{}' <> c THEN
+		IF (c = 'v1{}') <> kpi_internal.is_empty(c) OR c + 'v1{}' <> c THEN
 			RETURN 'zero';
 		END IF;
-		PERFORM kpi.cell_final(c, id) FROM generate_series(0, 3) id;
+		PERFORM kpi_internal.cell_final(c, id) FROM generate_series(0, 3) id;
 		BEGIN
-			IF (c + c) - c <> c OR (SELECT kpi.merge(x) FROM unnest(ARRAY[c, c]) x) <> c + c THEN
+			IF (c + c) - c <> c OR (SELECT kpi_internal.merge(x) FROM unnest(ARRAY[c, c]) x) <> c + c THEN
 				RETURN 'merge';
 			END IF;
 		EXCEPTION WHEN numeric_value_out_of_range THEN
@@ -129,7 +129,7 @@ my $batches = 0;
 cmp_ok(scalar @stored, '>', 40, 'there are stored cells');
 BATCH: while (Time::HiRes::time() < $end)
 {
-	@binary = split /\n/, $node->safe_psql('postgres', 'SELECT substr(kpi.cell_send(c::kpi.cell)::text, 3) FROM unnest('
+	@binary = split /\n/, $node->safe_psql('postgres', 'SELECT substr(kpi_internal.cell_send(c::kpi.cell)::text, 3) FROM unnest('
 			. array_of(map { random_text() } 1 .. 50) . ') c');
 	for my $form (sort keys %form)
 	{

@@ -27,7 +27,7 @@ $node->safe_psql('postgres', q{SELECT kpi.pause('deals')});
 write_much();
 wait_for($node, 'postgres', "SELECT $pending < 700", 'what waits of a paused source becomes less');
 cmp_ok($node->safe_psql('postgres', "SELECT $pending"), '>=', 10, 'but something waits');
-is($node->safe_psql('postgres', q{SELECT kpi.merge(cell) FROM kpi_internal.delta}), 'v1{1:count n=1000}', 'and amounts to the same');
+is($node->safe_psql('postgres', q{SELECT kpi_internal.merge(cell) FROM kpi_internal.delta}), 'v1{1:count n=1000}', 'and amounts to the same');
 is($node->safe_psql('postgres', q{SELECT oldest_pending_seconds IS NULL AND status = 'paused' FROM kpi.source_status}), 't', 'the status is there');
 cmp_ok($node->safe_psql('postgres', q{SELECT lag_seconds FROM kpi.freshness}), '>', 0, 'and how long it has waited');
 
