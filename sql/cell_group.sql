@@ -214,8 +214,8 @@ BEGIN
     DELETE FROM cell_bytes;
     DELETE FROM cell_received;
     INSERT INTO cell_bytes VALUES (bytes);
-    EXECUTE format('COPY cell_bytes TO %L (FORMAT binary)', file);
-    EXECUTE format('COPY cell_received FROM %L (FORMAT binary)', file);
+    EXECUTE pg_catalog.format('COPY cell_bytes TO %L (FORMAT binary)', file);
+    EXECUTE pg_catalog.format('COPY cell_received FROM %L (FORMAT binary)', file);
     SELECT cell INTO STRICT result FROM cell_received;
     RETURN result;
 END $$;
@@ -258,12 +258,12 @@ SELECT CASE WHEN random() < 0.2 THEN 0 ELSE ((random() - 0.5) * 10 ^ (random() *
 CREATE FUNCTION random_cell() RETURNS kpi.cell LANGUAGE sql AS $$
 SELECT ('v1{' || COALESCE(string_agg(s, '; ' ORDER BY id), '') || '}')::kpi.cell
 FROM (SELECT id, CASE id % 6
-          WHEN 0 THEN format('%s:errors n=%s', id, random_count())
-          WHEN 1 THEN format('%s:count n=%s', id, random_count())
-          WHEN 2 THEN format('%s:sum n=%s nonfinite=%s sum=%s', id, random_count(), random_count(), random_decimal())
-          WHEN 3 THEN format('%s:avg n=%s nonfinite=%s sum=%s', id, random_count(), random_count(), random_decimal())
-          WHEN 4 THEN format('%s:rate num=%s den=%s', id, random_count(), random_count())
-          WHEN 5 THEN format('%s:ratio n=%s nonfinite=%s num=%s den=%s', id, random_count(), random_count(), random_decimal(), random_decimal()) END AS s
+          WHEN 0 THEN pg_catalog.format('%s:errors n=%s', id, random_count())
+          WHEN 1 THEN pg_catalog.format('%s:count n=%s', id, random_count())
+          WHEN 2 THEN pg_catalog.format('%s:sum n=%s nonfinite=%s sum=%s', id, random_count(), random_count(), random_decimal())
+          WHEN 3 THEN pg_catalog.format('%s:avg n=%s nonfinite=%s sum=%s', id, random_count(), random_count(), random_decimal())
+          WHEN 4 THEN pg_catalog.format('%s:rate num=%s den=%s', id, random_count(), random_count())
+          WHEN 5 THEN pg_catalog.format('%s:ratio n=%s nonfinite=%s num=%s den=%s', id, random_count(), random_count(), random_decimal(), random_decimal()) END AS s
       FROM generate_series(0, 11) AS id WHERE random() < 0.5) AS t $$;
 DO $$
 DECLARE
@@ -292,7 +292,7 @@ BEGIN
             law := 'binary';
         END IF;
         IF law IS NOT NULL THEN
-            RAISE EXCEPTION 'law "%" fails with kpi_test.seed=%', law, seed USING DETAIL = format('a=%s b=%s c=%s', a, b, c);
+            RAISE EXCEPTION 'law "%" fails with kpi_test.seed=%', law, seed USING DETAIL = pg_catalog.format('a=%s b=%s c=%s', a, b, c);
         END IF;
     END LOOP;
 END $$;
@@ -328,7 +328,7 @@ FROM (SELECT g % 10 AS grp, kpi_internal.cell_agg('1:sum,2:ratio,3:count', x, x,
 
 DO $$
 BEGIN
-    EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'rm -f ''' || current_setting('data_directory') || '/pg_kpi_cell_test.bin''');
+    EXECUTE pg_catalog.format('COPY (SELECT) TO PROGRAM %L', 'rm -f ''' || current_setting('data_directory') || '/pg_kpi_cell_test.bin''');
 END $$;
 DROP VIEW cell_plain, cell_cells CASCADE;
 DROP TABLE cell_fact, cell_day, cell_toast, cell_bytes, cell_received;

@@ -15,6 +15,7 @@ CREATE TABLE kpi_internal.typed_text (
 );
 COMMENT ON TABLE kpi_internal.typed_text IS 'What was typed where something else is stored: of a source or a KPI';
 CREATE INDEX ON kpi_internal.typed_text (kpi_id);
+ALTER TABLE kpi_internal.typed_text REPLICA IDENTITY FULL; -- no column of it is never null and a key
 SELECT pg_catalog.pg_extension_config_dump('kpi_internal.typed_text', '');
 
 -- What is stored: of a source where there is no kpi_id.
