@@ -62,9 +62,9 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
  ORDER BY 1;
 
 -- The list of what there is, by what the name begins with.
-SELECT split_part(f.proname, '_', 1) AS verb, string_agg(f.proname, ' ' ORDER BY f.proname COLLATE "C") AS functions
+SELECT split_part(f.proname, '_', 1) COLLATE "C" AS verb, string_agg(f.proname, ' ' ORDER BY f.proname COLLATE "C") AS functions
   FROM (SELECT DISTINCT p.proname::text FROM pg_proc p
          WHERE p.pronamespace = 'kpi'::regnamespace AND p.prorettype <> 'trigger'::regtype) f
- GROUP BY 1 ORDER BY 1 COLLATE "C";
+ GROUP BY 1 ORDER BY min(f.proname COLLATE "C");
 
 DROP FUNCTION api_call(oid);

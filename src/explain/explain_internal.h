@@ -201,6 +201,7 @@ extern KpiFateRow *kpi_explain_fate_row(KpiStored *stored, const KpiSource *sour
 /* Once kpi_explain_stored_look() has looked. */
 extern void kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource *source,
 							 const KpiFateKpi *kpi, KpiFate *fate);
+
 /* ---- query.c ---- */
 
 /* A list of values with the days on which they hold, as a common table expression. */

@@ -40,9 +40,9 @@ CREATE VIEW kpi_internal.definition_field AS
            bool_and(a.position <= p.pronargs - p.pronargdefaults) AS is_required,
            min(pg_get_function_arg_default(p.oid, a.position::integer)) AS default_text
       FROM (VALUES ('company', 'alter_company', '{}'::text[]), ('calendar', 'create_calendar', '{}'), ('holiday', 'add_holiday', '{}'),
-                   ('team', 'create_team', '{parent,since}'), ('team.moves', 'move_team', '{key}'),
-                   ('member', 'add_member', '{team,since,until}'), ('member.memberships', 'move_member', '{key}'),
-                   ('member.memberships', 'end_membership', '{key}'), ('member.attributes', 'set_attribute', '{member}'),
+                   ('team', 'create_team', '{parent,since}'), ('team.moves', 'move_team', '{team}'),
+                   ('member', 'add_member', '{team,since,until}'), ('member.memberships', 'move_member', '{member}'),
+                   ('member.memberships', 'end_membership', '{member}'), ('member.attributes', 'set_attribute', '{member}'),
                    ('people_sync', 'sync_people', '{dry_run,remember}'), ('lookup', 'create_lookup', '{}'),
                    ('source', 'create_source', '{}'), ('source.refresh', 'set_refresh', '{source}'), ('alias', 'add_alias', '{}'),
                    ('exchange_rate', 'set_exchange_rate', '{}'), ('kpi', 'create_kpi', '{}'), ('goal', 'create_goal', '{}'),
