@@ -87,6 +87,14 @@ BEGIN
 END
 $$;
 
+-- A text as it was typed, as long as what is stored was made of that. A formula is of no source.
+CREATE FUNCTION kpi_internal.typed(source_id integer, kpi_id integer, part text, name text, stored text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce((SELECT t.typed FROM kpi_internal.typed_text t
+                      WHERE t.part = $3 AND t.name IS NOT DISTINCT FROM $4 AND t.stored = $5
+                        AND CASE WHEN $2 IS NULL THEN t.source_id = $1 ELSE t.kpi_id = $2 END), $5)
+$$;
+
 -- All that is defined. small_id: the same as object_id where ids are integers, for its index.
 -- name: what people call it, by which it is sorted. Functions that
 -- read all of it do so without jit: compiling takes a hundred times as long as running.
@@ -139,19 +147,20 @@ CREATE VIEW kpi_internal.exported AS
                'name', s.name,
                'relation', CASE WHEN q.source_id IS NULL THEN s.relation ELSE q.facts_relation END,
                'key', coalesce((SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.n)
-                                  FROM unnest(q.key_columns) WITH ORDINALITY c (name, n)), s.key),
-               'owner', s.owner, 'team', s.team, 'at', s.at, 'filter', s.filter,
-               'dimensions', (SELECT jsonb_object_agg(d.name, d.expression) FROM kpi.dimension d WHERE d.source_id = s.id),
+                                  FROM unnest(q.key_columns) WITH ORDINALITY c (name, n)), kpi_internal.typed(s.id, NULL, 'key', NULL, s.key)),
+               'owner', kpi_internal.typed(s.id, NULL, 'owner', NULL, s.owner), 'team', kpi_internal.typed(s.id, NULL, 'team', NULL, s.team),
+               'at', kpi_internal.typed(s.id, NULL, 'at', NULL, s.at), 'filter', kpi_internal.typed(s.id, NULL, 'filter', NULL, s.filter),
+               'dimensions', (SELECT jsonb_object_agg(d.name, kpi_internal.typed(s.id, NULL, 'dimension', d.name, d.expression)) FROM kpi.dimension d WHERE d.source_id = s.id),
                'grain', nullif(s.grain, 'day'),
                'calendar', (SELECT nullif(c.name, 'default') FROM kpi.calendar c WHERE c.id = s.calendar_id),
                'definer', s.definer, 'on_swap', nullif(s.on_swap, 'follow'), 'on_detach', nullif(s.on_detach, 'seal'),
-               'hold_if_lost', s.hold_if_lost, 'loaded_at', s.loaded_at,
-               'query', CASE WHEN q.facts_relation IS NULL THEN q.query END,
+               'hold_if_lost', s.hold_if_lost, 'loaded_at', kpi_internal.typed(s.id, NULL, 'loaded_at', NULL, s.loaded_at),
+               'query', CASE WHEN q.facts_relation IS NULL THEN kpi_internal.typed(s.id, NULL, 'query', NULL, q.query) END,
                'entity', CASE WHEN q.facts_relation IS NULL AND q.entity_columns <> q.key_columns
                               THEN (SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.n)
                                       FROM unnest(q.entity_columns) WITH ORDINALITY c (name, n)) END,
                'follow', CASE WHEN q.facts_relation IS NULL
-                              THEN (SELECT jsonb_object_agg(f.relation, f.query) FROM kpi.followed_relation f
+                              THEN (SELECT jsonb_object_agg(f.relation, kpi_internal.typed(s.id, NULL, 'follow', f.relation, f.query)) FROM kpi.followed_relation f
                                      WHERE f.source_id = s.id AND f.query IS NOT NULL) END,
                'static', CASE WHEN q.facts_relation IS NULL AND q.is_followed
                               THEN (SELECT jsonb_agg(f.relation ORDER BY f.relation COLLATE "C") FROM kpi.followed_relation f
@@ -172,10 +181,12 @@ CREATE VIEW kpi_internal.exported AS
       FROM kpi.exchange_rate r
     UNION ALL
     SELECT 'kpi'::text, k.id, k.id::bigint, k.name COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
-               'name', k.name, 'source', s.name, 'measure', k.measure, 'filter', k.filter, 'owner', k.owner, 'team', k.team,
-               'at', k.at, 'formula', k.formula, 'unit', k.unit, 'direction', nullif(k.direction, 'up'),
+               'name', k.name, 'source', s.name, 'measure', kpi_internal.typed(k.source_id, k.id, 'measure', NULL, k.measure), 'filter', kpi_internal.typed(k.source_id, k.id, 'filter', NULL, k.filter),
+               'owner', kpi_internal.typed(k.source_id, k.id, 'owner', NULL, k.owner), 'team', kpi_internal.typed(k.source_id, k.id, 'team', NULL, k.team),
+               'at', kpi_internal.typed(k.source_id, k.id, 'at', NULL, k.at), 'formula', kpi_internal.typed(k.source_id, k.id, 'formula', NULL, k.formula),
+                'unit', k.unit, 'direction', nullif(k.direction, 'up'),
                'title', nullif(k.title, k.name), 'description', k.description, 'credit', nullif(k.credit, 'then'),
-               'until', k.until, 'exchange', nullif(k.exchange, 'daily'),
+               'until', kpi_internal.typed(k.source_id, k.id, 'until', NULL, k.until), 'exchange', nullif(k.exchange, 'daily'),
                'decimals', k.decimals, 'format', nullif(k.format, 'number'), 'section', k.section, 'sort', k.sort))
       FROM kpi.kpi k LEFT JOIN kpi.source s ON s.id = k.source_id
     UNION ALL
