@@ -26,7 +26,7 @@ WITH RECURSIVE over (kpi_id, input_kpi_id) AS (
 SELECT k.id AS kpi_id, k.name AS kpi, k.title, k.section, k.sort, k.unit, k.direction, k.format, k.decimals,
        CASE WHEN k.kind = 'formula' THEN k.formula
             ELSE m.typed || ' of ' || s.name
-                 || coalesce(' where ' || pg_catalog.concat_ws(' and ', '(' || sf.typed || ')', '(' || f.typed || ')'), '')
+                 || coalesce(' where ' || nullif(pg_catalog.concat_ws(' and ', '(' || sf.typed || ')', '(' || f.typed || ')'), ''), '')
                  || ', by ' || coalesce(a.typed, sa.typed) || coalesce(' until ' || u.typed, '')
                  || CASE w.kind WHEN 'member' THEN ', for the member ' || w.typed
                                           || CASE k.credit WHEN 'today' THEN ' and the team of today'

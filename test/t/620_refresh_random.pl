@@ -239,6 +239,9 @@ sub play
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', balance_difference_sql()), '', "round $round: what is held is what plain SQL says") && $ok
 	  if $with{balance};
+	$ok = is($node->safe_psql('postgres', left_out_difference_sql()), '', "round $round: what is left out is what plain SQL says") && $ok
+	  if $active{revenue};
+	$ok = is($node->safe_psql('postgres', explained_difference_sql("$seed.$round")), '', "round $round: facts and queries make the numbers") && $ok;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql balance_difference_sql rollup_differences is_exact %KPI %MEANING);
+our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql balance_difference_sql left_out_difference_sql explained_difference_sql rollup_differences is_exact %KPI %MEANING);
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -572,6 +572,45 @@ sub balance_difference_sql
 	FROM expected e FULL JOIN actual a USING (scope, key, start, dim, part)
 	WHERE (coalesce(e.value, 0) <> coalesce(a.value, 0) OR coalesce(e.facts, 0) <> coalesce(a.facts, 0)) AND start >= '2024-12-01'
 	ORDER BY 1, 2, 3, 4, 5 LIMIT 20});
+}
+
+# What is said to be left out of KPI "revenue" against plain SQL, with the first and last day.
+sub left_out_difference_sql
+{
+	return meant(q{
+	WITH fact AS (
+		SELECT stage, amount, closed_at, (closed_at AT TIME ZONE '{time_zone}')::date AS day FROM {deals}),
+	judged AS (
+		SELECT CASE WHEN stage <> 'won' THEN 'filter_false'
+					WHEN closed_at IS NULL OR NOT isfinite(closed_at) THEN 'no_time'
+					WHEN day NOT BETWEEN '1900-01-01' AND '2200-12-31' THEN 'day_out_of_range'
+					WHEN amount IS NULL THEN 'no_value' END AS reason,
+			   CASE WHEN day BETWEEN '1900-01-01' AND '2200-12-31' THEN day END AS day
+		FROM fact)
+	SELECT reason, e.*, a.* FROM
+		(SELECT reason, count(*) AS facts, min(day) AS first_day, max(day) AS last_day FROM judged WHERE reason IS NOT NULL GROUP BY 1) e
+		FULL JOIN (SELECT reason, facts, first_day, last_day FROM kpi.left_out WHERE kpi = 'revenue'
+			AND reason IN ('filter_false', 'filter_null', 'no_time', 'day_out_of_range', 'no_value')) a USING (reason)
+	WHERE (e.facts, e.first_day, e.last_day) IS DISTINCT FROM (a.facts, a.first_day, a.last_day)});
+}
+
+# Some numbers of the views against their facts and against their own SQL.
+sub explained_difference_sql
+{
+	my ($seed) = @_;
+
+	return qq{
+	WITH place AS MATERIALIZED (
+		SELECT p.* FROM (
+			SELECT id, kpi, team, NULL AS member, period, value FROM kpi.team_monthly WHERE kpi IN ('won', 'created')
+			UNION ALL SELECT id, kpi, team, NULL, period, value FROM kpi.team_quarterly WHERE kpi IN ('won', 'created')
+			UNION ALL SELECT id, kpi, NULL, member, period, value FROM kpi.member_monthly WHERE kpi IN ('won', 'created')) p
+		ORDER BY md5(p.id || '$seed'), 1 LIMIT 6),
+	explained AS (
+		SELECT p.*, (SELECT sum(f.value) FROM kpi.facts(p.kpi, team => p.team, member => p.member, period => p.period) f) AS of_facts,
+			   ((xpath('//value/text()', query_to_xml(kpi.query(p.kpi, team => p.team, member => p.member, period => p.period), false, true, '')))[1])::text::numeric AS of_query
+		FROM place p)
+	SELECT * FROM explained WHERE value IS DISTINCT FROM of_facts OR value IS DISTINCT FROM of_query};
 }
 
 # What the rollup tables have against what the views say, value by value.
