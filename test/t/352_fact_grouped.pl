@@ -46,7 +46,7 @@ my ($status, $out, $err) = $node->psql('postgres', q{
 is($status, 0, 'built');
 for my $table ('plain', 't1')
 {
-	like($err, qr/kpi\.cell_agg(?:(?!Query Text).)*Workers Launched(?:(?!Query Text).)*Parallel Seq Scan on $table/s,
+	like($err, qr/kpi_internal\.cell_agg(?:(?!Query Text).)*Workers Launched(?:(?!Query Text).)*Parallel Seq Scan on $table/s,
 		"$table is read by the grouped statement, in parallel");
 }
 is($node->safe_psql('postgres', q{SELECT value FROM kpi.team_yearly WHERE kpi = 'plain' AND team = 'company'}),
