@@ -115,7 +115,7 @@ BEGIN
                     DEALLOCATE place;
                 END IF;
                 -- a join reads its own table as well; a plan with parameters looks for balances, too
-                IF rows <> 1 OR scans IS NOT NULL OR buffers > 25 + 10 * derived + (CASE way WHEN 'join' THEN 10 WHEN 'generic plan' THEN 30 ELSE 0 END) THEN
+                IF rows <> 1 OR scans IS NOT NULL OR buffers > 25 + 10 * derived + (CASE way WHEN 'join' THEN 10 WHEN 'generic plan' THEN 45 ELSE 0 END) THEN
                     RETURN NEXT;
                 END IF;
             END LOOP;
