@@ -219,6 +219,7 @@ for my $round (1 .. $rounds)
 	fail("round $round: $@") if $@;
 	diag "KPI_SEED=$seed repeats it.  The script of round $round, after definitions $before:\n$script";
 	diag "Its errors:\n$errors" if defined $errors;
+	diag "Round $round failed: KPI_SEED=$seed KPI_ROUNDS=$rounds repeats it.";    # last, as logs are cut
 	last;
 }
 
