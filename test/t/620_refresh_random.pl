@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = srand($ENV{KPI_SEED} || time);
-my $rounds = $ENV{KPI_ROUNDS} || 30;
+my $rounds = $ENV{KPI_ROUNDS} || 20;
 
 # Besides facts and people that come and go:
 my %with = map { $_ => 1 } (
@@ -242,7 +242,8 @@ sub play
 	  if $with{balance};
 	$ok = is($node->safe_psql('postgres', left_out_difference_sql()), '', "round $round: what is left out is what plain SQL says") && $ok
 	  if $active{revenue};
-	$ok = is($node->safe_psql('postgres', explained_difference_sql("$seed.$round")), '', "round $round: facts and queries make the numbers") && $ok;
+	$ok = is($node->safe_psql('postgres', explained_difference_sql("$seed.$round")), '', "round $round: facts and queries make the numbers") && $ok
+	  if $round % 6 == 1;    # they read all facts
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};
