@@ -20,6 +20,7 @@ our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unanno
 # one begins after January).
 our %MEANING = (
 	deals => 'crm.deals',
+	filter => 'true',
 	owner => 'owner_id',
 	dimensions => { product => 'product' },
 	time_zone => 'UTC',
@@ -579,9 +580,10 @@ sub left_out_difference_sql
 {
 	return meant(q{
 	WITH fact AS (
-		SELECT stage, amount, closed_at, (closed_at AT TIME ZONE '{time_zone}')::date AS day FROM {deals}),
+		SELECT {filter} AS is_fact, stage, amount, closed_at, (closed_at AT TIME ZONE '{time_zone}')::date AS day FROM crm.deals),
 	judged AS (
-		SELECT CASE WHEN stage <> 'won' THEN 'filter_false'
+		SELECT CASE WHEN is_fact IS NULL THEN 'filter_null'
+					WHEN NOT is_fact OR stage <> 'won' THEN 'filter_false'
 					WHEN closed_at IS NULL OR NOT isfinite(closed_at) THEN 'no_time'
 					WHEN day NOT BETWEEN '1900-01-01' AND '2200-12-31' THEN 'day_out_of_range'
 					WHEN amount IS NULL THEN 'no_value' END AS reason,
