@@ -7,26 +7,13 @@
 use strict;
 use warnings FATAL => 'all';
 
-use FindBin;
-use IPC::Run;
 use KpiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $crm = "$FindBin::Bin/../crm";
 # With wal_level = minimal a crash may take back numbers of sequences whose first was drawn where they were created.
 my $node = new_node('acceptance', 'wal_level = replica', "kpi.now = '2026-07-15 12:00:00+00'", "timezone = 'UTC'", 'restart_after_crash = on');
-
-sub run_file
-{
-	my ($name) = @_;
-
-	my $err = '';
-	IPC::Run::run([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$crm/$name" ], '2>', \$err);
-	is($err, '', $name);
-	return;
-}
 
 # The differences of teams' months and quarters, as they would be told; and that there was something to compare.
 sub compare
@@ -56,7 +43,7 @@ sub compare_near
 }
 
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_kpi');
-run_file($_) for qw(crm.sql oracle.sql kpis.sql compare.sql);
+run_crm($node, $_) for qw(crm.sql oracle.sql kpis.sql compare.sql);
 is($node->safe_psql('postgres', q{SELECT string_agg(viewname, ' ' ORDER BY viewname) FROM pg_views WHERE schemaname = 'oracle'
 		AND viewname NOT IN ('lead_journey', 'stage_visit', 'deal_journey', 'new_customer', 'breakdown') AND viewname NOT IN (SELECT name FROM kpi.kpi)}),
 	'', 'every KPI of the oracle is declared');
@@ -88,7 +75,7 @@ is($node->safe_psql('postgres', q{SELECT string_agg(kpi, ' ' ORDER BY kpi COLLAT
 $node->safe_psql('postgres', q{
 	SELECT kpi.move_member('r05', team => 'us_east', since => '2025-05-12', until => '2026-02-20');
 	SELECT kpi.move_team('uk', parent => 'amer', since => '2025-10-15')});
-run_file('moves.sql');
+run_crm($node, 'moves.sql');
 $node->safe_psql('postgres', 'CALL kpi.refresh()');
 compare('moved');
 compare_near('moved');

@@ -8,11 +8,13 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
+use FindBin;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql balance_difference_sql left_out_difference_sql explained_difference_sql rollup_differences is_exact %KPI %MEANING);
+our @EXPORT = qw(new_node run_crm create_company difference_sql inconsistency_sql unannounced_sql goal_difference_sql balance_difference_sql left_out_difference_sql explained_difference_sql rollup_differences is_exact %KPI %MEANING);
 
 # What the definitions say besides the KPIs: which rows of crm.deals count, for
 # whom (NULL: for the company) and by which dimensions, and how the calendar
@@ -94,6 +96,17 @@ sub new_node
 	$node->append_conf('postgresql.conf', join("\n", "timezone = 'UTC'", @conf, ''));
 	$node->start;
 	return $node;
+}
+
+# A file of test/crm, of which nothing may be said.
+sub run_crm
+{
+	my ($node, $name) = @_;
+
+	my $err = '';
+	IPC::Run::run([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$FindBin::Bin/../crm/$name" ], '2>', \$err);
+	is($err, '', $name);
+	return;
 }
 
 # Teams, members, tables, sources and the KPIs named (all by default) in a
