@@ -168,8 +168,9 @@ lock_rows(Datum goal_ids, bool wait, Rows *rows)
 }
 
 /*
- * Before rows that are locked are judged by a later day: what they said at the end of
- * the one before is kept.
+ * Before rows that are locked are judged by a later day, or are no longer complete: what
+ * they said at the end of the day, as far as is known.  If they are complete again before
+ * it is over, its end takes that place.  Nothing but a complete row is kept.
  */
 static void
 keep_history(Datum ids)
@@ -178,10 +179,15 @@ keep_history(Datum ids)
 				 "  expected_today, forecast, forecast_low, forecast_high, attainment_probability, status)"
 				 " SELECT p.goal_id, p.period, p.period_start, p.period_end, p.as_of_day, p.target, p.actual_to_date,"
 				 "  p.expected_today, p.forecast, p.forecast_low, p.forecast_high, p.attainment_probability, p.status"
-				 " FROM kpi.goal_progress p JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
-				 " WHERE p.id = ANY ($1) AND p.as_of_day < kpi_internal.today_of(s.program)"
-				 " AND p.as_of_day BETWEEN p.period_start AND p.period_end AND p.is_complete"
-				 " ORDER BY p.id ON CONFLICT DO NOTHING", 1, KPI_VALUE(INT8ARRAYOID, ids));
+				 " FROM kpi.goal_progress p JOIN kpi.goal g ON g.id = p.goal_id"
+				 " JOIN kpi_internal.kpi_stream s ON s.kpi_id = p.kpi_id AND s.position = 1"
+				 " WHERE p.id = ANY ($1) AND p.is_complete AND p.as_of_day BETWEEN p.period_start AND p.period_end"
+				 " AND (p.as_of_day < kpi_internal.today_of(s.program) OR NOT kpi_internal.is_complete(s.program, g.period_start))"
+				 " ORDER BY p.id ON CONFLICT (goal_id, period_start, day) DO UPDATE SET (period, period_end, target, actual_to_date,"
+				 "  expected_today, forecast, forecast_low, forecast_high, attainment_probability, status)"
+				 " = (excluded.period, excluded.period_end, excluded.target, excluded.actual_to_date, excluded.expected_today,"
+				 "  excluded.forecast, excluded.forecast_low, excluded.forecast_high, excluded.attainment_probability, excluded.status)",
+				 1, KPI_VALUE(INT8ARRAYOID, ids));
 }
 
 /*

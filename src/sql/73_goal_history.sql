@@ -17,7 +17,7 @@ CREATE TABLE kpi.goal_progress_history (
     PRIMARY KEY (goal_id, period_start, day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kpi.goal_progress_history', '');
-COMMENT ON TABLE kpi.goal_progress_history IS 'Where goals stood at the end of each day on which they were looked at: one row per goal, period and day, written when the next day has begun. Nothing in it is rewritten by later corrections';
+COMMENT ON TABLE kpi.goal_progress_history IS 'Where goals stood at the end of each day on which they were looked at: one row per goal, period and day, written when the next day has begun; of a day on which its numbers were no longer complete, as it was before that. Nothing in it is rewritten by later corrections';
 COMMENT ON COLUMN kpi.goal_progress_history.goal_id IS 'The goal (kpi.goal.id)';
 COMMENT ON COLUMN kpi.goal_progress_history.period IS 'Name of the period';
 COMMENT ON COLUMN kpi.goal_progress_history.period_start IS 'First day of the period';
