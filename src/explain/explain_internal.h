@@ -51,6 +51,9 @@ extern void kpi_explain_check_reader(Oid relid, const Bitmapset *columns);
 extern KpiExplainSource * kpi_explain_open(int32 source_id);
 extern void kpi_explain_close(KpiExplainSource * open);
 
+/* An expression over its rows, whose columns it uses anyway, in the current memory context; evaluated in take(). */
+extern KpiFactExpr * kpi_explain_expr(KpiExplainSource * open, const char *text);
+
 /* Which rows are wanted; more of them may be handed in. */
 typedef struct KpiExplainWanted
 {
@@ -64,6 +67,8 @@ typedef struct KpiExplainWanted
 								 * leaves out */
 	List	   *owners;			/* char *: of one of these owners; NIL: of any */
 	const char *key;			/* with this key; NULL: any */
+	const bool *enough;			/* no more of them, once take() has made that
+								 * true; or NULL */
 }			KpiExplainWanted;
 
 /* A row of a source's table, valid until the next. */
@@ -161,6 +166,7 @@ typedef struct KpiFateMeasure
 /* A KPI of a source.  Texts are as people wrote them. */
 typedef struct KpiFateKpi
 {
+	int32		id;
 	char	   *name;
 	char	   *source;
 	char	   *measure;
@@ -194,13 +200,58 @@ typedef struct KpiFate
 	char	   *detail;			/* a sentence or two */
 } KpiFate;
 
-/* The row as facts of all streams, whose cells are asked for.  The last of its errors is kept. */
+/*
+ * The row as facts of all streams, or of those of one KPI, whose cells are asked for (stored; NULL: they are
+ * not).  The last of its errors is kept.
+ */
 extern KpiFateRow *kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *projection,
-										TupleTableSlot *slot);
+										TupleTableSlot *slot, const KpiFateKpi *only);
+
+/* By the row alone, whatever is stored of it. */
+extern void kpi_explain_fate_now(const KpiFateRow *row, const KpiSource *source, const KpiFateKpi *kpi,
+								 KpiFate *fate);
 
 /* Once kpi_explain_stored_look() has looked. */
 extern void kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource *source,
 							 const KpiFateKpi *kpi, KpiFate *fate);
+
+/* ---- fate_kpi.c ---- */
+
+/* KpiFateKpi: those of a source, or the one with a name, by name. */
+extern List *kpi_explain_fate_kpis(const KpiSource *source, const char *name);
+
+/* ---- facts_left_out.c ---- */
+
+#define KPI_LOOKUP_MISSING "lookup_missing"
+
+/* Which facts of a KPI. */
+typedef struct KpiLeftOutWanted
+{
+	const KpiFateKpi *kpi;
+	const char *reason;
+	DateADT		since;			/* of these days, and those without one */
+	DateADT		until;			/* exclusive */
+	List	   *owners;			/* as of KpiExplainWanted */
+	int			dim;			/* number of a dimension whose value is
+								 * wanted; -1: of none */
+}			KpiLeftOutWanted;
+
+typedef struct KpiLeftOutFact
+{
+	const char *key;			/* or NULL, as the next */
+	char	   *owner;
+	char	   *dim;			/* NULL also of an attribute of people */
+	bool		has_day;		/* one that facts may have */
+	DateADT		day;
+	KpiFate		fate;			/* zeroed: the fact counts */
+}			KpiLeftOutFact;
+
+/* Error, with the list, if there is no such reason. */
+extern void kpi_explain_reason_check(const char *name);
+
+/* Hands in facts that are left out for a reason, as of now, until take() says that it has enough (false). */
+extern void kpi_explain_left_out_read(KpiExplainSource * open, const KpiLeftOutWanted * wanted,
+									  bool (*take) (void *arg, const KpiLeftOutFact * fact), void *arg);
 
 /* ---- query.c ---- */
 

@@ -46,7 +46,8 @@ enum
 	ARG_MEMBER,
 	ARG_PERIOD,
 	ARG_DIMENSION,
-	ARG_DIMENSION_VALUE
+	ARG_DIMENSION_VALUE,
+	ARG_LEFT_OUT
 };
 
 /* Columns of the result. */
@@ -76,6 +77,7 @@ typedef struct NameEntry
 typedef struct Facts
 {
 	KpiValueCall call;
+	char	   *left_out;		/* a reason; NULL: those that count */
 	DateADT		today;			/* by which the KPI is judged */
 	DateADT		credit_day;		/* whose teams count with credit today */
 	Tuplesortstate *sort;
@@ -333,7 +335,7 @@ put(Facts * facts, const char *key, const KpiFact *fact, const KpiFinal *final, 
 		row->tts_values[c] = texts[c] ? CStringGetTextDatum(texts[c]) : (Datum) 0;
 	}
 	row->tts_values[OUT_DAY] = DateADTGetDatum(fact->day);
-	row->tts_isnull[OUT_DAY] = false;
+	row->tts_isnull[OUT_DAY] = DATE_NOT_FINITE(fact->day);
 	for (int c = 0; c < lengthof(numbers); c++)
 	{
 		row->tts_isnull[OUT_VALUE + c] = numbers[c] == NULL;
@@ -407,6 +409,53 @@ take_row(void *arg, const KpiExplainRow * row)
 	}
 }
 
+/* ---- a row that is left out ---- */
+
+/* A fact without a day is its owner's of today. */
+static bool
+take_left_out(void *arg, const KpiLeftOutFact * left_out)
+{
+	Facts	   *facts = arg;
+	KpiFact		fact = {.owner = left_out->owner,.day = left_out->has_day ? left_out->day : DATEVAL_NOEND};
+	KpiFinal	final = {.value = left_out->fate.value,.numerator = left_out->fate.numerator,
+		.denominator = left_out->fate.denominator
+	};
+	DateADT		day = left_out->has_day ? left_out->day : facts->credit_day;
+	int32		member_id;
+	KpiSpan		span = span_of(facts, fact.owner, day, &member_id);
+	ListCell   *lc;
+
+	fact.dims = palloc0((facts->dim + 1) * sizeof(char *));
+	fact.dims[facts->dim] = left_out->dim;
+	foreach(lc, facts->reads)
+	{
+		const KpiWindow *window = &((KpiValueRead *) lfirst(lc))->window;
+
+		if ((left_out->has_day && (day < window->since || day >= window->until)) ||
+			!counts_for_scope(&window->place, &span, member_id) ||
+			!has_dimension_value(facts, &fact, &window->place, member_id, day))
+			continue;
+		put(facts, left_out->key, &fact, &final, &span, member_id);
+		break;
+	}
+	return true;
+}
+
+static void
+read_left_out(Facts * facts, const KpiExplainWanted * rows)
+{
+	KpiLeftOutWanted wanted = {
+		.kpi = linitial(kpi_explain_fate_kpis(facts->open->source, facts->kpi)),
+		.reason = facts->left_out,
+		.since = rows->since,
+		.until = rows->until,
+		.owners = rows->owners,
+		.dim = facts->call.dimension != NULL && facts->node->by_dimension ? facts->dim : -1
+	};
+
+	kpi_explain_left_out_read(facts->open, &wanted, take_left_out, facts);
+}
+
 /* ---- a measure ---- */
 
 static void
@@ -477,7 +526,7 @@ owners_of_member(int32 member_id, int32 source_id)
 						 2, KPI_INT4(member_id), KPI_INT4(source_id));
 }
 
-/* Of a balance only windows that have begun have any. */
+/* Of a balance only windows that have begun have any that count. */
 static List *
 reads_of(const Facts * facts, List *all, int n)
 {
@@ -488,7 +537,8 @@ reads_of(const Facts * facts, List *all, int n)
 	{
 		KpiValueRead *read = lfirst(lc);
 
-		if (read->node == n && (facts->node->kind != KPI_BALANCE || read->window.since <= facts->today))
+		if (read->node == n && (facts->node->kind != KPI_BALANCE || facts->left_out != NULL ||
+								read->window.since <= facts->today))
 			reads = lappend(reads, read);
 	}
 	return reads;
@@ -515,7 +565,10 @@ read_measure(Facts * facts)
 	if (find_days(facts, &wanted))
 	{
 		facts->org = kpi_people_ask(source->id, GetActiveSnapshot());
-		kpi_explain_read(facts->open, &wanted, take_row, facts);
+		if (facts->left_out != NULL)
+			read_left_out(facts, &wanted);
+		else
+			kpi_explain_read(facts->open, &wanted, take_row, facts);
 		kpi_people_free(facts->org);
 	}
 	kpi_explain_close(facts->open);
@@ -554,7 +607,11 @@ find_place(FunctionCallInfo fcinfo, Facts * facts)
 	facts->call.kpi = kpi_arg_name(fcinfo, ARG_KPI, "KPI");
 	facts->call.team = kpi_fact_key_optional_arg(fcinfo, ARG_TEAM, "team");
 	facts->call.member = kpi_fact_key_optional_arg(fcinfo, ARG_MEMBER, "member");
-	facts->call.period = kpi_arg_name(fcinfo, ARG_PERIOD, "period");
+	facts->left_out = kpi_arg_text(fcinfo, ARG_LEFT_OUT);
+	if (facts->left_out != NULL)
+		kpi_explain_reason_check(facts->left_out);
+	if (facts->left_out == NULL || !PG_ARGISNULL(ARG_PERIOD))
+		facts->call.period = kpi_arg_name(fcinfo, ARG_PERIOD, "period");
 	facts->call.dimension = kpi_arg_text(fcinfo, ARG_DIMENSION);
 	facts->call.dimension_value = kpi_arg_text(fcinfo, ARG_DIMENSION_VALUE);
 	if (facts->call.dimension == NULL && facts->call.dimension_value != NULL)
@@ -564,25 +621,54 @@ find_place(FunctionCallInfo fcinfo, Facts * facts)
 				 errhint("Write dimension => 'product', dimension_value => 'basic'.")));
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(caller);
-	kpi_value_call_find(&facts->call);
+	if (facts->call.period != NULL)
+		kpi_value_call_find(&facts->call);
+	else
+		kpi_value_call_find_scope(&facts->call);
 	kpi_spi_end(&spi);
 	if (facts->call.dimension != NULL)
 		facts->call.place.dim_id = SOME_DIM_ID;
 }
 
-/* kpi.facts(kpi, team, member, period, dimension, dimension_value) */
+/* What is read of which days; without a period all measures of all days. */
+static List *
+find_reads(const Facts * facts)
+{
+	const KpiProgram *program = facts->call.program;
+	KpiWindow	window;
+	List	   *reads = NIL;
+
+	if (facts->call.period != NULL)
+	{
+		window = kpi_value_window(&facts->call.place);
+		return kpi_value_reads(program, &window);
+	}
+	window = (KpiWindow)
+	{
+		facts->call.place, DATEVAL_NOBEGIN, DATEVAL_NOEND, false
+	};
+	for (int n = 0; n < program->nnodes; n++)
+	{
+		KpiValueRead *read = palloc(sizeof(KpiValueRead));
+
+		read->node = n;
+		read->window = window;
+		reads = lappend(reads, read);
+	}
+	return reads;
+}
+
+/* kpi.facts(kpi, team, member, period, dimension, dimension_value, left_out) */
 Datum
 kpi_sql_explain_facts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Facts		facts = {.cxt = CurrentMemoryContext};
-	KpiWindow	window;
 	List	   *reads;
 	TupleTableSlot *sorted;
 
 	find_place(fcinfo, &facts);
 	InitMaterializedSRF(fcinfo, 0);
-	window = kpi_value_window(&facts.call.place);
 	facts.today = kpi_value_today(facts.call.program);
 	facts.credit_day = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
 	facts.own_currency = kpi_first_text("SELECT currency FROM kpi.company", 0);
@@ -591,7 +677,7 @@ kpi_sql_explain_facts(PG_FUNCTION_ARGS)
 	facts.row = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
 	facts.sort = begin_sort(rsinfo->setDesc);
 
-	reads = kpi_value_reads(facts.call.program, &window);
+	reads = find_reads(&facts);
 	for (int n = 0; n < facts.call.program->nnodes; n++)
 	{
 		facts.node = &facts.call.program->nodes[n];

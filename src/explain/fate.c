@@ -43,8 +43,21 @@ reasons_of(const KpiLayout *layout, const KpiFact *fact)
 	return reasons;
 }
 
+static bool
+is_read_by(const KpiFateKpi *kpi, int stream)
+{
+	return stream == kpi->value.stream || stream == kpi->end.stream || stream == kpi->left_out.stream;
+}
+
+static int
+ask(KpiStored *stored, const KpiStream *stream, const char *owner, DateADT day, char **dims, int ndims)
+{
+	return stored ? kpi_explain_stored_ask(stored, stream, owner, day, dims, ndims) : -1;
+}
+
 KpiFateRow *
-kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *projection, TupleTableSlot *slot)
+kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *projection, TupleTableSlot *slot,
+					 const KpiFateKpi *only)
 {
 	KpiFateRow *row = palloc0(sizeof(KpiFateRow));
 
@@ -55,19 +68,21 @@ kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *
 		KpiFateFact *at = &row->facts[s];
 		KpiFact		fact;
 
-		kpi_fact_project(projection, s, slot, &fact);
 		at->stream = stream;
+		at->asked = -1;
+		if (only != NULL && !is_read_by(only, s))
+			continue;
+		kpi_fact_project(projection, s, slot, &fact);
 		at->is_event = fact.is_event;
 		at->failed = fact.failed;
 		at->failed_measures = bms_copy(fact.failed_measures);
 		at->error = fact.error ? pstrdup(fact.error) : NULL;
-		at->asked = -1;
 		if (!fact.is_event)
 			continue;
 		at->cell = kpi_fact_change_cell(NULL, kpi_fact_projection_layout(projection, s), &fact, 1);
 		if (fact.failed)
 		{
-			at->asked = kpi_explain_stored_ask(stored, stream, NULL, KPI_ERROR_DAY, NULL, 0);
+			at->asked = ask(stored, stream, NULL, KPI_ERROR_DAY, NULL, 0);
 			continue;
 		}
 		at->day = fact.day;
@@ -76,8 +91,7 @@ kpi_explain_fate_row(KpiStored *stored, const KpiSource *source, KpiProjection *
 			at->reasons = reasons_of(kpi_fact_projection_layout(projection, s), &fact);
 		if (stream->currency != NULL && fact.dims[source->ndims] != NULL)
 			at->currency = pstrdup(fact.dims[source->ndims]);
-		at->asked = kpi_explain_stored_ask(stored, stream, fact.owner, fact.day, fact.dims,
-										   kpi_model_stream_ndims(source, stream));
+		at->asked = ask(stored, stream, fact.owner, fact.day, fact.dims, kpi_model_stream_ndims(source, stream));
 	}
 	return row;
 }
@@ -253,14 +267,14 @@ find_rate(const KpiFateKpi *kpi, const KpiFateFact *fact, Numeric *rate, KpiFate
 	return false;
 }
 
-/* The fate by the row alone. */
-static void
-decide(const KpiFateRow *row, const KpiSource *source, const KpiFateKpi *kpi, KpiFate *fate)
+void
+kpi_explain_fate_now(const KpiFateRow *row, const KpiSource *source, const KpiFateKpi *kpi, KpiFate *fate)
 {
 	const KpiFateFact *fact = &row->facts[kpi->value.stream];
 	const KpiMeasure *measure = &fact->stream->measures[kpi->value.measure];
 	Numeric		rate;
 
+	memset(fate, 0, sizeof(KpiFate));
 	fate->day = fact->day;
 	fate->has_day = fact->is_event && !fact->failed;
 	fate->owner = fact->owner;
@@ -318,8 +332,7 @@ kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource
 	KpiStoredStatus status = KPI_STORED_AS_IT_IS;
 	char	   *detail = NULL;
 
-	memset(fate, 0, sizeof(KpiFate));
-	decide(row, source, kpi, fate);
+	kpi_explain_fate_now(row, source, kpi, fate);
 	ask_stored(row, stored, &kpi->value, &status, &detail);
 	ask_stored(row, stored, &kpi->end, &status, &detail);
 	if (fate->by_count)

@@ -137,6 +137,18 @@ definer_switch(const KpiExplainSource * open, KpiUser *user)
 	kpi_settings_pin(KPI_SETTINGS_ALL);
 }
 
+KpiFactExpr *
+kpi_explain_expr(KpiExplainSource * open, const char *text)
+{
+	KpiFactExpr *expr;
+	KpiUser		user;
+
+	definer_switch(open, &user);
+	expr = kpi_fact_expr_compile(open->source, open->relid, text);
+	kpi_user_restore(&user);
+	return expr;
+}
+
 static void
 compile(KpiExplainSource * open)
 {
@@ -250,7 +262,8 @@ kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * wanted,
 		.since = wanted->since,
 		.until = wanted->until,
 		.and_filtered = wanted->and_filtered,
-		.owners = wanted->owners
+		.owners = wanted->owners,
+		.enough = wanted->enough
 	};
 	Reader		reader = {.open = open,.key = wanted->key,.take = take,.arg = arg};
 	KpiUser		user;

@@ -54,71 +54,6 @@ typedef struct Why
 
 /* ---- the KPIs ---- */
 
-static KpiFateMeasure
-find_measure(const KpiSource *source, int32 kpi_id, bool is_end, bool is_left_out)
-{
-	KpiFateMeasure found = {-1, -1};
-
-	for (int s = 0; s < source->nstreams; s++)
-	{
-		const KpiStream *stream = &source->streams[s];
-
-		if (stream->is_left_out != is_left_out)
-			continue;
-		for (int m = 0; m < stream->nmeasures; m++)
-		{
-			if (stream->measures[m].kpi_id == kpi_id && stream->measures[m].is_end == is_end)
-				found = (KpiFateMeasure)
-			{
-				s, m
-			};
-		}
-	}
-	return found;
-}
-
-static void
-add_kpi(Why *why, KpiRows *rows, KpiExchange * exchange)
-{
-	const KpiProgram *program = kpi_model_program(cstring_to_text(kpi_rows_text(rows, "program")));
-	const KpiProgramNode *node = &program->nodes[program->nnodes - 1];
-	int32		kpi_id = kpi_rows_int4(rows, "id");
-	KpiFateKpi *kpi = palloc0(sizeof(KpiFateKpi));
-
-	kpi->name = kpi_rows_text(rows, "name");
-	kpi->source = why->open->source->name;
-	kpi->measure = kpi_rows_text(rows, "measure");
-	kpi->source_filter = kpi_rows_text(rows, "source_filter");
-	kpi->filter = kpi_rows_text(rows, "filter");
-	kpi->owner = kpi_rows_text(rows, "owner");
-	kpi->at = kpi_rows_text(rows, "at");
-	kpi->until = kpi_rows_text(rows, "until");
-	kpi->value = find_measure(why->open->source, kpi_id, false, false);
-	kpi->end = find_measure(why->open->source, kpi_id, true, false);
-	kpi->left_out = find_measure(why->open->source, kpi_id, false, true);
-	kpi->parameter = node->parameter ? DatumGetNumericCopy(NumericGetDatum(node->parameter)) : NULL;
-	kpi->today = kpi_value_today(program);
-	kpi->exchange = exchange;
-	why->kpis = lappend(why->kpis, kpi);
-}
-
-static void
-load_kpis(Why *why)
-{
-	KpiExchange *exchange = kpi_refresh_exchange_create(CurrentMemoryContext, why->open->source);
-	KpiRows		rows;
-
-	kpi_rows_begin_read(&rows, "SELECT k.id, k.name, k.measure, s.filter AS source_filter, k.filter,"
-						" coalesce(k.owner, k.team, s.owner, s.team) AS owner, coalesce(k.at, s.at) AS at, k.until, p.program"
-						" FROM kpi.kpi k JOIN kpi.source s ON s.id = k.source_id"
-						" JOIN kpi_internal.kpi_stream p ON p.kpi_id = k.id AND p.position = 1"
-						" WHERE k.source_id = $1 AND ($2 IS NULL OR k.name = $2) ORDER BY k.name",
-						2, KPI_INT4(why->open->source->id), KPI_TEXT(why->kpi_name));
-	while (kpi_rows_next(&rows))
-		add_kpi(why, &rows, exchange);
-	kpi_rows_end(&rows);
-}
-
 /* The KPI that was named is no measure of the source. */
 pg_noreturn static void
 refuse_kpi(const Why *why)
@@ -215,7 +150,7 @@ take_row(void *arg, const KpiExplainRow * row)
 	Why		   *why = taking->why;
 	MemoryContext old = MemoryContextSwitchTo(taking->mcxt);
 
-	why->rows = lappend(why->rows, kpi_explain_fate_row(why->stored, why->open->source, why->open->projection, row->slot));
+	why->rows = lappend(why->rows, kpi_explain_fate_row(why->stored, why->open->source, why->open->projection, row->slot, NULL));
 	MemoryContextSwitchTo(old);
 }
 
@@ -270,7 +205,7 @@ kpi_sql_why(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	why.open = kpi_explain_open(kpi_model_source_id(source_name));
 	require_key(&why);
-	load_kpis(&why);
+	why.kpis = kpi_explain_fate_kpis(why.open->source, why.kpi_name);
 	if (why.kpis == NIL && why.kpi_name != NULL)
 		refuse_kpi(&why);
 	if (why.kpis == NIL)

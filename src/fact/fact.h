@@ -290,6 +290,7 @@ typedef struct KpiFactRows
 	const char *key_expr;		/* of this expression, as text, the value key;
 								 * NULL: any */
 	const char *key;
+	const bool *enough;			/* no more of them, once that is true; or NULL */
 }			KpiFactRows;
 
 /*

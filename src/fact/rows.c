@@ -234,10 +234,11 @@ typedef struct RowReceiver
 	TupleTableSlot *row;		/* of the table */
 	void		(*take) (void *arg, TupleTableSlot *row);
 	void	   *arg;
+	const bool *enough;			/* or NULL */
 }			RowReceiver;
 
-/* The values of a row in a slot that has the columns of the table. */
-static void
+/* The values of a row in a slot that has the columns of the table; false: no more are wanted. */
+static bool
 hand_in(RowReceiver * receiver, TupleTableSlot *slot)
 {
 	TupleTableSlot *row = receiver->row;
@@ -249,14 +250,14 @@ hand_in(RowReceiver * receiver, TupleTableSlot *slot)
 	memcpy(row->tts_isnull, slot->tts_isnull, n * sizeof(bool));
 	ExecStoreVirtualTuple(row);
 	receiver->take(receiver->arg, row);
+	return receiver->enough == NULL || !*receiver->enough;
 }
 
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	CHECK_FOR_INTERRUPTS();
-	hand_in((RowReceiver *) self, slot);
-	return true;
+	return hand_in((RowReceiver *) self, slot);
 }
 
 static void
@@ -317,7 +318,8 @@ try_rows(Query *query, Oid relid, List *leaves, RowReceiver * receiver)
 		while (tuplestore_gettupleslot(call.rows, true, false, slot))
 		{
 			CHECK_FOR_INTERRUPTS();
-			hand_in(receiver, slot);
+			if (!hand_in(receiver, slot))
+				break;
 		}
 		ExecDropSingleTupleTableSlot(slot);
 	}
@@ -342,7 +344,8 @@ kpi_fact_rows_run(const KpiFactRows * wanted, Oid relid, List *leaves,
 		},
 		.row = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual),
 		.take = take,
-		.arg = arg
+		.arg = arg,
+		.enough = wanted->enough
 	};
 	bool		may_fail;
 	Query	   *query = analyse_rows(wanted, rel, false, &may_fail);

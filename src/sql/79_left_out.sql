@@ -4,3 +4,7 @@
 CREATE FUNCTION kpi_internal.left_out_counts(source_id integer DEFAULT NULL)
 RETURNS TABLE (source_id integer, kpi_id integer, reason text, facts bigint, first_day date, last_day date)
     STABLE COST 1000 ROWS 100 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_counts';
+
+-- NULL also where the caller may not read the facts.  Of the source, if kpi_id is NULL.
+CREATE FUNCTION kpi_internal.left_out_example(source_id integer, kpi_id integer, reason text) RETURNS text
+    STABLE COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_example';

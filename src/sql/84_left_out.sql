@@ -31,7 +31,7 @@ CREATE VIEW kpi.left_out AS
                 WHEN r.reason = 'ahead' THEN 'value, not to date'
                 WHEN r.reason = 'lookup_missing' THEN 'value'
                 ELSE 'nothing' END AS counts_for,
-           r.facts, r.first_day, r.last_day
+           r.facts, r.first_day, r.last_day, kpi_internal.left_out_example(s.id, k.id, r.reason) AS example_key
       FROM kpi.source s
      CROSS JOIN LATERAL (
            SELECT n.kpi_id, n.reason, n.facts, n.first_day, n.last_day
@@ -61,6 +61,7 @@ COMMENT ON COLUMN kpi.left_out.counts_for IS 'What such facts count for still: n
 COMMENT ON COLUMN kpi.left_out.facts IS 'How many facts. Of lookup_missing once for each lookup that finds nothing; of no_key rows, as of when all were read last';
 COMMENT ON COLUMN kpi.left_out.first_day IS 'Day of the first of them (of amounts without an exchange rate the first of its month); NULL: they have no day';
 COMMENT ON COLUMN kpi.left_out.last_day IS 'Day of the last of them (of amounts without an exchange rate the last of its month); NULL: they have no day';
+COMMENT ON COLUMN kpi.left_out.example_key IS 'The key of one of them, as it is now, which kpi.why() and kpi.facts(left_out => reason) take further; NULL: the source has no key, or the reader may not read its facts. Selecting it reads facts until the first such';
 
 -- What to say of facts that count for nothing: what they are, and what may be done. %1$s is
 -- the time of the KPI, %2$s its measure, %3$s its filter, %4$s where a balance ends.
