@@ -107,7 +107,7 @@ SELECT kpi.apply('{"kpis": [{"name": "a_new", "source": "a_deals", "measure": "c
 \set SHOW_CONTEXT never
 SELECT kpi.apply('{"teams": [{"key": "a_new", "parent": "a_missing"}]}');
 SELECT kpi.apply('{"kpis": [{"name": "a_x", "formula": "a_y + 1"}, {"name": "a_y", "formula": "a_x + 1"}]}');
-SELECT kpi.apply('{"sources": [{"name": "a_deals", "relation": "apply_test.document", "at": "closed_at"}]}');
+SELECT kpi.apply('{"sources": [{"name": "a_deals", "query": "SELECT 1", "key": "id", "at": "closed_at"}]}');
 SELECT kpi.apply('{"kpis": [{"name": "a_won", "formula": "a_revenue"}]}');
 SELECT count(*) AS nothing_half_done FROM kpi.team WHERE key = 'a_new';
 SELECT a.* FROM apply_test.document, kpi.apply(doc, prune => true, dry_run => true) a;

@@ -33,7 +33,7 @@
 
 PG_FUNCTION_INFO_V1(kpi_sql_apply);
 
-#define NCOLUMNS 7
+#define NCOLUMNS 8
 
 /* A definition that differs; JSON as text. */
 typedef struct Difference
@@ -59,6 +59,7 @@ typedef struct Done
 	const		Difference *difference;
 	char	   *name;			/* as it is then */
 	char	   *after;
+	char	   *detail;
 }			Done;
 
 typedef struct Build
@@ -66,6 +67,7 @@ typedef struct Build
 	char	   *source;
 	KpiParam	facts;
 	KpiParam	seconds;
+	int64		scans;
 }			Build;
 
 typedef struct Apply
@@ -231,32 +233,6 @@ note(Apply * apply, const char *action, Difference * difference)
 
 /* ---- changes ---- */
 
-/* Error that names a field that no function changes. */
-static void
-require_changeable(const Difference * difference)
-{
-	KpiRows		rows;
-
-	kpi_rows_begin(&rows, "SELECT c.field, $2 ->> c.field AS before, $3 ->> c.field AS after"
-				   " FROM kpi_internal.definition_changes($1, $2, $3) c"
-				   " JOIN kpi_internal.definition_kind k ON k.kind = $1 AND k.alters <> k.creates"
-				   " WHERE c.argument IS NULL", 3,
-				   KPI_TEXT(difference->kind), json_param(difference->before), json_param(difference->after));
-	if (kpi_rows_next(&rows))
-	{
-		char	   *before = kpi_rows_text(&rows, "before");
-		char	   *after = kpi_rows_text(&rows, "after");
-
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s.%s: \"%s\" of %s \"%s\" cannot be changed", difference->path, kpi_rows_text(&rows, "field"),
-						kpi_rows_text(&rows, "field"), noun(difference->kind), difference->name),
-				 errdetail("It is %s, and would be %s.", before ? before : "not given", after ? after : "not given"),
-				 errhint("Write what it is, with its schema where it is a table; or drop it first, or give it another name.")));
-	}
-	kpi_rows_end(&rows);
-}
-
 static void
 change(void *arg)
 {
@@ -274,7 +250,6 @@ alter(Apply * apply, Difference * difference)
 {
 	Change		it = {.difference = difference};
 
-	require_changeable(difference);
 	kpi_done_if(&it.is_one, change, &it);
 	if (it.is_one)
 		note(apply, "alter", difference);
@@ -428,6 +403,14 @@ look_at_result(Apply * apply)
 		done->after = kpi_rows_text(&rows, "definition");
 	}
 	kpi_rows_end(&rows);
+	foreach(lc, apply->done)
+	{
+		Done	   *done = lfirst(lc);
+
+		done->detail = kpi_first_text("SELECT kpi_internal.definition_detail($1, $2, $3)", 3,
+									  KPI_TEXT(done->difference->kind), json_param(done->difference->before),
+									  json_param(done->after));
+	}
 }
 
 static void
@@ -435,7 +418,7 @@ look_at_builds(Apply * apply, List *unbuilt)
 {
 	KpiRows		rows;
 
-	kpi_rows_begin(&rows, "SELECT b.source, b.facts, b.seconds FROM kpi_internal.builds_to_come($1) b", 1, KPI_TEXTS(unbuilt));
+	kpi_rows_begin(&rows, "SELECT b.source, b.facts, b.scans, b.seconds FROM kpi_internal.builds_to_come($1) b", 1, KPI_TEXTS(unbuilt));
 	while (kpi_rows_next(&rows))
 	{
 		Build	   *build = palloc0(sizeof(Build));
@@ -444,6 +427,7 @@ look_at_builds(Apply * apply, List *unbuilt)
 
 		build->source = kpi_rows_text(&rows, "source");
 		build->facts = isnull ? KPI_NULL(INT8OID) : KPI_VALUE(INT8OID, value);
+		build->scans = kpi_rows_int8(&rows, "scans");
 		value = kpi_rows_datum(&rows, "seconds", &isnull);
 		build->seconds = isnull ? KPI_NULL(NUMERICOID) :
 			KPI_VALUE(NUMERICOID, PointerGetDatum(PG_DETOAST_DATUM_COPY(value)));
@@ -476,9 +460,9 @@ apply_all(void *arg)
 
 static void
 put_row(ReturnSetInfo *rsinfo, const char *action, const char *kind, const char *name,
-		KpiParam before, KpiParam after, KpiParam facts, KpiParam seconds)
+		KpiParam before, KpiParam after, KpiParam facts, KpiParam seconds, const char *detail)
 {
-	KpiParam	columns[] = {KPI_TEXT(action), KPI_TEXT(kind), KPI_TEXT(name), before, after, facts, seconds};
+	KpiParam	columns[] = {KPI_TEXT(action), KPI_TEXT(kind), KPI_TEXT(name), before, after, facts, seconds, KPI_TEXT(detail)};
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS];
 
@@ -501,13 +485,15 @@ put_rows(ReturnSetInfo *rsinfo, const Apply * apply)
 		const		Done *done = lfirst(lc);
 
 		put_row(rsinfo, done->action, done->difference->kind, done->name ? done->name : done->difference->name,
-				json_param(done->difference->before), json_param(done->after), KPI_NULL(INT8OID), KPI_NULL(NUMERICOID));
+				json_param(done->difference->before), json_param(done->after), KPI_NULL(INT8OID), KPI_NULL(NUMERICOID),
+				done->detail);
 	}
 	foreach(lc, apply->builds)
 	{
 		const		Build *build = lfirst(lc);
 
-		put_row(rsinfo, "build", "source", build->source, KPI_NULL(JSONBOID), KPI_NULL(JSONBOID), build->facts, build->seconds);
+		put_row(rsinfo, "build", "source", build->source, KPI_NULL(JSONBOID), KPI_NULL(JSONBOID), build->facts, build->seconds,
+				build->scans == 1 ? "in one scan" : psprintf("in " INT64_FORMAT " scans", build->scans));
 	}
 }
 

@@ -70,6 +70,16 @@ extern Oid	kpi_define_source_row_definer(const KpiSourceRow *source);
 /* kpi_user_switch() to the definer of a source. */
 extern void kpi_define_definer_switch(KpiUser *state, const KpiSourceRow *source);
 
+/* ---- source_table.c ---- */
+
+/*
+ * The source is over this table from now on, with all that is defined over it; false: it is so already.
+ * The caller has what it says checked, and computed anew.  Error if facts of the table before are sealed, unless
+ * they are given up.
+ */
+extern bool kpi_define_source_table_change(const char *name, const char *relation, Oid named_definer,
+										   bool discard_sealed);
+
 /* ---- mend.c ---- */
 
 /*

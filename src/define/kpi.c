@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_drop_kpi);
 #define ALTER_UNTIL_ARGUMENT 14
 #define CREATE_LABEL_ARGUMENT 15
 #define ALTER_LABEL_ARGUMENT 16
+#define ALTER_SOURCE_ARGUMENT 20
 
 /* A row of kpi.kpi with the name of its source. */
 typedef struct KpiRow
@@ -560,6 +561,11 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 	kpi->credit = credit_argument(fcinfo, kpi->credit);
 	redefined |= PG_NARGS() > CREDIT_ARGUMENT && !PG_ARGISNULL(CREDIT_ARGUMENT);
 	redefined |= take_ends(fcinfo, ALTER_UNTIL_ARGUMENT, kpi);
+	if (PG_NARGS() > ALTER_SOURCE_ARGUMENT && !PG_ARGISNULL(ALTER_SOURCE_ARGUMENT))
+	{
+		kpi->source = kpi_define_arg_given(fcinfo, ALTER_SOURCE_ARGUMENT);
+		redefined = true;
+	}
 
 	kpi->measure = kpi_define_arg_changed(fcinfo, 2, kpi->measure);
 	kpi->filter = kpi_define_arg_changed(fcinfo, 3, kpi->filter);
@@ -581,10 +587,65 @@ change_row(FunctionCallInfo fcinfo, KpiRow *kpi)
 	return redefined;
 }
 
+/* The engine's locks of two sources, in the order that all take them in. */
+static void
+lock_both(const KpiSourceRow *one, const KpiSourceRow *other)
+{
+	kpi_refresh_lock_source(Min(one->id, other->id));
+	kpi_refresh_lock_source(Max(one->id, other->id));
+}
+
+/*
+ * The source of a measure, with its locks, and the KPI as it is then.  Where it is to
+ * be of another source, rights on both, and the engine works on neither.
+ */
+static KpiSourceRow *
+open_source(FunctionCallInfo fcinfo, KpiRow **kpi)
+{
+	char	   *name = (*kpi)->name;
+	char	   *from = (*kpi)->source;
+	KpiRow	   *wish = *kpi;
+	KpiSourceRow *source;
+
+	kpi_define_mend_begin(from);
+	(void) change_row(fcinfo, wish);
+	if (wish->source != NULL && strcmp(wish->source, from) != 0)
+	{
+		kpi_define_require_source_rights(wish->source);
+		lock_both(kpi_define_source_row_read(from), kpi_define_source_row_read(wish->source));
+	}
+	if (wish->formula == NULL && wish->source != NULL)
+		prepare_lookups(wish);
+	/* Both may have changed while we waited for the lock. */
+	source = kpi_define_source_row_open(from, false);
+	*kpi = read_row(name);
+	if (strcmp((*kpi)->source, source->name) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("KPI \"%s\" got another source at the same time", name),
+				 errhint("Try again.")));
+	return source;
+}
+
+/* What it was of the source before goes; error if that needs facts which are gone. */
+static void
+change_source(const KpiRow *kpi, const KpiSourceRow *from, const KpiSourceRow *to, bool discard_sealed)
+{
+	KpiSpi		spi;
+
+	if (!discard_sealed)
+		kpi_define_sealed_check(from->id, psprintf("the source of KPI \"%s\"", kpi->name));
+	kpi_spi_begin(&spi);
+	kpi_spi_exec("UPDATE kpi.kpi SET source_id = $2 WHERE id = $1", 2, KPI_INT4(kpi->id), KPI_INT4(to->id));
+	kpi_define_measure_drop(kpi->id);
+	kpi_spi_end(&spi);
+	kpi_define_streams_drop(from->id, false);
+}
+
 /*
  * kpi.alter_kpi(name, new_name, measure, filter, owner, team, at, formula,
  * unit, direction, title, description, credit, discard_sealed, until, exchange,
- * decimals, format, section, sort)
+ * decimals, format, section, sort, source)
  */
 Datum
 kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
@@ -594,6 +655,7 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	bool		is_formula = kpi->formula != NULL;
 	bool		redefined;
 	KpiSourceRow *source = NULL;
+	KpiSourceRow *from;
 	KpiMeasureDef *def = NULL;
 	KpiStreamKey key;
 	KpiDefineLabel label;
@@ -603,15 +665,8 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 	if (is_formula)
 		require_formula_rights(kpi->id);
 	else
-	{
-		kpi_define_mend_begin(kpi->source);
-		(void) change_row(fcinfo, kpi);
-		if (kpi->formula == NULL)
-			prepare_lookups(kpi);
-		/* Both may have changed while we waited for the lock. */
-		source = kpi_define_source_row_open(kpi->source, false);
-		kpi = read_row(old_name);
-	}
+		source = open_source(fcinfo, &kpi);
+	from = source;
 
 	redefined = change_row(fcinfo, kpi);
 	if (is_formula != (kpi->formula != NULL))
@@ -636,12 +691,15 @@ kpi_sql_alter_kpi(PG_FUNCTION_ARGS)
 		prepare_lookups(kpi);
 		source = kpi_define_source_row_open(kpi->source, true);
 		def = check_measure(kpi, source, &key);
+		if (source->id != from->id)
+			change_source(kpi, from, source, discards_sealed(fcinfo));
 	}
 	write_row(kpi);
 	kpi_define_label_store(kpi->id, kpi->name, &label);
 	store_typed(fcinfo, ALTER_UNTIL_ARGUMENT, kpi->id);
+	/* Of another source all is new, and needs nothing that is gone. */
 	if (def != NULL)
-		kpi_define_measure_write(source->id, kpi->id, &key, def, discards_sealed(fcinfo));
+		kpi_define_measure_write(source->id, kpi->id, &key, def, source->id != from->id || discards_sealed(fcinfo));
 	if (redefined && is_formula)
 	{
 		write_formula(kpi);

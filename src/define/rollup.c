@@ -9,8 +9,9 @@
  * Whoever defines one is an editor, and owns the table: numbers go to nobody
  * who may not read them.
  *
- * Locks: what the KPIs are measured by (ground.c), the rollup's lock, then those
- * that CREATE, ALTER and DROP TABLE take.
+ * Locks: where rows are to be of something else, the engine's locks of the sources; what the
+ * KPIs are measured by (ground.c), the rollup's lock, then those that CREATE, ALTER,
+ * TRUNCATE and DROP TABLE take.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "refresh/refresh.h"
 #include "rollup/rollup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -36,6 +38,11 @@
 PG_FUNCTION_INFO_V1(kpi_sql_create_rollup);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_rollup);
 PG_FUNCTION_INFO_V1(kpi_sql_drop_rollup);
+
+/* Of kpi.alter_rollup(). */
+#define ALTER_PER_ARGUMENT 3
+#define ALTER_GRAIN_ARGUMENT 4
+#define ALTER_DIMENSION_ARGUMENT 5
 
 /* ---- the list of KPIs ---- */
 
@@ -291,14 +298,41 @@ comment_column(const KpiRollup *rollup, const KpiRollupColumn *column)
 }
 
 static void
+comment_table(const KpiRollup *rollup)
+{
+	run_as_caller(psprintf("COMMENT ON TABLE %s IS %s", rollup->relation,
+						   quote_literal_cstr(psprintf("KPIs of %ss by %s%s%s, kept current by pg_kpi",
+													   rollup->of_members ? "member" : "team",
+													   kpi_calendar_grain_name(rollup->grain),
+													   rollup->dimension ? " and " : "",
+													   rollup->dimension ? rollup->dimension : ""))));
+}
+
+/* "team_id, period_start": the columns of the primary key. */
+static char *
+key_of(const KpiRollup *rollup)
+{
+	StringInfoData key;
+	ListCell   *lc;
+
+	initStringInfo(&key);
+	foreach(lc, rollup->columns)
+	{
+		const KpiRollupColumn *column = lfirst(lc);
+
+		if (column->is_key)
+			appendStringInfo(&key, "%s%s", key.len > 0 ? ", " : "", quote_identifier(column->name));
+	}
+	return key.data;
+}
+
+static void
 create_table(const KpiRollup *rollup)
 {
 	StringInfoData sql;
-	StringInfoData keys;
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	initStringInfo(&keys);
 	appendStringInfo(&sql, "CREATE TABLE %s (", rollup->relation);
 	foreach(lc, rollup->columns)
 	{
@@ -306,17 +340,10 @@ create_table(const KpiRollup *rollup)
 
 		append_column(&sql, column);
 		appendStringInfoString(&sql, ", ");
-		if (column->is_key)
-			appendStringInfo(&keys, "%s%s", keys.len > 0 ? ", " : "", quote_identifier(column->name));
 	}
-	appendStringInfo(&sql, "PRIMARY KEY (%s))", keys.data);
+	appendStringInfo(&sql, "PRIMARY KEY (%s))", key_of(rollup));
 	run_as_caller(sql.data);
-	run_as_caller(psprintf("COMMENT ON TABLE %s IS %s", rollup->relation,
-						   quote_literal_cstr(psprintf("KPIs of %ss by %s%s%s, kept current by pg_kpi",
-													   rollup->of_members ? "member" : "team",
-													   kpi_calendar_grain_name(rollup->grain),
-													   rollup->dimension ? " and " : "",
-													   rollup->dimension ? rollup->dimension : ""))));
+	comment_table(rollup);
 	foreach(lc, rollup->columns)
 		comment_column(rollup, lfirst(lc));
 }
@@ -336,6 +363,29 @@ find_column(const KpiRollup *rollup, const char *name)
 	return NULL;
 }
 
+/* Adds a column that the definition has got, or has it be what it is now. */
+static void
+fit_column(const KpiRollup *rollup, const KpiRollupColumn *before, const KpiRollupColumn *column)
+{
+	char	   *name = psprintf("COLUMN %s", quote_identifier(column->name));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s ", rollup->relation);
+	if (before == NULL)
+	{
+		appendStringInfoString(&sql, "ADD COLUMN ");
+		append_column(&sql, column);
+	}
+	else if (before->is_null != column->is_null)
+		appendStringInfo(&sql, "ALTER %s %s NOT NULL", name, column->is_null ? "DROP" : "SET");
+	else if (before->kpi_id == column->kpi_id)
+		return;
+	if (before == NULL || before->is_null != column->is_null)
+		run_as_caller(sql.data);
+	comment_column(rollup, column);
+}
+
 /* Drops and adds what the definition has lost and got. */
 static void
 alter_table(const KpiRollup *old, const KpiRollup *new)
@@ -351,23 +401,31 @@ alter_table(const KpiRollup *old, const KpiRollup *new)
 								   quote_identifier(column->name)));
 	}
 	foreach(lc, new->columns)
-	{
-		const KpiRollupColumn *column = lfirst(lc);
-		const KpiRollupColumn *before = find_column(old, column->name);
+		fit_column(new, find_column(old, ((const KpiRollupColumn *) lfirst(lc))->name), lfirst(lc));
+}
 
-		if (before != NULL && before->kpi_id == column->kpi_id)
-			continue;
-		if (before == NULL)
-		{
-			StringInfoData sql;
+/*
+ * The same where its rows are of something else from now on: none of them stays, nor
+ * does its key.  What others have made of the table stays (grants, indexes, triggers, columns),
+ * or it is the server that says what is in the way.
+ */
+static void
+reshape_table(const KpiRollup *old, const KpiRollup *new, Oid relid)
+{
+	bool		has_other_key = strcmp(key_of(old), key_of(new)) != 0;
+	char	   *key = NULL;
 
-			initStringInfo(&sql);
-			appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", new->relation);
-			append_column(&sql, column);
-			run_as_caller(sql.data);
-		}
-		comment_column(new, column);
-	}
+	run_as_caller(psprintf("TRUNCATE TABLE %s", new->relation));
+	if (has_other_key)
+		key = kpi_first_text("SELECT c.conname FROM pg_catalog.pg_constraint c WHERE c.conrelid = $1 AND c.contype = 'p'",
+							 1, KPI_VALUE(OIDOID, ObjectIdGetDatum(relid)));
+	if (key != NULL)
+		run_as_caller(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", new->relation, quote_identifier(key)));
+	alter_table(old, new);
+	if (key != NULL)
+		run_as_caller(psprintf("ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)", new->relation,
+							   quote_identifier(key), key_of(new)));
+	comment_table(new);
 }
 
 /* ---- the functions ---- */
@@ -471,28 +529,67 @@ known_relation(const char *name)
 	return OidIsValid(relid) ? kpi_fact_table_name(relid) : NULL;
 }
 
-/*
- * Finds a rollup table that the current user may change, and locks it.  One
- * whose table is gone belongs to every editor.
- */
-static KpiRollup *
-open_rollup(const char *name, Oid *relid)
+static int32
+find_rollup(const char *name)
 {
 	char	   *relation = known_relation(name);
-	int32		id = 0;
+
+	if (relation == NULL)
+		return 0;
+	return kpi_first_int4("SELECT r.id FROM kpi.rollup r"
+						  " LEFT JOIN kpi_internal.rollup_state s ON s.rollup_id = r.id"
+						  " WHERE r.relation = $1 OR s.relid = $2"
+						  " ORDER BY s.relid IS NOT DISTINCT FROM $2 DESC LIMIT 1",
+						  2, KPI_TEXT(relation),
+						  KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_model_relid_by_name(relation))));
+}
+
+static void
+require_owner(const KpiRollup *rollup)
+{
+	Oid			relid = kpi_rollup_relid(rollup);
+
+	if (OidIsValid(relid) && !kpi_class_ownercheck(relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of rollup table %s", rollup->relation)));
+}
+
+/*
+ * Refreshes say which rows they have moved by what the table is when they end: none is
+ * under way while that changes.  Before the rollup's lock, and by whoever may change it.
+ */
+static void
+lock_sources(const KpiRollup *rollup)
+{
+	List	   *sources;
+	ListCell   *lc;
+
+	require_owner(rollup);
+	sources = kpi_all_int4("SELECT DISTINCT s.source_id FROM kpi.rollup_column c"
+						   " JOIN kpi_internal.kpi_stream s ON s.kpi_id = c.kpi_id"
+						   " WHERE c.rollup_id = $1 ORDER BY 1", 1, KPI_INT4(rollup->id));
+	foreach(lc, sources)
+		kpi_refresh_lock_source(lfirst_int(lc));
+}
+
+/*
+ * Finds a rollup table that the current user may change, and locks it; with what its rows are counted
+ * from, if what they are is to change.  One whose table is gone belongs to every editor.
+ */
+static KpiRollup *
+open_rollup(const char *name, bool reshape, Oid *relid)
+{
+	int32		id;
 	KpiRollup  *rollup;
 
 	kpi_require_editor();
-	if (relation != NULL)
-		id = kpi_first_int4("SELECT r.id FROM kpi.rollup r"
-							" LEFT JOIN kpi_internal.rollup_state s ON s.rollup_id = r.id"
-							" WHERE r.relation = $1 OR s.relid = $2"
-							" ORDER BY s.relid IS NOT DISTINCT FROM $2 DESC LIMIT 1",
-							2, KPI_TEXT(relation),
-							KPI_VALUE(OIDOID, ObjectIdGetDatum(kpi_model_relid_by_name(relation))));
+	id = find_rollup(name);
 	rollup = id == 0 ? NULL : kpi_rollup_load(id);
 	if (rollup != NULL)
 	{
+		if (reshape)
+			lock_sources(rollup);
 		kpi_rollup_lock(rollup);
 		rollup = kpi_rollup_load(id);
 	}
@@ -501,23 +598,63 @@ open_rollup(const char *name, Oid *relid)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("rollup table \"%s\" does not exist", name),
 				 errhint("Table kpi.rollup lists the rollup tables; kpi.create_rollup() makes one.")));
+	require_owner(rollup);
 	*relid = kpi_rollup_relid(rollup);
-	if (OidIsValid(*relid) && !kpi_class_ownercheck(*relid, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of rollup table %s", rollup->relation)));
 	if (OidIsValid(*relid))
 		rollup->relation = kpi_fact_table_name(*relid);
 	return rollup;
 }
 
-/* kpi.alter_rollup(rollup, kpis, since) */
+/* What the rows of a rollup table are to be, as far as it is given; an empty dimension is none. */
+static KpiRollup
+wished_shape(FunctionCallInfo fcinfo, const KpiRollup *old)
+{
+	KpiRollup	wish = *old;
+
+	if (PG_NARGS() <= ALTER_DIMENSION_ARGUMENT)
+		return wish;
+	if (!PG_ARGISNULL(ALTER_PER_ARGUMENT))
+		wish.of_members = parse_per(kpi_arg_name(fcinfo, ALTER_PER_ARGUMENT, "per"));
+	if (!PG_ARGISNULL(ALTER_GRAIN_ARGUMENT))
+		wish.grain = parse_grain(kpi_arg_name(fcinfo, ALTER_GRAIN_ARGUMENT, "grain"));
+	wish.dimension = kpi_define_arg_changed(fcinfo, ALTER_DIMENSION_ARGUMENT, wish.dimension);
+	check_dimension(&wish);
+	return wish;
+}
+
+static bool
+is_reshaped(const KpiRollup *old, const KpiRollup *new)
+{
+	return old->of_members != new->of_members || old->grain != new->grain ||
+		strcmp(old->dimension ? old->dimension : "", new->dimension ? new->dimension : "") != 0;
+}
+
+/* Columns of KPIs that stay have the names of none that come. */
+static void
+check_kept_columns(const KpiRollup *old, List *name_columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, old->columns)
+	{
+		const KpiRollupColumn *column = lfirst(lc);
+
+		if (!column->is_name)
+			check_column_name(column->name, name_columns);
+	}
+}
+
+/* kpi.alter_rollup(rollup, kpis, since, per, grain, dimension) */
 Datum
 kpi_sql_alter_rollup(PG_FUNCTION_ARGS)
 {
 	char	   *name = kpi_arg_name(fcinfo, 0, "name of the rollup table");
+	bool		reshape = PG_NARGS() > ALTER_DIMENSION_ARGUMENT && !(PG_ARGISNULL(ALTER_PER_ARGUMENT) &&
+																	 PG_ARGISNULL(ALTER_GRAIN_ARGUMENT) && PG_ARGISNULL(ALTER_DIMENSION_ARGUMENT));
 	Oid			relid;
-	KpiRollup  *old = open_rollup(name, &relid);
+	KpiRollup  *old = open_rollup(name, reshape, &relid);
+	KpiRollup	wish = wished_shape(fcinfo, old);
+	List	   *name_columns = kpi_rollup_name_columns(wish.of_members, wish.dimension != NULL);
 	KpiRollup  *new;
 	KpiSpi		spi;
 
@@ -529,17 +666,25 @@ kpi_sql_alter_rollup(PG_FUNCTION_ARGS)
 						 quote_literal_cstr(old->relation))));
 	kpi_spi_begin(&spi);
 	if (!PG_ARGISNULL(1))
-		write_columns(old->id, parse_kpis(kpi_arg_text(fcinfo, 1),
-										  kpi_rollup_name_columns(old->of_members, old->dimension != NULL)));
+		write_columns(old->id, parse_kpis(kpi_arg_text(fcinfo, 1), name_columns));
+	else
+		check_kept_columns(old, name_columns);
 	if (!PG_ARGISNULL(2))
 		kpi_spi_exec("UPDATE kpi.rollup SET since = $2 WHERE id = $1", 2, KPI_INT4(old->id),
 					 day_param(kpi_arg_day(fcinfo, 2, "since", DATEVAL_NOBEGIN)));
+	if (is_reshaped(old, &wish))
+		kpi_spi_exec("UPDATE kpi.rollup SET per = $2, grain = $3, dimension = $4 WHERE id = $1", 4, KPI_INT4(old->id),
+					 KPI_TEXT(wish.of_members ? "member" : "team"), KPI_TEXT(kpi_calendar_grain_name(wish.grain)),
+					 KPI_TEXT(wish.dimension));
 	kpi_define_ground_check_rollup(old->id);
 	kpi_spi_end(&spi);
 
 	new = kpi_rollup_load(old->id);
 	new->relation = old->relation;
-	alter_table(old, new);
+	if (is_reshaped(old, new))
+		reshape_table(old, new, relid);
+	else
+		alter_table(old, new);
 	kpi_rollup_adopt(new);
 	PG_RETURN_VOID();
 }
@@ -550,7 +695,7 @@ kpi_sql_drop_rollup(PG_FUNCTION_ARGS)
 {
 	char	   *name = kpi_arg_name(fcinfo, 0, "name of the rollup table");
 	Oid			relid;
-	KpiRollup  *rollup = open_rollup(name, &relid);
+	KpiRollup  *rollup = open_rollup(name, false, &relid);
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);

@@ -40,6 +40,9 @@ typedef struct Dimension
 	char	   *attribute;		/* that it is; or NULL */
 } Dimension;
 
+/* Of kpi.alter_source(). */
+#define ALTER_RELATION_ARGUMENT 22
+
 /* ---- dimensions ---- */
 
 /* Whether the facts query uses this name for an input of a measure: m7_1. */
@@ -613,6 +616,22 @@ kpi_define_source_follow_change(const KpiSourceRow *row, bool redefined, bool ha
 	kpi_goal_source_redefined(row->id);
 }
 
+/* Before what is given otherwise is looked at: it is of the other table. */
+static bool
+change_table(FunctionCallInfo fcinfo, Oid named_definer, bool discard_sealed)
+{
+	char	   *name = kpi_arg_name(fcinfo, 0, "name of the source");
+
+	if (PG_NARGS() <= ALTER_RELATION_ARGUMENT || PG_ARGISNULL(ALTER_RELATION_ARGUMENT))
+		return false;
+	if (kpi_define_arg_given(fcinfo, ALTER_RELATION_ARGUMENT) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source \"%s\" needs a relation", name),
+				 errhint("Give the table that holds the facts: relation => 'crm.deals'. One over a table gets no query: create another source.")));
+	return kpi_define_source_table_change(name, kpi_arg_text(fcinfo, ALTER_RELATION_ARGUMENT), named_definer, discard_sealed);
+}
+
 /* Before anything is locked: what is given may look up what the source has not. */
 static void
 prepare_lookups(FunctionCallInfo fcinfo)
@@ -632,7 +651,7 @@ prepare_lookups(FunctionCallInfo fcinfo)
 /*
  * kpi.alter_source(name, new_name, key, owner, team, at, filter, dimensions, grain, calendar, definer,
  * on_swap, on_detach, hold_if_lost, loaded_at, discard_sealed, query, entity, follow, static, changed_at,
- * full_every)
+ * full_every, relation)
  */
 Datum
 kpi_sql_alter_source(PG_FUNCTION_ARGS)
@@ -647,6 +666,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	KpiKeyed   *keyed;
 	KpiDefineLookups *lookups = NULL;
 	int32		calendar_id = 0;
+	bool		has_other_table;
 	bool		redefined;
 	bool		altered;
 	char	   *new_name = kpi_arg_optional_name(fcinfo, 1, "new name of the source");
@@ -655,6 +675,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	List	   *dimensions;
 	KpiSpi		spi;
 
+	has_other_table = change_table(fcinfo, named_definer, discard_sealed);
 	prepare_lookups(fcinfo);
 	row = open_for_change(fcinfo, named_definer, discard_sealed, &old_keyed);
 	old = kpi_model_source_load(row->id, false);
@@ -678,7 +699,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	kpi_define_lookups_prepare(row->name, texts_of(row, dimensions, &options));
 	keyed = change_keyed(fcinfo, old_keyed, &old_row, row, new_name, &lookups, &altered);
 	check_changes(fcinfo, old, &old_row, row, &dimensions, &options);
-	redefined = altered || is_redefined(old, &old_row, row, dimensions, calendar_id);
+	redefined = altered || has_other_table || is_redefined(old, &old_row, row, dimensions, calendar_id);
 	if (discard_sealed)
 		redefined |= kpi_define_sealed_discard(row->id);
 	else if (redefined)
@@ -702,7 +723,7 @@ kpi_sql_alter_source(PG_FUNCTION_ARGS)
 	store_typed(fcinfo, 16, row->id, keyed);
 
 	kpi_define_source_follow_change(row, redefined, keyed != NULL || options.loaded_at != NULL,
-									!PG_ARGISNULL(2) || !PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed);
+									!PG_ARGISNULL(2) || !PG_ARGISNULL(3) || !PG_ARGISNULL(4), discard_sealed || has_other_table);
 	if (keyed != NULL)
 		kpi_define_keyed_attach(row->id, keyed, row->definer_oid);
 	kpi_define_mend_end(row->id);

@@ -120,10 +120,11 @@ CREATE FUNCTION kpi.create_rollup(name text, kpis anycompatible, per text DEFAUL
 COMMENT ON FUNCTION kpi.create_rollup(text, anycompatible, text, text, text, date) IS
 'Creates a table, owned by the caller, with one row per team or member and period that has facts and one numeric column per KPI, and returns its id. name is that of the table, with its schema; kpis lists KPIs, ''{revenue, win_rate}'', or is a JSON object of columns and KPIs, ''{"Umsatz": "revenue"}''; with a dimension (of teams, from month up) one row per value of it. The table is filled by the next refresh and kept current after each. Columns may be added to it, and indexes, triggers and grants; what fails is shown by kpi.health() and tried again. Errors: the relation exists; no right to create in the schema; a KPI is unknown, has no values of members, of that grain or by that dimension; two columns of one name';
 
-CREATE FUNCTION kpi.alter_rollup(rollup text, kpis anycompatible DEFAULT NULL, since date DEFAULT NULL)
+CREATE FUNCTION kpi.alter_rollup(rollup text, kpis anycompatible DEFAULT NULL, since date DEFAULT NULL,
+                                 per text DEFAULT NULL, grain text DEFAULT NULL, dimension text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_rollup';
-COMMENT ON FUNCTION kpi.alter_rollup(text, anycompatible, date) IS
-'Changes which KPIs a rollup table has (columns are added and dropped) or from when on (-infinity: all periods). Error: unknown; the caller does not own the table; as kpi.create_rollup()';
+COMMENT ON FUNCTION kpi.alter_rollup(text, anycompatible, date, text, text, text) IS
+'Changes which KPIs a rollup table has (columns are added and dropped), from when on (-infinity: all periods), or what its rows are of: per, grain and dimension (empty: none). These empty the table, give it the columns and the primary key that they need, and the next refresh fills it; grants, indexes, triggers and other columns stay. Waits for refreshes of its sources then. Error: unknown; the caller does not own the table; views and foreign keys (named) need a column or key that would go; as kpi.create_rollup()';
 
 CREATE FUNCTION kpi.drop_rollup(rollup text, drop_table boolean DEFAULT false)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_drop_rollup';

@@ -492,23 +492,38 @@ CREATE VIEW kpi_internal.unbuilt AS
 COMMENT ON VIEW kpi_internal.unbuilt IS 'Measures that are not built, or not completely; measure changes when it is to be built anew';
 
 -- The builds that are to come, but for these measures, which were not built before:
--- one a source, which reads its facts once for each stream. What is not known is NULL.
-CREATE FUNCTION kpi_internal.builds_to_come(measures text[], OUT source text, OUT facts bigint, OUT seconds numeric)
+-- one a source. facts: the rows of its table, of which each is read once in each scan;
+-- scans: one for each stream. What is not known is NULL.
+CREATE FUNCTION kpi_internal.builds_to_come(measures text[], OUT source text, OUT facts bigint, OUT scans bigint, OUT seconds numeric)
     RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.name, f.facts, round(f.facts / 250000, 1)
-      FROM (SELECT u.source_id, count(DISTINCT u.stream_id) AS streams
+    SELECT s.name, f.facts, b.scans, round(f.facts * b.scans / 250000, 1)
+      FROM (SELECT u.source_id, count(DISTINCT u.stream_id) AS scans
               FROM kpi_internal.unbuilt u WHERE u.measure <> ALL ($1) GROUP BY u.source_id) b
       JOIN kpi.source s ON s.id = b.source_id
       LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id
      CROSS JOIN LATERAL (
-           SELECT (b.streams * nullif(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
-                                               THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
-                                               ELSE pg_relation_size(c.oid) / 100 END),
-                                      CASE WHEN EXISTS (SELECT FROM kpi.keyed_source q WHERE q.source_id = s.id) THEN 0 END))::bigint AS facts
+           SELECT nullif(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+                                  THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
+                                  ELSE pg_relation_size(c.oid) / 100 END),
+                         CASE WHEN EXISTS (SELECT FROM kpi.keyed_source q WHERE q.source_id = s.id) THEN 0 END)::bigint AS facts
              FROM pg_class c
             WHERE c.relkind = 'r'
               AND (c.oid = t.relid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(t.relid) p WHERE p.isleaf))) f
      ORDER BY s.name COLLATE "C"
+$$;
+
+-- What a change means besides what it says; NULL: nothing.
+CREATE FUNCTION kpi_internal.definition_detail(kind text, definition_before jsonb, definition_after jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN $1 = 'source' AND $2 ->> 'relation' <> $3 ->> 'relation'
+                THEN format('its KPIs are of %s from now on, and no more of %s', $3 ->> 'relation', $2 ->> 'relation')
+                WHEN $1 = 'kpi' AND $2 ->> 'source' <> $3 ->> 'source'
+                THEN format('it is of the facts of source %s from now on, and no more of %s', $3 ->> 'source', $2 ->> 'source')
+                WHEN $1 = 'rollup' AND $2 IS NOT NULL AND $3 IS NOT NULL
+                     AND (SELECT bool_or($2 -> f.name IS DISTINCT FROM $3 -> f.name) FROM unnest('{per,grain,dimension}'::text[]) f (name))
+                THEN 'the table is empty until the next refresh'
+                WHEN $1 = 'rollup' AND $3 IS NULL THEN 'the table stays as it is'
+                WHEN $1 = 'goal' AND $3 IS NULL THEN 'its history goes with it' END
 $$;
 
 -- What is defined after some changes, by kind and key.
@@ -522,10 +537,11 @@ CREATE FUNCTION kpi_internal.definitions_now(kinds text[], keys text[], OUT n bi
 $$;
 
 CREATE FUNCTION kpi.apply(definitions jsonb, dry_run boolean DEFAULT false, prune boolean DEFAULT false,
-                          OUT action text, OUT kind text, OUT name text, OUT old jsonb, OUT new jsonb, OUT facts bigint, OUT seconds numeric)
+                          OUT action text, OUT kind text, OUT name text, OUT old jsonb, OUT new jsonb, OUT facts bigint, OUT seconds numeric,
+                          OUT detail text)
     RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'kpi_sql_apply';
 COMMENT ON FUNCTION kpi.apply(jsonb, boolean, boolean) IS
-'Makes what is defined what a document says, as kpi.export() writes it, and returns a row for each definition that it makes, changes or drops (action: create, alter, drop), as it was and as it is, and a row for each build that follows (action build): a source whose facts are read, how many about, and how many seconds that may take. What is equal is not touched; nothing, and nothing is returned, where all is. A field that is not given has its default, and is cleared where there was something else; the definer of a source stays. Only the kinds that the document has are looked at, and what it leaves out of them stays, unless prune drops it. All is done in this transaction, in the order in which it depends on each other, by the same functions and with the same rights as by hand: whatever fails, nothing is done. Definitions are known by their names (keys of people; goals by plan, KPI, team or member, dimension and period), so another name is another definition. Text is read in the search_path of the caller. dry_run does the same and takes it back: locks of tables are held meanwhile. Errors: an unknown field, a value of another type, something that is there twice; a field that cannot be changed, like the table of a source; else those of the functions';
+'Makes what is defined what a document says, as kpi.export() writes it, and returns a row for each definition that it makes, changes or drops (action: create, alter, drop), as it was and as it is, and a row for each build that follows (action build): a source whose facts are read, how many about, and how many seconds that may take. detail: what a change means besides what it says (where values come from then, what is emptied or lost), and how often a build reads the facts. What is equal is not touched; nothing, and nothing is returned, where all is. A field that is not given has its default, and is cleared where there was something else; the definer of a source stays. Only the kinds that the document has are looked at, and what it leaves out of them stays, unless prune drops it. All is done in this transaction, in the order in which it depends on each other, by the same functions and with the same rights as by hand: whatever fails, nothing is done. Definitions are known by their names (keys of people; goals by plan, KPI, team or member, dimension and period), so another name is another definition. Text is read in the search_path of the caller. dry_run does the same and takes it back: locks of tables are held meanwhile. Errors: an unknown field, a value of another type, something that is there twice; else those of the functions';
 
 -- ---- kpi.definition_log ----
 
