@@ -249,6 +249,8 @@ kpi_define_measure_write(int32 source_id, int32 kpi_id, const KpiStreamKey *key,
 		kpi_define_measure_drop(kpi_id);
 		for (int i = 0; i < n; i++)
 			write_measure(kpi_id, &written[i]);
+		kpi_spi_exec("INSERT INTO kpi_internal.left_out_unsaid (kpi_id) VALUES ($1) ON CONFLICT DO NOTHING",
+					 1, KPI_INT4(kpi_id));
 		kpi_define_streams_drop(source_id, false);
 	}
 	kpi_spi_end(&spi);

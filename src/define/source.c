@@ -742,6 +742,9 @@ kpi_define_source_redefined(int32 source_id)
 		kpi_fact_table_lock(relid, ShareRowExclusiveLock);
 	kpi_spi_exec("UPDATE kpi_internal.stream SET version = version + 1 WHERE source_id = $1",
 				 1, KPI_INT4(source_id));
+	kpi_spi_exec("INSERT INTO kpi_internal.left_out_unsaid (kpi_id)"
+				 " SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1 AND k.kind = 'measure' ON CONFLICT DO NOTHING",
+				 1, KPI_INT4(source_id));
 	kpi_spi_end(&spi);
 }
 

@@ -7,6 +7,9 @@
  * the reader's snapshot.  Measures that were dropped may have left states behind,
  * which count for nobody.
  *
+ * Who defines a KPI learns from the first CALL kpi.refresh() that finds facts, whoever
+ * has built it meanwhile, of those that it does not count, and only once.
+ *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
@@ -14,6 +17,7 @@
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "cell/cell.h"
+#include "explain/explain.h"
 #include "explain/explain_internal.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -159,4 +163,27 @@ kpi_sql_left_out_counts(PG_FUNCTION_ARGS)
 		}
 	}
 	return (Datum) 0;
+}
+
+void
+kpi_explain_left_out_say(int32 source_id)
+{
+	KpiSpi		spi;
+	KpiRows		rows;
+
+	kpi_spi_begin(&spi);
+	kpi_rows_begin(&rows, "WITH now_said AS (DELETE FROM kpi_internal.left_out_unsaid u"
+				   "  WHERE u.kpi_id IN (SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
+				   "    AND u.kpi_id IN (SELECT b.kpi_id FROM kpi_internal.kpi_built b)"
+				   "    AND u.kpi_id IN (SELECT n.kpi_id FROM kpi_internal.left_out_for_nothing n WHERE n.source_id = $1)"
+				   "  RETURNING u.kpi_id)"
+				   " SELECT m.says, m.remedy FROM kpi_internal.left_out_much m"
+				   "  WHERE m.source_id = $1 AND m.kpi_id IN (SELECT s.kpi_id FROM now_said s) ORDER BY m.kpi",
+				   1, KPI_INT4(source_id));
+	while (kpi_rows_next(&rows))
+		ereport(NOTICE,
+				(errmsg_internal("%s", kpi_rows_text(&rows, "says")),
+				 errhint("%s", kpi_rows_text(&rows, "remedy"))));
+	kpi_rows_end(&rows);
+	kpi_spi_end(&spi);
 }

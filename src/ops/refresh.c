@@ -17,6 +17,7 @@
 #include "capture/capture.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "explain/explain.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "goal/goal.h"
@@ -185,6 +186,8 @@ kpi_sql_refresh(PG_FUNCTION_ARGS)
 	}
 	kpi_goal_notify_days();
 	write_rollups();
+	foreach(lc, sources)
+		kpi_explain_left_out_say(lfirst_int(lc));
 	if (is_all)
 		kpi_sync_take_up();
 	SPI_finish();

@@ -8,3 +8,10 @@ RETURNS TABLE (source_id integer, kpi_id integer, reason text, facts bigint, fir
 -- NULL also where the caller may not read the facts.  Of the source, if kpi_id is NULL.
 CREATE FUNCTION kpi_internal.left_out_example(source_id integer, kpi_id integer, reason text) RETURNS text
     STABLE COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_example';
+
+-- KPIs of which it has not been said yet, since they were defined, what counts for nothing
+-- (explain/left_out.c).
+CREATE TABLE kpi_internal.left_out_unsaid (
+    kpi_id integer PRIMARY KEY REFERENCES kpi.kpi ON DELETE CASCADE
+);
+COMMENT ON TABLE kpi_internal.left_out_unsaid IS 'KPIs of which the next CALL kpi.refresh() that finds facts of them says why many of these count for nothing';

@@ -68,8 +68,8 @@ COMMENT ON COLUMN kpi.left_out.example_key IS 'The key of one of them, as it is 
 CREATE VIEW kpi_internal.left_out_word AS
     SELECT w.reason, w.says, w.remedy
       FROM (VALUES
-           ('filter_false', 'are not those of its filter (%3$s)', 'Look at the filter: kpi.alter_kpi(..., filter => ...).'),
-           ('filter_null', 'make its filter NULL (%3$s)', 'Write it so that NULL is a case of its own, like coalesce(stage = ''won'', false).'),
+           ('filter_false', 'are not those of its filter %3$s', 'Look at the filter: kpi.alter_kpi(..., filter => ...).'),
+           ('filter_null', 'make its filter %3$s NULL', 'Write it so that NULL is a case of its own, like coalesce(stage = ''won'', false).'),
            ('no_time', 'have no time (%1$s)', 'Give at => a time that they have; a filter that %1$s IS NOT NULL says that they are none of its facts.'),
            ('day_out_of_range', 'are of no day from 1900 to 2200 (%1$s)', 'Correct the facts, or give at => another time.'),
            ('end_before_start', 'end before they begin (%4$s)', 'Correct the facts, or give until => another time.'),
@@ -80,9 +80,21 @@ CREATE VIEW kpi_internal.left_out_word AS
            ) AS w (reason, says, remedy);
 COMMENT ON VIEW kpi_internal.left_out_word IS 'Reasons why facts count for nothing, in words';
 
+-- KPIs of which all is built, as they are defined now.
+CREATE VIEW kpi_internal.kpi_built AS
+    SELECT m.kpi_id
+      FROM kpi_internal.measure m
+      JOIN kpi_internal.stream x ON x.id = m.stream_id
+      LEFT JOIN kpi_internal.measure_built b ON b.measure_id = m.id AND b.version = x.version
+     GROUP BY m.kpi_id
+    HAVING pg_catalog.bool_and(b.days_since = '-infinity' AND b.rollups_since = '-infinity') IS TRUE
+       AND pg_catalog.count(b.measure_id) = pg_catalog.count(*);
+COMMENT ON VIEW kpi_internal.kpi_built IS 'KPIs of which all is built, as they are defined now';
+
 -- KPIs of which more than one in twenty of their facts count for nothing, or none counts at
--- all, and what most are. Facts that the filter leaves out are none of a KPI, nor, of a
--- rate, are those that its share is not of. Of KPIs that are built.
+-- all, and what most are: said by CALL kpi.refresh() when they are built, and by kpi.health().
+-- Facts that the filter leaves out are none of a KPI, nor, of a rate, are those that its share
+-- is not of.
 CREATE VIEW kpi_internal.left_out_much AS
     SELECT DISTINCT ON (x.source_id, x.kpi_id) x.source_id, x.kpi_id, x.kpi, x.reason,
            CASE WHEN x.counted = 0 THEN 'no_facts' ELSE 'left_out' END AS problem,
@@ -90,9 +102,9 @@ CREATE VIEW kpi_internal.left_out_much AS
                              pg_catalog.ltrim(pg_catalog.to_char(x.facts, '999,999,999,999,999')),
                              pg_catalog.ltrim(pg_catalog.to_char(CASE WHEN x.counted = 0 THEN x.all_facts ELSE x.own_facts END, '999,999,999,999,999')),
                              x.kpi)
-           || pg_catalog.format(w.says, x.at, x.measure, x.filter, x.until) AS says,
+           || pg_catalog.format(w.says, x.at, x.measure, x.filter, x.until) || '; they count for nothing' AS says,
            pg_catalog.format(w.remedy, x.at, x.measure, x.filter, x.until) AS remedy
-      FROM (SELECT r.*, k.name AS kpi, coalesce(k.at, s.at) AS at, k.measure, coalesce(k.filter, s.filter) AS filter, k.until,
+      FROM (SELECT s.id AS source_id, k.id AS kpi_id, r.reason, r.facts, k.name AS kpi, coalesce(k.at, s.at) AS at, k.measure, coalesce(k.filter, s.filter) AS filter, k.until,
                    r.reason <> 'counted' AND NOT z.is_foreign AS is_left_out,
                    coalesce(pg_catalog.sum(r.facts) FILTER (WHERE r.reason = 'counted') OVER w, 0) AS counted,
                    coalesce(pg_catalog.sum(r.facts) FILTER (WHERE NOT z.is_foreign) OVER w, 0) AS own_facts,
@@ -101,18 +113,18 @@ CREATE VIEW kpi_internal.left_out_much AS
               JOIN kpi_internal.left_out_for_nothing r ON r.source_id = s.id
               JOIN kpi.kpi k ON k.id = r.kpi_id
               JOIN kpi_internal.measure v ON v.kpi_id = k.id AND v.role = 'value'
-              JOIN kpi_internal.measure_built b ON b.measure_id = v.id AND b.days_since = '-infinity' AND b.rollups_since = '-infinity'
              CROSS JOIN LATERAL (SELECT r.reason = 'filter_false' OR r.reason = 'no_value' AND v.kind = 'rate') z (is_foreign)
             WINDOW w AS (PARTITION BY s.id, k.id)) x
       JOIN kpi_internal.left_out_word w ON w.reason = x.reason
-     WHERE x.counted = 0 OR x.is_left_out AND (x.own_facts - x.counted) * 20 > x.own_facts
+     WHERE (x.counted = 0 OR x.is_left_out AND (x.own_facts - x.counted) * 20 > x.own_facts)
+       AND x.kpi_id IN (SELECT b.kpi_id FROM kpi_internal.kpi_built b)
      ORDER BY x.source_id, x.kpi_id, x.facts DESC, x.reason;
 COMMENT ON VIEW kpi_internal.left_out_much IS 'KPIs of which many facts count for nothing, or all, and why most of these do';
 
 -- What fails and what has no rate other rows tell.
 CREATE VIEW kpi_internal.health_left_out AS
     SELECT 'warning' AS severity, m.problem, pg_catalog.format('KPI "%s"', m.kpi) AS object,
-           m.says || '; they count for nothing' AS detail, m.remedy
+           m.says AS detail, m.remedy
       FROM kpi_internal.left_out_much m
      WHERE m.reason NOT IN ('error', 'no_rate')
      ORDER BY m.kpi;
