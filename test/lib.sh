@@ -14,6 +14,8 @@ KPI_SUPPORTED='18 17 16 15'
 
 KPI_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
+kpi_packages_log=$KPI_ROOT/log/packages.log
+
 # Unset the ones that would lead clients to another server.
 unset PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGSERVICE PGPASSWORD PGOPTIONS PGDATA
 export PSQLRC=/dev/null PGAPPNAME=pg_kpi LC_ALL=C.UTF-8
@@ -34,15 +36,19 @@ kpi_is_root()
 	[ "$(id -u)" -eq 0 ]
 }
 
+# Is there a way to be root: by now, or with sudo, which may ask at a terminal?
+kpi_may_be_root()
+{
+	kpi_is_root || { command -v sudo && { sudo -n true || : </dev/tty; }; } >/dev/null 2>&1
+}
+
 # Runs a command as root.
 kpi_as_root()
 {
 	if kpi_is_root; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
 	else
-		kpi_fail "this needs root and there is no sudo: $*"
+		sudo "$@"
 	fi
 }
 
@@ -82,20 +88,6 @@ kpi_find_pg_config()
 	return 1
 }
 
-kpi_need_debian()
-{
-	command -v dpkg-query >/dev/null || kpi_fail \
-		"only Debian is set up automatically: install make, gcc, perl with IPC::Run and PostgreSQL with its headers, and set PG_CONFIG"
-}
-
-# Once is enough.
-kpi_update_packages()
-{
-	[ -z "${kpi_updated:-}" ] || return 0
-	kpi_as_root apt-get update -qq </dev/null
-	kpi_updated=1
-}
-
 # Prints the newest supported version that has packages.
 kpi_packaged_version()
 {
@@ -110,47 +102,81 @@ kpi_packaged_version()
 	return 1
 }
 
+# Once is enough.
+kpi_update_packages()
+{
+	[ -z "${kpi_updated:-}" ] || return 0
+	kpi_as_root apt-get update -qq </dev/null >>"$kpi_packages_log" 2>&1 ||
+		kpi_fail "apt-get update fails: see $kpi_packages_log"
+	kpi_updated=1
+}
+
+# kpi_install_packages PACKAGE...: those that are not there.  A new server gets
+# no cluster.  What apt-get has to say goes into a file.
 kpi_install_packages()
 {
-	local package missing=()
+	local package missing=() no_cluster=/etc/postgresql-common/createcluster.d/pg_kpi.conf status=0
 
-	kpi_need_debian
 	for package in "$@"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
 			missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
+	kpi_may_be_root || kpi_fail "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
 
+	mkdir -p "$(dirname "$kpi_packages_log")"
 	kpi_say "installing ${missing[*]}"
 	kpi_update_packages
+	kpi_as_root mkdir -p "$(dirname $no_cluster)"
+	kpi_as_root tee $no_cluster <<<'create_main_cluster = false' >/dev/null
 	kpi_as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >>"$kpi_packages_log" 2>&1 || status=$?
+	kpi_as_root rm -f $no_cluster
+	[ $status -eq 0 ] || kpi_fail "apt-get cannot install ${missing[*]}: see $kpi_packages_log"
 }
 
-# Sets PG_CONFIG and KPI_BINDIR, installing what is missing.
+# kpi_setup [tests]: sets PG_CONFIG and KPI_BINDIR, installing what is missing
+# to build, or to run the tests too.
 kpi_setup()
 {
-	local tool version packages=()
+	local tool version missing=() packages=()
 
-	for tool in make gcc perl ps; do
-		command -v $tool >/dev/null || packages=(build-essential perl procps)
+	for tool in make gcc ps; do
+		command -v $tool >/dev/null || { missing+=($tool) packages=(make gcc libc6-dev procps); }
 	done
-	perl -MIPC::Run -MTest::More -MTAP::Harness -e1 2>/dev/null ||
-		packages+=(perl libipc-run-perl)
+	if [ "${1:-}" = tests ] && ! perl -MIPC::Run -MTest::More -MTAP::Harness -e1 2>/dev/null; then
+		missing+=('perl with IPC::Run') packages+=(perl libipc-run-perl)
+	fi
 	if [ -n "${PG_CONFIG:-}" ]; then
 		PG_CONFIG=$(command -v "$PG_CONFIG") || kpi_fail "PG_CONFIG names no program"
-		kpi_complete "$PG_CONFIG" || kpi_fail "the PostgreSQL of $PG_CONFIG has no server or no headers"
+		[ -x "$("$PG_CONFIG" --bindir)/postgres" ] || kpi_fail "there is no server where PG_CONFIG=$PG_CONFIG says"
+		kpi_complete "$PG_CONFIG" ||
+			kpi_fail "$("$PG_CONFIG" --version) of $PG_CONFIG has no headers: on Debian they are in a package postgresql-server-dev-NN"
 	elif ! kpi_find_pg_config; then
-		kpi_need_debian
-		kpi_update_packages
-		version=$(kpi_packaged_version) || kpi_fail "no package of a supported PostgreSQL ($KPI_SUPPORTED)"
-		packages+=("postgresql-$version" "postgresql-server-dev-$version")
+		missing+=("PostgreSQL with its headers (one of $KPI_SUPPORTED)")
+		if command -v apt-get >/dev/null; then
+			if kpi_may_be_root; then
+				mkdir -p "$(dirname "$kpi_packages_log")"
+				kpi_update_packages
+			fi
+			version=$(kpi_packaged_version) || kpi_fail "apt knows no package postgresql-server-dev-NN, NN one of $KPI_SUPPORTED:" \
+				"apt-get update as root, or install PostgreSQL otherwise and set PG_CONFIG"
+			packages+=("postgresql-$version" "postgresql-server-dev-$version")
+		fi
 	fi
-	if [ ${#packages[@]} -gt 0 ]; then
+	if [ ${#missing[@]} -gt 0 ]; then
+		command -v apt-get >/dev/null ||
+			kpi_fail "install $(printf '%s, ' "${missing[@]}")and set PG_CONFIG: only Debian is set up automatically"
 		kpi_install_packages "${packages[@]}"
+		hash -r
+		for tool in make gcc ps; do
+			command -v $tool >/dev/null || kpi_fail "there is no $tool in the path"
+		done
 	fi
 	[ -n "${PG_CONFIG:-}" ] || kpi_find_pg_config ||
 		kpi_fail "no supported PostgreSQL ($KPI_SUPPORTED) although its packages are installed"
+	! kpi_is_root || id postgres >/dev/null 2>&1 ||
+		kpi_fail "PostgreSQL does not run as root, and there is no user postgres: run this as an ordinary user"
 	export PG_CONFIG
 	KPI_BINDIR=$("$PG_CONFIG" --bindir)
 	export PATH="$KPI_BINDIR:$PATH"
@@ -160,28 +186,22 @@ kpi_setup()
 # skipped without it; of Debian's package postgresql-NN-PACKAGE.
 kpi_setup_extension()
 {
-	local version
+	local version why
 
 	[ ! -f "$("$PG_CONFIG" --sharedir)/extension/$1.control" ] || return 0
 	for version in $KPI_SUPPORTED; do
 		[ "$PG_CONFIG" = "/usr/lib/postgresql/$version/bin/pg_config" ] || continue
-		(kpi_install_packages "postgresql-$version-$2") && return 0
+		kpi_say "looking for postgresql-$version-$2"
+		why=$(kpi_install_packages "postgresql-$version-$2" 2>&1) && return 0
 	done
-	kpi_say "$1 is not installed: its tests are skipped"
+	kpi_say "$1 is not installed: its tests are skipped${why:+ (${why##*error: })}"
 }
 
-# Builds for PG_CONFIG.
+# kpi_build [VARIABLE=VALUE...]: builds for PG_CONFIG.
 kpi_build()
 {
-	local stamp=$KPI_ROOT/.built_for version
-	version="$PG_CONFIG $("$PG_CONFIG" --version)"
-
-	if [ "$(cat "$stamp" 2>/dev/null)" != "$version" ]; then
-		make -s -C "$KPI_ROOT" clean PG_CONFIG="$PG_CONFIG"
-		printf '%s\n' "$version" >"$stamp"
-	fi
 	kpi_say "building for $("$PG_CONFIG" --version)"
-	make -s -C "$KPI_ROOT" -j"$(nproc)" all PG_CONFIG="$PG_CONFIG"
+	make -s -C "$KPI_ROOT" -j"$(nproc)" all PG_CONFIG="$PG_CONFIG" "$@"
 }
 
 # kpi_private_server DIR: copies the programs of PG_CONFIG's server below a
@@ -210,14 +230,15 @@ kpi_private_server()
 	make -s -C "$KPI_ROOT" install PG_CONFIG="$PG_CONFIG" >/dev/null
 }
 
-# Can the server's user enter this directory?
+# Can the server's user enter this directory, and make install into it?  It
+# includes PGXS by a name that may have no space in it.
 kpi_reachable()
 {
-	kpi_as_server test -x "$1" -a -r "$1"
+	[[ $1 != *[[:space:]]* ]] && kpi_as_server test -x "$1" -a -r "$1"
 }
 
 # A new directory that belongs to the server's user: below the given directory
-# of the checkout, or in /tmp when that user cannot reach the checkout.
+# of the checkout, or in /tmp when a server cannot be there.
 # Prints it.
 kpi_new_dir()
 {

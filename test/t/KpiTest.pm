@@ -95,6 +95,8 @@ sub new_node
 	$node->init;
 	$node->append_conf('postgresql.conf', join("\n", "timezone = 'UTC'", @conf, ''));
 	$node->start;
+	# whoever runs the tests: guides speak of this one
+	$node->safe_psql('postgres', 'CREATE ROLE postgres SUPERUSER LOGIN') if getpwuid($<) ne 'postgres';
 	return $node;
 }
 
