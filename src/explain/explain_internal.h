@@ -92,6 +92,12 @@ extern void kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * w
  */
 extern void kpi_explain_fact(KpiExplainSource * open, int s, const KpiExplainRow * row, KpiFact *fact);
 
+/* ---- key.c ---- */
+
+/* Error unless facts of the source have a key; and that it has none with this one. */
+extern void kpi_explain_require_key(const KpiExplainSource * open);
+pg_noreturn extern void kpi_explain_unknown_fact(const KpiExplainSource * open, const char *key);
+
 /* ---- stored.c ---- */
 
 typedef struct KpiStored KpiStored;

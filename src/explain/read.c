@@ -258,7 +258,7 @@ kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * wanted,
 {
 	KpiFactRows rows = {
 		.source = open->source,
-		.stream = &open->source->streams[wanted->s],
+		.stream = open->source->nstreams > 0 ? &open->source->streams[wanted->s] : NULL,
 		.since = wanted->since,
 		.until = wanted->until,
 		.and_filtered = wanted->and_filtered,

@@ -165,32 +165,6 @@ read_rows(Why *why)
 	kpi_explain_read(why->open, &wanted, take_row, &taking);
 }
 
-static void
-require_key(const Why *why)
-{
-	if (why->open->key_texts == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("source \"%s\" has no key", why->open->source->name),
-				 errdetail("The key says which of its facts is meant."),
-				 errhint("Say what identifies a fact: kpi.alter_source(%s, key => 'id').",
-						 quote_literal_cstr(why->open->source->name))));
-}
-
-pg_noreturn static void
-unknown_fact(const Why *why)
-{
-	const KpiSource *source = why->open->source;
-	bool		is_sealed = kpi_first_int4("SELECT 1 FROM kpi_internal.seal WHERE source_id = $1 LIMIT 1",
-										   1, KPI_INT4(source->id)) != 0;
-
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("source \"%s\" has no fact with key \"%s\"", source->name, why->key),
-			 is_sealed ? errdetail("Partitions of the source are gone whose facts still count, and cannot be told apart any more.") : 0,
-			 errhint("The key of a fact is %s of table %s, as text.", kpi_list_join(why->open->key_texts), source->relation)));
-}
-
 /* kpi.why(source, key, kpi) */
 Datum
 kpi_sql_why(PG_FUNCTION_ARGS)
@@ -204,7 +178,7 @@ kpi_sql_why(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	why.open = kpi_explain_open(kpi_model_source_id(source_name));
-	require_key(&why);
+	kpi_explain_require_key(why.open);
 	why.kpis = kpi_explain_fate_kpis(why.open->source, why.kpi_name);
 	if (why.kpis == NIL && why.kpi_name != NULL)
 		refuse_kpi(&why);
@@ -213,7 +187,7 @@ kpi_sql_why(PG_FUNCTION_ARGS)
 	why.stored = kpi_explain_stored_begin(why.open->source);
 	read_rows(&why);
 	if (why.rows == NIL)
-		unknown_fact(&why);
+		kpi_explain_unknown_fact(why.open, why.key);
 	kpi_explain_stored_look(why.stored);
 	put_all(rsinfo, &why);
 	kpi_explain_close(why.open);

@@ -279,7 +279,8 @@ extern void kpi_fact_cells_estimate(const KpiSource *source, const KpiStream *st
 typedef struct KpiFactRows
 {
 	const KpiSource *source;
-	const KpiStream *stream;	/* whose time and owner are meant */
+	const KpiStream *stream;	/* whose time and owner are meant; NULL: of
+								 * any */
 	DateADT		since;			/* of these days; DATEVAL_NOBEGIN and
 								 * DATEVAL_NOEND: all, and those without a
 								 * time */
@@ -414,6 +415,21 @@ extern void kpi_fact_kept_end(KpiKept *kept);
 /* How it would, for some; and how the entities of a change would be found. */
 extern PlannedStmt *kpi_fact_kept_plan(KpiKept *kept);
 extern PlannedStmt *kpi_fact_kept_plan_follow(const KpiKept *kept, const KpiFollow *follow);
+
+/* ---- keyed_behind.c ---- */
+
+/*
+ * The kept table for the functions below: all that the source reads is examined, and locked in ACCESS
+ * SHARE until the end of the transaction.  As the definer (kpi_fact_kept_begin()), as they.
+ */
+extern KpiKept *kpi_fact_kept_behind(const KpiSource *source, const KpiKeyed *keyed, Oid relid);
+
+/* The entity of a kept row, its columns by their order, in the current memory context. */
+extern Datum *kpi_fact_kept_entity(const KpiKept *kept, TupleTableSlot *row);
+
+/* Hands in the rows of a followed table that touch the entity: their key as text, or NULL, and the row as jsonb. */
+extern void kpi_fact_kept_events(const KpiKept *kept, const KpiFollow *follow, const Datum *entity,
+								 void (*take) (void *arg, TupleTableSlot *row), void *arg);
 
 /* ---- keyed_plan.c ---- */
 

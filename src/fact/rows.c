@@ -163,10 +163,14 @@ conditions(ParseState *pstate, const KpiFactRows * wanted, Relation rel, bool *m
 	Oid			relid = RelationGetRelid(rel);
 	const KpiStream *stream = wanted->stream;
 	KpiFactPart part = {.since = wanted->since,.until = wanted->until};
-	char	   *near = kpi_fact_near_days(stream, exprType(analyse(pstate, wanted, relid, stream->at)), &part);
+	char	   *near = NULL;
 	List	   *quals = NIL;
 
-	quals = add_keys(quals, pstate, wanted, rel, stream->owner, wanted->owners);
+	if (stream != NULL)
+	{
+		near = kpi_fact_near_days(stream, exprType(analyse(pstate, wanted, relid, stream->at)), &part);
+		quals = add_keys(quals, pstate, wanted, rel, stream->owner, wanted->owners);
+	}
 	quals = add_keys(quals, pstate, wanted, rel, wanted->key_expr, wanted->key ? list_make1(unconstify(char *, wanted->key)) : NIL);
 	if (!wanted->and_filtered)
 		quals = add_condition(quals, pstate, wanted, rel, wanted->source->filter);
