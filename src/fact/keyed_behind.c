@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keyed_behind.c
- *	  What is behind the rows that a keyed source keeps: the rows of the followed tables of
- *	  an entity, and the rows of its query that are kept nowhere.
+ *	  What is behind the rows that a keyed source keeps: those of the followed tables.
  *
  * For who looks at single facts.  A follow query says which entities a row touches; asked
  * of all rows of its table, with the condition that the entity is one, it says which rows
