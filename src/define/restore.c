@@ -19,6 +19,7 @@
 #include "define/define_internal.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "people/people.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -180,9 +181,12 @@ kpi_sql_restore_org(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Whether a function of ours writes, and not a dump or an administrator (kpi_internal.is_defining()). */
+/*
+ * Whether a function of ours writes, and not a dump or an administrator, and does not put
+ * what it writes into the log itself (kpi_internal.is_defining()).
+ */
 Datum
 kpi_sql_is_defining(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(InLocalUserIdChange() && !restoring);
+	PG_RETURN_BOOL(InLocalUserIdChange() && !restoring && !kpi_people_logs_itself);
 }

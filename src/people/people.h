@@ -72,6 +72,9 @@ extern char *kpi_people_cycle(KpiOrg *org, int32 team_id, DateADT *day);
  */
 extern int32 kpi_people_team_calendar_id(int32 team_id, DateADT day);
 
+/* Whoever writes teams and members now puts them into kpi.definition_log, all at once (sync/log.c). */
+extern bool kpi_people_logs_itself;
+
 /* ---- assignment.c ---- */
 
 /*

@@ -30,6 +30,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+bool		kpi_people_logs_itself = false;
+
 enum
 {
 	Anum_team_id = 1,

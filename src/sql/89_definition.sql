@@ -562,13 +562,13 @@ CREATE INDEX ON kpi.definition_log (kind, object_id, id);
 -- The rows that CREATE EXTENSION makes have ids below 0.
 SELECT pg_catalog.pg_extension_config_dump('kpi.definition_log', 'WHERE id > 0');
 SELECT pg_catalog.pg_extension_config_dump('kpi.definition_log_id_seq', '');
-COMMENT ON TABLE kpi.definition_log IS 'Who has changed which definition, when and why: one row per definition and transaction. Members, whose memberships and attributes are dated, are not in it. It grows with changes of definitions only, and nothing in it is rewritten or dropped';
+COMMENT ON TABLE kpi.definition_log IS 'Who has changed which definition, when and why: one row per definition and transaction, a member with its memberships and attributes among them. It grows with changes of definitions only, and nothing in it is rewritten or dropped';
 COMMENT ON COLUMN kpi.definition_log.id IS 'Surrogate key';
 COMMENT ON COLUMN kpi.definition_log.happened_at IS 'When: the beginning of the transaction';
 COMMENT ON COLUMN kpi.definition_log.role IS 'The role that did it';
 COMMENT ON COLUMN kpi.definition_log.session_role IS 'The role that had logged in, where the other is one that it has set';
 COMMENT ON COLUMN kpi.definition_log.action IS 'create, alter or drop; follow: a table was renamed, and the definition has followed';
-COMMENT ON COLUMN kpi.definition_log.kind IS 'company, calendar, holiday, team, alias, people_sync, lookup, source, exchange_rate, kpi, goal or rollup';
+COMMENT ON COLUMN kpi.definition_log.kind IS 'company, calendar, holiday, team, member, alias, people_sync, lookup, source, exchange_rate, kpi, goal or rollup';
 COMMENT ON COLUMN kpi.definition_log.object_id IS 'Its id, in the table of its kind';
 COMMENT ON COLUMN kpi.definition_log.name IS 'Its name; of a goal plan, KPI, scope and period';
 COMMENT ON COLUMN kpi.definition_log.old IS 'What it was, as kpi.export() writes it; NULL: it was not there';
@@ -580,9 +580,26 @@ CREATE FUNCTION kpi_internal.is_defining() RETURNS boolean
 CREATE FUNCTION kpi_internal.log_definition() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_log_definition';
 
+-- What the trigger below does for one, for many teams or members (sync/log.c): of each the row of
+-- the view by its index, however few there are said to be (OFFSET keeps the planner from reading them all).
+CREATE FUNCTION kpi_internal.log_people(kind text, ids integer[], role text, session_role text, reason text) RETURNS void
+    LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO kpi.definition_log (role, session_role, action, kind, object_id, name, old, new, reason)
+    SELECT $3, $4, CASE WHEN e.definition IS NULL THEN 'drop' WHEN l.new IS NULL THEN 'create' ELSE 'alter' END,
+           $1, i.id, coalesce(e.name, l.name), l.new, e.definition, nullif($5, '')
+      FROM unnest($2) i (id)
+      LEFT JOIN LATERAL (SELECT x.name, x.definition FROM kpi_internal.exported x WHERE x.kind = $1 AND x.small_id = i.id OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT d.name, d.new FROM kpi.definition_log d WHERE d.kind = $1 AND d.object_id = i.id
+                          ORDER BY d.id DESC LIMIT 1) l ON true
+     WHERE l.new IS DISTINCT FROM e.definition
+     ORDER BY coalesce(e.name, l.name);
+END
+$$;
+
 -- Deferred: a definition is looked at once it is whole, and what was taken back leaves nothing.
--- Members are left out: a table of people may change by the thousand at once, and
--- what is recorded of them is dated itself.
+-- Of what a sync of people changes, by the thousand at once, see kpi_internal.log_people().
 DO $$
 DECLARE
     t record;
@@ -590,6 +607,8 @@ BEGIN
     FOR t IN
         SELECT * FROM (VALUES ('kpi.company', 'company', 'id'), ('kpi.calendar', 'calendar', 'id'), ('kpi.holiday', 'holiday', 'id'),
                               ('kpi.team', 'team', 'id'), ('kpi.team_parent', 'team', 'team_id'),
+                              ('kpi.member', 'member', 'id'), ('kpi.membership', 'member', 'member_id'),
+                              ('kpi.member_attribute', 'member', 'member_id'),
                               ('kpi.people_sync', 'people_sync', 'id'),
                               ('kpi.lookup', 'lookup', 'id'), ('kpi.source', 'source', 'id'), ('kpi.dimension', 'source', 'source_id'),
                               ('kpi.keyed_source', 'source', 'source_id'), ('kpi.followed_relation', 'source', 'source_id'),

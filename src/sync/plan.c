@@ -20,6 +20,7 @@
 #include "base/base.h"
 #include "calendar/calendar.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "sync/sync_internal.h"
 
 /* Of memberships, and of refused rows in an error, so many are told. */
@@ -297,6 +298,7 @@ write_under_lock(SyncPlan *plan, Version seen, KpiSyncRecords *teams, KpiSyncRec
 {
 	Version		version = raise_version(plan);
 	bool		moves = plan->moves;
+	Oid			role = GetUserId();
 	KpiSpi		spi;
 
 	if (version.org != seen.org || version.names != seen.names)
@@ -304,7 +306,7 @@ write_under_lock(SyncPlan *plan, Version seen, KpiSyncRecords *teams, KpiSyncRec
 	if (plan->moves && !moves)
 		(void) raise_version(plan);
 	kpi_spi_begin(&spi);
-	kpi_sync_write(plan->teams, plan->members);
+	kpi_sync_write(plan->teams, plan->members, role);
 	kpi_spi_end(&spi);
 }
 

@@ -183,6 +183,11 @@ extern List *kpi_sync_compare_and_write(const KpiSyncOrder *order, KpiSyncRecord
 /* ---- write.c ---- */
 
 /* Within kpi_spi_begin(), under the lock of the organisation. */
-extern void kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members);
+extern void kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members, Oid role);
+
+/* ---- log.c ---- */
+
+/* Puts those that have changed into kpi.definition_log, once all is written.  Within kpi_spi_begin(). */
+extern void kpi_sync_log(const KpiSyncThings *teams, const KpiSyncThings *members, Oid role);
 
 #endif							/* KPI_SYNC_INTERNAL_H */

@@ -234,8 +234,8 @@ drop_teams(const KpiSyncThings *teams)
 	kpi_spi_exec("DELETE FROM kpi.team WHERE id = ANY ($1)", 1, KPI_INT4S(ids));
 }
 
-void
-kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members)
+static void
+write_all(KpiSyncThings *teams, KpiSyncThings *members)
 {
 	List	   *changed_teams = NIL;
 	List	   *changed_members = NIL;
@@ -251,4 +251,20 @@ kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members)
 		kpi_sync_write_attributes(members);
 	drop_teams(teams);
 	kpi_goal_people_redefined(changed_teams, changed_members);
+}
+
+void
+kpi_sync_write(KpiSyncThings *teams, KpiSyncThings *members, Oid role)
+{
+	kpi_people_logs_itself = true;
+	PG_TRY();
+	{
+		write_all(teams, members);
+	}
+	PG_FINALLY();
+	{
+		kpi_people_logs_itself = false;
+	}
+	PG_END_TRY();
+	kpi_sync_log(teams, members, role);
 }
