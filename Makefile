@@ -22,6 +22,7 @@ EXTVERSION := $(shell sed -n 's/^[[:space:]]*"version":[[:space:]]*"\([0-9.]*\)"
 OBJS = $(patsubst $(TOP)/%.c,%.o,$(sort $(wildcard $(TOP)/src/*/*.c)))
 ROOM_HEADERS = $(wildcard $(TOP)/src/*/*.h)
 SQL_PARTS = $(sort $(wildcard $(TOP)/src/sql/[0-9][0-9]_*.sql))
+DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/src/sql/upgrade/$(EXTENSION)--*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # A warning of tomorrow's compiler is no error: WERROR=1 is for those who work on
@@ -103,6 +104,9 @@ ifneq ($(shell cat .built_for 2>/dev/null),$(BUILT_FOR))
 	@mkdir -p $(sort $(dir $(OBJS)))
 	$(file >$@,$(BUILT_FOR))
 endif
+
+# Has the version.
+src/base/extension.o src/base/extension.bc src/ops/init.o src/ops/init.bc src/ops/health.o src/ops/health.bc: META.json
 
 # The names of conditions, as PL/pgSQL has them, from the names of their macros.
 src/base/error_text.o src/base/error_text.bc: src/base/condition_names.h

@@ -87,10 +87,30 @@ extern void kpi_guc_init(void);
  */
 extern TimestampTz kpi_now(void);
 
-/* ---- role.c ---- */
+/* ---- extension.c ---- */
 
 /* Returns the role that owns the extension; error if it is not installed. */
 extern Oid	kpi_extension_owner(void);
+
+/* Returns the version of its objects in this database; error if it is not installed. */
+extern const char *kpi_extension_version(void);
+
+/*
+ * Compares the versions of the library and of its objects: < 0, the library is older;
+ * 0, they are the same; > 0, it is newer, and ALTER EXTENSION pg_kpi UPDATE has not run.
+ * "noted": as they were when they were looked up last.
+ */
+extern int	kpi_extension_difference(void);
+extern int	kpi_extension_difference_noted(void);
+
+/* Says what differs, and what to do about it, as sentences. */
+extern char *kpi_extension_difference_text(void);
+extern const char *kpi_extension_difference_remedy(void);
+
+/* Raises an error unless they are the same: before anything is defined or refreshed. */
+extern void kpi_extension_require(void);
+
+/* ---- role.c ---- */
 
 /* Returns the OID of kpi.<name> or kpi_internal.<name>; error if it does not exist. */
 extern Oid	kpi_relation_oid(const char *schema, const char *name);
@@ -135,7 +155,8 @@ extern void kpi_user_restore(KpiUser *state);
 /*
  * Raises an error unless the current user may define organisation-wide things (teams,
  * members, calendars, goals, formulas): a superuser, the extension's owner or
- * a role that kpi.grant_editor() was called for.
+ * a role that kpi.grant_editor() was called for; or if the library is of another
+ * version than its objects.
  */
 extern void kpi_require_editor(void);
 
@@ -436,7 +457,8 @@ typedef enum KpiWorkerOutcome
 {
 	KPI_WORKER_FAILED,			/* by an error */
 	KPI_WORKER_LEFT,			/* nothing to do, or others wait */
-	KPI_WORKER_NO_EXTENSION		/* the database does not have it */
+	KPI_WORKER_NO_EXTENSION,	/* the database does not have it */
+	KPI_WORKER_DIFFERS			/* the database has another version of it */
 } KpiWorkerOutcome;
 
 #define KPI_NO_PROC PG_UINT32_MAX
@@ -476,6 +498,8 @@ typedef struct KpiSlot
 {
 	pg_atomic_uint32 dbid;		/* InvalidOid: free */
 	pg_atomic_uint32 confirmed; /* a worker has found the extension */
+	pg_atomic_uint32 differs;	/* a worker has said that it is of another
+								 * version than the library */
 	pg_atomic_uint64 changes;	/* commits that may have changed definitions;
 								 * raised before wakes */
 	pg_atomic_uint64 defined_at;	/* TimestampTz of the last definition */

@@ -19,4 +19,7 @@ extern uint64 kpi_spi_run(const char *sql, bool read_only, int nargs, va_list ar
 extern int	kpi_plan_execute(const char *sql, bool read_only, int nargs, Oid *types,
 							 Datum *values, const char *nulls);
 
+/* An error context callback that gives errors over what is not there the remedy as their hint. */
+extern void kpi_extension_error_context(void *arg);
+
 #endif							/* KPI_BASE_INTERNAL_H */

@@ -33,6 +33,13 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* A module says its name and version since 18, for pg_get_loaded_modules(). */
+#if PG_VERSION_NUM < 180000
+#define KPI_MODULE_MAGIC PG_MODULE_MAGIC
+#else
+#define KPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "pg_kpi",.version = KPI_VERSION)
+#endif
+
 /* Rights by class of object became one function for all in 16. */
 #if PG_VERSION_NUM < 160000
 #define kpi_class_ownercheck(relid, role) pg_class_ownercheck(relid, role)

@@ -12,50 +12,17 @@
  */
 #include "base/compat.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "base/base.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_extension.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/catcache.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
-
-Oid
-kpi_extension_owner(void)
-{
-	Relation	rel;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
-
-	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
-				F_NAMEEQ, CStringGetDatum("pg_kpi"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	if (!OidIsValid(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"pg_kpi\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION pg_kpi.")));
-	return owner;
-}
 
 Oid
 kpi_relation_oid(const char *schema, const char *name)
@@ -132,6 +99,7 @@ kpi_definer_role(const char *source, const char *definer, Oid expected)
 void
 kpi_require_editor(void)
 {
+	kpi_extension_require();
 	if (pg_class_aclcheck(kpi_relation_oid("kpi_internal", "version"), GetUserId(),
 						  ACL_UPDATE) == ACLCHECK_OK)
 		return;

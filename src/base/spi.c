@@ -54,6 +54,7 @@ kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	Datum		values[KPI_SPI_MAX_PARAMS];
 	char		nulls[KPI_SPI_MAX_PARAMS] = {0};
 	MemoryContext old = CurrentMemoryContext;
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = kpi_extension_error_context};
 	int			rc;
 
 	if (nargs > KPI_SPI_MAX_PARAMS)
@@ -67,7 +68,10 @@ kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args)
 		nulls[i] = param.isnull ? 'n' : ' ';
 	}
 
+	if (kpi_extension_difference_noted() != 0)
+		error_context_stack = &context;
 	rc = kpi_plan_execute(sql, read_only, nargs, types, values, nulls);
+	error_context_stack = context.previous;
 	if (rc < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);
 
@@ -75,7 +79,10 @@ kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args)
 	if (rc == SPI_OK_INSERT || rc == SPI_OK_UPDATE || rc == SPI_OK_DELETE ||
 		rc == SPI_OK_INSERT_RETURNING || rc == SPI_OK_UPDATE_RETURNING ||
 		rc == SPI_OK_DELETE_RETURNING)
+	{
+		kpi_extension_require();
 		kpi_wake_request(true);
+	}
 
 	/* SPI leaves its own context current, the caller may have chosen another. */
 	MemoryContextSwitchTo(old);

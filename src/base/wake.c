@@ -89,6 +89,7 @@ init_slot(KpiSlot *slot)
 {
 	pg_atomic_init_u32(&slot->dbid, InvalidOid);
 	pg_atomic_init_u32(&slot->confirmed, 0);
+	pg_atomic_init_u32(&slot->differs, 0);
 	pg_atomic_init_u64(&slot->changes, 0);
 	pg_atomic_init_u64(&slot->defined_at, 0);
 	pg_atomic_init_u64(&slot->defining_since, 0);

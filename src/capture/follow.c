@@ -72,6 +72,8 @@ typedef struct Follow
 								 * be read */
 	bool		is_unnamed;		/* it may get its name back, or another has it
 								 * for good */
+	bool		differs;		/* the library from its objects, so that it
+								 * cannot be loaded: is_broken */
 	MemoryContext context;
 	int			nancestors;
 	Oid		   *ancestors;
@@ -231,8 +233,9 @@ find_definition(const Follow *follow, const KpiKeyed *keyed, bool *unnamed)
 }
 
 static void
-load_definition(Follow *follow)
+load_definition(void *arg)
 {
+	Follow	   *follow = arg;
 	KpiKeyed   *keyed;
 	KpiFollow  *definition;
 
@@ -256,12 +259,17 @@ load_definition(Follow *follow)
 	follow->used = load_columns(follow, definition->used, false);
 }
 
+/*
+ * Loads it, as load_entry() of trigger.c: where the library differs from its objects,
+ * a failure to do so is no error.
+ */
 static void
 load_follow(Follow *follow, Relation rel)
 {
 	MemoryContext old;
 	List	   *ancestors;
 	ListCell   *lc;
+	int			difference = kpi_extension_difference();
 
 	if (follow->context != NULL)
 		MemoryContextDelete(follow->context);
@@ -275,9 +283,13 @@ load_follow(Follow *follow, Relation rel)
 	foreach(lc, ancestors)
 		follow->ancestors[follow->nancestors++] = lfirst_oid(lc);
 	follow->stale = false;
+	follow->differs = difference < 0;
 	PG_TRY();
 	{
-		load_definition(follow);
+		if (difference > 0)
+			follow->differs = kpi_try(KPI_ERROR_TRAPPED, load_definition, follow) != NULL;
+		else if (difference == 0)
+			load_definition(follow);
 	}
 	PG_CATCH();
 	{
@@ -285,6 +297,8 @@ load_follow(Follow *follow, Relation rel)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (follow->differs)
+		follow->is_wanted = follow->is_broken = true;
 	MemoryContextSwitchTo(old);
 }
 
@@ -311,6 +325,7 @@ trigger_follow(FunctionCallInfo fcinfo, TriggerData *trigdata)
 			follow->stale = true;
 		}
 		fcinfo->flinfo->fn_extra = follow;
+		follow->stale |= follow->differs;
 	}
 	if (follow->stale)
 		load_follow(follow, trigdata->tg_relation);

@@ -79,6 +79,8 @@ typedef struct Entry
 	bool		stack_is_short; /* the problem: elsewhere it may be none */
 	bool		is_refused;		/* nothing is captured until a refresh has
 								 * decided, and a marker asks for it */
+	bool		differs;		/* the library from its objects, so that it
+								 * cannot be loaded: as is_refused */
 	Oid			row_trigger;	/* known to be ours while the entry is not
 								 * stale; InvalidOid: not looked at */
 } Entry;
@@ -182,6 +184,7 @@ retire_entry(Entry *entry)
 	entry->is_reported = false;
 	entry->stack_is_short = false;
 	entry->is_refused = false;
+	entry->differs = false;
 	entry->row_trigger = InvalidOid;
 }
 
@@ -308,11 +311,13 @@ load_definition(void *arg)
 	entry->state = ENTRY_READY;
 }
 
+/* An older library does not know what the definition means. */
 static void
 load_entry(Entry *entry, Relation rel)
 {
 	MemoryContext oldcontext;
-	ErrorData  *error;
+	ErrorData  *error = NULL;
+	int			difference = kpi_extension_difference();
 	List	   *ancestors;
 	ListCell   *lc;
 
@@ -326,13 +331,19 @@ load_entry(Entry *entry, Relation rel)
 		entry->ancestors[entry->nancestors++] = lfirst_oid(lc);
 	entry->stale = false;
 
-	error = kpi_try(KPI_ERROR_STOP, load_definition, entry);
+	if (difference >= 0)
+		error = kpi_try(KPI_ERROR_STOP, load_definition, entry);
 	if (error != NULL && kpi_error_class(error) != KPI_ERROR_TRAPPED)
 	{
 		entry->stale = true;
 		ReThrowError(error);
 	}
-	if (error != NULL)
+	if (difference < 0 || (difference > 0 && error != NULL))
+	{
+		entry->state = ENTRY_BROKEN;
+		entry->differs = true;
+	}
+	else if (error != NULL)
 	{
 		entry->state = ENTRY_BROKEN;
 		entry->problem = kpi_error_note(error);
@@ -468,13 +479,15 @@ trigger_entry(FunctionCallInfo fcinfo, TriggerData *trigdata)
 		if (entry == NULL)
 			return NULL;
 		fcinfo->flinfo->fn_extra = entry;
+		/* Nobody tells of an update of the extension. */
+		entry->stale |= entry->differs;
 	}
 	if (entry->stale || entry->stack_is_short ||
 		(entry->proj != NULL && kpi_fact_projection_is_busy(entry->proj)))
 		load_entry(entry, trigdata->tg_relation);
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		entry->row_trigger = trigdata->tg_trigger->tgoid;
-	if (entry->stack_is_short || entry->is_refused)
+	if (entry->stack_is_short || entry->is_refused || entry->differs)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);
 	else if (entry->state == ENTRY_BROKEN && !entry->is_reported)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_SUSPEND, entry->problem);

@@ -113,6 +113,7 @@ kpi_define_source_row_read(const char *name)
 void
 kpi_define_source_row_require_definer(const KpiSourceRow *source)
 {
+	kpi_extension_require();
 	if (!kpi_define_is_definer(source->definer))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -12,6 +12,7 @@
  */
 #include "base/compat.h"
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "base/base.h"
 #include "catalog/pg_type.h"
@@ -25,6 +26,7 @@
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_health);
+PG_FUNCTION_INFO_V1(kpi_sql_version);
 
 #define NCOLUMNS 5
 
@@ -108,7 +110,37 @@ check_crashes(ReturnSetInfo *rsinfo)
 	put(rsinfo, texts);
 }
 
-/* kpi.health() */
+/* Adds a row if the library is of another version than its objects; false if it is not. */
+static bool
+check_version(ReturnSetInfo *rsinfo)
+{
+	char	   *texts[NCOLUMNS] = {"error", "version", "extension \"pg_kpi\""};
+
+	if (kpi_extension_difference() == 0)
+		return false;
+	texts[3] = psprintf("%s Nothing is refreshed or defined until they are the same", kpi_extension_difference_text());
+	texts[4] = pstrdup(kpi_extension_difference_remedy());
+	put(rsinfo, texts);
+	return true;
+}
+
+/* kpi.version() */
+Datum
+kpi_sql_version(PG_FUNCTION_ARGS)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = CStringGetTextDatum(KPI_VERSION);
+	values[1] = CStringGetTextDatum(kpi_extension_version());
+	values[2] = BoolGetDatum(kpi_extension_difference_noted() == 0);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* kpi.health(); of objects of another version only that is told. */
 Datum
 kpi_sql_health(PG_FUNCTION_ARGS)
 {
@@ -118,6 +150,8 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 
 	namestrcpy(&viewer, GetUserNameFromId(GetUserId(), false));
 	InitMaterializedSRF(fcinfo, 0);
+	if (check_version(rsinfo))
+		return (Datum) 0;
 	kpi_spi_begin(&spi);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_source WHERE viewer = $1", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_sealed", &viewer);

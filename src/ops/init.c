@@ -18,7 +18,7 @@
 #include "miscadmin.h"
 #include "worker/worker.h"
 
-PG_MODULE_MAGIC;
+KPI_MODULE_MAGIC;
 
 void		_PG_init(void);
 

@@ -37,6 +37,7 @@ void
 kpi_refresh_lock_source(int32 source_id)
 {
 	refuse_restricted();
+	kpi_extension_require();
 	kpi_source_lock(source_id);
 }
 
@@ -65,6 +66,7 @@ kpi_refresh_lock_sources(int32 source_id)
 				 errmsg("cannot refresh in a transaction of isolation level repeatable read or serializable"),
 				 errdetail("A refresh needs a snapshot taken after its locks."),
 				 errhint("Use a transaction of isolation level read committed.")));
+	kpi_extension_require();
 	PreventCommandIfReadOnly("kpi.refresh()");
 	PreventCommandIfParallelMode("kpi.refresh()");
 	kpi_capture_flush_now();

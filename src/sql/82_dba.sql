@@ -73,6 +73,11 @@ COMMENT ON COLUMN kpi.people_sync_status.failing_since IS 'When the first of the
 COMMENT ON COLUMN kpi.people_sync_status.failures IS 'Errors in a row';
 COMMENT ON COLUMN kpi.people_sync_status.next_try IS 'When the worker tries again';
 
+CREATE FUNCTION kpi.version(OUT library text, OUT installed text, OUT fits boolean)
+AS 'MODULE_PATHNAME', 'kpi_sql_version' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.version() IS
+'Versions of pg_kpi, one row. library: of the library that this session has loaded; installed: of the objects in this database; fits: they are the same. Until they are, facts are captured, and nothing is defined or refreshed: run ALTER EXTENSION pg_kpi UPDATE where the library is newer, else restart the server, or connect anew where it is not preloaded';
+
 CREATE FUNCTION kpi.health(OUT severity text, OUT problem text, OUT object text, OUT detail text, OUT remedy text)
 RETURNS SETOF record
 LANGUAGE c STABLE

@@ -104,7 +104,7 @@ BEGIN
         UNION ALL
         SELECT pg_catalog.format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
           FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname IN ('health', 'today')
+         WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname IN ('health', 'today', 'version')
             OR p.pronamespace = 'kpi_internal'::regnamespace::oid
                AND p.proname IN ('capture_state', 'capture_works', 'credit_moves', 'queue_state', 'worker_status', 'error_shown')
     LOOP

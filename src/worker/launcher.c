@@ -177,6 +177,7 @@ give_slot(int i, Oid dbid)
 	memset(&kpi_worker_attendances[i], 0, sizeof(KpiAttendance));
 	kpi_worker_attendances[i].probing = true;
 	pg_atomic_exchange_u32(&slot->confirmed, 0);
+	pg_atomic_exchange_u32(&slot->differs, 0);
 	pg_atomic_exchange_u32(&slot->builds_itself, 0);
 	pg_atomic_exchange_u32(&slot->wanted, 0);
 	pg_atomic_exchange_u32(&slot->held_mark, 0);

@@ -24,6 +24,7 @@
 #include "access/xact.h"
 #include "base/base.h"
 #include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -148,9 +149,21 @@ kpi_worker_set_lock_timeout(int ms)
 	current = ms;
 }
 
+/* Says so once in the server's log; kpi.health() does all the time. */
+static void
+report_difference(void)
+{
+	if (pg_atomic_exchange_u32(&kpi_worker_self.slot->differs, 1) == 0)
+		ereport(LOG,
+				(errmsg("worker of database \"%s\" leaves: the library of extension \"pg_kpi\" and its objects are of different versions",
+						get_database_name(MyDatabaseId)),
+				 errdetail_internal("%s", kpi_extension_difference_text()),
+				 errhint("%s", kpi_extension_difference_remedy())));
+}
+
 /*
  * Locks the extension until the end of the transaction; false if it is not the
- * one that this worker found first.  After DROP EXTENSION, even if it was
+ * one that this worker found first, or of another version than the library.  After DROP EXTENSION, even if it was
  * created again, everything this process has cached may be wrong, so it leaves.
  */
 static bool
@@ -170,6 +183,14 @@ lock_extension(void)
 		return false;
 	}
 	kpi_worker_self.extension = extension;
+	if (kpi_extension_difference() != 0)
+	{
+		report_difference();
+		pg_atomic_exchange_u32(&kpi_worker_self.slot->confirmed, 1);
+		kpi_worker_self.no_extension = kpi_worker_self.differs = true;
+		return false;
+	}
+	pg_atomic_exchange_u32(&kpi_worker_self.slot->differs, 0);
 	return true;
 }
 
@@ -385,9 +406,10 @@ work_and_wait(void)
 		}
 		if (kpi_worker_self.no_extension)
 		{
-			kpi_worker_crash_forget(MyDatabaseId);
+			if (!kpi_worker_self.differs)
+				kpi_worker_crash_forget(MyDatabaseId);
 			pg_atomic_exchange_u64(&post->drained, seen);
-			leave(KPI_WORKER_NO_EXTENSION);
+			leave(kpi_worker_self.differs ? KPI_WORKER_DIFFERS : KPI_WORKER_NO_EXTENSION);
 		}
 		if (kpi_worker_must_leave() || kpi_worker_quantum_is_over())
 		{

@@ -27,6 +27,9 @@
 /* After a worker failed: 1 s, doubled each time, up to a minute. */
 #define MAX_RESTART_SECONDS 60
 
+/* How often a worker looks whether the extension has been updated, at most. */
+#define DIFFERS_WAIT_MS 5000
+
 /* How often to try again when no background worker can be had, and to say so. */
 #define NO_WORKER_WAIT_MS 1000
 #define NO_WORKER_LOG_MS (60 * 60 * 1000)
@@ -139,6 +142,12 @@ worker_ended(KpiSlot *slot, KpiWorkerKind kind, TimestampTz now)
 			break;
 		case KPI_WORKER_LEFT:
 			watch->failures = 0;
+			break;
+		case KPI_WORKER_DIFFERS:
+			/* The command that ends it wakes; commits of writers do, too. */
+			watch->failures = 0;
+			watch->not_before = TimestampTzPlusMilliseconds(now, DIFFERS_WAIT_MS);
+			pg_atomic_exchange_u64(&post->next_due, DT_NOEND);
 			break;
 		case KPI_WORKER_FAILED:
 			/* One that has worked for long has mended what was wrong before. */

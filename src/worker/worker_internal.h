@@ -225,7 +225,9 @@ typedef struct KpiWorker
 	KpiSlot    *slot;
 	KpiPost    *post;
 	Oid			extension;		/* InvalidOid: not read yet */
-	bool		no_extension;	/* gone, or never there */
+	bool		no_extension;	/* gone, never there, or of another version
+								 * than the library: it differs */
+	bool		differs;
 	bool		leaving;
 	bool		crashed;		/* the last ones have, since work was done */
 	MemoryContext context;		/* of errors and of what lasts */
