@@ -106,7 +106,7 @@ ifneq ($(shell cat .built_for 2>/dev/null),$(BUILT_FOR))
 endif
 
 # Has the version.
-src/base/extension.o src/base/extension.bc src/ops/init.o src/ops/init.bc src/ops/health.o src/ops/health.bc: META.json
+src/base/extension.o src/base/extension.bc src/ops/init.o src/ops/init.bc src/ops/health.o src/ops/health.bc: $(TOP)/META.json
 
 # The names of conditions, as PL/pgSQL has them, from the names of their macros.
 src/base/error_text.o src/base/error_text.bc: src/base/condition_names.h
