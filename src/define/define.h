@@ -35,6 +35,9 @@ extern void kpi_define_keyed_attach(int32 source_id, const KpiKeyed *keyed, Oid 
 /* Error unless the current user may change the source and its KPIs. */
 extern void kpi_define_require_source_rights(const char *name);
 
+/* The partitions of a source that are sealed, with their days, as one text; NULL: none is. */
+extern char *kpi_define_sealed_days(int32 source_id);
+
 /* Whether the current user may change what this definer made. */
 extern bool kpi_define_is_definer(const char *definer);
 

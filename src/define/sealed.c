@@ -27,6 +27,14 @@ refuse(const char *what, const char *source, const char *range)
 			 errhint("To take them out of the numbers, give discard_sealed => true to kpi.alter_source() or kpi.alter_kpi().")));
 }
 
+char *
+kpi_define_sealed_days(int32 source_id)
+{
+	return kpi_list_some("SELECT pg_catalog.format(CASE WHEN s.first_day IS NULL THEN '%s' ELSE '%s from %s to %s' END,"
+						 " s.partition, pg_catalog.to_char(s.first_day, 'YYYY-MM-DD'), pg_catalog.to_char(s.last_day, 'YYYY-MM-DD'))"
+						 " FROM kpi.sealed s WHERE s.source_id = $1 ORDER BY s.last_day, s.partition", source_id);
+}
+
 void
 kpi_define_sealed_check(int32 source_id, const char *what)
 {
@@ -36,9 +44,7 @@ kpi_define_sealed_check(int32 source_id, const char *what)
 
 	kpi_spi_begin(&spi);
 	source = kpi_first_text("SELECT s.name FROM kpi.source s WHERE s.id = $1", 1, KPI_INT4(source_id));
-	range = kpi_list_some("SELECT pg_catalog.format(CASE WHEN s.first_day IS NULL THEN '%s' ELSE '%s from %s to %s' END,"
-						  " s.partition, pg_catalog.to_char(s.first_day, 'YYYY-MM-DD'), pg_catalog.to_char(s.last_day, 'YYYY-MM-DD'))"
-						  " FROM kpi.sealed s WHERE s.source_id = $1 ORDER BY s.last_day, s.partition", source_id);
+	range = kpi_define_sealed_days(source_id);
 	if (range != NULL || kpi_refresh_leaves_are_lost(source_id))
 		refuse(what, source, range);
 	kpi_spi_end(&spi);

@@ -86,10 +86,7 @@ kpi_define_source_row_read(const char *name)
 						"FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id "
 						"WHERE s.name = $1", 1, KPI_TEXT(name));
 	if (!kpi_rows_next(&rows))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("source \"%s\" does not exist", name),
-				 errhint("Table kpi.source lists the sources.")));
+		kpi_model_unknown_source(name);
 	row->id = kpi_rows_int4(&rows, "id");
 	row->name = kpi_rows_text(&rows, "name");
 	row->relation = kpi_rows_text(&rows, "relation");

@@ -34,6 +34,9 @@ typedef struct KpiExplainSource
 	List	   *key_texts;		/* char *: the expressions whose values are
 								 * the key of a fact; NIL: the source has none */
 	List	   *keys;			/* KpiFactExpr */
+	ErrorData  *error;			/* the definition does not fit its table:
+								 * nothing is compiled, and there may be no
+								 * table; or NULL */
 }			KpiExplainSource;
 
 /*
@@ -49,6 +52,12 @@ extern void kpi_explain_check_reader(Oid relid, const Bitmapset *columns);
  * (kpi_explain_check_reader()) and its definer may still be that.
  */
 extern KpiExplainSource * kpi_explain_open(int32 source_id);
+
+/* The same, but what is wrong with the source itself is left in ->error, as it was raised. */
+extern KpiExplainSource * kpi_explain_try_open(int32 source_id);
+
+/* The columns that expressions use, offset by FirstLowInvalidHeapAttributeNumber. */
+extern Bitmapset *kpi_explain_columns(KpiExplainSource * open, List *texts);
 extern void kpi_explain_close(KpiExplainSource * open);
 
 /* An expression over its rows, whose columns it uses anyway, in the current memory context; evaluated in take(). */
@@ -98,6 +107,28 @@ extern void kpi_explain_fact(KpiExplainSource * open, int s, const KpiExplainRow
 extern void kpi_explain_require_key(const KpiExplainSource * open);
 pg_noreturn extern void kpi_explain_unknown_fact(const KpiExplainSource * open, const char *key);
 
+/* ---- lookup.c ---- */
+
+/* A lookup that has no row for a fact. */
+typedef struct KpiExplainMissing
+{
+	char	   *name;			/* of the lookup */
+	char	   *column;			/* of the fact, which is NULL */
+	AttrNumber	attno;
+	char	   *key;			/* that it has no row of */
+} KpiExplainMissing;
+
+typedef struct KpiExplainLookups KpiExplainLookups;
+
+/* What facts of the source look up, error unless the reader may see the keys; NULL: they look nothing up. */
+extern KpiExplainLookups *kpi_explain_lookups_begin(KpiExplainSource * open);
+
+/* What a row does not find: KpiExplainMissing. */
+extern List *kpi_explain_lookups_missing(const KpiExplainLookups *lookups, TupleTableSlot *slot);
+
+/* The columns that a fact of some measure of a stream follows from, dimensions included. */
+extern Bitmapset *kpi_explain_lookups_used(KpiExplainSource * open, int s, int m);
+
 /* ---- stored.c ---- */
 
 typedef struct KpiStored KpiStored;
@@ -121,12 +152,18 @@ extern int	kpi_explain_stored_ask(KpiStored *stored, const KpiStream *stream, co
 								   char **dims, int ndims);
 extern void kpi_explain_stored_look(KpiStored *stored);
 
+/* Why nothing can be said of the facts of a source whose definition does not fit its table, as a sentence. */
+extern char *kpi_explain_stored_unfit(const KpiStored *stored, const ErrorData *error);
+
 /*
  * How the numbers of a measure have a fact of a cell (its number; -1: of none) on a day.  *detail
  * is a sentence, unless they have it as it is.
  */
 extern KpiStoredStatus kpi_explain_stored_status(const KpiStored *stored, const KpiMeasure *measure, int asked,
 												 DateADT day, char **detail);
+
+/* The same of the rows that a keyed source keeps: whether some may be missing. */
+extern KpiStoredStatus kpi_explain_stored_kept(const KpiStored *stored, char **detail);
 
 /* ---- counted.c ---- */
 
@@ -160,6 +197,7 @@ typedef struct KpiFateFact
 typedef struct KpiFateRow
 {
 	KpiFateFact *facts;
+	List	   *missing;		/* KpiExplainMissing */
 } KpiFateRow;
 
 /* A measure by numbers: of its stream in the source, and of it in the stream; stream -1: there is none. */
@@ -169,7 +207,7 @@ typedef struct KpiFateMeasure
 	int			measure;
 } KpiFateMeasure;
 
-/* A KPI of a source.  Texts are as people wrote them. */
+/* A KPI of a source.  Texts are as they were typed. */
 typedef struct KpiFateKpi
 {
 	int32		id;
@@ -184,6 +222,7 @@ typedef struct KpiFateKpi
 	KpiFateMeasure value;
 	KpiFateMeasure end;			/* of a balance */
 	KpiFateMeasure left_out;	/* of its facts that count for nothing */
+	Bitmapset  *used;			/* columns, where facts look something up */
 	Numeric		parameter;
 	DateADT		today;			/* by which it is judged */
 	KpiExchange *exchange;		/* or NULL */

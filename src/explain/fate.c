@@ -16,6 +16,7 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
 #include "base/base.h"
 #include "explain/explain_internal.h"
 #include "fact/fact.h"
@@ -295,6 +296,27 @@ kpi_explain_fate_now(const KpiFateRow *row, const KpiSource *source, const KpiFa
 	}
 }
 
+/* ---- what it does not find ---- */
+
+/* A fact counts without what a lookup has not; why it may count for nothing is told with it. */
+static void
+note_missing(const KpiFateRow *row, const KpiFateKpi *kpi, KpiFate *fate)
+{
+	ListCell   *lc;
+
+	foreach(lc, row->missing)
+	{
+		const KpiExplainMissing *missing = lfirst(lc);
+
+		if (!bms_is_member(missing->attno - FirstLowInvalidHeapAttributeNumber, kpi->used))
+			continue;
+		if (strcmp(fate->status, "counted") == 0)
+			fate->status = "lookup_missing";
+		fate->detail = psprintf("%s Lookup \"%s\" has no row of key \"%s\", so column %s of the fact is NULL.", fate->detail,
+								missing->name, missing->key, quote_identifier(missing->column));
+	}
+}
+
 /* ---- what is stored of it ---- */
 
 static void
@@ -333,6 +355,7 @@ kpi_explain_fate(const KpiFateRow *row, const KpiStored *stored, const KpiSource
 	char	   *detail = NULL;
 
 	kpi_explain_fate_now(row, source, kpi, fate);
+	note_missing(row, kpi, fate);
 	ask_stored(row, stored, &kpi->value, &status, &detail);
 	ask_stored(row, stored, &kpi->end, &status, &detail);
 	if (fate->by_count)

@@ -70,8 +70,17 @@ kpi_explain_fate_kpis(const KpiSource *source, const char *name)
 	List	   *kpis = NIL;
 	KpiRows		rows;
 
-	kpi_rows_begin_read(&rows, "SELECT k.id, k.name, k.measure, s.filter AS source_filter, k.filter,"
-						" coalesce(k.owner, k.team, s.owner, s.team) AS owner, coalesce(k.at, s.at) AS at, k.until, p.program"
+	kpi_rows_begin_read(&rows, "SELECT k.id, k.name, p.program,"
+						" kpi_internal.typed(s.id, k.id, 'measure', NULL, k.measure) AS measure,"
+						" kpi_internal.typed(s.id, NULL, 'filter', NULL, s.filter) AS source_filter,"
+						" kpi_internal.typed(s.id, k.id, 'filter', NULL, k.filter) AS filter,"
+						" coalesce(kpi_internal.typed(s.id, k.id, 'owner', NULL, k.owner),"
+						"  kpi_internal.typed(s.id, k.id, 'team', NULL, k.team),"
+						"  kpi_internal.typed(s.id, NULL, 'owner', NULL, s.owner),"
+						"  kpi_internal.typed(s.id, NULL, 'team', NULL, s.team)) AS owner,"
+						" coalesce(kpi_internal.typed(s.id, k.id, 'at', NULL, k.at),"
+						"  kpi_internal.typed(s.id, NULL, 'at', NULL, s.at)) AS at,"
+						" kpi_internal.typed(s.id, k.id, 'until', NULL, k.until) AS until"
 						" FROM kpi.kpi k JOIN kpi.source s ON s.id = k.source_id"
 						" JOIN kpi_internal.kpi_stream p ON p.kpi_id = k.id AND p.position = 1"
 						" WHERE k.source_id = $1 AND ($2 IS NULL OR k.name = $2) ORDER BY k.name",

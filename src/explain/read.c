@@ -10,6 +10,10 @@
  * fact that of the definer, and neither is to have the rights of a reader, who may be a
  * superuser.  That the definer may read is checked as a refresh checks it.
  *
+ * A definition that does not fit its table (any more) cannot be read by.  The error says so
+ * that analysing an expression of the source raised: to others than its definer, what kind of
+ * error that is.
+ *
  * ACCESS SHARE is held on the table and its leaves until the end of the transaction, as
  * after any SELECT.
  *
@@ -156,7 +160,6 @@ compile(KpiExplainSource * open)
 	ListCell   *lc;
 
 	open->projection = kpi_fact_projection_create(open->source, open->relid, CurrentMemoryContext, NULL);
-	open->key_texts = key_texts(open);
 	definer_switch(open, &user);
 	foreach(lc, open->key_texts)
 		open->keys = lappend(open->keys, kpi_fact_expr_compile(open->source, open->relid, lfirst(lc)));
@@ -174,17 +177,12 @@ used_columns(const KpiExplainSource * open)
 	return columns;
 }
 
-KpiExplainSource *
-kpi_explain_open(int32 source_id)
+/* Error unless there is a table, of its definer's rights, that the definition fits. */
+static void
+fit(void *arg)
 {
-	KpiExplainSource *open = palloc0(sizeof(KpiExplainSource));
+	KpiExplainSource *open = arg;
 
-	open->source = kpi_model_source_load(source_id, true);
-	if (open->source == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("the source was dropped meanwhile")));
-	open->keyed = kpi_model_keyed_load(source_id, true);
 	open->definer = kpi_model_source_definer(open->source);
 	open->relid = kpi_model_source_relid(open->source);
 	if (!OidIsValid(open->relid))
@@ -195,8 +193,49 @@ kpi_explain_open(int32 source_id)
 	lock_relations(open);
 	check_definer(open);
 	compile(open);
-	kpi_explain_check_reader(open->relid, used_columns(open));
+}
+
+KpiExplainSource *
+kpi_explain_try_open(int32 source_id)
+{
+	KpiExplainSource *open = palloc0(sizeof(KpiExplainSource));
+
+	open->source = kpi_model_source_load(source_id, true);
+	if (open->source == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the source was dropped meanwhile")));
+	open->keyed = kpi_model_keyed_load(source_id, true);
+	open->key_texts = key_texts(open);
+	open->error = kpi_try(KPI_ERROR_TRAPPED, fit, open);
+	if (open->error == NULL)
+		kpi_explain_check_reader(open->relid, used_columns(open));
 	return open;
+}
+
+KpiExplainSource *
+kpi_explain_open(int32 source_id)
+{
+	KpiExplainSource *open = kpi_explain_try_open(source_id);
+	char	   *hidden;
+
+	if (open->error == NULL)
+		return open;
+	hidden = kpi_hidden_source(source_id);
+	if (hidden != NULL)
+		(void) kpi_error_conceal(open->error, hidden);
+	ReThrowError(open->error);
+}
+
+Bitmapset *
+kpi_explain_columns(KpiExplainSource * open, List *texts)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, texts)
+		columns = bms_add_members(columns, kpi_fact_expr_columns(kpi_explain_expr(open, lfirst(lc))));
+	return columns;
 }
 
 void

@@ -41,7 +41,8 @@ struct KpiStored
 	const KpiSource *source;
 	char	   *status;			/* as kpi.source_status has it; of it only
 								 * what stops changes: suspended, held, paused */
-	char	   *reason;			/* of that, as the reader may see it; or NULL */
+	char	   *reason;			/* of that, as a note; or NULL */
+	bool		swapped;		/* another table has the name, to be taken */
 	bool		recompute;		/* all facts are to be read again */
 	bool		reads_entities; /* kept rows of some entities are */
 	List	   *asked;			/* AskedCell */
@@ -58,14 +59,17 @@ kpi_explain_stored_begin(const KpiSource *source)
 	stored->source = source;
 	kpi_rows_begin_read(&rows, "SELECT CASE WHEN t.status IN ('suspended', 'held') THEN t.status"
 						"  WHEN s.is_paused THEN 'paused'"
-						"  WHEN t.status = 'active' AND NOT kpi_internal.capture_works(s.id, s.relation, t.relid,"
-						"   t.former_relation, t.renamed_at) THEN 'suspended' END AS status, t.reason"
-						" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id WHERE s.id = $1",
+						"  WHEN t.status = 'active' AND c.problem IS NOT NULL AND NOT c.is_swapped THEN 'suspended' END AS status,"
+						" coalesce(t.reason, '" KPI_NOTE_OWN "' || c.problem) AS reason, c.is_swapped"
+						" FROM kpi.source s LEFT JOIN kpi_internal.source_state t ON t.source_id = s.id"
+						" CROSS JOIN LATERAL kpi_internal.capture_state(s.id, s.relation, t.relid, t.former_relation,"
+						"  t.renamed_at, s.on_swap = 'follow') c WHERE s.id = $1",
 						1, KPI_INT4(source->id));
 	if (kpi_rows_next(&rows))
 	{
 		stored->status = kpi_rows_text(&rows, "status");
 		stored->reason = kpi_rows_text(&rows, "reason");
+		stored->swapped = kpi_rows_bool(&rows, "is_swapped");
 	}
 	kpi_rows_end(&rows);
 	return stored;
@@ -203,7 +207,7 @@ is_waiting(const KpiStored *stored, int asked, int32 measure_id)
 {
 	const AskedCell *cell = asked < 0 ? NULL : list_nth(stored->asked, asked);
 
-	return stored->recompute || stored->reads_entities ||
+	return stored->swapped || stored->recompute || stored->reads_entities ||
 		(cell != NULL && (list_member_int(cell->waiting, measure_id) || list_member_int(cell->waiting, 0)));
 }
 
@@ -219,6 +223,42 @@ why_stopped(const KpiStored *stored)
 		return psprintf("Source \"%s\" does not take changes: kpi.source_status says why.", source->name);
 	return psprintf("Source \"%s\" is %s: %s.", source->name, stored->status,
 					kpi_note_shown(stored->reason, GetUserId(), source->definer, source->definer_oid));
+}
+
+char *
+kpi_explain_stored_unfit(const KpiStored *stored, const ErrorData *error)
+{
+	const KpiSource *source = stored->source;
+
+	if (is_suspended(stored))
+		return why_stopped(stored);
+	return psprintf("Facts of source \"%s\" cannot be read: %s.", source->name,
+					kpi_note_shown(kpi_error_note(error), GetUserId(), source->definer, source->definer_oid));
+}
+
+static char *
+what_waits(const KpiStored *stored)
+{
+	if (stored->swapped)
+		return psprintf("Another table is called %s now, which the next refresh reads.", stored->source->relation);
+	if (stored->recompute)
+		return "All facts are read again by the next refresh.";
+	if (stored->reads_entities)
+		return "Changes of tables that the source follows wait for the next refresh.";
+	return "A change of it, or of a fact with the same owner, day and dimensions, waits for the next refresh.";
+}
+
+KpiStoredStatus
+kpi_explain_stored_kept(const KpiStored *stored, char **detail)
+{
+	const KpiSource *source = stored->source;
+	bool		is_read = source->nstreams > 0 && source->streams[0].measures[0].is_known;
+
+	if (is_read && stored->status == NULL && !is_waiting(stored, -1, 0))
+		return KPI_STORED_AS_IT_IS;
+	*detail = stored->status != NULL ? why_stopped(stored) :
+		is_read ? what_waits(stored) : "The next refresh reads all.";
+	return stored->status != NULL ? KPI_STORED_SUSPENDED : KPI_STORED_PENDING;
 }
 
 KpiStoredStatus
@@ -250,8 +290,6 @@ kpi_explain_stored_status(const KpiStored *stored, const KpiMeasure *measure, in
 		*detail = why_stopped(stored);
 		return KPI_STORED_SUSPENDED;
 	}
-	*detail = stored->recompute ? "All facts are read again by the next refresh." :
-		stored->reads_entities ? "Changes of tables that the source follows wait for the next refresh." :
-		"A change of it, or of a fact with the same owner, day and dimensions, waits for the next refresh.";
+	*detail = what_waits(stored);
 	return KPI_STORED_PENDING;
 }

@@ -7,6 +7,9 @@
  * reader may read them (read.c); what becomes of them is in fate.c.  Several rows with one key are
  * several facts, and each is told of.
  *
+ * Where there is no such row, it may have gone with a partition whose facts still count: they are
+ * kept as cells, which tell no facts apart, so that cannot be said with more certainty.
+ *
  * Everything is under the active snapshot: the definitions, the rows, what waits and where
  * facts count.
  *
@@ -15,6 +18,7 @@
 #include "base/compat.h"
 
 #include "base/base.h"
+#include "define/define.h"
 #include "explain/explain_internal.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -48,11 +52,28 @@ typedef struct Why
 	char	   *kpi_name;		/* or NULL: all of the source */
 	KpiExplainSource *open;
 	KpiStored  *stored;
+	KpiExplainLookups *lookups; /* or NULL */
 	List	   *kpis;			/* KpiFateKpi */
 	List	   *rows;			/* KpiFateRow */
 } Why;
 
 /* ---- the KPIs ---- */
+
+/* What each follows from matters only where something may be missing. */
+static void
+set_used(const Why *why)
+{
+	ListCell   *lc;
+
+	foreach(lc, why->kpis)
+	{
+		KpiFateKpi *kpi = lfirst(lc);
+
+		kpi->used = kpi_explain_lookups_used(why->open, kpi->value.stream, kpi->value.measure);
+		if (kpi->end.stream >= 0)
+			kpi->used = bms_join(kpi->used, kpi_explain_lookups_used(why->open, kpi->end.stream, kpi->end.measure));
+	}
+}
 
 /* The KPI that was named is no measure of the source. */
 pg_noreturn static void
@@ -116,7 +137,7 @@ put(ReturnSetInfo *rsinfo, const KpiFateKpi *kpi, const KpiFate *fate)
 }
 
 static void
-put_all(ReturnSetInfo *rsinfo, const Why *why)
+put_facts(ReturnSetInfo *rsinfo, const Why *why)
 {
 	ListCell   *row;
 	ListCell   *kpi;
@@ -149,8 +170,11 @@ take_row(void *arg, const KpiExplainRow * row)
 	Taking	   *taking = arg;
 	Why		   *why = taking->why;
 	MemoryContext old = MemoryContextSwitchTo(taking->mcxt);
+	KpiFateRow *fate_row = kpi_explain_fate_row(why->stored, why->open->source, why->open->projection, row->slot, NULL);
 
-	why->rows = lappend(why->rows, kpi_explain_fate_row(why->stored, why->open->source, why->open->projection, row->slot, NULL));
+	if (why->lookups != NULL)
+		fate_row->missing = kpi_explain_lookups_missing(why->lookups, row->slot);
+	why->rows = lappend(why->rows, fate_row);
 	MemoryContextSwitchTo(old);
 }
 
@@ -165,11 +189,101 @@ read_rows(Why *why)
 	kpi_explain_read(why->open, &wanted, take_row, &taking);
 }
 
+/* ---- where no row is looked at ---- */
+
+static void
+put_same(ReturnSetInfo *rsinfo, const Why *why, const char *status, char *detail)
+{
+	ListCell   *kpi;
+
+	foreach(kpi, why->kpis)
+	{
+		KpiFate		fate = {.status = status,.detail = detail};
+
+		put(rsinfo, lfirst(kpi), &fate);
+	}
+}
+
+/* Whether some facts that are gone count for a KPI: it was there when they went. */
+static bool
+has_sealed(const Why *why, const KpiFateKpi *kpi)
+{
+	const KpiMeasure *measure = &why->open->source->streams[kpi->value.stream].measures[kpi->value.measure];
+
+	return kpi_first_int4("SELECT 1 FROM kpi_internal.seal l WHERE l.source_id = $1 AND $2 = ANY (l.measures) LIMIT 1",
+						  2, KPI_INT4(why->open->source->id), KPI_INT4(measure->id)) != 0;
+}
+
+static void
+put_sealed(ReturnSetInfo *rsinfo, const Why *why, const char *partitions)
+{
+	ListCell   *lc;
+
+	foreach(lc, why->kpis)
+	{
+		const KpiFateKpi *kpi = lfirst(lc);
+		KpiFate		fate = {.status = "sealed"};
+
+		if (has_sealed(why, kpi))
+			fate.detail = psprintf("Table %s has no fact with this key. If it was in a partition that is gone (%s), it counts as it did then: of those facts nobody knows the keys.",
+								   why->open->source->relation, partitions);
+		else
+		{
+			fate.counts_for = "nothing";
+			fate.detail = psprintf("Table %s has no fact with this key. If it was in a partition that is gone (%s), it is in no number of KPI \"%s\", which came later.",
+								   why->open->source->relation, partitions, kpi->name);
+		}
+		put(rsinfo, kpi, &fate);
+	}
+}
+
+/* No row has the key: error, unless it may have been in a partition that is gone, or is still to be kept. */
+static void
+put_gone(ReturnSetInfo *rsinfo, const Why *why)
+{
+	const KpiSource *source = why->open->source;
+	char	   *partitions = kpi_define_sealed_days(source->id);
+	KpiStoredStatus kept = KPI_STORED_AS_IT_IS;
+	char	   *detail;
+
+	if (why->open->keyed != NULL)
+		kept = kpi_explain_stored_kept(why->stored, &detail);
+	if (kept != KPI_STORED_AS_IT_IS)
+		put_same(rsinfo, why, kept == KPI_STORED_PENDING ? "pending" : "suspended",
+				 psprintf("Table %s has no fact with this key. %s", source->relation, detail));
+	else if (partitions != NULL)
+		put_sealed(rsinfo, why, partitions);
+	else if (kpi_refresh_leaves_are_lost(source->id))
+		put_same(rsinfo, why, "pending",
+				 psprintf("Table %s has no fact with this key. A partition of it is gone, which the next refresh notices.",
+						  source->relation));
+	else
+		kpi_explain_unknown_fact(why->open, why->key);
+}
+
+/* ---- the function ---- */
+
+static void
+put_all(ReturnSetInfo *rsinfo, Why *why)
+{
+	why->stored = kpi_explain_stored_begin(why->open->source);
+	if (why->open->error != NULL)
+	{
+		put_same(rsinfo, why, "suspended", kpi_explain_stored_unfit(why->stored, why->open->error));
+		return;
+	}
+	read_rows(why);
+	kpi_explain_stored_look(why->stored);
+	if (why->rows == NIL)
+		put_gone(rsinfo, why);
+	else
+		put_facts(rsinfo, why);
+}
+
 /* kpi.why(source, key, kpi) */
 Datum
 kpi_sql_why(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *source_name = kpi_arg_name(fcinfo, 0, "source");
 	Why			why = {
 		.key = kpi_fact_key_arg(fcinfo, 1, "key"),
@@ -177,19 +291,18 @@ kpi_sql_why(PG_FUNCTION_ARGS)
 	};
 
 	InitMaterializedSRF(fcinfo, 0);
-	why.open = kpi_explain_open(kpi_model_source_id(source_name));
+	why.open = kpi_explain_try_open(kpi_model_source_id(source_name));
 	kpi_explain_require_key(why.open);
 	why.kpis = kpi_explain_fate_kpis(why.open->source, why.kpi_name);
+	if (why.open->error == NULL)
+		why.lookups = kpi_explain_lookups_begin(why.open);
+	if (why.lookups != NULL)
+		set_used(&why);
 	if (why.kpis == NIL && why.kpi_name != NULL)
 		refuse_kpi(&why);
-	if (why.kpis == NIL)
-		return (Datum) 0;
-	why.stored = kpi_explain_stored_begin(why.open->source);
-	read_rows(&why);
-	if (why.rows == NIL)
-		kpi_explain_unknown_fact(why.open, why.key);
-	kpi_explain_stored_look(why.stored);
-	put_all(rsinfo, &why);
-	kpi_explain_close(why.open);
+	if (why.kpis != NIL)
+		put_all((ReturnSetInfo *) fcinfo->resultinfo, &why);
+	if (why.open->error == NULL)
+		kpi_explain_close(why.open);
 	return (Datum) 0;
 }

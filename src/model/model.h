@@ -165,6 +165,9 @@ extern bool kpi_model_source_has_currency(const KpiSource *source);
 /* The stream with this id, or NULL. */
 extern const KpiStream *kpi_model_stream_find(const KpiSource *source, int32 stream_id);
 
+/* Error: no source has this name; those that are near it are in the hint. */
+pg_noreturn extern void kpi_model_unknown_source(const char *name);
+
 extern int32 kpi_model_source_id(const char *name); /* error if unknown */
 
 /*

@@ -227,16 +227,24 @@ kpi_model_source_load(int32 source_id, bool use_active)
 	return NULL;
 }
 
+void
+kpi_model_unknown_source(const char *name)
+{
+	char	   *near = kpi_near_names(kpi_all_texts("SELECT name FROM kpi.source ORDER BY name", 0), name);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("source \"%s\" does not exist", name),
+			 near ? errhint("Perhaps you mean %s.", near) : errhint("Table kpi.source lists the sources.")));
+}
+
 int32
 kpi_model_source_id(const char *name)
 {
 	int32		id = kpi_first_int4("SELECT id FROM kpi.source WHERE name = $1", 1, KPI_TEXT(name));
 
 	if (id == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("source \"%s\" does not exist", name),
-				 errhint("Table kpi.source lists the sources.")));
+		kpi_model_unknown_source(name);
 	return id;
 }
 

@@ -10,6 +10,7 @@ use warnings FATAL => 'all';
 
 use JSON::PP;
 use KpiTest;
+use KpiWhy;
 use POSIX qw(strftime);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -244,6 +245,8 @@ sub play
 	  if $active{revenue};
 	$ok = is($node->safe_psql('postgres', explained_difference_sql("$seed.$round")), '', "round $round: facts and queries make the numbers") && $ok
 	  if $round % 6 == 1;    # they read all facts
+	$ok = is($node->safe_psql('postgres', why_difference_sql("$seed.$round")), '', "round $round: why facts count or not is what facts and views say") && $ok
+	  if $round % 3 == 2;
 	$ok = is($node->safe_psql('postgres', goal_difference()), '', "round $round: goals have their KPI's value") && $ok;
 	$ok = is(rollup_differences($node, 'postgres'), '', "round $round: rollup tables are what the views say") && $ok;
 	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};
