@@ -31,11 +31,11 @@ sub why_difference_sql
 			   kpi.facts(m.kpi, period => m.period) f),
 	difference AS (
 		SELECT 'fact' AS what, w.kpi, w.key, w.status, w.counts_for, w.value, f.value
-		  FROM why w LEFT JOIN fact f ON f.kpi = w.kpi AND f.key = w.key AND f.period = w.period
+		  FROM why w LEFT JOIN fact f ON f.fact_kpi = w.kpi AND f.fact_key = w.key AND f.period = w.period
 		 WHERE w.status NOT IN ($counts) IS DISTINCT FROM (w.counts_for = 'nothing')
-			OR (w.counts_for = 'nothing') IS DISTINCT FROM (f.key IS NULL)
-			OR (f.key IS NOT NULL AND (w.day, w.owner, w.member, w.team) IS DISTINCT FROM (f.day, f.owner, f.member, f.team))
-			OR (f.key IS NOT NULL AND w.has_number AND (w.value, w.numerator, w.denominator) IS DISTINCT FROM (f.value, f.numerator, f.denominator))),
+			OR (w.counts_for = 'nothing') IS DISTINCT FROM (f.fact_key IS NULL)
+			OR (f.fact_key IS NOT NULL AND (w.day, w.owner, w.member, w.team) IS DISTINCT FROM (f.day, f.owner, f.fact_member, f.fact_team))
+			OR (f.fact_key IS NOT NULL AND w.has_number AND (w.value, w.numerator, w.denominator) IS DISTINCT FROM (f.value, f.numerator, f.denominator))),
 	month AS MATERIALIZED (
 		SELECT w.kpi, w.period, to_date(w.period, 'YYYY-MM') AS start FROM why w
 		 WHERE w.kpi IN ('won', 'created', 'revenue') AND w.counts_for <> 'nothing' ORDER BY md5(w.key || '$seed') LIMIT 1),
