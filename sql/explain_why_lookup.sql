@@ -1,4 +1,5 @@
 -- kpi.why() of sources with lookups and of keyed sources: what is not found, what waits.
+SET client_min_messages = warning;
 SET timezone = 'UTC';
 SET DateStyle = 'ISO';
 SET kpi.now = '2026-11-27 12:00';

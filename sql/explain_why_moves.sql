@@ -1,4 +1,5 @@
 -- kpi.why() after people have moved: the team of the day, of today, as the last refresh knew it; balances, formulas.
+SET client_min_messages = warning;
 SET timezone = 'UTC';
 SET DateStyle = 'ISO';
 SET kpi.now = '2026-11-27 12:00';

@@ -1,4 +1,5 @@
 -- kpi.why() over a partitioned table: facts of partitions, and of those that are gone.
+SET client_min_messages = warning;
 SET timezone = 'UTC';
 SET DateStyle = 'ISO';
 SET kpi.now = '2026-11-27 12:00';
@@ -38,7 +39,7 @@ ALTER TABLE ws_new RENAME TO ws_deal;
 SELECT kpi, status, counts_for, detail FROM kpi.why('ws_deals', 3);
 SET client_min_messages = error;
 CALL kpi.refresh('ws_deals');
-RESET client_min_messages;
+SET client_min_messages = warning;
 SELECT kpi, status, counts_for, detail FROM kpi.why('ws_deals', 3);
 -- what is sealed is given up
 SELECT kpi.alter_source('ws_deals', discard_sealed => true);

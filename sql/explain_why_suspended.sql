@@ -1,4 +1,5 @@
 -- kpi.why() of sources that take no changes, or whose definition does not fit their table; who is told what.
+SET client_min_messages = warning;
 SET timezone = 'UTC';
 SET DateStyle = 'ISO';
 SET kpi.now = '2026-11-27 12:00';
@@ -64,7 +65,7 @@ SELECT status, detail FROM kpi.why('wu_deals', 1);
 SELECT * FROM kpi.facts('wu_sum', period => '2026');
 SELECT kpi.pause('wu_deals');
 SELECT status, detail FROM kpi.why('wu_deals', 1);
-RESET client_min_messages;
+SET client_min_messages = warning;
 
 SELECT kpi.drop_source('wu_deals', cascade => true);
 SELECT kpi.revoke_reader('wu_reader'), kpi.revoke_reader('wu_definer');
