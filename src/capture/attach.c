@@ -32,6 +32,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "base/base.h"
 #include "capture/capture_internal.h"
 #include "catalog/dependency.h"
@@ -86,6 +87,9 @@ static const TriggerForm follow_truncate_form = {
 	"follow_truncate", "kpi_follow_truncate_%d", false,
 	TRIGGER_TYPE_TRUNCATE
 };
+
+/* The row of a trigger: system identifier, file of pg_trigger, xmin and place. */
+#define ROW_FORMAT UINT64_FORMAT " %u %u %u %u"
 
 static const TriggerForm *const all_forms[] = {
 	&row_form, &truncate_form, &follow_row_form, &follow_truncate_form
@@ -542,8 +546,10 @@ kpi_capture_before_drop(void)
 }
 
 /*
- * One trigger's part of the state; false if it is missing or not ALWAYS.  The
- * place of its row tells changes of one transaction apart.
+ * One trigger's part of the state; false if it is missing or not ALWAYS.  Whether it was
+ * disabled meanwhile, its row alone tells; so that is in the state, and where it lies,
+ * which tells changes of one transaction apart.  In braces, as it may move without that
+ * (see kpi_capture_state_is()).
  */
 static bool
 append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, const TriggerForm *form)
@@ -553,11 +559,55 @@ append_state(StringInfo state, Relation pg_trigger, Oid leaf, int32 source_id, c
 	if (!HeapTupleIsValid(tuple) || !is_our_trigger(pg_trigger, tuple, source_id, form) ||
 		((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled != TRIGGER_FIRES_ALWAYS)
 		return false;
-	appendStringInfo(state, "%s %u (%u,%u) ", form->function,
+	appendStringInfo(state, "%s {" ROW_FORMAT "} ", form->function,
+					 GetSystemIdentifier(), pg_trigger->rd_rel->relfilenode,
 					 HeapTupleHeaderGetRawXmin(tuple->t_data),
 					 ItemPointerGetBlockNumber(&tuple->t_self),
-					 ItemPointerGetOffsetNumber(&tuple->t_self));
+					 (unsigned) ItemPointerGetOffsetNumber(&tuple->t_self));
 	return true;
+}
+
+static bool
+row_is(const char *row, const char *seen)
+{
+	uint64		system[2];
+	unsigned	file[2];
+	unsigned	xmin[2];
+	unsigned	block[2];
+	unsigned	offset[2];
+
+	if (sscanf(row, "{" ROW_FORMAT "}", &system[0], &file[0], &xmin[0], &block[0], &offset[0]) != 5 ||
+		sscanf(seen, "{" ROW_FORMAT "}", &system[1], &file[1], &xmin[1], &block[1], &offset[1]) != 5)
+		return false;
+	if (system[0] != system[1])
+		return true;
+	return xmin[0] == xmin[1] &&
+		(file[0] != file[1] || (block[0] == block[1] && offset[0] == offset[1]));
+}
+
+/*
+ * Where the rows of triggers lie means nothing after VACUUM FULL of their catalog, nor who
+ * wrote them in another cluster: pg_upgrade, which nobody can write beside, has made them.
+ */
+bool
+kpi_capture_state_is(const char *state, const char *seen)
+{
+	while (*state != '\0' && *state == *seen)
+	{
+		if (*state == '{')
+		{
+			if (!row_is(state, seen))
+				return false;
+			state += strcspn(state, "}");
+			seen += strcspn(seen, "}");
+		}
+		else
+		{
+			state++;
+			seen++;
+		}
+	}
+	return *state == *seen;
 }
 
 /*

@@ -263,4 +263,7 @@ extern void kpi_capture_before_drop(void);
  */
 extern char *kpi_capture_trigger_state(int32 source_id, Oid leaf);
 
+/* Whether that, or what holds it, says the same as what was seen before. */
+extern bool kpi_capture_state_is(const char *state, const char *seen);
+
 #endif							/* KPI_CAPTURE_H */

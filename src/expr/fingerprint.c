@@ -11,7 +11,9 @@
  * none of our functions: time zone and dimensions are looked at, too.
  *
  * A fingerprint is of the contents, not of the catalog's row, so that GRANT or
- * the same definition again change nothing.  It covers the functions that are
+ * the same definition again change nothing; nor does pg_upgrade, which gives functions,
+ * schemas and collations other OIDs: they are in it by name, and expressions by their text.
+ * It covers the functions that are
  * called in the expression, those of SQL-standard bodies and of bodies that
  * were put in their place, to any depth; what a string body (PL/pgSQL) calls is
  * not known to anybody before it runs.
@@ -101,22 +103,27 @@ append_text(StringInfo contents, const char *text)
 	appendStringInfo(contents, "%d:%s", (int) strlen(text), text);
 }
 
-/* An attribute that is a varlena, byte by byte. */
+/* A text attribute, or what a function of the server says of an object; null is no text. */
 static void
-append_attribute(StringInfo contents, HeapTuple tuple, AttrNumber attno)
+append_datum(StringInfo contents, Datum value, bool isnull)
 {
-	bool		isnull;
-	Datum		value = SysCacheGetAttr(PROCOID, tuple, attno, &isnull);
-	struct varlena *bytes;
-
 	if (isnull)
-	{
 		appendStringInfoString(contents, "null:");
-		return;
-	}
-	bytes = PG_DETOAST_DATUM_PACKED(value);
-	appendStringInfo(contents, "%d:", (int) VARSIZE_ANY_EXHDR(bytes));
-	appendBinaryStringInfo(contents, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	else
+		append_text(contents, TextDatumGetCString(value));
+}
+
+static void
+append_said(StringInfo contents, PGFunction function, Oid object)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		value;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(object);
+	fcinfo->args[0].isnull = false;
+	value = function(fcinfo);
+	append_datum(contents, value, fcinfo->isnull);
 }
 
 /* True if the object is met for the first time. */
@@ -134,14 +141,11 @@ reach(Reached *reached, Oid object)
 static bool
 reach_function(Oid funcid, void *context)
 {
-	static const AttrNumber attributes[] = {
-		Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody,
-		Anum_pg_proc_proconfig, Anum_pg_proc_proargdefaults
-	};
 	Reached    *reached = context;
 	StringInfoData contents;
 	HeapTuple	tuple;
 	Form_pg_proc proc;
+	Datum		value;
 	Datum		body;
 	bool		isnull;
 
@@ -153,12 +157,22 @@ reach_function(Oid funcid, void *context)
 
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
 	initStringInfo(&contents);
+	append_text(&contents, get_namespace_name(proc->pronamespace));
 	append_text(&contents, NameStr(proc->proname));
-	appendStringInfo(&contents, "%u %u %u %d %d %u ", proc->pronamespace, proc->prolang,
-					 proc->prorettype, proc->proisstrict, proc->prosecdef,
-					 proc->prosecdef ? proc->proowner : InvalidOid);
-	for (int i = 0; i < lengthof(attributes); i++)
-		append_attribute(&contents, tuple, attributes[i]);
+	append_text(&contents, get_language_name(proc->prolang, false));
+	append_text(&contents, format_type_be_qualified(proc->prorettype));
+	appendStringInfo(&contents, "%d %d ", proc->proisstrict, proc->prosecdef);
+	if (proc->prosecdef)
+		append_text(&contents, GetUserNameFromId(proc->proowner, true));
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	append_datum(&contents, value, isnull);
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+	append_datum(&contents, value, isnull);
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	if (!isnull)
+		append_text(&contents, OidOutputFunctionCall(F_ARRAY_OUT, value));
+	append_said(&contents, pg_get_function_sqlbody, funcid);
+	append_said(&contents, pg_get_function_arguments, funcid);
 	reached->sum += hash_of(&contents);
 
 	body = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosqlbody, &isnull);
@@ -181,7 +195,7 @@ reach_constraint(Relation rel, HeapTuple tuple, Reached *reached)
 	if (isnull)
 		return;
 	initStringInfo(&contents);
-	append_text(&contents, TextDatumGetCString(check));
+	append_said(&contents, pg_get_constraintdef, ((Form_pg_constraint) GETSTRUCT(tuple))->oid);
 	reached->sum += hash_of(&contents);
 	(void) reach_walker(stringToNode(TextDatumGetCString(check)), reached);
 }

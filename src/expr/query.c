@@ -291,7 +291,9 @@ append_types(StringInfo text, const KpiQueryRelation *relation)
 		if (attnum <= 0)
 			continue;
 		get_atttypetypmodcoll(relation->relid, attnum, &type, &typmod, &collation);
-		appendStringInfo(&types, "%d %u %d %u ", attnum, type, typmod, collation);
+		/* by name, as pg_upgrade gives collations other OIDs */
+		appendStringInfo(&types, "%d %u %d %s ", attnum, type, typmod,
+						 DatumGetCString(DirectFunctionCall1(regcollationout, ObjectIdGetDatum(collation))));
 	}
 	appendStringInfo(text, "%08x ", hash_bytes((unsigned char *) types.data, types.len));
 }

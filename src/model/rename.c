@@ -84,7 +84,7 @@ kpi_model_columns(Oid relid)
 	MemoryContext old;
 
 	kpi_spi_exec("SELECT coalesce(pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat_ws(' ',"
-				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation,"
+				 " a.attnum, a.atttypid, a.atttypmod, a.attcollation::pg_catalog.regcollation,"
 				 " (SELECT d.oid FROM pg_catalog.pg_attrdef d"
 				 "  WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 'v'))), '{}')"
 				 " FROM pg_catalog.pg_attribute a"

@@ -232,7 +232,7 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 	keyed->reads = examination.reads;
 	keyed->state = state_of(run->source, keyed->reads, &keyed->unattached);
 	keyed->reading = keyed->keyed->is_followed ? KPI_READ_NOTED : reading_of(run);
-	if (keyed->known_state == NULL || strcmp(keyed->known_state, keyed->state) != 0)
+	if (keyed->known_state == NULL || !kpi_capture_state_is(keyed->state, keyed->known_state))
 		keyed->reading = KPI_READ_ALL;
 	keyed->has_notes = kpi_refresh_queue_waits(run->source->id, run->snapshot);
 	return NULL;
@@ -241,7 +241,11 @@ kpi_refresh_keyed_examine(KpiRun *run, char **hint)
 bool
 kpi_refresh_keyed_is_due(const KpiRun *run)
 {
-	return run->keyed != NULL && (run->keyed->reading != KPI_READ_NOTED || run->keyed->has_notes);
+	const KpiKeyedRun *keyed = run->keyed;
+
+	/* What says the same in other words is to be known by these. */
+	return keyed != NULL &&
+		(keyed->reading != KPI_READ_NOTED || keyed->has_notes || strcmp(keyed->state, keyed->known_state) != 0);
 }
 
 bool

@@ -229,6 +229,9 @@ kpi_refresh_leaves_save(int32 source_id, const KpiRunTable *table, const KpiSour
 	ListCell   *leaf;
 	ListCell   *look;
 
+	forboth(leaf, state->moved, look, state->moved_states)
+		kpi_spi_exec("UPDATE kpi_internal.leaf SET trigger_state = $3 WHERE source_id = $1 AND relid = $2",
+					 3, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(lfirst_oid(leaf))), KPI_TEXT(lfirst(look)));
 	if (!state->recompute && table->new_leaves == NIL && state->lost == NIL)
 		return;
 	kpi_spi_exec("DELETE FROM kpi_internal.leaf l WHERE l.source_id = $1 AND ($2 OR l.relid = ANY ($3))",

@@ -755,6 +755,9 @@ typedef struct KpiSourceState
 	char	   *loaded_by;		/* by which expression it is known when rows
 								 * were loaded */
 	List	   *lost;			/* leaves that are known and gone */
+	List	   *moved;			/* leaves whose state is what it was, in other
+								 * words */
+	List	   *moved_states;	/* these, text by text */
 	bool		seals;			/* their facts are to be sealed */
 	bool		lifts;			/* sealed ones are back */
 	char	   *detaching;		/* a leaf that is going: facts cannot be read */

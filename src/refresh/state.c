@@ -167,6 +167,22 @@ table_name(Oid relid)
 	return psprintf("table %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }
 
+/* What says the same in other words is known by these from now on. */
+static bool
+leaf_is(int32 source_id, Oid relid, const char *seen, KpiSourceState *state)
+{
+	char	   *now = kpi_capture_trigger_state(source_id, relid);
+
+	if (!kpi_capture_state_is(now, seen))
+		return false;
+	if (strcmp(now, seen) != 0)
+	{
+		state->moved = lappend_oid(state->moved, relid);
+		state->moved_states = lappend(state->moved_states, now);
+	}
+	return true;
+}
+
 /* The leaves as they are against the leaves as last seen. */
 static void
 compare_leaves(const KpiSource *source, KpiRunTable *table, KpiSourceState *state)
@@ -187,7 +203,7 @@ compare_leaves(const KpiSource *source, KpiRunTable *table, KpiSourceState *stat
 		table->known = lappend_oid(table->known, relid);
 		if (!list_member_oid(table->leaves, relid))
 			state->lost = lappend_oid(state->lost, relid);
-		else if (strcmp(kpi_capture_trigger_state(source->id, relid), kpi_spi_text(r, 2)) != 0)
+		else if (!leaf_is(source->id, relid, kpi_spi_text(r, 2), state))
 			state->recompute = true;
 	}
 	table->new_leaves = list_difference_oid(table->leaves, table->known);
