@@ -13,7 +13,7 @@
 
 /*
  * Says, in a NOTICE for each, of which KPIs of a source much counts for nothing: of
- * those that are built and have facts, and of which it has not been said since they were
+ * those that are built, of a source with facts, and of which it has not been said since they were
  * defined.
  */
 extern void kpi_explain_left_out_say(int32 source_id);

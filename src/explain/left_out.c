@@ -7,8 +7,8 @@
  * the reader's snapshot.  Measures that were dropped may have left states behind,
  * which count for nobody.
  *
- * Who defines a KPI learns from the first CALL kpi.refresh() that finds facts, whoever
- * has built it meanwhile, of those that it does not count, and only once.
+ * Who defines a KPI learns from the first CALL kpi.refresh() that finds it built and
+ * its source with facts, whoever has built it, of those that it does not count, and only once.
  *
  *-------------------------------------------------------------------------
  */
@@ -170,20 +170,29 @@ kpi_explain_left_out_say(int32 source_id)
 {
 	KpiSpi		spi;
 	KpiRows		rows;
+	bool		isnull;
+	Datum		built;
 
 	kpi_spi_begin(&spi);
-	kpi_rows_begin(&rows, "WITH now_said AS (DELETE FROM kpi_internal.left_out_unsaid u"
-				   "  WHERE u.kpi_id IN (SELECT k.id FROM kpi.kpi k WHERE k.source_id = $1)"
-				   "    AND u.kpi_id IN (SELECT b.kpi_id FROM kpi_internal.kpi_built b)"
-				   "    AND u.kpi_id IN (SELECT n.kpi_id FROM kpi_internal.left_out_for_nothing n WHERE n.source_id = $1)"
-				   "  RETURNING u.kpi_id)"
-				   " SELECT m.says, m.remedy FROM kpi_internal.left_out_much m"
-				   "  WHERE m.source_id = $1 AND m.kpi_id IN (SELECT s.kpi_id FROM now_said s) ORDER BY m.kpi",
-				   1, KPI_INT4(source_id));
-	while (kpi_rows_next(&rows))
-		ereport(NOTICE,
-				(errmsg_internal("%s", kpi_rows_text(&rows, "says")),
-				 errhint("%s", kpi_rows_text(&rows, "remedy"))));
-	kpi_rows_end(&rows);
+	/* What counts is read only for these: other refreshes cost nothing more. */
+	kpi_spi_exec("WITH now_said AS (DELETE FROM kpi_internal.left_out_unsaid u"
+				 "  USING kpi.kpi k WHERE k.id = u.kpi_id AND k.source_id = $1"
+				 "    AND u.kpi_id IN (SELECT b.kpi_id FROM kpi_internal.kpi_built b)"
+				 "    AND EXISTS (SELECT FROM kpi_internal.stream x JOIN kpi_internal.day_cell d ON d.stream_id = x.id"
+				 "                 WHERE x.source_id = $1)"
+				 "  RETURNING u.kpi_id)"
+				 " SELECT pg_catalog.array_agg(n.kpi_id) FROM now_said n", 1, KPI_INT4(source_id));
+	built = kpi_spi_datum(0, 1, &isnull);
+	if (!isnull)
+	{
+		kpi_rows_begin(&rows, "SELECT m.says, m.remedy FROM kpi_internal.left_out_much m"
+					   "  WHERE m.source_id = $1 AND m.kpi_id = ANY ($2) ORDER BY m.kpi",
+					   2, KPI_INT4(source_id), KPI_VALUE(INT4ARRAYOID, built));
+		while (kpi_rows_next(&rows))
+			ereport(NOTICE,
+					(errmsg_internal("%s", kpi_rows_text(&rows, "says")),
+					 errhint("%s", kpi_rows_text(&rows, "remedy"))));
+		kpi_rows_end(&rows);
+	}
 	kpi_spi_end(&spi);
 }

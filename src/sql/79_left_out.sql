@@ -14,4 +14,4 @@ CREATE FUNCTION kpi_internal.left_out_example(source_id integer, kpi_id integer,
 CREATE TABLE kpi_internal.left_out_unsaid (
     kpi_id integer PRIMARY KEY REFERENCES kpi.kpi ON DELETE CASCADE
 );
-COMMENT ON TABLE kpi_internal.left_out_unsaid IS 'KPIs of which the next CALL kpi.refresh() that finds facts of them says why many of these count for nothing';
+COMMENT ON TABLE kpi_internal.left_out_unsaid IS 'KPIs of which the next CALL kpi.refresh() that finds them built, and facts in their source, says why many of these count for nothing';
