@@ -113,6 +113,15 @@ extern TimestampTz kpi_calendar_work_until(TimestampTz since, int64 seconds, con
 extern bool kpi_calendar_moment(Timestamp local, pg_tz *zone, TimestampTz *moment);
 extern bool kpi_calendar_day_of_moment(TimestampTz moment, pg_tz *zone, DateADT *day);
 
+/* ---- range.c ---- */
+
+/*
+ * Days from one to another, both included; false: it is no range.  *problem, unless it is NULL, is a sentence
+ * that says what is wrong with it.
+ */
+extern bool kpi_calendar_range_parse(const char *text, const KpiCalendar *cal, DateADT *since, DateADT *last,
+									 char **problem);
+
 /* ---- cache.c ---- */
 
 /*

@@ -19,9 +19,6 @@
 
 #define HINT "Write a period \"2026-Q4\", \"this month\", \"next quarter\", days \"2026-10-15..2026-12-15\" (both included), or \"every month of 2026\"."
 
-/* So that no range is without an end by a slip of the hand. */
-#define MAX_RANGE_YEARS 10
-
 /* Words of a text, in lower case: as many as there are, up to max. */
 static int
 split_words(const char *text, char **words, int max)
@@ -89,38 +86,18 @@ relative_period(const char *text, char **words, int n, const KpiCalendar *cal, D
 	return false;
 }
 
-static DateADT
-day_of_range(const char *text, const char *part, const KpiCalendar *cal)
-{
-	char	   *word;
-	KpiGrain	grain;
-	DateADT		day;
-
-	if (split_words(part, &word, 1) == 0)
-		malformed(text, "A day is missing on one side of \"..\".");
-	kpi_calendar_period_parse(word, cal, &grain, &day);
-	if (grain != KPI_DAY)
-		malformed(text, psprintf("Read \"%s\", which is no day.", word));
-	return day;
-}
-
 /* "2026-10-15..2026-12-15" */
 static bool
 range_period(const char *text, const KpiCalendar *cal, KpiGoalPeriod *period)
 {
-	const char *dots = strstr(text, "..");
+	char	   *problem;
 
-	if (dots == NULL)
+	if (!kpi_calendar_range_parse(text, cal, &period->start, &period->end, &problem))
 		return false;
+	if (problem != NULL)
+		malformed(text, problem);
 	period->range = true;
 	period->grain = KPI_DAY;
-	period->start = day_of_range(text, pnstrdup(text, dots - text), cal);
-	period->end = day_of_range(text, dots + 2, cal);
-	if (period->end < period->start)
-		malformed(text, psprintf("It ends on %s, before it begins on %s.", kpi_day_text(period->end),
-								 kpi_day_text(period->start)));
-	if (period->end - period->start > MAX_RANGE_YEARS * 366)
-		malformed(text, psprintf("It lasts more than %d years.", MAX_RANGE_YEARS));
 	snprintf(period->name, sizeof(period->name), "%s..%s", kpi_day_text(period->start), kpi_day_text(period->end));
 	return true;
 }

@@ -640,7 +640,7 @@ find_reads(const Facts * facts)
 
 	if (facts->call.period != NULL)
 	{
-		window = kpi_value_window(&facts->call.place);
+		window = kpi_value_call_window(&facts->call);
 		return kpi_value_reads(program, &window);
 	}
 	window = (KpiWindow)

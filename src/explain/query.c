@@ -293,9 +293,9 @@ heading(KpiQuery * query, const KpiWindow *window)
 static KpiWindow
 window_of(const KpiQuery * query, bool to_date)
 {
-	KpiWindow	window = kpi_value_window(&query->call.place);
+	KpiWindow	window = kpi_value_call_window(&query->call);
 
-	if (!kpi_value_place_may_have_facts(&query->call.place))
+	if (!kpi_value_call_may_have_facts(&query->call))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no fact can be dated in period \"%s\"", query->call.period),
@@ -309,16 +309,16 @@ window_of(const KpiQuery * query, bool to_date)
 				 errmsg("period \"%s\" has not begun: nothing of it counts to date", query->call.period),
 				 errdetail("Today is %s.", kpi_day_text(query->today)),
 				 errhint("Ask for an earlier period, or without to_date.")));
-	return kpi_value_window_until(&query->call.place, query->today);
+	return kpi_value_call_window_until(&query->call, query->today);
 }
 
 /* Whether a KPI that adds up is 0 where no fact counts. */
 static bool
 is_zero(const KpiQuery * query, bool to_date)
 {
-	if (to_date && query->today <= kpi_value_place_end(&query->call.place))
+	if (to_date && query->today <= query->call.last)
 		return true;
-	return query->call.is_met && kpi_value_has_begun(query->program, &query->call.place);
+	return query->call.is_met && kpi_value_call_has_begun(&query->call);
 }
 
 static char *

@@ -523,6 +523,11 @@ kpi_sql_breakdown(PG_FUNCTION_ARGS)
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(caller);
 	kpi_value_call_find(&breakdown.call);
+	if (breakdown.call.is_range)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a breakdown is of a period, not of days \"%s\"", breakdown.call.period),
+				 errhint("Ask for a period like \"2026-Q4\" or \"2026-10\".")));
 	for (int k = 0; k < breakdown.nkeys; k++)
 		refuse_key(&breakdown, &breakdown.keys[k]);
 	refuse_measures(&breakdown);

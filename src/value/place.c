@@ -117,10 +117,27 @@ find_scope(KpiValueCall *call)
 				 errhint("Ask without a team, or give its source an owner or a team.")));
 }
 
+/* Where facts mean nothing at a shorter grain the days must be periods of that grain. */
+static void
+check_range(const KpiValueCall *call, const KpiCalendar *calendar)
+{
+	KpiGrain	grain = call->program->grain;
+
+	if (kpi_calendar_period_start(grain, call->place.start, calendar) == call->place.start &&
+		kpi_calendar_period_end(grain, call->last, calendar) == call->last)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("KPI \"%s\" has no values for parts of a %s", call->kpi, kpi_calendar_grain_name(grain)),
+			 errdetail("The facts of its source, or of one of them, mean nothing at a grain so short."),
+			 errhint("Ask for days from the first of a %s to the last of one.", kpi_calendar_grain_name(grain))));
+}
+
 static void
 find_period(KpiValueCall *call)
 {
 	KpiCalendar calendar = {0};
+	char	   *problem;
 	KpiRows		rows;
 
 	kpi_rows_begin_read(&rows, "SELECT name, week_start::integer, fiscal_year_start::integer FROM kpi.calendar WHERE id = $1",
@@ -131,13 +148,27 @@ find_period(KpiValueCall *call)
 	calendar.week_start = kpi_rows_int4(&rows, "week_start");
 	calendar.fiscal_start = kpi_rows_int4(&rows, "fiscal_year_start");
 	kpi_rows_end(&rows);
+	if (kpi_calendar_range_parse(call->period, &calendar, &call->place.start, &call->last, &problem))
+	{
+		if (problem != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+					 errmsg("period \"%s\" is malformed", call->period),
+					 errdetail("%s", problem),
+					 errhint("Write days \"2026-10-15..2026-12-15\", both included, or a period \"2026-Q4\".")));
+		call->is_range = true;
+		call->place.grain = KPI_DAY;
+		check_range(call, &calendar);
+		return;
+	}
 	kpi_calendar_period_parse(call->period, &calendar, &call->place.grain, &call->place.start);
+	call->last = kpi_value_place_end(&call->place);
 }
 
 void
 kpi_value_call_check_grain(const KpiValueCall *call)
 {
-	if (call->program->grain <= call->place.grain)
+	if (call->is_range || call->program->grain <= call->place.grain)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -161,8 +192,9 @@ refuse_dimension(const KpiValueCall *call)
 	if (!has_place)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("KPI \"%s\" has no values by dimension for a %s of a %s", call->kpi,
-						kpi_calendar_grain_name(call->place.grain), call->member ? "member" : "team"),
+				 errmsg("KPI \"%s\" has no values by dimension for %s of a %s", call->kpi,
+						call->is_range ? "days that are no period" : psprintf("a %s", kpi_calendar_grain_name(call->place.grain)),
+						call->member ? "member" : "team"),
 				 errhint("Values by dimension are of teams, by month, quarter and year.")));
 }
 
@@ -229,11 +261,34 @@ kpi_value_call_find(KpiValueCall *call)
 	kpi_value_call_check_grain(call);
 }
 
-bool
-kpi_value_place_may_have_facts(const KpiPlace *place)
+KpiWindow
+kpi_value_call_window(const KpiValueCall *call)
 {
-	return kpi_calendar_fact_day_in_range(place->start) ||
-		(place->start < 0 && kpi_calendar_fact_day_in_range(kpi_value_place_end(place)));
+	return call->is_range ? kpi_value_window_days(&call->place, call->place.start, call->last) :
+		kpi_value_window(&call->place);
+}
+
+KpiWindow
+kpi_value_call_window_until(const KpiValueCall *call, DateADT day)
+{
+	return call->is_range ? kpi_value_window_days(&call->place, call->place.start, Min(call->last, day)) :
+		kpi_value_window_until(&call->place, day);
+}
+
+bool
+kpi_value_call_may_have_facts(const KpiValueCall *call)
+{
+	return call->place.start <= kpi_calendar_last_fact_day() && call->last >= kpi_calendar_first_fact_day();
+}
+
+bool
+kpi_value_call_has_begun(const KpiValueCall *call)
+{
+	KpiPlace	place = call->place;
+
+	if (call->is_range)
+		place.start = call->last;
+	return kpi_value_has_begun(call->program, &place);
 }
 
 /* kpi.value(kpi, team, member, period, dimension, dimension_value) */
@@ -242,6 +297,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 {
 	KpiValueCall call = {0};
 	MemoryContext caller = CurrentMemoryContext;
+	KpiWindow	window;
 	KpiValue	value;
 	KpiSpi		spi;
 
@@ -256,15 +312,16 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	 * No facts can be there; and days far away are none that periods are
 	 * computed of.
 	 */
-	if (!call.is_met || !kpi_value_place_may_have_facts(&call.place))
+	if (!call.is_met || !kpi_value_call_may_have_facts(&call))
 		PG_RETURN_NULL();
-	if (kpi_value_at(call.program, &call.place, &value))
+	window = kpi_value_call_window(&call);
+	if (kpi_value_in(call.program, &window, &value))
 	{
 		if (value.value == NULL)
 			PG_RETURN_NULL();
 		PG_RETURN_NUMERIC(value.value);
 	}
-	if (call.program->nodes[call.program->nnodes - 1].additive && kpi_value_has_begun(call.program, &call.place))
+	if (call.program->nodes[call.program->nnodes - 1].additive && kpi_value_call_has_begun(&call))
 		PG_RETURN_NUMERIC(int64_to_numeric(0));
 	PG_RETURN_NULL();
 }

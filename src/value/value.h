@@ -163,7 +163,10 @@ typedef struct KpiValueCall
 	bool		has_breakdown;
 	bool		for_members;
 	bool		for_teams;
-	KpiPlace	place;
+	KpiPlace	place;			/* of a range its first day */
+	bool		is_range;		/* days that are no period: from the start of
+								 * the place */
+	DateADT		last;			/* to this day */
 	bool		is_met;			/* false: no fact has the dimension's value */
 } KpiValueCall;
 
@@ -185,8 +188,18 @@ extern void kpi_value_call_check_grain(const KpiValueCall *call);
 /* Finds the value of the dimension, if one is given, once the grain is known; sets is_met. */
 extern void kpi_value_call_find_dimension(KpiValueCall *call);
 
-/* Whether facts can be dated within the place: periods are not computed of days far away. */
-extern bool kpi_value_place_may_have_facts(const KpiPlace *place);
+/* Its days, at most until a last one. */
+extern KpiWindow kpi_value_call_window(const KpiValueCall *call);
+extern KpiWindow kpi_value_call_window_until(const KpiValueCall *call, DateADT day);
+
+/* Whether facts can be dated within it: periods are not computed of days far away. */
+extern bool kpi_value_call_may_have_facts(const KpiValueCall *call);
+
+/* Whether its scope has a fact dated before its end, so that what adds up is 0 there and not unknown. */
+extern bool kpi_value_call_has_begun(const KpiValueCall *call);
+
+/* Evaluates a KPI in a window, as kpi_value_at() does in that of a place. */
+extern bool kpi_value_in(const KpiProgram *program, const KpiWindow *window, KpiValue *result);
 
 /* ---- evaluate.c ---- */
 

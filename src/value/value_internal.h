@@ -163,9 +163,6 @@ extern const KpiCell *kpi_value_part_cell(const KpiDays *days);
 
 /* ---- evaluate.c ---- */
 
-/* What the KPI amounts to in a window, as kpi_value_at(). */
-extern bool kpi_value_in(const KpiProgram *program, const KpiWindow *window, KpiValue *result);
-
 /* Has the parts known that the measures of a program have cells of in a window. */
 extern void kpi_value_meet_parts(KpiParts *parts, const KpiProgram *program, const KpiWindow *window);
 
