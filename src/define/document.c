@@ -17,13 +17,13 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
-/* "an object or a string" of "object or string". */
+/* "an object or a string" of "object or string", and "null". */
 static char *
 with_articles(const char *types)
 {
 	const char *article = strchr("ao", types[0]) != NULL ? "an" : "a";
 
-	return psprintf("%s %s", article, types);
+	return strcmp(types, "null") == 0 ? pstrdup(types) : psprintf("%s %s", article, types);
 }
 
 static void
@@ -36,7 +36,8 @@ refuse_field(const char *path, const char *name, List *names)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 path[0] == '\0' ? errmsg("the definitions have an unknown field \"%s\"", name) :
 			 errmsg("%s has an unknown field \"%s\"", path, name),
-			 near ? errhint("Perhaps you mean %s.", near) : errhint("There are %s.", list)));
+			 near ? errhint("Perhaps you mean %s.", near) :
+			 list_length(names) == 1 ? errhint("There is %s.", list) : errhint("There are %s.", list)));
 }
 
 static void
