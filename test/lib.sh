@@ -5,8 +5,9 @@
 #
 # Settings, all optional, from the environment:
 #	PG_CONFIG	the PostgreSQL to use; it must be complete (server and headers).
-#				Unset: the newest supported one that is installed, and if there
-#				is none, the newest that has packages.
+#				Unset: the newest supported one among those of Debian's packages
+#				and the one in the path, and if there is none, the newest that
+#				has packages.
 #	MAKEFLAGS	as make sets it, so "make test with_llvm=no" reaches the build.
 
 # Newest first. One that is not listed is not tested.
@@ -77,14 +78,17 @@ kpi_complete()
 
 kpi_find_pg_config()
 {
-	local version
+	local version in_path
 
+	in_path=$(command -v pg_config) || true
 	for version in $KPI_SUPPORTED; do
-		if kpi_complete "/usr/lib/postgresql/$version/bin/pg_config"; then
-			PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
-			return 0
-		fi
+		for PG_CONFIG in "/usr/lib/postgresql/$version/bin/pg_config" "$in_path"; do
+			if kpi_complete "$PG_CONFIG" && [[ $("$PG_CONFIG" --version) =~ ^PostgreSQL\ $version[^0-9] ]]; then
+				return 0
+			fi
+		done
 	done
+	PG_CONFIG=''
 	return 1
 }
 
