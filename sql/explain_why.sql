@@ -49,11 +49,8 @@ SELECT w.kpi, sum(w.value), (SELECT sum(v.value) FROM kpi.team_yearly v WHERE v.
 SELECT coalesce(w.kpi, l.kpi) AS kpi, coalesce(w.reason, l.reason) AS reason, w.facts, l.facts
   FROM (SELECT w.kpi, w.status AS reason, count(*) AS facts
           FROM generate_series(1, 14) k (key), LATERAL kpi.why('why_deals', k.key) w
-         WHERE w.status NOT IN ('counted', 'error') GROUP BY 1, 2) w
-  FULL JOIN (SELECT k.name AS kpi, c.reason, c.facts
-               FROM kpi_internal.left_out_counts((SELECT id FROM kpi.source WHERE name = 'why_deals')) c JOIN kpi.kpi k ON k.id = c.kpi_id
-             UNION
-             SELECT kpi, reason, facts FROM kpi.left_out WHERE source = 'why_deals' AND reason <> 'error') l
+         WHERE w.status <> 'counted' GROUP BY 1, 2) w
+  FULL JOIN (SELECT kpi, reason, facts FROM kpi.left_out WHERE source = 'why_deals') l
             ON l.kpi = w.kpi AND l.reason = w.reason
  WHERE w.facts IS DISTINCT FROM l.facts ORDER BY 1, 2;
 

@@ -90,7 +90,7 @@ INSERT INTO rk.team_of VALUES ('x', NULL), ('y', 'Y'), ('z', 'Y');
 ALTER TABLE rk.deal ALTER amount TYPE numeric USING amount + 0.5;
 CALL kpi.refresh();
 SELECT id, team, amount FROM kpi_data.rk_moved ORDER BY id;
-SELECT rows_without_key FROM kpi_internal.keyed_state;
+SELECT rows_without_key, rows_without_entity FROM kpi_internal.keyed_state;
 SELECT * FROM kpi.verify('rk_moved');
 
 --

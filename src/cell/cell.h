@@ -144,6 +144,9 @@ extern KpiInputType kpi_cell_input_type(Oid type);	/* error if not one of
 extern void kpi_cell_layout_input_types(KpiLayout *layout, const Oid *types);
 extern int	kpi_cell_kind_ninputs(KpiKind kind);
 extern const char *kpi_cell_kind_name(KpiKind kind);
+
+/* How many digits before the decimal point a number may have that a measure takes. */
+extern int	kpi_cell_kind_max_digits(KpiKind kind);
 extern bool kpi_cell_kind_parse(const char *name, KpiKind *kind);
 
 /* ---- bucket.c ---- */
@@ -285,10 +288,12 @@ typedef enum KpiLeftOut
 	KPI_LEFT_OUT_NO_TIME = 3,	/* it is NULL or infinite */
 	KPI_LEFT_OUT_DAY_OUT_OF_RANGE = 4,	/* none that facts may have */
 	KPI_LEFT_OUT_NO_VALUE = 5,	/* of a rate: "of" is not true */
-	KPI_LEFT_OUT_END_BEFORE_START = 6	/* of a balance */
+	KPI_LEFT_OUT_END_BEFORE_START = 6,	/* of a balance */
+	KPI_LEFT_OUT_NONFINITE = 7, /* its number is NaN or infinite */
+	KPI_LEFT_OUT_TOO_LONG = 8	/* or has too many digits */
 } KpiLeftOut;
 
-#define KPI_LEFT_OUT_REASONS 6
+#define KPI_LEFT_OUT_REASONS 8
 
 /* As people are told. */
 extern const char *kpi_cell_left_out_name(KpiLeftOut reason);

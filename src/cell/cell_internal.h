@@ -149,7 +149,7 @@ typedef struct KpiKindOps
 									 * finite; 0: none */
 	int			clamped_count;	/* which is of facts that count as the next
 								 * value their kind can tell; 0: none */
-	const char *fields[6];		/* names of counts and decimals in text */
+	const char *fields[8];		/* names of counts and decimals in text */
 
 	/*
 	 * What its states are made with, as layouts have it in brackets behind
@@ -220,6 +220,9 @@ extern const int kpi_cell_nkinds;
  * far below what a numeric holds, so sums cannot overflow.
  */
 #define KPI_MAX_INPUT_DIGITS 1000
+
+/* A square has twice as many digits, and is to fit where any input may be. */
+#define KPI_MAX_SQUARED_DIGITS (KPI_MAX_INPUT_DIGITS / 2)
 #define KPI_MAX_SUM_DIGITS 1100
 
 typedef struct KpiDecimal

@@ -30,6 +30,12 @@ kpi_cell_kind_name(KpiKind kind)
 	return kpi_cell_kinds[kind]->name;
 }
 
+int
+kpi_cell_kind_max_digits(KpiKind kind)
+{
+	return kind == KPI_VARIANCE || kind == KPI_STDDEV ? KPI_MAX_SQUARED_DIGITS : KPI_MAX_INPUT_DIGITS;
+}
+
 bool
 kpi_cell_kind_parse(const char *name, KpiKind *kind)
 {

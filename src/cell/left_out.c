@@ -84,7 +84,9 @@ const KpiKindOps kpi_cell_left_out_ops = {
 		[KPI_LEFT_OUT_NO_TIME - 1] = "no_time",
 		[KPI_LEFT_OUT_DAY_OUT_OF_RANGE - 1] = "day_out_of_range",
 		[KPI_LEFT_OUT_NO_VALUE - 1] = "no_value",
-		[KPI_LEFT_OUT_END_BEFORE_START - 1] = "end_before_start"
+		[KPI_LEFT_OUT_END_BEFORE_START - 1] = "end_before_start",
+		[KPI_LEFT_OUT_NONFINITE - 1] = "nonfinite",
+		[KPI_LEFT_OUT_TOO_LONG - 1] = "too_long"
 	},
 	.add = left_out_add,.facts = left_out_facts,.final = left_out_final, KPI_BASIC_OPS
 };

@@ -15,9 +15,6 @@
 #include "cell/cell_internal.h"
 #include "utils/builtins.h"
 
-/* A square has twice as many digits, and is to fit where any input may be. */
-#define MAX_DIGITS (KPI_MAX_INPUT_DIGITS / 2)
-
 enum
 {
 	COUNT_N,
@@ -55,7 +52,7 @@ square(const KpiDecimal *number, KpiDecimal *result)
 	product = multiply(factor, factor);
 	pfree(DatumGetPointer(factor));
 	result->wide = NULL;
-	if (kpi_cell_decimal_read(product, 2 * MAX_DIGITS, result) == KPI_DECIMAL_NONFINITE)
+	if (kpi_cell_decimal_read(product, KPI_MAX_INPUT_DIGITS, result) == KPI_DECIMAL_NONFINITE)
 	{
 		pfree(DatumGetPointer(product));
 		return false;

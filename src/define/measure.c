@@ -192,25 +192,14 @@ end_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def, const
 	return end;
 }
 
-/* Why a fact that meets all conditions and has a time does not count; NULL: it does. */
-static char *
-last_reason(const KpiMeasureDef *def)
-{
-	char	   *reason = "NULL::smallint";
-
-	if (def->has_value != NULL)
-		reason = psprintf("CASE WHEN (%s) THEN NULL ELSE %d::smallint END", def->has_value, KPI_LEFT_OUT_NO_VALUE);
-	if (def->is_reversed != NULL)
-		reason = psprintf("CASE WHEN (%s) THEN %d::smallint ELSE %s END", def->is_reversed,
-						  KPI_LEFT_OUT_END_BEFORE_START, reason);
-	return reason;
-}
-
 /* The facts that do not count in the first: in a stream that all rows of the source are facts of. */
 static Written
 left_out_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def)
 {
 	KpiStreamKey all_key = {.owner_kind = "company",.at = key->at,.credit = "then"};
+	List	   *texts = list_make3(def->filter ? unconstify(char *, def->filter) : "true",
+								   def->is_reversed ? def->is_reversed : "false",
+								   def->has_value ? def->has_value : "true");
 
 	return (Written)
 	{
@@ -218,7 +207,7 @@ left_out_of(int32 source_id, const KpiStreamKey *key, const KpiMeasureDef *def)
 			.stream_id = find_or_create_stream(source_id, &all_key, KPI_LEFT_OUT_PART),
 			.kind = KPI_LEFT_OUT,
 			.options = "",
-			.inputs = list_make2(def->filter ? unconstify(char *, def->filter) : "true", last_reason(def)),
+			.inputs = list_concat_copy(texts, def->numbers),
 			.divisor = 1
 	};
 }

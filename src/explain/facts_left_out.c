@@ -43,6 +43,7 @@ static const Reason reasons[] = {
 	{KPI_LOOKUP_MISSING, false, true},
 	{"no_value", true, false},
 	{"nonfinite", true, false},
+	{"too_long", true, false},
 	{"no_rate", true, false},
 	{"no_owner", true, false},
 	{"unknown_owner", true, false},

@@ -137,6 +137,10 @@ left_out_detail(const KpiFateKpi *kpi, const KpiFateFact *fact, KpiLeftOut reaso
 			return psprintf("It ends before it begins: %s is before %s.", kpi->until, kpi->at);
 		case KPI_LEFT_OUT_NO_VALUE:
 			return psprintf("It has no value for %s.", kpi->measure);
+		case KPI_LEFT_OUT_NONFINITE:
+			return psprintf("Its number for %s is NaN or infinite.", kpi->measure);
+		case KPI_LEFT_OUT_TOO_LONG:
+			return psprintf("Its number for %s has more digits than a measure takes.", kpi->measure);
 	}
 	return NULL;
 }
@@ -281,12 +285,9 @@ kpi_explain_fate_now(const KpiFateRow *row, const KpiSource *source, const KpiFa
 	fate->owner = fact->owner;
 	if (is_left_out(row, kpi, fate) || has_failed(row, source, kpi, fate))
 		return;
-	if (fact->cell == NULL)
+	if (fact->cell == NULL || !set_value(fact, measure, kpi->parameter, NULL, fate))
 		elog(ERROR, "a row of source \"%s\" is no fact of KPI \"%s\", and nothing says why", kpi->source, kpi->name);
-	if (!set_value(fact, measure, kpi->parameter, NULL, fate))
-		leave_out(fate, "nonfinite", psprintf("Its number for %s is NaN, infinite or has more than 1,000 digits.",
-											  kpi->measure));
-	else if (!find_rate(kpi, fact, &rate, fate))
+	if (!find_rate(kpi, fact, &rate, fate))
 		fate->value = fate->numerator = fate->denominator = NULL;
 	else
 	{

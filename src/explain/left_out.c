@@ -4,7 +4,8 @@
  *	  How many facts count for nothing, by KPI and reason.
  *
  * Summed from the day cells of the streams of what is left out, in one pass, under
- * the reader's snapshot.  Measures that were dropped may have left states behind,
+ * the reader's snapshot.  A row on which the expression of its reason fails is one that
+ * the KPI's own expressions fail on (fact/query.c).  Measures that were dropped may have left states behind,
  * which count for nobody.
  *
  * Who defines a KPI learns from the first CALL kpi.refresh() that finds it built and
@@ -29,6 +30,15 @@
 
 PG_FUNCTION_INFO_V1(kpi_sql_left_out_counts);
 
+/* Reasons, from 1, as KpiLeftOut has them, and behind these: an expression fails. */
+#define ERROR_OF_FACT (KPI_LEFT_OUT_REASONS + 1)
+
+static const char *
+reason_name(int reason)
+{
+	return reason == ERROR_OF_FACT ? "error" : kpi_cell_left_out_name(reason);
+}
+
 /* Of one measure and reason. */
 typedef struct Tally
 {
@@ -42,7 +52,7 @@ typedef struct Measure
 	int32		id;
 	int32		kpi_id;
 	int32		source_id;
-	Tally		tallies[KPI_LEFT_OUT_REASONS];
+	Tally		tallies[ERROR_OF_FACT];
 }			Measure;
 
 typedef struct Counting
@@ -70,7 +80,7 @@ load_measures(Counting * counting, int32 source_id)
 		measure->id = kpi_rows_int4(&rows, "id");
 		measure->kpi_id = kpi_rows_int4(&rows, "kpi_id");
 		measure->source_id = kpi_rows_int4(&rows, "source_id");
-		for (int i = 0; i < KPI_LEFT_OUT_REASONS; i++)
+		for (int i = 0; i < ERROR_OF_FACT; i++)
 		{
 			measure->tallies[i].first_day = DATEVAL_NOEND;
 			measure->tallies[i].last_day = DATEVAL_NOBEGIN;
@@ -81,9 +91,8 @@ load_measures(Counting * counting, int32 source_id)
 
 /* Measures come in ascending order within a cell. */
 static void
-tally(int32 measure_id, KpiLeftOut reason, int64 facts, void *arg)
+tally(Counting * counting, int32 measure_id, int reason, int64 facts)
 {
-	Counting   *counting = arg;
 	Tally	   *to;
 
 	while (counting->next < counting->n && counting->measures[counting->next].id < measure_id)
@@ -96,6 +105,28 @@ tally(int32 measure_id, KpiLeftOut reason, int64 facts, void *arg)
 		return;
 	to->first_day = Min(to->first_day, counting->day);
 	to->last_day = Max(to->last_day, counting->day);
+}
+
+static void
+tally_left_out(int32 measure_id, KpiLeftOut reason, int64 facts, void *counting)
+{
+	tally(counting, measure_id, reason, facts);
+}
+
+static void
+tally_cell(Counting * counting, const KpiCell *cell)
+{
+	KpiTally   *tallies = palloc(cell->nstates * sizeof(KpiTally));
+	int			n = kpi_cell_tally(cell, tallies, cell->nstates);
+
+	counting->next = 0;
+	kpi_cell_left_out(cell, tally_left_out, counting);
+	counting->next = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (tallies[i].errors != 0)
+			tally(counting, tallies[i].measure_id, ERROR_OF_FACT, tallies[i].errors);
+	}
 }
 
 static void
@@ -115,8 +146,7 @@ count_cells(Counting * counting, int32 source_id)
 
 		CHECK_FOR_INTERRUPTS();
 		counting->day = kpi_rows_date(&rows, "day", DATEVAL_NOBEGIN);
-		counting->next = 0;
-		kpi_cell_left_out(DatumGetKpiCellP(kpi_rows_datum(&rows, "cell", &isnull)), tally, counting);
+		tally_cell(counting, DatumGetKpiCellP(kpi_rows_datum(&rows, "cell", &isnull)));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
 	}
@@ -125,13 +155,13 @@ count_cells(Counting * counting, int32 source_id)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, const Measure * measure, KpiLeftOut reason)
+put_row(ReturnSetInfo *rsinfo, const Measure * measure, int reason)
 {
 	const		Tally *tally = &measure->tallies[reason - 1];
 	bool		has_day = tally->first_day <= tally->last_day;
 	Datum		values[] = {
 		Int32GetDatum(measure->source_id), Int32GetDatum(measure->kpi_id),
-		CStringGetTextDatum(kpi_cell_left_out_name(reason)), Int64GetDatum(tally->facts),
+		CStringGetTextDatum(reason_name(reason)), Int64GetDatum(tally->facts),
 		DateADTGetDatum(tally->first_day), DateADTGetDatum(tally->last_day)
 	};
 	bool		nulls[] = {false, false, false, false, !has_day, !has_day};
@@ -156,7 +186,7 @@ kpi_sql_left_out_counts(PG_FUNCTION_ARGS)
 	kpi_spi_end(&spi);
 	for (int m = 0; m < counting.n; m++)
 	{
-		for (int reason = 1; reason <= KPI_LEFT_OUT_REASONS; reason++)
+		for (int reason = 1; reason <= ERROR_OF_FACT; reason++)
 		{
 			if (counting.measures[m].tallies[reason - 1].facts != 0)
 				put_row((ReturnSetInfo *) fcinfo->resultinfo, &counting.measures[m], reason);

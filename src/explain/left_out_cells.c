@@ -3,11 +3,9 @@
  * left_out_cells.c
  *	  What is left out of KPIs and is in cells: how many facts, and on which days.
  *
- * Cells count what they leave out beside what they count, so nothing is kept twice:
+ * Facts that a KPI counts, and not everywhere, or not yet (left_out.c: those that it does not
+ * count).  They are in the cells that values are made of, so nothing is kept twice:
  *
- *	error			facts on which the measure's expression failed (in the company's
- *					cells), and those that failed as a whole (in the cell of no day)
- *	nonfinite		numbers that no sum can have, in the company's cells
  *	no_rate			amounts without a rate, under the company's months
  *	no_owner, unknown_owner
  *					the day cells of owners that no member or team is known of
@@ -19,8 +17,7 @@
  * apart: of an owner that is unknown the amounts with a rate are counted, and of the
  * days ahead those whose owner is known.
  *
- * Cost: the months of the company; of these, the days of the first and the last that
- * leave something out; the days ahead; and the day cells of unknown owners, which are
+ * Cost: the months of the company; the days ahead; and the day cells of unknown owners, which are
  * looked for where team (unassigned) has any facts at all.  It does not grow with
  * the number of owners that are known.  Who asks for what counts for nothing only is
  * spared the last two.
@@ -51,8 +48,6 @@ PG_FUNCTION_INFO_V1(kpi_sql_left_out_cells);
 /* In the order in which they are tested. */
 typedef enum LeftOutReason
 {
-	ERROR_OF_FACT,
-	NONFINITE,
 	NO_RATE,
 	NO_OWNER,
 	UNKNOWN_OWNER,
@@ -62,7 +57,7 @@ typedef enum LeftOutReason
 } LeftOutReason;
 
 static const char *const reason_names[NREASONS] = {
-	[ERROR_OF_FACT] = "error",[NONFINITE] = "nonfinite",[NO_RATE] = "no_rate",[NO_OWNER] = "no_owner",
+	[NO_RATE] = "no_rate",[NO_OWNER] = "no_owner",
 	[UNKNOWN_OWNER] = "unknown_owner",[AHEAD] = "ahead",[COUNTED] = "counted"
 };
 
@@ -79,7 +74,6 @@ typedef struct CountedMeasure
 	int32		id;
 	int32		kpi_id;
 	LeftOut		reasons[NREASONS];
-	LeftOut		days[NREASONS]; /* of some months */
 } CountedMeasure;
 
 /* Facts of unknown owners on a day ahead, for all measures of the stream. */
@@ -185,89 +179,14 @@ tally_rows(CountedStream *stream, KpiRows *rows, LeftOutReason reason, OnTally o
 	kpi_rows_end(rows);
 }
 
-/* ---- what measures leave out, by the company's cells ---- */
+/* ---- the company's cells ---- */
 
+/* But for numbers that no value can have. */
 static void
-add_failed(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last, LeftOutReason reason)
+add_facts(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last,
+		  LeftOutReason reason)
 {
-	count(&measure->reasons[ERROR_OF_FACT], tally->errors, first, last);
-	count(&measure->reasons[NONFINITE], tally->nonfinite, first, last);
-}
-
-static void
-add_company(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last,
-			LeftOutReason reason)
-{
-	add_failed(stream, measure, tally, first, last, reason);
-	count(&measure->reasons[COUNTED], tally->facts - tally->nonfinite, first, last);
-}
-
-/* Below the company's months is what has no rate, what fails for another reason apart. */
-static void
-add_without_rate(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last,
-				 LeftOutReason reason)
-{
-	add_failed(stream, measure, tally, first, last, reason);
-	count(&measure->reasons[NO_RATE], tally->facts - tally->nonfinite, first, last);
-}
-
-/* The days of a reason within months that are known. */
-static void
-add_day(CountedStream *stream, CountedMeasure *measure, const KpiTally *tally, DateADT first, DateADT last, LeftOutReason reason)
-{
-	count(&measure->days[ERROR_OF_FACT], tally->errors, first, last);
-	count(&measure->days[NONFINITE], tally->nonfinite, first, last);
-}
-
-static List *
-first_and_last_months(const CountedStream *stream)
-{
-	List	   *months = NIL;
-
-	for (int i = 0; i < stream->nmeasures; i++)
-	{
-		for (int r = 0; r < COUNTED; r++)
-		{
-			const LeftOut *left_out = &stream->measures[i].reasons[r];
-
-			if (left_out->facts == 0)
-				continue;
-			months = list_append_unique_int(months, left_out->first);
-			months = list_append_unique_int(months, left_out->last);
-		}
-	}
-	return months;
-}
-
-/* From the months, which have been counted, to the first and the last day. */
-static void
-find_days(CountedStream *stream)
-{
-	ListCell   *lc;
-
-	foreach(lc, first_and_last_months(stream))
-	{
-		KpiRows		rows;
-
-		kpi_rows_begin_read(&rows, "SELECT r.start AS first_day, r.start AS last_day, r.cell, r.recent"
-							" FROM kpi_internal.rollup_cell r"
-							" WHERE r.stream_id = $1 AND r.scope_kind = 1 AND r.scope_id = 1 AND r.grain = 0"
-							" AND r.dim_id = 0 AND r.start >= $2 AND r.start < $2 + interval '1 month'",
-							2, KPI_INT4(stream->id), KPI_VALUE(DATEOID, DateADTGetDatum(lfirst_int(lc))));
-		tally_rows(stream, &rows, ERROR_OF_FACT, add_day);
-	}
-	for (int i = 0; i < stream->nmeasures; i++)
-	{
-		CountedMeasure *measure = &stream->measures[i];
-
-		for (int r = 0; r < NREASONS; r++)
-		{
-			if (measure->days[r].facts == 0)
-				continue;
-			measure->reasons[r].first = measure->days[r].first;
-			measure->reasons[r].last = measure->days[r].last;
-		}
-	}
+	count(&measure->reasons[reason], tally->facts - tally->nonfinite, first, last);
 }
 
 static void
@@ -279,8 +198,7 @@ count_company(CountedStream *stream)
 						" FROM kpi_internal.rollup_cell r"
 						" WHERE r.stream_id = $1 AND r.scope_kind = 1 AND r.scope_id = 1 AND r.grain = 2 AND r.dim_id = 0",
 						1, KPI_INT4(stream->id));
-	tally_rows(stream, &rows, COUNTED, add_company);
-	find_days(stream);
+	tally_rows(stream, &rows, COUNTED, add_facts);
 	if (!stream->has_currency)
 		return;
 	kpi_rows_begin_read(&rows, "SELECT r.start AS first_day, (r.start + interval '1 month')::date - 1 AS last_day, r.cell, r.recent"
@@ -289,19 +207,8 @@ count_company(CountedStream *stream)
 						"  AND r.grain = 2 AND r.dim_id = d.id"
 						" WHERE d.source_id = $2 AND d.position = 1 + (SELECT pg_catalog.count(*) FROM kpi.dimension n WHERE n.source_id = $2)",
 						2, KPI_INT4(stream->id), KPI_INT4(stream->source_id));
-	tally_rows(stream, &rows, NO_RATE, add_without_rate);
-}
-
-/* Facts that failed as a whole have no day, and count for every measure of the stream. */
-static void
-count_failed_as_whole(CountedStream *stream)
-{
-	int64		facts = kpi_first_int8("SELECT kpi_internal.cell_errors(d.cell) FROM kpi_internal.day_cell d"
-									   " WHERE d.stream_id = $1 AND d.owner_id = 0 AND d.day = '-infinity' AND d.dim_id = 0",
-									   1, KPI_INT4(stream->id));
-
-	for (int i = 0; i < stream->nmeasures; i++)
-		stream->measures[i].reasons[ERROR_OF_FACT].facts += facts;
+	/* Below them is what has no rate. */
+	tally_rows(stream, &rows, NO_RATE, add_facts);
 }
 
 /* ---- owners that nobody knows ---- */
@@ -441,7 +348,6 @@ count_stream(ReturnSetInfo *rsinfo, CountedStream *stream, bool for_nothing)
 	stream->ahead = hash_create("pg_kpi days ahead", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	stream->per_cell = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi left out cell", ALLOCSET_DEFAULT_SIZES);
 	count_company(stream);
-	count_failed_as_whole(stream);
 	if (!for_nothing)
 	{
 		count_unknown(stream);
@@ -482,7 +388,7 @@ read_streams(int32 source_id)
 		}
 		measure = &stream->measures[stream->nmeasures++];
 		for (int r = 0; r < NREASONS; r++)
-			measure->reasons[r] = measure->days[r] = nothing;
+			measure->reasons[r] = nothing;
 		measure->id = kpi_rows_int4(&rows, "measure_id");
 		measure->kpi_id = kpi_rows_int4(&rows, "kpi_id");
 	}

@@ -48,6 +48,9 @@ static const Oid total_functions[] = {
 	F_FLOAT8_FLOAT4, F_INT4_BOOL, F_TEXT_BOOL, F_TEXT_BPCHAR, F_TEXT_NAME,
 	F_DATE_TIMESTAMP, F_TRIM_SCALE,
 
+	/* without the sign */
+	F_ABS_NUMERIC, F_ABS_FLOAT8,
+
 	/* lengths and case */
 	F_TEXTLEN, F_LENGTH_TEXT, F_LENGTH_BPCHAR, F_LOWER_TEXT, F_UPPER_TEXT,
 

@@ -74,7 +74,7 @@ analyse_facts(const KpiSource *source, const KpiStream *stream, const KpiFactPar
 
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
-	foreach(lc, kpi_fact_columns(source, stream, part->measures, at_type))
+	foreach(lc, kpi_fact_columns(source, stream, part->measures, relid, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
 		Node	   *node = kpi_fact_analyse_text(pstate, relid, column->text, source->code);

@@ -388,7 +388,8 @@ typedef struct KpiKeptChanges
 	int64		changed;
 	int64		gone;
 	int64		kept;			/* rows that were read and are facts */
-	int64		without_key;	/* and that are none */
+	int64		without_key;	/* that are none, as they have no key */
+	int64		without_entity; /* or a key, and no entity */
 } KpiKeptChanges;
 
 /* The kept table as it is; error if a column of the key or the entity is missing. */

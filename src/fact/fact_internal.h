@@ -31,14 +31,14 @@ typedef struct KpiFactColumn
  * m<id>_2, ... of the given measures (NULL: all); and the condition that rows meet.
  */
 extern List *kpi_fact_columns(const KpiSource *source, const KpiStream *stream,
-							  const Bitmapset *which, Oid at_type);
+							  const Bitmapset *which, Oid relid, Oid at_type);
 
 /*
  * The input of a measure of kind left_out: the reason (KpiLeftOut) why a row does not
  * count, smallint; NULL: it does.
  */
 extern char *kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *stream,
-									  const KpiMeasure *m, Oid at_type);
+									  const KpiMeasure *m, Oid relid, Oid at_type);
 extern char *kpi_fact_condition(const KpiSource *source, const KpiStream *stream, Oid at_type,
 								const KpiFactPart *part);
 

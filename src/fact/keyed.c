@@ -468,7 +468,7 @@ void
 kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part, KpiKeptChanges *changes)
 {
 	KpiStatement statement = {0};
-	char	   *texts[4];
+	char	   *texts[5];
 
 	statement.sql =
 		psprintf("WITH difference(kept_row, is_row, %s) AS MATERIALIZED (SELECT o.kept_row, f.is_row, %s %s),"
@@ -478,19 +478,21 @@ kpi_fact_kept_write(KpiKept *kept, const KpiEntities *entities, bool is_part, Kp
 				 "  WHERE k.ctid = d.kept_row AND d.is_row RETURNING 1),"
 				 " added AS (INSERT INTO %s (%s) SELECT %s FROM difference AS d WHERE d.kept_row IS NULL RETURNING 1)"
 				 " SELECT (SELECT count(*) FROM added)::text, (SELECT count(*) FROM changed)::text,"
-				 "  (SELECT count(*) FROM gone)::text, (SELECT count(*) FROM %s WHERE %s)::text",
+				 "  (SELECT count(*) FROM gone)::text, n.kept::text, (n.with_key - n.kept)::text"
+				 " FROM (SELECT count(*) FILTER (WHERE %s) AS kept, count(*) FILTER (WHERE %s) AS with_key FROM %s) AS n",
 				 kpi_fact_sql_columns(kept, ""), kpi_fact_sql_columns(kept, "f."), difference_body(kept, entities, is_part), kept->name, kept->name, assignments(kept),
 				 kept->name, kpi_fact_sql_names(kept, ""), kpi_fact_sql_columns(kept, "d."),
-				 fresh_rows(kept), kpi_fact_sql_complete(kept, "f."));
+				 kpi_fact_sql_complete(kept, "f."), kpi_fact_sql_some(kept->key, "f.", " AND ", " IS NOT NULL"), fresh_rows(kept));
 	kpi_fact_statement_entities(kept, &statement, entities);
 	statement.is_of_few = entities != NULL || is_part;
-	(void) first_row(kept, &statement, 4, texts);
+	(void) first_row(kept, &statement, lengthof(texts), texts);
 	CommandCounterIncrement();
 	changes->added = pg_strtoint64(texts[0]);
 	changes->changed = pg_strtoint64(texts[1]);
 	changes->gone = pg_strtoint64(texts[2]);
 	changes->kept = pg_strtoint64(texts[3]);
-	changes->without_key = tuplestore_tuple_count(kept->fresh) - changes->kept;
+	changes->without_entity = pg_strtoint64(texts[4]);
+	changes->without_key = tuplestore_tuple_count(kept->fresh) - changes->kept - changes->without_entity;
 }
 
 /* The key of a row that may be missing on either side, as text. */

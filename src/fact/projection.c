@@ -231,9 +231,9 @@ compile_key(CompileState *cs, const char *text)
 }
 
 static List *
-input_texts(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid at_type)
+input_texts(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid leaf, Oid at_type)
 {
-	return stream->is_left_out ? list_make1(kpi_fact_left_out_reason(source, stream, m, at_type)) : m->inputs;
+	return stream->is_left_out ? list_make1(kpi_fact_left_out_reason(source, stream, m, leaf, at_type)) : m->inputs;
 }
 
 static void
@@ -270,7 +270,7 @@ compile_stream(CompileState *cs, const KpiSource *source, const KpiStream *strea
 	for (int m = 0; m < stream->nmeasures; m++)
 	{
 		cs->attrs = NULL;
-		foreach(lc, input_texts(source, stream, &stream->measures[m], sp->at.type))
+		foreach(lc, input_texts(source, stream, &stream->measures[m], cs->leaf, sp->at.type))
 		{
 			if (strcmp(lfirst(lc), KPI_DAY_INPUT) == 0)
 				sp->day_inputs = lappend_int(sp->day_inputs, list_length(nodes));
@@ -681,7 +681,13 @@ project_piecewise(KpiProjection *proj, StreamProjection *sp, const KpiInputPart 
 	if (!project_trapped(proj, sp, part, PROJECT_FACT, fact))
 	{
 		fact->is_event = true;
-		fact->failed = true;
+		fact->failed = !sp->is_left_out;
+	}
+	if (sp->is_left_out && fact->error != NULL)
+	{
+		/* Its time fails; whether it is left out for that each measure says. */
+		fact->day = KPI_NO_DAY;
+		fact->error = NULL;
 	}
 	if (!fact->is_event || fact->failed)
 		return;

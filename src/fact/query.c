@@ -14,6 +14,7 @@
  */
 #include "base/compat.h"
 
+#include "access/transam.h"
 #include "base/base.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -122,35 +123,188 @@ day_is_in_range(Oid at_type, const char *at, const char *time_zone)
 	return psprintf("(%s) OPERATOR(pg_catalog.>=) %s AND (%s) OPERATOR(pg_catalog.<) %s", at, since, at, until);
 }
 
+/* ---- why a row does not count ---- */
+
+/* Of one type throughout: a cast of the whole would count as what may fail. */
+static char *
+reason(KpiLeftOut left_out)
+{
+	return psprintf("%d::pg_catalog.int2", left_out);
+}
+
 /* One reason where a condition is false, another where it is null; else what is said behind it. */
 static char *
-where_it_holds(const char *condition, const char *reason)
+where_it_holds(const char *condition, const char *otherwise)
 {
-	return psprintf("CASE WHEN (%s) THEN %s WHEN (%s) IS NULL THEN %d ELSE %d END", condition, reason, condition,
-					KPI_LEFT_OUT_FILTER_NULL, KPI_LEFT_OUT_FILTER_FALSE);
+	return psprintf("CASE WHEN (%s) THEN %s WHEN (%s) IS NULL THEN %s ELSE %s END", condition, otherwise, condition,
+					reason(KPI_LEFT_OUT_FILTER_NULL), reason(KPI_LEFT_OUT_FILTER_FALSE));
+}
+
+/* Whether a time, which is not of a day that facts may have, is one at all: as above, by comparisons. */
+static char *
+is_finite_time(Oid at_type, const char *at)
+{
+	const char *type = format_type_be_qualified(getBaseType(at_type));
+
+	return psprintf("(%s) OPERATOR(pg_catalog.>) '-infinity'::%s AND (%s) OPERATOR(pg_catalog.<) 'infinity'::%s",
+					at, type, at, type);
+}
+
+/* Whether a number is below a limit; NULL: its type has no others, or none that are too long. */
+static char *
+number_is_below(Oid type, const char *number, const char *numeric_limit)
+{
+	switch (getBaseType(type))
+	{
+		case NUMERICOID:
+			return psprintf("pg_catalog.abs(%s) OPERATOR(pg_catalog.<) '%s'::pg_catalog.numeric", number, numeric_limit);
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return psprintf("pg_catalog.abs((%s)::pg_catalog.float8) OPERATOR(pg_catalog.<) 'Infinity'::pg_catalog.float8",
+							number);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * The last WHENs and the ELSE: of the value, and the numbers that it is of.  A row that
+ * counts is through after the first, and has each number evaluated once.
+ */
+static char *
+value_reason(const KpiSource *source, Oid relid, KpiKind kind, const char *has_value, List *texts)
+{
+	char	   *limit = psprintf("1e%d", kpi_cell_kind_max_digits(kind));
+	StringInfoData usual;
+	StringInfoData not_long;
+	StringInfoData finite;
+
+	initStringInfo(&usual);
+	initStringInfo(&not_long);
+	initStringInfo(&finite);
+	for (int i = KPI_LEFT_OUT_TEXTS; i < list_length(texts); i++)
+	{
+		const char *number = list_nth(texts, i);
+		Oid			type = kpi_fact_type(source, relid, number);
+		char	   *below = number_is_below(type, number, limit);
+		const char *and = usual.len > 0 ? " AND " : "";
+
+		if (below == NULL)
+			continue;
+		appendStringInfo(&usual, "%s%s", and, below);
+		appendStringInfo(&not_long, "%s(%s) IS NOT FALSE", and, below);
+		appendStringInfo(&finite, "%s(%s) IS NOT FALSE", and, number_is_below(type, number, "Infinity"));
+	}
+	if (usual.len == 0)
+		return psprintf("WHEN (%s) THEN NULL ELSE %s", has_value, reason(KPI_LEFT_OUT_NO_VALUE));
+	return psprintf("WHEN %s THEN NULL WHEN (%s) IS NOT TRUE THEN %s WHEN %s THEN NULL WHEN %s THEN %s ELSE %s",
+					usual.data, has_value, reason(KPI_LEFT_OUT_NO_VALUE), not_long.data,
+					finite.data, reason(KPI_LEFT_OUT_TOO_LONG), reason(KPI_LEFT_OUT_NONFINITE));
+}
+
+/* Whether there may be rows of which an expression has no value but an error. */
+static bool
+may_fail(const KpiSource *source, Oid relid, const char *text)
+{
+	AttrNumber	attno = get_attnum(relid, text);
+	Bitmapset  *attrs = NULL;
+	KpiExprRisk risk;
+	bool		user_code;
+	KpiUser		user;
+
+	if (attno > 0 && get_attgenerated(relid, attno) == '\0' && get_atttype(relid, attno) < FirstGenbkiObjectId)
+		return false;
+	kpi_user_switch(&user, kpi_model_source_definer(source));
+	(void) kpi_expr_compile(relid, text, &attrs, &risk, &user_code, source->code, NULL);
+	kpi_user_restore(&user);
+	return risk != KPI_EXPR_SAFE;
+}
+
+static void
+add_failing(List **failing, const KpiSource *source, Oid relid, char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, *failing)
+	{
+		if (strcmp(lfirst(lc), text) == 0)
+			return;
+	}
+	if (may_fail(source, relid, text))
+		*failing = lappend(*failing, text);
+}
+
+/* Of a measure and its stream, what may fail and value_reason() does not evaluate. */
+static void
+add_failing_of(List **failing, const KpiSource *source, Oid relid, const KpiStream *stream, const KpiMeasure *m)
+{
+	int			first = m->kind == KPI_RATE || m->kind == KPI_RATIO ? 0 : 1;
+
+	if (stream->owner_kind != KPI_OWNER_COMPANY)
+		add_failing(failing, source, relid, psprintf("(%s)::pg_catalog.text", stream->owner));
+	for (int d = 0; d < kpi_model_stream_ndims(source, stream); d++)
+		add_failing(failing, source, relid, psprintf("(%s)::pg_catalog.text", kpi_model_stream_dim_expr(source, stream, d)));
+	for (int i = first; i < list_length(m->inputs); i++)
+		add_failing(failing, source, relid, list_nth(m->inputs, i));
+}
+
+/* A condition that is never true, and fails on what the facts of a KPI fail on; NULL: nothing. */
+static char *
+failing_condition(const KpiSource *source, Oid relid, int32 kpi_id, KpiKind *kind)
+{
+	List	   *failing = NIL;
+	StringInfoData condition;
+	ListCell   *lc;
+
+	for (int s = 0; s < source->nstreams; s++)
+	{
+		const KpiStream *stream = &source->streams[s];
+
+		for (int m = 0; !stream->is_left_out && m < stream->nmeasures; m++)
+		{
+			if (stream->measures[m].kpi_id != kpi_id)
+				continue;
+			*kind = stream->measures[m].kind;
+			add_failing_of(&failing, source, relid, stream, &stream->measures[m]);
+		}
+	}
+	if (failing == NIL)
+		return NULL;
+	initStringInfo(&condition);
+	foreach(lc, failing)
+		appendStringInfo(&condition, "%s((%s) IS NULL) IS UNKNOWN", condition.len > 0 ? " OR " : "", (char *) lfirst(lc));
+	return condition.data;
 }
 
 /*
  * In the order in which a row is found to be a fact, and only as far: what comes
- * behind a reason may fail on the row.
+ * behind a reason may fail on the row.  The row's error is that of this text: whatever
+ * the fact would fail on is evaluated once the reasons before that do not hold.
  */
 char *
-kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid at_type)
+kpi_fact_left_out_reason(const KpiSource *source, const KpiStream *stream, const KpiMeasure *m, Oid relid, Oid at_type)
 {
-	char	   *reason;
+	KpiKind		kind = m->kind;
+	char	   *fails = failing_condition(source, relid, m->kpi_id, &kind);
+	char	   *text;
 
-	reason = psprintf("CASE WHEN %s THEN (%s) WHEN pg_catalog.isfinite(%s) THEN %d ELSE %d END",
-					  day_is_in_range(at_type, stream->at, source->time_zone), (char *) lsecond(m->inputs),
-					  stream->at, KPI_LEFT_OUT_DAY_OUT_OF_RANGE, KPI_LEFT_OUT_NO_TIME);
-	reason = where_it_holds(linitial(m->inputs), reason);
-	if (source->filter != NULL)
-		reason = where_it_holds(source->filter, reason);
-	return psprintf("(%s)::pg_catalog.int2", reason);
+	text = psprintf("CASE WHEN (%s) THEN %s %s%s%s %s END", (char *) lsecond(m->inputs),
+					reason(KPI_LEFT_OUT_END_BEFORE_START),
+					fails ? "WHEN " : "", fails ? fails : "", fails ? " THEN NULL" : "",
+					value_reason(source, relid, kind, lthird(m->inputs), m->inputs));
+	text = psprintf("CASE WHEN %s THEN %s WHEN %s THEN %s ELSE %s END",
+					day_is_in_range(at_type, stream->at, source->time_zone), text,
+					is_finite_time(at_type, stream->at), reason(KPI_LEFT_OUT_DAY_OUT_OF_RANGE),
+					reason(KPI_LEFT_OUT_NO_TIME));
+	text = where_it_holds(linitial(m->inputs), text);
+	return source->filter == NULL ? text : where_it_holds(source->filter, text);
 }
+
+/* ---- columns ---- */
 
 /* The columns of a stream of what is left out: NULL is the day of a row that has none. */
 static List *
-left_out_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
+left_out_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid relid, Oid at_type)
 {
 	List	   *columns;
 
@@ -165,19 +319,19 @@ left_out_columns(const KpiSource *source, const KpiStream *stream, const Bitmaps
 
 		if (which == NULL || bms_is_member(i, which))
 			columns = add_column(columns, psprintf("m%d_1", m->id),
-								 kpi_fact_left_out_reason(source, stream, m, at_type));
+								 kpi_fact_left_out_reason(source, stream, m, relid, at_type));
 	}
 	return columns;
 }
 
 List *
-kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid at_type)
+kpi_fact_columns(const KpiSource *source, const KpiStream *stream, const Bitmapset *which, Oid relid, Oid at_type)
 {
 	List	   *columns;
 	ListCell   *lc;
 
 	if (stream->is_left_out)
-		return left_out_columns(source, stream, which, at_type);
+		return left_out_columns(source, stream, which, relid, at_type);
 	columns = add_column(NIL, "owner", stream->owner == NULL ? "NULL::text" : psprintf("(%s)", stream->owner));
 	columns = add_column(columns, "at", psprintf("(%s)", stream->at));
 	columns = add_column(columns, "day", day_expression(at_type, stream->at, source->time_zone));
@@ -280,7 +434,7 @@ kpi_fact_query(const KpiSource *source, const KpiStream *stream, const Bitmapset
 
 	initStringInfo(&sql);
 	at_type = kpi_fact_type(source, relid, stream->at);
-	foreach(lc, kpi_fact_columns(source, stream, which, at_type))
+	foreach(lc, kpi_fact_columns(source, stream, which, relid, at_type))
 	{
 		KpiFactColumn *column = lfirst(lc);
 

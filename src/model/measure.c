@@ -457,8 +457,11 @@ kpi_model_measure_parse(Oid relid, const char *text, const char *filter,
 	}
 	for (int i = 0; i < KPI_MEASURE_MAX_ARGS; i++)
 	{
-		if (call.given[i])
-			call.values[i] = argument_value(&call, i, kind->args[i], places[i]);
+		if (!call.given[i])
+			continue;
+		call.values[i] = argument_value(&call, i, kind->args[i], places[i]);
+		if (kind->args[i] == KPI_ARG_NUMBER)
+			def->numbers = lappend(def->numbers, call.values[i]);
 	}
 	kind->set_inputs(def, &call);
 	Assert(list_length(def->inputs) == kpi_cell_kind_ninputs(def->kind) || kpi_model_measure_is_ordered(def->kind));

@@ -41,9 +41,7 @@ typedef struct KpiMeasure
 								 * query shows them, filter and casts
 								 * included; as many as its kind takes, but of
 								 * kind left_out what its one is made of
-								 * (kpi_fact_columns()): the KPI's filter, and
-								 * the reason of facts that meet it and have a
-								 * time */
+								 * (KPI_LEFT_OUT_TEXTS) */
 	int32		divisor;
 	bool		is_known;		/* kpi_internal.measure_built has it at the
 								 * stream's version, and how far it is */
@@ -138,8 +136,12 @@ extern bool kpi_model_owner_is_of_today(KpiOwnerKind kind);
 /* The part of a stream (kpi_internal.stream) that is_left_out. */
 #define KPI_LEFT_OUT_PART "left_out"
 
-/* How many inputs a measure of this kind has as they are stored. */
-extern int	kpi_model_measure_ninputs(KpiKind kind);
+/*
+ * What a measure of kind left_out is made of, in the place of inputs: the KPI's filter;
+ * whether a fact ends before it begins; whether it has a value; and behind these, any
+ * number of them, the numbers of the measure.
+ */
+#define KPI_LEFT_OUT_TEXTS 3
 
 /*
  * The values that day cells of a stream have besides owner and day: those of the
@@ -575,6 +577,8 @@ typedef struct KpiMeasureDef
 	const char *filter;			/* that is in them; or NULL */
 	char	   *has_value;		/* whether a fact that meets it counts; NULL:
 								 * each does */
+	List	   *numbers;		/* char *: those that it is of, without the
+								 * filter */
 	char	   *is_reversed;	/* of a balance: whether it ends before it
 								 * begins; else NULL */
 	int32		divisor;

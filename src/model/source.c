@@ -133,10 +133,13 @@ kpi_model_owner_is_of_today(KpiOwnerKind kind)
 	return kind == KPI_OWNER_MEMBER_TODAY || kind == KPI_OWNER_TEAM_TODAY;
 }
 
-int
-kpi_model_measure_ninputs(KpiKind kind)
+/* As many as its kind takes; of what is left out, with all numbers of the measure. */
+static bool
+has_inputs(const KpiMeasure *m)
 {
-	return kind == KPI_LEFT_OUT ? 2 : kpi_cell_kind_ninputs(kind);
+	int			n = list_length(m->inputs);
+
+	return m->kind == KPI_LEFT_OUT ? n >= KPI_LEFT_OUT_TEXTS : n == kpi_cell_kind_ninputs(m->kind);
 }
 
 static void
@@ -152,7 +155,7 @@ load_measure(KpiMeasure *m, KpiRows *rows)
 	m->is_end = strcmp(kpi_rows_text(rows, "role"), "end") == 0;
 	m->options = kpi_rows_text(rows, "options");
 	m->inputs = kpi_rows_texts(rows, "inputs");
-	if (list_length(m->inputs) != kpi_model_measure_ninputs(m->kind))
+	if (!has_inputs(m))
 		elog(ERROR, "measure %d has %d inputs", m->id, list_length(m->inputs));
 	m->divisor = kpi_rows_int4(rows, "divisor");
 	m->is_known = kpi_rows_bool(rows, "is_known");

@@ -514,19 +514,20 @@ save(KpiRun *run, const KpiKept *kept, KpiReading reading, int64 nentities, cons
 
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.keyed_state AS s (source_id, fingerprint, read_at, whole_at, kept_rows,"
-				 " rows_without_key, entities_read, rows_read, duration_ms, whole_ms)"
-				 " VALUES ($1, $2, $3, CASE WHEN $4 THEN $3 END, $5, $6, $7, $8, $9, CASE WHEN $4 THEN $9 END)"
+				 " rows_without_key, entities_read, rows_read, duration_ms, whole_ms, rows_without_entity)"
+				 " VALUES ($1, $2, $3, CASE WHEN $4 THEN $3 END, $5, $6, $7, $8, $9, CASE WHEN $4 THEN $9 END, $11)"
 				 " ON CONFLICT (source_id) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,"
 				 " read_at = CASE WHEN $10 THEN $3 ELSE s.read_at END, whole_at = coalesce(EXCLUDED.whole_at, s.whole_at),"
 				 " kept_rows = CASE WHEN $4 THEN $5 ELSE s.kept_rows + $5 END,"
 				 " rows_without_key = CASE WHEN $4 THEN $6 ELSE s.rows_without_key END,"
+				 " rows_without_entity = CASE WHEN $4 THEN $11 ELSE s.rows_without_entity END,"
 				 " entities_read = EXCLUDED.entities_read, rows_read = EXCLUDED.rows_read,"
 				 " duration_ms = EXCLUDED.duration_ms, whole_ms = coalesce(EXCLUDED.whole_ms, s.whole_ms)",
-				 10, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
+				 11, KPI_INT4(run->source->id), KPI_TEXT(keyed->state_before),
 				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(run->as_of)), KPI_BOOL(is_whole),
 				 KPI_INT8(is_whole ? changes->kept : changes->added - changes->gone), KPI_INT8(changes->without_key),
 				 KPI_INT8(nentities), KPI_INT8(kept->rows_read), KPI_VALUE(FLOAT8OID, Float8GetDatum(ms)),
-				 KPI_BOOL(is_reading));
+				 KPI_BOOL(is_reading), KPI_INT8(changes->without_entity));
 	kpi_refresh_lookups_save(run->source->id, keyed->lookups, is_whole);
 	kpi_spi_end(&spi);
 	if (is_reading)

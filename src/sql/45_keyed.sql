@@ -55,6 +55,7 @@ CREATE TABLE kpi_internal.keyed_state (
     whole_at         timestamptz,            -- and for all entities
     kept_rows        bigint NOT NULL DEFAULT 0,
     rows_without_key bigint NOT NULL DEFAULT 0,  -- when all were read last
+    rows_without_entity bigint NOT NULL DEFAULT 0,  -- and those with a key
     entities_read    bigint NOT NULL DEFAULT 0,  -- by the last refresh that read any
     duration_ms      double precision,           -- that it took
     whole_ms         double precision,           -- that the last reading of all took

@@ -452,7 +452,7 @@ CREATE VIEW kpi.source_status AS
            t.last_deltas, t.last_cells, coalesce(t.deltas_applied, 0) AS deltas_applied,
            kpi_internal.error_shown(current_user, s.definer, t.definer_oid, t.last_error) AS last_error,
            t.last_sqlstate, t.failing_since, coalesce(t.failures, 0) AS failures, t.next_try,
-           r.kept_rows, r.rows_without_key, r.read_at, r.entities_read, r.duration_ms AS reading_ms,
+           r.kept_rows, r.rows_without_key + r.rows_without_entity AS rows_without_key, r.read_at, r.entities_read, r.duration_ms AS reading_ms,
            r.rows_read::double precision / nullif(r.entities_read, 0) AS rows_per_entity,
            l.loaded_at, s.stale_seconds, coalesce(l.is_stale, false) AS is_stale
       FROM kpi.source s

@@ -1,28 +1,20 @@
 -- 84_left_out: facts that are in no number, or not in all, and why.
 
--- Those that cells count, and as reason 'counted' those in the company's value; those that
--- count for nothing and these only, or all (explain/left_out_cells.c).
+-- Those that are in cells of values, and as reason 'counted' those in the company's value; those
+-- that count for nothing and these only, or all (explain/left_out_cells.c).
 CREATE FUNCTION kpi_internal.left_out_cells(of_source integer DEFAULT NULL, for_nothing boolean DEFAULT false, OUT source_id integer, OUT kpi_id integer, OUT reason text,
                                             OUT facts bigint, OUT first_day date, OUT last_day date)
     RETURNS SETOF record STABLE COST 10000 ROWS 10 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_left_out_cells';
 
--- These and those that are kept for it. A fact of no day that facts may have failed as a whole
--- in its stream, whatever the filter of a KPI says: it is no error.
 CREATE VIEW kpi_internal.left_out_for_nothing AS
     SELECT s.id AS source_id, r.kpi_id, r.reason, r.facts, r.first_day, r.last_day
       FROM kpi.source s
      CROSS JOIN LATERAL (
-             WITH n AS MATERIALIZED (SELECT c.* FROM kpi_internal.left_out_counts(s.id) c),
-                  o AS (SELECT k.at, pg_catalog.max(n.facts) AS facts
-                          FROM n JOIN kpi.kpi k ON k.id = n.kpi_id
-                         WHERE n.reason = 'day_out_of_range' GROUP BY k.at)
-           SELECT n.kpi_id, n.reason, n.facts, n.first_day, n.last_day FROM n
+           SELECT n.kpi_id, n.reason, n.facts, n.first_day, n.last_day
+             FROM kpi_internal.left_out_counts(s.id) n
            UNION ALL
-           SELECT c.kpi_id, c.reason, c.facts - coalesce(o.facts, 0), c.first_day, c.last_day
-             FROM kpi_internal.left_out_cells(s.id, for_nothing => true) c
-             JOIN kpi.kpi k ON k.id = c.kpi_id
-             LEFT JOIN o ON c.reason = 'error' AND o.at IS NOT DISTINCT FROM k.at
-            WHERE c.facts > coalesce(o.facts, 0)) r;
+           SELECT c.kpi_id, c.reason, c.facts, c.first_day, c.last_day
+             FROM kpi_internal.left_out_cells(s.id, for_nothing => true) c) r;
 COMMENT ON VIEW kpi_internal.left_out_for_nothing IS 'Facts that count for nothing, by KPI and reason, and as reason counted those in the value of the company';
 
 CREATE VIEW kpi.left_out AS
@@ -47,18 +39,19 @@ CREATE VIEW kpi.left_out AS
             WHERE l.source_id = s.id
            HAVING pg_catalog.sum(l.facts_missing) > 0
            UNION ALL
-           SELECT NULL, 'no_key', t.rows_without_key, NULL, NULL
+           SELECT NULL, w.reason, w.facts, NULL, NULL
              FROM kpi_internal.keyed_state t
-            WHERE t.source_id = s.id AND t.rows_without_key > 0) r
+            CROSS JOIN LATERAL (VALUES ('no_key', t.rows_without_key), ('no_entity', t.rows_without_entity)) w (reason, facts)
+            WHERE t.source_id = s.id AND w.facts > 0) r
       LEFT JOIN kpi.kpi k ON k.id = r.kpi_id;
 COMMENT ON VIEW kpi.left_out IS 'Facts that are in no number of a KPI, or not in all of them: one row per source, KPI and reason, as of the last refresh. A fact that passes the filters of a source and a KPI is in the numbers, or in one of these rows. Of a formula, see the KPIs that it is made of';
 COMMENT ON COLUMN kpi.left_out.source_id IS 'The source (kpi.source.id)';
 COMMENT ON COLUMN kpi.left_out.source IS 'Its name';
 COMMENT ON COLUMN kpi.left_out.kpi_id IS 'The KPI (kpi.kpi.id); NULL: all of the source';
 COMMENT ON COLUMN kpi.left_out.kpi IS 'Its name';
-COMMENT ON COLUMN kpi.left_out.reason IS 'Why, the first of these that holds for a fact and the KPI. filter_false, filter_null: so is the filter of the source or of the KPI. no_time: its time (at) is NULL or infinite. day_out_of_range: its day is outside of 1900 to 2200. end_before_start: of a balance, it ends before it begins. error: an expression failed on it. lookup_missing: a lookup found nothing. no_value: the measure is of what is NULL in it, or of a rate, it is none of those that the share is of. nonfinite: its number is NaN, infinite or has more than 1,000 digits before the decimal point. no_rate: its currency has no exchange rate on its day. no_owner: its owner (team) is NULL; unknown_owner: it is the key of no member (team). ahead: it is dated after the day that the KPI is judged by, today. no_key: a row of the query of a keyed source that has no key, or no entity';
+COMMENT ON COLUMN kpi.left_out.reason IS 'Why, the first of these that holds for a fact and the KPI. filter_false, filter_null: so is the filter of the source or of the KPI. no_time: its time (at) is NULL or infinite. day_out_of_range: its day is outside of 1900 to 2200. end_before_start: of a balance, it ends before it begins. error: an expression failed on it. lookup_missing: a lookup found nothing. no_value: the measure is of what is NULL in it, or of a rate, it is none of those that the share is of. nonfinite: its number is NaN or infinite. too_long: its number has more than 1,000 digits before the decimal point, of stddev and variance more than 500. no_rate: its currency has no exchange rate on its day. no_owner: its owner (team) is NULL; unknown_owner: it is the key of no member (team). ahead: it is dated after the day that the KPI is judged by, today. no_key: a row of the query of a keyed source that has no key; no_entity: one that has a key and no entity';
 COMMENT ON COLUMN kpi.left_out.counts_for IS 'What such facts count for still: nothing; company: the company and team (unassigned) only; value, not to date: numbers of the whole period, and not those to date; value: all numbers, what was looked up being NULL';
-COMMENT ON COLUMN kpi.left_out.facts IS 'How many facts. Of lookup_missing once for each lookup that finds nothing; of no_key rows, as of when all were read last';
+COMMENT ON COLUMN kpi.left_out.facts IS 'How many facts. Of lookup_missing once for each lookup that finds nothing; of no_key and no_entity rows, as of when all were read last';
 COMMENT ON COLUMN kpi.left_out.first_day IS 'Day of the first of them (of amounts without an exchange rate the first of its month); NULL: they have no day';
 COMMENT ON COLUMN kpi.left_out.last_day IS 'Day of the last of them (of amounts without an exchange rate the last of its month); NULL: they have no day';
 COMMENT ON COLUMN kpi.left_out.example_key IS 'The key of one of them, as it is now, which kpi.why() and kpi.facts(left_out => reason) take further; NULL: the source has no key, or the reader may not read its facts. Selecting it reads facts until the first such';
@@ -75,7 +68,8 @@ CREATE VIEW kpi_internal.left_out_word AS
            ('end_before_start', 'end before they begin (%4$s)', 'Correct the facts, or give until => another time.'),
            ('error', 'make an expression fail', 'kpi.source_status.last_fact_error says which: correct the facts, or the expression.'),
            ('no_value', 'have no value (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
-           ('nonfinite', 'have a number that is NaN, infinite or too long (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
+           ('nonfinite', 'have a number that is NaN or infinite (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
+           ('too_long', 'have a number of too many digits (%2$s)', 'Correct the facts, or say with a filter that they are none of its facts.'),
            ('no_rate', 'have a currency without an exchange rate on their day', 'Run SELECT kpi.set_exchange_rate(...); view kpi.amount_without_rate says of which currencies.')
            ) AS w (reason, says, remedy);
 COMMENT ON VIEW kpi_internal.left_out_word IS 'Reasons why facts count for nothing, in words';
