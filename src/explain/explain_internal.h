@@ -101,6 +101,24 @@ extern void kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * w
  */
 extern void kpi_explain_fact(KpiExplainSource * open, int s, const KpiExplainRow * row, KpiFact *fact);
 
+/* ---- facts_number.c ---- */
+
+/* A measure of a program, and where its source has it. */
+typedef struct KpiFactsMeasure
+{
+	KpiExplainSource *open;
+	const KpiProgramNode *node;
+	int			s;				/* number of its stream */
+	int			m;				/* and of it in that */
+	const char *own_currency;	/* of the company, or NULL */
+} KpiFactsMeasure;
+
+/* What a fact amounts to by itself; false: it does not count for the measure. */
+extern bool kpi_explain_brings(const KpiFactsMeasure *of, const KpiFact *fact, KpiFinal *final);
+
+/* Of a balance what it holds, from its day on; false: nothing, or it ends before it begins. */
+extern bool kpi_explain_holds(const KpiFactsMeasure *of, const KpiFact *fact, KpiFinal *final);
+
 /* ---- key.c ---- */
 
 /* Error unless facts of the source have a key; and that it has none with this one. */

@@ -3,14 +3,14 @@
  * facts.c
  *	  kpi.facts(): the facts that make a number.
  *
- * Which measures a KPI reads, and in which windows, its evaluation says (kpi_value_reads()). Of each
- * measure the rows of these days are read for the caller (read.c), and each is asked what it
- * counts for: the stream's projection says whether it is a fact and of which day and owner, the
- * organisation where that counts, and a cell of this fact alone what it brings, so that
- * it is the same algebra that makes the number.
+ * Which measures the number is computed of, and in which windows, its evaluation says
+ * (kpi_value_reads()). Of each measure the rows of these days are read for the caller (read.c), once, and each
+ * is asked in which windows it counts: the stream's projection says whether it is a fact and of
+ * which day and owner, the organisation where that counts; what it brings says facts_number.c.
  *
  * A balance is of the facts that are held at the end of the window: those that have begun
- * and not ended, at the place of their owner on that day.
+ * and not ended, at the place of their owner on that day.  Its daily average is of those that are held at the
+ * end of any day, each for as many days as it is held there.
  *
  * Rows are sorted within work_mem and beyond it on disk.
  *
@@ -62,10 +62,13 @@ enum
 	OUT_VALUE,
 	OUT_NUMERATOR,
 	OUT_DENOMINATOR,
+	OUT_PERIOD_START,
+	OUT_PERIOD_END,
+	OUT_WHOLE,
 	OUT_COLUMNS
 };
 
-/* A place in windows whose value of a dimension is asked for: no cell has it. */
+/* Of a dimension a value that no cell has. */
 #define SOME_DIM_ID PG_INT32_MAX
 
 typedef struct NameEntry
@@ -73,6 +76,14 @@ typedef struct NameEntry
 	int32		id;				/* the key */
 	char	   *name;
 }			NameEntry;
+
+/* Where a fact counts. */
+typedef struct Counted
+{
+	int32		team_id;
+	int32		member_id;		/* 0: nobody */
+	DateADT		until;			/* as long; exclusive */
+} Counted;
 
 typedef struct Facts
 {
@@ -86,17 +97,13 @@ typedef struct Facts
 	HTAB	   *teams;			/* of NameEntry */
 	HTAB	   *members;
 	/* the measure at hand */
-	const KpiProgramNode *node;
+	KpiFactsMeasure of;
 	List	   *reads;			/* KpiValueRead *, of this measure */
 	char	   *kpi;
-	KpiExplainSource *open;
 	KpiOrg	   *org;
-	int			s;
-	int			m;				/* index of the measure in its stream */
 	int			end_s;			/* of what leaves a balance; -1: it is none */
 	int			end_m;
 	int			dim;			/* index of the dimension in the source */
-	char	   *own_currency;
 }			Facts;
 
 /* ---- where a fact counts ---- */
@@ -112,14 +119,15 @@ span_at(const KpiSpan *spans, int n, DateADT day)
 	elog(ERROR, "an owner counts for nothing on day %d", day);
 }
 
-/* The teams that an owner's facts of a day count for, the most specific first. */
+/* The teams that an owner's facts of a day count for, the most specific first, on which days. */
 static KpiSpan
 span_of(Facts * facts, const char *owner, DateADT day, int32 *member_id)
 {
 	static int32 company = KPI_TEAM_COMPANY;
 	KpiSpan		all = {DATEVAL_NOBEGIN, DATEVAL_NOEND, 1, &company};
-	KpiOwnerKind kind = facts->node->owner_kind;
+	KpiOwnerKind kind = facts->of.node->owner_kind;
 	const KpiSpan *spans;
+	KpiSpan		span;
 	int			n;
 
 	*member_id = 0;
@@ -131,7 +139,10 @@ span_of(Facts * facts, const char *owner, DateADT day, int32 *member_id)
 		spans = kpi_people_member_spans(facts->org, owner, member_id, &n);
 	else
 		spans = kpi_people_team_spans(facts->org, owner, &n);
-	return *span_at(spans, n, day);
+	span = *span_at(spans, n, day);
+	if (kpi_model_owner_is_of_today(kind))
+		span.until = DATEVAL_NOEND;
+	return span;
 }
 
 static bool
@@ -147,37 +158,52 @@ counts_for_scope(const KpiPlace *place, const KpiSpan *span, int32 member_id)
 	return false;
 }
 
-/* The value that the fact has of the dimension that is asked for; NULL: none. */
+/* The value that the fact has of the dimension that is asked for, until another day; NULL: none. */
 static char *
-dimension_value(Facts * facts, const KpiFact *fact, int32 member_id, DateADT day)
+dimension_value(Facts * facts, const KpiFact *fact, int32 member_id, DateADT day, DateADT *until)
 {
-	const char *attribute = facts->open->source->dim_attributes[facts->dim];
+	const char *attribute = facts->of.open->source->dim_attributes[facts->dim];
+	bool		of_today = kpi_model_owner_is_of_today(facts->of.node->owner_kind);
 	KpiLookup	lookup;
-	DateADT		until;
 	char	   *value;
 
+	*until = DATEVAL_NOEND;
 	if (attribute == NULL)
 		return fact->dims[facts->dim];
-	if (member_id == 0 || !kpi_model_owner_is_member(facts->node->owner_kind))
+	if (member_id == 0 || !kpi_model_owner_is_member(facts->of.node->owner_kind))
 		return NULL;
-	if (kpi_model_owner_is_of_today(facts->node->owner_kind))
-		day = facts->credit_day;
 	kpi_people_attributes_open(&lookup, GetActiveSnapshot());
-	value = kpi_people_attribute_at(&lookup, member_id, attribute, day, &until);
+	value = kpi_people_attribute_at(&lookup, member_id, attribute, of_today ? facts->credit_day : day, until);
 	kpi_lookup_close(&lookup);
+	if (of_today)
+		*until = DATEVAL_NOEND;
 	return value;
 }
 
 static bool
-has_dimension_value(Facts * facts, const KpiFact *fact, const KpiPlace *place, int32 member_id, DateADT day)
+has_dimension_value(Facts * facts, const KpiFact *fact, const KpiPlace *place, int32 member_id, DateADT day, DateADT *until)
 {
 	const char *wanted = facts->call.dimension_value;
 	char	   *value;
 
+	*until = DATEVAL_NOEND;
 	if (place->dim_id == 0)
 		return true;
-	value = dimension_value(facts, fact, member_id, day);
+	value = dimension_value(facts, fact, member_id, day, until);
 	return wanted == NULL || value == NULL ? wanted == value : strcmp(wanted, value) == 0;
+}
+
+/* Whether what the fact is on a day counts for the place. */
+static bool
+counts_for(Facts * facts, const KpiPlace *place, const KpiFact *fact, DateADT day, Counted *counted)
+{
+	KpiSpan		span = span_of(facts, fact->owner, day, &counted->member_id);
+	DateADT		until;
+	bool		has_value = has_dimension_value(facts, fact, place, counted->member_id, day, &until);
+
+	counted->team_id = span.scopes[0];
+	counted->until = Min(span.until, until);
+	return has_value && counts_for_scope(place, &span, counted->member_id);
 }
 
 static char *
@@ -198,131 +224,16 @@ name_of(Facts * facts, HTAB *names, const char *sql, int32 id)
 	return entry->name;
 }
 
-/* ---- what a fact brings ---- */
-
-static Numeric
-divided(Numeric number, int32 divisor)
-{
-	if (divisor == 1)
-		return number;
-	return DatumGetNumeric(DirectFunctionCall2(numeric_div, NumericGetDatum(number),
-											   NumericGetDatum(int64_to_numeric(divisor))));
-}
-
-/* The number that is the first input of the measure, in the unit of its values; NULL: it is none. */
-static Numeric
-input_number(Facts * facts, const KpiFact *fact)
-{
-	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
-	int			i = layout->measures[facts->m].first_input;
-	Datum		input = fact->inputs[i];
-	Numeric		number = NULL;
-
-	if (fact->isnull[i])
-		return NULL;
-	switch (layout->input_types[i])
-	{
-		case KPI_INPUT_INT2:
-			number = int64_to_numeric(DatumGetInt16(input));
-			break;
-		case KPI_INPUT_INT4:
-			number = int64_to_numeric(DatumGetInt32(input));
-			break;
-		case KPI_INPUT_INT8:
-			number = int64_to_numeric(DatumGetInt64(input));
-			break;
-		case KPI_INPUT_NUMERIC:
-			number = DatumGetNumeric(input);
-			break;
-		case KPI_INPUT_FLOAT4:
-			number = DatumGetNumeric(DirectFunctionCall1(float4_numeric, input));
-			break;
-		case KPI_INPUT_FLOAT8:
-			number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, input));
-			break;
-		default:
-			return NULL;
-	}
-	return numeric_is_nan(number) || numeric_is_inf(number) ? NULL : divided(number, facts->node->divisor);
-}
-
-/* By what an amount of a currency is multiplied on a day; NULL: there is no rate. */
-static Numeric
-rate_of(Facts * facts, const KpiStream *stream, const char *currency, DateADT day)
-{
-	char	   *rate;
-
-	if (currency == NULL)
-		return NULL;
-	if (facts->own_currency != NULL && strcmp(facts->own_currency, currency) == 0)
-		return int64_to_numeric(1);
-	rate = kpi_first_text("SELECT r.rate::text FROM kpi.exchange_rate r WHERE r.exchange = $1 AND r.currency = $2 AND r.since <= $3"
-						  " ORDER BY r.since DESC LIMIT 1", 3, KPI_TEXT(stream->exchange), KPI_TEXT(currency),
-						  KPI_VALUE(DATEOID, DateADTGetDatum(day)));
-	if (rate == NULL)
-		return NULL;
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(rate), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-}
-
-/* What the fact amounts to by itself; false: it does not count for the measure. */
-static bool
-contribution(Facts * facts, const KpiFact *fact, KpiFinal *final)
-{
-	const KpiSource *source = facts->open->source;
-	const KpiStream *stream = &source->streams[facts->s];
-	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
-	KpiCell    *cell = kpi_fact_change_cell(NULL, layout, fact, 1);
-
-	if (stream->currency != NULL)
-	{
-		Numeric		rate = rate_of(facts, stream, fact->dims[source->ndims], fact->day);
-
-		if (rate == NULL)
-			return false;
-		cell = kpi_cell_scale(cell, rate);
-	}
-	if (!kpi_cell_final(cell, facts->node->measure_id, facts->node->divisor, facts->node->parameter, final) ||
-		final->facts == 0)
-		return false;
-	switch (facts->node->kind)
-	{
-		case KPI_PERCENTILE:
-		case KPI_VARIANCE:
-		case KPI_STDDEV:
-			final->value = input_number(facts, fact);
-			break;
-		case KPI_DISTINCT:
-		case KPI_DISTINCT_APPROX:
-			final->value = NULL;
-			break;
-		default:
-			break;
-	}
-	return true;
-}
-
-/* Of a balance what the fact holds, from its day on; false: nothing, or it ends before it begins. */
-static bool
-held(Facts * facts, const KpiFact *fact, KpiFinal *final)
-{
-	const KpiLayout *layout = kpi_fact_projection_layout(facts->open->projection, facts->s);
-	int			i = layout->measures[facts->m].first_input;
-
-	memset(final, 0, sizeof(KpiFinal));
-	if (fact->isnull[i] || fact->isnull[i + 2] || DatumGetInt32(fact->inputs[i + 2]) != 1)
-		return false;
-	final->value = input_number(facts, fact);
-	return true;
-}
-
 /* ---- a row ---- */
 
+/* Of a window, or of none. */
 static void
-put(Facts * facts, const char *key, const KpiFact *fact, const KpiFinal *final, const KpiSpan *span, int32 member_id)
+put(Facts * facts, const char *key, const KpiFact *fact, const KpiFinal *final, const Counted *counted,
+	const KpiWindow *window)
 {
 	TupleTableSlot *row = facts->row;
-	char	   *member = name_of(facts, facts->members, "SELECT key FROM kpi.member WHERE id = $1", member_id);
-	char	   *team = name_of(facts, facts->teams, "SELECT key FROM kpi.team WHERE id = $1", span->scopes[0]);
+	char	   *member = name_of(facts, facts->members, "SELECT key FROM kpi.member WHERE id = $1", counted->member_id);
+	char	   *team = name_of(facts, facts->teams, "SELECT key FROM kpi.team WHERE id = $1", counted->team_id);
 	const char *texts[] = {[OUT_KPI] = facts->kpi,[OUT_KEY] = key,[OUT_DAY] = NULL,[OUT_OWNER] = fact->owner,
 		[OUT_MEMBER] = member,[OUT_TEAM] = team
 	};
@@ -340,6 +251,13 @@ put(Facts * facts, const char *key, const KpiFact *fact, const KpiFinal *final, 
 	{
 		row->tts_isnull[OUT_VALUE + c] = numbers[c] == NULL;
 		row->tts_values[OUT_VALUE + c] = numbers[c] ? NumericGetDatum(numbers[c]) : (Datum) 0;
+	}
+	row->tts_isnull[OUT_PERIOD_START] = row->tts_isnull[OUT_PERIOD_END] = row->tts_isnull[OUT_WHOLE] = window == NULL;
+	if (window != NULL)
+	{
+		row->tts_values[OUT_PERIOD_START] = DateADTGetDatum(Min(window->since, window->until - 1));
+		row->tts_values[OUT_PERIOD_END] = DateADTGetDatum(window->until - 1);
+		row->tts_values[OUT_WHOLE] = BoolGetDatum(facts->call.dimension != NULL && window->place.dim_id == 0);
 	}
 	ExecStoreVirtualTuple(row);
 	tuplesort_puttupleslot(facts->sort, row);
@@ -367,12 +285,56 @@ end_of(Facts * facts, const KpiExplainRow * row)
 
 	if (facts->end_s < 0)
 		return DATEVAL_NOEND;
-	kpi_explain_fact(facts->open, facts->end_s, row, &fact);
-	layout = kpi_fact_projection_layout(facts->open->projection, facts->end_s);
+	kpi_explain_fact(facts->of.open, facts->end_s, row, &fact);
+	layout = kpi_fact_projection_layout(facts->of.open->projection, facts->end_s);
 	if (!fact.is_event || fact.failed || bms_is_member(facts->end_m, fact.failed_measures) ||
 		fact.isnull[layout->measures[facts->end_m].first_input])
 		return DATEVAL_NOEND;
 	return fact.day;
+}
+
+/* On how many days of a window, until today, a balance holds the fact at its place, and where it does last. */
+static int
+days_held(Facts * facts, const KpiWindow *window, const KpiFact *fact, DateADT ended, Counted *last)
+{
+	DateADT		until = Min(kpi_value_window_last(window, facts->today) + 1, ended);
+	Counted		counted;
+	int			days = 0;
+
+	for (DateADT day = Max(window->since, fact->day); day < until; day = counted.until)
+	{
+		if (!counts_for(facts, &window->place, fact, day, &counted))
+			continue;
+		days += Min(counted.until, until) - day;
+		*last = counted;
+	}
+	return days;
+}
+
+/* Whether a fact counts in a window at its place; of an average, on how many days. */
+static int
+counts(Facts * facts, const KpiValueRead * read, const KpiFact *fact, DateADT ended, Counted *counted)
+{
+	DateADT		day;
+
+	if (read->is_average)
+		return days_held(facts, &read->window, fact, ended, counted);
+	return counts_in(facts, &read->window, fact, ended, &day) &&
+		counts_for(facts, &read->window.place, fact, day, counted);
+}
+
+/* What it holds on some days, as a part of the average of all days of the window. */
+static KpiFinal
+averaged(Facts * facts, const KpiWindow *window, const KpiFinal *final, int days)
+{
+	KpiFinal	average = {0};
+
+	if (final->value == NULL)
+		return average;
+	average.numerator = numeric_mul_opt_error(final->value, int64_to_numeric(days), NULL);
+	average.denominator = int64_to_numeric(kpi_value_window_last(window, facts->today) + 1 - window->since);
+	average.value = numeric_div_opt_error(average.numerator, average.denominator, NULL);
+	return average;
 }
 
 static void
@@ -385,27 +347,25 @@ take_row(void *arg, const KpiExplainRow * row)
 	KpiFact		fact;
 	ListCell   *lc;
 
-	kpi_explain_fact(facts->open, facts->s, row, &fact);
-	if (!fact.is_event || fact.failed || bms_is_member(facts->m, fact.failed_measures))
+	kpi_explain_fact(facts->of.open, facts->of.s, row, &fact);
+	if (!fact.is_event || fact.failed || bms_is_member(facts->of.m, fact.failed_measures))
 		return;
 	foreach(lc, facts->reads)
 	{
 		KpiValueRead *read = lfirst(lc);
-		DateADT		day;
-		int32		member_id;
-		KpiSpan		span;
+		Counted		counted;
+		KpiFinal	average;
+		int			days = counts(facts, read, &fact, ended, &counted);
 
-		if (!counts_in(facts, &read->window, &fact, ended, &day))
+		if (days == 0)
 			continue;
-		if (!is_final && !(facts->end_s < 0 ? contribution(facts, &fact, &final) : held(facts, &fact, &final)))
+		if (!is_final && !(facts->end_s < 0 ? kpi_explain_brings(&facts->of, &fact, &final) :
+						   kpi_explain_holds(&facts->of, &fact, &final)))
 			return;
 		is_final = true;
-		span = span_of(facts, fact.owner, day, &member_id);
-		if (!counts_for_scope(&read->window.place, &span, member_id) ||
-			!has_dimension_value(facts, &fact, &read->window.place, member_id, day))
-			continue;
-		put(facts, row->key, &fact, &final, &span, member_id);
-		return;
+		if (read->is_average)
+			average = averaged(facts, &read->window, &final, days);
+		put(facts, row->key, &fact, read->is_average ? &average : &final, &counted, &read->window);
 	}
 }
 
@@ -421,8 +381,7 @@ take_left_out(void *arg, const KpiLeftOutFact * left_out)
 		.denominator = left_out->fate.denominator
 	};
 	DateADT		day = left_out->has_day ? left_out->day : facts->credit_day;
-	int32		member_id;
-	KpiSpan		span = span_of(facts, fact.owner, day, &member_id);
+	Counted		counted;
 	ListCell   *lc;
 
 	fact.dims = palloc0((facts->dim + 1) * sizeof(char *));
@@ -432,10 +391,9 @@ take_left_out(void *arg, const KpiLeftOutFact * left_out)
 		const KpiWindow *window = &((KpiValueRead *) lfirst(lc))->window;
 
 		if ((left_out->has_day && (day < window->since || day >= window->until)) ||
-			!counts_for_scope(&window->place, &span, member_id) ||
-			!has_dimension_value(facts, &fact, &window->place, member_id, day))
+			!counts_for(facts, &window->place, &fact, day, &counted))
 			continue;
-		put(facts, left_out->key, &fact, &final, &span, member_id);
+		put(facts, left_out->key, &fact, &final, &counted, NULL);
 		break;
 	}
 	return true;
@@ -445,15 +403,15 @@ static void
 read_left_out(Facts * facts, const KpiExplainWanted * rows)
 {
 	KpiLeftOutWanted wanted = {
-		.kpi = linitial(kpi_explain_fate_kpis(facts->open->source, facts->kpi)),
+		.kpi = linitial(kpi_explain_fate_kpis(facts->of.open->source, facts->kpi)),
 		.reason = facts->left_out,
 		.since = rows->since,
 		.until = rows->until,
 		.owners = rows->owners,
-		.dim = facts->call.dimension != NULL && facts->node->by_dimension ? facts->dim : -1
+		.dim = facts->call.dimension != NULL && facts->of.node->by_dimension ? facts->dim : -1
 	};
 
-	kpi_explain_left_out_read(facts->open, &wanted, take_left_out, facts);
+	kpi_explain_left_out_read(facts->of.open, &wanted, take_left_out, facts);
 }
 
 /* ---- a measure ---- */
@@ -537,7 +495,7 @@ reads_of(const Facts * facts, List *all, int n)
 	{
 		KpiValueRead *read = lfirst(lc);
 
-		if (read->node == n && (facts->node->kind != KPI_BALANCE || facts->left_out != NULL ||
+		if (read->node == n && (facts->of.node->kind != KPI_BALANCE || facts->left_out != NULL ||
 								read->window.since <= facts->today))
 			reads = lappend(reads, read);
 	}
@@ -550,17 +508,17 @@ read_measure(Facts * facts)
 	KpiExplainWanted wanted = {0};
 	const KpiSource *source;
 
-	facts->open = kpi_explain_open(facts->node->source_id);
-	source = facts->open->source;
-	find_measure(source, facts->node->stream_id, facts->node->measure_id, &facts->s, &facts->m);
+	facts->of.open = kpi_explain_open(facts->of.node->source_id);
+	source = facts->of.open->source;
+	find_measure(source, facts->of.node->stream_id, facts->of.node->measure_id, &facts->of.s, &facts->of.m);
 	facts->end_s = -1;
-	if (facts->node->kind == KPI_BALANCE)
-		find_measure(source, facts->node->end_stream_id, facts->node->end_measure_id, &facts->end_s, &facts->end_m);
-	facts->kpi = source->streams[facts->s].measures[facts->m].kpi_name;
-	if (facts->call.dimension != NULL && facts->node->by_dimension)
+	if (facts->of.node->kind == KPI_BALANCE)
+		find_measure(source, facts->of.node->end_stream_id, facts->of.node->end_measure_id, &facts->end_s, &facts->end_m);
+	facts->kpi = source->streams[facts->of.s].measures[facts->of.m].kpi_name;
+	if (facts->call.dimension != NULL && facts->of.node->by_dimension)
 		facts->dim = find_dimension(source, facts->kpi, facts->call.dimension);
-	wanted.s = facts->s;
-	if (facts->call.member != NULL && kpi_model_owner_is_member(facts->node->owner_kind))
+	wanted.s = facts->of.s;
+	if (facts->call.member != NULL && kpi_model_owner_is_member(facts->of.node->owner_kind))
 		wanted.owners = owners_of_member(facts->call.place.scope_id, source->id);
 	if (find_days(facts, &wanted))
 	{
@@ -568,10 +526,10 @@ read_measure(Facts * facts)
 		if (facts->left_out != NULL)
 			read_left_out(facts, &wanted);
 		else
-			kpi_explain_read(facts->open, &wanted, take_row, facts);
+			kpi_explain_read(facts->of.open, &wanted, take_row, facts);
 		kpi_people_free(facts->org);
 	}
-	kpi_explain_close(facts->open);
+	kpi_explain_close(facts->of.open);
 }
 
 /* ---- the call ---- */
@@ -584,18 +542,35 @@ create_names(const char *name)
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* By day, key and KPI. */
+/* By day, key, KPI and window. */
 static Tuplesortstate *
 begin_sort(TupleDesc desc)
 {
-	AttrNumber	columns[] = {OUT_DAY + 1, OUT_KEY + 1, OUT_KPI + 1};
-	Oid			text_less = lookup_type_cache(TEXTOID, TYPECACHE_LT_OPR)->lt_opr;
-	Oid			less[] = {lookup_type_cache(DATEOID, TYPECACHE_LT_OPR)->lt_opr, text_less, text_less};
-	Oid			collations[] = {InvalidOid, C_COLLATION_OID, C_COLLATION_OID};
-	bool		nulls_first[] = {false, false, false};
+	static const AttrNumber by[] = {OUT_DAY, OUT_KEY, OUT_KPI, OUT_PERIOD_START, OUT_PERIOD_END, OUT_WHOLE, OUT_DENOMINATOR};
+	AttrNumber	columns[lengthof(by)];
+	Oid			less[lengthof(by)];
+	Oid			collations[lengthof(by)];
+	bool		nulls_first[lengthof(by)] = {false};
+
+	for (int i = 0; i < lengthof(by); i++)
+	{
+		Oid			type = TupleDescAttr(desc, by[i])->atttypid;
+
+		columns[i] = by[i] + 1;
+		less[i] = lookup_type_cache(type, TYPECACHE_LT_OPR)->lt_opr;
+		collations[i] = type == TEXTOID ? C_COLLATION_OID : InvalidOid;
+	}
 
 	return tuplesort_begin_heap(desc, lengthof(columns), columns, less, collations, nulls_first, work_mem, NULL,
 								TUPLESORT_NONE);
+}
+
+/* Whether there is a value of the dimension there, which a formula may take another branch by. */
+static bool
+has_value(const KpiValueCall *call)
+{
+	return call->dimension != NULL && call->has_breakdown && call->period != NULL && call->member == NULL &&
+		call->place.grain >= KPI_MONTH;
 }
 
 static void
@@ -625,8 +600,10 @@ find_place(FunctionCallInfo fcinfo, Facts * facts)
 		kpi_value_call_find(&facts->call);
 	else
 		kpi_value_call_find_scope(&facts->call);
+	if (has_value(&facts->call))
+		kpi_value_call_find_dimension(&facts->call);
 	kpi_spi_end(&spi);
-	if (facts->call.dimension != NULL)
+	if (facts->call.dimension != NULL && facts->call.place.dim_id == 0)
 		facts->call.place.dim_id = SOME_DIM_ID;
 }
 
@@ -653,6 +630,7 @@ find_reads(const Facts * facts)
 
 		read->node = n;
 		read->window = window;
+		read->is_average = false;
 		reads = lappend(reads, read);
 	}
 	return reads;
@@ -671,7 +649,7 @@ kpi_sql_explain_facts(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	facts.today = kpi_value_today(facts.call.program);
 	facts.credit_day = kpi_calendar_today(kpi_calendar_get(KPI_DEFAULT_CALENDAR));
-	facts.own_currency = kpi_first_text("SELECT currency FROM kpi.company", 0);
+	facts.of.own_currency = kpi_first_text("SELECT currency FROM kpi.company", 0);
 	facts.teams = create_names("pg_kpi team names");
 	facts.members = create_names("pg_kpi member names");
 	facts.row = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
@@ -680,9 +658,9 @@ kpi_sql_explain_facts(PG_FUNCTION_ARGS)
 	reads = find_reads(&facts);
 	for (int n = 0; n < facts.call.program->nnodes; n++)
 	{
-		facts.node = &facts.call.program->nodes[n];
+		facts.of.node = &facts.call.program->nodes[n];
 		facts.reads = reads_of(&facts, reads, n);
-		if (facts.node->formula == NULL && facts.reads != NIL)
+		if (facts.of.node->formula == NULL && facts.reads != NIL)
 			read_measure(&facts);
 	}
 

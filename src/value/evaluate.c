@@ -26,6 +26,9 @@ typedef struct Known
 	KpiWindow	window;
 	bool		has_value;
 	KpiValue	value;
+	List	   *reads;			/* KpiValueRead: what a formula was computed
+								 * of, if that is noted */
+	bool		is_collected;	/* these are */
 } Known;
 
 struct KpiEvaluation
@@ -39,6 +42,8 @@ struct KpiEvaluation
 	int			nknown;
 	int			max_known;
 	Known	   *known;
+	bool		notes_reads;
+	List	   *reads;			/* of the formula at hand */
 };
 
 static KpiEvaluation
@@ -145,6 +150,19 @@ kpi_value_of_nothing(KpiEvaluation *evaluation, int node, const KpiWindow *windo
 	return NULL;
 }
 
+static Known *
+find_known(const KpiEvaluation *evaluation, int node, const KpiWindow *window)
+{
+	for (int i = 0; i < evaluation->nknown; i++)
+	{
+		Known	   *known = &evaluation->known[i];
+
+		if (known->node == node && kpi_value_window_equal(&known->window, window))
+			return known;
+	}
+	return NULL;
+}
+
 /* Room for one more. */
 static Known *
 add_known(KpiEvaluation *evaluation)
@@ -166,22 +184,20 @@ bool
 kpi_value_of_node(KpiEvaluation *evaluation, int node, const KpiWindow *window, KpiValue *result)
 {
 	const KpiProgramNode *of = &evaluation->program->nodes[node];
+	Known	   *known = find_known(evaluation, node, window);
+	List	   *reads = evaluation->reads;
 	MemoryContext old;
 	bool		has_value;
-	Known	   *known;
 
-	for (int i = 0; i < evaluation->nknown; i++)
+	if (known != NULL)
 	{
-		known = &evaluation->known[i];
-		if (known->node == node && kpi_value_window_equal(&known->window, window))
-		{
-			*result = known->value;
-			return known->has_value;
-		}
+		*result = known->value;
+		return known->has_value;
 	}
 	memset(result, 0, sizeof(*result));
 	check_stack_depth();
 	old = MemoryContextSwitchTo(evaluation->cxt);
+	evaluation->reads = NIL;
 	if (of->formula == NULL)
 		has_value = evaluate_measure(evaluation, of, window, result);
 	else
@@ -192,7 +208,78 @@ kpi_value_of_node(KpiEvaluation *evaluation, int node, const KpiWindow *window, 
 	known->window = *window;
 	known->has_value = has_value;
 	known->value = *result;
+	known->reads = evaluation->reads;
+	known->is_collected = false;
+	evaluation->reads = reads;
 	return has_value;
+}
+
+/* ---- what is read ---- */
+
+static KpiValueRead *
+make_read(int node, const KpiWindow *window, bool is_average)
+{
+	KpiValueRead *read = palloc(sizeof(KpiValueRead));
+
+	read->node = node;
+	read->window = *window;
+	read->is_average = is_average;
+	return read;
+}
+
+bool
+kpi_value_notes_reads(const KpiEvaluation *evaluation)
+{
+	return evaluation->notes_reads;
+}
+
+void
+kpi_value_note_read(KpiEvaluation *evaluation, int node, const KpiWindow *window, bool is_average)
+{
+	MemoryContext old;
+
+	if (!evaluation->notes_reads)
+		return;
+	old = MemoryContextSwitchTo(evaluation->cxt);
+	evaluation->reads = lappend(evaluation->reads, make_read(node, window, is_average));
+	MemoryContextSwitchTo(old);
+}
+
+/* Of a measure only the days matter, and not whether they are a period. */
+static List *
+add_read(List *reads, const KpiValueRead * read)
+{
+	ListCell   *lc;
+
+	foreach(lc, reads)
+	{
+		const		KpiValueRead *other = lfirst(lc);
+
+		if (other->node == read->node && other->is_average == read->is_average &&
+			other->window.since == read->window.since && other->window.until == read->window.until &&
+			other->window.place.dim_id == read->window.place.dim_id)
+			return reads;
+	}
+	return lappend(reads, make_read(read->node, &read->window, read->is_average));
+}
+
+/* The measures under one that was read. */
+static List *
+collect_reads(KpiEvaluation *evaluation, const KpiValueRead * read, List *reads)
+{
+	Known	   *known;
+	ListCell   *lc;
+
+	if (evaluation->program->nodes[read->node].formula == NULL)
+		return add_read(reads, read);
+	check_stack_depth();
+	known = find_known(evaluation, read->node, &read->window);
+	if (known == NULL || known->is_collected)
+		return reads;
+	known->is_collected = true;
+	foreach(lc, known->reads)
+		reads = collect_reads(evaluation, lfirst(lc), reads);
+	return reads;
 }
 
 /* ---- growth ---- */
@@ -352,22 +439,14 @@ List *
 kpi_value_reads(const KpiProgram *program, const KpiWindow *window)
 {
 	KpiEvaluation evaluation = begin(program);
+	KpiValueRead root = {program->nnodes - 1, *window, false};
 	KpiValue	value;
-	List	   *reads = NIL;
 
+	evaluation.notes_reads = true;
 	(void) evaluate(&evaluation, window, &value);
-	for (int i = 0; i < evaluation.nknown; i++)
-	{
-		KpiValueRead *read;
-
-		if (program->nodes[evaluation.known[i].node].formula != NULL)
-			continue;
-		read = palloc(sizeof(KpiValueRead));
-		read->node = evaluation.known[i].node;
-		read->window = evaluation.known[i].window;
-		reads = lappend(reads, read);
-	}
-	return reads;
+	if (find_known(&evaluation, root.node, window) == NULL)
+		return NIL;
+	return collect_reads(&evaluation, &root, NIL);
 }
 
 void

@@ -38,6 +38,7 @@ read_kpi(void *arg, int kpi)
 	int			input = read->node->inputs[kpi];
 	KpiValue	value;
 
+	kpi_value_note_read(read->evaluation, input, &read->window, false);
 	read->has_value |= kpi_value_of_node(read->evaluation, input, &read->window, &value);
 	return value.value != NULL ? value.value : kpi_value_of_nothing(read->evaluation, input, &read->window);
 }
@@ -104,9 +105,11 @@ static Numeric
 daily_average(FormulaRead *read, const KpiFormulaNode *part)
 {
 	const KpiProgram *program = kpi_value_evaluation_program(read->evaluation);
+	int			input = read->node->inputs[part->kpi];
 	KpiValue	value = {0};
 
-	read->has_value |= kpi_value_daily_average(&program->nodes[read->node->inputs[part->kpi]], &read->window,
+	kpi_value_note_read(read->evaluation, input, &read->window, true);
+	read->has_value |= kpi_value_daily_average(&program->nodes[input], &read->window,
 											   kpi_value_evaluation_today(read->evaluation), &value);
 	return value.value;
 }
@@ -171,7 +174,7 @@ kpi_value_of_formula(KpiEvaluation *evaluation, const KpiProgramNode *node, cons
 		read.has_value |= kpi_value_of_node(evaluation, node->inputs[i], window, &input);
 		result->facts += input.facts;
 	}
-	if (!read.has_value && !node->formula->over_time)
+	if (!read.has_value && !node->formula->over_time && !kpi_value_notes_reads(evaluation))
 		return false;
 	result->value = kpi_model_formula_eval(node->formula, &reader, &result->numerator, &result->denominator);
 	if (!read.has_value)

@@ -203,14 +203,18 @@ extern bool kpi_value_in(const KpiProgram *program, const KpiWindow *window, Kpi
 
 /* ---- evaluate.c ---- */
 
-/* A measure of the program that is read in a window. */
+/* A KPI of the program that is read in a window. */
 typedef struct KpiValueRead
 {
 	int			node;
 	KpiWindow	window;
+	bool		is_average;		/* of a balance on the days of the window */
 }			KpiValueRead;
 
-/* What an evaluation in the window reads (KpiValueRead *), each once. */
+/*
+ * The measures that the value in a window is computed of (KpiValueRead *), each once: of a formula those that it
+ * comes to, in the windows in which it looks at them, whether or not they have facts there.
+ */
 extern List *kpi_value_reads(const KpiProgram *program, const KpiWindow *window);
 
 /* ---- today.c ---- */

@@ -199,6 +199,13 @@ extern Numeric kpi_value_of_nothing(KpiEvaluation *evaluation, int node, const K
 extern DateADT kpi_value_evaluation_today(KpiEvaluation *evaluation);
 extern const KpiProgram *kpi_value_evaluation_program(const KpiEvaluation *evaluation);
 
+/*
+ * Notes that the formula at hand computes its number of a KPI in a window; only where somebody
+ * wants to know (kpi_value_reads()).
+ */
+extern void kpi_value_note_read(KpiEvaluation *evaluation, int node, const KpiWindow *window, bool is_average);
+extern bool kpi_value_notes_reads(const KpiEvaluation *evaluation);
+
 /* ---- formula.c ---- */
 
 /* kpi_value_of_node() of one with a formula. */
