@@ -254,7 +254,7 @@ kpi_explain_stored_kept(const KpiStored *stored, char **detail)
 	const KpiSource *source = stored->source;
 	bool		is_read = source->nstreams > 0 && source->streams[0].measures[0].is_known;
 
-	if (is_read && stored->status == NULL && !is_waiting(stored, -1, 0))
+	if (is_read && !is_suspended(stored) && !is_waiting(stored, -1, 0))
 		return KPI_STORED_AS_IT_IS;
 	*detail = stored->status != NULL ? why_stopped(stored) :
 		is_read ? what_waits(stored) : "The next refresh reads all.";
