@@ -47,3 +47,35 @@ GRANT EXECUTE ON FUNCTION kpi.capture(), kpi.capture_truncate() TO PUBLIC;
 
 COMMENT ON VIEW kpi_internal.delta IS 'The queue: what committed transactions changed and no refresh has taken yet, a row for each delta or marker';
 COMMENT ON VIEW kpi_internal.queue_orphan IS 'Tables of the queue whose source was dropped: the next source that is created drops them';
+
+-- For the bad day: nothing here needs the library, which may be why a table cannot be written.
+CREATE FUNCTION kpi.detach_all() RETURNS TABLE (relation text, trigger_name text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner oid := (SELECT extowner FROM pg_extension WHERE extname = 'pg_kpi');
+    item record;
+BEGIN
+    IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = 'permission denied to detach extension "pg_kpi" from its tables',
+                  DETAIL = format('The extension belongs to role "%s".', pg_get_userbyid(owner)),
+                  HINT = 'Ask its owner or a superuser.';
+    END IF;
+    -- Those of partitions go with that of their table; older tables first, as the extension locks them.
+    FOR item IN
+        SELECT t.tgrelid::regclass::text AS relation, t.tgname::text AS trigger_name
+          FROM pg_trigger t
+         WHERE t.tgparentid = 0
+           AND t.tgfoid IN (SELECT p.oid FROM pg_proc p
+                             WHERE p.pronamespace = 'kpi'::regnamespace AND p.prorettype = 'trigger'::regtype)
+         ORDER BY t.tgrelid, t.tgname
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', item.trigger_name, item.relation);
+        relation := item.relation;
+        trigger_name := item.trigger_name;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kpi.detach_all() IS
+'Drops the triggers of pg_kpi from every table, also where its library is missing or does not load, and returns them. Sources are suspended at the next refresh; kpi.resume() attaches each again and reads its facts. Waits for writers of the tables. Errors: the caller is not the owner of the extension; may not drop a trigger of a table';

@@ -40,7 +40,7 @@ BEGIN
            AND p.prorettype <> 'trigger'::regtype::oid
            AND CASE WHEN for_editor
                     THEN p.provolatile = 'v' AND p.pronamespace = 'kpi'::regnamespace::oid
-                         AND p.proname NOT IN ('grant_reader', 'grant_editor', 'revoke_reader', 'revoke_editor')
+                         AND p.proname NOT IN ('grant_reader', 'grant_editor', 'revoke_reader', 'revoke_editor', 'detach_all')
                     ELSE p.provolatile <> 'v' END
         UNION ALL
         SELECT CASE WHEN for_editor THEN 'UPDATE ON TABLE kpi_internal.version' ELSE 'USAGE ON SCHEMA kpi' END
