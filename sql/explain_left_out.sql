@@ -90,10 +90,15 @@ UNION ALL SELECT 'wrong', a.* FROM (TABLE actual EXCEPT TABLE expected) a;
 
 UPDATE lo.deal SET at = '1066-10-14' WHERE id % 101 = 0;
 UPDATE lo.deal SET at = 'infinity' WHERE id % 103 = 0;
-UPDATE lo.deal SET at = (ARRAY['-infinity', '1899-12-31', '1900-01-01', '2200-12-31', '2201-01-01'])[1 + id % 5]::date WHERE id % 107 = 0;
 CALL kpi.refresh();
 SELECT kpi, reason, counts_for, facts, first_day, last_day FROM kpi.left_out WHERE kpi IN ('lo_digits', 'lo_held', 'lo_money') ORDER BY kpi COLLATE "C", reason;
 TABLE lo.difference ORDER BY 1, 2, 3;
+-- days at the edges
+BEGIN;
+UPDATE lo.deal SET at = (ARRAY['-infinity', '1899-12-31', '1900-01-01', '2200-12-31', '2201-01-01'])[1 + id % 5]::date WHERE id % 107 = 0;
+CALL kpi.refresh();
+TABLE lo.difference ORDER BY 1, 2, 3;
+ROLLBACK;
 
 -- more than one in twenty counts for nothing
 SELECT problem, object, detail, remedy FROM kpi.health() WHERE problem IN ('left_out', 'no_facts') ORDER BY object COLLATE "C";
