@@ -158,8 +158,8 @@ CREATE VIEW gp.expected AS
            (SELECT max(a.depth) FROM gp.above(t.id, j.today) a) AS team_level,
            j.member_id, j.member, j.member_name, j.dimension, j.dimension_value, j.grain, j.period, j.period_start, j.period_end,
            j.today BETWEEN j.period_start AND j.period_end AS is_current,
-           j.target, round(j.actual, 12) AS actual, round(j.to_date, 12) AS actual_to_date, j.num AS numerator, j.den AS denominator,
-           round(j.actual / j.target, 6) AS attainment_ratio, round(j.target - j.actual, 12) AS remaining,
+           j.target, round(j.actual, 10) AS actual, round(j.to_date, 10) AS actual_to_date, j.num AS numerator, j.den AS denominator,
+           round(j.actual / j.target, 6) AS attainment_ratio, round(j.target - j.actual, 10) AS remaining,
            round(j.gone::numeric / j.days, 6) AS elapsed_ratio, j.expected_today,
            round(j.to_date / nullif(j.expected_today, 0), 6) AS pace_ratio,
            CASE WHEN j.is_additive AND j.left > 0 THEN round(greatest(j.target - j.to_date, 0) / j.left, 6) END AS required_per_workday,
@@ -180,7 +180,7 @@ CREATE VIEW gp.expected AS
 CREATE VIEW gp.wrong AS
     SELECT coalesce(e.goal, p.goal) AS goal, x.key AS "column", to_jsonb(p) -> x.key AS is, x.value AS should_be
       FROM gp.expected e
-      FULL JOIN (SELECT p.*, round(p.actual, 12) AS a, round(p.actual_to_date, 12) AS b, round(p.remaining, 12) AS c
+      FULL JOIN (SELECT p.*, round(p.actual, 10) AS a, round(p.actual_to_date, 10) AS b, round(p.remaining, 10) AS c
                    FROM kpi.goal_progress p WHERE p.kpi LIKE 'gp\_%') p USING (goal_id)
       LEFT JOIN LATERAL jsonb_each(to_jsonb(e)) x ON e.goal_id IS NOT NULL
      WHERE CASE WHEN p.goal_id IS NULL OR e.goal_id IS NULL THEN true

@@ -40,10 +40,10 @@ scoped AS (
     UNION ALL
     SELECT p.*, 'team', a.ancestor FROM placed p JOIN kpi.team_ancestor a ON a.team = p.team AND day <@ daterange(a.since, a.until)),
 expected AS (
-    SELECT kpi, scope, scope_key, g AS grain, date_trunc(g, day::timestamp)::date AS start, round(sum(amount) / coalesce(sum(den), 1), 8) AS value
+    SELECT kpi, scope, scope_key, g AS grain, date_trunc(g, day::timestamp)::date AS start, round(sum(amount) / coalesce(sum(den), 1), 10) AS value
       FROM scoped, unnest('{day,week,month,quarter,year}'::text[]) g GROUP BY 1, 2, 3, 4, 5),
 actual AS (
-    SELECT v.kpi, v.scope, v.key, v.grain, v.period_start, round(v.value, 8) FROM (
+    SELECT v.kpi, v.scope, v.key, v.grain, v.period_start, round(v.value, 10) FROM (
         SELECT kpi, 'member' AS scope, member AS key, grain, period_start, value FROM kpi.member_daily
         UNION ALL SELECT kpi, 'member', member, grain, period_start, value FROM kpi.member_weekly
         UNION ALL SELECT kpi, 'member', member, grain, period_start, value FROM kpi.member_monthly

@@ -98,8 +98,8 @@ CREATE VIEW mo.shown AS
         (SELECT * FROM kpi.team_breakdown_monthly UNION ALL SELECT * FROM kpi.team_breakdown_quarterly
          UNION ALL SELECT * FROM kpi.team_breakdown_yearly) v;
 CREATE FUNCTION mo.differences() RETURNS TABLE (differs bigint, rows bigint, verify bigint) LANGUAGE sql AS $$
-    WITH e AS (SELECT kpi, scope, name, part, grain, start, round(value, 9) AS value, facts FROM mo.expected),
-         s AS (SELECT kpi, scope, name, part, grain, start, round(value, 9) AS value, facts FROM mo.shown WHERE kpi LIKE 'mo\_%' AND kpi <> 'mo_plain')
+    WITH e AS (SELECT kpi, scope, name, part, grain, start, round(value, 10) AS value, facts FROM mo.expected),
+         s AS (SELECT kpi, scope, name, part, grain, start, round(value, 10) AS value, facts FROM mo.shown WHERE kpi LIKE 'mo\_%' AND kpi <> 'mo_plain')
     SELECT (SELECT count(*) FROM ((TABLE e EXCEPT TABLE s) UNION ALL (TABLE s EXCEPT TABLE e)) d),
            (SELECT count(*) FROM e), (SELECT count(*) FROM kpi.verify('mo'))
 $$;
@@ -133,12 +133,12 @@ SELECT * FROM mo.differences();
 -- To date, of members and parts too.
 SELECT count(*) AS differs FROM kpi.team_breakdown_monthly v
  WHERE v.kpi = 'mo_sum' AND v.period = '2026-05'
-   AND round(v.value_to_date, 9) IS DISTINCT FROM (SELECT round(sum(f.amount * f.rate), 9) FROM mo.fact f, mo.teams(f.owner, f.closed_at) t (team)
+   AND round(v.value_to_date, 10) IS DISTINCT FROM (SELECT round(sum(f.amount * f.rate), 10) FROM mo.fact f, mo.teams(f.owner, f.closed_at) t (team)
         WHERE f.exchange = 'daily' AND f.rate IS NOT NULL AND f.closed_at BETWEEN '2026-05-01' AND '2026-05-20'
           AND t.team = v.team AND f.product IS NOT DISTINCT FROM v.dimension_value);
 SELECT count(*) AS differs FROM kpi.member_monthly v
  WHERE v.kpi = 'mo_sum' AND v.period = '2026-05'
-   AND round(v.value_to_date, 9) IS DISTINCT FROM (SELECT round(sum(f.amount * f.rate), 9) FROM mo.fact f
+   AND round(v.value_to_date, 10) IS DISTINCT FROM (SELECT round(sum(f.amount * f.rate), 10) FROM mo.fact f
         WHERE f.exchange = 'daily' AND f.rate IS NOT NULL AND f.closed_at BETWEEN '2026-05-01' AND '2026-05-20' AND f.owner = v.member);
 -- A change that is rolled back was none; a KPI that changes its exchange.
 BEGIN;

@@ -209,8 +209,8 @@ END $$;
 -- Rows that only one side has.  A quotient's last digits may differ.  Costs of
 -- people without a team are 0 in a formula, and no row in the oracle.
 CREATE FUNCTION oracle.difference() RETURNS TABLE (side text, kpi text, team text, period text, value numeric) LANGUAGE sql AS $$
-WITH e AS MATERIALIZED (SELECT kpi, team, period, round(value, 9) AS value FROM oracle.expected()),
-     a AS MATERIALIZED (SELECT v.kpi, v.team, v.period, round(v.value, 9) AS value
+WITH e AS MATERIALIZED (SELECT kpi, team, period, round(value, 10) AS value FROM oracle.expected()),
+     a AS MATERIALIZED (SELECT v.kpi, v.team, v.period, round(v.value, 10) AS value
            FROM (SELECT kpi, team, period, value FROM kpi.team_monthly UNION ALL SELECT kpi, team, period, value FROM kpi.team_quarterly) v
                 JOIN oracle.compared c USING (kpi) JOIN oracle.period p USING (period)
            WHERE v.kpi <> 'customer_acquisition_cost' OR v.team <> '(unassigned)')
@@ -221,9 +221,9 @@ SELECT * FROM (
 ORDER BY 2, 3, 4, 1 LIMIT 20
 $$;
 CREATE FUNCTION oracle.part_difference() RETURNS TABLE (side text, kpi text, dimension text, dimension_value text, team text, period text, value numeric) LANGUAGE sql AS $$
-WITH e AS MATERIALIZED (SELECT CASE dimension WHEN 'lost_in_stage' THEN 'lost_from' ELSE kpi END AS kpi, CASE dimension WHEN 'lost_in_stage' THEN 'stage' ELSE dimension END AS dimension, dimension_value, team, period, round(value, 9) AS value
+WITH e AS MATERIALIZED (SELECT CASE dimension WHEN 'lost_in_stage' THEN 'lost_from' ELSE kpi END AS kpi, CASE dimension WHEN 'lost_in_stage' THEN 'stage' ELSE dimension END AS dimension, dimension_value, team, period, round(value, 10) AS value
                         FROM oracle.breakdown WHERE (kpi, dimension) IN (('lead_answered_within_1h_rate', 'temperature'), ('won', 'touch_number'), ('deals_lost', 'lost_in_stage'))),
-     a AS MATERIALIZED (SELECT v.kpi, v.dimension, v.dimension_value, v.team, v.period, round(v.value, 9) AS value
+     a AS MATERIALIZED (SELECT v.kpi, v.dimension, v.dimension_value, v.team, v.period, round(v.value, 10) AS value
            FROM (SELECT kpi, dimension, dimension_value, team, period, value FROM kpi.team_breakdown_monthly
                  UNION ALL SELECT kpi, dimension, dimension_value, team, period, value FROM kpi.team_breakdown_quarterly) v
                 JOIN oracle.period p USING (period)

@@ -48,7 +48,7 @@ CREATE VIEW held_difference AS
 SELECT kpi, level, key, grain, start, value, facts, 'actual' AS what FROM held_actual WHERE kpi IN ('held_mrr', 'held_count', 'held_mean')
 EXCEPT ALL
 SELECT k.kpi, level, key, grain, start, k.value, k.facts, 'actual' FROM held_expected
- CROSS JOIN LATERAL (VALUES ('held_mrr', mrr, held), ('held_count', held, held), ('held_mean', mrr / nullif(held, 0), 2 * held)) k (kpi, value, facts)
+ CROSS JOIN LATERAL (VALUES ('held_mrr', mrr, held), ('held_count', held, held), ('held_mean', round(mrr / nullif(held, 0), 10), 2 * held)) k (kpi, value, facts)
  WHERE level = 'team' OR grain <> 'day';
 CREATE VIEW held_missing AS
 SELECT k.kpi, level, key, grain, start FROM held_expected, (VALUES ('held_mrr'), ('held_count'), ('held_mean')) k (kpi) WHERE level = 'team' OR grain <> 'day'
@@ -77,13 +77,13 @@ SELECT b.grain, count(*) AS parts, count(*) FILTER (WHERE b.value <> e.mrr OR b.
                    AND (f.ended_on IS NULL OR f.ended_on > least(b.period_end, '2026-06-15'))) e
  GROUP BY 1 ORDER BY 1;
 -- A ratio with what a period opens with; the mean of the days' ends.
-SELECT count(*) AS months, count(*) FILTER (WHERE v.value IS DISTINCT FROM e.value) AS differing
+SELECT count(*) AS months, count(*) FILTER (WHERE v.value IS DISTINCT FROM round(e.value, 10)) AS differing
   FROM kpi.team_monthly v,
        LATERAL (SELECT (SELECT count(*) FROM held_fact f WHERE f.level = 'team' AND f.key = v.team AND f.started_on BETWEEN v.period_start AND v.period_end)::numeric
                        / nullif(count(*), 0) AS value FROM held_fact f
                  WHERE f.level = 'team' AND f.key = v.team AND f.started_on < v.period_start AND (f.ended_on IS NULL OR f.ended_on >= v.period_start)) e
  WHERE v.kpi = 'held_rate' AND v.period_start <= '2026-06-01';
-SELECT v.grain, count(*) AS periods, count(*) FILTER (WHERE round(v.value, 9) IS DISTINCT FROM round(e.value, 9)) AS differing
+SELECT v.grain, count(*) AS periods, count(*) FILTER (WHERE round(v.value, 10) IS DISTINCT FROM round(e.value, 10)) AS differing
   FROM held_actual v,
        LATERAL (SELECT avg((SELECT coalesce(sum(f.mrr), 0) FROM held_fact f WHERE f.level = 'team' AND f.key = v.key
                                AND f.started_on <= d AND (f.ended_on IS NULL OR f.ended_on > d))) AS value

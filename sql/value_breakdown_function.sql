@@ -36,7 +36,7 @@ RETURNS TABLE (part_1 text, part_2 text, part_3 text, value numeric, facts bigin
           FROM counted c, LATERAL (SELECT jsonb_build_object('product', product, 'region', region, 'level', level, 'member', member, 'team', c.team)) x (names)
     )
     SELECT p.part_1, p.part_2, p.part_3,
-           round(CASE kpi WHEN 'vf_sum' THEN sum(amount) WHEN 'vf_n' THEN count(*) WHEN 'vf_rate' THEN avg(is_won::int) ELSE avg(amount) END, 8),
+           round(CASE kpi WHEN 'vf_sum' THEN sum(amount) WHEN 'vf_n' THEN count(*) WHEN 'vf_rate' THEN avg(is_won::int) ELSE avg(amount) END, 10),
            count(*) * CASE kpi WHEN 'vf_mean' THEN 2 ELSE 1 END
       FROM parted p GROUP BY 1, 2, 3
 $$;
@@ -47,11 +47,11 @@ CREATE FUNCTION vf.differences() RETURNS TABLE (kpi text, team text, period text
            (VALUES ('2026-03', date '2026-03-01', date '2026-03-31'), ('2026-Q1', '2026-01-01', '2026-03-31'), ('2026-W12', '2026-03-16', '2026-03-22')) p (period, first, last),
            (VALUES ('{product}'::text[]), ('{level}'), ('{member}'), ('{team}'), ('{region,product}'), ('{member,level}'), ('{team,region,level}'), ('{product,member,region}')) b (by),
            LATERAL (SELECT count(*) AS n FROM (
-               (SELECT part_1, part_2, part_3, round(value, 8), facts FROM kpi.breakdown(k.kpi, by => b.by, team => t.team, period => p.period)
+               (SELECT part_1, part_2, part_3, round(value, 10), facts FROM kpi.breakdown(k.kpi, by => b.by, team => t.team, period => p.period)
                 EXCEPT ALL SELECT * FROM vf.expected(k.kpi, t.team, p.first, p.last, b.by))
                UNION ALL
                (SELECT * FROM vf.expected(k.kpi, t.team, p.first, p.last, b.by)
-                EXCEPT ALL SELECT part_1, part_2, part_3, round(value, 8), facts FROM kpi.breakdown(k.kpi, by => b.by, team => t.team, period => p.period))) x) d
+                EXCEPT ALL SELECT part_1, part_2, part_3, round(value, 10), facts FROM kpi.breakdown(k.kpi, by => b.by, team => t.team, period => p.period))) x) d
      WHERE d.n > 0
 $$;
 SELECT count(*) FROM vf.expected('vf_sum', 'north', '2026-03-01', '2026-03-31', '{member,level}');

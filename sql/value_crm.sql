@@ -135,9 +135,9 @@ UNION ALL SELECT k.name, b.scope, t.key, b.grain, b.period_start, b.dimension_va
 
 -- Rows that only one side has.  A quotient's last digits may differ.
 CREATE VIEW crm.difference AS
-WITH e AS (SELECT kpi, scope, key, grain, period_start, dimension_value, round(value, 12) AS value,
+WITH e AS (SELECT kpi, scope, key, grain, period_start, dimension_value, round(value, 10) AS value,
                   numerator, denominator, facts FROM crm.expected),
-     a AS (SELECT kpi, scope, key, grain, period_start, dimension_value, round(value, 12) AS value,
+     a AS (SELECT kpi, scope, key, grain, period_start, dimension_value, round(value, 10) AS value,
                   numerator, denominator, facts FROM crm.actual)
 (SELECT 'expected' AS side, * FROM (SELECT * FROM e EXCEPT ALL SELECT * FROM a) x)
 UNION ALL
@@ -165,7 +165,7 @@ FROM kpi.goal_progress g
      LEFT JOIN crm.expected e ON (e.kpi, e.scope, e.key, e.grain, e.period_start) =
                                  (g.kpi, 'team', g.team, g.grain, g.period_start)
                                  AND e.dimension_value IS NULL
-WHERE round(g.actual, 12) IS DISTINCT FROM round(e.value, 12)
+WHERE round(g.actual, 10) IS DISTINCT FROM round(e.value, 10)
       OR round(g.attainment_ratio, 6) IS DISTINCT FROM round(e.value / g.target, 6);
 
 SELECT count(*) AS goals FROM kpi.goal_progress;

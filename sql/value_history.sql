@@ -44,10 +44,10 @@ BEGIN
                   UNION ALL SELECT kpi, grain, period_start, value, previous_value, year_ago_value FROM kpi.team_yearly WHERE team = 'company'
                   OFFSET 0) x ORDER BY kpi, grain, period_start %1$s),
              e AS MATERIALIZED (SELECT * FROM history_test.expected)
-        SELECT coalesce(v.grain, e.grain), count(v), count(*) FILTER (WHERE round(v.value, 9) IS DISTINCT FROM round(e.value, 9)
+        SELECT coalesce(v.grain, e.grain), count(v), count(*) FILTER (WHERE round(v.value, 10) IS DISTINCT FROM round(e.value, 10)
                    OR v.kpi IS NULL OR e.kpi IS NULL
-                   OR round(v.previous_value, 9) IS DISTINCT FROM round(p.value, 9)
-                   OR round(v.year_ago_value, 9) IS DISTINCT FROM round(y.value, 9))
+                   OR round(v.previous_value, 10) IS DISTINCT FROM round(p.value, 10)
+                   OR round(v.year_ago_value, 10) IS DISTINCT FROM round(y.value, 10))
           FROM v FULL JOIN e ON e.kpi = v.kpi AND e.grain = v.grain AND e.start = v.period_start
           LEFT JOIN e p ON p.kpi = e.kpi AND p.grain = e.grain AND p.start = e.before
           LEFT JOIN e y ON y.kpi = e.kpi AND y.grain = e.grain AND y.start = e.start - interval '1 year'
@@ -58,7 +58,7 @@ SELECT * FROM history_test.compare('ASC');
 SELECT * FROM history_test.compare('DESC');
 
 -- As many months at once as there are, time and again, and then few.
-SELECT y, round(kpi.value('vh_ratio', period => y::text), 9) = round(e.value, 9) AS is_right,
+SELECT y, round(kpi.value('vh_ratio', period => y::text), 10) = round(e.value, 10) AS is_right,
        kpi.value('vh_sum', period => (y + 100)::text) AS is_nothing
   FROM generate_series(2000, 2020, 4) y
   JOIN history_test.expected e ON e.kpi = 'vh_ratio' AND e.grain = 'year' AND e.start = make_date(y, 1, 1)

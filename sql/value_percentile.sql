@@ -74,7 +74,7 @@ SELECT * FROM kpi.verify('pct');
 SELECT kpi.move_member('ann', team => 'south', since => '2026-03-01');
 CALL kpi.refresh('pct');
 SELECT kpi.value('pct_took', team => 'south', period => '2026-03') =
-       (SELECT kpi.median(extract(epoch FROM took)) / 3600 FROM pct.deals WHERE owner IN ('ann', 'cid') AND to_char(day, 'YYYY-MM') = '2026-03') AS moved;
+       (SELECT round(kpi.median(extract(epoch FROM took)) / 3600, 10) FROM pct.deals WHERE owner IN ('ann', 'cid') AND to_char(day, 'YYYY-MM') = '2026-03') AS moved;
 SELECT * FROM kpi.verify('pct');
 -- what is the same as before when all that was changed is undone, to the byte
 CREATE TABLE pct.before AS SELECT c.stream_id, c.owner_id, c.day, c.cell::text FROM kpi_internal.day_cell c JOIN kpi_internal.stream s ON s.id = c.stream_id JOIN kpi.source o ON o.id = s.source_id WHERE o.name = 'pct';
@@ -96,7 +96,7 @@ SELECT clamped_inputs FROM kpi.source_status WHERE source = 'pct';
 
 -- In formulas and goals.
 SELECT kpi.create_kpi('pct_skew', formula => 'pct_p90 / pct_median') > 0 AS kpi;
-SELECT value = kpi.value('pct_p90', team => 'north', period => '2026-02') / kpi.value('pct_median', team => 'north', period => '2026-02') AS formula
+SELECT round(value, 6) = round(kpi.value('pct_p90', team => 'north', period => '2026-02') / kpi.value('pct_median', team => 'north', period => '2026-02'), 6) AS formula
   FROM kpi.team_monthly WHERE kpi = 'pct_skew' AND team = 'north' AND period = '2026-02';
 
 -- Errors: what is wrong, and how to mend it.

@@ -330,12 +330,14 @@ query_text(KpiQuery * query, bool to_date)
 	char	   *value;
 
 	if (node->formula != NULL)
-		kpi_explain_query_formula(query, node, &window, "       ", &number);
+		kpi_explain_query_formula(query, node, &window, "              ", &number);
 	else
 		kpi_explain_query_measure(query, node, &window, false, "", &number);
 	value = number.value;
 	if (node->additive ? is_zero(query, to_date) : node->formula == NULL && strcmp(number.known, "true") == 0)
 		value = number.or_nothing;
+	if (!kpi_value_is_exact(query->program))
+		value = psprintf("round((%s)::numeric, %d)", value, KPI_SHOWN_DECIMALS);
 	return psprintf("%s%sSELECT %s AS value\n%s;", heading(query, &window), with_clause(query), value, number.from);
 }
 

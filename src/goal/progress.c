@@ -636,17 +636,17 @@ kpi_sql_goal_stand(PG_FUNCTION_ARGS)
 	out.values[Out_is_additive] = BoolGetDatum(goal.shape == KPI_SHAPE_ADDITIVE);
 	set_number(&out, Out_actual, goal.actual);
 	set_number(&out, Out_actual_to_date, goal.to_date);
-	set_number(&out, Out_numerator, goal.whole.numerator);
-	set_number(&out, Out_denominator, goal.whole.denominator);
+	set_number(&out, Out_numerator, kpi_value_part_shown(goal.program, goal.whole.numerator));
+	set_number(&out, Out_denominator, kpi_value_part_shown(goal.program, goal.whole.denominator));
 	set_workdays(&out, &goal);
-	set_number(&out, Out_expected_today, goal.expected);
+	set_number(&out, Out_expected_today, kpi_value_shown(goal.program, goal.expected));
 	set_number(&out, Out_forecast, numeric_of(goal.outlook.forecast));
 	set_number(&out, Out_forecast_low, numeric_of(goal.outlook.low));
 	set_number(&out, Out_forecast_high, numeric_of(goal.outlook.high));
 	set_number(&out, Out_probability, numeric_of(goal.outlook.probability));
 	set_number(&out, Out_required_of_rest, numeric_of(goal.outlook.required_of_rest));
 	set_number(&out, Out_headroom, goal.kind == KPI_AT_MOST && goal.to_date != NULL && goal.target != NULL ?
-			   call(numeric_sub, goal.target, goal.to_date) : NULL);
+			   kpi_value_shown(goal.program, call(numeric_sub, goal.target, goal.to_date)) : NULL);
 	set_status(&out, &goal, !PG_ARGISNULL(Arg_may_fall) && PG_GETARG_BOOL(Arg_may_fall),
 			   PG_ARGISNULL(Arg_unit) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(Arg_unit)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), out.values, out.nulls)));

@@ -41,6 +41,10 @@ BEGIN
 END
 $columns$;
 
+-- A value of the KPI as it is shown: at most 10 decimals of what is not exact, and 28 digits.
+CREATE FUNCTION kpi_internal.shown(program text, number numeric) RETURNS numeric
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_shown';
+
 CREATE FUNCTION kpi_internal.is_current(program text, grain integer, start date) RETURNS boolean
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_is_current';
 -- For days of members (kpi_internal.member_day), of whom several owners may be known.

@@ -481,6 +481,7 @@ set_number(Datum *values, bool *nulls, int column, Numeric number)
 static void
 put_row(ReturnSetInfo *rsinfo, const Breakdown *breakdown, const Row *row, int rank)
 {
+	const KpiProgram *program = breakdown->call.program;
 	Datum		values[OUT_COLUMNS] = {0};
 	bool		nulls[OUT_COLUMNS] = {false};
 
@@ -490,12 +491,12 @@ put_row(ReturnSetInfo *rsinfo, const Breakdown *breakdown, const Row *row, int r
 		if (row->names[k] != NULL)
 			values[OUT_PART_1 + k] = CStringGetTextDatum(row->names[k]);
 	}
-	set_number(values, nulls, OUT_VALUE, row->value.value);
+	set_number(values, nulls, OUT_VALUE, kpi_value_shown(program, row->value.value));
 	set_number(values, nulls, OUT_SHARE, row->share);
 	values[OUT_RANK] = Int32GetDatum(rank);
 	nulls[OUT_RANK] = row->value.value == NULL;
-	set_number(values, nulls, OUT_OTHER, row->other.value);
-	set_number(values, nulls, OUT_DIFFERENCE, row->difference);
+	set_number(values, nulls, OUT_OTHER, kpi_value_shown(program, row->other.value));
+	set_number(values, nulls, OUT_DIFFERENCE, kpi_value_shown(program, row->difference));
 	values[OUT_FACTS] = Int64GetDatum(row->value.facts);
 	values[OUT_ENOUGH] = BoolGetDatum(is_enough(breakdown, row, &nulls[OUT_ENOUGH]));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

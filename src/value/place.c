@@ -319,7 +319,7 @@ kpi_sql_value_of(PG_FUNCTION_ARGS)
 	{
 		if (value.value == NULL)
 			PG_RETURN_NULL();
-		PG_RETURN_NUMERIC(value.value);
+		PG_RETURN_NUMERIC(kpi_value_shown(call.program, value.value));
 	}
 	if (call.program->nodes[call.program->nnodes - 1].additive && kpi_value_call_has_begun(&call))
 		PG_RETURN_NUMERIC(int64_to_numeric(0));

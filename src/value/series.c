@@ -282,8 +282,8 @@ put_row(ReturnSetInfo *rsinfo, const Series *series, const Row *row)
 	values[OUT_PERIOD_START] = DateADTGetDatum(row->place.start);
 	values[OUT_PERIOD_END] = DateADTGetDatum(last);
 	values[OUT_IS_CURRENT] = BoolGetDatum(series->today >= row->place.start && series->today <= last);
-	set_number(values, nulls, OUT_VALUE, row->value);
-	set_number(values, nulls, OUT_VALUE_TO_DATE, row->to_date);
+	set_number(values, nulls, OUT_VALUE, kpi_value_shown(series->call.program, row->value));
+	set_number(values, nulls, OUT_VALUE_TO_DATE, kpi_value_shown(series->call.program, row->to_date));
 	set_number(values, nulls, OUT_TARGET, row->target);
 	set_number(values, nulls, OUT_EXPECTED, row->expected);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

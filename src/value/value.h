@@ -233,6 +233,20 @@ extern DateADT kpi_value_today(const KpiProgram *program);
  */
 extern bool kpi_value_has_balance(const KpiProgramNode *node, const KpiWindow *window, DateADT today);
 
+/* ---- shown.c ---- */
+
+/* So many decimals of what is not exact are shown. */
+#define KPI_SHOWN_DECIMALS 10
+
+/* Whether values of the KPI are exact: counts and sums are, quotients and formulas are not. */
+extern bool kpi_value_is_exact(const KpiProgram *program);
+
+/* A value of the KPI, or a difference of such, rounded to be shown; NULL stays NULL. */
+extern Numeric kpi_value_shown(const KpiProgram *program, Numeric number);
+
+/* Likewise a numerator or denominator. */
+extern Numeric kpi_value_part_shown(const KpiProgram *program, Numeric number);
+
 /* ---- target.c ---- */
 
 /*

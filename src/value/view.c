@@ -7,6 +7,8 @@
  * the KPI, and the columns of a row of kpi_internal.rollup_cell, whose cell is
  * that of the stream that brought the row.
  *
+ * Numbers are rounded where they are handed out (shown.c); ratios are short as they are.
+ *
  * To date means to date: a period is compared with another by what is dated
  * until today, and of the other by as many days after its start.
  *
@@ -141,7 +143,7 @@ kpi_sql_value(PG_FUNCTION_ARGS)
 
 	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
-	RETURN_NUMERIC_OR_NULL(value.value);
+	RETURN_NUMERIC_OR_NULL(kpi_value_shown(row.program, value.value));
 }
 
 Datum
@@ -152,7 +154,7 @@ kpi_sql_numerator(PG_FUNCTION_ARGS)
 
 	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
-	RETURN_NUMERIC_OR_NULL(value.numerator);
+	RETURN_NUMERIC_OR_NULL(kpi_value_part_shown(row.program, value.numerator));
 }
 
 Datum
@@ -163,7 +165,7 @@ kpi_sql_denominator(PG_FUNCTION_ARGS)
 
 	if (!read_row(fcinfo, &row) || !value_of_row(&row, &value))
 		PG_RETURN_NULL();
-	RETURN_NUMERIC_OR_NULL(value.denominator);
+	RETURN_NUMERIC_OR_NULL(kpi_value_part_shown(row.program, value.denominator));
 }
 
 Datum
@@ -225,7 +227,7 @@ kpi_sql_value_to_date(PG_FUNCTION_ARGS)
 
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_NULL();
-	RETURN_NUMERIC_OR_NULL(value_to_date(&row));
+	RETURN_NUMERIC_OR_NULL(kpi_value_shown(row.program, value_to_date(&row)));
 }
 
 static Numeric
@@ -255,7 +257,7 @@ kpi_sql_previous_value(PG_FUNCTION_ARGS)
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_NULL();
 	previous = kpi_value_place_shift(&row.place, -1);
-	RETURN_NUMERIC_OR_NULL(whole_value(row.program, &previous));
+	RETURN_NUMERIC_OR_NULL(kpi_value_shown(row.program, whole_value(row.program, &previous)));
 }
 
 Datum
@@ -267,7 +269,7 @@ kpi_sql_previous_value_to_date(PG_FUNCTION_ARGS)
 	if (!read_row(fcinfo, &row) || progress_of(row.program, &row.place) != CURRENT)
 		PG_RETURN_NULL();
 	previous = kpi_value_place_shift(&row.place, -1);
-	RETURN_NUMERIC_OR_NULL(other_to_date(&row, &previous));
+	RETURN_NUMERIC_OR_NULL(kpi_value_shown(row.program, other_to_date(&row, &previous)));
 }
 
 Datum
@@ -279,7 +281,7 @@ kpi_sql_year_ago_value(PG_FUNCTION_ARGS)
 	if (!read_row(fcinfo, &row))
 		PG_RETURN_NULL();
 	ago = kpi_value_place_year_ago(&row.place);
-	RETURN_NUMERIC_OR_NULL(whole_value(row.program, &ago));
+	RETURN_NUMERIC_OR_NULL(kpi_value_shown(row.program, whole_value(row.program, &ago)));
 }
 
 /* ---- growth ---- */

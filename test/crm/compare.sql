@@ -32,7 +32,7 @@ $$;
 CREATE FUNCTION acceptance.differs(kpi text, a numeric, b numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 SELECT CASE WHEN a IS NULL OR b IS NULL THEN num_nonnulls(a, b) = 1
             WHEN kpi LIKE '%median%' THEN abs(a - b) > 0.01 * abs(b)
-            ELSE round(a, 6) <> round(b, 6) END
+            ELSE abs(a - b) > 0.0000005 END
 $$;
 
 -- Where the oracle has no row there are no facts, or nothing is held: we may have a row then, of 0 or without a value.

@@ -197,6 +197,15 @@ my $people = q{SELECT m.id, m.key, m.key AS known_as FROM kpi.member m
 	UNION ALL SELECT m.id, m.key, a.alias FROM kpi.member_alias a JOIN kpi.member m ON m.id = a.member_id
 	LEFT JOIN kpi.source s ON s.id = a.source_id WHERE coalesce(s.name, 'deals') = 'deals'};
 
+# A column as the views show it, with 10 decimals; of large numbers only so many digits: a quotient may have
+# more here or there.
+sub shown
+{
+	my ($column, $digits) = @_;
+
+	return "CASE WHEN abs($column) < 1e6 THEN round($column, 10) ELSE round($column, $digits - length(trunc(abs($column))::text)) END AS $column";
+}
+
 # A query with a row for each number, or place, that is missing, wrong or too many.
 sub difference_sql
 {
@@ -226,8 +235,7 @@ sub difference_sql
 					ELSE date_trunc(g, $_[0]::timestamp)::date END";
 	};
 	my $growth = sub { return "round(($_[0] - $_[1]) / nullif(abs($_[1]), 0), 6)" };
-	# 14 significant digits: a quotient may have more here or there
-	my $rounded = sub { return "round($_[0], 14 - length(trunc(abs($_[0]))::text)) AS $_[0]" };
+	my $rounded = sub { return shown($_[0], 14) };
 	my $compared = join ', ', qw(kpi scope key grain start dim dim_value), $rounded->('value'), 'num, den, facts',
 	  map { $rounded->($_) } qw(to_date previous previous_to_date growth year_ago yoy);
 	my $has_den = "WHERE kpi NOT IN (" . join(', ', "''", map { "'$_'" } grep { $KPI{$_}{aggregate} } @kpis) . ')';
@@ -433,7 +441,7 @@ sub goal_difference_sql
 		return "coalesce(CASE WHEN NOT is_quotient AND d1$_[0] IS NULL THEN n1$_[0] WHEN NOT is_quotient THEN n1$_[0] / nullif(d1$_[0], 0)
 			WHEN f1$_[0] + f2$_[0] > 0 THEN coalesce(n1$_[0], 0) / nullif(coalesce(n2$_[0], 0), 0) END, CASE WHEN is_additive AND has_begun THEN 0 END)";
 	};
-	my $rounded = sub { return "round($_[0], 12 - length(trunc(abs($_[0]))::text)) AS $_[0]" };
+	my $rounded = sub { return shown($_[0], 12) };
 	my $compared = join ', ', qw(goal_id goal plan kpi direction team team_name team_path team_level member member_name dimension
 		dimension_value period period_start period_end is_current target elapsed_ratio workdays_left status as_of_day is_complete),
 	  map { $rounded->($_) } qw(actual actual_to_date numerator denominator attainment_ratio remaining expected_today pace_ratio required_per_workday);
