@@ -28,10 +28,10 @@ SELECT period, value, value_to_date FROM kpi.series('sn_mean', since => '2026-08
 SELECT part_1, value, other, difference FROM kpi.breakdown('sn_mean', by => '{product}', period => '2026-10', against => 'previous');
 SELECT actual, actual_to_date, numerator, denominator, remaining, attainment_ratio FROM kpi.goal_progress WHERE goal = 'sn goal';
 SELECT team, period, mean, sum FROM sn.month ORDER BY 1, 2;
-SELECT pg_catalog.regexp_replace(kpi.query('sn_mean', period => '2026-10'), '.*(SELECT round.*) AS value.*', '\1') AS query;
+SELECT kpi.query('sn_mean', period => '2026-10') LIKE '%round(%, 10) AS value%' AS query_rounds;
 SELECT * FROM kpi.verify();
 -- No number of any view has more than 28 digits, but for those before the point; what is exact is what plain SQL says.
-SELECT count(*) > 50 AS numbers, max(length(translate(split_part(n::text, '.', 2), '-', ''))) FILTER (WHERE kpi NOT IN ('sn_fine', 'sn_huge')) AS decimals,
+SELECT count(*) > 50 AS numbers, max(length(translate(split_part(n::text, '.', 2), '-', ''))) FILTER (WHERE kpi NOT IN ('sn_fine', 'sn_huge', 'sn_large')) AS decimals,
        count(*) FILTER (WHERE n <> trunc(n) AND length(translate(n::text, '-.', '')) > 28) AS too_long
   FROM (SELECT * FROM kpi.team_daily UNION ALL SELECT * FROM kpi.team_weekly UNION ALL SELECT * FROM kpi.team_monthly UNION ALL SELECT * FROM kpi.team_yearly) v
  CROSS JOIN LATERAL (VALUES (v.value), (v.value_to_date), (v.numerator), (v.denominator), (v.previous_value)) x (n) WHERE kpi LIKE 'sn\_%';

@@ -541,7 +541,7 @@ DECLARE
         "team_level": "Teams above it, as the tree stands today: 0 is the company"}';
     series constant jsonb := '{
         "id": "Key of the row; it stays the same as long as the row is there",
-        "value": "The KPI in the period, also what is dated after today. Teams contain the teams and members below them and periods contain shorter ones: never add up rows of several levels. NULL: nothing to divide by",
+        "value": "The KPI in the period, also what is dated after today. At most 10 decimals of what is divided and of formulas, of counts and sums all; at most 28 digits. Teams contain the teams and members below them and periods contain shorter ones: never add up rows of several levels. NULL: nothing to divide by",
         "value_to_date": "value without what is dated after today; of a KPI that accumulates 0 and of another NULL while nothing else is there",
         "numerator": "Of an average, rate or ratio (and a formula that is a quotient): what is divided; else NULL",
         "denominator": "Of an average, rate or ratio (and a formula that is a quotient): what it is divided by; else NULL",
