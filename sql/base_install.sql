@@ -2,6 +2,8 @@
 -- planted operators, functions and casts that fit better than those of
 -- pg_catalog: none of them is called, whatever schema is named.
 SET client_min_messages = warning;
+-- The tests that follow cut days in UTC, whatever zone this session has.
+SELECT kpi.alter_calendar('default', time_zone => 'UTC');
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SELECT current_database() AS home \gset

@@ -17,9 +17,21 @@ SELECT kpi.create_goal('Definition goal', kpi => 'won', period => '2026', target
 SELECT kpi.create_rollup('public.definition_monthly', kpis => '{won, per_deal}', per => 'team', grain => 'month') IS NOT NULL AS created;
 \x
 SELECT kpi, title, section, sort, unit, direction, format, decimals, definition, measure_sql, filter_sql, at_sql, owner_sql, formula,
-       sources, dimensions, goals, formulas, rollups, description
+       sources, dimensions, goals, formulas, rollups, status, is_complete, complete_since, description
 FROM kpi.definition WHERE sources ~ 'deals|regions' ORDER BY kpi;
 \x
+-- What it is used by is all that uses it, and how far it is follows its sources.
+SELECT d.kpi, (SELECT count(*) FROM kpi.goal g WHERE g.kpi_id = d.kpi_id) AS goals, (SELECT count(*) FROM kpi.rollup_column c WHERE c.kpi_id = d.kpi_id) AS rollups,
+       (SELECT count(*) FROM kpi_internal.formula_input f WHERE f.input_kpi_id = d.kpi_id) AS formulas
+  FROM kpi.definition d WHERE sources ~ 'deals|regions'
+   AND (cardinality(coalesce(string_to_array(d.goals, ', '), '{}')), cardinality(coalesce(string_to_array(d.rollups, ', '), '{}')), cardinality(coalesce(string_to_array(d.formulas, ', '), '{}')))
+       IS DISTINCT FROM ((SELECT count(*) FROM kpi.goal g WHERE g.kpi_id = d.kpi_id), (SELECT count(*) FROM kpi.rollup_column c WHERE c.kpi_id = d.kpi_id),
+                         (SELECT count(*) FROM kpi_internal.formula_input f WHERE f.input_kpi_id = d.kpi_id));
+CALL kpi.refresh();
+SELECT kpi, status, is_complete, complete_since FROM kpi.definition WHERE sources ~ 'deals|regions' ORDER BY kpi;
+SELECT kpi.pause('regions');
+SELECT kpi, status FROM kpi.definition WHERE sources ~ 'deals|regions' ORDER BY kpi;
+SELECT kpi.resume('regions');
 SELECT kpi.drop_rollup('public.definition_monthly');
 SELECT kpi.drop_source('deals', cascade => true);
 SELECT kpi.drop_source('regions', cascade => true);

@@ -18,6 +18,7 @@
 #include "nodes/execnodes.h"
 #include "parser/parse_node.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/guc_tables.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -130,4 +131,26 @@ kpi_compat_tuplesort_next(Tuplesortstate *sort, Datum *value)
 #else
 	return tuplesort_getdatum(sort, true, value, &isnull, NULL);
 #endif
+}
+
+bool
+kpi_compat_wants_notices(void)
+{
+	struct config_generic **settings;
+	int			n;
+
+#if PG_VERSION_NUM >= 160000
+	settings = get_guc_variables(&n);
+#else
+	settings = get_guc_variables();
+	n = GetNumConfigOptions();
+#endif
+	for (int i = 0; i < n; i++)
+	{
+		const GucStack *stack = settings[i]->stack;
+
+		if (strcmp(settings[i]->name, "client_min_messages") == 0 && stack != NULL && stack->state == GUC_SAVE)
+			return stack->prior.val.enumval <= NOTICE;
+	}
+	return client_min_messages <= NOTICE;
 }

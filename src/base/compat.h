@@ -155,6 +155,12 @@ extern struct Bitmapset *kpi_compat_selected_columns(struct Query *query, struct
 /* Runs a query to its end, once: so it may use parallel workers. */
 extern void kpi_compat_run_once(struct QueryDesc *desc);
 
+/*
+ * Whether notices would reach the client if it were not for the script of an extension, around which
+ * client_min_messages is raised.
+ */
+extern bool kpi_compat_wants_notices(void);
+
 /* Gives a table an empty file, unseen by logical decoding; the caller holds ACCESS EXCLUSIVE. */
 extern void kpi_compat_truncate(struct RelationData *rel);
 

@@ -18,11 +18,14 @@
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
+#include "fact/fact.h"
 #include "fmgr.h"
 #include "goal/goal.h"
 #include "refresh/refresh.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
+PG_FUNCTION_INFO_V1(kpi_sql_wants_notices);
 PG_FUNCTION_INFO_V1(kpi_sql_create_calendar);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_calendar);
 PG_FUNCTION_INFO_V1(kpi_sql_drop_calendar);
@@ -150,6 +153,45 @@ void
 kpi_define_calendars_touch(void)
 {
 	kpi_spi_exec("UPDATE kpi_internal.version SET calendar = calendar + 1 WHERE id = 1", 0);
+}
+
+/* kpi_internal.wants_notices() */
+Datum
+kpi_sql_wants_notices(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(kpi_compat_wants_notices());
+}
+
+static void
+note_zone_told(void)
+{
+	kpi_spi_exec("UPDATE kpi_internal.version SET zone_told = true WHERE id = 1 AND NOT zone_told", 0);
+}
+
+void
+kpi_define_zone_tell(int32 source_id, int32 calendar_id, const char *at)
+{
+	KpiSource  *source;
+	KpiSpi		spi;
+	bool		is_told;
+
+	if (calendar_id != KPI_DEFAULT_CALENDAR)
+		return;
+	kpi_spi_begin(&spi);
+	is_told = kpi_first_int4("SELECT 1 FROM kpi_internal.version WHERE id = 1 AND zone_told", 0) != 0;
+	kpi_spi_end(&spi);
+	if (is_told)
+		return;
+	source = kpi_model_source_load(source_id, true);
+	if (getBaseType(kpi_fact_type(source, kpi_fact_relation(source), at)) != TIMESTAMPTZOID)
+		return;
+	kpi_spi_begin(&spi);
+	note_zone_told();
+	kpi_spi_end(&spi);
+	ereport(NOTICE,
+			(errmsg("days of source \"%s\" are cut in time zone \"%s\"", source->name, source->time_zone),
+			 errdetail("It is that of the default calendar."),
+			 errhint("SELECT kpi.alter_calendar('default', time_zone => 'Europe/Berlin') sets another; this is told once.")));
 }
 
 /* Id of the calendar, its row locked; *time_zone (if wanted) as stored. */
@@ -283,6 +325,8 @@ kpi_sql_alter_calendar(PG_FUNCTION_ARGS)
 		refuse_if_goals_move(&before, kpi_calendar_get(id));
 	if (args.time_zone != NULL && strcmp(args.time_zone, old_zone) != 0)
 		redefine_sources(id);
+	if (args.time_zone != NULL && id == KPI_DEFAULT_CALENDAR)
+		note_zone_told();
 	if (id == KPI_DEFAULT_CALENDAR && (args.week_start != 0 || args.fiscal_start != 0))
 		kpi_define_programs_of_all();
 	kpi_spi_end(&spi);

@@ -491,6 +491,12 @@ extern void kpi_define_pending_team_check(int32 id, const char *key);
  */
 extern void kpi_define_calendars_touch(void);
 
+/*
+ * Tells in a NOTICE in which time zone the default calendar cuts the days of a source, if its
+ * time is a timestamptz; once, and not if somebody has said the zone.
+ */
+extern void kpi_define_zone_tell(int32 source_id, int32 calendar_id, const char *at);
+
 /* ---- member.c ---- */
 
 /* Ids by key; error if unknown. */

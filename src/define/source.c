@@ -446,6 +446,7 @@ kpi_sql_create_source(PG_FUNCTION_ARGS)
 		kpi_define_keyed_attach(row.id, keyed, row.definer_oid);
 	else if (!OidIsValid(named_definer) && row.definer_oid != GetUserId())
 		kpi_fact_definer_tell_owner(row.name, row.relid);
+	kpi_define_zone_tell(row.id, calendar_id, row.at);
 	PG_RETURN_INT32(row.id);
 }
 

@@ -58,6 +58,9 @@ extern KpiExplainSource * kpi_explain_try_open(int32 source_id);
 
 /* The columns that expressions use, offset by FirstLowInvalidHeapAttributeNumber. */
 extern Bitmapset *kpi_explain_columns(KpiExplainSource * open, List *texts);
+
+/* The same of a source that is loaded, whatever the tables of definitions say. */
+extern KpiExplainSource * kpi_explain_open_loaded(KpiSource *source);
 extern void kpi_explain_close(KpiExplainSource * open);
 
 /* An expression over its rows, whose columns it uses anyway, in the current memory context; evaluated in take(). */
@@ -315,6 +318,22 @@ extern void kpi_explain_reason_check(const char *name);
 /* Hands in facts that are left out for a reason, as of now, until take() says that it has enough (false). */
 extern void kpi_explain_left_out_read(KpiExplainSource * open, const KpiLeftOutWanted * wanted,
 									  bool (*take) (void *arg, const KpiLeftOutFact * fact), void *arg);
+
+/* ---- preview_measure.c ---- */
+
+/* A measure before it is altered; the definition is kept in the current memory context. */
+typedef struct KpiPreviewMeasure KpiPreviewMeasure;
+
+extern KpiPreviewMeasure *kpi_explain_preview_begin(const char *kpi);
+
+/* In the subtransaction in which it is altered.  Error if it has no preview. */
+extern void kpi_explain_preview_altered(KpiPreviewMeasure *measure);
+
+/*
+ * Once that is undone: what it would be for teams in the periods that begin on these days, as
+ * kpi_internal.preview_kpi_values() has it.  Reads the facts.
+ */
+extern char *kpi_explain_preview_values(KpiPreviewMeasure *measure, KpiGrain grain, DateADT since, DateADT until);
 
 /* ---- query.c ---- */
 

@@ -195,17 +195,13 @@ fit(void *arg)
 	compile(open);
 }
 
-KpiExplainSource *
-kpi_explain_try_open(int32 source_id)
+static KpiExplainSource *
+try_open(KpiSource *source)
 {
 	KpiExplainSource *open = palloc0(sizeof(KpiExplainSource));
 
-	open->source = kpi_model_source_load(source_id, true);
-	if (open->source == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("the source was dropped meanwhile")));
-	open->keyed = kpi_model_keyed_load(source_id, true);
+	open->source = source;
+	open->keyed = kpi_model_keyed_load(source->id, true);
 	open->key_texts = key_texts(open);
 	open->error = kpi_try(KPI_ERROR_TRAPPED, fit, open);
 	if (open->error == NULL)
@@ -214,17 +210,40 @@ kpi_explain_try_open(int32 source_id)
 }
 
 KpiExplainSource *
-kpi_explain_open(int32 source_id)
+kpi_explain_try_open(int32 source_id)
 {
-	KpiExplainSource *open = kpi_explain_try_open(source_id);
+	KpiSource  *source = kpi_model_source_load(source_id, true);
+
+	if (source == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the source was dropped meanwhile")));
+	return try_open(source);
+}
+
+static KpiExplainSource *
+opened(KpiExplainSource * open)
+{
 	char	   *hidden;
 
 	if (open->error == NULL)
 		return open;
-	hidden = kpi_hidden_source(source_id);
+	hidden = kpi_hidden_source(open->source->id);
 	if (hidden != NULL)
 		(void) kpi_error_conceal(open->error, hidden);
 	ReThrowError(open->error);
+}
+
+KpiExplainSource *
+kpi_explain_open(int32 source_id)
+{
+	return opened(kpi_explain_try_open(source_id));
+}
+
+KpiExplainSource *
+kpi_explain_open_loaded(KpiSource *source)
+{
+	return opened(try_open(source));
 }
 
 Bitmapset *

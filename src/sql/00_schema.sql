@@ -23,7 +23,8 @@ CREATE TABLE kpi_internal.version (
     org      bigint NOT NULL,
     calendar bigint NOT NULL,
     names    bigint NOT NULL,
-    rates    bigint NOT NULL
+    rates    bigint NOT NULL,
+    zone_told boolean NOT NULL
 );
 COMMENT ON TABLE kpi_internal.version IS 'Versions of the definitions. UPDATE on this table marks a role as editor (kpi.grant_editor).';
 COMMENT ON COLUMN kpi_internal.version.id IS 'Always 1';
@@ -31,5 +32,6 @@ COMMENT ON COLUMN kpi_internal.version.org IS 'Raised by every change of teams, 
 COMMENT ON COLUMN kpi_internal.version.calendar IS 'Raised by every change of a calendar''s periods or working days, and of the calendars of teams';
 COMMENT ON COLUMN kpi_internal.version.names IS 'Raised by every change of what a team or member is called';
 COMMENT ON COLUMN kpi_internal.version.rates IS 'Raised by every change of exchange rates';
+COMMENT ON COLUMN kpi_internal.version.zone_told IS 'Whether somebody has said, or was told, in which time zone the default calendar cuts days';
 
-INSERT INTO kpi_internal.version VALUES (1, 1, 1, 1, 1);
+INSERT INTO kpi_internal.version VALUES (1, 1, 1, 1, 1, false);

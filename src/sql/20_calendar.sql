@@ -8,7 +8,7 @@ CREATE TABLE kpi.calendar (
     fiscal_year_start smallint NOT NULL DEFAULT 1 CHECK (fiscal_year_start BETWEEN 1 AND 12),
     working_days      text NOT NULL DEFAULT 'mon,tue,wed,thu,fri'
 );
-COMMENT ON TABLE kpi.calendar IS 'Calendars: where days, weeks and years begin and which days are worked. Calendar 1, "default", always exists: it is the organisation''s, and its weeks and years are those of all numbers and goals. The calendar of a source says when its days begin, that of a team which days it works. Changed by kpi.create_calendar(), kpi.alter_calendar() and kpi.drop_calendar().';
+COMMENT ON TABLE kpi.calendar IS 'Calendars: where days, weeks and years begin and which days are worked. Calendar 1, "default", always exists, at first with the time zone of the session that created the extension: it is the organisation''s, and its weeks and years are those of all numbers and goals. The calendar of a source says when its days begin, that of a team which days it works. Changed by kpi.create_calendar(), kpi.alter_calendar() and kpi.drop_calendar().';
 COMMENT ON COLUMN kpi.calendar.id IS 'The calendar''s number; 1 is the default calendar';
 COMMENT ON COLUMN kpi.calendar.name IS 'The name by which functions take it';
 COMMENT ON COLUMN kpi.calendar.time_zone IS 'Time zone in which days begin and end, a name of pg_timezone_names';
@@ -111,7 +111,32 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.calendar_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.holiday', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.holiday_id_seq', '');
 
-INSERT INTO kpi.calendar (id, name, time_zone) VALUES (1, 'default', 'UTC');
+-- Of zones that are only an offset for part of the year it takes none, as kpi.alter_calendar() does.
+INSERT INTO kpi.calendar (id, name, time_zone)
+SELECT 1, 'default', coalesce((
+    SELECT z.name FROM pg_catalog.pg_timezone_names z
+     WHERE z.name = pg_catalog.current_setting('TimeZone')
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_timezone_abbrevs a WHERE pg_catalog.lower(a.abbrev) = pg_catalog.lower(z.name))), 'UTC');
+
+-- CREATE EXTENSION turns notices off, whatever its caller has.
+CREATE FUNCTION kpi_internal.wants_notices() RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_sql_wants_notices' LANGUAGE C STABLE;
+DO $tell$
+DECLARE
+    zone text := (SELECT c.time_zone FROM kpi.calendar c WHERE c.id = 1);
+    of_session text := pg_catalog.current_setting('TimeZone');
+BEGIN
+    IF kpi_internal.wants_notices() THEN
+        SET LOCAL client_min_messages = notice;
+        RAISE NOTICE USING
+            MESSAGE = pg_catalog.format('days are cut in time zone "%s" by the default calendar', zone),
+            DETAIL = CASE WHEN zone = of_session THEN 'It is the time zone of this session.'
+                          ELSE pg_catalog.format('The time zone of this session, "%s", is an abbreviation or an offset.', of_session) END,
+            HINT = 'SELECT kpi.alter_calendar(''default'', time_zone => ''Europe/Berlin'') sets another.';
+        SET LOCAL client_min_messages = warning;
+    END IF;
+END
+$tell$;
 SELECT pg_catalog.setval('kpi.calendar_id_seq', 1);
 
 -- Definitions.

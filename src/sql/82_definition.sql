@@ -48,6 +48,11 @@ SELECT k.id AS kpi_id, k.name AS kpi, k.title, k.section, k.sort, k.unit, k.dire
           FROM kpi_internal.formula_input f JOIN kpi.kpi n ON n.id = f.kpi_id WHERE f.input_kpi_id = k.id) AS formulas,
        (SELECT pg_catalog.string_agg(r.relation, ', ' ORDER BY r.relation) FROM kpi.rollup r
          WHERE EXISTS (SELECT FROM kpi.rollup_column c WHERE c.rollup_id = r.id AND c.kpi_id = k.id)) AS rollups,
+       (SELECT coalesce(pg_catalog.min(i.status) FILTER (WHERE i.status <> 'active'), 'active')
+          FROM over o JOIN kpi.kpi ik ON ik.id = o.input_kpi_id JOIN kpi.source_status i ON i.source_id = ik.source_id
+         WHERE o.kpi_id = k.id) AS status,
+       (SELECT kpi_internal.is_complete(x.program, '-infinity') FROM kpi_internal.kpi_stream x WHERE x.kpi_id = k.id AND x.position = 1) AS is_complete,
+       (SELECT kpi_internal.complete_since(x.program) FROM kpi_internal.kpi_stream x WHERE x.kpi_id = k.id AND x.position = 1) AS complete_since,
        k.description
   FROM kpi.kpi k
   LEFT JOIN kpi.source s ON s.id = k.source_id
@@ -83,4 +88,7 @@ COMMENT ON COLUMN kpi.definition.dimensions IS 'What the facts of its source can
 COMMENT ON COLUMN kpi.definition.goals IS 'The goals on it, by name, else by period; NULL: none';
 COMMENT ON COLUMN kpi.definition.formulas IS 'The formulas that use it; NULL: none';
 COMMENT ON COLUMN kpi.definition.rollups IS 'The rollup tables that have it; NULL: none';
+COMMENT ON COLUMN kpi.definition.status IS 'Of its source (kpi.source_status.status): active, building, suspended, …; of several one that is not active, if there is one';
+COMMENT ON COLUMN kpi.definition.is_complete IS 'True when its numbers of all days are there';
+COMMENT ON COLUMN kpi.definition.complete_since IS 'While its facts are being read, newest first: the first day from which its numbers are complete. NULL: all of them are, or, where is_complete is false, none';
 COMMENT ON COLUMN kpi.definition.description IS 'What it means, for people';

@@ -1,4 +1,4 @@
--- 86_preview_kpi: what another formula would make of a KPI (define/preview_kpi.c).
+-- 86_preview_kpi: what another definition would make of a KPI (explain/preview_kpi.c).
 
 -- Values of teams in the periods of a grain, to be compared as a whole.
 CREATE FUNCTION kpi_internal.preview_kpi_values(kpi text, grain text, since date, until date) RETURNS jsonb
@@ -21,8 +21,10 @@ CREATE FUNCTION kpi_internal.preview_kpi_difference(values_before jsonb, values_
 $$;
 COMMENT ON FUNCTION kpi_internal.preview_kpi_difference(jsonb, jsonb, text) IS 'Two results of kpi_internal.preview_kpi_values() beside each other, with names';
 
-CREATE FUNCTION kpi.preview_kpi(kpi text, formula text, grain text DEFAULT 'month', since date DEFAULT NULL, until date DEFAULT NULL)
+CREATE FUNCTION kpi.preview_kpi(kpi text, formula text DEFAULT NULL, measure text DEFAULT NULL, filter text DEFAULT NULL,
+                                owner text DEFAULT NULL, at text DEFAULT NULL, grain text DEFAULT 'month',
+                                since date DEFAULT NULL, until date DEFAULT NULL)
     RETURNS TABLE (team text, period text, period_start date, old_value numeric, new_value numeric, difference numeric)
     VOLATILE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_preview_kpi';
-COMMENT ON FUNCTION kpi.preview_kpi(text, text, text, date, date) IS
-'What kpi.alter_kpi(kpi, formula => …) would change, and nothing is changed: for each team and period of the grain that begins from since until before until (null: all) the value as it is and as it would be, and how much more that is. NULL: no value. As of the last refresh. Errors: as kpi.alter_kpi(); the KPI is no formula; grain unknown';
+COMMENT ON FUNCTION kpi.preview_kpi(text, text, text, text, text, text, text, date, date) IS
+'What kpi.alter_kpi() with this formula, or measure, filter, owner and at, would change, and nothing is changed: for each team and period of the grain that begins from since until before until (null: all) the value as it is and as it would be, and how much more that is. NULL: no value. Old values, and new ones of formulas, are as of the last refresh; new ones of a measure are made of the facts as they are now, which are read once, from since until until (with an index on the time only those), as the source''s definer: no writer waits for it, as it locks their table for a moment only. Errors: as kpi.alter_kpi(); no SELECT on the facts; a balance, or a lookup that the source does not have yet; grain unknown';

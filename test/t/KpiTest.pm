@@ -106,6 +106,7 @@ sub run_crm
 	my ($node, $name) = @_;
 
 	my $err = '';
+	$node->safe_psql('postgres', q{SELECT kpi.alter_calendar('default', time_zone => 'UTC')});
 	IPC::Run::run([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$FindBin::Bin/../crm/$name" ], '2>', \$err);
 	is($err, '', $name);
 	return;
