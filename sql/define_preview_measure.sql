@@ -32,7 +32,7 @@ SELECT count(*) > 0 AS rows, count(*) FILTER (WHERE w.value IS DISTINCT FROM n.v
 BEGIN;
 SELECT count(*) > 0 AS rows FROM kpi.preview_kpi('vt_sum', filter => 'true');
 SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'vt.deals'::regclass;
-SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode LIKE '%Exclusive%' AND relation::regclass::text LIKE 'kpi%';
+SELECT c.relname, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = pg_backend_pid() AND l.mode LIKE '%Exclusive%' AND c.relkind = 'r';
 ROLLBACK;
 -- by independent SQL: two filters, another time
 SELECT n, count(*) > 0 AS rows, count(*) FILTER (WHERE p.new_value IS DISTINCT FROM e.value) AS differing

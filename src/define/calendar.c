@@ -182,7 +182,7 @@ kpi_define_zone_tell(int32 source_id, int32 calendar_id, const char *at)
 	kpi_spi_end(&spi);
 	if (is_told)
 		return;
-	source = kpi_model_source_load(source_id, true);
+	source = kpi_model_source_load(source_id, false);
 	if (getBaseType(kpi_fact_type(source, kpi_fact_relation(source), at)) != TIMESTAMPTZOID)
 		return;
 	kpi_spi_begin(&spi);
