@@ -59,7 +59,7 @@ extern KpiExplainSource * kpi_explain_try_open(int32 source_id);
 /* The columns that expressions use, offset by FirstLowInvalidHeapAttributeNumber. */
 extern Bitmapset *kpi_explain_columns(KpiExplainSource * open, List *texts);
 
-/* The same of a source that is loaded, whatever the tables of definitions say. */
+/* kpi_explain_open() of a source that is loaded, whatever the tables of definitions say. */
 extern KpiExplainSource * kpi_explain_open_loaded(KpiSource *source);
 extern void kpi_explain_close(KpiExplainSource * open);
 
