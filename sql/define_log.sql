@@ -50,6 +50,19 @@ ALTER TABLE log_test.deals RENAME TO opportunities;
 CALL kpi.refresh('l_deals');
 SELECT action, kind, name, old ->> 'relation' AS old, new ->> 'relation' AS new FROM kpi.definition_log WHERE id > :last ORDER BY id;
 
+-- Another table is no other name of the same.
+CREATE TABLE log_test.pipeline (LIKE log_test.opportunities INCLUDING ALL);
+CREATE TABLE log_test.products (key text PRIMARY KEY, line text);
+CREATE TABLE log_test.articles (LIKE log_test.products INCLUDING ALL);
+ALTER TABLE log_test.pipeline OWNER TO regress_log_editor;
+SELECT kpi.create_lookup('l_products', relation => 'log_test.products', key => 'key', value => 'line') > 0 AS made;
+SELECT kpi.alter_lookup('l_products', relation => 'log_test.articles'), kpi.alter_source('l_deals', relation => 'log_test.pipeline');
+SELECT action, kind, name, old ->> 'relation' AS old, new ->> 'relation' AS new FROM kpi.definition_log WHERE id > :last ORDER BY id;
+ALTER TABLE log_test.pipeline RENAME TO contracts;
+CALL kpi.refresh('l_deals');
+SELECT action, kind, name, old ->> 'relation' AS old, new ->> 'relation' AS new FROM kpi.definition_log WHERE id > :last ORDER BY id DESC LIMIT 1;
+SELECT kpi.drop_lookup('l_products');
+
 -- What goes.
 SELECT id AS last FROM kpi.definition_log ORDER BY id DESC LIMIT 1 \gset
 SELECT kpi.drop_rollup('log_test.monthly', drop_table => true);

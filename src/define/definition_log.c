@@ -30,7 +30,8 @@ PG_FUNCTION_INFO_V1(kpi_sql_log_definition);
 
 /*
  * The kind is a part of the text, so that each has a plan of its own, of the few tables that it is
- * in.  Where a table is called otherwise and nothing else has changed, it was renamed, and followed.
+ * in.  Where a table is called otherwise and nothing else has changed, it was renamed, and followed, unless
+ * somebody has named another (source_table.c).
  */
 static void
 add_row(const char *kind, KpiParam id)
@@ -48,6 +49,7 @@ add_row(const char *kind, KpiParam id)
 	kpi_spi_exec(psprintf("INSERT INTO kpi.definition_log (role, session_role, action, kind, object_id, name, old, new, reason)"
 						  " SELECT $2, $3, CASE WHEN e.definition IS NULL THEN 'drop' WHEN l.new IS NULL THEN 'create'"
 						  "   WHEN l.new ->> 'relation' <> e.definition ->> 'relation' AND l.new - 'relation' = e.definition - 'relation'"
+						  "     AND EXISTS (SELECT FROM kpi_internal.source_state t WHERE l.kind = 'source' AND t.source_id = $1 AND t.renamed_at IS NOT NULL)"
 						  "     OR l.name <> e.name AND l.new - 'name' = e.definition - 'name' AND l.kind = 'rollup' THEN 'follow' ELSE 'alter' END,"
 						  "  one.kind, $1, coalesce(e.name, l.name), l.new, e.definition, nullif($4, '')"
 						  " FROM (SELECT %1$s::text AS kind) one"
