@@ -289,6 +289,8 @@ extern List *kpi_explain_fate_kpis(const KpiSource *source, const char *name);
 /* ---- facts_left_out.c ---- */
 
 #define KPI_LOOKUP_MISSING "lookup_missing"
+#define KPI_NO_KEY "no_key"
+#define KPI_NO_ENTITY "no_entity"
 
 /* Which facts of a KPI. */
 typedef struct KpiLeftOutWanted

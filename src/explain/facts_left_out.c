@@ -11,7 +11,8 @@
  * the expression is, as well as that of a dimension, so that people can ask for the facts of a
  * member.  Where it fails the fact is nobody's.
  *
- * What a lookup does not find, and what has no key, is of the source: the same for each KPI.
+ * What a lookup does not find, and what has no key, is of the source: the same for each KPI.  Rows
+ * without a key are kept nowhere, so the query of the source is run for them.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +48,9 @@ static const Reason reasons[] = {
 	{"no_rate", true, false},
 	{"no_owner", true, false},
 	{"unknown_owner", true, false},
-	{"ahead", true, false}
+	{"ahead", true, false},
+	{KPI_NO_KEY, false, true},
+	{KPI_NO_ENTITY, false, true}
 };
 
 static const Reason *
@@ -163,7 +166,35 @@ take_missing(void *arg, const KpiExplainRow * row)
 	}
 }
 
+/* Of a row of the query that is no fact. */
+static void
+take_incomplete(void *arg, TupleTableSlot *slot)
+{
+	LeftOutReader *reader = arg;
+	KpiExplainRow row = {NULL, slot};
+	const KpiFateKpi *kpi = reader->wanted->kpi;
+	KpiLeftOutFact fact = {0};
+
+	set_day(kpi_explain_fate_row(NULL, reader->open->source, reader->open->projection, slot, kpi), kpi, &fact);
+	hand_in(reader, &row, &fact);
+}
+
 /* ---- all rows ---- */
+
+static void
+read_incomplete(LeftOutReader * reader, bool without_key)
+{
+	const		KpiExplainSource *open = reader->open;
+	KpiKept    *kept;
+	KpiUser		user;
+
+	if (open->keyed == NULL)
+		return;
+	kpi_fact_kept_begin(&user, open->source);
+	kept = kpi_fact_kept_behind(open->source, open->keyed, open->relid);
+	kpi_fact_kept_incomplete(kept, without_key, take_incomplete, reader);
+	kpi_user_restore(&user);
+}
 
 static List *
 missing_columns(KpiExplainSource * open)
@@ -200,5 +231,8 @@ kpi_explain_left_out_read(KpiExplainSource * open, const KpiLeftOutWanted * want
 		reader.dim = kpi_explain_expr(open, source->dim_exprs[wanted->dim]);
 	if (is_missing)
 		reader.missing = missing_columns(open);
-	kpi_explain_read(open, &rows, is_missing ? take_missing : take_row, &reader);
+	if (strcmp(wanted->reason, KPI_NO_KEY) == 0 || strcmp(wanted->reason, KPI_NO_ENTITY) == 0)
+		read_incomplete(&reader, strcmp(wanted->reason, KPI_NO_KEY) == 0);
+	else
+		kpi_explain_read(open, &rows, is_missing ? take_missing : take_row, &reader);
 }

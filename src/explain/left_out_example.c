@@ -79,6 +79,9 @@ kpi_sql_left_out_example(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
+	/* What has none is not looked for. */
+	if (strcmp(text_to_cstring(PG_GETARG_TEXT_PP(2)), KPI_NO_KEY) == 0)
+		PG_RETURN_NULL();
 	example.source_id = PG_GETARG_INT32(0);
 	example.kpi_id = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
 	example.reason = text_to_cstring(PG_GETARG_TEXT_PP(2));

@@ -432,6 +432,10 @@ extern Datum *kpi_fact_kept_entity(const KpiKept *kept, TupleTableSlot *row);
 extern void kpi_fact_kept_events(const KpiKept *kept, const KpiFollow *follow, const Datum *entity,
 								 void (*take) (void *arg, TupleTableSlot *row), void *arg);
 
+/* Hands in the rows of the query that have no key, or one and no entity, by the columns of the kept table. */
+extern void kpi_fact_kept_incomplete(const KpiKept *kept, bool without_key, void (*take) (void *arg, TupleTableSlot *row),
+									 void *arg);
+
 /* ---- keyed_plan.c ---- */
 
 /*

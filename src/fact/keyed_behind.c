@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * keyed_behind.c
- *	  What is behind the rows that a keyed source keeps: those of the followed tables.
+ *	  What is behind the rows that a keyed source keeps: those of the followed tables; and the rows
+ *	  of its query that are kept nowhere.
  *
  * For who looks at single facts.  A follow query says which entities a row touches; asked
  * of all rows of its table, with the condition that the entity is one, it says which rows
@@ -15,6 +16,7 @@
 #include "base/compat.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "base/base.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -162,4 +164,42 @@ kpi_fact_kept_events(const KpiKept *kept, const KpiFollow *follow, const Datum *
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(rows);
+}
+
+/* ---- rows that are no facts ---- */
+
+void
+kpi_fact_kept_incomplete(const KpiKept *kept, bool without_key, void (*take) (void *arg, TupleTableSlot *row), void *arg)
+{
+	Relation	rel = table_open(kept->relid, AccessShareLock);
+	TupleTableSlot *row = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	KpiStatement statement = {0};
+	Tuplestorestate *rows;
+	TupleTableSlot *slot;
+	char	   *has_key = kpi_fact_sql_some(kept->key, "q.", " AND ", " IS NOT NULL");
+
+	statement.sql = psprintf("SELECT %s FROM %s WHERE %s(%s)", kpi_fact_sql_values(kept, "q."), kpi_fact_sql_query(kept),
+							 without_key ? "NOT " : "", without_key ? has_key :
+							 psprintf("%s AND NOT (%s)", has_key, kpi_fact_sql_some(kept->entity, "q.", " AND ", " IS NOT NULL")));
+	kpi_fact_statement_params(&statement, 0, NULL, NULL);
+	kpi_fact_statement_plan(kept, &statement, 0);
+	rows = kpi_fact_statement_run(kept, &statement);
+	slot = MakeSingleTupleTableSlot(kpi_fact_statement_desc(&statement), &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		slot_getallattrs(slot);
+		ExecStoreAllNullTuple(row);
+		for (int i = 0; i < kept->ncolumns; i++)
+		{
+			AttrNumber	attnum = get_attnum(kept->relid, kept->columns[i].name);
+
+			row->tts_values[attnum - 1] = slot->tts_values[i];
+			row->tts_isnull[attnum - 1] = slot->tts_isnull[i];
+		}
+		take(arg, row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(rows);
+	ExecDropSingleTupleTableSlot(row);
+	table_close(rel, NoLock);
 }
