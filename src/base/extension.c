@@ -27,6 +27,7 @@
 #include "base/base_internal.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -144,7 +145,11 @@ kpi_extension_difference_remedy(void)
 void
 kpi_extension_require(void)
 {
-	if (kpi_extension_difference() == 0)
+	/*
+	 * Scripts of the extension may write while they are on their way to
+	 * another version.
+	 */
+	if (creating_extension || kpi_extension_difference() == 0)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
