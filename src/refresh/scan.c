@@ -363,7 +363,11 @@ scan_leaf(FactScan *scan, Oid leaf)
 		kpi_fact_project(proj, scan->s, slot, &fact);
 		if (fact.is_event || fact.failed)
 			add_fact(scan, layout, &fact);
-		/* Of what is left out, each row is counted, whatever its time fails on. */
+
+		/*
+		 * Of what is left out, each row is counted, whatever its time fails
+		 * on.
+		 */
 		if (scan->unexplained && (scan->stream->is_left_out || !(fact.is_event || fact.failed)))
 			scan->unexplained = !kpi_fact_project_hides_error(proj, scan->s, slot);
 		MemoryContextSwitchTo(old);
