@@ -144,7 +144,7 @@ CREATE VIEW compared AS
 SELECT k.name, v.value = CASE k.name
            WHEN 'f_total' THEN (SELECT sum(amount) FROM failing)
            WHEN 'f_inverse' THEN (SELECT sum(100 / nullif(parts, 0)) FROM failing)
-           WHEN 'f_lasted' THEN (SELECT avg(extract(epoch FROM ended - began) / 86400) FROM failing WHERE isfinite(began))
+           WHEN 'f_lasted' THEN (SELECT round(avg(extract(epoch FROM ended - began) / 86400), 10) FROM failing WHERE isfinite(began))
        END AS is_right
   FROM kpi.kpi k JOIN kpi.kpi_value v ON v.kpi_id = k.id AND v.team_id = 1 AND v.grain = 'year'
  WHERE k.name LIKE 'f\_%';

@@ -2,7 +2,11 @@
 \set old :DBNAME
 CREATE DATABASE regress_sync_people;
 \c regress_sync_people
+SET client_min_messages = warning;
+SET TimeZone = 'UTC';
 CREATE EXTENSION pg_kpi;
+RESET TimeZone;
+RESET client_min_messages;
 SET kpi.now = '2026-10-05 12:00:00+00';
 SET DateStyle = 'German, DMY';
 CREATE SCHEMA sy;
