@@ -237,8 +237,9 @@ sub difference_sql
 	};
 	my $growth = sub { return "round(($_[0] - $_[1]) / nullif(abs($_[1]), 0), 6)" };
 	my $rounded = sub { return shown($_[0], 14) };
-	# as it is, but that no number has more than 28 digits, or else no decimals
-	my $exact = sub { return "CASE WHEN abs($_[0]) < 1e12 THEN $_[0] ELSE round($_[0], greatest(28 - length(trunc(abs($_[0]))::text), 0)) END AS $_[0]" };
+	# as it is, but that no number has more than 28 digits, or else no decimals; what a formula divides may be a quotient
+	my $quotients = join ', ', "''", map { "'$_'" } grep { $KPI{$_}{quotient} } @kpis;
+	my $exact = sub { return "CASE WHEN abs($_[0]) < 1e12 AND kpi IN ($quotients) THEN round($_[0], 10) WHEN abs($_[0]) < 1e12 THEN $_[0] ELSE round($_[0], greatest(28 - length(trunc(abs($_[0]))::text), 0)) END AS $_[0]" };
 	my $compared = join ', ', qw(kpi scope key grain start dim dim_value), $rounded->('value'), $exact->('num'), $exact->('den'), 'facts',
 	  map { $rounded->($_) } qw(to_date previous previous_to_date growth year_ago yoy);
 	my $has_den = "WHERE kpi NOT IN (" . join(', ', "''", map { "'$_'" } grep { $KPI{$_}{aggregate} } @kpis) . ')';
