@@ -64,6 +64,12 @@ kpi_arg_text(FunctionCallInfo fcinfo, int n)
 	return value_text(getBaseType(type), PG_GETARG_DATUM(n));
 }
 
+KpiParam
+kpi_arg_day_param(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(n));
+}
+
 const char *
 kpi_name_fault(const char *value)
 {

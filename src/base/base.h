@@ -242,6 +242,9 @@ extern bool kpi_rows_next(KpiRows *rows);
 extern void kpi_rows_rewind(KpiRows *rows); /* before the first row again */
 extern void kpi_rows_end(KpiRows *rows);
 
+/* Hands out all rows as those of a set-returning function, columns by their names, and ends them. */
+extern void kpi_rows_put(KpiRows *rows, ReturnSetInfo *rsinfo, const char *const *columns, int ncolumns);
+
 /* A column of the row: of the type that is asked for; texts are of any type. */
 extern char *kpi_rows_text(KpiRows *rows, const char *name);	/* palloc'd; NULL if
 																 * null */
@@ -401,6 +404,9 @@ extern void kpi_keyed_table_delete_found(KpiKeyedTable *keyed);
  * literal is text there) takes any type and yields its text.
  */
 extern char *kpi_arg_text(FunctionCallInfo fcinfo, int n);
+
+/* A day as it is given, or NULL, to be passed on. */
+extern KpiParam kpi_arg_day_param(FunctionCallInfo fcinfo, int n);
 
 /*
  * Writes a value, whose type is no domain, as facts write a key (kpi_expr_key_text()); under

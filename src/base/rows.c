@@ -100,6 +100,21 @@ kpi_rows_end(KpiRows *rows)
 	kpi_spi_end(&rows->spi);
 }
 
+void
+kpi_rows_put(KpiRows *rows, ReturnSetInfo *rsinfo, const char *const *columns, int ncolumns)
+{
+	Datum	   *values = palloc(ncolumns * sizeof(Datum));
+	bool	   *nulls = palloc(ncolumns * sizeof(bool));
+
+	while (kpi_rows_next(rows))
+	{
+		for (int c = 0; c < ncolumns; c++)
+			values[c] = kpi_rows_datum(rows, columns[c], &nulls[c]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	kpi_rows_end(rows);
+}
+
 /*
  * Number of the column, from 0.  Most rows are read in the order of their
  * columns, so the search begins behind the one that was read last, and ends

@@ -29,7 +29,6 @@
 #include "people/people.h"
 #include "refresh/refresh.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_preview_move);
@@ -144,22 +143,7 @@ put_differences(ReturnSetInfo *rsinfo, const Preview *preview)
 	StaticAssertStmt(lengthof(columns) == NCOLUMNS, "the columns of kpi.preview_move()");
 	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.preview_difference($1::jsonb, $2::jsonb)", 2,
 				   KPI_TEXT(preview->before), KPI_TEXT(preview->after));
-	while (kpi_rows_next(&rows))
-	{
-		Datum		values[NCOLUMNS];
-		bool		nulls[NCOLUMNS];
-
-		for (int c = 0; c < NCOLUMNS; c++)
-			values[c] = kpi_rows_datum(&rows, columns[c], &nulls[c]);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	kpi_rows_end(&rows);
-}
-
-static KpiParam
-day_param(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(n));
+	kpi_rows_put(&rows, rsinfo, columns, NCOLUMNS);
 }
 
 /* kpi.preview_move(key, team, since, until) */
@@ -170,8 +154,8 @@ kpi_sql_preview_move(PG_FUNCTION_ARGS)
 	Preview		preview = {
 		.member = kpi_arg_name(fcinfo, 0, "member"),
 		.team = kpi_arg_name(fcinfo, 1, "team"),
-		.since = day_param(fcinfo, 2),
-		.until = day_param(fcinfo, 3)
+		.since = kpi_arg_day_param(fcinfo, 2),
+		.until = kpi_arg_day_param(fcinfo, 3)
 	};
 
 	kpi_require_editor();

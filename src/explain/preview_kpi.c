@@ -24,7 +24,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_preview_kpi);
 
@@ -111,22 +110,7 @@ put_rows(ReturnSetInfo *rsinfo, const Preview *preview)
 
 	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.preview_kpi_difference($1::jsonb, $2::jsonb, $3)", 3,
 				   KPI_TEXT(preview->before), KPI_TEXT(preview->after), KPI_TEXT(preview->grain));
-	while (kpi_rows_next(&rows))
-	{
-		Datum		values[NCOLUMNS];
-		bool		nulls[NCOLUMNS];
-
-		for (int c = 0; c < NCOLUMNS; c++)
-			values[c] = kpi_rows_datum(&rows, columns[c], &nulls[c]);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	kpi_rows_end(&rows);
-}
-
-static KpiParam
-day_param(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(n));
+	kpi_rows_put(&rows, rsinfo, columns, NCOLUMNS);
 }
 
 static void
@@ -153,8 +137,8 @@ kpi_sql_preview_kpi(PG_FUNCTION_ARGS)
 	Preview		preview = {
 		.kpi = kpi_arg_name(fcinfo, 0, "KPI"),
 		.grain = kpi_arg_name(fcinfo, ARG_GRAIN, "grain"),
-		.since = day_param(fcinfo, ARG_SINCE),
-		.until = day_param(fcinfo, ARG_UNTIL)
+		.since = kpi_arg_day_param(fcinfo, ARG_SINCE),
+		.until = kpi_arg_day_param(fcinfo, ARG_UNTIL)
 	};
 	KpiGrain	grain = kpi_calendar_grain(preview.grain);
 	char	   *source;

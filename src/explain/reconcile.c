@@ -32,7 +32,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
-#include "utils/tuplestore.h"
 #include "value/value.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_reconcile);
@@ -411,16 +410,7 @@ put_rows(ReturnSetInfo *rsinfo, const Reconcile *reconcile, bool differing_only)
 						KPI_INT4(reconcile->node->owner_kind),
 						KPI_VALUE(DATEOID, DateADTGetDatum(kpi_calendar_today_in(reconcile->time_zone))),
 						KPI_BOOL(differing_only));
-	while (kpi_rows_next(&rows))
-	{
-		Datum		values[NCOLUMNS];
-		bool		nulls[NCOLUMNS];
-
-		for (int c = 0; c < NCOLUMNS; c++)
-			values[c] = kpi_rows_datum(&rows, columns[c], &nulls[c]);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	kpi_rows_end(&rows);
+	kpi_rows_put(&rows, rsinfo, columns, NCOLUMNS);
 }
 
 /* kpi.reconcile(kpi, query, grain, since, until, differing_only) */
