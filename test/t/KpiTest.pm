@@ -239,7 +239,11 @@ sub difference_sql
 	my $rounded = sub { return shown($_[0], 14) };
 	# as it is, but that no number has more than 28 digits, or else no decimals; what a formula divides may be a quotient
 	my $quotients = join ', ', "''", map { "'$_'" } grep { $KPI{$_}{quotient} } @kpis;
-	my $exact = sub { return "CASE WHEN abs($_[0]) < 1e12 AND kpi IN ($quotients) THEN round($_[0], 10) WHEN abs($_[0]) < 1e12 THEN $_[0] ELSE round($_[0], greatest(28 - length(trunc(abs($_[0]))::text), 0)) END AS $_[0]" };
+	my $exact = sub {
+		my ($number) = @_;
+
+		return "round($number, CASE WHEN abs($number) < 1e12 AND kpi IN ($quotients) THEN 10 ELSE greatest(28 - length(trunc(abs($number))::text), 0) END) AS $number";
+	};
 	my $compared = join ', ', qw(kpi scope key grain start dim dim_value), $rounded->('value'), $exact->('num'), $exact->('den'), 'facts',
 	  map { $rounded->($_) } qw(to_date previous previous_to_date growth year_ago yoy);
 	my $has_den = "WHERE kpi NOT IN (" . join(', ', "''", map { "'$_'" } grep { $KPI{$_}{aggregate} } @kpis) . ')';
