@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-#define KPI_SPI_MAX_PARAMS 16
+#define KPI_SPI_MAX_PARAMS 24
 
 /* What kpi_spi_exec() and kpi_spi_read() do, and who else runs a statement. */
 extern uint64 kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args);

@@ -565,6 +565,45 @@ typedef struct KpiGoalPeriod
 extern void kpi_define_goal_period_parse(const char *text, const KpiCalendar *cal, DateADT today,
 										 KpiGoalPeriod *period);
 
+/* ---- goal.c ---- */
+
+/*
+ * A goal as somebody asks for it, as kpi.create_goal() takes it.  NULL: not
+ * given.
+ */
+typedef struct KpiGoalSpec
+{
+	char	   *name;
+	char	   *kpi;
+	char	   *team;			/* neither team nor member: the company */
+	char	   *member;
+	char	   *period;
+	char	   *plan;
+	char	   *dimension;
+	char	   *dimension_value;
+	char	   *target;
+	char	   *minimum;
+	char	   *stretch;
+	char	   *pace;
+	Jsonb	   *milestones;
+	char	   *description;
+	char	   *responsible;
+	bool		review_given;
+	DateADT		review_on;
+} KpiGoalSpec;
+
+/*
+ * All within kpi_spi_begin(), of an editor.  Whoever makes or changes a goal calls
+ * kpi_goal_notify_goal() when it stands.
+ *	_make(): a new goal, its targets and what is beside them
+ *	_change(): what is given of name, target, minimum, stretch, pace,
+ *		milestones, description, responsible and review_on; '' (infinity) clears
+ *	_remove(): the goal goes, with all that was kept of it
+ */
+extern int64 kpi_define_goal_make(const KpiGoalSpec *spec);
+extern void kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec);
+extern void kpi_define_goal_remove(int64 goal_id);
+
 /* ---- goal_milestone.c ---- */
 
 /* Error unless it is an object of days and numbers. */

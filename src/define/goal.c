@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * goal.c
- *	  SQL functions that define goals.
+ *	  Goals are made, altered and dropped.
  *
  * A goal is written first, then checked as it stands and asked what it amounts to in
  * its periods (goal/period.c), and at last its rows of kpi.goal_progress are made;
@@ -16,18 +16,11 @@
 #include "calendar/calendar.h"
 #include "catalog/pg_type.h"
 #include "define/define_internal.h"
-#include "fact/fact.h"
-#include "fmgr.h"
 #include "goal/goal.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
-
-PG_FUNCTION_INFO_V1(kpi_sql_create_goal);
-PG_FUNCTION_INFO_V1(kpi_sql_alter_goal);
-PG_FUNCTION_INFO_V1(kpi_sql_drop_goal);
-PG_FUNCTION_INFO_V1(kpi_sql_renew_forecast);
 
 /* What a goal is for. */
 typedef struct GoalScope
@@ -243,147 +236,98 @@ check_no_such_goal(const GoalScope *goal, const char *plan)
 }
 
 static void
-resolve_scope(GoalScope *goal, const char *kpi, const char *team, const char *member,
-			  const char *period, KpiTargetGround *ground)
+resolve_scope(GoalScope *goal, const KpiGoalSpec *spec, KpiTargetGround *ground)
 {
 	const KpiCalendar *cal = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 
-	if (team && member)
+	if (spec->team && spec->member)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a goal is for a team or for a member, not for both"),
 				 errhint("Leave one of them out; without both it is for the company.")));
-	goal->kpi_id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(kpi));
+	goal->dimension = spec->dimension;
+	goal->dimension_value = spec->dimension_value;
+	goal->kpi_id = kpi_first_int4("SELECT id FROM kpi.kpi WHERE name = $1", 1, KPI_TEXT(spec->kpi));
 	if (goal->kpi_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("KPI \"%s\" does not exist", kpi),
+				 errmsg("KPI \"%s\" does not exist", spec->kpi),
 				 errhint("The KPIs are in kpi.kpi; kpi.create_kpi() makes one.")));
 	kpi_define_ground_lock(goal->kpi_id);
-	(void) kpi_goal_target_ground(kpi, ground);
-	if (member)
-		goal->member_id = kpi_define_member_id(member);
+	(void) kpi_goal_target_ground(spec->kpi, ground);
+	if (spec->member)
+		goal->member_id = kpi_define_member_id(spec->member);
 	else
-		goal->team_id = kpi_define_team_id(team ? team : "company");
+		goal->team_id = kpi_define_team_id(spec->team ? spec->team : "company");
 	check_dimension(goal);
 
-	kpi_define_goal_period_parse(period, cal, kpi_calendar_today(cal), &goal->period);
+	kpi_define_goal_period_parse(spec->period, cal, kpi_calendar_today(cal), &goal->period);
 }
 
-/* ---- SQL functions ---- */
+/* ---- making, altering, dropping ---- */
 
-/*
- * kpi.create_goal(name, kpi, team, member, period, target, plan, dimension,
- * dimension_value, minimum, stretch, pace, milestones, description, responsible,
- * review_on)
- */
-Datum
-kpi_sql_create_goal(PG_FUNCTION_ARGS)
+/* '', as infinity for a day, is nothing. */
+static char *
+given(char *text)
 {
-	char	   *name = kpi_arg_optional_name(fcinfo, 0, "name of the goal");
-	char	   *kpi = kpi_arg_name(fcinfo, 1, "kpi");
-	char	   *team = kpi_fact_key_optional_arg(fcinfo, 2, "team");
-	char	   *member = kpi_fact_key_optional_arg(fcinfo, 3, "member");
-	char	   *period = kpi_arg_name(fcinfo, 4, "period");
-	char	   *plan = kpi_arg_name(fcinfo, 6, "plan");
+	return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static KpiParam
+review_param(const KpiGoalSpec *spec)
+{
+	return spec->review_given ? date_param(spec->review_on) : KPI_NULL(DATEOID);
+}
+
+int64
+kpi_define_goal_make(const KpiGoalSpec *spec)
+{
 	GoalTarget	target = {
-		.target = kpi_arg_text(fcinfo, 5),
-		.minimum = kpi_define_arg_given(fcinfo, 9),
-		.stretch = kpi_define_arg_given(fcinfo, 10),
-		.pace = kpi_define_arg_given(fcinfo, 11),
-		.phased = !PG_ARGISNULL(12)
+		.target = spec->target,
+		.minimum = given(spec->minimum),
+		.stretch = given(spec->stretch),
+		.pace = given(spec->pace),
+		.phased = spec->milestones != NULL
 	};
 	GoalScope	goal = {0};
 	GoalNumbers numbers;
 	KpiTargetGround ground = {0};
 	int64		id;
-	KpiSpi		spi;
 
-	kpi_require_editor();
 	if (target.target == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("target must not be null"),
 				 errhint("Give the number to reach, e.g. target => '2000000'.")));
-	goal.dimension = kpi_arg_text(fcinfo, 7);
-	goal.dimension_value = kpi_arg_text(fcinfo, 8);
 	if (target.phased)
-		kpi_define_milestones_require(PG_GETARG_JSONB_P(12));
+		kpi_define_milestones_require(spec->milestones);
 	if (target.pace == NULL)
 		target.pace = target.phased ? "phased" : "seasonal";
 	require_pace(&target);
 
-	kpi_spi_begin(&spi);
-	resolve_scope(&goal, kpi, team, member, period, &ground);
+	resolve_scope(&goal, spec, &ground);
 	read_target(&target, &ground, &goal.period, &numbers);
-	check_no_such_goal(&goal, plan);
+	check_no_such_goal(&goal, spec->plan);
 	id = kpi_first_int8("INSERT INTO kpi.goal (name, plan, kpi_id, team_id, member_id, dimension,"
 						"                      dimension_value, grain, period, period_start,"
-						"                      period_end, is_recurring, target_text, target, minimum, stretch)"
-						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-						" RETURNING id", 16,
-						KPI_TEXT(name), KPI_TEXT(plan), KPI_INT4(goal.kpi_id),
+						"                      period_end, is_recurring, target_text, target, minimum, stretch,"
+						"                      pace, description, responsible, review_on)"
+						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+						"  $17, $18, $19, nullif($20, 'infinity'))"
+						" RETURNING id", 20,
+						KPI_TEXT(spec->name), KPI_TEXT(spec->plan), KPI_INT4(goal.kpi_id),
 						KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
 						KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value),
 						KPI_TEXT(grain_name(&goal.period)), KPI_TEXT(goal.period.name),
 						date_param(goal.period.start), date_param(goal.period.end),
 						KPI_BOOL(goal.period.recurring), KPI_TEXT(target.target), numeric_param(numbers.target.target),
-						numeric_param(numbers.minimum), numeric_param(numbers.stretch));
+						numeric_param(numbers.minimum), numeric_param(numbers.stretch),
+						KPI_TEXT(target.pace), KPI_TEXT(given(spec->description)), KPI_TEXT(given(spec->responsible)),
+						review_param(spec));
 	if (target.phased)
-		kpi_define_milestones_write(id, PG_GETARG_JSONB_P(12));
-	kpi_spi_exec("UPDATE kpi.goal SET pace = $2, description = $3, responsible = $4, review_on = $5"
-				 " WHERE id = $1 AND ROW ($2, $3, $4, $5) IS DISTINCT FROM ROW ('seasonal', NULL, NULL, NULL)", 5,
-				 KPI_INT8(id), KPI_TEXT(target.pace), KPI_TEXT(kpi_define_arg_given(fcinfo, 13)), KPI_TEXT(kpi_define_arg_given(fcinfo, 14)),
-				 PG_ARGISNULL(15) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(15)));
+		kpi_define_milestones_write(id, spec->milestones);
 	settle_target(id, &target, &goal.period, &ground, &numbers, true);
-	kpi_spi_end(&spi);
-	kpi_goal_notify_goal(id);
-	PG_RETURN_INT64(id);
-}
-
-/* The goal named by argument 0: its id (bigint) or its name (text). */
-static int64
-goal_argument(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("goal must not be null")));
-
-	if (get_fn_expr_argtype(fcinfo->flinfo, 0) == INT8OID)
-	{
-		int64		id = PG_GETARG_INT64(0);
-
-		if (kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("goal %lld does not exist", (long long) id),
-					 errhint("The goals are in kpi.goal.")));
-		return id;
-	}
-	else
-	{
-		char	   *name = kpi_arg_text(fcinfo, 0);
-		int64		id;
-		KpiRows		rows;
-
-		kpi_rows_begin(&rows, "SELECT id, count(*) OVER () AS n, string_agg(id::text, ', ') OVER () AS ids"
-					   " FROM kpi.goal WHERE name = $1 ORDER BY id", 1, KPI_TEXT(name));
-		if (!kpi_rows_next(&rows))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("goal \"%s\" does not exist", name),
-					 errhint("The goals are in kpi.goal.")));
-		if (kpi_rows_int8(&rows, "n") > 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-					 errmsg("there is more than one goal \"%s\"", name),
-					 errdetail("Their ids are %s.", kpi_rows_text(&rows, "ids")),
-					 errhint("Give the id instead of the name.")));
-		id = kpi_rows_int8(&rows, "id");
-		kpi_rows_end(&rows);
-		return id;
-	}
+	return id;
 }
 
 /* What a goal is, as it stands. */
@@ -411,21 +355,27 @@ read_goal(int64 goal_id, GoalTarget *target, KpiGoalPeriod *period, KpiTargetGro
 	kpi_rows_end(&rows);
 }
 
-/* Arguments from the target on: what was not given stays. */
-static void
-change_target(FunctionCallInfo fcinfo, int64 goal_id, GoalTarget *target)
+static char *
+changed(char *text, char *old)
 {
-	bool		paced = !PG_ARGISNULL(5);
+	return text == NULL ? old : given(text);
+}
 
-	if (!PG_ARGISNULL(1))
-		target->target = kpi_arg_text(fcinfo, 1);
-	target->minimum = kpi_define_arg_changed(fcinfo, 3, target->minimum);
-	target->stretch = kpi_define_arg_changed(fcinfo, 4, target->stretch);
+/* From the target on: what was not given stays. */
+static void
+change_target(const KpiGoalSpec *spec, int64 goal_id, GoalTarget *target)
+{
+	bool		paced = spec->pace != NULL;
+
+	if (spec->target != NULL)
+		target->target = spec->target;
+	target->minimum = changed(spec->minimum, target->minimum);
+	target->stretch = changed(spec->stretch, target->stretch);
 	if (paced)
-		target->pace = kpi_arg_text(fcinfo, 5);
-	if (!PG_ARGISNULL(6))
+		target->pace = spec->pace;
+	if (spec->milestones != NULL)
 	{
-		Jsonb	   *milestones = PG_GETARG_JSONB_P(6);
+		Jsonb	   *milestones = spec->milestones;
 
 		target->phased = !JB_ROOT_IS_OBJECT(milestones) || JB_ROOT_COUNT(milestones) > 0;
 		if (target->phased)
@@ -442,79 +392,42 @@ change_target(FunctionCallInfo fcinfo, int64 goal_id, GoalTarget *target)
 	require_pace(target);
 }
 
-/* kpi.alter_goal(goal, target, name, minimum, stretch, pace, milestones, description, responsible, review_on) */
-Datum
-kpi_sql_alter_goal(PG_FUNCTION_ARGS)
+void
+kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 {
-	char	   *name = kpi_arg_optional_name(fcinfo, 2, "name of the goal");
-	KpiParam	review = PG_ARGISNULL(9) ? KPI_NULL(DATEOID) : KPI_VALUE(DATEOID, PG_GETARG_DATUM(9));
 	GoalTarget	target;
 	GoalNumbers numbers;
 	KpiGoalPeriod period;
 	KpiTargetGround ground;
-	bool		retargeted = false;
-	int64		id;
-	KpiSpi		spi;
 
-	kpi_require_editor();
-	for (int i = 1; i <= 6; i++)
-		retargeted |= i != 2 && !PG_ARGISNULL(i);
-
-	kpi_spi_begin(&spi);
-	id = goal_argument(fcinfo);
-	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)));
+	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_id)));
 	kpi_spi_exec("UPDATE kpi.goal SET name = coalesce($2, name),"
 				 " description = nullif(coalesce($3, description), ''),"
 				 " responsible = nullif(coalesce($4, responsible), ''),"
 				 " review_on = nullif(coalesce($5, review_on), 'infinity') WHERE id = $1", 5,
-				 KPI_INT8(id), KPI_TEXT(name), KPI_TEXT(kpi_arg_text(fcinfo, 7)), KPI_TEXT(kpi_arg_text(fcinfo, 8)), review);
-	if (retargeted)
-	{
-		read_goal(id, &target, &period, &ground);
-		change_target(fcinfo, id, &target);
-		read_target(&target, &ground, &period, &numbers);
-		kpi_spi_exec("UPDATE kpi.goal SET target_text = $2, target = $3, minimum = $4, stretch = $5, pace = $6"
-					 " WHERE id = $1", 6,
-					 KPI_INT8(id), KPI_TEXT(target.target), numeric_param(numbers.target.target),
-					 numeric_param(numbers.minimum), numeric_param(numbers.stretch), KPI_TEXT(target.pace));
-		settle_target(id, &target, &period, &ground, &numbers, !PG_ARGISNULL(1));
-	}
-	kpi_spi_end(&spi);
-	kpi_goal_notify_goal(id);
-	PG_RETURN_VOID();
+				 KPI_INT8(goal_id), KPI_TEXT(spec->name), KPI_TEXT(spec->description), KPI_TEXT(spec->responsible),
+				 review_param(spec));
+	if (spec->target == NULL && spec->minimum == NULL && spec->stretch == NULL && spec->pace == NULL &&
+		spec->milestones == NULL)
+		return;
+	read_goal(goal_id, &target, &period, &ground);
+	change_target(spec, goal_id, &target);
+	read_target(&target, &ground, &period, &numbers);
+	kpi_spi_exec("UPDATE kpi.goal SET target_text = $2, target = $3, minimum = $4, stretch = $5, pace = $6"
+				 " WHERE id = $1", 6,
+				 KPI_INT8(goal_id), KPI_TEXT(target.target), numeric_param(numbers.target.target),
+				 numeric_param(numbers.minimum), numeric_param(numbers.stretch), KPI_TEXT(target.pace));
+	settle_target(goal_id, &target, &period, &ground, &numbers, spec->target != NULL);
 }
 
-/* kpi.drop_goal(goal) */
-Datum
-kpi_sql_drop_goal(PG_FUNCTION_ARGS)
+void
+kpi_define_goal_remove(int64 goal_id)
 {
-	KpiSpi		spi;
-	int64		id;
-
-	kpi_require_editor();
-	kpi_spi_begin(&spi);
-	id = goal_argument(fcinfo);
-
 	/*
 	 * In the order of a refresh, which has the row before it notes the goal's
 	 * status.
 	 */
-	kpi_spi_exec("SELECT FROM kpi.goal_progress WHERE goal_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(id));
-	kpi_goal_target_moved(id);
-	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id));
-	kpi_spi_end(&spi);
-	PG_RETURN_VOID();
-}
-
-/* kpi.renew_forecast(goal) */
-Datum
-kpi_sql_renew_forecast(PG_FUNCTION_ARGS)
-{
-	KpiSpi		spi;
-
-	kpi_require_editor();
-	kpi_spi_begin(&spi);
-	kpi_goal_basis_renew(goal_argument(fcinfo));
-	kpi_spi_end(&spi);
-	PG_RETURN_VOID();
+	kpi_spi_exec("SELECT FROM kpi.goal_progress WHERE goal_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(goal_id));
+	kpi_goal_target_moved(goal_id);
+	kpi_spi_exec("DELETE FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_id));
 }
