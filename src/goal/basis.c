@@ -49,22 +49,24 @@ typedef struct Amounts
 } Amounts;
 
 /* Closed periods, the last one last. */
-typedef struct History
+typedef struct Closed
 {
 	int			n;
 	double		numerators[MAX_PERIODS];
 	double		denominators[MAX_PERIODS];
 	KpiPlace	places[MAX_PERIODS];
-} History;
+} Closed;
 
-typedef struct Reader
+struct KpiHistory
 {
 	const KpiProgram *program;
 	KpiShape	shape;
+	DateADT		today;			/* what is not over is not closed */
 	DateADT		first;			/* day of the KPI's first fact, as far as it
 								 * matters */
 	bool		any;			/* there is one */
-} Reader;
+	Closed		closed;			/* to be read into */
+};
 
 double
 kpi_goal_number(Numeric number)
@@ -75,30 +77,30 @@ kpi_goal_number(Numeric number)
 
 /* What came in a period less what went. */
 static double
-net_flow(const Reader *reader, const KpiPlace *place)
+net_flow(const KpiHistory *history, const KpiPlace *place)
 {
 	KpiValue	closing;
 	KpiValue	opening;
 
-	(void) kpi_value_at(reader->program, place, &closing);
-	(void) kpi_value_opening(reader->program, place, &opening);
+	(void) kpi_value_at(history->program, place, &closing);
+	(void) kpi_value_opening(history->program, place, &opening);
 	return kpi_goal_number(closing.value) - kpi_goal_number(opening.value);
 }
 
 static Amounts
-amounts_of(const Reader *reader, const KpiPlace *place)
+amounts_of(const KpiHistory *history, const KpiPlace *place)
 {
 	Amounts		amounts = {0, 0};
 	KpiValue	value;
 
-	if (reader->shape == KPI_SHAPE_BALANCE)
+	if (history->shape == KPI_SHAPE_BALANCE)
 	{
-		amounts.numerator = net_flow(reader, place);
+		amounts.numerator = net_flow(history, place);
 		return amounts;
 	}
-	if (!kpi_value_at(reader->program, place, &value))
+	if (!kpi_value_at(history->program, place, &value))
 		return amounts;
-	if (reader->shape == KPI_SHAPE_QUOTIENT)
+	if (history->shape == KPI_SHAPE_QUOTIENT)
 	{
 		amounts.numerator = kpi_goal_number(value.numerator);
 		amounts.denominator = kpi_goal_number(value.denominator);
@@ -147,7 +149,7 @@ month_of(DateADT day)
 
 /* Finds the day of the KPI's first fact: exactly, where it lies within the history before a day. */
 static void
-find_first_fact(Reader *reader, DateADT before)
+find_first_fact(KpiHistory *history, DateADT before)
 {
 	KpiPlace	month = company_place(KPI_MONTH, months_before(before, 2 * HISTORY_MONTHS + 12));
 	KpiPlace	day = month;
@@ -156,58 +158,60 @@ find_first_fact(Reader *reader, DateADT before)
 	month.start = month_of(month.start);
 	day.grain = KPI_DAY;
 	day.start = month.start - 1;
-	reader->any = kpi_value_has_begun(reader->program, &day);
-	reader->first = month.start;
-	if (reader->any)
+	history->any = kpi_value_has_begun(history->program, &day);
+	history->first = month.start;
+	if (history->any)
 		return;
-	for (; month.start < before && !reader->any; month = kpi_value_place_shift(&month, 1))
+	for (; month.start < before && !history->any; month = kpi_value_place_shift(&month, 1))
 	{
-		if (!kpi_value_at(reader->program, &month, &value))
+		if (!kpi_value_at(history->program, &month, &value))
 			continue;
-		reader->any = true;
-		reader->first = month.start;
-		if (reader->program->grain > KPI_DAY)
+		history->any = true;
+		history->first = month.start;
+		if (history->program->grain > KPI_DAY)
 			return;
-		for (day.start = month.start; day.start < before && !kpi_value_at(reader->program, &day, &value); day.start++)
+		for (day.start = month.start; day.start < before && !kpi_value_at(history->program, &day, &value); day.start++)
 			;
-		reader->first = day.start;
+		history->first = day.start;
 	}
 }
 
 static bool
-counts_as_closed(const Reader *reader, const KpiPlace *place)
+counts_as_closed(const KpiHistory *history, const KpiPlace *place)
 {
 	DateADT		days = kpi_value_place_end(place) + 1 - place->start;
 
-	return reader->any && reader->first < place->start + Max(days / FIRST_PART, 1);
+	return history->any && history->first < place->start + Max(days / FIRST_PART, 1);
 }
 
-/* The closed periods of a scope before one, from its first that is not 0. */
+/* The closed periods of a scope before one, as far as they are over, from its first that is not 0. */
 static void
-read_history(const Reader *reader, const KpiPlace *before, History *history)
+read_closed(KpiHistory *history, const KpiPlace *before)
 {
-	DateADT		since = months_before(before->start, HISTORY_MONTHS);
+	DateADT		until = Min(before->start, history->today);
+	DateADT		since = months_before(until, HISTORY_MONTHS);
+	Closed	   *closed = &history->closed;
 	KpiPlace	first = *before;
 	bool		begun = false;
 
-	history->n = 0;
+	closed->n = 0;
 	while (first.start > since)
 		first = kpi_value_place_shift(&first, -1);
 	if (first.start < since)
 		first = kpi_value_place_shift(&first, 1);
-	for (; first.start < before->start && history->n < MAX_PERIODS; first = kpi_value_place_shift(&first, 1))
+	for (; first.start < until && closed->n < MAX_PERIODS; first = kpi_value_place_shift(&first, 1))
 	{
 		Amounts		amounts;
 
-		if (!counts_as_closed(reader, &first))
+		if (!counts_as_closed(history, &first) || kpi_value_place_end(&first) >= until)
 			continue;
-		amounts = amounts_of(reader, &first);
+		amounts = amounts_of(history, &first);
 		if (!begun && is_nothing(&amounts))
 			continue;
 		begun = true;
-		history->numerators[history->n] = amounts.numerator;
-		history->denominators[history->n] = amounts.denominator;
-		history->places[history->n++] = first;
+		closed->numerators[closed->n] = amounts.numerator;
+		closed->denominators[closed->n] = amounts.denominator;
+		closed->places[closed->n++] = first;
 	}
 }
 
@@ -235,9 +239,9 @@ take_day(void *arg, DateADT day, const KpiValue *value)
 
 /* What each day from since until, inclusive, brought. */
 static Days
-read_days(const Reader *reader, const KpiPlace *place, DateADT since, DateADT until)
+read_days(const KpiHistory *history, const KpiPlace *place, DateADT since, DateADT until)
 {
-	Days		days = {reader->shape, since};
+	Days		days = {history->shape, since};
 	KpiPlace	first = *place;
 	int			n = Max(until + 1 - since, 1);
 
@@ -246,7 +250,7 @@ read_days(const Reader *reader, const KpiPlace *place, DateADT since, DateADT un
 	first.grain = KPI_DAY;
 	first.start = since;
 	if (since <= until)
-		kpi_value_each_day(reader->program, &first, until, take_day, &days);
+		kpi_value_each_day(history->program, &first, until, take_day, &days);
 	return days;
 }
 
@@ -266,7 +270,7 @@ variance_of(const double *values, int n)
 
 /* Of complete months before a period, and whether a day of them fell. */
 static double
-noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
+noise_of_months(const KpiHistory *history, const KpiPlace *before, bool *may_fall)
 {
 	double		values[NOISE_MONTHS * 31];
 	int			lengths[NOISE_MONTHS];
@@ -277,17 +281,17 @@ noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
 	Days		days;
 
 	month.grain = KPI_MONTH;
-	month.start = month_of(month.start);
+	month.start = month_of(Min(before->start, history->today));
 	until = month.start - 1;
 	for (; n < NOISE_MONTHS; n++)
 	{
 		KpiPlace	previous = kpi_value_place_shift(&month, -1);
 
-		if (!counts_as_closed(reader, &previous))
+		if (!counts_as_closed(history, &previous))
 			break;
 		month = previous;
 	}
-	days = read_days(reader, before, month.start, until);
+	days = read_days(history, before, month.start, until);
 	/* The last month first. */
 	for (int m = 0; m < n; m++)
 	{
@@ -300,43 +304,54 @@ noise_of_months(const Reader *reader, const KpiPlace *before, bool *may_fall)
 			*may_fall |= values[nvalues++] < 0;
 		}
 	}
-	return reader->shape == KPI_SHAPE_BALANCE ? variance_of(values, nvalues) : kpi_goal_noise(values, lengths, n);
+	return history->shape == KPI_SHAPE_BALANCE ? variance_of(values, nvalues) : kpi_goal_noise(values, lengths, n);
 }
 
 static double
-noise_of_rate(const Reader *reader, const KpiPlace *before)
+noise_of_rate(const KpiHistory *history, const KpiPlace *before)
 {
-	Days		days = read_days(reader, before, before->start - RATE_DAYS, before->start - 1);
+	DateADT		until = Min(before->start, history->today);
+	Days		days = read_days(history, before, until - RATE_DAYS, until - 1);
 
 	return kpi_goal_noise_ratio(days.numerators, days.denominators, RATE_DAYS);
 }
 
-/* Values by dimension have no days, and sources of longer grains have none that mean anything. */
-static double
-noise_before(const Reader *reader, const KpiPlace *before, bool *may_fall)
+/*
+ * Values by dimension have no days, and sources of longer grains have none that mean anything.
+ * A difference may fall, whether or not it did.
+ */
+double
+kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fall)
 {
+	double		noise = KPI_UNKNOWN;
+
 	*may_fall = false;
-	if (before->dim_id != 0 || reader->program->grain > KPI_DAY)
-		return KPI_UNKNOWN;
-	return reader->shape == KPI_SHAPE_QUOTIENT ? noise_of_rate(reader, before) :
-		noise_of_months(reader, before, may_fall);
+	if (place->dim_id == 0 && history->program->grain == KPI_DAY && history->shape != KPI_SHAPE_OTHER)
+		noise = history->shape == KPI_SHAPE_QUOTIENT ? noise_of_rate(history, place) :
+			noise_of_months(history, place, may_fall);
+	if (history->shape == KPI_SHAPE_ADDITIVE && history->program->nodes[history->program->nnodes - 1].formula != NULL)
+		*may_fall = true;
+	return noise;
 }
 
 /* ---- the company ---- */
 
-static double
-season_of(const Reader *reader, const KpiPlace *place, History *history)
+double
+kpi_goal_history_season(KpiHistory *history, const KpiPlace *place)
 {
 	double		totals[SEASON_YEARS];
 	double		levels[SEASON_YEARS];
-	KpiPlace	ago = *place;
+	KpiPlace	ago = company_place(place->grain, place->start);
 
+	if (history->shape != KPI_SHAPE_ADDITIVE)
+		return 1;
 	for (int y = 0; y < SEASON_YEARS; y++)
 	{
 		ago = kpi_value_place_year_ago(&ago);
-		read_history(reader, &ago, history);
-		levels[y] = kpi_goal_level(history->numerators, history->n, place->grain);
-		totals[y] = amounts_of(reader, &ago).numerator;
+		read_closed(history, &ago);
+		levels[y] = kpi_value_place_end(&ago) < history->today ?
+			kpi_goal_level(history->closed.numerators, history->closed.n, place->grain) : KPI_UNKNOWN;
+		totals[y] = amounts_of(history, &ago).numerator;
 	}
 	return kpi_goal_season(totals, levels, SEASON_YEARS);
 }
@@ -367,19 +382,18 @@ profile_of(const KpiPlace *place, double *const *days, const int *lengths, int n
 }
 
 static void
-read_profiles(const Reader *reader, const KpiPlace *place, const History *history, Profile *numerators,
-			  Profile *denominators)
+read_profiles(const KpiHistory *history, const KpiPlace *place, Profile *numerators, Profile *denominators)
 {
 	double	  **days[2] = {palloc(MAX_PERIODS * sizeof(double *)), palloc(MAX_PERIODS * sizeof(double *))};
 	int			lengths[MAX_PERIODS];
 
 	/* Net flows of days go up and down: no share of them is ever in. */
-	int			nperiods = reader->program->grain > KPI_DAY || reader->shape == KPI_SHAPE_BALANCE ? 0 : history->n;
+	int			nperiods = history->program->grain > KPI_DAY || history->shape == KPI_SHAPE_BALANCE ? 0 : history->closed.n;
 
 	for (int i = 0; i < nperiods; i++)
 	{
-		const KpiPlace *at = &history->places[i];
-		Days		read = read_days(reader, at, at->start, kpi_value_place_end(at));
+		const KpiPlace *at = &history->closed.places[i];
+		Days		read = read_days(history, at, at->start, kpi_value_place_end(at));
 
 		lengths[i] = kpi_value_place_end(at) + 1 - at->start;
 		days[0][i] = read.numerators;
@@ -400,13 +414,16 @@ profile_datum(const Profile *profile)
 										   TYPALIGN_DOUBLE));
 }
 
-static Reader
-reader_of(const KpiProgram *program, DateADT before)
+KpiHistory *
+kpi_goal_history(const KpiProgram *program, DateADT start, DateADT today)
 {
-	Reader		reader = {.program = program,.shape = program->nodes[program->nnodes - 1].shape};
+	KpiHistory *history = palloc0(sizeof(KpiHistory));
 
-	find_first_fact(&reader, before);
-	return reader;
+	history->program = program;
+	history->shape = program->nodes[program->nnodes - 1].shape;
+	history->today = today;
+	find_first_fact(history, Min(start, today));
+	return history;
 }
 
 /*
@@ -418,8 +435,7 @@ kpi_sql_forecast_company(PG_FUNCTION_ARGS)
 {
 	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
 	KpiPlace	place = company_place((KpiGrain) PG_GETARG_INT32(1), PG_GETARG_DATEADT(2));
-	Reader		reader = reader_of(program, place.start);
-	History    *history = palloc(sizeof(History));
+	KpiHistory *history = kpi_goal_history(program, place.start, place.start);
 	Profile		numerators;
 	Profile		denominators;
 	TupleDesc	tupdesc;
@@ -430,16 +446,16 @@ kpi_sql_forecast_company(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	values[0] = Float8GetDatum(reader.shape == KPI_SHAPE_ADDITIVE ? season_of(&reader, &place, history) : 1.0);
+	values[0] = Float8GetDatum(kpi_goal_history_season(history, &place));
 	/* The variance of all is not that of one. */
-	noise = reader.shape == KPI_SHAPE_BALANCE ? KPI_UNKNOWN : noise_before(&reader, &place, &may_fall);
+	noise = history->shape == KPI_SHAPE_BALANCE ? KPI_UNKNOWN : kpi_goal_history_noise(history, &place, &may_fall);
 	values[1] = Float8GetDatum(noise);
 	nulls[1] = isnan(noise);
-	read_history(&reader, &place, history);
-	read_profiles(&reader, &place, history, &numerators, &denominators);
+	read_closed(history, &place);
+	read_profiles(history, &place, &numerators, &denominators);
 	values[2] = profile_datum(&numerators);
 	values[3] = Float8GetDatum(numerators.weight);
-	nulls[4] = nulls[5] = reader.shape != KPI_SHAPE_QUOTIENT;
+	nulls[4] = nulls[5] = history->shape != KPI_SHAPE_QUOTIENT;
 	values[4] = profile_datum(&denominators);
 	values[5] = Float8GetDatum(denominators.weight);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
@@ -460,23 +476,46 @@ how_many(KpiGrain grain, KpiGrain finer, const KpiPlace *place)
 
 /* The level of the next finer grain that has closed periods, as much as the period holds. */
 static bool
-finer_level(const Reader *reader, const KpiPlace *place, History *history, double *numerator, double *denominator)
+finer_level(KpiHistory *history, const KpiPlace *place, KpiBasis *basis)
 {
-	for (KpiGrain grain = place->grain - 1; grain >= KPI_WEEK && grain >= reader->program->grain; grain--)
+	const Closed *closed = &history->closed;
+
+	for (KpiGrain grain = place->grain - 1; grain >= KPI_WEEK && grain >= history->program->grain; grain--)
 	{
 		KpiPlace	finer = *place;
 		double		n = how_many(place->grain, grain, place);
 
 		finer.grain = grain;
 		finer.start = kpi_calendar_period_start(grain, place->start, kpi_calendar_get(KPI_DEFAULT_CALENDAR));
-		read_history(reader, &finer, history);
-		if (history->n == 0)
+		read_closed(history, &finer);
+		if (closed->n == 0)
 			continue;
-		*numerator = n * kpi_goal_level(history->numerators, history->n, grain);
-		*denominator = n * kpi_goal_level(history->denominators, history->n, grain);
+		basis->level = n * kpi_goal_level(closed->numerators, closed->n, grain);
+		basis->level_denominator = n * kpi_goal_level(closed->denominators, closed->n, grain);
 		return true;
 	}
 	return false;
+}
+
+KpiBasis
+kpi_goal_history_basis(KpiHistory *history, const KpiPlace *place)
+{
+	const Closed *closed = &history->closed;
+	KpiBasis	basis = {.basis = "target"};
+
+	read_closed(history, place);
+	basis.closed_periods = closed->n;
+	if (history->shape == KPI_SHAPE_OTHER)
+		basis.basis = "none";
+	else if (closed->n > 0)
+	{
+		basis.basis = "history";
+		basis.level = kpi_goal_level(closed->numerators, closed->n, place->grain);
+		basis.level_denominator = kpi_goal_level(closed->denominators, closed->n, place->grain);
+	}
+	else if (finer_level(history, place, &basis))
+		basis.basis = "finer";
+	return basis;
 }
 
 /*
@@ -491,42 +530,24 @@ kpi_sql_forecast_scope(PG_FUNCTION_ARGS)
 		(KpiScopeKind) PG_GETARG_INT32(1), PG_GETARG_INT32(2), (KpiGrain) PG_GETARG_INT32(4),
 		PG_GETARG_INT32(3), PG_GETARG_DATEADT(5)
 	};
-	Reader		reader = reader_of(program, place.start);
-	History    *history = palloc(sizeof(History));
-	double		numerator = 0;
-	double		denominator = 0;
-	double		noise = KPI_UNKNOWN;
-	bool		may_fall = false;
-	const char *basis = "target";
+	KpiHistory *history = kpi_goal_history(program, place.start, place.start);
+	KpiBasis	basis = kpi_goal_history_basis(history, &place);
+	bool		may_fall;
+	double		noise = kpi_goal_history_noise(history, &place, &may_fall);
 	TupleDesc	tupdesc;
 	Datum		values[6];
 	bool		nulls[6] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	read_history(&reader, &place, history);
-	values[1] = Int32GetDatum(history->n);
-	if (reader.shape == KPI_SHAPE_OTHER)
-		basis = "none";
-	else if (history->n > 0)
-	{
-		basis = "history";
-		numerator = kpi_goal_level(history->numerators, history->n, place.grain);
-		denominator = kpi_goal_level(history->denominators, history->n, place.grain);
-	}
-	else if (finer_level(&reader, &place, history, &numerator, &denominator))
-		basis = "finer";
-	if (reader.shape != KPI_SHAPE_OTHER)
-		noise = noise_before(&reader, &place, &may_fall);
-	values[0] = CStringGetTextDatum(basis);
-	nulls[2] = strcmp(basis, "target") == 0 || strcmp(basis, "none") == 0;
-	values[2] = Float8GetDatum(numerator);
-	nulls[3] = nulls[2] || reader.shape != KPI_SHAPE_QUOTIENT;
-	values[3] = Float8GetDatum(denominator);
+	values[0] = CStringGetTextDatum(basis.basis);
+	values[1] = Int32GetDatum(basis.closed_periods);
+	nulls[2] = strcmp(basis.basis, "target") == 0 || strcmp(basis.basis, "none") == 0;
+	values[2] = Float8GetDatum(basis.level);
+	nulls[3] = nulls[2] || history->shape != KPI_SHAPE_QUOTIENT;
+	values[3] = Float8GetDatum(basis.level_denominator);
 	nulls[4] = isnan(noise);
 	values[4] = Float8GetDatum(noise);
-	/* A difference may. */
-	values[5] = BoolGetDatum(may_fall || (reader.shape == KPI_SHAPE_ADDITIVE &&
-										  program->nodes[program->nnodes - 1].formula != NULL));
+	values[5] = BoolGetDatum(may_fall);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }

@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "nodes/pg_list.h"
 #include "utils/numeric.h"
+#include "value/value.h"
 
 /*
  * A stored cell that has changed: of a team or member, in a day or month.  Days
@@ -169,6 +170,53 @@ extern void kpi_goal_targets_write(int64 goal_id, KpiTargetChange change);
  * begun.  Waits for nobody.
  */
 extern void kpi_goal_targets_follow(void);
+
+/* ---- capacity.c ---- */
+
+/* How much a member can work on some days. */
+typedef struct KpiCapacity
+{
+	int32		member_id;
+	double		days;			/* working days, each times the ramp of the
+								 * month of tenure */
+	int			workdays;
+} KpiCapacity;
+
+/*
+ * Of the days from start to last, inclusive, on which members belong to a team or one below it
+ * (KPI_TEAM_COMPANY: to any): KpiCapacity * of each member (0), or of one, who does on any day, by their keys.
+ */
+extern List *kpi_goal_capacities(int32 team_id, int32 member_id, DateADT start, DateADT last);
+
+/* ---- basis.c ---- */
+
+/* What history says of a KPI for a scope, before a period. */
+typedef struct KpiBasis
+{
+	const char *basis;			/* history, finer; target: nothing; none: of
+								 * such a formula there is no forecast */
+	int			closed_periods;
+	double		level;			/* what a period brings; of a rate the
+								 * numerator, of a balance the net flow */
+	double		level_denominator;	/* of a rate */
+} KpiBasis;
+
+typedef struct KpiHistory KpiHistory;
+
+/*
+ * To be asked about any number of scopes, for periods that begin on a day or later.  What is not over on
+ * the day "today" is no history.  In the current memory context.
+ */
+extern KpiHistory *kpi_goal_history(const KpiProgram *program, DateADT start, DateADT today);
+
+/* The level of a scope in a place that is a period; the numbers are 0 where nothing is known. */
+extern KpiBasis kpi_goal_history_basis(KpiHistory *history, const KpiPlace *place);
+
+/* What the time of the year makes of it: the company's season of the same period; 1: nothing. */
+extern double kpi_goal_history_season(KpiHistory *history, const KpiPlace *place);
+
+/* How much days differ, and whether one fell; NaN: nothing is known. */
+extern double kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fall);
 
 /* ---- basis_table.c ---- */
 

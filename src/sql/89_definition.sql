@@ -20,14 +20,15 @@ CREATE VIEW kpi_internal.definition_kind (number, kind, field, is_list, creates,
     (3, 'holiday', 'holidays', true, 'add_holiday', NULL, 'drop_holiday', '{day,calendar}'),
     (4, 'team', 'teams', true, 'create_team', 'alter_team', 'drop_team', '{key}'),
     (5, 'member', 'members', true, 'add_member', 'alter_member', 'drop_member', '{key}'),
-    (6, 'people_sync', 'people_sync', false, 'sync_people', 'sync_people', 'forget_people', '{}'),
-    (7, 'lookup', 'lookups', true, 'create_lookup', 'alter_lookup', 'drop_lookup', '{name}'),
-    (8, 'source', 'sources', true, 'create_source', 'alter_source', 'drop_source', '{name}'),
-    (9, 'alias', 'aliases', true, 'add_alias', NULL, 'drop_alias', '{alias,source}'),
-    (10, 'exchange_rate', 'exchange_rates', true, 'set_exchange_rate', 'set_exchange_rate', 'set_exchange_rate', '{currency,since,exchange}'),
-    (11, 'kpi', 'kpis', true, 'create_kpi', 'alter_kpi', 'drop_kpi', '{name}'),
-    (12, 'goal', 'goals', true, 'create_goal', 'alter_goal', 'drop_goal', '{plan,kpi,team,member,dimension,dimension_value,period}'),
-    (13, 'rollup', 'rollups', true, 'create_rollup', 'alter_rollup', 'drop_rollup', '{name}');
+    (6, 'ramp', 'ramps', true, 'set_ramp', 'set_ramp', 'set_ramp', '{team,member}'),
+    (7, 'people_sync', 'people_sync', false, 'sync_people', 'sync_people', 'forget_people', '{}'),
+    (8, 'lookup', 'lookups', true, 'create_lookup', 'alter_lookup', 'drop_lookup', '{name}'),
+    (9, 'source', 'sources', true, 'create_source', 'alter_source', 'drop_source', '{name}'),
+    (10, 'alias', 'aliases', true, 'add_alias', NULL, 'drop_alias', '{alias,source}'),
+    (11, 'exchange_rate', 'exchange_rates', true, 'set_exchange_rate', 'set_exchange_rate', 'set_exchange_rate', '{currency,since,exchange}'),
+    (12, 'kpi', 'kpis', true, 'create_kpi', 'alter_kpi', 'drop_kpi', '{name}'),
+    (13, 'goal', 'goals', true, 'create_goal', 'alter_goal', 'drop_goal', '{plan,kpi,team,member,dimension,dimension_value,period}'),
+    (14, 'rollup', 'rollups', true, 'create_rollup', 'alter_rollup', 'drop_rollup', '{name}');
 COMMENT ON VIEW kpi_internal.definition_kind IS 'The kinds of definitions, and the functions that make, change and drop them';
 
 -- The fields of each kind, and of what is nested in it (team.moves): the arguments of
@@ -43,7 +44,7 @@ CREATE VIEW kpi_internal.definition_field AS
                    ('team', 'create_team', '{parent,since}'), ('team.moves', 'move_team', '{team}'),
                    ('member', 'add_member', '{team,since,until}'), ('member.memberships', 'move_member', '{member}'),
                    ('member.memberships', 'end_membership', '{member}'), ('member.attributes', 'set_attribute', '{member}'),
-                   ('people_sync', 'sync_people', '{dry_run,remember}'), ('lookup', 'create_lookup', '{}'),
+                   ('ramp', 'set_ramp', '{}'), ('people_sync', 'sync_people', '{dry_run,remember}'), ('lookup', 'create_lookup', '{}'),
                    ('source', 'create_source', '{}'), ('source.refresh', 'set_refresh', '{source}'), ('alias', 'add_alias', '{}'),
                    ('exchange_rate', 'set_exchange_rate', '{}'), ('kpi', 'create_kpi', '{}'), ('goal', 'create_goal', '{}'),
                    ('rollup', 'create_rollup', '{}')) f (kind, function, reserved)
@@ -135,6 +136,12 @@ CREATE VIEW kpi_internal.exported AS
                                 FROM kpi.member_attribute a WHERE a.member_id = m.id)))
       FROM kpi.member m
     UNION ALL
+    SELECT 'ramp'::text, r.id, r.id::bigint, coalesce(t.key, m.key) COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
+               'team', nullif(t.key, 'company'), 'member', m.key, 'ramp', to_jsonb(r.ramp)))
+      FROM kpi_internal.ramp r
+      LEFT JOIN kpi.team t ON t.id = r.team_id
+      LEFT JOIN kpi.member m ON m.id = r.member_id
+    UNION ALL
     SELECT 'people_sync'::text, p.id, p.id::bigint, 'people_sync'::text COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'teams', p.teams, 'members', p.members, 'effective', nullif(p.effective, 'today'),
                'partial', nullif(p.partial, false), 'missing', nullif(p.missing, 'end')))
@@ -216,7 +223,7 @@ COMMENT ON VIEW kpi_internal.exported IS 'All definitions as kpi.export() shows 
 CREATE FUNCTION kpi.export(people boolean DEFAULT true) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'kpi_sql_export';
 COMMENT ON FUNCTION kpi.export(boolean) IS
-'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members and their aliases, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members and aliases, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
+'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members, their aliases and ramps, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members, aliases and ramps, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
 
 CREATE FUNCTION kpi_internal.export(people boolean) RETURNS jsonb
     LANGUAGE sql STABLE SET jit = off SET search_path = pg_catalog, pg_temp AS $$
@@ -225,7 +232,7 @@ CREATE FUNCTION kpi_internal.export(people boolean) RETURNS jsonb
       JOIN LATERAL (
            SELECT CASE WHEN k.is_list THEN jsonb_agg(e.definition ORDER BY e.name) ELSE jsonb_agg(e.definition) -> 0 END AS definitions
              FROM kpi_internal.exported e WHERE e.kind = k.kind AND e.definition <> '{}') x ON x.definitions IS NOT NULL
-     WHERE people OR k.kind NOT IN ('team', 'member', 'alias')
+     WHERE people OR k.kind NOT IN ('team', 'member', 'alias', 'ramp')
 $$;
 
 -- ---- kpi.apply(): what is asked for ----
@@ -445,12 +452,12 @@ DECLARE
 BEGIN
     SELECT * INTO k FROM kpi_internal.definition_kind d WHERE d.kind = definition_statements.kind;
     IF definition_before IS NOT NULL AND (definition_after IS NULL OR k.alters IS NULL) THEN
-        RETURN NEXT CASE kind WHEN 'exchange_rate' THEN format('SELECT kpi.set_exchange_rate(%s)',
-                                                              kpi_internal.definition_arguments(kind, definition_before - 'rate'))
+        RETURN NEXT CASE WHEN kind IN ('exchange_rate', 'ramp')
+                         THEN format('SELECT kpi.%I(%s)', k.drops, kpi_internal.definition_arguments(kind, definition_before - '{rate,ramp}'::text[]))
                               ELSE format('SELECT kpi.%I(%s)', k.drops, which) END;
         definition_before := NULL;
     END IF;
-    IF definition_before IS NULL AND definition_after IS NOT NULL OR kind IN ('exchange_rate', 'people_sync', 'company') AND definition_after IS NOT NULL THEN
+    IF definition_before IS NULL AND definition_after IS NOT NULL OR kind IN ('exchange_rate', 'ramp', 'people_sync', 'company') AND definition_after IS NOT NULL THEN
         RETURN NEXT format('SELECT kpi.%I(%s)', k.creates, kpi_internal.definition_arguments(kind, definition_after));
     ELSIF definition_after IS NOT NULL THEN
         SELECT string_agg(c.argument, ', ') INTO arguments
@@ -568,7 +575,7 @@ COMMENT ON COLUMN kpi.definition_log.happened_at IS 'When: the beginning of the 
 COMMENT ON COLUMN kpi.definition_log.role IS 'The role that did it';
 COMMENT ON COLUMN kpi.definition_log.session_role IS 'The role that had logged in, where the other is one that it has set';
 COMMENT ON COLUMN kpi.definition_log.action IS 'create, alter or drop; follow: a table was renamed, and the definition has followed';
-COMMENT ON COLUMN kpi.definition_log.kind IS 'company, calendar, holiday, team, member, alias, people_sync, lookup, source, exchange_rate, kpi, goal or rollup';
+COMMENT ON COLUMN kpi.definition_log.kind IS 'company, calendar, holiday, team, member, alias, ramp, people_sync, lookup, source, exchange_rate, kpi, goal or rollup';
 COMMENT ON COLUMN kpi.definition_log.object_id IS 'Its id, in the table of its kind';
 COMMENT ON COLUMN kpi.definition_log.name IS 'Its name; of a goal plan, KPI, scope and period';
 COMMENT ON COLUMN kpi.definition_log.old IS 'What it was, as kpi.export() writes it; NULL: it was not there';
@@ -609,7 +616,7 @@ BEGIN
                               ('kpi.team', 'team', 'id'), ('kpi.team_parent', 'team', 'team_id'),
                               ('kpi.member', 'member', 'id'), ('kpi.membership', 'member', 'member_id'),
                               ('kpi.member_attribute', 'member', 'member_id'),
-                              ('kpi.people_sync', 'people_sync', 'id'),
+                              ('kpi_internal.ramp', 'ramp', 'id'), ('kpi.people_sync', 'people_sync', 'id'),
                               ('kpi.lookup', 'lookup', 'id'), ('kpi.source', 'source', 'id'), ('kpi.dimension', 'source', 'source_id'),
                               ('kpi.keyed_source', 'source', 'source_id'), ('kpi.followed_relation', 'source', 'source_id'),
                               ('kpi.member_alias', 'alias', 'id'), ('kpi.exchange_rate', 'exchange_rate', 'id'), ('kpi.kpi', 'kpi', 'id'),
