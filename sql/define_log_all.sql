@@ -38,6 +38,8 @@ INSERT INTO log_all_test.call (function, arguments) VALUES
     ('move_member', $$'la_ann', 'la_part', since => '2026-03-01'$$),
     ('end_membership', $$'la_ann', until => '2026-09-01'$$),
     ('set_attribute', $$'la_ann', 'level', 'senior', since => '2026-02-01'$$),
+    ('set_ramp', $$'{0.5}', member => 'la_ann'$$),
+    ('set_ramp', $$NULL, member => 'la_ann'$$),
     ('create_lookup', $$'la_accounts', relation => 'log_all_test.accounts', key => 'id', value => 'industry'$$),
     ('alter_lookup', $$'la_accounts', value => 'region'$$),
     ('create_source', $$'la_deals', relation => 'log_all_test.deals', key => 'id', owner => 'owner_id', at => 'closed_at'$$),

@@ -686,7 +686,7 @@ BEGIN
         SELECT c.relname AS view, a.attname AS "column"
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND (c.relkind = 'v' AND c.relname <> 'team_ancestor' OR c.relname = 'goal_progress')
+         WHERE c.relnamespace = 'kpi'::regnamespace::oid AND (c.relkind = 'v' AND pg_catalog.col_description(c.oid, a.attnum) IS NULL OR c.relname = 'goal_progress')
     LOOP
         suffix := pg_catalog.split_part(v.view, '_', -1);
         of_view := common || CASE
