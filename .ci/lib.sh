@@ -2,6 +2,11 @@
 # Shared by the scripts of this directory, each an entry of the matrix: what
 # pg_kpi is tested on.  They run as root on a Debian machine, work on copies of
 # what is committed below a new directory of /tmp, and remove it.
+#
+# Settings, from the environment:
+#	KPI_MIRROR	where debootstrap gets packages (default: Debian's)
+#	KPI_CHROOTS	a directory in which the Debians stay for the next time; the
+#				copy of the project in them is made anew
 set -eEuo pipefail
 
 ci_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -46,18 +51,25 @@ ci_new_user()
 	useradd --home-dir "$ci_dir/home" --create-home "$ci_user"
 }
 
-# ci_new_chroot RELEASE: a Debian with little but apt, below $ci_dir, and the
-# project in its /pg_kpi.
+# ci_new_chroot RELEASE: a Debian with little but apt, below $KPI_CHROOTS or
+# $ci_dir, and the project in its /pg_kpi.
 ci_new_chroot()
 {
 	ci_install debootstrap
-	ci_chroot=$ci_dir/$1
-	debootstrap --variant=minbase "$1" "$ci_chroot" ${KPI_MIRROR:+"$KPI_MIRROR"} >"$ci_dir/debootstrap.log" 2>&1 ||
-		{ tail -n 5 "$ci_dir/debootstrap.log" >&2; exit 1; }
+	ci_chroot=${KPI_CHROOTS:-$ci_dir}/$1
+	# the script of debootstrap goes when it has come to its end
+	if [ ! -d "$ci_chroot" ] || [ -d "$ci_chroot/debootstrap" ]; then
+		rm -rf --one-file-system "$ci_chroot"
+		debootstrap --variant=minbase "$1" "$ci_chroot" ${KPI_MIRROR:+"$KPI_MIRROR"} >"$ci_dir/debootstrap.log" 2>&1 ||
+			{ tail -n 5 "$ci_dir/debootstrap.log" >&2; exit 1; }
+	fi
+	# a mirror that stands still has lists that are of age
+	echo 'Acquire::Check-Valid-Until "false";' >"$ci_chroot/etc/apt/apt.conf.d/pg_kpi"
 	mount -t proc proc "$ci_chroot/proc"
 	mkdir -p "$ci_chroot/dev/shm"
 	mount -t tmpfs shm "$ci_chroot/dev/shm"
 	cp /etc/resolv.conf "$ci_chroot/etc/"
+	rm -rf "$ci_chroot/pg_kpi"
 	ci_copy "$ci_chroot/pg_kpi"
 }
 

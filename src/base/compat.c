@@ -17,6 +17,7 @@
 #include "executor/execdesc.h"
 #include "nodes/execnodes.h"
 #include "parser/parse_node.h"
+#include "parser/parse_relation.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/guc_tables.h"
 #include "utils/rel.h"

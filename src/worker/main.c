@@ -57,6 +57,8 @@
 
 KpiWorker	kpi_worker_self;
 
+static emit_log_hook_type previous_log_hook = NULL;
+
 /* ---- beginning and end ---- */
 
 /*
@@ -69,6 +71,20 @@ quit(SIGNAL_ARGS)
 	if (kpi_worker_self.post != NULL)
 		pg_atomic_write_u32(&kpi_worker_self.post->told_to_quit, 1);
 	SignalHandlerForCrashExit(postgres_signal_arg);
+}
+
+/*
+ * An error that nothing catches ends this process on SIGTERM (die): code of others
+ * that runs here could keep a cancellation from it, and so the server from its
+ * end.  It is nothing that an administrator has to see at each stop, though.
+ */
+static void
+keep_end_out_of_log(ErrorData *error)
+{
+	if (error->elevel == FATAL && error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		error->output_to_server = false;
+	else if (previous_log_hook != NULL)
+		previous_log_hook(error);
 }
 
 /*
@@ -434,6 +450,8 @@ kpi_worker_main(Datum arg)
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	kpi_am_worker = true;
+	previous_log_hook = emit_log_hook;
+	emit_log_hook = keep_end_out_of_log;
 
 	/*
 	 * A cancellation would be an error here; whoever wants us gone repeats

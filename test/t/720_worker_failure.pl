@@ -147,20 +147,33 @@ go_on('immediate stop');
 @writers = writers($node, 'postgres', 2);
 timed_stop('fast');
 timed_stop('smart');
+unlike(timed_stop('fast'), qr/FATAL/, 'a worker that waits ends as if nothing were the matter');
+$locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK ' . $node->safe_psql('postgres', q{SELECT 'kpi_internal.queue_' || id || '_0' FROM kpi.source WHERE name = 'deals'}));
+$node->safe_psql('postgres', q{SELECT kpi.create_team('newer')});
+wait_for($node, 'postgres', "SELECT count(*) > 0 $waiting", 'the worker is in the middle of something');
+like(timed_stop('fast'), qr/FATAL:  terminating connection due to administrator command/, 'so does one that works, while a session says so');
 
+# Returns what the server has logged meanwhile.
 sub timed_stop
 {
 	my ($mode) = @_;
 	my $began = time;
+	my $logged = -s $node->logfile;
+	my $log;
 
+	isnt(worker_pid($node, 'postgres'), '', "$mode shutdown: a worker is there");
 	$node->stop($mode);
 	cmp_ok(time - $began, '<=', 3, "$mode shutdown is prompt");
+	$log = slurp_file($node->logfile, $logged);
+	unlike($log, qr/FATAL:.*background worker/, "$mode shutdown: the worker is silent");
 	$_->finish for @writers;
 	@writers = ();
 	$node->start;
 	go_on("$mode shutdown");
 	$node->safe_psql('postgres', 'INSERT INTO deals DEFAULT VALUES');
-	return;
+	go_on("after $mode shutdown");
+	return $log;
 }
 
 # ---- no place for a worker ----
