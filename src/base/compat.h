@@ -13,6 +13,11 @@
 
 #include "postgres.h"
 
+/* Values of variable length left postgres.h in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Tells our own errors from others' (error_text.c). */
 #undef TEXTDOMAIN
 #define TEXTDOMAIN "pg_kpi"

@@ -35,8 +35,12 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/pg_locale.h"
 #include "utils/xml.h"
+
+/* As in utils/pg_locale.h, which wants ICU's headers, and packages of the server's do not bring them. */
+extern PGDLLIMPORT char *locale_monetary;
+extern PGDLLIMPORT char *locale_numeric;
+extern PGDLLIMPORT char *locale_time;
 
 typedef struct PinnedSetting
 {

@@ -48,7 +48,7 @@ kpi_model_distinct_need_hll(void)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("count_distinct_approx() needs the extension \"hll\""),
 				 errhint("Install the package postgresql-%d-hll, and run CREATE EXTENSION hll in this database.",
-						 PG_VERSION_NUM / 10000)));
+						 KPI_SERVER_MAJOR)));
 }
 
 static void

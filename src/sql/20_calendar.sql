@@ -137,7 +137,11 @@ BEGIN
     END IF;
 END
 $tell$;
+
+-- Where a sequence was made, wal_level = minimal writes no log of it, but nextval() notes that
+-- it has: a crash before the next checkpoint would have numbers come again. setval() notes none.
 SELECT pg_catalog.setval('kpi.calendar_id_seq', 1);
+SELECT pg_catalog.setval('kpi.calendar_day_id_seq', pg_catalog.max(d.id)) FROM kpi.calendar_day d;
 
 -- Definitions.
 

@@ -69,8 +69,9 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.member_attribute_id_seq', '');
 INSERT INTO kpi.team (id, key, name) VALUES
     (1, 'company', 'Company'),
     (2, '(unassigned)', '(unassigned)');
-INSERT INTO kpi.team_parent (team_id, parent_id) VALUES (2, 1);
+INSERT INTO kpi.team_parent (id, team_id, parent_id) VALUES (1, 2, 1);
 SELECT pg_catalog.setval('kpi.team_id_seq', 2);
+SELECT pg_catalog.setval('kpi.team_parent_id_seq', 1);
 
 COMMENT ON TABLE kpi.team IS 'Teams. They exist always; where each stands in the tree, and when, is in kpi.team_parent. Written by kpi.create_team(), kpi.alter_team(), kpi.drop_team()';
 COMMENT ON COLUMN kpi.team.id IS 'Surrogate key: 1 is the company (the root of the tree), 2 is (unassigned)';
