@@ -18,6 +18,12 @@
 #include "varatt.h"
 #endif
 
+/* The classes of objects that rights are asked for, below. */
+#include "catalog/pg_class_d.h"
+#include "catalog/pg_database_d.h"
+#include "catalog/pg_namespace_d.h"
+#include "catalog/pg_proc_d.h"
+
 /* Tells our own errors from others' (error_text.c). */
 #undef TEXTDOMAIN
 #define TEXTDOMAIN "pg_kpi"

@@ -257,6 +257,8 @@ begin_reading(Reader *reader, const KpiState *state)
 	reader->bounded = (head->shape & 1) != 0;
 	if (reader->bounded)
 		read_point(&reader->next, reader->kind, &reader->bound);
+	/* Not read unless there is one, which the compiler does not see. */
+	reader->entry.count = 0;
 	next_entry(reader);
 }
 

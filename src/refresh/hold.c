@@ -161,7 +161,7 @@ hold(const KpiRun *run, const char *reason, const char *hint, TimestampTz starte
 
 	if (is_news)
 		kpi_refresh_log_held(source->id, source->name, started);
-	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
+	ereport(is_news || !kpi_am_worker ? WARNING : DEBUG1,
 			(errmsg("source \"%s\" is held: %s", source->name, reason),
 			 errhint("%s", hint)));
 }

@@ -184,7 +184,7 @@ reading_is_due(const KpiRun *run)
 
 	if (keyed->whole_at == DT_NOBEGIN)
 		return true;
-	if (IsBackgroundWorker)
+	if (kpi_am_worker)
 		return has_passed(keyed->read_at, keyed->refresh_seconds);
 	return keyed->read_at < GetCurrentStatementStartTimestamp() && !names_entities(run);
 }

@@ -155,7 +155,7 @@ suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 
 	if (is_news)
 		kpi_refresh_source_state_suspend(source->id, relid, state->suspend_reason, state->suspend_hint);
-	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
+	ereport(is_news || !kpi_am_worker ? WARNING : DEBUG1,
 			(errmsg("source \"%s\" is suspended: %s", source->name,
 					kpi_note_shown(state->suspend_reason, GetUserId(), source->definer,
 								   source->definer_oid)),
