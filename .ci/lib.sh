@@ -73,7 +73,13 @@ ci_new_chroot()
 	ci_copy "$ci_chroot/pg_kpi"
 }
 
+# With the settings of the tests, as test/run has them.
 ci_in_chroot()
 {
-	chroot "$ci_chroot" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 MAKEFLAGS="${MAKEFLAGS:-}" "$@"
+	local name settings=()
+
+	for name in ${!KPI_@}; do
+		settings+=("$name=${!name}")
+	done
+	chroot "$ci_chroot" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 MAKEFLAGS="${MAKEFLAGS:-}" "${settings[@]}" "$@"
 }

@@ -19,7 +19,7 @@ CREATE VIEW safe.status AS SELECT source, facts_ignored, last_fact_error IS NOT 
 -- A usual one first: the session's projection is warm.
 INSERT INTO safe.deals VALUES (1, 2, 3, 'b', '2026-03-01 00:00+00', '2026-03-01 02:00+00');
 INSERT INTO safe.deals VALUES (2, 1e100000, 1e100000, 'b', '2026-03-01 00:00+00', '2026-03-01 04:00+00');
-INSERT INTO safe.deals VALUES (3, 4, 5, 'b', '-infinity', 'infinity');
+INSERT INTO safe.deals VALUES (3, 4, 5, 'b', '-infinity', '-infinity');
 INSERT INTO safe.deals VALUES (4, 6, 7, 'b', 'infinity', 'infinity');
 INSERT INTO safe.deals VALUES (5, 8, 9, 'ab', '2026-03-01 00:00+00', '2026-03-01 06:00+00');
 UPDATE safe.deals SET qty = 10 WHERE id = 5;

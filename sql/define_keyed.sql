@@ -41,7 +41,8 @@ SELECT value FROM kpi.team_yearly WHERE kpi = 'leads' AND team = 'company';
 -- The table: its columns have no domain, its comments say what is in them.
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
   FROM pg_attribute a WHERE a.attrelid = 'kpi_data.journeys'::regclass AND a.attnum > 0 ORDER BY a.attnum;
-SELECT obj_description('kpi_data.journeys'::regclass), pg_get_userbyid(relowner), relacl FROM pg_class WHERE oid = 'kpi_data.journeys'::regclass;
+-- 17 has one right more, to maintain.
+SELECT obj_description('kpi_data.journeys'::regclass), pg_get_userbyid(relowner), replace(relacl::text, 'm', '') AS relacl FROM pg_class WHERE oid = 'kpi_data.journeys'::regclass;
 SELECT * FROM kd_triggers ORDER BY 1, 2;
 
 -- Nobody reads it who was not let.
@@ -68,7 +69,7 @@ SET ROLE kd_owner;
 SELECT kpi.create_source('by_default', key => 'lead_id', at => 'created_at', query => 'SELECT lead_id, created_at FROM kd.lead', follow => '{"kd.lead": "lead_id"}') > 0 AS created;
 RESET ROLE;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM kd_reader, PUBLIC;
-SELECT relacl FROM pg_class WHERE oid = 'kpi_data.by_default'::regclass;
+SELECT replace(relacl::text, 'm', '') AS relacl FROM pg_class WHERE oid = 'kpi_data.by_default'::regclass;
 SELECT kpi.drop_source('by_default');
 SELECT to_regclass('kpi_data.by_default');
 
@@ -201,7 +202,7 @@ RESET ROLE;
 SELECT kpi.alter_source('journeys', definer => 'kd_other');
 DROP TRIGGER steal ON kpi_data.journeys;
 SELECT kpi.alter_source('journeys', definer => 'kd_other');
-SELECT definer, pg_get_userbyid(relowner), relacl FROM kpi.source, pg_class WHERE oid = 'kpi_data.journeys'::regclass;
+SELECT definer, pg_get_userbyid(relowner), replace(relacl::text, 'm', '') AS relacl FROM kpi.source, pg_class WHERE oid = 'kpi_data.journeys'::regclass;
 INSERT INTO kd.activity VALUES (105, 9, '2026-02-03');
 CALL kpi.refresh();
 SELECT * FROM kd_differences('journeys');
