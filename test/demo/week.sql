@@ -58,16 +58,17 @@ DECLARE
     n bigint;
     salt integer := 100 * (today - date '2026-11-01');
 BEGIN
-    INSERT INTO crm.deals (owner_id, product, stage, amount, created_at)
+    INSERT INTO crm.deals (owner_id, product, deal_type, stage, amount, cost, created_at)
     SELECT crm.pick((SELECT array_agg(key ORDER BY key) FROM crm.reps), crm.roll(i, salt)),
-           crm.pick('{Basic,Basic,Pro,Enterprise}', crm.roll(i, salt + 1)), 'qualified',
-           500 + 9000 * crm.roll(i, salt + 2) ^ 3, today + interval '8 hours' + i * interval '3 minutes'
-    FROM generate_series(1, 180) AS i;
+           crm.pick('{Basic,Basic,Pro,Enterprise}', crm.roll(i, salt + 1)), crm.pick('{new,new,expansion}', crm.roll(i, salt + 7)),
+           'qualified', amount, 0.6 * amount, today + interval '8 hours' + i * interval '3 minutes'
+    FROM generate_series(1, 180) AS i, LATERAL (SELECT (500 + 9000 * crm.roll(i, salt + 2) ^ 3)::numeric AS amount) a;
     GET DIAGNOSTICS n = ROW_COUNT;
     changed := changed + n;
 
     -- some of the open deals are decided
     UPDATE crm.deals SET stage = CASE WHEN crm.roll(id, 99) < 0.42 THEN 'won' ELSE 'lost' END,
+                         furthest = CASE WHEN crm.roll(id, 99) < 0.42 THEN 'negotiation' ELSE furthest END,
                          closed_at = today + interval '16 hours'
     WHERE closed_at IS NULL AND crm.roll(id, salt + 3) < 0.08;
     GET DIAGNOSTICS n = ROW_COUNT;
@@ -135,7 +136,7 @@ SELECT * FROM crm.goals;
 \echo '  The quarter by product'
 SELECT t.name AS team, b.dimension_value AS product, to_char(b.value, 'FM999,999,999') AS revenue
 FROM kpi.kpi_breakdown b JOIN kpi.kpi k ON k.id = b.kpi_id JOIN kpi.team t ON t.id = b.team_id
-WHERE k.name = 'revenue' AND b.period = '2026-Q4' AND t.key IN ('company', 'emea', 'americas', 'apac')
+WHERE k.name = 'revenue' AND b.dimension = 'product' AND b.period = '2026-Q4' AND t.key IN ('company', 'emea', 'americas', 'apac')
 ORDER BY t.id, b.value DESC;
 
 \echo '  kpi.verify() recomputes all of it from the facts and counts what differs'
