@@ -21,8 +21,8 @@ PG_FUNCTION_INFO_V1(kpi_sql_parse_target);
 PG_FUNCTION_INFO_V1(kpi_sql_resolve_target);
 
 /*
- * A rate is a fraction.  So is, as far as anybody knows, any other quotient
- * without a unit.
+ * A rate is a fraction, and what says so by its unit.  So is, as far as anybody knows,
+ * any other quotient without a unit.
  */
 bool
 kpi_goal_target_ground(const char *kpi, KpiTargetGround *ground)
@@ -32,7 +32,7 @@ kpi_goal_target_ground(const char *kpi, KpiTargetGround *ground)
 
 	kpi_rows_begin(&rows, "SELECT k.id, k.name, k.direction,"
 				   " CASE WHEN pg_catalog.lower(k.unit) IN ('%', 'percent') THEN 'percent'"
-				   "  WHEN m.kind = 'rate' THEN 'fraction'"
+				   "  WHEN m.kind = 'rate' OR pg_catalog.lower(k.unit) IN ('fraction', 'ratio') THEN 'fraction'"
 				   "  WHEN k.unit IS NULL AND NOT k.is_additive AND coalesce(m.kind, 'ratio') = 'ratio' THEN 'fraction'"
 				   " END AS scale,"
 				   " CASE pg_catalog.rtrim(pg_catalog.lower(k.unit), 's') WHEN 'second' THEN 1 WHEN 'minute' THEN 60"

@@ -127,23 +127,23 @@ SELECT kpi.create_kpi('revenue', source => 'deals', measure => 'sum(amount)', fi
        kpi.create_kpi('created', source => 'deals', measure => 'count(*)', at => 'created_at'),
        kpi.create_kpi('spend', source => 'marketing', measure => 'sum(cost)', unit => 'EUR', direction => 'down');
 SELECT kpi.create_kpi('average_deal_size', source => 'deals', measure => 'avg(amount)', filter => $$stage = 'won'$$, unit => 'EUR'),
-       kpi.create_kpi('margin', source => 'deals', measure => 'ratio(amount - cost, amount)', filter => $$stage = 'won'$$, unit => 'fraction'),
+       kpi.create_kpi('margin', source => 'deals', measure => 'ratio(amount - cost, amount)', filter => $$stage = 'won'$$),
        kpi.create_kpi('proposal_rate', source => 'deals', measure => $$rate(furthest IN ('proposal', 'negotiation'), true)$$,
-                      filter => $$stage IN ('won', 'lost')$$, unit => 'fraction'),
+                      filter => $$stage IN ('won', 'lost')$$),
        kpi.create_kpi('negotiation_rate', source => 'deals', measure => $$rate(furthest = 'negotiation', true)$$,
-                      filter => $$stage IN ('won', 'lost') AND furthest <> 'qualified'$$, unit => 'fraction'),
+                      filter => $$stage IN ('won', 'lost') AND furthest <> 'qualified'$$),
        kpi.create_kpi('closing_rate', source => 'deals', measure => $$rate(stage = 'won', true)$$,
-                      filter => $$stage IN ('won', 'lost') AND furthest = 'negotiation'$$, unit => 'fraction'),
+                      filter => $$stage IN ('won', 'lost') AND furthest = 'negotiation'$$),
        kpi.create_kpi('lost', source => 'deals', measure => 'count(*)', filter => $$stage = 'lost'$$, direction => 'down'),
        kpi.create_kpi('leads', source => 'leads', measure => 'count(*)'),
        kpi.create_kpi('qualified_leads', source => 'leads', measure => 'count(*)', at => 'qualified_at'),
-       kpi.create_kpi('lead_to_deal_rate', source => 'leads', measure => 'rate(deal_id IS NOT NULL, true)', unit => 'fraction'),
+       kpi.create_kpi('lead_to_deal_rate', source => 'leads', measure => 'rate(deal_id IS NOT NULL, true)'),
        kpi.create_kpi('calls', source => 'leads', measure => 'sum(calls)', unit => 'calls'),
        kpi.create_kpi('mrr', source => 'subscriptions', measure => 'balance(mrr)', at => 'started_on', until => 'ended_on', unit => 'EUR'),
        kpi.create_kpi('customers', source => 'subscriptions', measure => 'balance(1)', at => 'started_on', until => 'ended_on'),
        kpi.create_kpi('churned', source => 'subscriptions', measure => 'count(*)', at => 'ended_on', direction => 'down');
 SELECT kpi.create_kpi('cac', formula => 'spend / won', unit => 'EUR', direction => 'down'),
        kpi.create_kpi('calls_per_lead', formula => 'calls / leads', unit => 'calls'),
-       kpi.create_kpi('churn_rate', formula => 'churned / opening(customers)', unit => 'fraction', direction => 'down');
+       kpi.create_kpi('churn_rate', formula => 'churned / opening(customers)', direction => 'down');
 SELECT kpi.create_kpi('clv', formula => 'mrr / customers * margin / churn_rate', unit => 'EUR');
 \o
