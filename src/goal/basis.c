@@ -41,7 +41,10 @@ PG_FUNCTION_INFO_V1(kpi_sql_forecast_scope);
 /* A period counts if the KPI's first fact lies in this part of it. */
 #define FIRST_PART 10
 
-/* Numbers of a place; of what adds up, and the net flow of a balance, the denominator is not used. */
+/*
+ * Numbers of a place.  Of what adds up, the net flow of a balance, and what adds up over an
+ * opening, the denominator is not used.
+ */
 typedef struct Amounts
 {
 	double		numerator;
@@ -100,7 +103,9 @@ amounts_of(const KpiHistory *history, const KpiPlace *place)
 	}
 	if (!kpi_value_at(history->program, place, &value))
 		return amounts;
-	if (history->shape == KPI_SHAPE_QUOTIENT)
+	if (history->shape == KPI_SHAPE_OF_OPENING)
+		amounts.numerator = kpi_goal_number(value.numerator);
+	else if (history->shape == KPI_SHAPE_QUOTIENT)
 	{
 		amounts.numerator = kpi_goal_number(value.numerator);
 		amounts.denominator = kpi_goal_number(value.denominator);
@@ -108,6 +113,13 @@ amounts_of(const KpiHistory *history, const KpiPlace *place)
 	else
 		amounts.numerator = kpi_goal_number(value.value);
 	return amounts;
+}
+
+/* What is in stays in, and more comes. */
+static bool
+accumulates(const KpiHistory *history)
+{
+	return history->shape == KPI_SHAPE_ADDITIVE || history->shape == KPI_SHAPE_OF_OPENING;
 }
 
 static bool
@@ -231,8 +243,9 @@ take_day(void *arg, DateADT day, const KpiValue *value)
 {
 	Days	   *days = arg;
 	bool		quotient = days->shape == KPI_SHAPE_QUOTIENT;
+	bool		sides = quotient || days->shape == KPI_SHAPE_OF_OPENING;
 
-	days->numerators[day - days->since] += kpi_goal_number(quotient ? value->numerator : value->value);
+	days->numerators[day - days->since] += kpi_goal_number(sides ? value->numerator : value->value);
 	if (quotient)
 		days->denominators[day - days->since] += kpi_goal_number(value->denominator);
 }
@@ -316,10 +329,41 @@ noise_of_rate(const KpiHistory *history, const KpiPlace *before)
 	return kpi_goal_noise_ratio(days.numerators, days.denominators, RATE_DAYS);
 }
 
-/*
- * Values by dimension have no days, and sources of longer grains have none that mean anything.
- * A difference may fall, whether or not it did.
- */
+/* Without factors, which are written without a sign. */
+static const KpiFormulaNode *
+without_factors(const KpiFormulaNode *node)
+{
+	for (;;)
+	{
+		const KpiFormulaNode *a = node->args == NIL ? NULL : linitial(node->args);
+		const KpiFormulaNode *b = list_length(node->args) < 2 ? NULL : lsecond(node->args);
+
+		if (node->op == KPI_FORMULA_MULTIPLY && a->op == KPI_FORMULA_NUMBER)
+			node = b;
+		else if ((node->op == KPI_FORMULA_MULTIPLY || node->op == KPI_FORMULA_DIVIDE) && b->op == KPI_FORMULA_NUMBER)
+			node = a;
+		else
+			return node;
+	}
+}
+
+/* A difference may fall, whether or not it did. */
+static bool
+may_fall_by_form(const KpiHistory *history)
+{
+	const KpiProgram *program = history->program;
+	const KpiProgramNode *kpi = &program->nodes[program->nnodes - 1];
+	const KpiFormulaNode *numerator;
+
+	if (kpi->formula == NULL || !accumulates(history))
+		return false;
+	if (history->shape == KPI_SHAPE_ADDITIVE)
+		return true;
+	numerator = without_factors(linitial(kpi->formula->root->args));
+	return numerator->op != KPI_FORMULA_KPI || program->nodes[kpi->inputs[numerator->kpi]].formula != NULL;
+}
+
+/* Values by dimension have no days, and sources of longer grains have none that mean anything. */
 double
 kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fall)
 {
@@ -329,7 +373,7 @@ kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fal
 	if (place->dim_id == 0 && history->program->grain == KPI_DAY && history->shape != KPI_SHAPE_OTHER)
 		noise = history->shape == KPI_SHAPE_QUOTIENT ? noise_of_rate(history, place) :
 			noise_of_months(history, place, may_fall);
-	if (history->shape == KPI_SHAPE_ADDITIVE && history->program->nodes[history->program->nnodes - 1].formula != NULL)
+	if (may_fall_by_form(history))
 		*may_fall = true;
 	return noise;
 }
@@ -343,7 +387,7 @@ kpi_goal_history_season(KpiHistory *history, const KpiPlace *place)
 	double		levels[SEASON_YEARS];
 	KpiPlace	ago = company_place(place->grain, place->start);
 
-	if (history->shape != KPI_SHAPE_ADDITIVE)
+	if (!accumulates(history))
 		return 1;
 	for (int y = 0; y < SEASON_YEARS; y++)
 	{

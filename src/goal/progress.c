@@ -441,7 +441,7 @@ expect(Goal *goal, FunctionCallInfo fcinfo)
 
 	if (goal->target == NULL)
 		return;
-	if (goal->shape != KPI_SHAPE_ADDITIVE && goal->opening == NULL)
+	if (goal->shape != KPI_SHAPE_ADDITIVE && goal->shape != KPI_SHAPE_OF_OPENING && goal->opening == NULL)
 	{
 		goal->expected = seasonal ? numeric_of(goal->outlook.expected) : NULL;
 		if (goal->expected == NULL || compare(goal->expected, rounded(goal->target)) == 0)
@@ -482,6 +482,29 @@ forecast_additive(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, 
 		known.basis = asked;
 	goal->gone = known.gone_today;
 	goal->outlook = kpi_goal_outlook_additive(target, standing, &known);
+}
+
+/* The numerator accumulates, over a denominator that has been known since the period began. */
+static void
+forecast_of_opening(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, const KpiStanding *standing)
+{
+	KpiAdditive known = {
+		.until_yesterday = kpi_goal_number(goal->until_yesterday.numerator),
+		.noise = number_arg(fcinfo, Arg_noise),
+		.may_fall = !PG_ARGISNULL(Arg_may_fall) && PG_GETARG_BOOL(Arg_may_fall),
+		.over = goal->today > goal->last
+	};
+	double		denominator = kpi_goal_number(goal->until_today.denominator);
+	double		asked = target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
+	double		level = number_arg(fcinfo, Arg_level);
+
+	known.today = kpi_goal_number(goal->until_today.numerator) - known.until_yesterday;
+	known.basis = level * number_arg(fcinfo, Arg_season);
+	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &known.gone_yesterday, &known.gone_today, &known.basis);
+	if (isnan(level))
+		known.basis = asked * denominator;
+	goal->gone = known.gone_today;
+	goal->outlook = kpi_goal_outlook_known_denominator(target, standing, &known, denominator);
 }
 
 static void
@@ -542,6 +565,8 @@ forecast(Goal *goal, FunctionCallInfo fcinfo)
 		return;
 	if (goal->shape == KPI_SHAPE_ADDITIVE && goal->to_date != NULL)
 		forecast_additive(goal, fcinfo, &target, &standing);
+	else if (goal->shape == KPI_SHAPE_OF_OPENING && goal->to_date != NULL)
+		forecast_of_opening(goal, fcinfo, &target, &standing);
 	else if (goal->shape == KPI_SHAPE_QUOTIENT)
 		forecast_quotient(goal, fcinfo, &target, &standing);
 	else if (goal->opening != NULL && goal->to_date != NULL)

@@ -333,6 +333,26 @@ node_shape(const KpiFormulaNode *node, const KpiShape *inputs)
 	}
 }
 
+/* Whether it is what was held at the beginning of the window, or a multiple of that. */
+static bool
+is_opening(const KpiFormulaNode *node, const KpiShape *inputs)
+{
+	check_stack_depth();
+	switch (node->op)
+	{
+		case KPI_FORMULA_OPENING:
+			return true;
+		case KPI_FORMULA_MULTIPLY:
+			return (is_opening(linitial(node->args), inputs) && node_shape(lsecond(node->args), inputs) == NODE_CONSTANT) ||
+				(is_opening(lsecond(node->args), inputs) && node_shape(linitial(node->args), inputs) == NODE_CONSTANT);
+		case KPI_FORMULA_DIVIDE:
+		case KPI_FORMULA_NULLIF:
+			return is_opening(linitial(node->args), inputs) && node_shape(lsecond(node->args), inputs) == NODE_CONSTANT;
+		default:
+			return false;
+	}
+}
+
 KpiShape
 kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs)
 {
@@ -343,6 +363,9 @@ kpi_model_formula_shape(const KpiFormula *formula, const KpiShape *inputs)
 	if (root->op == KPI_FORMULA_DIVIDE && node_shape(linitial(root->args), inputs) == NODE_ADDITIVE &&
 		node_shape(lsecond(root->args), inputs) == NODE_ADDITIVE)
 		return KPI_SHAPE_QUOTIENT;
+	if (root->op == KPI_FORMULA_DIVIDE && node_shape(linitial(root->args), inputs) == NODE_ADDITIVE &&
+		is_opening(lsecond(root->args), inputs))
+		return KPI_SHAPE_OF_OPENING;
 	return KPI_SHAPE_OTHER;
 }
 

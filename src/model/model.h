@@ -419,6 +419,8 @@ typedef enum KpiShape
 {
 	KPI_SHAPE_ADDITIVE,			/* they add up */
 	KPI_SHAPE_QUOTIENT,			/* both sides of it do */
+	KPI_SHAPE_OF_OPENING,		/* the numerator does, and the denominator is
+								 * what was held when the period began */
 	KPI_SHAPE_BALANCE,			/* what they change it by does */
 	KPI_SHAPE_OTHER				/* neither */
 } KpiShape;
