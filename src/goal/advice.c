@@ -19,18 +19,26 @@
 #define AMBITIOUS_Z 0.6744897501960817
 
 KpiSuggestion
-kpi_goal_suggest(double basis, double noise)
+kpi_goal_suggest_around(double likely, double sd, bool down)
 {
-	double		rate_error = KPI_RATE_ERROR * basis;
-	double		sd = sqrt(noise * basis * (1 + 1 / KPI_HISTORY_WEIGHT) + rate_error * rate_error);
+	double		harder = down ? -sd : sd;
 	KpiSuggestion suggestion = {
-		.cautious = basis - CAUTIOUS_Z * sd,
-		.likely = basis,
-		.ambitious = basis + AMBITIOUS_Z * sd,
+		.cautious = likely - CAUTIOUS_Z * harder,
+		.likely = likely,
+		.ambitious = likely + AMBITIOUS_Z * harder,
 		.sd = sd
 	};
 
 	return suggestion;
+}
+
+KpiSuggestion
+kpi_goal_suggest(double basis, double noise)
+{
+	double		rate_error = KPI_RATE_ERROR * basis;
+
+	return kpi_goal_suggest_around(basis, sqrt(noise * basis * (1 + 1 / KPI_HISTORY_WEIGHT) + rate_error * rate_error),
+								   false);
 }
 
 int

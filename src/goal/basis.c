@@ -562,6 +562,85 @@ kpi_goal_history_basis(KpiHistory *history, const KpiPlace *place)
 	return basis;
 }
 
+double
+kpi_goal_history_filled(KpiHistory *history, const KpiPlace *place, DateADT day, bool of_denominator,
+						int32 calendar_id)
+{
+	KpiPlace	company = company_place(place->grain, place->start);
+	DateADT		end = kpi_value_place_end(place);
+	double		gone = kpi_goal_gone_days(place->start, end, day);
+	double		shares[MAX_PERIODS];
+	int			n = 0;
+
+	if (day < place->start || day >= end)
+		return day >= end;
+	read_closed(history, &company);
+	/* As read_profiles() has it. */
+	if (history->program->grain == KPI_DAY && history->shape != KPI_SHAPE_BALANCE)
+	{
+		for (; n < history->closed.n; n++)
+		{
+			const KpiPlace *at = &history->closed.places[n];
+			DateADT		last = kpi_value_place_end(at);
+			Days		days = read_days(history, at, at->start, last);
+
+			shares[n] = kpi_goal_share_in(of_denominator ? days.denominators : days.numerators, last + 1 - at->start, gone);
+		}
+	}
+	return kpi_goal_profile(kpi_goal_gone_workdays(place->start, end, day, kpi_calendar_get(calendar_id)), shares, n);
+}
+
+double
+kpi_goal_history_growth(KpiHistory *history, const KpiPlace *place, int *n)
+{
+	const Closed *closed = &history->closed;
+	double		previous = KPI_UNKNOWN;
+	double		sum = 0;
+
+	*n = 0;
+	if (history->shape == KPI_SHAPE_BALANCE || history->shape == KPI_SHAPE_OTHER)
+		return KPI_UNKNOWN;
+	read_closed(history, place);
+	for (int i = 0; i < closed->n; i++)
+	{
+		double		value = closed->numerators[i];
+
+		if (history->shape == KPI_SHAPE_QUOTIENT)
+			value = closed->denominators[i] > 0 ? value / closed->denominators[i] : KPI_UNKNOWN;
+		if (previous > 0 && !isnan(value))
+		{
+			sum += value / previous - 1;
+			(*n)++;
+		}
+		previous = value;
+	}
+	return *n > 0 ? sum / *n : KPI_UNKNOWN;
+}
+
+Numeric
+kpi_goal_history_best(KpiHistory *history, const KpiPlace *place, bool down, KpiPlace *best)
+{
+	const Closed *closed = &history->closed;
+	Numeric		found = NULL;
+
+	read_closed(history, place);
+	for (int i = 0; i < closed->n; i++)
+	{
+		KpiValue	value;
+		int			order;
+
+		if (!kpi_value_at(history->program, &closed->places[i], &value) || value.value == NULL)
+			continue;
+		order = found == NULL ? 1 : DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(value.value),
+																	  NumericGetDatum(found)));
+		if (found != NULL && (down ? order >= 0 : order <= 0))
+			continue;
+		found = value.value;
+		*best = closed->places[i];
+	}
+	return found;
+}
+
 /*
  * kpi_internal.forecast_scope_of(program, scope_kind, scope_id, dim_id, grain, start):
  * basis, closed_periods, level, level_denominator, noise, may_fall

@@ -218,6 +218,16 @@ extern double kpi_goal_history_season(KpiHistory *history, const KpiPlace *place
 /* How much days differ, and whether one fell; NaN: nothing is known. */
 extern double kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fall);
 
+/* How much of a period, and of its denominator, is in at the end of a day, as those of the company fill. */
+extern double kpi_goal_history_filled(KpiHistory *history, const KpiPlace *place, DateADT day, bool of_denominator,
+									  int32 calendar_id);
+
+/* The mean growth from a closed period to the next, as a fraction, and of how many; NaN: of none. */
+extern double kpi_goal_history_growth(KpiHistory *history, const KpiPlace *place, int *n);
+
+/* The best value of a closed period, the least if less is better, and the period; NULL: there is none. */
+extern Numeric kpi_goal_history_best(KpiHistory *history, const KpiPlace *place, bool down, KpiPlace *best);
+
 /* ---- basis_table.c ---- */
 
 /* Within kpi_spi_begin(): has what a goal's forecasts are based on read anew, and writes the rows. */

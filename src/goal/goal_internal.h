@@ -251,6 +251,45 @@ extern double kpi_goal_phased(const double *shares, const double *values, int n,
 extern double kpi_goal_capacity(DateADT start, DateADT end, DateADT since, const double *ramp, int nramp,
 								const KpiCalendar *cal);
 
+/* ---- start.c: what is to be expected before a period begins ---- */
+
+/* Of a scope in a period, by what history says of both. */
+typedef struct KpiStart
+{
+	const KpiProgram *program;
+	KpiPlace	place;
+	DateADT		first;			/* days that count: of a range, or on which
+								 * the member is there */
+	DateADT		last;
+	bool		down;			/* less is better */
+	KpiShape	shape;
+	KpiBasis	basis;			/* besides those of history: members */
+	double		season;
+	double		noise;			/* not known: no range */
+	bool		noise_of_company;
+	bool		may_fall;
+	double		share;			/* of the period, that the days that count are */
+	double		share_denominator;
+	double		opening;		/* of a balance, when the period begins */
+	DateADT		ahead;			/* days until then, of what is held now */
+
+	/* Without a history of its own: the mean of members, times */
+	int			members;
+	double		people;			/* so many whole ones */
+	int32		team_id;		/* whose members; of a member the team it
+								 * belongs to on the first day */
+} KpiStart;
+
+/*
+ * False if nobody can know: there is no history, or of such a formula no forecast (basis).  Of the
+ * days from first to last of the place.  The history is for the program and the place's start.
+ */
+extern bool kpi_goal_start(KpiHistory *history, const KpiProgram *program, const KpiPlace *place, DateADT first,
+						   DateADT last, DateADT today, bool down, KpiStart *start);
+
+/* Where it will end, and how sure it is that a target is met. */
+extern KpiOutlook kpi_goal_start_outlook(const KpiStart *start, const KpiTarget *target);
+
 /* ---- advice.c: what to ask for, and what to do ---- */
 
 /* What is reached with probability 0.80, 0.50 and 0.25, said before the period. */
@@ -263,6 +302,9 @@ typedef struct KpiSuggestion
 } KpiSuggestion;
 
 extern KpiSuggestion kpi_goal_suggest(double basis, double noise);
+
+/* The same around whatever is likely; down: at most so much is asked for. */
+extern KpiSuggestion kpi_goal_suggest_around(double likely, double sd, bool down);
 
 /*
  * What has to happen for what is missing to come in: how many of each step, the last

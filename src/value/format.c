@@ -128,29 +128,30 @@ duration(Datum value, const Format *format)
 	return psprintf("%s" INT64_FORMAT " d %02d h", sign, hours / 24, (int) (hours % 24));
 }
 
+char *
+kpi_value_formatted(Numeric number, const char *kpi)
+{
+	Datum		value = NumericGetDatum(number);
+	Format		format;
+	char	   *result;
+
+	read_format(kpi, &format);
+	if (numeric_is_nan(number) || numeric_is_inf(number))
+		return DatumGetCString(DirectFunctionCall1(numeric_out, value));
+	if (strcmp(format.format, "percent") == 0)
+		return psprintf("%s %%", rounded(DirectFunctionCall2(numeric_mul, value, NumericGetDatum(int64_to_numeric(100))),
+										 format.decimals < 0 ? PERCENT_DECIMALS : format.decimals, false));
+	if (strcmp(format.format, "duration") == 0)
+		return duration(value, &format);
+	if (strcmp(format.format, "money") != 0)
+		return rounded(value, format.decimals < 0 ? NUMBER_DECIMALS : format.decimals, format.decimals < 0);
+	result = with_thousands(rounded(value, format.decimals < 0 ? MONEY_DECIMALS : format.decimals, false));
+	return format.unit == NULL ? result : psprintf("%s %s", result, format.unit);
+}
+
 /* kpi.format(value, kpi) */
 Datum
 kpi_sql_format(PG_FUNCTION_ARGS)
 {
-	Datum		value = PG_GETARG_DATUM(0);
-	Format		format;
-	char	   *result;
-
-	read_format(text_to_cstring(PG_GETARG_TEXT_PP(1)), &format);
-	if (numeric_is_nan(DatumGetNumeric(value)) || numeric_is_inf(DatumGetNumeric(value)))
-		result = DatumGetCString(DirectFunctionCall1(numeric_out, value));
-	else if (strcmp(format.format, "percent") == 0)
-		result = psprintf("%s %%", rounded(DirectFunctionCall2(numeric_mul, value, NumericGetDatum(int64_to_numeric(100))),
-										   format.decimals < 0 ? PERCENT_DECIMALS : format.decimals, false));
-	else if (strcmp(format.format, "money") == 0)
-	{
-		result = with_thousands(rounded(value, format.decimals < 0 ? MONEY_DECIMALS : format.decimals, false));
-		if (format.unit != NULL)
-			result = psprintf("%s %s", result, format.unit);
-	}
-	else if (strcmp(format.format, "duration") == 0)
-		result = duration(value, &format);
-	else
-		result = rounded(value, format.decimals < 0 ? NUMBER_DECIMALS : format.decimals, format.decimals < 0);
-	PG_RETURN_TEXT_P(cstring_to_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_value_formatted(PG_GETARG_NUMERIC(0), text_to_cstring(PG_GETARG_TEXT_PP(1)))));
 }

@@ -247,6 +247,11 @@ extern Numeric kpi_value_shown(const KpiProgram *program, Numeric number);
 /* Likewise a numerator or denominator. */
 extern Numeric kpi_value_part_shown(const KpiProgram *program, Numeric number);
 
+/* ---- format.c ---- */
+
+/* A value of a KPI as text, as kpi.format() has it. */
+extern char *kpi_value_formatted(Numeric number, const char *kpi);
+
 /* ---- target.c ---- */
 
 /*
