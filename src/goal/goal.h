@@ -148,6 +148,28 @@ extern void kpi_goal_target_check_period(const char *text, const KpiTargetText *
 /* A relative target, as the number that it is of this baseline. */
 extern Numeric kpi_goal_target_resolve(const KpiTargetText *target, Numeric baseline);
 
+/* ---- version.c ---- */
+
+/* What a goal asks for from a day on. */
+typedef struct KpiGoalVersion
+{
+	DateADT		since;
+	char	   *target_text;
+	Numeric		target;			/* NULL: relative; when read, it is left NULL */
+	Numeric		target_high;	/* likewise */
+	char	   *minimum;		/* numbers, or NULL */
+	char	   *stretch;
+	bool		pending;		/* its day has not come */
+	char	   *reason;
+} KpiGoalVersion;
+
+/*
+ * Within kpi_spi_begin(), after which comes kpi_goal_targets_write(): gives a goal a version, if it
+ * asks for something else than the last one does.  Those that had not begun and begin
+ * after it are replaced, and named in a notice.
+ */
+extern void kpi_goal_version_add(int64 goal_id, const KpiGoalVersion *version);
+
 /* ---- period.c ---- */
 
 typedef enum KpiTargetChange
@@ -239,6 +261,9 @@ extern void kpi_goal_basis_renew(int64 goal_id);
 extern void kpi_goal_kpi_redefined(int32 kpi_id);	/* formulas over it as
 													 * well */
 extern void kpi_goal_source_redefined(int32 source_id);
+
+/* The goals of a plan that was a draft are followed from now on. */
+extern void kpi_goal_plan_published(const char *plan);
 
 /* What the goal asks for is another, or it is about to go: for formulas with target(). */
 extern void kpi_goal_target_moved(int64 goal_id);

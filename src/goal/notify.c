@@ -231,7 +231,7 @@ find_goals(KpiRows *goals, const KpiChanges *changes)
 				   "  CASE s.reach WHEN 'own' THEN g.period_start ELSE kpi_internal.lookback_since(s.reach = 'later',"
 				   "   s.reach_periods, s.reach_days, g.grain, g.period_start) END AS first"
 				   " FROM kpi_internal.kpi_stream s JOIN kpi.goal g ON g.kpi_id = s.kpi_id"
-				   " WHERE s.source_id = $1 AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own'"
+				   " WHERE s.source_id = $1 AND NOT g.is_draft AND g.period_end >= $2 AND (g.period_start <= $3 OR s.reach <> 'own'"
 				   "  AND kpi_internal.lookback_since(s.reach = 'later', s.reach_periods, s.reach_days, g.grain,"
 				   "   g.period_start) <= $3)"
 				   " ORDER BY g.id",
@@ -500,7 +500,7 @@ kpi_goal_notify_source(int32 source_id)
 
 	kpi_spi_begin(&spi);
 	kpi_rows_begin(&found, "SELECT pg_catalog.array_agg(g.id) AS goals FROM kpi.goal g"
-				   " WHERE " KPI_IS_OF_SOURCE, 1, KPI_INT4(source_id));
+				   " WHERE NOT g.is_draft AND " KPI_IS_OF_SOURCE, 1, KPI_INT4(source_id));
 	notify_found(&found);
 	kpi_spi_end(&spi);
 }

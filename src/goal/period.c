@@ -6,9 +6,14 @@
  * A goal for one period has that one; a recurring goal those that have begun, and
  * the next.  What is asked for is a version in kpi.goal_target: the one that is
  * valid is open, and a change closes it and makes another, so what was asked for
- * before can be read for ever.  The baseline of a recurring goal follows the
+ * before can be read for ever.  It follows from the version of the goal (version.c) that
+ * applies today, in a period that is over on its last day, in one to come on its first: so a
+ * target that is given from a day on is that of the periods that end thereafter.  The baseline of a recurring goal follows the
  * period before until SETTLED_DAYS after its end, as late facts come, and is fixed
  * then; of a goal for one period it is fixed when that is written.
+ *
+ * What follows when a day begins raises no error, as nobody is there to mend it: a target that
+ * has nothing to be compared with is none then.
  *
  * Locks: rows of kpi.goal_target, after that of the goal; when a day begins those
  * that somebody else has are left to him.
@@ -40,13 +45,17 @@ typedef struct Definition
 	char	   *period;
 	DateADT		start;
 	DateADT		end;
+	bool		complete;
+	DateADT		today;
+	KpiTargetGround ground;
+	List	   *versions;		/* KpiGoalVersion *, the last one first */
+	bool		follows;		/* a day has begun */
+
+	/* of the version that applies in the period that is looked at */
 	char	   *target_text;
 	char	   *minimum;
 	char	   *stretch;
 	bool		says_kind;		/* the target does, not the KPI's direction */
-	bool		complete;
-	DateADT		today;
-	KpiTargetGround ground;
 	KpiTargetText target;
 } Definition;
 
@@ -120,30 +129,31 @@ read_definition(int64 goal_id, Definition *def)
 		def->period = kpi_rows_text(&rows, "period");
 		def->start = kpi_rows_date(&rows, "period_start", DATEVAL_NOBEGIN);
 		def->end = kpi_rows_date(&rows, "period_end", DATEVAL_NOEND);
-		def->target_text = kpi_rows_text(&rows, "target_text");
-		def->minimum = kpi_rows_text(&rows, "minimum");
-		def->stretch = kpi_rows_text(&rows, "stretch");
 		def->complete = kpi_rows_bool(&rows, "is_complete");
 		def->today = kpi_rows_date(&rows, "today", DATEVAL_NOBEGIN);
 		if (!kpi_goal_target_ground(def->kpi, &def->ground))
 			found = false;
 	}
-	if (found)
-	{
-		/*
-		 * A target that reads otherwise for a KPI of the other direction does
-		 * not say its kind.
-		 */
-		KpiTargetText other;
-		KpiTargetGround opposite = def->ground;
-
-		opposite.down = !opposite.down;
-		kpi_goal_target_parse(def->target_text, &def->ground, &def->target);
-		kpi_goal_target_parse(def->target_text, &opposite, &other);
-		def->says_kind = other.kind == def->target.kind;
-	}
 	kpi_rows_end(&rows);
-	return found;
+	if (found)
+		def->versions = kpi_goal_versions_read(goal_id);
+	return found && def->versions != NIL;
+}
+
+/* A target that reads otherwise for a KPI of the other direction does not say its kind. */
+static void
+use_version(Definition *def, const KpiGoalVersion *version)
+{
+	KpiTargetText other;
+	KpiTargetGround opposite = def->ground;
+
+	opposite.down = !opposite.down;
+	def->target_text = version->target_text;
+	def->minimum = version->minimum;
+	def->stretch = version->stretch;
+	kpi_goal_target_parse(def->target_text, &def->ground, &def->target);
+	kpi_goal_target_parse(def->target_text, &opposite, &other);
+	def->says_kind = other.kind == def->target.kind;
 }
 
 /* ---- baselines ---- */
@@ -196,7 +206,7 @@ find_baseline(const Definition *def, Asked *asked)
 	asked->fixed = !def->recurring || (end != DATEVAL_NOEND && def->today > end + SETTLED_DAYS);
 	if (asked->baseline != NULL && compare(asked->baseline, int64_to_numeric(0)) > 0)
 		asked->target = kpi_goal_target_resolve(&def->target, asked->baseline);
-	else if (!def->recurring)
+	else if (!def->recurring && !def->follows)
 		refuse_no_baseline(def, asked, found);
 }
 
@@ -212,7 +222,7 @@ check_order(const Definition *def, Numeric target)
 	const char *what = NULL;
 	int			sign = down ? -1 : 1;
 
-	if (target == NULL || def->target.kind == KPI_BETWEEN)
+	if (target == NULL || def->target.kind == KPI_BETWEEN || def->follows)
 		return;
 	if (minimum != NULL && sign * compare(minimum, target) > 0)
 		what = "minimum";
@@ -290,17 +300,23 @@ write_version(const Definition *def, const Asked *asked)
 		kpi_goal_target_moved(def->goal_id);
 }
 
-/* Whether the period has a version with a baseline that is fixed, which is taken then. */
+/*
+ * Whether the period has a version of this target with a baseline that is fixed, which is taken
+ * then; equal: and of what is beside it.
+ */
 static bool
-is_settled(const Definition *def, DateADT start, Asked *asked)
+is_settled(const Definition *def, DateADT start, Asked *asked, bool *equal)
 {
 	KpiRows		rows;
 	bool		settled;
 
-	kpi_rows_begin(&rows, "SELECT t.target::text AS target, t.baseline::text AS baseline, t.baseline_period FROM kpi.goal_target t"
-				   " WHERE t.goal_id = $1 AND t.period_start = $2 AND t.valid_until IS NULL AND t.is_fixed",
-				   2, KPI_INT8(def->goal_id), date_param(start));
+	kpi_rows_begin(&rows, "SELECT t.target::text AS target, t.baseline::text AS baseline, t.baseline_period,"
+				   " (t.minimum, t.stretch) IS NOT DISTINCT FROM ($4, $5) AS is_equal FROM kpi.goal_target t"
+				   " WHERE t.goal_id = $1 AND t.period_start = $2 AND t.valid_until IS NULL AND t.is_fixed AND t.target_text = $3",
+				   5, KPI_INT8(def->goal_id), date_param(start), KPI_TEXT(def->target_text),
+				   numeric_param(number_of(def->minimum)), numeric_param(number_of(def->stretch)));
 	settled = kpi_rows_next(&rows);
+	*equal = settled && kpi_rows_bool(&rows, "is_equal");
 	if (settled)
 	{
 		asked->target = number_of(kpi_rows_text(&rows, "target"));
@@ -312,24 +328,49 @@ is_settled(const Definition *def, DateADT start, Asked *asked)
 }
 
 static void
-ask_for(const Definition *def, const char *period, DateADT start, DateADT end, KpiTargetChange change)
+ask_for(Definition *def, const char *period, DateADT start, DateADT end, KpiTargetChange change)
 {
 	Asked		asked = {.start = start,.end = end,.fixed = true};
-	bool		settled = change != KPI_TARGET_GIVEN && is_settled(def, start, &asked);
+	bool		settled;
+	bool		equal;
 
-	if (settled && (change == KPI_TARGET_FOLLOWED || (def->recurring && end < def->today)))
-		return;
-	if (change == KPI_TARGET_GIVEN && def->recurring && end < def->today && is_settled(def, start, &asked))
+	use_version(def, kpi_goal_version_of_day(def->versions, Max(start, Min(def->today, end))));
+	settled = is_settled(def, start, &asked, &equal);
+	if (equal && (change == KPI_TARGET_FOLLOWED || (def->recurring && end < def->today)))
 		return;
 	strlcpy(asked.period, period, sizeof(asked.period));
-	if (!settled && def->target.baseline != KPI_BASELINE_NONE)
+	if (def->target.baseline != KPI_BASELINE_NONE && (!settled || change == KPI_TARGET_GIVEN))
+	{
+		asked.target = asked.baseline = NULL;
+		asked.baseline_period = NULL;
 		find_baseline(def, &asked);
+	}
 	write_version(def, &asked);
+}
+
+/* One that applies later is wrong now if it would be then. */
+static void
+check_later(Definition *def)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->versions)
+	{
+		const KpiGoalVersion *version = lfirst(lc);
+		Asked		asked = {.start = def->start,.end = def->end,.fixed = true};
+
+		if (!version->pending)
+			continue;
+		use_version(def, version);
+		if (def->target.baseline != KPI_BASELINE_NONE && !def->recurring)
+			find_baseline(def, &asked);
+		check_order(def, def->target.baseline != KPI_BASELINE_NONE ? asked.target : def->target.target);
+	}
 }
 
 /* The periods of a recurring goal that have begun, and the next. */
 static void
-ask_for_periods(const Definition *def, KpiTargetChange change)
+ask_for_periods(Definition *def, KpiTargetChange change)
 {
 	const KpiCalendar *cal = kpi_calendar_get(KPI_DEFAULT_CALENDAR);
 	DateADT		start = def->start;
@@ -355,6 +396,10 @@ kpi_goal_targets_write(int64 goal_id, KpiTargetChange change)
 
 	if (!read_definition(goal_id, &def))
 		return;
+	def.follows = change == KPI_TARGET_FOLLOWED;
+	kpi_goal_versions_begin(goal_id, def.versions, def.today);
+	if (!def.follows)
+		check_later(&def);
 	if (def.recurring)
 		ask_for_periods(&def, change);
 	else
@@ -370,8 +415,8 @@ kpi_goal_targets_follow(void)
 	int			n = 0;
 
 	kpi_rows_begin(&goals, "SELECT g.id FROM kpi.goal g JOIN kpi_internal.kpi_state s ON s.kpi_id = g.kpi_id"
-				   " WHERE g.is_recurring"
-				   " AND (EXISTS (SELECT FROM kpi.goal_target t WHERE t.goal_id = g.id AND t.valid_until IS NULL AND NOT t.is_fixed)"
+				   " WHERE g.id IN (SELECT v.goal_id FROM kpi.goal_version v WHERE v.is_pending AND v.since <= s.today)"
+				   " OR g.is_recurring AND (EXISTS (SELECT FROM kpi.goal_target t WHERE t.goal_id = g.id AND t.valid_until IS NULL AND NOT t.is_fixed)"
 				   "  OR (SELECT pg_catalog.max(t.period_start) FROM kpi.goal_target t WHERE t.goal_id = g.id AND t.valid_until IS NULL)"
 				   "   <= least(s.today, g.period_end - 1))"
 				   " ORDER BY g.id FOR NO KEY UPDATE OF g SKIP LOCKED", 0);

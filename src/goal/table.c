@@ -145,7 +145,8 @@ typedef struct Rows
 #define ROWS_OF_GOALS \
 	"SELECT ARRAY(SELECT p.id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1) ORDER BY p.id FOR NO KEY UPDATE %s) AS locked," \
 	" (SELECT pg_catalog.count(*) FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present," \
-	" EXISTS (SELECT FROM kpi.goal_target t WHERE t.goal_id = ANY ($1) AND t.valid_until IS NULL AND NOT EXISTS (" \
+	" EXISTS (SELECT FROM kpi.goal g JOIN kpi.goal_target t ON t.goal_id = g.id" \
+	"  WHERE g.id = ANY ($1) AND NOT g.is_draft AND t.valid_until IS NULL AND NOT EXISTS (" \
 	"  SELECT FROM kpi.goal_progress p WHERE p.goal_id = t.goal_id AND p.period_start = t.period_start)) AS missing"
 
 static void
@@ -250,38 +251,51 @@ void
 kpi_goal_recheck_later(Datum goal_ids)
 {
 	kpi_spi_exec("INSERT INTO kpi_internal.goal_recheck (goal_id)"
-				 " SELECT g.id FROM kpi.goal g WHERE g.id = ANY ($1)", 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
+				 " SELECT g.id FROM kpi.goal g WHERE g.id = ANY ($1) AND NOT g.is_draft", 1, KPI_VALUE(INT8ARRAYOID, goal_ids));
 	kpi_wake_request(true);
 }
 
-/* Formulas that ask for the target of the KPI of goal $1, and those over them. */
-#define WITH_FORMULAS_OF_TARGET \
+/* Formulas that ask for the targets of some goals g, and those over them. */
+#define WITH_FORMULAS_OF_TARGETS \
 	"WITH RECURSIVE above (id) AS (" \
 	" SELECT f.kpi_id FROM kpi.goal g JOIN kpi_internal.formula_input f ON f.input_kpi_id = g.kpi_id AND f.of_target" \
-	"  WHERE g.id = $1" \
+	"  WHERE NOT g.is_draft AND g.%s = $1" \
 	" UNION SELECT f.kpi_id FROM above a JOIN kpi_internal.formula_input f ON f.input_kpi_id = a.id)"
 
 /*
  * Left to the recheck and to the writer of rollup tables: who sets a goal need not wait
  * for the rows of others.
  */
-void
-kpi_goal_target_moved(int64 goal_id)
+static void
+targets_moved(const char *column, KpiParam value)
 {
 	KpiSpi		spi;
 	int			moved;
 
 	kpi_spi_begin(&spi);
-	moved = kpi_spi_exec(WITH_FORMULAS_OF_TARGET
-						 " INSERT INTO kpi_internal.goal_recheck (goal_id)"
-						 " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", 1, KPI_INT8(goal_id));
-	moved += kpi_spi_exec(WITH_FORMULAS_OF_TARGET
-						  " INSERT INTO kpi_internal.rollup_queue (rollup_id)"
-						  " SELECT DISTINCT c.rollup_id FROM kpi.rollup_column c JOIN above a ON a.id = c.kpi_id", 1,
-						  KPI_INT8(goal_id));
+	moved = kpi_spi_exec(psprintf(WITH_FORMULAS_OF_TARGETS
+								  " INSERT INTO kpi_internal.goal_recheck (goal_id)"
+								  " SELECT g.id FROM kpi.goal g JOIN above a ON a.id = g.kpi_id", column), 1, value);
+	moved += kpi_spi_exec(psprintf(WITH_FORMULAS_OF_TARGETS
+								   " INSERT INTO kpi_internal.rollup_queue (rollup_id)"
+								   " SELECT DISTINCT c.rollup_id FROM kpi.rollup_column c JOIN above a ON a.id = c.kpi_id",
+								   column), 1, value);
 	kpi_spi_end(&spi);
 	if (moved > 0)
 		kpi_wake_request(true);
+}
+
+void
+kpi_goal_target_moved(int64 goal_id)
+{
+	targets_moved("id", KPI_INT8(goal_id));
+}
+
+void
+kpi_goal_plan_published(const char *plan)
+{
+	targets_moved("plan", KPI_TEXT(plan));
+	redefined("SELECT g.id FROM kpi.goal g WHERE g.plan = $1", KPI_TEXT(plan));
 }
 
 void

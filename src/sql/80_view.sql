@@ -352,7 +352,8 @@ CREATE VIEW kpi_internal.goal_now AS
       LEFT JOIN LATERAL (
            SELECT c.amount, c.day FROM kpi.goal_milestone c
             WHERE c.goal_id = g.id AND g.pace = 'phased' AND c.day >= s.today AND c.amount > coalesce((p.f).actual_to_date, 0)
-            ORDER BY c.day LIMIT 1) n ON true;
+            ORDER BY c.day LIMIT 1) n ON true
+     WHERE NOT g.is_draft;
 
 -- Goals in periods that have begun, of numbers that are complete, for which nobody has
 -- frozen yet what a forecast is based on (goal/basis_table.c).
@@ -372,7 +373,7 @@ CREATE VIEW kpi_internal.goal_without_basis AS
                      AND b.dimension IS NOT DISTINCT FROM g.dimension AND b.dimension_value IS NOT DISTINCT FROM g.dimension_value)
            OFFSET 0) t
      CROSS JOIN LATERAL (SELECT q.* FROM kpi_internal.goal_place q WHERE q.goal_id = g.id OFFSET 0) p
-     WHERE p.is_complete AND p.today >= t.period_start AND p.dim_id IS NOT NULL;
+     WHERE NOT g.is_draft AND p.is_complete AND p.today >= t.period_start AND p.dim_id IS NOT NULL;
 COMMENT ON VIEW kpi_internal.goal_without_basis IS 'Goals whose period has begun and whose forecast has nothing it is based on yet';
 
 -- For verification: columns of a row, by name, that are not what they should be.

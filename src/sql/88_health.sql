@@ -227,7 +227,7 @@ CREATE VIEW kpi_internal.health_goal AS
            pg_catalog.format('It was to be looked at again on %s%s', g.review_on, ' by ' || g.responsible),
            'Look at it, and say when next: kpi.alter_goal(..., review_on => ...).'
       FROM kpi.goal g
-     WHERE g.review_on <= kpi_internal.today(1);
+     WHERE g.review_on <= kpi_internal.today(1) AND NOT g.is_draft;
 COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, and which are to be looked at again';
 
 -- Facts of this month and the one before whose owner belonged to no team, where they are

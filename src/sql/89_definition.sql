@@ -210,6 +210,7 @@ CREATE VIEW kpi_internal.exported AS
       JOIN kpi.kpi k ON k.id = g.kpi_id
       LEFT JOIN kpi.team t ON t.id = g.team_id
       LEFT JOIN kpi.member m ON m.id = g.member_id
+     WHERE NOT g.is_draft
     UNION ALL
     SELECT 'rollup'::text, r.id, r.id::bigint, r.relation COLLATE "C", jsonb_strip_nulls(jsonb_build_object(
                'name', r.relation, 'per', nullif(r.per, 'team'), 'grain', nullif(r.grain, 'month'),
@@ -223,7 +224,7 @@ COMMENT ON VIEW kpi_internal.exported IS 'All definitions as kpi.export() shows 
 CREATE FUNCTION kpi.export(people boolean DEFAULT true) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'kpi_sql_export';
 COMMENT ON FUNCTION kpi.export(boolean) IS
-'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members, their aliases and ramps, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members, aliases and ramps, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
+'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members, their aliases and ramps, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals (but those of drafts) and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members, aliases and ramps, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
 
 CREATE FUNCTION kpi_internal.export(people boolean) RETURNS jsonb
     LANGUAGE sql STABLE SET jit = off SET search_path = pg_catalog, pg_temp AS $$

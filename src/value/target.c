@@ -5,7 +5,7 @@
  *
  * A target is looked up and never computed: it is that of the goal for exactly this KPI,
  * team or member, value of a dimension and period, in its valid version, and where
- * there is none there is no target; those of the teams below are not added up.
+ * there is none, or only one of a draft, there is no target; those of the teams below are not added up.
  *
  * Read by index under the active snapshot, like cells.  Locks: ACCESS SHARE on our own
  * tables.
@@ -27,10 +27,11 @@ enum
 {
 	Anum_goal_id = 1,
 	Anum_goal_plan = 3,
-	Anum_goal_dimension = 7,
+	Anum_goal_is_draft,
+	Anum_goal_dimension = 8,
 	Anum_goal_dimension_value,
 	Anum_goal_grain,
-	Anum_goal_period_start = 11,
+	Anum_goal_period_start = 12,
 	Anum_goal_period_end
 };
 
@@ -115,6 +116,7 @@ is_of_place(KpiLookup *goal, const char *plan, const KpiPlace *place, const Dime
 		DatumGetDateADT(kpi_lookup_column(goal, Anum_goal_period_end)) >= place->start &&
 		strcmp(text_column(goal, Anum_goal_grain), kpi_calendar_grain_name(place->grain)) == 0 &&
 		strcmp(text_column(goal, Anum_goal_plan), plan) == 0 &&
+		!DatumGetBool(kpi_lookup_column(goal, Anum_goal_is_draft)) &&
 		equal_texts(text_column(goal, Anum_goal_dimension), dimension->dimension) &&
 		equal_texts(text_column(goal, Anum_goal_dimension_value), dimension->value);
 }
