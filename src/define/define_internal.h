@@ -590,6 +590,9 @@ typedef struct KpiGoalSpec
 	char	   *responsible;
 	bool		review_given;
 	DateADT		review_on;
+	bool		since_given;	/* of a change: from when on */
+	DateADT		since;
+	char	   *reason;			/* of a change of the target */
 } KpiGoalSpec;
 
 /*
@@ -601,8 +604,58 @@ typedef struct KpiGoalSpec
  *	_remove(): the goal goes, with all that was kept of it
  */
 extern int64 kpi_define_goal_make(const KpiGoalSpec *spec);
+
+/*
+ * The goal of this plan, KPI, scope and period, or 0.  Of one that there is: makes NULL in "spec"
+ * what it asks for already, or does not say, and describes the others in "changes", which is
+ * NULL where there are none.
+ */
+extern int64 kpi_define_goal_find(KpiGoalSpec *spec, char **changes);
 extern void kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec);
 extern void kpi_define_goal_remove(int64 goal_id);
+
+/* ---- plan.c ---- */
+
+/*
+ * Within kpi_spi_begin(), before a goal of a plan is written: makes the plan if there is none, of that
+ * status, and keeps it as it is until the transaction ends.  Whether it is a draft.
+ */
+extern bool kpi_define_plan_lock(const char *plan, const char *status_if_new);
+
+/* ---- goal_sheet.c ---- */
+
+typedef enum KpiSheetField
+{
+	KPI_SHEET_KPI,
+	KPI_SHEET_TEAM,
+	KPI_SHEET_MEMBER,
+	KPI_SHEET_PERIOD,
+	KPI_SHEET_TARGET,
+	KPI_SHEET_MINIMUM,
+	KPI_SHEET_STRETCH,
+	KPI_SHEET_DIMENSION,
+	KPI_SHEET_DIMENSION_VALUE,
+	KPI_SHEET_NAME,
+	KPI_SHEET_DESCRIPTION,
+	KPI_SHEET_RESPONSIBLE,
+	KPI_SHEET_REVIEW_ON,
+	KPI_SHEET_PACE
+} KpiSheetField;
+
+#define KPI_SHEET_NFIELDS (KPI_SHEET_PACE + 1)
+
+/* Quarters and months. */
+#define KPI_SHEET_NPARTS 16
+
+/* A target of a sheet. */
+typedef struct KpiSheetLine
+{
+	int64		number;			/* of the row, from 1 */
+	char	   *fields[KPI_SHEET_NFIELDS];	/* NULL: nothing */
+} KpiSheetLine;
+
+/* Reads a table or view as the caller.  year: of its quarters or months, or NULL. */
+extern List *kpi_define_goal_sheet_read(const char *relation, const char *year);
 
 /* ---- goal_milestone.c ---- */
 

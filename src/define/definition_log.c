@@ -28,6 +28,10 @@
 
 PG_FUNCTION_INFO_V1(kpi_sql_log_definition);
 
+/* What was said of the target that this transaction has given goal $1. */
+#define REASON_OF_GOAL \
+	"(SELECT v.reason FROM kpi.goal_version v WHERE v.goal_id = $1 AND v.made_at = pg_catalog.now() ORDER BY v.version DESC LIMIT 1)"
+
 /*
  * The kind is a part of the text, so that each has a plan of its own, of the few tables that it is
  * in.  Where a table is called otherwise and nothing else has changed, it was renamed, and followed, unless
@@ -51,13 +55,14 @@ add_row(const char *kind, KpiParam id)
 						  "   WHEN l.new ->> 'relation' <> e.definition ->> 'relation' AND l.new - 'relation' = e.definition - 'relation'"
 						  "     AND EXISTS (SELECT FROM kpi_internal.source_state t WHERE l.kind = 'source' AND t.source_id = $1 AND t.renamed_at IS NOT NULL)"
 						  "     OR l.name <> e.name AND l.new - 'name' = e.definition - 'name' AND l.kind = 'rollup' THEN 'follow' ELSE 'alter' END,"
-						  "  one.kind, $1, coalesce(e.name, l.name), l.new, e.definition, nullif($4, '')"
+						  "  one.kind, $1, coalesce(e.name, l.name), l.new, e.definition, coalesce(nullif($4, ''), %3$s)"
 						  " FROM (SELECT %1$s::text AS kind) one"
 						  " LEFT JOIN kpi_internal.exported e ON e.kind = %1$s AND e.%2$s = $1"
 						  " LEFT JOIN LATERAL (SELECT d.kind, d.name, d.new FROM kpi.definition_log d WHERE d.kind = %1$s AND d.object_id = $1"
 						  "   ORDER BY d.id DESC LIMIT 1) l ON true"
 						  " WHERE l.new IS DISTINCT FROM e.definition",
-						  quote_literal_cstr(kind), id.type == INT8OID ? "object_id" : "small_id"),
+						  quote_literal_cstr(kind), id.type == INT8OID ? "object_id" : "small_id",
+						  strcmp(kind, "goal") == 0 ? REASON_OF_GOAL : "NULL"),
 				 4, id, KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
 				 KPI_TEXT(GetUserNameFromId(GetSessionUserId(), false)), KPI_TEXT(kpi_reason));
 	kpi_spi_end(&spi);

@@ -5,8 +5,9 @@
  *
  * A goal is written first, then checked as it stands and asked what it amounts to in
  * its periods (goal/period.c), and at last its rows of kpi.goal_progress are made;
- * an error undoes it all.  Locks: that of the goal's row, those that keep what it stands
- * on (ground.c), and then those of its targets and rows.
+ * an error undoes it all.  What kpi.goal says of the target is that of today's version, and
+ * is written with those (goal/version.c).  Locks: that of the goal's row, those that keep what it stands
+ * on (ground.c), that of its plan (plan.c), and then those of its targets and rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -135,7 +136,7 @@ words(const char *number)
 
 /* Says a relative target back, as the number it is now. */
 static void
-say_relative(int64 goal_id, const KpiTargetGround *ground, const KpiTargetText *target)
+say_relative(int64 goal_id, const char *written, const KpiTargetGround *ground, const KpiTargetText *target)
 {
 	KpiRows		rows;
 	bool		down = is_negative(target->change);
@@ -150,7 +151,7 @@ say_relative(int64 goal_id, const KpiTargetGround *ground, const KpiTargetText *
 	shown = words(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(change))));
 	kpi_rows_begin(&rows, "SELECT t.target::text AS target, t.baseline::text AS baseline, t.baseline_period, t.is_fixed"
 				   " FROM kpi.goal_target t WHERE t.goal_id = $1 AND t.valid_until IS NULL AND t.target IS NOT NULL AND t.baseline IS NOT NULL"
-				   " ORDER BY t.period_start LIMIT 1", 1, KPI_INT8(goal_id));
+				   " AND t.target_text = $2 ORDER BY t.period_start LIMIT 1", 2, KPI_INT8(goal_id), KPI_TEXT(written));
 	if (kpi_rows_next(&rows))
 	{
 		char	   *number = words(kpi_rows_text(&rows, "target"));
@@ -186,7 +187,7 @@ settle_target(int64 goal_id, const GoalTarget *target, const KpiGoalPeriod *peri
 	kpi_goal_targets_write(goal_id, given ? KPI_TARGET_GIVEN : KPI_TARGET_KEPT);
 	kpi_define_ground_check_goal(goal_id);
 	if (given && numbers->target.baseline != KPI_BASELINE_NONE)
-		say_relative(goal_id, ground, &numbers->target);
+		say_relative(goal_id, target->target, ground, &numbers->target);
 }
 
 /* ---- what a goal is for ---- */
@@ -279,6 +280,21 @@ review_param(const KpiGoalSpec *spec)
 	return spec->review_given ? date_param(spec->review_on) : KPI_NULL(DATEOID);
 }
 
+static void
+add_version(int64 goal_id, DateADT since, const GoalTarget *target, const GoalNumbers *numbers, const char *reason)
+{
+	KpiGoalVersion version = {
+		.since = since,
+		.target_text = target->target,
+		.target = numbers->target,
+		.minimum = numbers->minimum,
+		.stretch = numbers->stretch,
+		.reason = reason != NULL ? reason : given(kpi_reason)
+	};
+
+	kpi_goal_version_add(goal_id, &version);
+}
+
 int64
 kpi_define_goal_make(const KpiGoalSpec *spec)
 {
@@ -292,6 +308,7 @@ kpi_define_goal_make(const KpiGoalSpec *spec)
 	GoalScope	goal = {0};
 	GoalNumbers numbers;
 	KpiTargetGround ground = {0};
+	bool		is_draft;
 	int64		id;
 
 	if (target.target == NULL)
@@ -307,14 +324,15 @@ kpi_define_goal_make(const KpiGoalSpec *spec)
 
 	resolve_scope(&goal, spec, &ground);
 	read_target(&target, &ground, &goal.period, &numbers);
+	is_draft = kpi_define_plan_lock(spec->plan, "published");
 	check_no_such_goal(&goal, spec->plan);
 	id = kpi_first_int8("INSERT INTO kpi.goal (name, plan, kpi_id, team_id, member_id, dimension,"
 						"                      dimension_value, grain, period, period_start,"
 						"                      period_end, is_recurring, target_text, target, minimum, stretch,"
-						"                      pace, description, responsible, review_on)"
+						"                      pace, description, responsible, review_on, is_draft)"
 						" VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-						"  $17, $18, $19, nullif($20, 'infinity'))"
-						" RETURNING id", 20,
+						"  $17, $18, $19, nullif($20, 'infinity'), $21)"
+						" RETURNING id", 21,
 						KPI_TEXT(spec->name), KPI_TEXT(spec->plan), KPI_INT4(goal.kpi_id),
 						KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
 						KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value),
@@ -323,20 +341,23 @@ kpi_define_goal_make(const KpiGoalSpec *spec)
 						KPI_BOOL(goal.period.recurring), KPI_TEXT(target.target), numeric_param(numbers.target.target),
 						numeric_param(numbers.minimum), numeric_param(numbers.stretch),
 						KPI_TEXT(target.pace), KPI_TEXT(given(spec->description)), KPI_TEXT(given(spec->responsible)),
-						review_param(spec));
+						review_param(spec), KPI_BOOL(is_draft));
 	if (target.phased)
 		kpi_define_milestones_write(id, spec->milestones);
+	add_version(id, goal.period.start, &target, &numbers, NULL);
 	settle_target(id, &target, &goal.period, &ground, &numbers, true);
 	return id;
 }
 
-/* What a goal is, as it stands. */
+/* What a goal is, as it stands, and the day of it on which a change applies that says no other. */
 static void
-read_goal(int64 goal_id, GoalTarget *target, KpiGoalPeriod *period, KpiTargetGround *ground)
+read_goal(int64 goal_id, GoalTarget *target, KpiGoalPeriod *period, KpiTargetGround *ground, DateADT *since)
 {
 	KpiRows		rows;
 
 	kpi_rows_begin(&rows, "SELECT g.*, k.name AS kpi,"
+				   " greatest(g.period_start, least(g.period_end,"
+				   "  (SELECT s.today FROM kpi_internal.kpi_state s WHERE s.kpi_id = g.kpi_id))) AS since,"
 				   " EXISTS (SELECT FROM kpi.goal_milestone m WHERE m.goal_id = g.id) AS is_phased FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id WHERE g.id = $1",
 				   1, KPI_INT8(goal_id));
 	if (!kpi_rows_next(&rows))
@@ -351,8 +372,39 @@ read_goal(int64 goal_id, GoalTarget *target, KpiGoalPeriod *period, KpiTargetGro
 	period->start = kpi_rows_date(&rows, "period_start", DATEVAL_NOBEGIN);
 	period->end = kpi_rows_date(&rows, "period_end", DATEVAL_NOEND);
 	strlcpy(period->name, kpi_rows_text(&rows, "period"), sizeof(period->name));
+	*since = kpi_rows_date(&rows, "since", period->start);
 	(void) kpi_goal_target_ground(kpi_rows_text(&rows, "kpi"), ground);
 	kpi_rows_end(&rows);
+}
+
+/* Error if what is said of a change of the target is said without one. */
+static void
+check_version(const KpiGoalSpec *spec)
+{
+	if (spec->since_given && spec->target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"since\" is of a target"),
+				 errhint("Say which: target => ..., since => ....")));
+	if (spec->reason != NULL && spec->target == NULL && spec->minimum == NULL && spec->stretch == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"reason\" is of a target, minimum or stretch"),
+				 errhint("For kpi.definition_log say why with SET kpi.reason.")));
+}
+
+static void
+check_since(const KpiGoalPeriod *period, DateADT since)
+{
+	if (since >= period->start && since <= period->end && !DATE_NOT_FINITE(since))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a target cannot begin on %s, outside of the goal's period \"%s\"",
+					DATE_NOT_FINITE(since) ? "infinity" : kpi_day_text(since), period->name),
+			 DATE_NOT_FINITE(period->end) ?
+			 errhint("Give since => a day from %s on.", kpi_day_text(period->start)) :
+			 errhint("Give since => a day from %s to %s.", kpi_day_text(period->start), kpi_day_text(period->end))));
 }
 
 static char *
@@ -392,6 +444,110 @@ change_target(const KpiGoalSpec *spec, int64 goal_id, GoalTarget *target)
 	require_pace(target);
 }
 
+/* ---- what a goal is asked for already ---- */
+
+static bool
+is_equal(Numeric a, Numeric b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+/* Whether two texts ask for the same number, or are the same. */
+static bool
+is_same_target(const char *one, const char *other, const KpiTargetGround *ground)
+{
+	KpiTargetText a;
+	KpiTargetText b;
+
+	if (strcmp(one, other) == 0)
+		return true;
+	kpi_goal_target_parse(one, ground, &a);
+	kpi_goal_target_parse(other, ground, &b);
+	return a.baseline == KPI_BASELINE_NONE && b.baseline == KPI_BASELINE_NONE && a.kind == b.kind &&
+		is_equal(a.target, b.target) && is_equal(a.high, b.high);
+}
+
+/* What is said of one thing: forgets it if it is so already, else describes it. */
+static void
+note_change(StringInfo changes, const char *what, char **said, const char *old, bool same)
+{
+	if (*said != NULL && !same)
+	{
+		appendStringInfo(changes, "%s%s", changes->len > 0 ? "; " : "", what);
+		if (old != NULL)
+			appendStringInfo(changes, " %s", old);
+		appendStringInfo(changes, " becomes %s", *said);
+	}
+	else
+		*said = NULL;
+}
+
+static void
+note_text(StringInfo changes, const char *what, char **said, const char *old)
+{
+	note_change(changes, what, said, old, *said != NULL && old != NULL && strcmp(*said, old) == 0);
+}
+
+static void
+note_number(StringInfo changes, const char *what, char **said, KpiRows *goal, const KpiTargetGround *ground)
+{
+	bool		isnull;
+	Datum		number = kpi_rows_datum(goal, what, &isnull);
+	bool		same = *said != NULL && !isnull &&
+		is_equal(kpi_goal_target_parse_number(*said, what, ground), DatumGetNumeric(number));
+
+	note_change(changes, what, said, kpi_rows_text(goal, what), same);
+}
+
+static void
+note_review(StringInfo changes, KpiGoalSpec *spec, KpiRows *goal)
+{
+	DateADT		old = kpi_rows_date(goal, "review_on", DATEVAL_NOEND);
+	char	   *said = spec->review_given ? kpi_day_text(spec->review_on) : NULL;
+
+	note_change(changes, "review_on", &said, old == DATEVAL_NOEND ? NULL : kpi_day_text(old), spec->review_on == old);
+	spec->review_given = said != NULL;
+}
+
+int64
+kpi_define_goal_find(KpiGoalSpec *spec, char **changes)
+{
+	GoalScope	goal = {0};
+	KpiTargetGround ground = {0};
+	StringInfoData text;
+	int64		id = 0;
+	char	   *old;
+	KpiRows		rows;
+
+	initStringInfo(&text);
+	resolve_scope(&goal, spec, &ground);
+	kpi_rows_begin(&rows, "SELECT g.* FROM kpi.goal g WHERE g.plan = $1 AND g.kpi_id = $2"
+				   " AND g.team_id IS NOT DISTINCT FROM nullif($3, 0) AND g.member_id IS NOT DISTINCT FROM nullif($4, 0)"
+				   " AND g.dimension IS NOT DISTINCT FROM $5 AND g.dimension_value IS NOT DISTINCT FROM $6"
+				   " AND g.grain = $7 AND g.period_start = $8 AND g.period_end = $9", 9,
+				   KPI_TEXT(spec->plan), KPI_INT4(goal.kpi_id), KPI_INT4(goal.team_id), KPI_INT4(goal.member_id),
+				   KPI_TEXT(goal.dimension), KPI_TEXT(goal.dimension_value), KPI_TEXT(grain_name(&goal.period)),
+				   date_param(goal.period.start), date_param(goal.period.end));
+	if (kpi_rows_next(&rows))
+	{
+		id = kpi_rows_int8(&rows, "id");
+		old = kpi_rows_text(&rows, "target_text");
+		note_change(&text, "target", &spec->target, old, spec->target != NULL && is_same_target(spec->target, old, &ground));
+		note_number(&text, "minimum", &spec->minimum, &rows, &ground);
+		note_number(&text, "stretch", &spec->stretch, &rows, &ground);
+		note_text(&text, "name", &spec->name, kpi_rows_text(&rows, "name"));
+		note_text(&text, "pace", &spec->pace, kpi_rows_text(&rows, "pace"));
+		note_text(&text, "description", &spec->description, kpi_rows_text(&rows, "description"));
+		note_text(&text, "responsible", &spec->responsible, kpi_rows_text(&rows, "responsible"));
+		note_review(&text, spec, &rows);
+	}
+	kpi_rows_end(&rows);
+	*changes = text.len > 0 ? text.data : NULL;
+	return id;
+}
+
 void
 kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 {
@@ -399,7 +555,9 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 	GoalNumbers numbers;
 	KpiGoalPeriod period;
 	KpiTargetGround ground;
+	DateADT		since;
 
+	check_version(spec);
 	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_id)));
 	kpi_spi_exec("UPDATE kpi.goal SET name = coalesce($2, name),"
 				 " description = nullif(coalesce($3, description), ''),"
@@ -410,13 +568,13 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 	if (spec->target == NULL && spec->minimum == NULL && spec->stretch == NULL && spec->pace == NULL &&
 		spec->milestones == NULL)
 		return;
-	read_goal(goal_id, &target, &period, &ground);
+	read_goal(goal_id, &target, &period, &ground, &since);
+	if (spec->since_given)
+		check_since(&period, since = spec->since);
 	change_target(spec, goal_id, &target);
 	read_target(&target, &ground, &period, &numbers);
-	kpi_spi_exec("UPDATE kpi.goal SET target_text = $2, target = $3, minimum = $4, stretch = $5, pace = $6"
-				 " WHERE id = $1", 6,
-				 KPI_INT8(goal_id), KPI_TEXT(target.target), numeric_param(numbers.target.target),
-				 numeric_param(numbers.minimum), numeric_param(numbers.stretch), KPI_TEXT(target.pace));
+	kpi_spi_exec("UPDATE kpi.goal SET pace = $2 WHERE id = $1 AND pace <> $2", 2, KPI_INT8(goal_id), KPI_TEXT(target.pace));
+	add_version(goal_id, since, &target, &numbers, given(spec->reason));
 	settle_target(goal_id, &target, &period, &ground, &numbers, spec->target != NULL);
 }
 

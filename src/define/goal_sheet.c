@@ -22,16 +22,16 @@
 #include "catalog/namespace.h"
 #include "define/define_internal.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
 static const char *const fields[KPI_SHEET_NFIELDS] = {
 	"kpi", "team", "member", "period", "target", "minimum", "stretch", "dimension", "dimension_value",
-	"name", "description", "responsible", "review_on", "pace", "parent"
+	"name", "description", "responsible", "review_on", "pace"
 };
 
 static const char *const months[] = {
@@ -46,6 +46,7 @@ typedef struct Columns
 	int			of_field[KPI_SHEET_NFIELDS];
 	int			of_part[KPI_SHEET_NPARTS];
 	bool		wide;
+	DateADT		year;			/* of a wide one: its first day */
 } Columns;
 
 /* "q1", ..., "dec". */
@@ -88,7 +89,7 @@ refuse_column(const char *relation, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of \"%s\" means nothing to a sheet of targets", column, relation),
-			 errdetail("Its columns may be kpi, team, member, period, target, minimum, stretch, dimension, dimension_value, name, description, responsible, review_on, pace, parent, or q1 ... q4 and jan ... dec in the place of period and target."),
+			 errdetail("Its columns may be kpi, team, member, period, target, minimum, stretch, dimension, dimension_value, name, description, responsible, review_on, pace, or q1 ... q4 and jan ... dec in the place of period and target."),
 			 near ? errhint("Perhaps you mean %s; else leave it out with a view.", near) :
 			 errhint("Leave it out with a view.")));
 }
@@ -207,20 +208,20 @@ read_text(HeapTuple tuple, TupleDesc desc, int number)
 }
 
 static KpiSheetLine *
-read_line(KpiSheet *sheet, const Columns *columns, HeapTuple tuple, TupleDesc desc, int64 number)
+read_line(List **lines, const Columns *columns, HeapTuple tuple, TupleDesc desc, int64 number)
 {
 	KpiSheetLine *line = palloc0(sizeof(KpiSheetLine));
 
 	line->number = number;
 	for (int f = 0; f < KPI_SHEET_NFIELDS; f++)
 		line->fields[f] = read_text(tuple, desc, columns->of_field[f]);
-	sheet->lines = lappend(sheet->lines, line);
+	*lines = lappend(*lines, line);
 	return line;
 }
 
 /* A line for each of its cells; people call the goals by the name and the period. */
 static void
-read_wide_row(KpiSheet *sheet, const Columns *columns, HeapTuple tuple, TupleDesc desc, int64 number)
+read_wide_row(List **lines, const Columns *columns, HeapTuple tuple, TupleDesc desc, int64 number)
 {
 	for (int p = 0; p < KPI_SHEET_NPARTS; p++)
 	{
@@ -230,9 +231,9 @@ read_wide_row(KpiSheet *sheet, const Columns *columns, HeapTuple tuple, TupleDes
 
 		if (target == NULL)
 			continue;
-		line = read_line(sheet, columns, tuple, desc, number);
+		line = read_line(lines, columns, tuple, desc, number);
 		line->fields[KPI_SHEET_TARGET] = target;
-		line->fields[KPI_SHEET_PERIOD] = name_of_part(sheet->year, p);
+		line->fields[KPI_SHEET_PERIOD] = name_of_part(columns->year, p);
 		name = line->fields[KPI_SHEET_NAME];
 		if (name != NULL)
 			line->fields[KPI_SHEET_NAME] = psprintf("%s %s", name, line->fields[KPI_SHEET_PERIOD]);
@@ -246,30 +247,23 @@ query_of(const char *relation)
 	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(relation)));
 	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
 
-	if (!OidIsValid(relid))
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+	char	   *schema = OidIsValid(relid) ? get_namespace_name(get_rel_namespace(relid)) : NULL;
+
+	/* Nothing keeps it from being dropped meanwhile. */
+	if (name == NULL || schema == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s\" does not exist", relation),
 				 errhint("Give the table with its schema, like sales.quota_2027; names with capitals stand in double quotes.")));
-	return psprintf("SELECT * FROM %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-																   get_rel_name(relid)));
+	return psprintf("SELECT * FROM %s", quote_qualified_identifier(schema, name));
 }
 
-/* Dates are read back as they are printed. */
-static int
-begin_settings(void)
-{
-	int			nest_level = NewGUCNestLevel();
-
-	kpi_settings_pin(KPI_SETTINGS_PRINT);
-	return nest_level;
-}
-
-KpiSheet *
+List *
 kpi_define_goal_sheet_read(const char *relation, const char *year)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	KpiSheet   *sheet = palloc0(sizeof(KpiSheet));
+	List	   *lines = NIL;
 	bool		was_read_only = XactReadOnly;
 	char	   *sql = query_of(relation);
 	Columns		columns;
@@ -287,18 +281,19 @@ kpi_define_goal_sheet_read(const char *relation, const char *year)
 	find_columns(relation, SPI_tuptable->tupdesc, &columns);
 	require_columns(relation, &columns);
 	if (columns.wide)
-		parse_year(relation, year, &sheet->year);
-	nest_level = begin_settings();
+		parse_year(relation, year, &columns.year);
+	nest_level = NewGUCNestLevel();
+	kpi_settings_pin(KPI_SETTINGS_PRINT);
 	for (uint64 r = 0; r < SPI_processed; r++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (columns.wide)
-			read_wide_row(sheet, &columns, SPI_tuptable->vals[r], SPI_tuptable->tupdesc, r + 1);
+			read_wide_row(&lines, &columns, SPI_tuptable->vals[r], SPI_tuptable->tupdesc, r + 1);
 		else
-			(void) read_line(sheet, &columns, SPI_tuptable->vals[r], SPI_tuptable->tupdesc, r + 1);
+			(void) read_line(&lines, &columns, SPI_tuptable->vals[r], SPI_tuptable->tupdesc, r + 1);
 	}
 	AtEOXact_GUC(false, nest_level);
 	SPI_finish();
 	MemoryContextSwitchTo(caller);
-	return sheet;
+	return lines;
 }

@@ -15,6 +15,7 @@
 #include "define/define_internal.h"
 #include "fact/fact.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "goal/goal.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -23,6 +24,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_create_goal);
 PG_FUNCTION_INFO_V1(kpi_sql_alter_goal);
 PG_FUNCTION_INFO_V1(kpi_sql_drop_goal);
 PG_FUNCTION_INFO_V1(kpi_sql_renew_forecast);
+PG_FUNCTION_INFO_V1(kpi_sql_target_of_day);
 
 static Jsonb *
 milestones_arg(FunctionCallInfo fcinfo, int n)
@@ -120,7 +122,10 @@ goal_argument(FunctionCallInfo fcinfo)
 	}
 }
 
-/* kpi.alter_goal(goal, target, name, minimum, stretch, pace, milestones, description, responsible, review_on) */
+/*
+ * kpi.alter_goal(goal, target, name, minimum, stretch, pace, milestones, description, responsible,
+ * review_on, since, reason)
+ */
 Datum
 kpi_sql_alter_goal(PG_FUNCTION_ARGS)
 {
@@ -133,12 +138,16 @@ kpi_sql_alter_goal(PG_FUNCTION_ARGS)
 		.milestones = milestones_arg(fcinfo, 6),
 		.description = kpi_arg_text(fcinfo, 7),
 		.responsible = kpi_arg_text(fcinfo, 8),
+		.since_given = !PG_ARGISNULL(10),
+		.reason = kpi_define_arg_given(fcinfo, 11),
 	};
 	int64		id;
 	KpiSpi		spi;
 
 	kpi_require_editor();
 	review_arg(fcinfo, 9, &spec);
+	if (spec.since_given)
+		spec.since = PG_GETARG_DATEADT(10);
 	kpi_spi_begin(&spi);
 	id = goal_argument(fcinfo);
 	kpi_define_goal_change(id, &spec);
@@ -171,4 +180,24 @@ kpi_sql_renew_forecast(PG_FUNCTION_ARGS)
 	kpi_goal_basis_renew(goal_argument(fcinfo));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
+}
+
+/* kpi.target_of_day(goal, day) */
+Datum
+kpi_sql_target_of_day(PG_FUNCTION_ARGS)
+{
+	static const char *const columns[] = {
+		"goal_id", "version", "since", "period", "target", "target_high", "minimum", "stretch", "target_text", "made_at",
+		"made_by", "reason"
+	};
+	KpiParam	day = kpi_arg_day_param(fcinfo, 1);
+	KpiRows		rows;
+	KpiSpi		spi;
+
+	InitMaterializedSRF(fcinfo, 0);
+	kpi_spi_begin(&spi);
+	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.target_of_day($1, $2)", 2, KPI_INT8(goal_argument(fcinfo)), day);
+	kpi_rows_put(&rows, (ReturnSetInfo *) fcinfo->resultinfo, columns, lengthof(columns));
+	kpi_spi_end(&spi);
+	return (Datum) 0;
 }

@@ -65,7 +65,8 @@ typedef enum GoalLack
 	" l.for_members, l.for_teams, l.sources[1] AS coarse_source, l.grains[1] AS coarse_grain " \
 	"FROM kpi.goal g JOIN kpi.kpi k ON k.id = g.kpi_id" \
 	" LEFT JOIN kpi.team t ON t.id = g.team_id LEFT JOIN kpi.member p ON p.id = g.member_id" \
-	" LEFT JOIN LATERAL (SELECT v.target, v.target_high FROM kpi.goal_target v" \
+	" LEFT JOIN LATERAL (SELECT least(v.target, (SELECT pg_catalog.min(z.target) FROM kpi.goal_version z" \
+	"   WHERE z.goal_id = g.id AND z.is_pending)) AS target, v.target_high FROM kpi.goal_target v" \
 	"  WHERE v.goal_id = g.id AND v.valid_until IS NULL ORDER BY v.period_start DESC LIMIT 1) e ON true" \
 	BELOW_KPI \
 	"WHERE " condition " ORDER BY g.id"

@@ -35,8 +35,8 @@ caller(void)
 static bool
 make_plan(const char *name, const char *status)
 {
-	return kpi_spi_exec("INSERT INTO kpi.plan (name, status, created_by, published_at, published_by)"
-						" VALUES ($1, $2, $3, CASE $2 WHEN 'published' THEN pg_catalog.now() END, CASE $2 WHEN 'published' THEN $3 END)"
+	return kpi_spi_exec("INSERT INTO kpi.plan (name, status, created_at, created_by, published_at, published_by)"
+						" VALUES ($1, $2, kpi_internal.now(), $3, CASE $2 WHEN 'published' THEN kpi_internal.now() END, CASE $2 WHEN 'published' THEN $3 END)"
 						" ON CONFLICT DO NOTHING", 3, KPI_TEXT(name), KPI_TEXT(status), caller()) > 0;
 }
 
@@ -103,12 +103,11 @@ kpi_sql_publish_plan(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("plan \"%s\" is published already", name),
-				 errdetail("Role \"%s\" did so on %s.",
-						   kpi_first_text("SELECT p.published_by FROM kpi.plan p WHERE p.name = $1", 1, KPI_TEXT(name)),
+				 errdetail("That was on %s.",
 						   kpi_first_text("SELECT pg_catalog.to_char(p.published_at, 'YYYY-MM-DD') FROM kpi.plan p WHERE p.name = $1",
 										  1, KPI_TEXT(name))),
 				 errhint("Its goals are followed; change them with kpi.alter_goal().")));
-	kpi_spi_exec("UPDATE kpi.plan SET status = 'published', published_at = pg_catalog.now(), published_by = $2, reason = $3"
+	kpi_spi_exec("UPDATE kpi.plan SET status = 'published', published_at = kpi_internal.now(), published_by = $2, reason = nullif($3, '')"
 				 " WHERE name = $1", 3, KPI_TEXT(name), caller(), KPI_TEXT(reason ? reason : kpi_reason));
 	kpi_goal_plan_published(name);
 	kpi_spi_end(&spi);

@@ -109,8 +109,8 @@ kpi_sql_restore_builtin(PG_FUNCTION_ARGS)
 }
 
 /*
- * AFTER INSERT OR UPDATE ROW trigger with two arguments, a column and the
- * table to whose id it refers (kpi_internal.check_reference()): what the
+ * AFTER INSERT OR UPDATE ROW trigger with three arguments, a column, and the
+ * table and the column of it to which it refers (kpi_internal.check_reference()): what the
  * foreign key would check, but only for rows our own functions write.  Rows of
  * a dump are right already.  What tells them apart is kpi_spi_begin().
  */
@@ -127,8 +127,8 @@ kpi_sql_check_reference(PG_FUNCTION_ARGS)
 	bool		isnull;
 	KpiSpi		spi;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs != 2)
-		elog(ERROR, "kpi_internal.check_reference() must be called as a trigger with two arguments");
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs != 3)
+		elog(ERROR, "kpi_internal.check_reference() must be called as a trigger with three arguments");
 	/* Rows that a dump brings define something as well. */
 	kpi_wake_request(true);
 	if (restoring || !InLocalUserIdChange())
@@ -146,7 +146,8 @@ kpi_sql_check_reference(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	kpi_spi_begin(&spi);
-	if (kpi_spi_exec(psprintf("SELECT FROM %s WHERE id = $1 FOR KEY SHARE", referred),
+	if (kpi_spi_exec(psprintf("SELECT FROM %s WHERE %s = $1 FOR KEY SHARE", referred,
+							  quote_identifier(trigdata->tg_trigger->tgargs[2])),
 					 1, KPI_VALUE(SPI_gettypeid(RelationGetDescr(rel), attno), id)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),

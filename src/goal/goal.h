@@ -154,13 +154,11 @@ extern Numeric kpi_goal_target_resolve(const KpiTargetText *target, Numeric base
 typedef struct KpiGoalVersion
 {
 	DateADT		since;
-	char	   *target_text;
-	Numeric		target;			/* NULL: relative; when read, it is left NULL */
-	Numeric		target_high;	/* likewise */
-	char	   *minimum;		/* numbers, or NULL */
-	char	   *stretch;
-	bool		pending;		/* its day has not come */
-	char	   *reason;
+	const char *target_text;
+	KpiTargetText target;
+	Numeric		minimum;		/* or NULL */
+	Numeric		stretch;
+	const char *reason;
 } KpiGoalVersion;
 
 /*

@@ -16,11 +16,21 @@
 
 /* ---- version.c ---- */
 
-/* KpiGoalVersion *, the last one first.  Within kpi_spi_begin(), as the last. */
+/* A version as it is stored. */
+typedef struct KpiStoredVersion
+{
+	DateADT		since;
+	char	   *target_text;
+	Numeric		minimum;		/* or NULL */
+	Numeric		stretch;
+	bool		pending;		/* its day has not come */
+} KpiStoredVersion;
+
+/* KpiStoredVersion *, the last one first.  Within kpi_spi_begin(), as the last. */
 extern List *kpi_goal_versions_read(int64 goal_id);
 
 /* The one that applies on a day: the last that began by then, else the first. */
-extern const KpiGoalVersion *kpi_goal_version_of_day(List *versions, DateADT day);
+extern const KpiStoredVersion *kpi_goal_version_of_day(List *versions, DateADT day);
 
 /* Makes what kpi.goal says that of today's version, and notes which are not to come any more. */
 extern void kpi_goal_versions_begin(int64 goal_id, List *versions, DateADT today);

@@ -48,13 +48,13 @@ typedef struct Definition
 	bool		complete;
 	DateADT		today;
 	KpiTargetGround ground;
-	List	   *versions;		/* KpiGoalVersion *, the last one first */
+	List	   *versions;		/* KpiStoredVersion *, the last one first */
 	bool		follows;		/* a day has begun */
 
 	/* of the version that applies in the period that is looked at */
 	char	   *target_text;
-	char	   *minimum;
-	char	   *stretch;
+	Numeric		minimum;
+	Numeric		stretch;
 	bool		says_kind;		/* the target does, not the KPI's direction */
 	KpiTargetText target;
 } Definition;
@@ -142,7 +142,7 @@ read_definition(int64 goal_id, Definition *def)
 
 /* A target that reads otherwise for a KPI of the other direction does not say its kind. */
 static void
-use_version(Definition *def, const KpiGoalVersion *version)
+use_version(Definition *def, const KpiStoredVersion *version)
 {
 	KpiTargetText other;
 	KpiTargetGround opposite = def->ground;
@@ -217,8 +217,8 @@ static void
 check_order(const Definition *def, Numeric target)
 {
 	bool		down = def->target.kind == KPI_AT_MOST;
-	Numeric		minimum = number_of(def->minimum);
-	Numeric		stretch = number_of(def->stretch);
+	Numeric		minimum = def->minimum;
+	Numeric		stretch = def->stretch;
 	const char *what = NULL;
 	int			sign = down ? -1 : 1;
 
@@ -266,8 +266,8 @@ write_version(const Definition *def, const Asked *asked)
 {
 	bool		relative = def->target.baseline != KPI_BASELINE_NONE;
 	Numeric		target = relative ? asked->target : def->target.target;
-	Numeric		minimum = number_of(def->minimum);
-	Numeric		stretch = number_of(def->stretch);
+	Numeric		minimum = def->minimum;
+	Numeric		stretch = def->stretch;
 	const char *kind = def->says_kind ? kpi_goal_target_kind_name(def->target.kind) : NULL;
 	KpiGrain	grain;
 	DateADT		start;
@@ -314,7 +314,7 @@ is_settled(const Definition *def, DateADT start, Asked *asked, bool *equal)
 				   " (t.minimum, t.stretch) IS NOT DISTINCT FROM ($4, $5) AS is_equal FROM kpi.goal_target t"
 				   " WHERE t.goal_id = $1 AND t.period_start = $2 AND t.valid_until IS NULL AND t.is_fixed AND t.target_text = $3",
 				   5, KPI_INT8(def->goal_id), date_param(start), KPI_TEXT(def->target_text),
-				   numeric_param(number_of(def->minimum)), numeric_param(number_of(def->stretch)));
+				   numeric_param(def->minimum), numeric_param(def->stretch));
 	settled = kpi_rows_next(&rows);
 	*equal = settled && kpi_rows_bool(&rows, "is_equal");
 	if (settled)
@@ -356,7 +356,7 @@ check_later(Definition *def)
 
 	foreach(lc, def->versions)
 	{
-		const KpiGoalVersion *version = lfirst(lc);
+		const KpiStoredVersion *version = lfirst(lc);
 		Asked		asked = {.start = def->start,.end = def->end,.fixed = true};
 
 		if (!version->pending)

@@ -32,14 +32,15 @@ date_param(DateADT day)
 	return KPI_VALUE(DATEOID, DateADTGetDatum(day));
 }
 
-/* Those that would have begun after one that is given now. */
+/* Those that would have begun after the last one. */
 static void
 replace_pending(int64 goal_id, DateADT since)
 {
 	KpiRows		rows;
 
 	kpi_rows_begin(&rows, "UPDATE kpi.goal_version v SET is_pending = false"
-				   " WHERE v.goal_id = $1 AND v.is_pending AND v.since >= $2 RETURNING v.target_text, v.since",
+				   " WHERE v.goal_id = $1 AND v.is_pending AND v.since >= $2"
+				   " AND v.version < (SELECT pg_catalog.max(z.version) FROM kpi.goal_version z WHERE z.goal_id = $1) RETURNING v.target_text, v.since",
 				   2, KPI_INT8(goal_id), date_param(since));
 	while (kpi_rows_next(&rows))
 		ereport(NOTICE,
@@ -53,17 +54,26 @@ kpi_goal_version_add(int64 goal_id, const KpiGoalVersion *version)
 {
 	if (kpi_spi_exec("INSERT INTO kpi.goal_version"
 					 " (goal_id, version, since, target_text, target, target_high, minimum, stretch, is_pending, made_by, reason)"
-					 " SELECT g.id, coalesce(v.version, 0) + 1, $2, $3, $4, $5, $6::numeric, $7::numeric,"
+					 " SELECT g.id, coalesce(v.version, 0) + 1, $2, $3, $4, $5, $6, $7,"
 					 "  $2 > g.period_start AND $2 > (SELECT s.today FROM kpi_internal.kpi_state s WHERE s.kpi_id = g.kpi_id), $8, $9"
 					 " FROM kpi.goal g LEFT JOIN LATERAL (SELECT z.* FROM kpi.goal_version z WHERE z.goal_id = g.id"
 					 "  ORDER BY z.version DESC LIMIT 1) v ON true"
 					 " WHERE g.id = $1 AND (v.version IS NULL OR v.since > $2"
-					 "  OR (v.target_text, v.minimum, v.stretch) IS DISTINCT FROM ($3, $6::numeric, $7::numeric))", 9,
+					 "  OR (v.target_text, v.minimum, v.stretch) IS DISTINCT FROM ($3, $6, $7))", 9,
 					 KPI_INT8(goal_id), date_param(version->since), KPI_TEXT(version->target_text),
-					 numeric_param(version->target), numeric_param(version->target_high), KPI_TEXT(version->minimum),
-					 KPI_TEXT(version->stretch), KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
+					 numeric_param(version->target.target), numeric_param(version->target.high),
+					 numeric_param(version->minimum), numeric_param(version->stretch), KPI_TEXT(GetUserNameFromId(GetOuterUserId(), false)),
 					 KPI_TEXT(version->reason)) > 0)
 		replace_pending(goal_id, version->since);
+}
+
+static Numeric
+number_column(KpiRows *rows, const char *column)
+{
+	bool		isnull;
+	Datum		number = kpi_rows_datum(rows, column, &isnull);
+
+	return isnull ? NULL : DatumGetNumericCopy(number);
 }
 
 List *
@@ -72,32 +82,31 @@ kpi_goal_versions_read(int64 goal_id)
 	List	   *versions = NIL;
 	KpiRows		rows;
 
-	kpi_rows_begin(&rows, "SELECT v.since, v.target_text, v.minimum, v.stretch, v.is_pending, v.reason FROM kpi.goal_version v"
+	kpi_rows_begin(&rows, "SELECT v.since, v.target_text, v.minimum, v.stretch, v.is_pending FROM kpi.goal_version v"
 				   " WHERE v.goal_id = $1 ORDER BY v.version DESC", 1, KPI_INT8(goal_id));
 	while (kpi_rows_next(&rows))
 	{
-		KpiGoalVersion *version = palloc0(sizeof(KpiGoalVersion));
+		KpiStoredVersion *version = palloc0(sizeof(KpiStoredVersion));
 
 		version->since = kpi_rows_date(&rows, "since", DATEVAL_NOBEGIN);
 		version->target_text = kpi_rows_text(&rows, "target_text");
-		version->minimum = kpi_rows_text(&rows, "minimum");
-		version->stretch = kpi_rows_text(&rows, "stretch");
+		version->minimum = number_column(&rows, "minimum");
+		version->stretch = number_column(&rows, "stretch");
 		version->pending = kpi_rows_bool(&rows, "is_pending");
-		version->reason = kpi_rows_text(&rows, "reason");
 		versions = lappend(versions, version);
 	}
 	kpi_rows_end(&rows);
 	return versions;
 }
 
-const KpiGoalVersion *
+const KpiStoredVersion *
 kpi_goal_version_of_day(List *versions, DateADT day)
 {
 	ListCell   *lc;
 
 	foreach(lc, versions)
 	{
-		const KpiGoalVersion *version = lfirst(lc);
+		const KpiStoredVersion *version = lfirst(lc);
 
 		if (version->since <= day)
 			return version;

@@ -4,7 +4,7 @@ CREATE TABLE kpi.plan (
     name         text PRIMARY KEY,
     status       text NOT NULL CHECK (status IN ('draft', 'published')),
     is_draft     boolean NOT NULL GENERATED ALWAYS AS (status = 'draft') STORED,
-    created_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    created_at   timestamptz NOT NULL,
     created_by   text NOT NULL,
     published_at timestamptz,
     published_by text,

@@ -147,10 +147,11 @@ CREATE FUNCTION kpi.create_goal(name text DEFAULT NULL, kpi text DEFAULT NULL, t
             EXECUTE pg_catalog.format($$
 CREATE FUNCTION kpi.alter_goal(goal %1$s, target %2$s %4$s, name text DEFAULT NULL, minimum %2$s DEFAULT NULL,
                                stretch %2$s DEFAULT NULL, pace text DEFAULT NULL, milestones jsonb DEFAULT NULL,
-                               description text DEFAULT NULL, responsible text DEFAULT NULL, review_on date DEFAULT NULL)
+                               description text DEFAULT NULL, responsible text DEFAULT NULL, review_on date DEFAULT NULL,
+                               since date DEFAULT NULL, reason text DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_goal';
-COMMENT ON FUNCTION kpi.alter_goal(%1$s, %2$s, text, %2$s, %2$s, text, jsonb, text, text, date) IS
-'Changes what is given of a goal, known by its %3$s; NULL keeps, an empty text (an empty object of milestones, infinity for review_on) clears. Another target is another version (kpi.goal_target), and of a recurring goal for what is not over. Errors: goal unknown%5$s; otherwise as kpi.create_goal()'$$,
+COMMENT ON FUNCTION kpi.alter_goal(%1$s, %2$s, text, %2$s, %2$s, text, jsonb, text, text, date, date, text) IS
+'Changes what is given of a goal, known by its %3$s; NULL keeps, an empty text (an empty object of milestones, infinity for review_on) clears. Another target, minimum or stretch is another version (kpi.goal_version), from the day since on, which may be to come (today; of a period that is over or to come the nearest of its days), and replaces what was asked for from that day on; it is the target of all periods that end thereafter. reason: why, kept with the version. Errors: goal unknown%5$s; since outside of the goal''s period, or without a target; reason without a target, minimum or stretch; otherwise as kpi.create_goal()'$$,
                 goal, number, CASE goal WHEN 'text' THEN 'name' ELSE 'id' END,
                 CASE number WHEN 'text' THEN 'DEFAULT NULL' ELSE '' END,
                 CASE goal WHEN 'text' THEN '; several goals of that name' ELSE '' END);

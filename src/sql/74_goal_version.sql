@@ -40,11 +40,12 @@ CREATE FUNCTION kpi_internal.target_of_day(goal_id bigint, day date)
     SELECT g.id, v.version, v.since, coalesce(t.period, g.period), coalesce(v.target, t.target), v.target_high, v.minimum, v.stretch,
            v.target_text, v.made_at, v.made_by, v.reason
       FROM kpi.goal g
-     CROSS JOIN LATERAL (SELECT z.* FROM kpi.goal_version z WHERE z.goal_id = g.id AND z.since <= $2 ORDER BY z.version DESC LIMIT 1) v
+     CROSS JOIN LATERAL (SELECT coalesce($2, (SELECT s.today FROM kpi_internal.kpi_state s WHERE s.kpi_id = g.kpi_id)) AS day) d
+     CROSS JOIN LATERAL (SELECT z.* FROM kpi.goal_version z WHERE z.goal_id = g.id AND z.since <= d.day ORDER BY z.version DESC LIMIT 1) v
       LEFT JOIN LATERAL (SELECT z.period, z.target FROM kpi.goal_target z
-                          WHERE z.goal_id = g.id AND $2 BETWEEN z.period_start AND z.period_end AND z.target_text = v.target_text
+                          WHERE z.goal_id = g.id AND d.day BETWEEN z.period_start AND z.period_end AND z.target_text = v.target_text
                           ORDER BY z.version DESC LIMIT 1) t ON true
-     WHERE g.id = $1 AND $2 BETWEEN g.period_start AND g.period_end
+     WHERE g.id = $1 AND d.day BETWEEN g.period_start AND g.period_end
 $$;
 
 DO $overloads$

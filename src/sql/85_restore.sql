@@ -17,11 +17,12 @@ DECLARE
 BEGIN
     FOR reference IN
         SELECT c.oid, c.conname, c.conrelid::pg_catalog.regclass AS relation, a.attname,
-               c.confrelid::pg_catalog.regclass AS referred
+               c.confrelid::pg_catalog.regclass AS referred, r.attname AS referred_column
           FROM pg_catalog.pg_constraint c
           JOIN pg_catalog.pg_extension e ON e.extname = 'pg_kpi'
                AND c.conrelid = ANY (e.extconfig) AND c.confrelid = ANY (e.extconfig)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+          JOIN pg_catalog.pg_attribute r ON r.attrelid = c.confrelid AND r.attnum = c.confkey[1]
          WHERE c.contype = 'f'
     LOOP
         FOR ri_trigger IN
@@ -32,8 +33,9 @@ BEGIN
         END LOOP;
         EXECUTE pg_catalog.format(
             'CREATE TRIGGER %I AFTER INSERT OR UPDATE OF %I ON %s FOR EACH ROW '
-            'EXECUTE FUNCTION kpi_internal.check_reference(%L, %L)',
-            reference.conname, reference.attname, reference.relation, reference.attname, reference.referred);
+            'EXECUTE FUNCTION kpi_internal.check_reference(%L, %L, %L)',
+            reference.conname, reference.attname, reference.relation, reference.attname, reference.referred,
+            reference.referred_column);
     END LOOP;
 END
 $$;

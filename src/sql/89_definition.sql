@@ -581,7 +581,7 @@ COMMENT ON COLUMN kpi.definition_log.object_id IS 'Its id, in the table of its k
 COMMENT ON COLUMN kpi.definition_log.name IS 'Its name; of a goal plan, KPI, scope and period';
 COMMENT ON COLUMN kpi.definition_log.old IS 'What it was, as kpi.export() writes it; NULL: it was not there';
 COMMENT ON COLUMN kpi.definition_log.new IS 'What it is; NULL: it is not there any more';
-COMMENT ON COLUMN kpi.definition_log.reason IS 'What the setting kpi.reason said; NULL: nothing';
+COMMENT ON COLUMN kpi.definition_log.reason IS 'What the setting kpi.reason said, or was given with the target of a goal; NULL: nothing';
 
 CREATE FUNCTION kpi_internal.is_defining() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'kpi_sql_is_defining';

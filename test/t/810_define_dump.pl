@@ -30,7 +30,9 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.create_rollup('reporting.by_rep', kpis => '{revenue}', per => 'member', grain => 'week', since => '2026-02-10');
 	CALL kpi.refresh();
 	SELECT kpi.alter_goal('q1', target => '1');
-	SELECT kpi.alter_goal('q1', target => '2000');
+	SELECT kpi.alter_goal('q1', target => '2000', reason => 'as agreed');
+	CREATE TABLE crm.quota AS SELECT 'revenue'::text AS kpi, 'emea'::text AS team, 300 AS q1, '400' AS q2;
+	SELECT kpi.import_goals('crm.quota', plan => 'next', year => '2099');
 	CREATE INDEX ON reporting.by_month (period);
 	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';
 	CREATE TABLE crm.leads (team text);
@@ -41,7 +43,8 @@ $node->safe_psql('postgres', $write);
 is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_status WHERE source = 'deals'}), 't', 'something waits');
 
 # What cannot be computed anew.
-my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c};
+my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c;
+	SELECT v FROM kpi.goal_version v ORDER BY goal_id, version; SELECT p FROM kpi.plan p ORDER BY name; SELECT g FROM kpi.goal g ORDER BY id};
 isnt($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.forecast_basis'), '0', 'a forecast is based on something');
 my $of_people = q{SELECT name, credit FROM kpi.kpi WHERE credit <> 'then'; SELECT member_id, until, later_facts FROM kpi.membership WHERE until IS NOT NULL;
 	SELECT team, period, value FROM kpi.team_yearly WHERE kpi = 'won_now' ORDER BY team, period};
@@ -93,6 +96,8 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	is(rollup_differences($node, $name), '', "$name: and rollup tables go on");
 	is($node->safe_psql($name, q{SELECT goal, target FROM kpi.goal_progress}), 'q1|2000', "$name: the goal is there");
 	is($node->safe_psql($name, $frozen), $node->safe_psql('postgres', $frozen), "$name: with its target and what its forecast is based on");
+	is($node->safe_psql($name, q{SELECT kpi.publish_plan('next'); SELECT goal, target FROM kpi.goal_progress WHERE plan = 'next' ORDER BY goal}),
+		"\nrevenue emea 2099-Q1|300\nrevenue emea 2099-Q2|400", "$name: a draft is one until it is published");
 	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new');
 		SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)');
 		INSERT INTO crm.deals (owner_id, created_at, closed_at) VALUES ('new', '2026-05-01', '2026-05-02');

@@ -33,7 +33,9 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.add_member('alice', team => 'dach'), kpi.add_member('bob', team => 'emea');
 	SELECT kpi.move_member('bob', team => 'dach', since => '2026-07-01');
 	SELECT kpi.add_alias('bob', alias => 'agent-1'), kpi.add_alias('alice', alias => 'agent-2', source => 'deals');
-	SELECT kpi.create_goal('2026', kpi => 'revenue', team => 'dach', period => '2026', target => '1000')});
+	SELECT kpi.create_goal('2026', kpi => 'revenue', team => 'dach', period => '2026', target => '1000');
+	SELECT kpi.alter_goal('2026', target => '1200', reason => 'more');
+	SELECT kpi.create_plan('2099'), kpi.create_goal(kpi => 'revenue', team => 'dach', period => '2099', target => '9', plan => '2099')});
 
 # the keys of calendar_day differ, which is all right
 my $contents = q{
@@ -55,6 +57,8 @@ my $contents = q{
 	SELECT c FROM kpi.company c;
 	SELECT r FROM kpi.exchange_rate r ORDER BY id;
 	SELECT g FROM kpi.goal g ORDER BY id;
+	SELECT p FROM kpi.plan p ORDER BY name;
+	SELECT v FROM kpi.goal_version v ORDER BY goal_id, version;
 	SELECT 'last id', last_value FROM kpi.calendar_id_seq UNION ALL SELECT 'last id', last_value FROM kpi.holiday_id_seq};
 my $expected = $node->safe_psql('postgres', $contents);
 like($expected, qr/FY|Europe/, 'the default calendar was changed');
