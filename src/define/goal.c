@@ -496,7 +496,7 @@ note_number(StringInfo changes, const char *what, char **said, KpiRows *goal, co
 	bool		isnull;
 	Datum		number = kpi_rows_datum(goal, what, &isnull);
 	bool		same = *said != NULL && !isnull &&
-		is_equal(kpi_goal_target_parse_number(*said, what, ground), DatumGetNumeric(number));
+	is_equal(kpi_goal_target_parse_number(*said, what, ground), DatumGetNumeric(number));
 
 	note_change(changes, what, said, kpi_rows_text(goal, what), same);
 }
