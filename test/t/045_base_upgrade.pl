@@ -5,6 +5,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use File::Copy qw(copy);
 use FindBin;
 use KpiCatalogue;
 use KpiTest;
@@ -115,6 +116,8 @@ $node->safe_psql('company', q{
 	SELECT kpi.create_goal('more', kpi => 'won', team => 'emea', period => '2026', target => 100);
 	SELECT kpi.add_holiday('2026-04-06', 'Easter Monday')});
 $node->command_ok([ 'pg_dump', '--file', $made_up_dump, '--dbname', $node->connstr('company') ], 'a dump of a company');
+# for test/released (doc/release.md)
+copy($made_up_dump, "$ENV{KPI_KEEP_DUMP}/pg_kpi--$current.dump") or die "the dump is not kept: $!" if $ENV{KPI_KEEP_DUMP};
 
 # ---- updates ----
 
