@@ -32,8 +32,10 @@ KPI_WARNINGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-fiel
 	$(if $(WERROR),-Werror)
 KPI_CLANG_FLAGS = $(if $(findstring clang,$(shell $(CC) --version)),\
 	-Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes)
+# 15 declares functions without their arguments, which C23 takes for none.
+KPI_STANDARD = $(if $(filter 15,$(PG_MAJOR)),-std=gnu11)
 PG_CPPFLAGS = -DKPI_VERSION='"$(EXTVERSION)"' -Isrc -I$(TOP)/src
-PG_CFLAGS = $(KPI_WARNINGS) $(KPI_CLANG_FLAGS)
+PG_CFLAGS = $(KPI_STANDARD) $(KPI_WARNINGS) $(KPI_CLANG_FLAGS)
 
 # The CRM export that tests "..._crm" load is not part of the project.
 KPI_CRM_DATA ?= ../shared/data/crm
