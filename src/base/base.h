@@ -740,6 +740,18 @@ extern void kpi_snapshot_init(void);
  */
 extern bool kpi_snapshot_changed(KpiSnapshotNote *note);
 
+/*
+ * While it is pinned all that is read of our own tables is what the active snapshot
+ * shows: by statements, by lookups for what there is now (SnapshotSelf), and by
+ * who asks for the latest snapshot.  For who writes nothing, and proves that all of
+ * it fits together.  Whoever pins it unpins it, after an error as well.
+ */
+extern void kpi_snapshot_pin(bool pin);
+extern bool kpi_snapshot_is_pinned(void);
+
+/* The latest one; the active one while it is pinned. */
+extern Snapshot kpi_snapshot_latest(void);
+
 /* ---- pinned.c ---- */
 
 /* What settings change; to be combined. */

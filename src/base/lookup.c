@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* The equality by which a column of the index is searched. */
 static void
@@ -47,6 +48,8 @@ kpi_lookup_open(KpiLookup *lookup, const char *schema, const char *table, const 
 	lookup->rel = table_open(kpi_relation_oid(schema, table), AccessShareLock);
 	lookup->index = index_open(kpi_relation_oid(schema, index), AccessShareLock);
 	lookup->nkeys = nkeys;
+	if (snapshot == SnapshotSelf && kpi_snapshot_is_pinned())
+		snapshot = GetActiveSnapshot();
 	for (int i = 0; i < nkeys; i++)
 		set_equal(lookup, i);
 	lookup->scan = kpi_compat_beginscan(lookup->rel, lookup->index, snapshot, nkeys);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.c
- *	  Whether the active snapshot shows what an earlier one showed.
+ *	  Whether the active snapshot shows what an earlier one showed, and whether
+ *	  it is the only one.
  *
  * What is computed from rows under a snapshot can be kept as long as the
  * snapshots that follow show the same rows: for the calls of one query, that is,
@@ -25,6 +26,8 @@
 
 /* Ends of transactions and subtransactions, since the library was loaded. */
 static uint64 nends = 0;
+
+static bool is_pinned = false;
 
 static void
 transaction_ended(XactEvent event, void *arg)
@@ -65,4 +68,22 @@ kpi_snapshot_changed(KpiSnapshotNote *note)
 		return false;
 	*note = now;
 	return true;
+}
+
+void
+kpi_snapshot_pin(bool pin)
+{
+	is_pinned = pin;
+}
+
+bool
+kpi_snapshot_is_pinned(void)
+{
+	return is_pinned && ActiveSnapshotSet();
+}
+
+Snapshot
+kpi_snapshot_latest(void)
+{
+	return kpi_snapshot_is_pinned() ? GetActiveSnapshot() : GetLatestSnapshot();
 }

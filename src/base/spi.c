@@ -70,7 +70,7 @@ kpi_spi_run(const char *sql, bool read_only, int nargs, va_list args)
 
 	if (kpi_extension_difference_noted() != 0)
 		error_context_stack = &context;
-	rc = kpi_plan_execute(sql, read_only, nargs, types, values, nulls);
+	rc = kpi_plan_execute(sql, read_only || kpi_snapshot_is_pinned(), nargs, types, values, nulls);
 	error_context_stack = context.previous;
 	if (rc < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(rc), sql);

@@ -26,6 +26,9 @@
 /* A source has so many tables of the queue. */
 #define KPI_SEGMENTS 2
 
+/* Keeps the tables of a source's queue from being emptied by another file, until the transaction ends. */
+extern void kpi_capture_segments_lock(int32 source_id);
+
 /* Columns of kpi_internal.queue_<source id>_<segment>. */
 enum
 {

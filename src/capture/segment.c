@@ -263,6 +263,18 @@ kpi_capture_segments_create(int32 source_id)
 	}
 }
 
+void
+kpi_capture_segments_lock(int32 source_id)
+{
+	for (int s = 0; s < KPI_SEGMENTS; s++)
+	{
+		Oid			relid = kpi_capture_segment_relid(source_id, s);
+
+		if (OidIsValid(relid))
+			LockRelationOid(relid, AccessShareLock);
+	}
+}
+
 /* ---- for writers ---- */
 
 static SealedSegment *

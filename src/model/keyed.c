@@ -77,7 +77,7 @@ kpi_model_keyed_load(int32 source_id, bool use_active)
 
 	keyed->source_id = source_id;
 	if (!use_active)
-		PushActiveSnapshot(GetLatestSnapshot());
+		PushActiveSnapshot(kpi_snapshot_latest());
 	found = load_keyed(keyed);
 	if (found)
 		load_follows(keyed);

@@ -213,7 +213,7 @@ kpi_model_source_load(int32 source_id, bool use_active)
 
 	source->id = source_id;
 	if (!use_active)
-		PushActiveSnapshot(GetLatestSnapshot());
+		PushActiveSnapshot(kpi_snapshot_latest());
 	found = load_source(source);
 	if (found)
 	{

@@ -21,7 +21,7 @@ kpi_model_attached_relid(int32 source_id)
 	Oid			relid = InvalidOid;
 	KpiRows		rows;
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(kpi_snapshot_latest());
 	kpi_rows_begin_read(&rows, "SELECT s.relid FROM kpi_internal.source_state s WHERE s.source_id = $1",
 						1, KPI_INT4(source_id));
 	if (kpi_rows_next(&rows))
@@ -37,7 +37,7 @@ kpi_model_source_is_suspended(int32 source_id)
 	bool		suspended;
 	KpiSpi		spi;
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(kpi_snapshot_latest());
 	kpi_spi_begin(&spi);
 	suspended = kpi_spi_read("SELECT FROM kpi_internal.source_state s"
 							 " WHERE s.source_id = $1 AND s.status = 'suspended'",
@@ -53,7 +53,7 @@ kpi_model_leaf_is_known(int32 source_id, Oid leaf)
 	bool		known;
 	KpiSpi		spi;
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(kpi_snapshot_latest());
 	kpi_spi_begin(&spi);
 	known = kpi_spi_read("SELECT FROM kpi_internal.leaf l WHERE l.source_id = $1 AND l.relid = $2",
 						 2, KPI_INT4(source_id), KPI_VALUE(OIDOID, ObjectIdGetDatum(leaf))) == 1;

@@ -224,13 +224,13 @@ reason_for(int32 source_id, Oid viewer)
 }
 
 static void
-verify_source(KpiReport *report, int32 source_id, const KpiDays *days)
+verify_source(KpiReport *report, int32 source_id, KpiRunMode mode, const KpiDays *days)
 {
 	if (kpi_ops_source_is_paused(source_id))
 		report_stopped(report, source_id, "paused");
 	else if (kpi_ops_build_is_cancelled(source_id))
 		report_stopped(report, source_id, "build cancelled");
-	else if (kpi_worker_for_user(source_id, KPI_RUN_VERIFY, days, report) == KPI_RUN_SUSPENDED)
+	else if (kpi_worker_for_user(source_id, mode, days, report) == KPI_RUN_SUSPENDED)
 		report_stopped(report, source_id, reason_for(source_id, GetUserId()));
 }
 
@@ -243,6 +243,16 @@ report_failed(KpiReport *report, int32 rollup_id)
 	kpi_refresh_report(report, &diff);
 }
 
+/* Those of a source (0: all of them). */
+static List *
+rollups_of(int32 source_id)
+{
+	return kpi_all_int4("SELECT r.id FROM kpi.rollup r WHERE $1 = 0 OR EXISTS ("
+						" SELECT FROM kpi.rollup_column c JOIN kpi_internal.kpi_stream s ON s.kpi_id = c.kpi_id"
+						"  WHERE c.rollup_id = r.id AND s.source_id = $1) ORDER BY r.id",
+						1, KPI_INT4(source_id));
+}
+
 /*
  * Rollup tables of a source (0: all of them), which its refresh may have moved.
  * One that cannot be written is not what it should be.
@@ -250,13 +260,9 @@ report_failed(KpiReport *report, int32 rollup_id)
 static void
 verify_rollups(KpiReport *report, int32 source_id, bool mend)
 {
-	List	   *ids = kpi_all_int4("SELECT r.id FROM kpi.rollup r WHERE $1 = 0 OR EXISTS ("
-								   " SELECT FROM kpi.rollup_column c JOIN kpi_internal.kpi_stream s ON s.kpi_id = c.kpi_id"
-								   "  WHERE c.rollup_id = r.id AND s.source_id = $1) ORDER BY r.id",
-								   1, KPI_INT4(source_id));
 	ListCell   *lc;
 
-	foreach(lc, ids)
+	foreach(lc, rollups_of(source_id))
 	{
 		ErrorData  *error = kpi_rollup_write_caught(lfirst_int(lc));
 
@@ -269,6 +275,30 @@ verify_rollups(KpiReport *report, int32 source_id, bool mend)
 		}
 	}
 	kpi_refresh_rollups_queued = false;
+}
+
+/* Rollup tables of a source, as verify_rollups(), where nothing can be written. */
+static void
+prove_rollups(KpiReport *report, int32 source_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, rollups_of(source_id))
+	{
+		bool		is_compared;
+		ErrorData  *error = kpi_rollup_prove_caught(lfirst_int(lc), report, &is_compared);
+
+		if (error != NULL)
+		{
+			kpi_rollup_warn(lfirst_int(lc), error);
+			report_failed(report, lfirst_int(lc));
+		}
+		else if (!is_compared)
+			ereport(NOTICE,
+					(errmsg("rollup table %s was not compared",
+							kpi_refresh_name_of("SELECT relation FROM kpi.rollup WHERE id = $1", lfirst_int(lc))),
+					 errdetail("Some of its rows wait to be written.")));
+	}
 }
 
 /* The whole months of the days that two arguments give, NULL for an open end. */
@@ -297,6 +327,44 @@ days_argument(FunctionCallInfo fcinfo, int since, int until)
 	return days;
 }
 
+static void
+verify(KpiReport *report, int32 source_id, const KpiDays *days)
+{
+	ListCell   *lc;
+
+	foreach(lc, kpi_refresh_lock_sources(source_id))
+		verify_source(report, lfirst_int(lc), KPI_RUN_VERIFY, days);
+	verify_rollups(report, source_id, false);
+}
+
+static void
+prove(KpiReport *report, int32 source_id, const KpiDays *days)
+{
+	ListCell   *lc;
+
+	kpi_snapshot_pin(true);
+	foreach(lc, kpi_refresh_sources_to_prove(source_id))
+		verify_source(report, lfirst_int(lc), KPI_RUN_PROVE, days);
+	prove_rollups(report, source_id);
+}
+
+/* Where nothing can be written. */
+static void
+verify_by_looking(KpiReport *report, int32 source_id, const KpiDays *days)
+{
+	PG_TRY();
+	{
+		prove(report, source_id, days);
+	}
+	PG_CATCH();
+	{
+		kpi_snapshot_pin(false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	kpi_snapshot_pin(false);
+}
+
 /* kpi.verify(source text DEFAULT NULL, since date DEFAULT NULL, until date DEFAULT NULL) RETURNS TABLE (...) */
 Datum
 kpi_sql_verify(PG_FUNCTION_ARGS)
@@ -304,18 +372,16 @@ kpi_sql_verify(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	KpiReport	report = {0};
 	KpiDays		days = days_argument(fcinfo, 1, 2);
-	List	   *sources;
 	int32		source_id;
-	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	report.tupstore = rsinfo->setResult;
 	report.tupdesc = rsinfo->setDesc;
 	source_id = source_argument(fcinfo);
-	sources = kpi_refresh_lock_sources(source_id);
-	foreach(lc, sources)
-		verify_source(&report, lfirst_int(lc), &days);
-	verify_rollups(&report, source_id, false);
+	if (XactReadOnly)
+		verify_by_looking(&report, source_id, &days);
+	else
+		verify(&report, source_id, &days);
 	return (Datum) 0;
 }
 

@@ -134,7 +134,7 @@ kpi_refresh_attribution_create(MemoryContext parent, const KpiSource *source, Sn
 	attributions->paths = MemoryContextAlloc(mcxt, attributions->max_paths * sizeof(TeamPath));
 	attributions->path_numbers = create_path_numbers(mcxt);
 	attributions->use_applied = true;
-	attributions->keyed = true;
+	attributions->keyed = !kpi_snapshot_is_pinned();
 	return attributions;
 }
 

@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * cell_table.c
- *	  The two tables of cells: merge deltas into them, compare and mend them.
+ *	  The two tables of cells: merge deltas into them, read them.
  *
  * Both tables have the same shape: the key's columns, int4 or date, in the
  * order of the primary key and of the key's struct, then the cell.  Lists come
- * in that order too, so a whole comparison is one merge join of the list with
- * a scan of the index.
+ * in that order too.
  *
  * A cell that tells a hundred thousand values apart has 800 kB, which is written
  * anew in 5 ms, and at each level of the tree.  So what is little beside a large
@@ -135,8 +134,8 @@ kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream)
 	kpi_cell_filter(cell, measure_exists, unconstify(KpiStream *, stream));
 }
 
-static DateADT
-key_start(KpiCellTable table, const KpiCellKey *key)
+DateADT
+kpi_refresh_key_start(KpiCellTable table, const KpiCellKey *key)
 {
 	return table == KPI_DAY_CELL ? key->day.day : key->rollup.start;
 }
@@ -146,8 +145,8 @@ key_start(KpiCellTable table, const KpiCellKey *key)
  * dropping one leaves its states to whoever writes the cell next.  A row that
  * should have a cell and has none is as good as one with an empty one.
  */
-static KpiCell *
-present_states(const KpiSource *source, int32 stream_id, const KpiCell *stored)
+KpiCell *
+kpi_refresh_present_states(const KpiSource *source, int32 stream_id, const KpiCell *stored)
 {
 	KpiCell    *cell = stored ? kpi_cell_pack(stored) : kpi_cell_empty();
 
@@ -167,8 +166,8 @@ row_values(const KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cel
 	values[keyed->nkeys + 1] = (Datum) 0;
 }
 
-static void
-insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
+void
+kpi_refresh_table_insert(KpiKeyedTable *keyed, const KpiCellItem *item)
 {
 	Datum		values[KPI_CELL_KEY_COLUMNS + 2];
 	bool		nulls[KPI_CELL_KEY_COLUMNS + 2];
@@ -177,8 +176,8 @@ insert_item(KpiKeyedTable *keyed, const KpiCellItem *item)
 	kpi_keyed_table_insert(keyed, values, nulls);
 }
 
-static void
-update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
+void
+kpi_refresh_table_update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 {
 	Datum		values[KPI_CELL_KEY_COLUMNS + 2];
 	bool		nulls[KPI_CELL_KEY_COLUMNS + 2];
@@ -187,8 +186,8 @@ update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell)
 	kpi_keyed_table_update_found(keyed, values, nulls);
 }
 
-static void
-note_places(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool is_gone)
+void
+kpi_refresh_places_note(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool is_gone)
 {
 	if (places == NULL)
 		return;
@@ -255,15 +254,15 @@ merge_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCell
 
 	if (add_recent(keyed, item))
 		return;
-	sum = kpi_cell_finished(kpi_cell_merge(present_states(run->source, item->key.stream_id,
-														  kpi_refresh_table_found_cell(keyed)), item->cell));
+	sum = kpi_cell_finished(kpi_cell_merge(kpi_refresh_present_states(run->source, item->key.stream_id,
+																	  kpi_refresh_table_found_cell(keyed)), item->cell));
 	if (kpi_cell_is_empty(sum))
 	{
 		kpi_keyed_table_delete_found(keyed);
-		note_places(places, table, &item->key, true);
+		kpi_refresh_places_note(places, table, &item->key, true);
 		return;
 	}
-	update_found(keyed, &item->key, sum);
+	kpi_refresh_table_update_found(keyed, &item->key, sum);
 	note_unknown(run, table, &item->key, sum);
 }
 
@@ -276,8 +275,8 @@ insert_delta(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCel
 
 	if (row.cell != item->cell && kpi_cell_is_empty(row.cell))
 		return;
-	insert_item(keyed, &row);
-	note_places(places, table, &item->key, false);
+	kpi_refresh_table_insert(keyed, &row);
+	kpi_refresh_places_note(places, table, &item->key, false);
 	note_unknown(run, table, &item->key, row.cell);
 }
 
@@ -294,7 +293,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
 		return;
 	/* What this transaction has written so far is there to be added to. */
 	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(kpi_snapshot_latest());
 	keyed = kpi_refresh_table_open(table, snapshot);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row_cxt);
@@ -305,7 +304,7 @@ kpi_refresh_table_apply(KpiRun *run, KpiCellTable table, KpiCellMap *deltas, Kpi
 		CHECK_FOR_INTERRUPTS();
 		run->at = (KpiFactsAt)
 		{
-			true, key_start(table, &item->key), NULL, 0
+			true, kpi_refresh_key_start(table, &item->key), NULL, 0
 		};
 		if (!all_new && kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(deltas)))
 			merge_found(run, table, keyed, item, places);
@@ -332,14 +331,14 @@ kpi_refresh_table_replace(KpiRun *run, KpiCellTable table, KpiCellMap *cells)
 	if (kpi_refresh_cellmap_is_empty(cells))
 		return;
 	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(kpi_snapshot_latest());
 	keyed = kpi_refresh_table_open(table, snapshot);
 	kpi_refresh_cellmap_rewind(cells);
 	while ((item = kpi_refresh_cellmap_next(cells)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (kpi_refresh_table_seek(keyed, table, &item->key, kpi_refresh_cellmap_peek(cells)))
-			update_found(keyed, &item->key, item->cell);
+			kpi_refresh_table_update_found(keyed, &item->key, item->cell);
 	}
 	run->stats.ncells += keyed->nwritten;
 	kpi_keyed_table_close(keyed);
@@ -350,7 +349,7 @@ kpi_refresh_table_replace(KpiRun *run, KpiCellTable table, KpiCellMap *cells)
 void
 kpi_refresh_table_note_unknown(KpiRun *run, KpiCellTable table, KpiCellMap *keys)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = RegisterSnapshot(kpi_snapshot_latest());
 	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
 	const KpiCellItem *item;
 
@@ -427,7 +426,7 @@ void
 kpi_refresh_day_rows_begin(KpiDayRows *rows, int32 stream_id, DateADT since, DateADT until)
 {
 	CommandCounterIncrement();
-	rows->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rows->snapshot = RegisterSnapshot(kpi_snapshot_latest());
 	rows->keyed = kpi_refresh_table_open(KPI_DAY_CELL, rows->snapshot);
 	rows->stream_id = stream_id;
 	rows->since = since;
@@ -472,15 +471,7 @@ kpi_refresh_table_wipe(int32 stream_id)
 	return n > 0;
 }
 
-/* ---- comparing ---- */
-
-static char *
-row_text(const KpiCell *cell)
-{
-	if (cell == NULL)
-		return pstrdup("place");
-	return DatumGetCString(DirectFunctionCall1(kpi_sql_cell_out, PointerGetDatum(cell)));
-}
+/* ---- states ---- */
 
 typedef struct Kept
 {
@@ -509,240 +500,4 @@ kpi_refresh_keep_measures(KpiCell *cell, const KpiStream *stream, const Bitmapse
 
 	if (measures != NULL)
 		kpi_cell_filter(cell, is_kept, &kept);
-}
-
-static bool
-is_measure(int32 measure_id, void *arg)
-{
-	return measure_id == *(int32 *) arg;
-}
-
-static KpiCell *
-part_of(const KpiCell *cell, int32 measure_id)
-{
-	KpiCell    *part = cell ? kpi_cell_pack(cell) : kpi_cell_empty();
-
-	kpi_cell_filter(part, is_measure, &measure_id);
-	return part;
-}
-
-/* The names of the KPIs whose part of two cells differs; either may be NULL. */
-static char *
-differing_kpis(const KpiStream *stream, const KpiCell *a, const KpiCell *b)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int m = 0; m < stream->nmeasures; m++)
-	{
-		const KpiMeasure *measure = &stream->measures[m];
-
-		if (!kpi_cell_equal(part_of(a, measure->id), part_of(b, measure->id)))
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", measure->kpi_name);
-	}
-	return names.len > 0 ? names.data : NULL;
-}
-
-static void
-set_dimension(KpiDifference *diff, int32 dim_value_id)
-{
-	if (dim_value_id == 0)
-		return;
-	diff->dimension = kpi_first_text("SELECT n.name FROM kpi_internal.dim d"
-									 " JOIN kpi.dimension n ON n.source_id = d.source_id AND n.position = d.position"
-									 " WHERE d.id = $1", 1, KPI_INT4(dim_value_id));
-	diff->dimension_value = kpi_first_text("SELECT d.vals[1] FROM kpi_internal.dim d WHERE d.id = $1",
-										   1, KPI_INT4(dim_value_id));
-}
-
-/* A row that is stored, with which cell, against the one that should be; either may be missing. */
-static void
-report_difference(KpiRun *run, KpiReport *report, KpiCellTable table, const KpiCellKey *key,
-				  bool is_stored, const KpiCell *stored, const KpiCellItem *expected)
-{
-	KpiDifference diff = {0};
-
-	if (report == NULL)
-		return;
-	if (table == KPI_DAY_CELL)
-	{
-		diff.level = "day cell";
-		diff.owner_id = key->day.owner_id;
-		diff.grain = kpi_calendar_grain_name(KPI_DAY);
-	}
-	else
-	{
-		diff.level = kpi_refresh_is_place(&key->rollup) ? "place" : "rollup cell";
-		if (key->rollup.scope_kind == KPI_SCOPE_TEAM)
-			diff.team_id = key->rollup.scope_id;
-		else
-			diff.member_id = key->rollup.scope_id;
-		diff.grain = kpi_calendar_grain_name(key->rollup.grain);
-		set_dimension(&diff, key->rollup.dim_value_id);
-	}
-	diff.kpi = differing_kpis(kpi_model_stream_find(run->source, key->stream_id), stored,
-							  expected ? expected->cell : NULL);
-	diff.start = key_start(table, key);
-	diff.stored = is_stored ? row_text(stored) : NULL;
-	diff.expected = expected ? row_text(expected->cell) : NULL;
-	kpi_refresh_report(report, &diff);
-}
-
-static bool
-same_cell(const KpiCell *a, const KpiCell *b)
-{
-	return a != NULL && b != NULL ? kpi_cell_equal(a, b) : a == b;
-}
-
-/*
- * Whether the row the scan stands on differs from its item, or should not be
- * there, as far as measures are concerned that are still there.
- */
-static bool
-found_differs(KpiRun *run, KpiCellTable table, const KpiCellKey *key, const KpiCell *stored,
-			  const KpiCellItem *item, KpiPlaces *left)
-{
-	KpiCell    *present;
-
-	if (table == KPI_ROLLUP_CELL && kpi_refresh_is_place(&key->rollup))
-		return item ? stored != NULL : !kpi_refresh_places_contain(left, key);
-	present = present_states(run->source, key->stream_id, stored);
-	if (item)
-		return !kpi_cell_equal(present, item->cell);
-	if (!kpi_cell_is_empty(present) || stored == NULL)
-		return true;
-	note_places(left, table, key, false);
-	return false;
-}
-
-/* The row the scan stands on is not expected, or may differ from its item. */
-static void
-sync_found(KpiRun *run, KpiCellTable table, KpiKeyedTable *keyed, const KpiCellKey *key,
-		   const KpiCellItem *item, bool mend, bool is_part, KpiReport *report, KpiPlaces *left)
-{
-	KpiCell    *stored = kpi_refresh_table_found_cell(keyed);
-
-	if (item != NULL && same_cell(stored, item->cell))
-		return;
-	if (found_differs(run, table, key, stored, item, left))
-		report_difference(run, report, table, key, true, stored, item);
-	if (!mend)
-		return;
-	if (item)
-		update_found(keyed, key, item->cell);
-	else
-	{
-		kpi_keyed_table_delete_found(keyed);
-		if (is_part)
-			note_places(left, table, key, true);
-	}
-}
-
-/* Cells and places in one order: their keys differ, by the grain. */
-typedef struct ExpectedRows
-{
-	const KpiExpected *expected;
-	const KpiCellItem *cell;	/* the next of each; NULL: no more */
-	const KpiCellItem *place;
-} ExpectedRows;
-
-static void
-expected_begin(ExpectedRows *rows, const KpiExpected *expected)
-{
-	rows->expected = expected;
-	kpi_refresh_cellmap_rewind(expected->cells);
-	rows->cell = kpi_refresh_cellmap_next(expected->cells);
-	rows->place = NULL;
-	if (expected->places)
-	{
-		kpi_refresh_cellmap_rewind(expected->places);
-		rows->place = kpi_refresh_cellmap_next(expected->places);
-	}
-}
-
-static const KpiCellItem *
-expected_item(const ExpectedRows *rows)
-{
-	if (rows->cell == NULL || rows->place == NULL)
-		return rows->cell ? rows->cell : rows->place;
-	return kpi_refresh_cellkey_compare(&rows->cell->key, &rows->place->key) < 0 ? rows->cell : rows->place;
-}
-
-static void
-expected_next(ExpectedRows *rows)
-{
-	if (expected_item(rows) == rows->cell)
-		rows->cell = kpi_refresh_cellmap_next(rows->expected->cells);
-	else
-		rows->place = kpi_refresh_cellmap_next(rows->expected->places);
-}
-
-/* Whether what is expected says anything of a row. */
-static bool
-is_concerned(const KpiExpected *expected, KpiCellTable table, const KpiCellKey *key)
-{
-	DateADT		start = key_start(table, key);
-
-	if (table == KPI_ROLLUP_CELL && kpi_refresh_is_place(&key->rollup))
-		return expected->places != NULL;
-	return start >= expected->since && start < expected->until;
-}
-
-/* To the next row that is to be compared; false: there is none. */
-static bool
-next_concerned(KpiKeyedTable *keyed, KpiCellTable table, const KpiExpected *expected, KpiCellKey *key)
-{
-	while (kpi_keyed_table_next(keyed))
-	{
-		CHECK_FOR_INTERRUPTS();
-		*key = kpi_refresh_table_found_key(keyed);
-		if (is_concerned(expected, table, key))
-			return true;
-	}
-	return false;
-}
-
-void
-kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id, const KpiExpected *expected,
-					   bool mend, KpiReport *report, KpiPlaces *left)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	KpiKeyedTable *keyed = kpi_refresh_table_open(table, snapshot);
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi cell row", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(row_cxt);
-	ExpectedRows rows;
-	const KpiCellItem *item;
-	KpiCellKey	key;
-	bool		more;
-
-	expected_begin(&rows, expected);
-	kpi_keyed_table_scan(keyed, 1, &stream_id, false, 0, 0);
-	more = next_concerned(keyed, table, expected, &key);
-	while ((item = expected_item(&rows)) != NULL || more)
-	{
-		int			order = !more ? 1 : item ? kpi_refresh_cellkey_compare(&key, &item->key) : -1;
-
-		CHECK_FOR_INTERRUPTS();
-		if (order > 0)
-		{
-			report_difference(run, report, table, &item->key, false, NULL, item);
-			if (mend)
-				insert_item(keyed, item);
-			if (mend && expected->is_part)
-				note_places(left, table, &item->key, false);
-		}
-		else
-		{
-			sync_found(run, table, keyed, &key, order == 0 ? item : NULL, mend, expected->is_part, report, left);
-			more = next_concerned(keyed, table, expected, &key);
-		}
-		if (order >= 0)
-			expected_next(&rows);
-		MemoryContextReset(row_cxt);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(row_cxt);
-	run->stats.ncells += keyed->nwritten;
-	kpi_keyed_table_close(keyed);
-	UnregisterSnapshot(snapshot);
 }

@@ -11,6 +11,9 @@
  * Each text is looked up by an index, so what is read follows the texts that a
  * run meets, however many rows there are.
  *
+ * While nothing may be written (prove.c), a text without a row gets a number below
+ * zero instead, the same wherever the run meets it: that of a dictionary of its own.
+ *
  * Rows of kpi_internal.owner are shared by all sources.  They are inserted
  * in the order of their keys, in one statement per run, so that two runs of
  * different sources never wait for each other in a circle.
@@ -100,6 +103,9 @@ struct KpiDict
 	DictTable	owners;			/* number 0: no owner */
 	DictTable	dim_combinations;	/* number 0: no dimensions */
 };
+
+/* Texts without a row, of a run that makes none: number -n is text n; else NULL. */
+static KpiDict *unwritten = NULL;
 
 static void
 table_init(DictTable *table)
@@ -251,6 +257,33 @@ insert_owners(const DictTable *table, const List *numbers)
 	kpi_spi_end(&spi);
 }
 
+void
+kpi_refresh_dict_write_none(MemoryContext mcxt)
+{
+	unwritten = kpi_refresh_dict_create(mcxt);
+}
+
+const char *
+kpi_refresh_unwritten_owner(int32 owner_id)
+{
+	const DictText *text = &unwritten->owners.texts[-owner_id];
+
+	return pnstrdup(text->data, text->len);
+}
+
+static void
+number_owners(DictTable *table, const List *numbers)
+{
+	ListCell   *lc;
+
+	foreach(lc, numbers)
+	{
+		DictText   *text = &table->texts[lfirst_int(lc)];
+
+		text->id = -kpi_refresh_dict_owner(unwritten, text->data, text->len);
+	}
+}
+
 static void
 resolve_owners(KpiDict *dict)
 {
@@ -267,6 +300,12 @@ resolve_owners(KpiDict *dict)
 	if (numbers == NIL)
 		return;
 
+	if (unwritten != NULL)
+	{
+		number_owners(table, numbers);
+		return;
+	}
+
 	/* An INSERT that finds a key would use up an id for nothing. */
 	insert_owners(table, numbers);
 	numbers = find_owners(table, numbers);
@@ -281,6 +320,8 @@ kpi_refresh_owner_key(KpiLookup *owners, int32 owner_id)
 	bool		isnull;
 	Datum		value;
 
+	if (owner_id < 0)
+		return pstrdup(kpi_refresh_unwritten_owner(owner_id));
 	kpi_lookup_begin(owners, &key);
 	if (!kpi_lookup_next(owners))
 		elog(ERROR, "owner %d has no row", owner_id);
@@ -294,6 +335,38 @@ static void
 open_dims(KpiLookup *dims)
 {
 	kpi_lookup_open(dims, "kpi_internal", "dim", "dim_vals_idx", 3, SnapshotSelf);
+}
+
+/* A text and one before it, which keeps those of one position from those of another. */
+static int32
+unwritten_dim_row(int position, Datum vals)
+{
+	Datum		elems[2];
+	bool		nulls[2] = {false};
+	int			one = 1;
+	int			two = 2;
+	int			lower = 1;
+
+	if (position == 0)
+		return -kpi_refresh_dict_dim_combination(unwritten, vals, false);
+	elems[0] = CStringGetTextDatum(psprintf("%d", position));
+	elems[1] = array_get_element(vals, 1, &one, -1, -1, false, TYPALIGN_INT, &nulls[1]);
+	return -kpi_refresh_dict_dim_combination(unwritten,
+											 PointerGetDatum(construct_md_array(elems, nulls, 1, &two, &lower, TEXTOID,
+																				-1, false, TYPALIGN_INT)), false);
+}
+
+int
+kpi_refresh_unwritten_dim_value(int32 dim_value_id, const char **value)
+{
+	Datum		vals = unwritten->dim_combinations.texts[-dim_value_id].dim_combination;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(vals), TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
+	*value = nulls[1] ? NULL : TextDatumGetCString(elems[1]);
+	return atoi(TextDatumGetCString(elems[0]));
 }
 
 /*
@@ -319,6 +392,8 @@ dim_row(KpiLookup *dims, int32 source_id, int position, Datum vals)
 											  kpi_lookup_column(dims, DIM_VALS), vals)))
 			return DatumGetInt32(kpi_lookup_column(dims, DIM_ID));
 	}
+	if (unwritten != NULL)
+		return unwritten_dim_row(position, vals);
 	kpi_spi_begin(&spi);
 	kpi_spi_exec("INSERT INTO kpi_internal.dim (source_id, position, vals) VALUES ($1, $2, $3) RETURNING id",
 				 3, KPI_INT4(source_id), KPI_INT4(position), KPI_VALUE(TEXTARRAYOID, vals));
@@ -387,6 +462,7 @@ kpi_refresh_dim_values_forget(void)
 	if (dim_values)
 		hash_destroy(dim_values);
 	dim_values = NULL;
+	unwritten = NULL;
 }
 
 void
@@ -403,27 +479,35 @@ kpi_refresh_dim_sweep(const KpiSource *source)
 	kpi_refresh_dim_values_forget();
 }
 
-/* One dimension's value of a combination, as the values of a row of its own. */
-static Datum
-value_of_combination(int32 dim_combination_id, int position)
+Datum
+kpi_refresh_dim_combination(int32 dim_combination_id)
 {
 	Datum		key = Int32GetDatum(dim_combination_id);
-	bool		isnull;
-	int			lower = 1;
-	int			one = 1;
-	Datum		value;
-	ArrayType  *vals;
+	Datum		vals;
 	KpiLookup	dims;
 
+	if (dim_combination_id < 0)
+		return unwritten->dim_combinations.texts[-dim_combination_id].dim_combination;
 	kpi_lookup_open(&dims, "kpi_internal", "dim", "dim_pkey", 1, SnapshotSelf);
 	kpi_lookup_begin(&dims, &key);
 	if (!kpi_lookup_next(&dims))
 		elog(ERROR, "dimension values %d are not there", dim_combination_id);
-	value = array_get_element(kpi_lookup_column(&dims, DIM_VALS), 1, &position, -1, -1, false, TYPALIGN_INT,
-							  &isnull);
-	vals = construct_md_array(&value, &isnull, 1, &one, &lower, TEXTOID, -1, false, TYPALIGN_INT);
+	vals = PointerGetDatum(DatumGetArrayTypePCopy(kpi_lookup_column(&dims, DIM_VALS)));
 	kpi_lookup_close(&dims);
-	return PointerGetDatum(vals);
+	return vals;
+}
+
+/* One dimension's value of a combination, as the values of a row of its own. */
+static Datum
+value_of_combination(int32 dim_combination_id, int position)
+{
+	bool		isnull;
+	int			lower = 1;
+	int			one = 1;
+	Datum		value = array_get_element(kpi_refresh_dim_combination(dim_combination_id), 1, &position, -1, -1, false,
+										  TYPALIGN_INT, &isnull);
+
+	return PointerGetDatum(construct_md_array(&value, &isnull, 1, &one, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 int32

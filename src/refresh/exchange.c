@@ -202,22 +202,15 @@ find_rates(KpiExchange * exchange, const char *name, const char *currency)
 static char *
 currency_of(int32 dim_combination_id)
 {
-	Datum		key = Int32GetDatum(dim_combination_id);
 	char	   *currency = NULL;
 	Datum	   *vals;
 	bool	   *nulls;
 	int			n;
-	KpiLookup	dims;
 
-	kpi_lookup_open(&dims, "kpi_internal", "dim", "dim_pkey", 1, SnapshotSelf);
-	kpi_lookup_begin(&dims, &key);
-	if (!kpi_lookup_next(&dims))
-		elog(ERROR, "dimension values %d are not there", dim_combination_id);
-	deconstruct_array(DatumGetArrayTypeP(kpi_lookup_column(&dims, DIM_VALS)), TEXTOID, -1, false, TYPALIGN_INT,
-					  &vals, &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(kpi_refresh_dim_combination(dim_combination_id)), TEXTOID, -1, false,
+					  TYPALIGN_INT, &vals, &nulls, &n);
 	if (!nulls[n - 1] && VARSIZE_ANY_EXHDR(DatumGetPointer(vals[n - 1])) < NAMEDATALEN)
 		currency = TextDatumGetCString(vals[n - 1]);
-	kpi_lookup_close(&dims);
 	return currency;
 }
 
@@ -444,6 +437,12 @@ kpi_refresh_exchange_follow(KpiRun *run, KpiCellMap *rollups)
 	kpi_refresh_rollups_queue(run, moved.differences, none);
 	kpi_refresh_cellmap_free(none);
 	kpi_refresh_cellmap_free(moved.differences);
+}
+
+bool
+kpi_refresh_exchange_waits(const KpiRun *run)
+{
+	return run->exchange != NULL && run->exchange->applied != run->exchange->current;
 }
 
 void

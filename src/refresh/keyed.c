@@ -253,8 +253,9 @@ kpi_refresh_keyed_is_locked(const KpiRun *run)
 {
 	const KpiKeyedRun *keyed = run->keyed;
 
+	/* A proof attaches nothing. */
 	return keyed == NULL ||
-		(keyed->unattached == NIL && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
+		((keyed->unattached == NIL || kpi_snapshot_is_pinned()) && list_difference_oid(keyed->reads->relids, keyed->locked) == NIL);
 }
 
 /*
@@ -276,18 +277,12 @@ attach(const KpiRun *run)
 }
 
 void
-kpi_refresh_keyed_lock(KpiRun *run)
+kpi_refresh_keyed_lock_reads(KpiRun *run)
 {
 	KpiKeyedRun *keyed = run->keyed;
 	KpiLockWait wait;
-	List	   *unattached;
 	ListCell   *lc;
 
-	/* After a restore it is not. */
-	if (keyed->known_state == NULL)
-		kpi_capture_bind(run->table.relid);
-	if (keyed->unattached != NIL)
-		attach(run);
 	foreach(lc, keyed->reads->relids)
 	{
 		kpi_fact_lock_wait_begin(&wait, kpi_fact_table_name(lfirst_oid(lc)));
@@ -295,6 +290,20 @@ kpi_refresh_keyed_lock(KpiRun *run)
 		kpi_fact_lock_wait_end(&wait);
 	}
 	keyed->locked = keyed->reads->relids;
+}
+
+void
+kpi_refresh_keyed_lock(KpiRun *run)
+{
+	KpiKeyedRun *keyed = run->keyed;
+	List	   *unattached;
+
+	/* After a restore it is not. */
+	if (keyed->known_state == NULL)
+		kpi_capture_bind(run->table.relid);
+	if (keyed->unattached != NIL)
+		attach(run);
+	kpi_refresh_keyed_lock_reads(run);
 	keyed->state_before = state_of(run->source, keyed->reads, &unattached);
 }
 
@@ -653,6 +662,27 @@ followed_names(const KpiKeyed *keyed)
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", follow->relation);
 	}
 	return names.data;
+}
+
+static bool
+is_no_note(const KpiUnpack *unpack, void *found)
+{
+	*(bool *) found = kpi_capture_is_note(unpack->stream_id);
+	return !*(bool *) found;
+}
+
+char *
+kpi_refresh_keyed_waits(const KpiRun *run)
+{
+	const KpiKeyedRun *keyed = run->keyed;
+	bool		found = false;
+
+	if (!keyed->keyed->is_followed)
+		return psprintf("its rows are as of %s, when its query was run last", timestamptz_to_str(keyed->read_at));
+	if (keyed->reading != KPI_READ_NOTED)
+		return pstrdup("its query is to be run for all rows, as what it reads has changed");
+	look_at_queue(run, is_no_note, &found);
+	return found ? pstrdup("its query is to be run for the entities of rows that have changed") : NULL;
 }
 
 void

@@ -53,6 +53,17 @@ all_by_level(void)
 						" SELECT id FROM level GROUP BY id ORDER BY max(depth), id", 0);
 }
 
+static void
+refuse_old_snapshot(const char *action, const char *noun)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot %s in a transaction of isolation level repeatable read or serializable", action),
+				 errdetail("A %s needs a snapshot taken after its locks.", noun),
+				 errhint("Use a transaction of isolation level read committed.")));
+}
+
 List *
 kpi_refresh_lock_sources(int32 source_id)
 {
@@ -60,12 +71,7 @@ kpi_refresh_lock_sources(int32 source_id)
 	ListCell   *lc;
 
 	refuse_restricted();
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("cannot refresh in a transaction of isolation level repeatable read or serializable"),
-				 errdetail("A refresh needs a snapshot taken after its locks."),
-				 errhint("Use a transaction of isolation level read committed.")));
+	refuse_old_snapshot("refresh", "refresh");
 	kpi_extension_require();
 	PreventCommandIfReadOnly("kpi.refresh()");
 	PreventCommandIfParallelMode("kpi.refresh()");
@@ -75,4 +81,16 @@ kpi_refresh_lock_sources(int32 source_id)
 	foreach(lc, sources)
 		kpi_refresh_lock_source(lfirst_int(lc));
 	return source_id == 0 ? list_intersection_int(all_by_level(), sources) : sources;
+}
+
+List *
+kpi_refresh_sources_to_prove(int32 source_id)
+{
+	refuse_restricted();
+	refuse_old_snapshot("verify", "verification");
+	kpi_extension_require();
+	PreventCommandIfParallelMode("kpi.verify()");
+	/* A transaction may become READ ONLY after it has changed facts. */
+	kpi_capture_flush_now();
+	return source_id == 0 ? all_by_level() : list_make1_int(source_id);
 }

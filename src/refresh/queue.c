@@ -152,18 +152,25 @@ consume_sealed(KpiRun *run, KpiQueue *queue, Oid segment, MemoryContext row_cxt)
 		kpi_capture_segment_consumed(segment);
 }
 
-KpiQueue *
-kpi_refresh_queue_consume(KpiRun *run)
+static KpiQueue *
+new_queue(KpiRun *run)
 {
 	KpiQueue   *queue = palloc0(sizeof(KpiQueue));
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
-												  ALLOCSET_DEFAULT_SIZES);
-	Oid			segment = kpi_capture_segment_seal(run->source->id);
-	KpiQueueScan scan;
 
 	queue->cells = kpi_refresh_cellmap_create(run);
 	queue->dict = kpi_refresh_dict_create(run->mcxt);
 	kpi_refresh_cellmap_use_dict(queue->cells, queue->dict, run->source);
+	return queue;
+}
+
+KpiQueue *
+kpi_refresh_queue_consume(KpiRun *run)
+{
+	KpiQueue   *queue = new_queue(run);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
+												  ALLOCSET_DEFAULT_SIZES);
+	Oid			segment = kpi_capture_segment_seal(run->source->id);
+	KpiQueueScan scan;
 
 	if (OidIsValid(segment))
 		consume_sealed(run, queue, segment, row_cxt);
@@ -176,6 +183,22 @@ kpi_refresh_queue_consume(KpiRun *run)
 	kpi_capture_scan_end(&scan);
 	MemoryContextDelete(row_cxt);
 
+	return queue;
+}
+
+KpiQueue *
+kpi_refresh_queue_sum(KpiRun *run)
+{
+	KpiQueue   *queue = new_queue(run);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_kpi queue row",
+												  ALLOCSET_DEFAULT_SIZES);
+	KpiQueueScan scan;
+
+	kpi_capture_scan_begin(&scan, run->source->id, InvalidOid, run->snapshot, AccessShareLock);
+	while (kpi_capture_scan_next(&scan))
+		consume_row(run, queue, &scan, row_cxt);
+	kpi_capture_scan_end(&scan);
+	MemoryContextDelete(row_cxt);
 	return queue;
 }
 

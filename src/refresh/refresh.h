@@ -70,6 +70,7 @@ typedef struct KpiDifference
 	int32		team_id;		/* at most one of the three is not 0 */
 	int32		member_id;
 	int32		owner_id;
+	const char *owner;			/* its key, where it has no row; or NULL */
 	const char *grain;
 	DateADT		start;
 	const char *dimension;		/* each of the rest may be NULL */
@@ -103,7 +104,9 @@ typedef enum KpiRunMode
 	KPI_RUN_ACCEPT,				/* the same, and from now on the code of
 								 * others that it reaches is known */
 	KPI_RUN_VERIFY,				/* refresh, then report differences */
-	KPI_RUN_REPAIR				/* refresh, then mend and count them */
+	KPI_RUN_REPAIR,				/* refresh, then mend and count them */
+	KPI_RUN_PROVE				/* report differences and write nothing: what
+								 * waits is added up in memory */
 } KpiRunMode;
 
 typedef enum KpiRunResult
@@ -183,6 +186,12 @@ extern void kpi_refresh_seals_discard(int32 source_id);
  * Returns their ids.
  */
 extern List *kpi_refresh_lock_sources(int32 source_id);
+
+/*
+ * The same sources for KPI_RUN_PROVE, without any lock.  The caller has pinned the
+ * snapshot (base/snapshot.c).
+ */
+extern List *kpi_refresh_sources_to_prove(int32 source_id);
 
 /*
  * Only waits until no engine transaction works on the source, and keeps them

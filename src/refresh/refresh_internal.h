@@ -173,8 +173,20 @@ extern int32 kpi_refresh_dim_value(const KpiSource *source, int32 dim_combinatio
 /* The dim value of a text (NULL: none) at a position: that of an attribute, which comes with no combination. */
 extern int32 kpi_refresh_dim_value_of_text(const KpiSource *source, int position, const char *text);
 
+/* The values of a combination, text[]. */
+extern Datum kpi_refresh_dim_combination(int32 dim_combination_id);
+
 /* Starts with an empty cache of kpi_refresh_dim_value(). */
 extern void kpi_refresh_dim_values_forget(void);
+
+/*
+ * From here to the end of the run no rows are made: texts without one get numbers below
+ * zero.  What these stand for: an owner's key; a value of a dimension (NULL: none), with
+ * the position of the dimension.
+ */
+extern void kpi_refresh_dict_write_none(MemoryContext mcxt);
+extern const char *kpi_refresh_unwritten_owner(int32 owner_id);
+extern int	kpi_refresh_unwritten_dim_value(int32 dim_value_id, const char **value);
 
 /*
  * After all cells were made anew: removes the rows of dimensions that the source
@@ -326,6 +338,14 @@ typedef struct KpiBuild
 	DateADT		first_day;		/* of the facts, as far as they were read */
 } KpiBuild;
 
+/* What a proof finds waiting, and adds to what is stored (prove.c). */
+typedef struct KpiPending
+{
+	KpiCellMap *days;			/* changes of day cells, sorted */
+	KpiCellMap *rollups;		/* and of the rollups above them */
+	int64		nunknown;		/* cells found that are to be made anew */
+} KpiPending;
+
 /*
  * One engine transaction on one source.  A function that needs only a part of
  * it takes that part.
@@ -344,6 +364,7 @@ struct KpiRun
 	KpiRunStats stats;
 	KpiAttributions *attributions;
 	KpiExchange *exchange;		/* NULL: amounts are not converted */
+	KpiPending *pending;		/* of a proof; else NULL */
 	KpiCalendar calendar;		/* how it cuts periods, its names are not kept */
 	DateADT		today;			/* by it */
 	KpiFactsAt	at;
@@ -366,6 +387,9 @@ typedef struct KpiQueue
 
 /* Keeps the last error of a fact: there may be as many as facts. */
 extern void kpi_refresh_note_fact_error(KpiRun *run, const char *error);
+
+/* Reads all deltas of the source visible in the run's snapshot, which stay. */
+extern KpiQueue *kpi_refresh_queue_sum(KpiRun *run);
 
 /* Reads, and takes out of the queue, all deltas of the source visible in the run's snapshot. */
 extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
@@ -419,6 +443,15 @@ extern void kpi_refresh_keyed_lock(KpiRun *run);
  * is set.
  */
 extern bool kpi_refresh_keyed_apply(KpiRun *run, bool all, bool may_read_all);
+
+/* Locks what is read, as a proof does: triggers stay as they are. */
+extern void kpi_refresh_keyed_lock_reads(KpiRun *run);
+
+/*
+ * Whether the kept rows are what the query says as far as anybody can know: why
+ * they may not be, in words, or NULL.  Changes nothing.
+ */
+extern char *kpi_refresh_keyed_waits(const KpiRun *run);
 
 /* Reports kept rows that are not as the query says. */
 extern void kpi_refresh_keyed_verify(KpiRun *run, KpiReport *report);
@@ -587,6 +620,9 @@ extern void kpi_refresh_exchange_leave_out(KpiRun *run, const KpiCellItem *item,
 extern void kpi_refresh_exchange_follow(KpiRun *run, KpiCellMap *rollups);
 extern void kpi_refresh_exchange_save(const KpiRun *run);
 
+/* Whether there are any that the rollups do not follow yet. */
+extern bool kpi_refresh_exchange_waits(const KpiRun *run);
+
 /* ---- fanout.c ---- */
 
 /* Adds each day cell to the rollups of its scopes, as far as these are built; days are sorted. */
@@ -667,6 +703,19 @@ extern bool kpi_refresh_table_seek(KpiKeyedTable *keyed, KpiCellTable table, con
 extern KpiCellKey kpi_refresh_table_found_key(KpiKeyedTable *keyed);
 extern KpiCell *kpi_refresh_table_found_cell(KpiKeyedTable *keyed);
 
+/* The first day of what a row is of. */
+extern DateADT kpi_refresh_key_start(KpiCellTable table, const KpiCellKey *key);
+
+/* A copy of a stored cell (or of none) without the states of measures that were dropped since. */
+extern KpiCell *kpi_refresh_present_states(const KpiSource *source, int32 stream_id, const KpiCell *stored);
+
+/* Writes a row of its own, or another cell into the one that was found. */
+extern void kpi_refresh_table_insert(KpiKeyedTable *keyed, const KpiCellItem *item);
+extern void kpi_refresh_table_update_found(KpiKeyedTable *keyed, const KpiCellKey *key, const KpiCell *cell);
+
+/* Notes the places above a row that has come or is gone; places may be NULL. */
+extern void kpi_refresh_places_note(KpiPlaces *places, KpiCellTable table, const KpiCellKey *key, bool is_gone);
+
 /* Drops, in place, the states of measures that the stream does not have (any more). */
 extern void kpi_refresh_drop_unknown_states(KpiCell *cell, const KpiStream *stream);
 
@@ -720,6 +769,8 @@ extern void kpi_refresh_day_rows_end(KpiDayRows *rows);
 /* Deletes the cells and places of a stream; false: there were none. */
 extern bool kpi_refresh_table_wipe(int32 stream_id);
 
+/* ---- compare.c ---- */
+
 /* What the rows of a stream should be. */
 typedef struct KpiExpected
 {
@@ -739,6 +790,14 @@ typedef struct KpiExpected
 extern void kpi_refresh_table_sync(KpiRun *run, KpiCellTable table, int32 stream_id,
 								   const KpiExpected *expected, bool mend, KpiReport *report,
 								   KpiPlaces *left);
+
+/* ---- check.c ---- */
+
+/*
+ * Compares, and with mend makes, the cells of some days as the facts say.  Of some
+ * days no places.
+ */
+extern void kpi_refresh_check(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report);
 
 /* ---- state.c ---- */
 
@@ -882,6 +941,18 @@ extern void kpi_refresh_seals_lift(int32 source_id, List *leaves);
 
 /* Reports, and with mend mends, rows of kpi.goal_progress of KPIs that the source feeds. */
 extern void kpi_refresh_goals_check(int32 source_id, bool mend, KpiReport *report);
+
+/* Reports the same and changes nothing, but for rows that are to be looked at anyway; whether there are any. */
+extern bool kpi_refresh_goals_prove(int32 source_id, KpiReport *report);
+
+/* ---- prove.c ---- */
+
+/* Why nothing can be proved of the source, as verification would tell; NULL: it can be. */
+extern char *kpi_refresh_prove_stops(const KpiRun *run, const KpiSourceState *state);
+extern void kpi_refresh_prove_stopped(const KpiRun *run, const KpiSourceState *state, KpiReport *report);
+
+/* Reports what verification would, and says what waits. */
+extern void kpi_refresh_prove(KpiRun *run, const KpiDays *days, KpiReport *report);
 
 /* ---- rollup_queue.c ---- */
 

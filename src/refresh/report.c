@@ -33,6 +33,8 @@ scope_text(const KpiDifference *diff)
 		return psprintf("team %s", kpi_refresh_name_of("SELECT key FROM kpi.team WHERE id = $1", diff->team_id));
 	if (diff->member_id != 0)
 		return psprintf("member %s", kpi_refresh_name_of("SELECT key FROM kpi.member WHERE id = $1", diff->member_id));
+	if (diff->owner != NULL)
+		return psprintf("owner %s", diff->owner);
 	if (diff->owner_id != 0)
 		return psprintf("owner %s", kpi_refresh_name_of("SELECT key FROM kpi_internal.owner WHERE id = $1", diff->owner_id));
 	return pstrdup("no owner");

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  One engine transaction on a source: refresh, verification, repair.
+ *	  One engine transaction on a source: refresh, verification, repair, proof.
  *
  * A run brings one source's cells up to date, or says in what they differ.  The order of steps is what makes every number exact:
  *
@@ -16,6 +16,9 @@
  *	   the snapshot are consumed: merged, but discarded as far as the facts are
  *	   still to be read;
  *	6. what is not built is, from the facts at the snapshot, in steps (build.c).
+ *
+ * A proof is verification where nothing may be written: steps 2 to 4, without a lock of
+ * the source, and then what is stored is compared as prove.c says.
  *
  * What commits later stays in the queue.  So a crash or an error at any
  * place leaves the state of before, and a retry is just another run.
@@ -162,11 +165,17 @@ suspend(const KpiSource *source, Oid relid, const KpiSourceState *state)
 			 errhint("%s", state->suspend_hint)));
 }
 
+/* Whether what is stored is compared with the facts as a whole. */
+static bool
+compares(KpiRunMode mode)
+{
+	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || mode == KPI_RUN_PROVE;
+}
+
 static bool
 facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 {
-	return mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || state->recompute ||
-		state->seals || run->table.new_leaves != NIL ||
+	return compares(mode) || state->recompute || state->seals || run->table.new_leaves != NIL ||
 		(mode == KPI_RUN_REFRESH &&
 		 (kpi_refresh_build_is_due(run) || kpi_refresh_loaded_is_due(run->source, state)));
 }
@@ -175,8 +184,7 @@ facts_are_needed(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode
 static bool
 rows_are_needed(const KpiRun *run, KpiRunMode mode)
 {
-	return run->keyed != NULL &&
-		(mode == KPI_RUN_VERIFY || mode == KPI_RUN_REPAIR || kpi_refresh_keyed_is_due(run));
+	return run->keyed != NULL && (compares(mode) || kpi_refresh_keyed_is_due(run));
 }
 
 /* A keyed source may also be unfit for what its query reads. */
@@ -207,12 +215,23 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		return KPI_RUN_GONE;
 	source->code->accept = mode == KPI_RUN_ACCEPT;
 	run->calendar = *kpi_calendar_get(KPI_DEFAULT_CALENDAR);
-	if (kpi_refresh_must_follow(source))
+
+	/*
+	 * What the source is called is known in memory; the stored names are a
+	 * refresh's.
+	 */
+	if (mode != KPI_RUN_PROVE && kpi_refresh_must_follow(source))
 		return KPI_RUN_RENAMED;
 	run->today = kpi_calendar_today(&run->calendar);
 	*state = kpi_refresh_source_state_examine(source, run->snapshot, &run->calendar, &run->table);
 	examine_keyed(run, *state);
-	if ((*state)->suspend_reason)
+	if (mode == KPI_RUN_PROVE)
+	{
+		kpi_refresh_build_load(run, (*state)->build_noted);
+		if (kpi_refresh_prove_stops(run, *state) != NULL)
+			return KPI_RUN_SUSPENDED;
+	}
+	else if ((*state)->suspend_reason)
 	{
 		/* Something was renamed after the definition was loaded. */
 		if (kpi_refresh_must_follow(kpi_model_source_load(source_id, false)))
@@ -229,7 +248,7 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		((*state)->recompute || (*state)->seals || !kpi_refresh_leaves_are_small(run->table.new_leaves)))
 		return KPI_RUN_BUILD_DUE;
 	run->may_read = mode != KPI_RUN_DELTAS && (*state)->detaching == NULL && !facts_are_being_written(&run->table);
-	run->reads_unknown = run->may_read && kpi_refresh_unknown_waits(run);
+	run->reads_unknown = mode != KPI_RUN_PROVE && run->may_read && kpi_refresh_unknown_waits(run);
 	if ((facts_are_needed(run, *state, mode) && facts_are_being_written(&run->table)) ||
 		(rows_are_needed(run, mode) && any_is_being_written(run->keyed->reads->relids)))
 	{
@@ -260,6 +279,15 @@ get_at_facts(KpiRun *run, const KpiSourceState *state)
 	kpi_refresh_source_state_recheck(run->source->id, table);
 }
 
+/* The same where nothing is attached. */
+static void
+get_at_facts_to_prove(KpiRun *run)
+{
+	if (run->keyed != NULL)
+		kpi_refresh_keyed_lock_reads(run);
+	lock_relations(&run->table, run->source->relation);
+}
+
 /*
  * Takes the snapshot and looks at the source; when facts must be read, locks
  * the relations first and looks again, until neither a relation nor a goal
@@ -279,7 +307,8 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		result = examine(run, source_id, mode, state);
 		is_swapped = result == KPI_RUN_DONE && (*state)->swapped;
 		reads_facts = result == KPI_RUN_DONE && (facts_are_needed(run, *state, mode) || run->reads_unknown);
-		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.hold_checked)
+		if (result == KPI_RUN_DONE && (!reads_facts || is_locked(&run->table)) && !run->table.hold_checked &&
+			mode != KPI_RUN_PROVE)
 		{
 			run->table.hold_checked = true;
 			if (kpi_refresh_is_held(run, *state))
@@ -298,6 +327,8 @@ begin_run(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 			(void) kpi_refresh_follow_names(source_id);
 		else if (result != KPI_RUN_DONE)
 			return result;
+		else if (mode == KPI_RUN_PROVE)
+			get_at_facts_to_prove(run);
 		else
 		{
 			if (run->keyed != NULL)
@@ -432,111 +463,7 @@ build(KpiRun *run, bool all)
 		kpi_refresh_rollups_queue_all(run->source->id);
 }
 
-/* ---- verification ---- */
-
-/* The places above cells. */
-static KpiCellMap *
-expected_places(KpiRun *run, KpiCellMap *days, KpiCellMap *rollups)
-{
-	KpiCellMap *places = kpi_refresh_cellmap_create(run);
-	const KpiCellItem *item;
-
-	kpi_refresh_cellmap_rewind(days);
-	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
-		kpi_refresh_places_above_day(run, &item->key.day, places);
-	kpi_refresh_cellmap_rewind(rollups);
-	while ((item = kpi_refresh_cellmap_next(rollups)) != NULL)
-		kpi_refresh_places_above_rollup(run, &item->key.rollup, places);
-	kpi_refresh_cellmap_sort(places);
-	return places;
-}
-
-static bool
-is_whole(const KpiFactPart *part)
-{
-	return part->since == DATEVAL_NOBEGIN && part->until == DATEVAL_NOEND;
-}
-
-/* Day cells, and those that are stored of the days that these are not of. */
-static KpiCellMap *
-with_other_days(KpiRun *run, const KpiStream *stream, KpiCellMap *days, const KpiFactPart *part)
-{
-	KpiCellMap *all = kpi_refresh_cellmap_create(run);
-	const KpiCellItem *item;
-	KpiDayRows	rows;
-
-	kpi_refresh_cellmap_rewind(days);
-	while ((item = kpi_refresh_cellmap_next(days)) != NULL)
-		kpi_refresh_cellmap_append(all, &item->key, item->cell);
-	kpi_refresh_day_rows_begin(&rows, stream->id, KPI_ERROR_DAY, DATEVAL_NOEND);
-	for (; rows.more; kpi_refresh_day_rows_next(&rows))
-	{
-		KpiCell    *cell;
-
-		CHECK_FOR_INTERRUPTS();
-		if (rows.key.day.day == KPI_ERROR_DAY || (rows.key.day.day >= part->since && rows.key.day.day < part->until))
-			continue;
-		cell = kpi_refresh_table_found_cell(rows.keyed);
-		kpi_refresh_drop_unknown_states(cell, stream);
-		kpi_refresh_cellmap_append(all, &rows.key, cell);
-		pfree(cell);
-	}
-	kpi_refresh_day_rows_end(&rows);
-	kpi_refresh_cellmap_sort(all);
-	return all;
-}
-
-/*
- * The rollups of some days, which are sorted.  Those of balances are of earlier days as
- * well, and these of later periods: then of all days, by the cells that are stored.
- */
-static KpiCellMap *
-expected_rollups(KpiRun *run, const KpiStream *stream, KpiCellMap *days, const KpiFactPart *part,
-				 KpiExpected *expected)
-{
-	KpiCellMap *rollups = kpi_refresh_cellmap_create(run);
-	KpiCellMap *all = days;
-
-	if (!is_whole(part) && kpi_model_stream_has_balance(stream))
-	{
-		all = with_other_days(run, stream, days, part);
-		expected->since = DATEVAL_NOBEGIN;
-		expected->until = DATEVAL_NOEND;
-	}
-	kpi_refresh_fanout(run, all, rollups);
-	kpi_refresh_cellmap_sort(rollups);
-	if (all != days)
-		kpi_refresh_cellmap_free(all);
-	return rollups;
-}
-
-/* Compares, and with mend makes, the cells of a stream as the facts of some days say. */
-static void
-check_stream(KpiRun *run, int s, const KpiFactPart *part, bool mend, KpiReport *report)
-{
-	int32		stream_id = run->source->streams[s].id;
-	bool		whole = is_whole(part);
-	int64		nfacts;
-	KpiCellMap *days = kpi_refresh_scan_facts(run, s, part, false, &nfacts);
-	KpiPlaces  *left = kpi_refresh_places_create(run);
-	KpiExpected expected = {.cells = days,.since = part->since,.until = part->until,.is_part = !whole};
-	KpiCellMap *rollups;
-
-	kpi_refresh_table_sync(run, KPI_DAY_CELL, stream_id, &expected, mend, report, left);
-	rollups = expected_rollups(run, &run->source->streams[s], days, part, &expected);
-	expected.cells = rollups;
-	if (whole)
-		expected.places = expected_places(run, days, rollups);
-	kpi_refresh_table_sync(run, KPI_ROLLUP_CELL, stream_id, &expected, mend, report, left);
-	CommandCounterIncrement();
-	if (mend && !whole)
-		kpi_refresh_places_settle(left);
-	if (expected.places)
-		kpi_refresh_cellmap_free(expected.places);
-	kpi_refresh_cellmap_free(days);
-	kpi_refresh_cellmap_free(rollups);
-	kpi_refresh_places_free(left);
-}
+/* ---- one source ---- */
 
 /* All places, where the calendar has changed. */
 static void
@@ -547,8 +474,6 @@ renew_places(KpiRun *run)
 	for (int s = 0; s < run->source->nstreams; s++)
 		kpi_refresh_places_renew(run, &run->source->streams[s]);
 }
-
-/* ---- one source ---- */
 
 /*
  * What the run was at.  Keys are data: a refresh can be called by roles that
@@ -645,11 +570,10 @@ refresh_locked(KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
 static void
 check_locked(KpiRun *run, bool mend, const KpiDays *days, KpiReport *report)
 {
-	KpiFactPart part = {.since = days->since,.until = days->until};
+	bool		is_part = days->since != DATEVAL_NOBEGIN || days->until != DATEVAL_NOEND;
 
-	kpi_refresh_attribution_reset(run->attributions, mend, !is_whole(&part));
-	for (int s = 0; s < run->source->nstreams; s++)
-		check_stream(run, s, &part, mend, report);
+	kpi_refresh_attribution_reset(run->attributions, mend, is_part);
+	kpi_refresh_check(run, mend, days, report);
 	run->stats.changes.all |= mend;
 }
 
@@ -759,6 +683,51 @@ end_run(KpiRun *run, const KpiSourceState *state, KpiRunMode mode, const KpiDays
 	log_run(run, mode, started, milliseconds_since(started));
 }
 
+/* What the steps that follow begin. */
+static void
+begin_work(KpiRun *run, const KpiSourceState *state)
+{
+	set_as_of_reading(run);
+	run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
+	run->attributions = kpi_refresh_attribution_create(run->mcxt, run->source, run->snapshot, run->today);
+	run->exchange = kpi_refresh_exchange_create(run->mcxt, run->source);
+	run->plan = make_plan(run, state);
+}
+
+/* A source that was begun, with nothing but looks; a suspended one has no snapshot. */
+static KpiRunResult
+prove(KpiRun *run, const KpiSourceState *state, KpiRunResult begun, const KpiDays *days, KpiReport *report)
+{
+	if (begun == KPI_RUN_GONE)
+		return begun;
+	report->source_name = run->source->name;
+	if (begun != KPI_RUN_DONE)
+	{
+		kpi_refresh_prove_stopped(run, state, report);
+		return KPI_RUN_DONE;
+	}
+	begin_work(run, state);
+	kpi_refresh_prove(run, days, report);
+	drop_snapshot(run);
+	return KPI_RUN_DONE;
+}
+
+/* The kept rows of a keyed source, before its cells; what else than KPI_RUN_DONE ends the run. */
+static KpiRunResult
+begin_rows(KpiRun *run, KpiSourceState *state, KpiRunMode mode)
+{
+	if (!read_rows(run, state, mode))
+		return KPI_RUN_BUILD_DUE;
+	if (run->keyed != NULL && run->keyed->problem != NULL)
+	{
+		state->suspend_reason = run->keyed->problem;
+		state->suspend_hint = run->keyed->hint;
+		suspend(run->source, run->table.relid, state);
+		return KPI_RUN_SUSPENDED;
+	}
+	return run->keyed != NULL && run->keyed->is_held ? KPI_RUN_SUSPENDED : KPI_RUN_DONE;
+}
+
 KpiRunResult
 kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, KpiReport *report)
 {
@@ -777,36 +746,22 @@ kpi_refresh_source_days(int32 source_id, KpiRunMode mode, const KpiDays *days, K
 	run->stats.loaded_at = DT_NOBEGIN;
 	kpi_refresh_dim_values_forget();
 	error_context_stack = &context;
+	if (mode == KPI_RUN_PROVE)
+		kpi_capture_segments_lock(source_id);
 	result = begin_run(run, source_id, mode, &state);
-	if (result == KPI_RUN_DONE && !read_rows(run, state, mode))
+	if (mode == KPI_RUN_PROVE)
+		result = prove(run, state, result, days, report);
+	else if (result == KPI_RUN_DONE)
 	{
-		drop_snapshot(run);
-		result = KPI_RUN_BUILD_DUE;
-	}
-	else if (result == KPI_RUN_DONE && run->keyed != NULL && run->keyed->problem != NULL)
-	{
-		state->suspend_reason = run->keyed->problem;
-		state->suspend_hint = run->keyed->hint;
-		suspend(run->source, run->table.relid, state);
-		drop_snapshot(run);
-		result = KPI_RUN_SUSPENDED;
-	}
-	else if (result == KPI_RUN_DONE && run->keyed != NULL && run->keyed->is_held)
-	{
-		drop_snapshot(run);
-		result = KPI_RUN_SUSPENDED;
-	}
-	if (result == KPI_RUN_DONE)
-	{
-		set_as_of_reading(run);
-		run->shows_keys = has_privs_of_role(GetUserId(), kpi_model_source_definer(run->source));
-		run->attributions = kpi_refresh_attribution_create(mcxt, run->source, run->snapshot, run->today);
-		run->exchange = kpi_refresh_exchange_create(mcxt, run->source);
-		run->plan = make_plan(run, state);
-		refresh_locked(run, state, mode);
-		end_run(run, state, mode, days, report, started);
-		result = (kpi_refresh_build_is_due(run) && !run->build.is_cancelled) || run->unknown_waits ?
-			KPI_RUN_MORE : KPI_RUN_DONE;
+		result = begin_rows(run, state, mode);
+		if (result == KPI_RUN_DONE)
+		{
+			begin_work(run, state);
+			refresh_locked(run, state, mode);
+			end_run(run, state, mode, days, report, started);
+			result = (kpi_refresh_build_is_due(run) && !run->build.is_cancelled) || run->unknown_waits ?
+				KPI_RUN_MORE : KPI_RUN_DONE;
+		}
 		drop_snapshot(run);
 	}
 	error_context_stack = context.previous;

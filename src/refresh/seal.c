@@ -57,7 +57,7 @@ static KpiKeyedTable *
 open_sealed(Snapshot *snapshot)
 {
 	CommandCounterIncrement();
-	*snapshot = RegisterSnapshot(GetLatestSnapshot());
+	*snapshot = RegisterSnapshot(kpi_snapshot_latest());
 	return kpi_keyed_table_open("kpi_internal", "sealed_cell", SEALED_KEYS, *snapshot);
 }
 

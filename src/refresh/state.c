@@ -86,7 +86,8 @@ replace_untrusting(KpiSource *source, Oid relid, KpiSourceState *state, Oid defi
 
 	if (!OidIsValid(untrusted))
 		return definer;
-	owner = kpi_fact_definer_give_to_owner(source->id, source->name, relid, definer);
+	owner = kpi_snapshot_is_pinned() ? InvalidOid :
+		kpi_fact_definer_give_to_owner(source->id, source->name, relid, definer);
 	if (!OidIsValid(owner))
 	{
 		set_suspend(state, psprintf("role \"%s\", the definer of the source, is %s and must not read table %s of role \"%s\"",

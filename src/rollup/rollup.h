@@ -97,4 +97,11 @@ extern void kpi_rollup_warn(int32 rollup_id, const ErrorData *error);
 /* Compares all rows with what they should be; with mend, makes them so. */
 extern void kpi_rollup_verify(int32 rollup_id, bool mend, KpiReport *report);
 
+/*
+ * Reports and writes nothing, where the snapshot is pinned (base/snapshot.c).  Not
+ * compared is a table of which rows wait to be written.  Returns the error that ended it,
+ * or NULL.
+ */
+extern ErrorData *kpi_rollup_prove_caught(int32 rollup_id, KpiReport *report, bool *is_compared);
+
 #endif							/* KPI_ROLLUP_H */

@@ -275,6 +275,51 @@ compare(const KpiRollupPlaces *places, void *arg)
 		kpi_rollup_table_write(comparison->table, rows, false);
 }
 
+/* Of whose rows some wait to be written. */
+static bool
+waits(int32 rollup_id)
+{
+	return kpi_first_int4("SELECT 1 FROM kpi_internal.rollup_agenda a WHERE a.rollup_id = $1"
+						  " AND (a.must_compare_all OR a.has_places)", 1, KPI_INT4(rollup_id)) != 0;
+}
+
+typedef struct ProveCall
+{
+	int32		rollup_id;
+	KpiReport  *report;
+	bool		is_compared;
+} ProveCall;
+
+static void
+prove(void *arg)
+{
+	ProveCall  *call = arg;
+	KpiRollup  *rollup = kpi_rollup_load(call->rollup_id);
+	KpiRollupTable table;
+	Comparison	comparison = {.table = &table,.report = call->report};
+	Snapshot	snapshot;
+
+	if (rollup == NULL)
+		return;
+	table = kpi_rollup_table_open(rollup);
+	snapshot = take_snapshot();
+	call->is_compared = !waits(call->rollup_id);
+	call->report->source_name = pstrdup(rollup->relation);
+	if (call->is_compared)
+		kpi_rollup_places_all(&table, compare, &comparison);
+	drop_snapshot(snapshot);
+}
+
+ErrorData *
+kpi_rollup_prove_caught(int32 rollup_id, KpiReport *report, bool *is_compared)
+{
+	ProveCall	call = {.rollup_id = rollup_id,.report = report,.is_compared = true};
+	ErrorData  *error = kpi_try(KPI_ERROR_SERVER, prove, &call);
+
+	*is_compared = call.is_compared;
+	return error;
+}
+
 void
 kpi_rollup_verify(int32 rollup_id, bool mend, KpiReport *report)
 {

@@ -12,7 +12,7 @@ RETURNS TABLE (source_name text, level text, kpi text, scope text, grain text, p
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'kpi_sql_verify';
 COMMENT ON FUNCTION kpi.verify(text, date, date) IS
-'Refreshes a source, or every source, then recomputes everything from the facts, or the months in which the days from since to before until are, and returns each cell and place that differs, with the KPIs whose part of the cell does. No rows: exact. Of some months it looks at day cells, days and months, not at which longer periods there are. A suspended or paused source is left as it is and returns one row of level source. Errors: source unknown; until not after since';
+'Refreshes a source, or every source, then recomputes everything from the facts, or the months in which the days from since to before until are, and returns each cell and place that differs, with the KPIs whose part of the cell does. No rows: exact. Of some months it looks at day cells, days and months, not at which longer periods there are. A suspended or paused source is left as it is and returns one row of level source. On a standby and in a READ ONLY transaction nothing is written and nobody waits: what is in the queue is added up in memory, what else a refresh would follow first is told in a NOTICE, and a source whose facts are to be read returns a row of level source. Errors: source unknown; a transaction of isolation level repeatable read or serializable; until not after since';
 
 CREATE FUNCTION kpi.repair(source text, since date DEFAULT NULL, until date DEFAULT NULL)
 RETURNS bigint
