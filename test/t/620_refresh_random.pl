@@ -156,6 +156,7 @@ my @alterations = (
 my $day = 20148;    # 2025-03-01
 my $team_number = 0;
 my $goal_number = 0;
+my $plan_number = 0;
 my $round_number = 0;
 
 note "seed $seed";
@@ -530,6 +531,8 @@ sub change_goals
 
 	return 'SELECT kpi.drop_goal(id) FROM kpi.goal ORDER BY id LIMIT 1;' if chance(0.2);
 	return sprintf 'SELECT kpi.alter_goal(id, target => %d) FROM kpi.goal ORDER BY id DESC LIMIT 1;', rand 1000 if chance(0.2);
+	# a draft is followed from here on, and the next one begins
+	return sprintf q{SELECT kpi.publish_plan(name) FROM kpi.plan WHERE is_draft; SELECT kpi.create_plan('plan %d');}, ++$plan_number if chance(0.1);
 	return sprintf q{SELECT kpi.alter_team('%s', name => 'Team %d');}, pick(qw(emea dach uk apac company)), rand 1000 if chance(0.2);
 	return sprintf q{SELECT kpi.alter_member('%s', name => 'Member %d');}, pick(@members), rand 1000 if chance(0.1);
 	return sprintf q{SELECT kpi.add_holiday('%1$s', 'Day off') WHERE NOT EXISTS (SELECT FROM kpi.holiday WHERE day = '%1$s');}, random_day() if chance(0.1);
@@ -550,8 +553,9 @@ sub change_goals
 		}
 	}
 	$goal_number++;
-	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d', pace => 'workdays');},
-	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000;
+	return sprintf q{SELECT kpi.create_goal(%s, kpi => '%s', %s, period => '%s', target => '%d', pace => 'workdays', plan => '%s');},
+	  chance(0.3) ? 'NULL' : "'goal $goal_number'", $kpi, $scope, pick('2025', '2026', '2025-Q3', '2026-Q1', '2026-05', '2025-12'), 1 + rand 1000,
+	  chance(0.3) ? "plan $plan_number" : 'default';
 }
 
 # Another table under the name of deals, or another name for it or its columns,

@@ -507,7 +507,8 @@ sub goal_difference_sql
 			   CASE WHEN NOT is_quotient THEN d1 WHEN f1 + f2 > 0 THEN coalesce(n2, 0) END AS den,
 			   CASE WHEN is_additive THEN round(g.target * d.gone / d.days, 6) ELSE g.target END AS expected
 		FROM kpi.goal g CROSS JOIN now n JOIN sums s USING (id) JOIN days d USING (id) JOIN own o USING (id) JOIN begun b USING (id)
-			 LEFT JOIN kpi.membership h ON h.member_id = g.member_id AND least(n.today, g.period_end) <@ daterange(h.since, h.until)),
+			 LEFT JOIN kpi.membership h ON h.member_id = g.member_id AND least(n.today, g.period_end) <@ daterange(h.since, h.until)
+		WHERE NOT g.is_draft),
 	judged AS (
 		SELECT n.*, k.name AS kpi, k.title, k.direction, CASE k.direction WHEN 'up' THEN 1 ELSE -1 END AS sign,
 			   CASE WHEN k.direction = 'up' AND expected > 0 THEN to_date / expected WHEN k.direction = 'up' THEN (to_date >= expected)::int
