@@ -123,14 +123,14 @@ SELECT kpi.revoke_editor('regress_priv_editor');
 RESET ROLE;
 -- EXECUTE on the function alone makes nobody an editor does not make a reader a definer
 GRANT EXECUTE ON FUNCTION kpi.create_team(anycompatible, anycompatible, text, date, text), kpi.add_member(anycompatible, text, text, date, date),
-    kpi.create_goal(text, text, anycompatible, anycompatible, text, numeric, text, text, text, numeric, numeric, text, jsonb, text, text, date) TO regress_priv_reader;
+    kpi.create_goal(text, text, anycompatible, anycompatible, text, numeric, text, text, text, numeric, numeric, text, jsonb, text, text, date, "any") TO regress_priv_reader;
 SET ROLE regress_priv_reader;
 SELECT kpi.create_team('p_y');
 SELECT kpi.add_member('p_y');
 SELECT kpi.create_goal('p', kpi => 'p_revenue', period => '2026', target => 1);
 RESET ROLE;
 REVOKE EXECUTE ON FUNCTION kpi.create_team(anycompatible, anycompatible, text, date, text), kpi.add_member(anycompatible, text, text, date, date),
-    kpi.create_goal(text, text, anycompatible, anycompatible, text, numeric, text, text, text, numeric, numeric, text, jsonb, text, text, date) FROM regress_priv_reader;
+    kpi.create_goal(text, text, anycompatible, anycompatible, text, numeric, text, text, text, numeric, numeric, text, jsonb, text, text, date, "any") FROM regress_priv_reader;
 
 -- What was given is taken away again, to the last grant.
 SELECT kpi.revoke_editor('regress_priv_editor');

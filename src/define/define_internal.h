@@ -593,6 +593,8 @@ typedef struct KpiGoalSpec
 	bool		since_given;	/* of a change: from when on */
 	DateADT		since;
 	char	   *reason;			/* of a change of the target */
+	bool		parent_given;
+	int64		parent_id;		/* 0: it is to have none */
 } KpiGoalSpec;
 
 /*
@@ -600,7 +602,7 @@ typedef struct KpiGoalSpec
  * kpi_goal_notify_goal() when it stands.
  *	_make(): a new goal, its targets and what is beside them
  *	_change(): what is given of name, target, minimum, stretch, pace,
- *		milestones, description, responsible and review_on; '' (infinity) clears
+ *		milestones, description, responsible, review_on and parent; '' (infinity) clears
  *	_remove(): the goal goes, with all that was kept of it
  */
 extern int64 kpi_define_goal_make(const KpiGoalSpec *spec);
@@ -656,6 +658,23 @@ typedef struct KpiSheetLine
 
 /* Reads a table or view as the caller.  year: of its quarters or months, or NULL. */
 extern List *kpi_define_goal_sheet_read(const char *relation, const char *year);
+
+/* ---- goal_sql.c ---- */
+
+/* Within kpi_spi_begin(): the goal that argument 0 names, by its id (bigint) or its name (text). */
+extern int64 kpi_define_goal_argument(FunctionCallInfo fcinfo);
+
+/* ---- goal_tree.c ---- */
+
+/* Within kpi_spi_begin(), as the next.  The goal of this name; error if there is none, or several. */
+extern int64 kpi_define_goal_named(const char *name);
+extern int64 kpi_define_goal_of_id(int64 id);
+
+/* Reads an argument of type "any" that names a parent by its id or name; '' is none. */
+extern void kpi_define_goal_parent_arg(FunctionCallInfo fcinfo, int n, KpiGoalSpec *spec);
+
+/* Makes a goal a part of another (0: of none); error if that is a part of it. */
+extern void kpi_define_goal_set_parent(int64 goal_id, int64 parent_id);
 
 /* ---- goal_milestone.c ---- */
 

@@ -342,6 +342,8 @@ kpi_define_goal_make(const KpiGoalSpec *spec)
 						numeric_param(numbers.minimum), numeric_param(numbers.stretch),
 						KPI_TEXT(target.pace), KPI_TEXT(given(spec->description)), KPI_TEXT(given(spec->responsible)),
 						review_param(spec), KPI_BOOL(is_draft));
+	if (spec->parent_given)
+		kpi_define_goal_set_parent(id, spec->parent_id);
 	if (target.phased)
 		kpi_define_milestones_write(id, spec->milestones);
 	add_version(id, goal.period.start, &target, &numbers, NULL);
@@ -562,9 +564,11 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 	kpi_spi_exec("UPDATE kpi.goal SET name = coalesce($2, name),"
 				 " description = nullif(coalesce($3, description), ''),"
 				 " responsible = nullif(coalesce($4, responsible), ''),"
-				 " review_on = nullif(coalesce($5, review_on), 'infinity') WHERE id = $1", 5,
+				 " review_on = nullif(coalesce($5, review_on), 'infinity'), altered_at = pg_catalog.clock_timestamp() WHERE id = $1", 5,
 				 KPI_INT8(goal_id), KPI_TEXT(spec->name), KPI_TEXT(spec->description), KPI_TEXT(spec->responsible),
 				 review_param(spec));
+	if (spec->parent_given)
+		kpi_define_goal_set_parent(goal_id, spec->parent_id);
 	if (spec->target == NULL && spec->minimum == NULL && spec->stretch == NULL && spec->pace == NULL &&
 		spec->milestones == NULL)
 		return;

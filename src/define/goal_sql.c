@@ -43,7 +43,7 @@ review_arg(FunctionCallInfo fcinfo, int n, KpiGoalSpec *spec)
 /*
  * kpi.create_goal(name, kpi, team, member, period, target, plan, dimension,
  * dimension_value, minimum, stretch, pace, milestones, description, responsible,
- * review_on)
+ * review_on, parent)
  */
 Datum
 kpi_sql_create_goal(PG_FUNCTION_ARGS)
@@ -71,6 +71,7 @@ kpi_sql_create_goal(PG_FUNCTION_ARGS)
 	kpi_require_editor();
 	review_arg(fcinfo, 15, &spec);
 	kpi_spi_begin(&spi);
+	kpi_define_goal_parent_arg(fcinfo, 16, &spec);
 	id = kpi_define_goal_make(&spec);
 	kpi_spi_end(&spi);
 	kpi_goal_notify_goal(id);
@@ -78,8 +79,8 @@ kpi_sql_create_goal(PG_FUNCTION_ARGS)
 }
 
 /* The goal named by argument 0: its id (bigint) or its name (text). */
-static int64
-goal_argument(FunctionCallInfo fcinfo)
+int64
+kpi_define_goal_argument(FunctionCallInfo fcinfo)
 {
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -87,44 +88,13 @@ goal_argument(FunctionCallInfo fcinfo)
 				 errmsg("goal must not be null")));
 
 	if (get_fn_expr_argtype(fcinfo->flinfo, 0) == INT8OID)
-	{
-		int64		id = PG_GETARG_INT64(0);
-
-		if (kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("goal %lld does not exist", (long long) id),
-					 errhint("The goals are in kpi.goal.")));
-		return id;
-	}
-	else
-	{
-		char	   *name = kpi_arg_text(fcinfo, 0);
-		int64		id;
-		KpiRows		rows;
-
-		kpi_rows_begin(&rows, "SELECT id, count(*) OVER () AS n, string_agg(id::text, ', ') OVER () AS ids"
-					   " FROM kpi.goal WHERE name = $1 ORDER BY id", 1, KPI_TEXT(name));
-		if (!kpi_rows_next(&rows))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("goal \"%s\" does not exist", name),
-					 errhint("The goals are in kpi.goal.")));
-		if (kpi_rows_int8(&rows, "n") > 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-					 errmsg("there is more than one goal \"%s\"", name),
-					 errdetail("Their ids are %s.", kpi_rows_text(&rows, "ids")),
-					 errhint("Give the id instead of the name.")));
-		id = kpi_rows_int8(&rows, "id");
-		kpi_rows_end(&rows);
-		return id;
-	}
+		return kpi_define_goal_of_id(PG_GETARG_INT64(0));
+	return kpi_define_goal_named(kpi_arg_text(fcinfo, 0));
 }
 
 /*
  * kpi.alter_goal(goal, target, name, minimum, stretch, pace, milestones, description, responsible,
- * review_on, since, reason)
+ * review_on, since, reason, parent)
  */
 Datum
 kpi_sql_alter_goal(PG_FUNCTION_ARGS)
@@ -149,7 +119,8 @@ kpi_sql_alter_goal(PG_FUNCTION_ARGS)
 	if (spec.since_given)
 		spec.since = PG_GETARG_DATEADT(10);
 	kpi_spi_begin(&spi);
-	id = goal_argument(fcinfo);
+	id = kpi_define_goal_argument(fcinfo);
+	kpi_define_goal_parent_arg(fcinfo, 12, &spec);
 	kpi_define_goal_change(id, &spec);
 	kpi_spi_end(&spi);
 	kpi_goal_notify_goal(id);
@@ -164,7 +135,7 @@ kpi_sql_drop_goal(PG_FUNCTION_ARGS)
 
 	kpi_require_editor();
 	kpi_spi_begin(&spi);
-	kpi_define_goal_remove(goal_argument(fcinfo));
+	kpi_define_goal_remove(kpi_define_goal_argument(fcinfo));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }
@@ -177,7 +148,7 @@ kpi_sql_renew_forecast(PG_FUNCTION_ARGS)
 
 	kpi_require_editor();
 	kpi_spi_begin(&spi);
-	kpi_goal_basis_renew(goal_argument(fcinfo));
+	kpi_goal_basis_renew(kpi_define_goal_argument(fcinfo));
 	kpi_spi_end(&spi);
 	PG_RETURN_VOID();
 }
@@ -196,7 +167,7 @@ kpi_sql_target_of_day(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	kpi_spi_begin(&spi);
-	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.target_of_day($1, $2)", 2, KPI_INT8(goal_argument(fcinfo)), day);
+	kpi_rows_begin(&rows, "SELECT * FROM kpi_internal.target_of_day($1, $2)", 2, KPI_INT8(kpi_define_goal_argument(fcinfo)), day);
 	kpi_rows_put(&rows, (ReturnSetInfo *) fcinfo->resultinfo, columns, lengthof(columns));
 	kpi_spi_end(&spi);
 	return (Datum) 0;

@@ -51,7 +51,7 @@ typedef struct KpiChanges
  * status is not what was announced last, within the current transaction.
  *	_changes(): at the end of an engine transaction, by what it wrote
  *	_source(): goals of KPIs that depend on a source
- *	_goal(): one goal, made or altered
+ *	_goal(), _goals(): goals, made or altered
  *	_days(): goals by calendars in which a day has begun since it was called
  *		last; nearly free if there is none.  A calendar that another transaction
  *		is following now is left to it.
@@ -59,6 +59,7 @@ typedef struct KpiChanges
 extern void kpi_goal_notify_changes(const KpiChanges *changes);
 extern void kpi_goal_notify_source(int32 source_id);
 extern void kpi_goal_notify_goal(int64 goal_id);
+extern void kpi_goal_notify_goals(Datum goal_ids);	/* bigint[] */
 extern void kpi_goal_notify_days(void);
 
 /*
@@ -186,6 +187,12 @@ typedef enum KpiTargetChange
 extern void kpi_goal_targets_write(int64 goal_id, KpiTargetChange change);
 
 /*
+ * The same for many goals, made or altered, that are for one period each and ask for numbers: ids
+ * (bigint[]), targets and upper bounds (numeric[]), and the kind that the targets say, or NULL.
+ */
+extern void kpi_goal_targets_write_many(Datum goal_ids, Datum targets, Datum highs, const char *kind);
+
+/*
  * The same for all goals that recur and for all targets that follow a baseline, when a day has
  * begun.  Waits for nobody.
  */
@@ -237,6 +244,20 @@ extern double kpi_goal_history_season(KpiHistory *history, const KpiPlace *place
 
 /* How much days differ, and whether one fell; NaN: nothing is known. */
 extern double kpi_goal_history_noise(KpiHistory *history, const KpiPlace *place, bool *may_fall);
+
+/* ---- advice.c: what is asked for, in parts, and what to do ---- */
+
+/* Splits a total into multiples of a step by weights; the parts (numeric) sum to it. */
+extern void kpi_goal_split(Numeric total, Numeric *weights, int n, Numeric step, Numeric *parts);
+
+/*
+ * What has to happen for what is missing to come in: how many of each step, the last
+ * one first, and how many a member has to do on each working day left that still
+ * counts.  A step's rate says how many of the step after it come of one; not known (NaN):
+ * it is the last one itself.  Returns how many steps there are numbers for.
+ */
+extern int	kpi_goal_activities(double missing, double per_deal, const double *rates, int n, double days,
+								double members, double *needed, double *per_day);
 
 /* How much of a period, and of its denominator, is in at the end of a day, as those of the company fill. */
 extern double kpi_goal_history_filled(KpiHistory *history, const KpiPlace *place, DateADT day, bool of_denominator,

@@ -327,18 +327,6 @@ extern KpiSuggestion kpi_goal_suggest(double basis, double noise);
 /* The same around whatever is likely; down: at most so much is asked for. */
 extern KpiSuggestion kpi_goal_suggest_around(double likely, double sd, bool down);
 
-/*
- * What has to happen for what is missing to come in: how many of each step, the last
- * one first, and how many a member has to do on each working day left that still
- * counts.  A step's rate says how many of the step after it come of one; not known:
- * it is the last one itself.  Returns how many steps there are numbers for.
- */
-extern int	kpi_goal_activities(double missing, double per_deal, const double *rates, int n, double days,
-								double members, double *needed, double *per_day);
-
-/* Splits a total into multiples of a step by weights; the parts (numeric) sum to it. */
-extern void kpi_goal_split(Numeric total, Numeric *weights, int n, Numeric step, Numeric *parts);
-
 /* ---- status.c: one word for it ---- */
 
 /* What a status follows from. */

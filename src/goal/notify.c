@@ -506,17 +506,23 @@ kpi_goal_notify_source(int32 source_id)
 }
 
 void
-kpi_goal_notify_goal(int64 goal_id)
+kpi_goal_notify_goals(Datum goal_ids)
 {
-	Datum		id = Int64GetDatum(goal_id);
-	Datum		ids = PointerGetDatum(construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-													  TYPALIGN_DOUBLE));
 	KpiSpi		spi;
 
 	kpi_spi_begin(&spi);
-	kpi_goal_recheck_later(ids);
-	kpi_goal_notify_rows(ids, true);
+	kpi_goal_recheck_later(goal_ids);
+	kpi_goal_notify_rows(goal_ids, true);
 	kpi_spi_end(&spi);
+}
+
+void
+kpi_goal_notify_goal(int64 goal_id)
+{
+	Datum		id = Int64GetDatum(goal_id);
+
+	kpi_goal_notify_goals(PointerGetDatum(construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+														  TYPALIGN_DOUBLE)));
 }
 
 /*

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(kpi_sql_goal_phased);
 PG_FUNCTION_INFO_V1(kpi_sql_goal_capacity);
 PG_FUNCTION_INFO_V1(kpi_sql_goal_suggest);
 PG_FUNCTION_INFO_V1(kpi_sql_goal_split);
+PG_FUNCTION_INFO_V1(kpi_sql_goal_shape);
 PG_FUNCTION_INFO_V1(kpi_sql_goal_activities);
 PG_FUNCTION_INFO_V1(kpi_sql_goal_status_rule);
 
@@ -458,6 +459,27 @@ kpi_sql_goal_split(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 		weights[i] = NumericGetDatum(parts[i]);
 	PG_RETURN_ARRAYTYPE_P(construct_array(weights, n, NUMERICOID, -1, false, TYPALIGN_INT));
+}
+
+/* kpi_internal.goal_shape(program): additive, quotient, balance or other */
+Datum
+kpi_sql_goal_shape(PG_FUNCTION_ARGS)
+{
+	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+
+	switch (program->nodes[program->nnodes - 1].shape)
+	{
+		case KPI_SHAPE_ADDITIVE:
+			PG_RETURN_TEXT_P(cstring_to_text("additive"));
+		case KPI_SHAPE_QUOTIENT:
+			PG_RETURN_TEXT_P(cstring_to_text("quotient"));
+		case KPI_SHAPE_BALANCE:
+			PG_RETURN_TEXT_P(cstring_to_text("balance"));
+		case KPI_SHAPE_OF_OPENING:
+		case KPI_SHAPE_OTHER:
+			break;
+	}
+	PG_RETURN_TEXT_P(cstring_to_text("other"));
 }
 
 /* kpi_internal.goal_activities(missing, per_deal, rates, days, members): needed and per_day, each an array */

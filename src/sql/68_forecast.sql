@@ -61,6 +61,8 @@ CREATE FUNCTION kpi_internal.goal_suggest(basis float8, noise float8, OUT cautio
     IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_suggest';
 CREATE FUNCTION kpi_internal.goal_split(total numeric, weights numeric[], step numeric) RETURNS numeric[]
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_split';
+CREATE FUNCTION kpi_internal.goal_shape(program text) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_shape';
 CREATE FUNCTION kpi_internal.goal_activities(missing float8, per_deal float8, rates float8[], days float8, members float8,
                                              OUT needed float8[], OUT per_day float8[])
     IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_goal_activities';

@@ -24,6 +24,11 @@ CREATE TABLE kpi.goal (
     responsible     text,
     review_on       date,
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    parent_id       bigint REFERENCES kpi.goal ON DELETE SET NULL,
+    over_assign     numeric,
+    cascade_step    numeric,
+    cascaded        text,
+    altered_at      timestamptz,
     CHECK ((team_id IS NULL) <> (member_id IS NULL)),
     FOREIGN KEY (plan, is_draft) REFERENCES kpi.plan (name, is_draft) ON UPDATE CASCADE,
     UNIQUE NULLS NOT DISTINCT (plan, kpi_id, team_id, member_id, dimension, dimension_value, grain, period_start, period_end)
@@ -35,6 +40,7 @@ CREATE INDEX ON kpi.goal (member_id);
 CREATE INDEX goal_kpi_team_idx ON kpi.goal (kpi_id, team_id);       -- value/target.c
 CREATE INDEX goal_kpi_member_idx ON kpi.goal (kpi_id, member_id);
 CREATE INDEX ON kpi.goal (name);
+CREATE INDEX ON kpi.goal (parent_id);
 
 SELECT pg_catalog.pg_extension_config_dump('kpi.goal', '');
 SELECT pg_catalog.pg_extension_config_dump('kpi.goal_id_seq', '');
@@ -63,6 +69,11 @@ COMMENT ON COLUMN kpi.goal.description IS 'By what it is to be reached, for peop
 COMMENT ON COLUMN kpi.goal.responsible IS 'Who answers for it, for people';
 COMMENT ON COLUMN kpi.goal.review_on IS 'When it is to be looked at again: from then on kpi.health() names it';
 COMMENT ON COLUMN kpi.goal.created_at IS 'When the goal was made';
+COMMENT ON COLUMN kpi.goal.parent_id IS 'The goal that it is a part of (kpi.goal.id), or NULL. Of the same KPI the parts should sum to it: kpi.goal_mismatch';
+COMMENT ON COLUMN kpi.goal.over_assign IS 'What the target of the parent was multiplied by before kpi.cascade() split it; NULL: it did not';
+COMMENT ON COLUMN kpi.goal.cascade_step IS 'The least amount it was split into then';
+COMMENT ON COLUMN kpi.goal.cascaded IS 'Into what kpi.cascade() has cut the parent to make this goal: teams, members, weeks, months, quarters or activities; NULL: it has not';
+COMMENT ON COLUMN kpi.goal.altered_at IS 'When kpi.alter_goal() last changed it; NULL: nobody has altered it since it was made. kpi.cascade() leaves those alone';
 
 -- What a goal asks for in one of its periods. What was asked for before stays: a
 -- change is another version.
@@ -139,19 +150,19 @@ CREATE FUNCTION kpi.create_goal(name text DEFAULT NULL, kpi text DEFAULT NULL, t
                                 plan text DEFAULT 'default', dimension text DEFAULT NULL, dimension_value text DEFAULT NULL,
                                 minimum %1$s DEFAULT NULL, stretch %1$s DEFAULT NULL, pace text DEFAULT NULL,
                                 milestones jsonb DEFAULT NULL, description text DEFAULT NULL, responsible text DEFAULT NULL,
-                                review_on date DEFAULT NULL)
+                                review_on date DEFAULT NULL, parent "any" DEFAULT NULL)
     RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_create_goal'$$, number);
-        EXECUTE pg_catalog.format($$COMMENT ON FUNCTION kpi.create_goal(text, text, anycompatible, anycompatible, text, %1$s, text, text, text, %1$s, %1$s, text, jsonb, text, text, date) IS
-'Makes a goal and returns its id. It is for a team or a member, else for the company. period: one period (2026, 2026-Q4, 2026-10, 2026-W41, 2026-10-05), "this month", "next quarter", days (2026-10-15..2026-12-15, both included), or recurring: "every month of 2026", "every quarter". target: a number in the KPI''s unit or as kpi.parse_target() reads it (text), to be reached at least, or at most where the KPI''s direction is down, unless it says otherwise; minimum and stretch: numbers beside it, written like it. A relative target is compared with a value that must be there and above 0; of a recurring goal it follows the period before until 5 days after its end. pace: seasonal (the default), workdays, linear, or phased with milestones, an object of days and numbers. description, responsible and review_on are for people; kpi.health() names goals whose review is due. Errors: KPI, team, member or dimension unknown; malformed period or target; a target below 0 for a count or rate; facts of the KPI count for no team or member; the same goal is already in the plan; nothing to compare a relative target with; crossed bounds; milestones outside of the period or not increasing, or of a recurring goal. Warnings: the period is over; no fact has the dimension''s value; a rate''s target is above 1'$$, number);
+        EXECUTE pg_catalog.format($$COMMENT ON FUNCTION kpi.create_goal(text, text, anycompatible, anycompatible, text, %1$s, text, text, text, %1$s, %1$s, text, jsonb, text, text, date, "any") IS
+'Makes a goal and returns its id. It is for a team or a member, else for the company. period: one period (2026, 2026-Q4, 2026-10, 2026-W41, 2026-10-05), "this month", "next quarter", days (2026-10-15..2026-12-15, both included), or recurring: "every month of 2026", "every quarter". target: a number in the KPI''s unit or as kpi.parse_target() reads it (text), to be reached at least, or at most where the KPI''s direction is down, unless it says otherwise; minimum and stretch: numbers beside it, written like it. A relative target is compared with a value that must be there and above 0; of a recurring goal it follows the period before until 5 days after its end. pace: seasonal (the default), workdays, linear, or phased with milestones, an object of days and numbers. description, responsible and review_on are for people; kpi.health() names goals whose review is due. parent: the goal that it is a part of, by its id or name. Errors: KPI, team, member, dimension or parent unknown; malformed period or target; a target below 0 for a count or rate; facts of the KPI count for no team or member; the same goal is already in the plan; nothing to compare a relative target with; crossed bounds; milestones outside of the period or not increasing, or of a recurring goal. Warnings: the period is over; no fact has the dimension''s value; a rate''s target is above 1'$$, number);
         FOREACH goal IN ARRAY '{bigint,text}'::text[] LOOP
             EXECUTE pg_catalog.format($$
 CREATE FUNCTION kpi.alter_goal(goal %1$s, target %2$s %4$s, name text DEFAULT NULL, minimum %2$s DEFAULT NULL,
                                stretch %2$s DEFAULT NULL, pace text DEFAULT NULL, milestones jsonb DEFAULT NULL,
                                description text DEFAULT NULL, responsible text DEFAULT NULL, review_on date DEFAULT NULL,
-                               since date DEFAULT NULL, reason text DEFAULT NULL)
+                               since date DEFAULT NULL, reason text DEFAULT NULL, parent "any" DEFAULT NULL)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_alter_goal';
-COMMENT ON FUNCTION kpi.alter_goal(%1$s, %2$s, text, %2$s, %2$s, text, jsonb, text, text, date, date, text) IS
-'Changes what is given of a goal, known by its %3$s; NULL keeps, an empty text (an empty object of milestones, infinity for review_on) clears. Another target, minimum or stretch is another version (kpi.goal_version), from the day since on, which may be to come (today; of a period that is over or to come the nearest of its days), and replaces what was asked for from that day on; it is the target of all periods that end thereafter. reason: why, kept with the version. Errors: goal unknown%5$s; since outside of the goal''s period, or without a target; reason without a target, minimum or stretch; otherwise as kpi.create_goal()'$$,
+COMMENT ON FUNCTION kpi.alter_goal(%1$s, %2$s, text, %2$s, %2$s, text, jsonb, text, text, date, date, text, "any") IS
+'Changes what is given of a goal, known by its %3$s; NULL keeps, an empty text (an empty object of milestones, infinity for review_on) clears. Another target, minimum or stretch is another version (kpi.goal_version), from the day since on, which may be to come (today; of a period that is over or to come the nearest of its days), and replaces what was asked for from that day on; it is the target of all periods that end thereafter. reason: why, kept with the version. Errors: goal unknown%5$s; since outside of the goal''s period, or without a target; reason without a target, minimum or stretch; a parent that is the goal itself or a part of it; otherwise as kpi.create_goal()'$$,
                 goal, number, CASE goal WHEN 'text' THEN 'name' ELSE 'id' END,
                 CASE number WHEN 'text' THEN 'DEFAULT NULL' ELSE '' END,
                 CASE goal WHEN 'text' THEN '; several goals of that name' ELSE '' END);
