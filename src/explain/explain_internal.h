@@ -81,6 +81,7 @@ typedef struct KpiExplainWanted
 	const char *key;			/* with this key; NULL: any */
 	const bool *enough;			/* no more of them, once take() has made that
 								 * true; or NULL */
+	double		percent;		/* so much of the blocks of the table; 0: all */
 }			KpiExplainWanted;
 
 /* A row of a source's table, valid until the next. */
@@ -336,6 +337,32 @@ extern void kpi_explain_preview_altered(KpiPreviewMeasure *measure);
  * kpi_internal.preview_kpi_values() has it.  Reads the facts.
  */
 extern char *kpi_explain_preview_values(KpiPreviewMeasure *measure, KpiGrain grain, DateADT since, DateADT until);
+
+/* ---- estimate_sample.c ---- */
+
+/* Rows that cells would be in, of one stream, kind of scope, grain and dimension. */
+typedef struct KpiEstimateLevel
+{
+	bool		is_day_cell;	/* of kpi_internal.day_cell */
+	bool		is_place;		/* without a cell */
+	double		cells;
+	double		cell_size;		/* in bytes */
+	double		touched;		/* by a fact that changes, of a thousand that
+								 * are refreshed together */
+} KpiEstimateLevel;
+
+typedef struct KpiEstimateSample
+{
+	double		facts;			/* rows that count in any stream */
+	double		facts_read;		/* those of them that all else is estimated by */
+	double		streams_of_fact;
+	double		reading_seconds;	/* that reading all facts takes, and putting
+									 * them into cells */
+	List	   *levels;			/* KpiEstimateLevel */
+} KpiEstimateSample;
+
+/* Reads a sample of the facts of a source that may be nowhere stored, for the current user. */
+extern KpiEstimateSample *kpi_explain_estimate_sample(KpiSource *source);
 
 /* ---- query.c ---- */
 

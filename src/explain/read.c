@@ -321,7 +321,8 @@ kpi_explain_read(KpiExplainSource * open, const KpiExplainWanted * wanted,
 		.until = wanted->until,
 		.and_filtered = wanted->and_filtered,
 		.owners = wanted->owners,
-		.enough = wanted->enough
+		.enough = wanted->enough,
+		.percent = wanted->percent
 	};
 	Reader		reader = {.open = open,.key = wanted->key,.take = take,.arg = arg};
 	KpiUser		user;

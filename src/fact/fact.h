@@ -292,6 +292,8 @@ typedef struct KpiFactRows
 								 * NULL: any */
 	const char *key;
 	const bool *enough;			/* no more of them, once that is true; or NULL */
+	double		percent;		/* those in so much of the blocks of the
+								 * table, the same each time; 0: in all */
 }			KpiFactRows;
 
 /*

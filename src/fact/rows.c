@@ -37,6 +37,7 @@
 #include "optimizer/optimizer.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -207,6 +208,18 @@ all_columns(Relation rel)
 	return targets;
 }
 
+/* TABLESAMPLE SYSTEM (percent) REPEATABLE (0) */
+static TableSampleClause *
+sample(double percent)
+{
+	TableSampleClause *clause = makeNode(TableSampleClause);
+
+	clause->tsmhandler = F_SYSTEM;
+	clause->args = list_make1(makeConst(FLOAT4OID, -1, InvalidOid, sizeof(float4), Float4GetDatum((float4) percent), false, true));
+	clause->repeatable = (Expr *) makeConst(FLOAT8OID, -1, InvalidOid, sizeof(float8), Float8GetDatum(0), false, FLOAT8PASSBYVAL);
+	return clause;
+}
+
 /*
  * ONLY the table unless it is partitioned, as kpi_fact_query() says.  *may_fail: a condition of it
  * may; without_conditions: all rows.
@@ -215,6 +228,7 @@ static Query *
 analyse_rows(const KpiFactRows * wanted, Relation rel, bool without_conditions, bool *may_fail)
 {
 	ParseState *pstate = kpi_expr_pstate(rel, NULL);
+	RangeTblEntry *rte = linitial_node(RangeTblEntry, pstate->p_rtable);
 	Query	   *query = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	List	   *quals = NIL;
@@ -227,7 +241,9 @@ analyse_rows(const KpiFactRows * wanted, Relation rel, bool without_conditions, 
 	query->targetList = all_columns(rel);
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref), quals ? (Node *) makeBoolExpr(AND_EXPR, quals, -1) : NULL);
-	linitial_node(RangeTblEntry, pstate->p_rtable)->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	rte->inh = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	if (wanted->percent > 0)
+		rte->tablesample = sample(wanted->percent);
 	kpi_compat_set_relations(query, pstate);
 	return query;
 }
