@@ -50,7 +50,7 @@ typedef struct Estimate
 	List	   *measures;		/* char * */
 	MemoryContext cxt;
 	KpiSource  *source;			/* as it would be */
-} Estimate;
+}			Estimate;
 
 /* ---- the definition ---- */
 
@@ -86,7 +86,7 @@ create_source(FunctionCallInfo fcinfo)
 
 /* The name is for errors, where it says which of the measures is meant. */
 static void
-create_kpi(const Estimate *estimate, int n, const char *measure)
+create_kpi(const Estimate * estimate, int n, const char *measure)
 {
 	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[] = {
@@ -98,7 +98,7 @@ create_kpi(const Estimate *estimate, int n, const char *measure)
 }
 
 static void
-check_has_rows(const Estimate *estimate)
+check_has_rows(const Estimate * estimate)
 {
 	if (kpi_model_keyed_load(estimate->source->id, false) != NULL)
 		ereport(ERROR,
@@ -158,7 +158,7 @@ create(void *arg)
 #define SECONDS_OF_CELL 5e-6
 
 static double
-bytes_of(const KpiEstimateLevel *level)
+bytes_of(const KpiEstimateLevel * level)
 {
 	double		row = (level->is_day_cell ? DAY_ROW : ROLLUP_ROW) + (level->is_place ? 0 : level->cell_size);
 	double		entries = (level->is_day_cell ? DAY_KEY_ENTRY : ROLLUP_KEY_ENTRY) + SHARED_ENTRY;
@@ -168,14 +168,14 @@ bytes_of(const KpiEstimateLevel *level)
 
 /* Of a fact that changes, among a thousand anywhere that are refreshed together. */
 static double
-wal_of_change(const KpiEstimateSample *sample)
+wal_of_change(const KpiEstimateSample * sample)
 {
 	double		bytes = WAL_OF_DELTA * sample->streams_of_fact;
 	ListCell   *lc;
 
 	foreach(lc, sample->levels)
 	{
-		const KpiEstimateLevel *level = lfirst(lc);
+		const		KpiEstimateLevel *level = lfirst(lc);
 
 		if (!level->is_place)
 			bytes += level->touched * (WAL_OF_ROW + WAL_OF_CELL * Min(level->cell_size, MOST_OF_CELL));
@@ -190,7 +190,7 @@ float8_param(double value)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, const KpiEstimateSample *sample)
+put_row(ReturnSetInfo *rsinfo, const KpiEstimateSample * sample)
 {
 	static const char *const columns[NCOLUMNS] = {
 		"facts", "facts_read", "day_cells", "rollup_cells", "bytes", "bytes_per_fact", "wal_bytes_per_change", "build_seconds"
@@ -203,7 +203,7 @@ put_row(ReturnSetInfo *rsinfo, const KpiEstimateSample *sample)
 
 	foreach(lc, sample->levels)
 	{
-		const KpiEstimateLevel *level = lfirst(lc);
+		const		KpiEstimateLevel *level = lfirst(lc);
 
 		*(level->is_day_cell ? &day_cells : &rollup_cells) += level->cells;
 		bytes += bytes_of(level);

@@ -62,7 +62,7 @@ typedef struct Observation
 	int32		member_id;
 	const KpiSpan *span;		/* the teams; NULL: it is in no rollups */
 	uint64	   *dims;
-} Observation;
+}			Observation;
 
 typedef struct Chains
 {
@@ -71,7 +71,7 @@ typedef struct Chains
 	int			next;
 	double		sums[SIZES];	/* of the sizes of cells with 2^i facts */
 	int			n[SIZES];
-} Chains;
+}			Chains;
 
 typedef struct Sampling
 {
@@ -92,7 +92,7 @@ typedef struct Sampling
 	int			maxobservations;
 	Chains	   *chains;			/* of each stream */
 	instr_time	evaluating;
-} Sampling;
+}			Sampling;
 
 /* ---- reading ---- */
 
@@ -114,7 +114,7 @@ stored_size(const KpiCell *cell)
 }
 
 static void
-lengthen(Sampling *sampling, int s, const KpiFact *fact)
+lengthen(Sampling * sampling, int s, const KpiFact *fact)
 {
 	Chains	   *chains = &sampling->chains[s];
 	int			i = chains->next++ % CHAINS;
@@ -134,7 +134,7 @@ lengthen(Sampling *sampling, int s, const KpiFact *fact)
 
 /* The teams that the fact counts for. */
 static const KpiSpan *
-span_of(Sampling *sampling, const KpiStream *stream, const KpiFact *fact, int32 *member_id)
+span_of(Sampling * sampling, const KpiStream *stream, const KpiFact *fact, int32 *member_id)
 {
 	static int32 company = KPI_TEAM_COMPANY;
 	static const KpiSpan all = {DATEVAL_NOBEGIN, DATEVAL_NOEND, 1, &company};
@@ -161,7 +161,7 @@ span_of(Sampling *sampling, const KpiStream *stream, const KpiFact *fact, int32 
 
 /* A fact that failed as a whole is counted, for nobody and on no day. */
 static void
-observe(Sampling *sampling, int s, const KpiFact *fact, bool failed, double number)
+observe(Sampling * sampling, int s, const KpiFact *fact, bool failed, double number)
 {
 	const KpiSource *source = sampling->open->source;
 	const KpiStream *stream = &source->streams[s];
@@ -196,7 +196,7 @@ observe(Sampling *sampling, int s, const KpiFact *fact, bool failed, double numb
 
 /* Gives up those that have drawn too much. */
 static void
-halve(Sampling *sampling)
+halve(Sampling * sampling)
 {
 	int			n = 0;
 
@@ -221,7 +221,7 @@ halve(Sampling *sampling)
 
 /* The facts of a row that is kept. */
 static void
-keep(Sampling *sampling, const KpiExplainRow * row, double number)
+keep(Sampling * sampling, const KpiExplainRow * row, double number)
 {
 	const KpiSource *source = sampling->open->source;
 	int			before = sampling->nobservations;
@@ -295,7 +295,7 @@ typedef struct PlaceKey
 	int64		start;			/* of the period; that of all: PG_INT64_MIN */
 	uint64		scope;
 	uint64		dim;
-} PlaceKey;
+}			PlaceKey;
 
 typedef struct PlaceEntry
 {
@@ -312,7 +312,7 @@ typedef struct Stratum
 	double		facts;
 	double		places;
 	double		single;			/* places of one fact */
-} Stratum;
+}			Stratum;
 
 typedef struct LevelEntry
 {
@@ -325,18 +325,18 @@ typedef struct LevelEntry
 	double		single_groups;	/* of one fact */
 	double		touched;
 	Stratum		strata[SIZES];
-} LevelEntry;
+}			LevelEntry;
 
 typedef struct Counting
 {
-	const Sampling *sampling;
+	const		Sampling *sampling;
 	double		share;			/* of all facts, those that were kept */
 	HTAB	   *levels;
 	HTAB	   *places;
-	const Observation *observation;
+	const		Observation *observation;
 	bool		touches;		/* it is among those that are thought to
 								 * change */
-} Counting;
+}			Counting;
 
 /* Scopes besides teams, of which there are as many levels as the tree is deep. */
 #define SCOPE_OWNER 0
@@ -344,7 +344,7 @@ typedef struct Counting
 #define SCOPE_COMPANY 2
 
 static LevelEntry *
-level_entry(Counting *counting, int64 id, int scope_level, KpiGrain grain)
+level_entry(Counting * counting, int64 id, int scope_level, KpiGrain grain)
 {
 	bool		found;
 	LevelEntry *level = hash_search(counting->levels, &id, HASH_ENTER, &found);
@@ -361,7 +361,7 @@ level_entry(Counting *counting, int64 id, int scope_level, KpiGrain grain)
 
 /* With a fact more. */
 static PlaceEntry *
-place_entry(Counting *counting, const PlaceKey *key, PlaceEntry *group)
+place_entry(Counting * counting, const PlaceKey * key, PlaceEntry *group)
 {
 	bool		found;
 	PlaceEntry *place = hash_search(counting->places, key, HASH_ENTER, &found);
@@ -377,9 +377,9 @@ place_entry(Counting *counting, const PlaceKey *key, PlaceEntry *group)
 }
 
 static void
-count(Counting *counting, int scope_level, uint64 scope, KpiGrain grain, int dim_number, uint64 dim)
+count(Counting * counting, int scope_level, uint64 scope, KpiGrain grain, int dim_number, uint64 dim)
 {
-	const Observation *observation = counting->observation;
+	const		Observation *observation = counting->observation;
 	PlaceKey	key = {
 		.level = (((int64) observation->s * 1000 + scope_level) * 10 + grain) * 10000 + dim_number,
 		.start = PG_INT64_MIN,
@@ -402,7 +402,7 @@ count(Counting *counting, int scope_level, uint64 scope, KpiGrain grain, int dim
 
 /* The months of a scope, all in all or of one value of a dimension, and what comes with them. */
 static void
-count_periods(Counting *counting, int scope_level, uint64 scope, bool with_days, bool with_weeks, bool with_years,
+count_periods(Counting * counting, int scope_level, uint64 scope, bool with_days, bool with_weeks, bool with_years,
 			  int dim_number, uint64 dim)
 {
 	if (with_days)
@@ -417,9 +417,9 @@ count_periods(Counting *counting, int scope_level, uint64 scope, bool with_days,
 }
 
 static void
-count_observation(Counting *counting)
+count_observation(Counting * counting)
 {
-	const Observation *observation = counting->observation;
+	const		Observation *observation = counting->observation;
 	const KpiSource *source = counting->sampling->open->source;
 	const KpiSpan *span = observation->span;
 	int			detail = kpi_model_stream_detail(&source->streams[observation->s]);
@@ -443,7 +443,7 @@ count_observation(Counting *counting)
 
 /* The size of a cell of a stream with so many facts, between those that were seen and beyond. */
 static double
-cell_size(const Chains *chains, double facts)
+cell_size(const Chains * chains, double facts)
 {
 	double		power = log2(Max(facts, 1));
 	double		size = 0;
@@ -463,7 +463,7 @@ cell_size(const Chains *chains, double facts)
 
 /* Once all facts are counted. */
 static void
-stratify(Counting *counting)
+stratify(Counting * counting)
 {
 	HASH_SEQ_STATUS status;
 	PlaceEntry *place;
@@ -495,9 +495,9 @@ expected(double found, double single, double facts, double share)
 	return found / (1 - (1 - share) * single / facts);
 }
 
-/* How many periods the facts of a stream are in, at most. */
+/* How many periods the facts of a stream are in, at most, that of those that failed included. */
 static double
-periods_of(const Sampling *sampling, int s, KpiGrain grain)
+periods_of(const Sampling * sampling, int s, KpiGrain grain)
 {
 	static const double days[] = {1, 7, 30.44, 91.3, 365.25, 365.25};
 	DateADT		first = 0;
@@ -505,18 +505,18 @@ periods_of(const Sampling *sampling, int s, KpiGrain grain)
 
 	for (int i = 0; i < sampling->nobservations; i++)
 	{
-		const Observation *observation = &sampling->observations[i];
+		const		Observation *observation = &sampling->observations[i];
 
 		if (observation->s != s || observation->day == KPI_ERROR_DAY)
 			continue;
 		first = last < first ? observation->day : Min(first, observation->day);
 		last = Max(last, observation->day);
 	}
-	return ceil((last - first + 1) / days[grain]) + (grain == KPI_DAY ? 0 : 1);
+	return ceil((last - first + 1) / days[grain]) + 1;
 }
 
 static double
-cells_of(const Counting *counting, const LevelEntry *entry)
+cells_of(const Counting * counting, const LevelEntry * entry)
 {
 	double		periods = periods_of(counting->sampling, entry->s, entry->grain);
 	double		unseen = expected(entry->groups, entry->single_groups, entry->facts, counting->share) - entry->groups;
@@ -524,7 +524,7 @@ cells_of(const Counting *counting, const LevelEntry *entry)
 
 	for (int i = 0; i < SIZES; i++)
 	{
-		const Stratum *stratum = &entry->strata[i];
+		const		Stratum *stratum = &entry->strata[i];
 		double		groups = stratum->groups + (i == 0 ? unseen : 0);
 
 		if (stratum->places > 0)
@@ -534,7 +534,7 @@ cells_of(const Counting *counting, const LevelEntry *entry)
 }
 
 static KpiEstimateLevel *
-level_of(const Counting *counting, const LevelEntry *entry, double changes)
+level_of(const Counting * counting, const LevelEntry * entry, double changes)
 {
 	KpiEstimateLevel *level = palloc0(sizeof(KpiEstimateLevel));
 
@@ -548,9 +548,9 @@ level_of(const Counting *counting, const LevelEntry *entry, double changes)
 
 /* Returns of how many facts it is counted what they touch. */
 static double
-count_observations(Counting *counting)
+count_observations(Counting * counting)
 {
-	const Sampling *sampling = counting->sampling;
+	const		Sampling *sampling = counting->sampling;
 	double		changed = sampling->kept > CHANGES ? sampling->limit * CHANGES / sampling->kept : sampling->limit;
 	double		changes = 0;
 	double		last = -1;
@@ -569,7 +569,7 @@ count_observations(Counting *counting)
 }
 
 static void
-count_all(const Sampling *sampling, double share, KpiEstimateSample *sample)
+count_all(const Sampling * sampling, double share, KpiEstimateSample * sample)
 {
 	HASHCTL		levels = {.keysize = sizeof(int64),.entrysize = sizeof(LevelEntry),.hcxt = CurrentMemoryContext};
 	HASHCTL		places = {.keysize = sizeof(PlaceKey),.entrysize = sizeof(PlaceEntry),.hcxt = CurrentMemoryContext};
@@ -593,7 +593,7 @@ count_all(const Sampling *sampling, double share, KpiEstimateSample *sample)
 /* ---- the sample ---- */
 
 static void
-begin(Sampling *sampling, KpiSource *source)
+begin(Sampling * sampling, KpiSource *source)
 {
 	sampling->cxt = CurrentMemoryContext;
 	sampling->open = kpi_explain_open_loaded(source);

@@ -349,20 +349,20 @@ typedef struct KpiEstimateLevel
 	double		cell_size;		/* in bytes */
 	double		touched;		/* by a fact that changes, of a thousand that
 								 * are refreshed together */
-} KpiEstimateLevel;
+}			KpiEstimateLevel;
 
 typedef struct KpiEstimateSample
 {
 	double		facts;			/* rows that count in any stream */
 	double		facts_read;		/* those of them that all else is estimated by */
 	double		streams_of_fact;
-	double		reading_seconds;	/* that reading all facts takes, and putting
-									 * them into cells */
+	double		reading_seconds;	/* that reading all facts takes, and
+									 * putting them into cells */
 	List	   *levels;			/* KpiEstimateLevel */
-} KpiEstimateSample;
+}			KpiEstimateSample;
 
 /* Reads a sample of the facts of a source that may be nowhere stored, for the current user. */
-extern KpiEstimateSample *kpi_explain_estimate_sample(KpiSource *source);
+extern KpiEstimateSample * kpi_explain_estimate_sample(KpiSource *source);
 
 /* ---- query.c ---- */
 

@@ -106,7 +106,7 @@ BEGIN
           FROM pg_catalog.pg_proc p
          WHERE p.pronamespace = 'kpi'::regnamespace::oid AND p.proname IN ('health', 'today', 'version')
             OR p.pronamespace = 'kpi_internal'::regnamespace::oid
-               AND p.proname IN ('capture_state', 'capture_works', 'credit_moves', 'queue_state', 'worker_status', 'error_shown')
+               AND p.proname IN ('capture_state', 'capture_works', 'credit_moves', 'queue_state', 'worker_status', 'error_shown', 'work_until', 'now')
     LOOP
         EXECUTE pg_catalog.format('GRANT %s TO pg_monitor', item);
     END LOOP;

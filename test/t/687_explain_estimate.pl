@@ -15,7 +15,7 @@ my $node = new_node('explain_estimate', 'full_page_writes = off', 'autovacuum = 
 my %source = (
 	deals => [ q{relation => 'crm.deal', key => 'deal_id', owner => 'owner_id', at => 'closed_at', filter => 'NOT is_deleted', dimensions => '{"product": "product_id", "deal_type": "deal_type"}'},
 		qw{count(*) sum(amount) avg(amount)} ],
-	orders => [ q{relation => 'crm.order_line', key => 'line_id', owner => 'owner_id', at => 'ordered_at', dimensions => '{"location": "location", "product": "product_id"}'}, qw{count(*) count(DISTINCT_order_id)} ],
+	orders => [ q{relation => 'crm.order_line', key => 'line_id', owner => 'owner_id', at => 'ordered_at', dimensions => '{"location": "location", "product": "product_id"}'}, qw{count(*) count(DISTINCT_account_id)} ],
 	activities => [ q{relation => 'crm.activity', key => 'activity_id', owner => 'owner_id', at => 'at'}, qw{count(*)} ],
 	leads => [ q{relation => 'crm.lead', key => 'lead_id', owner => 'owner_id', at => 'created_at', dimensions => '{"channel": "channel"}'}, qw{count(*) median(score)} ],
 	costs => [ q{relation => 'crm.cost', key => 'cost_id', team => 'team', at => 'month'}, qw{count(*)} ],
@@ -62,7 +62,7 @@ sub is_near
 foreach my $name (sort keys %source)
 {
 	my ($arguments, @measures) = @{ $source{$name} };
-	s/_order/ order/ for @measures;
+	s/_account/ account/ for @measures;
 	my $list = join ', ', map { "'$_'" } @measures;
 	my ($facts, $read, $days, $rollups, $bytes, $wal) = row(qq{SELECT facts, facts_read, day_cells, rollup_cells, bytes, wal_bytes_per_change
 		FROM kpi.estimate_source('$name', $arguments, measures => ARRAY[$list])});

@@ -49,4 +49,5 @@ runs('doc/dbt.md', 8);
 # its goal is for a period that is not over
 runs('doc/formulas.md', 5, "kpi.now = '2026-03-31 18:00:00+00'");
 runs('doc/git.md', 6);
+runs('doc/operations.md', 8);
 done_testing();
