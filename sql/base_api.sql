@@ -52,7 +52,7 @@ SELECT p.proname FROM pg_proc p
 
 -- What is used is called what it is, not "name" or "key", which is for where it is made.
 SELECT p.oid::regprocedure FROM pg_proc p
- WHERE p.pronamespace = 'kpi'::regnamespace AND p.proname !~ '^(create|add)_' AND p.proargnames[1] IN ('name', 'key', 'id')
+ WHERE p.pronamespace = 'kpi'::regnamespace AND p.proname !~ '^(create|add|estimate)_' AND p.proargnames[1] IN ('name', 'key', 'id')
  ORDER BY 1;
 
 -- Functions return no arrays, and columns with names.
