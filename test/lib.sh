@@ -299,3 +299,60 @@ kpi_stop()
 		(cd / && kpi_as_server "$KPI_BINDIR/pg_ctl" --pgdata="$1" --mode=immediate --wait --silent stop </dev/null >/dev/null 2>&1) ||
 		true
 }
+
+# ---- under a tool that watches memory ----
+
+# What KPI_SANITIZE says the objects are to be made with.
+kpi_sanitize_flags()
+{
+	case $KPI_SANITIZE in
+		undefined | address) echo "COPT=-fsanitize=$KPI_SANITIZE" ;;
+		valgrind) ;;
+		*) kpi_fail "unknown tool \"$KPI_SANITIZE\": undefined, address or valgrind" ;;
+	esac
+}
+
+# kpi_sanitize_server DIRECTORY: the private server runs under the tool, which
+# writes what it finds to files of this directory.  What is undefined is told in the log of
+# the server: its library is loaded when process titles stand where it looks for options.
+kpi_sanitize_server()
+{
+	local server=$KPI_BINDIR/postgres
+
+	mkdir -p "$1"
+	chmod a+rwx "$1"
+	[ "$KPI_SANITIZE" != undefined ] || return 0
+	mv "$server" "$server.real"
+	if [ "$KPI_SANITIZE" = address ]; then
+		cat >"$server" <<-END
+			#!/bin/bash
+			export LD_PRELOAD='$(gcc -print-file-name=libasan.so)' ASAN_OPTIONS='detect_leaks=0:log_path=$1/report'
+			exec "\$0.real" "\$@"
+		END
+	else
+		cat >"$server" <<-END
+			#!/bin/bash
+			case \$1 in -V | --version) exec "\$0.real" "\$@" ;; esac
+			exec valgrind --quiet --trace-children=yes '--trace-children-skip=/bin/*,/usr/bin/*' --num-callers=40 --fullpath-after= \\
+				--suppressions='$KPI_ROOT/test/valgrind.supp' --log-file='$1/report.%p' "\$0.real" "\$@"
+		END
+	fi
+	chmod a+rx "$server"
+}
+
+# kpi_sanitize_reports DIRECTORY SERVER_LOG: what it has found that concerns our code; fails if that is anything.
+kpi_sanitize_reports()
+{
+	local reports=$1/ours
+
+	if [ "$KPI_SANITIZE" = undefined ]; then
+		grep 'runtime error: ' "$2" | sort | uniq -c >"$reports" || true
+	elif [ "$KPI_SANITIZE" = valgrind ]; then
+		cat "$1"/report.* 2>/dev/null | sed 's/^==[0-9]*== \{0,1\}//' |
+			awk -v RS= -v ours="$KPI_ROOT/src/" 'index($0, ours) && !seen[$0]++ { print $0 "\n" }' >"$reports"
+	else
+		cat "$1"/report.* >"$reports" 2>/dev/null || true
+	fi
+	cat "$reports"
+	[ ! -s "$reports" ]
+}

@@ -142,9 +142,14 @@ parts_to_integer(const NumericParts *parts, int scale, int128 *result)
 			value = value * 10000 + digit_at(parts, i);
 	}
 
+	/*
+	 * Of a sound number the last digit is not beyond its scale; of a damaged
+	 * one it may be.
+	 */
+	if (excess >= 4)
+		return false;
 	if (excess >= 0)
 	{
-		Assert(excess < 4);
 		if (__builtin_mul_overflow(value, (int128) powers_of_ten[4 - excess], &value))
 			return false;
 		value += digit_at(parts, last) / powers_of_ten[excess];
