@@ -71,6 +71,9 @@ extern int	kpi_query_limit;
 /* Seconds between two runs of the remembered queries of people. */
 extern int	kpi_people_interval;
 
+/* Days after the end of a period from which on kpi.health() reminds of closing it; 0: never. */
+extern int	kpi_close_reminder;
+
 /* Why definitions are changed, for kpi.definition_log; NULL or empty: nothing is said. */
 extern char *kpi_reason;
 

@@ -36,6 +36,7 @@ int			kpi_worker_idle_timeout = 5000;
 int			kpi_build_delay = 2000;
 int			kpi_query_limit = 600000;
 int			kpi_people_interval = 60;
+int			kpi_close_reminder = 10;
 char	   *kpi_reason = NULL;
 int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
@@ -257,6 +258,14 @@ kpi_guc_init(void)
 							&kpi_log_retention,
 							30, 0, 36500,
 							PGC_SUSET,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.close_reminder",
+							"Days after the end of a period from which on kpi.health() reminds of closing it.",
+							"Of KPIs of which an earlier one was closed; 0 never reminds.",
+							&kpi_close_reminder,
+							10, 0, 36500,
+							PGC_USERSET,
 							0,
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("kpi.notify_refresh",

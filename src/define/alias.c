@@ -170,7 +170,10 @@ merge_goals(const char *goals, const char *key, int32 id, const char *into, int3
 	kpi_spi_exec("SELECT FROM kpi.goal_progress p JOIN kpi.goal g ON g.id = p.goal_id WHERE g.member_id = $1"
 				 " ORDER BY p.id FOR UPDATE OF p", 1, KPI_INT4(id));
 	if (drop)
+	{
+		kpi_goal_closed_check_drop_of_member(id);
 		kpi_spi_exec("DELETE FROM kpi.goal WHERE member_id = $1", 1, KPI_INT4(id));
+	}
 	else
 	{
 		check_goals(key, id, into, into_id);

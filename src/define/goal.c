@@ -575,6 +575,7 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 	read_goal(goal_id, &target, &period, &ground, &since);
 	if (spec->since_given)
 		check_since(&period, since = spec->since);
+	kpi_goal_closed_check_target(goal_id, since);
 	change_target(spec, goal_id, &target);
 	read_target(&target, &ground, &period, &numbers);
 	kpi_spi_exec("UPDATE kpi.goal SET pace = $2 WHERE id = $1 AND pace <> $2", 2, KPI_INT8(goal_id), KPI_TEXT(target.pace));
@@ -585,6 +586,10 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 void
 kpi_define_goal_remove(int64 goal_id)
 {
+	/* Who closes its period comes before this, or after it. */
+	kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT8(goal_id));
+	kpi_goal_closed_check_drop(goal_id);
+
 	/*
 	 * In the order of a refresh, which has the row before it notes the goal's
 	 * status.

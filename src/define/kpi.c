@@ -809,6 +809,7 @@ kpi_define_drop(const char *name, bool cascade)
 		kpi_require_editor();
 
 	kpi_spi_begin(&spi);
+	kpi_goal_closed_check_drop_of_kpi(kpi->id);
 	kpi_spi_exec("DELETE FROM kpi.goal WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_spi_exec("DELETE FROM kpi_internal.formula_input WHERE kpi_id = $1", 1, KPI_INT4(kpi->id));
 	kpi_define_measure_drop(kpi->id);

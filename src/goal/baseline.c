@@ -3,7 +3,8 @@
  * baseline.c
  *	  What relative targets are compared with: earlier values of the KPI.
  *
- * Reads cells under the active snapshot, and nothing else.
+ * Where a goal for the earlier period is closed, that is what was reported of it (closed.c);
+ * else what its cells say, under the active snapshot.
  *
  *-------------------------------------------------------------------------
  */
@@ -83,14 +84,26 @@ period_name(const KpiPlace *place)
 	return name;
 }
 
+/* The value of a period, reported or not; NULL: none.  *value has its numerator and denominator. */
+static Numeric
+value_of_period(const KpiProgram *program, const KpiPlace *place, KpiValue *value)
+{
+	DateADT		end = kpi_value_place_end(place);
+	bool		has_facts;
+
+	if (kpi_goal_closed_value(program, place, end, value))
+		return value->value;
+	has_facts = kpi_value_at(program, place, value);
+	return kpi_goal_value_or_zero(program, end, has_facts, value);
+}
+
 static Baseline
 of_period(const KpiProgram *program, const KpiPlace *place)
 {
 	Baseline	baseline = {.end = kpi_value_place_end(place),.period = period_name(place)};
 	KpiValue	value;
-	bool		has_facts = kpi_value_at(program, place, &value);
 
-	baseline.value = kpi_goal_value_or_zero(program, baseline.end, has_facts, &value);
+	baseline.value = value_of_period(program, place, &value);
 	baseline.found = baseline.value != NULL;
 	return baseline;
 }
@@ -110,8 +123,13 @@ of_range(const KpiProgram *program, const KpiPlace *place, DateADT end)
 	ago = kpi_value_place_year_ago(place);
 	baseline.end = last.start;
 	baseline.period = psprintf("%s..%s", kpi_day_text(ago.start), kpi_day_text(last.start));
-	has_facts = kpi_value_between(program, &ago, last.start, &value);
-	baseline.value = kpi_goal_value_or_zero(program, last.start, has_facts, &value);
+	if (kpi_goal_closed_value(program, &ago, last.start, &value))
+		baseline.value = value.value;
+	else
+	{
+		has_facts = kpi_value_between(program, &ago, last.start, &value);
+		baseline.value = kpi_goal_value_or_zero(program, last.start, has_facts, &value);
+	}
 	baseline.found = baseline.value != NULL;
 	return baseline;
 }
@@ -134,8 +152,7 @@ of_average(const KpiProgram *program, const KpiPlace *place, int periods, DateAD
 	for (; baseline.found < periods; baseline.found++)
 	{
 		KpiValue	value;
-		bool		has_facts = kpi_value_at(program, &at, &value);
-		Numeric		number = kpi_goal_value_or_zero(program, kpi_value_place_end(&at), has_facts, &value);
+		Numeric		number = value_of_period(program, &at, &value);
 
 		if (number == NULL)
 			break;

@@ -175,7 +175,9 @@ typedef enum KpiTargetChange
 {
 	KPI_TARGET_GIVEN,			/* the goal is new, or has another target */
 	KPI_TARGET_KEPT,			/* something beside it has changed */
-	KPI_TARGET_FOLLOWED			/* a day has begun */
+	KPI_TARGET_FOLLOWED,		/* a day has begun */
+	KPI_TARGET_REPORTED			/* what was reported of its baseline is
+								 * another */
 } KpiTargetChange;
 
 /*
@@ -268,6 +270,25 @@ extern double kpi_goal_history_growth(KpiHistory *history, const KpiPlace *place
 
 /* The best value of a closed period, the least if less is better, and the period; NULL: there is none. */
 extern Numeric kpi_goal_history_best(KpiHistory *history, const KpiPlace *place, bool down, KpiPlace *best);
+
+/* ---- closed.c ---- */
+
+/*
+ * All within kpi_spi_begin(), with the row of the goal locked.  Error if what was reported of
+ * goals in a closed period would hold no longer:
+ *	_check_target(): the target of a goal is to change from a day on
+ *	_check_drop...(): it, all of a KPI or all of a member are to go
+ */
+extern void kpi_goal_closed_check_target(int64 goal_id, DateADT since);
+extern void kpi_goal_closed_check_drop(int64 goal_id);
+extern void kpi_goal_closed_check_drop_of_kpi(int32 kpi_id);
+extern void kpi_goal_closed_check_drop_of_member(int32 member_id);
+
+/*
+ * To be called before and after what is reported of these goals (bigint[]) is written: makes
+ * their rows what they should be, and has relative targets follow.
+ */
+extern void kpi_goal_closed_write(Datum goal_ids);
 
 /* ---- basis_table.c ---- */
 

@@ -64,6 +64,17 @@ extern void kpi_goal_recheck_later(Datum goal_ids);
  */
 extern Numeric kpi_goal_value_or_zero(const KpiProgram *program, DateADT end, bool has_facts, const KpiValue *value);
 
+/* ---- closed.c ---- */
+
+/*
+ * What was reported of a KPI at a place that ends on this day, where a goal for exactly that is
+ * closed; false, and value is as it was, where none is.
+ */
+extern bool kpi_goal_closed_value(const KpiProgram *program, const KpiPlace *place, DateADT end, KpiValue *value);
+
+/* Within kpi_spi_begin(): whether the period of a goal that begins on this day is closed. */
+extern bool kpi_goal_closed(int64 goal_id, DateADT start);
+
 /* ---- basis.c ---- */
 
 /* A number as the arithmetic has it; NULL is 0. */

@@ -12,6 +12,10 @@
  * period before until SETTLED_DAYS after its end, as late facts come, and is fixed
  * then; of a goal for one period it is fixed when that is written.
  *
+ * When the period that a goal for one period is compared with is closed, what was reported is its baseline
+ * from then on, as long as its own is not over.  What is asked for in a period that is closed itself
+ * stays (closed.c).
+ *
  * What follows when a day begins raises no error, as nobody is there to mend it: a target that
  * has nothing to be compared with is none then.
  *
@@ -49,7 +53,8 @@ typedef struct Definition
 	DateADT		today;
 	KpiTargetGround ground;
 	List	   *versions;		/* KpiStoredVersion *, the last one first */
-	bool		follows;		/* a day has begun */
+	bool		follows;		/* a day has begun, or its baseline was
+								 * reported */
 
 	/* of the version that applies in the period that is looked at */
 	char	   *target_text;
@@ -327,6 +332,21 @@ is_settled(const Definition *def, DateADT start, Asked *asked, bool *equal)
 	return settled;
 }
 
+/*
+ * What was reported of the baseline is another number.  Nothing to compare with leaves the target as it
+ * is: who closes a period has not asked for another one.
+ */
+static void
+ask_for_reported(Definition *def, Asked *asked)
+{
+	if ((def->target.baseline != KPI_BASELINE_YEAR_AGO && def->target.baseline != KPI_BASELINE_PREVIOUS) ||
+		asked->end < def->today)
+		return;
+	find_baseline(def, asked);
+	if (asked->target != NULL)
+		write_version(def, asked);
+}
+
 static void
 ask_for(Definition *def, const char *period, DateADT start, DateADT end, KpiTargetChange change)
 {
@@ -334,11 +354,18 @@ ask_for(Definition *def, const char *period, DateADT start, DateADT end, KpiTarg
 	bool		settled;
 	bool		equal;
 
+	if (kpi_goal_closed(def->goal_id, start))
+		return;
+	strlcpy(asked.period, period, sizeof(asked.period));
 	use_version(def, kpi_goal_version_of_day(def->versions, Max(start, Min(def->today, end))));
+	if (change == KPI_TARGET_REPORTED)
+	{
+		ask_for_reported(def, &asked);
+		return;
+	}
 	settled = is_settled(def, start, &asked, &equal);
 	if (equal && (change == KPI_TARGET_FOLLOWED || (def->recurring && end < def->today)))
 		return;
-	strlcpy(asked.period, period, sizeof(asked.period));
 	if (def->target.baseline != KPI_BASELINE_NONE && (!settled || change == KPI_TARGET_GIVEN))
 	{
 		asked.target = asked.baseline = NULL;
@@ -396,7 +423,7 @@ kpi_goal_targets_write(int64 goal_id, KpiTargetChange change)
 
 	if (!read_definition(goal_id, &def))
 		return;
-	def.follows = change == KPI_TARGET_FOLLOWED;
+	def.follows = change == KPI_TARGET_FOLLOWED || change == KPI_TARGET_REPORTED;
 	kpi_goal_versions_begin(goal_id, def.versions, def.today);
 	if (!def.follows)
 		check_later(&def);

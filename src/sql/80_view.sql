@@ -308,11 +308,16 @@ CREATE VIEW kpi_internal.goal_now AS
            s.is_complete,
            s.as_of IS NULL OR (s.numbers_day < s.today AND s.numbers_day <= e.period_end AND s.today >= e.period_start) AS is_stale,
            s.is_complete AND s.today > e.period_end AND coalesce(s.numbers_day > e.period_end, false) AS is_final,
+           r.reported_actual, r.reported_at,
+           CASE WHEN r.id IS NULL THEN NULL    -- nothing is 0 of what adds up, so that reported and restated do
+                ELSE kpi_internal.shown(s.program, CASE WHEN (p.f).is_additive THEN coalesce((p.f).actual, 0) - coalesce(r.reported_actual, 0)
+                                                        ELSE (p.f).actual - r.reported_actual END) END AS restated_difference,
            s.today AS as_of_day, s.as_of, s.refreshed_at
       FROM kpi.goal g
      CROSS JOIN LATERAL (    -- after the goal, whatever is known of the table
            SELECT z.* FROM kpi.goal_target z WHERE z.goal_id = g.id AND z.valid_until IS NULL
            OFFSET 0) e
+      LEFT JOIN kpi.goal_reported r ON r.goal_id = g.id AND r.period_start = e.period_start AND r.reopened_at IS NULL
       JOIN kpi.kpi k ON k.id = g.kpi_id
      CROSS JOIN LATERAL (
            SELECT z.program, kpi_internal.is_complete(z.program, g.period_start) AS is_complete, z.as_of, z.refreshed_at, z.today,
@@ -620,6 +625,9 @@ DECLARE
         "status_reason": "Why the status is what it is, in one sentence",
         "is_stale": "True when the period has begun and the numbers are of an earlier day than today, though it was not over on that",
         "is_final": "True when the numbers are complete and of a day after the period: they change only if the past is corrected",
+        "reported_actual": "What was reported when the period was closed (kpi.close_period()); NULL: it is not closed, or there was no value",
+        "reported_at": "When it was closed; NULL: it is not",
+        "restated_difference": "actual - reported_actual: what facts that came, changed or went since have made of it; of what adds up no value counts as 0. NULL: it is not closed",
         "changed_at": "When the row was last changed"}';
     unassigned constant jsonb := '{
         "source_id": "The source (kpi.source.id)",

@@ -227,8 +227,24 @@ CREATE VIEW kpi_internal.health_goal AS
            pg_catalog.format('It was to be looked at again on %s%s', g.review_on, ' by ' || g.responsible),
            'Look at it, and say when next: kpi.alter_goal(..., review_on => ...).'
       FROM kpi.goal g
-     WHERE g.review_on <= kpi_internal.today(1) AND NOT g.is_draft;
-COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, and which are to be looked at again';
+     WHERE g.review_on <= kpi_internal.today(1) AND NOT g.is_draft
+     UNION ALL
+    -- Only of those who close periods: of a KPI from the first one on, of the grain that it is closed by.
+    (SELECT 'notice', 'not_closed', pg_catalog.format('period "%s"', x.period),
+            pg_catalog.format('It ended on %s and is not closed, as earlier ones are: goals on %s', x.period_end,
+                              pg_catalog.string_agg(DISTINCT x.kpi, ', ' ORDER BY x.kpi)),
+            pg_catalog.format('Run SELECT kpi.close_period(%L).', x.period)
+       FROM (SELECT p.kpi, kpi.period_name(p.period_start, c.grain) AS period, kpi.period_start(p.period_start, c.grain) AS period_start,
+                    kpi.period_end(p.period_start, c.grain) AS period_end
+               FROM (SELECT z.kpi_id, z.grain, pg_catalog.min(z.period_end) AS first_end FROM kpi.closed_period z
+                      WHERE z.grain <> 'range' GROUP BY z.kpi_id, z.grain) c
+               JOIN kpi.goal_progress p ON p.kpi_id = c.kpi_id AND p.period_start > c.first_end AND p.reported_at IS NULL
+              WHERE p.period_end <= kpi.period_end(p.period_start, c.grain)
+                AND kpi.period_end(p.period_start, c.grain) + pg_catalog.current_setting('kpi.close_reminder', true)::integer < kpi_internal.today(1)) x
+      WHERE pg_catalog.current_setting('kpi.close_reminder', true)::integer > 0
+      GROUP BY x.period, x.period_start, x.period_end
+      ORDER BY x.period_start, x.period_end);
+COMMENT ON VIEW kpi_internal.health_goal IS 'Whether goals stand where they stood before today, which are to be looked at again, and which of closed periods'' kind are not closed';
 
 -- Facts of this month and the one before whose owner belonged to no team, where they are
 -- more than one in a hundred. The months of two teams are found by their keys; owners

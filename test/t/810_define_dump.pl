@@ -33,6 +33,7 @@ $node->safe_psql('postgres', q{
 	SELECT kpi.alter_goal('q1', target => '2000', reason => 'as agreed');
 	CREATE TABLE crm.quota AS SELECT 'revenue'::text AS kpi, 'emea'::text AS team, 300 AS q1, '400' AS q2;
 	SELECT kpi.import_goals('crm.quota', plan => 'next', year => '2099');
+	SELECT kpi.close_period('2026-Q1', reason => 'then'), kpi.reopen_period('2026-Q1', reason => 'too soon'), kpi.close_period('2026-Q1', reason => 'now');
 	CREATE INDEX ON reporting.by_month (period);
 	ALTER TABLE reporting.by_month ADD COLUMN note text DEFAULT 'mine';
 	CREATE TABLE crm.leads (team text);
@@ -44,7 +45,9 @@ is($node->safe_psql('postgres', q{SELECT pending_deltas > 0 FROM kpi.source_stat
 
 # What cannot be computed anew.
 my $frozen = q{SELECT t FROM kpi.goal_target t; SELECT b FROM kpi.forecast_basis b; SELECT c FROM kpi_internal.forecast_company c;
-	SELECT v FROM kpi.goal_version v ORDER BY goal_id, version; SELECT p FROM kpi.plan p ORDER BY name; SELECT g FROM kpi.goal g ORDER BY id};
+	SELECT v FROM kpi.goal_version v ORDER BY goal_id, version; SELECT p FROM kpi.plan p ORDER BY name; SELECT g FROM kpi.goal g ORDER BY id;
+	SELECT c FROM kpi.closed_period c; SELECT r FROM kpi.goal_reported r};
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.goal_reported'), '2', 'and something is reported');
 isnt($node->safe_psql('postgres', 'SELECT count(*) FROM kpi.forecast_basis'), '0', 'a forecast is based on something');
 my $of_people = q{SELECT name, credit FROM kpi.kpi WHERE credit <> 'then'; SELECT member_id, until, later_facts FROM kpi.membership WHERE until IS NOT NULL;
 	SELECT team, period, value FROM kpi.team_yearly WHERE kpi = 'won_now' ORDER BY team, period};
@@ -95,9 +98,11 @@ for my $mode ([ 'plain', '--format=plain' ], [ 'custom', '--format=custom' ], [ 
 	is_exact($node, $name, "$name: written to");
 	is(rollup_differences($node, $name), '', "$name: and rollup tables go on");
 	is($node->safe_psql($name, q{SELECT goal, target FROM kpi.goal_progress}), 'q1|2000', "$name: the goal is there");
-	is($node->safe_psql($name, $frozen), $node->safe_psql('postgres', $frozen), "$name: with its target and what its forecast is based on");
+	is($node->safe_psql($name, $frozen), $node->safe_psql('postgres', $frozen), "$name: with its target what its forecast is based on and what was reported");
 	is($node->safe_psql($name, q{SELECT kpi.publish_plan('next'); SELECT goal, target FROM kpi.goal_progress WHERE plan = 'next' ORDER BY goal}),
 		"\nrevenue emea 2099-Q1|300\nrevenue emea 2099-Q2|400", "$name: a draft is one until it is published");
+	is($node->safe_psql($name, q{SELECT p.reported_actual = r.reported_actual AND p.restated_difference = p.actual - r.reported_actual AND p.restated_difference <> 0
+		FROM kpi.goal_progress p JOIN kpi.goal_reported r ON r.goal_id = p.goal_id AND r.reopened_at IS NULL}), 't', "$name: and restated since");
 	$node->safe_psql($name, q{SELECT kpi.create_team('new', parent => 'emea'); SELECT kpi.add_member('new', team => 'new');
 		SELECT kpi.create_kpi('late', source => 'deals', measure => 'count(*)');
 		INSERT INTO crm.deals (owner_id, created_at, closed_at) VALUES ('new', '2026-05-01', '2026-05-02');
