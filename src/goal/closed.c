@@ -113,6 +113,13 @@ kpi_goal_closed_check_target(int64 goal_id, DateADT since)
 	refuse_closed(true, "g.id = $1", KPI_INT8(goal_id), since);
 }
 
+/* The same of many goals, each for one period. */
+void
+kpi_goal_closed_check_targets(Datum goal_ids)
+{
+	refuse_closed(true, "g.id = ANY ($1)", KPI_VALUE(INT8ARRAYOID, goal_ids), 0);
+}
+
 void
 kpi_goal_closed_check_drop(int64 goal_id)
 {

@@ -75,6 +75,9 @@ extern bool kpi_goal_closed_value(const KpiProgram *program, const KpiPlace *pla
 /* Within kpi_spi_begin(): whether the period of a goal that begins on this day is closed. */
 extern bool kpi_goal_closed(int64 goal_id, DateADT start);
 
+/* kpi_goal_closed_check_target() of many goals (bigint[]), each for one period. */
+extern void kpi_goal_closed_check_targets(Datum goal_ids);
+
 /* ---- basis.c ---- */
 
 /* A number as the arithmetic has it; NULL is 0. */

@@ -29,6 +29,7 @@ kpi_goal_targets_write_many(Datum goal_ids, Datum targets, Datum highs, const ch
 	KpiParam	low = KPI_VALUE(NUMERICARRAYOID, targets);
 	KpiParam	high = KPI_VALUE(NUMERICARRAYOID, highs);
 
+	kpi_goal_closed_check_targets(goal_ids);
 	(void) kpi_spi_exec("UPDATE kpi.goal_target t SET valid_until = pg_catalog.clock_timestamp() FROM " ASKED
 						" WHERE t.goal_id = n.goal_id AND t.valid_until IS NULL"
 						" AND (t.target, t.target_high, t.target_text, t.target_kind) IS DISTINCT FROM (n.target, n.target_high, g.target_text, $4)",
