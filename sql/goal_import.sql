@@ -66,6 +66,18 @@ SELECT period, period_start, target FROM gi.goals WHERE plan = 'gif' ORDER BY ta
 SELECT kpi.drop_plan('gif');
 SELECT kpi.alter_calendar('default', fiscal_year_start => 1);
 
+-- parts of goals, by the name of one that there is or a line above
+CREATE TABLE gi.tree (name text, kpi text, team text, period text, target text, parent text);
+INSERT INTO gi.tree VALUES ('all', 'gi_money', NULL, '2027', '100', NULL), ('part', 'gi_money', 'gi_t', '2027', '60', 'all');
+SELECT action, message FROM kpi.import_goals('gi.tree', plan => 'git', dry_run => true);
+SELECT action, message FROM kpi.import_goals('gi.tree', plan => 'git');
+UPDATE gi.tree SET parent = 'part' WHERE name = 'all';
+SELECT action, message, detail FROM kpi.import_goals('gi.tree', plan => 'git', dry_run => true) ORDER BY action;
+UPDATE gi.tree SET parent = NULL WHERE name = 'all';
+SELECT action, message FROM kpi.import_goals('gi.tree', plan => 'git');
+SELECT g.name, p.name AS parent FROM kpi.goal g LEFT JOIN kpi.goal p ON p.id = g.parent_id WHERE g.plan = 'git' ORDER BY 1;
+SELECT kpi.drop_plan('git');
+
 -- into a plan that is published: followed at once
 SELECT kpi.create_goal(kpi => 'gi_money', team => 'gi_t', period => '2026-Q4', target => 500, plan => 'gin') > 0 AS created;
 SELECT line, action, period, message FROM kpi.import_goals('gi.wide', plan => 'gin', year => '2026') ORDER BY line, period;

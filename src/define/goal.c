@@ -513,6 +513,22 @@ note_review(StringInfo changes, KpiGoalSpec *spec, KpiRows *goal)
 	spec->review_given = said != NULL;
 }
 
+static char *
+name_of(int64 goal_id)
+{
+	return goal_id == 0 ? NULL : kpi_first_text("SELECT coalesce(name, 'goal ' || id) FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_id));
+}
+
+static void
+note_parent(StringInfo changes, KpiGoalSpec *spec, KpiRows *goal)
+{
+	int64		old = kpi_rows_int8(goal, "parent_id");
+	char	   *said = spec->parent_given ? name_of(spec->parent_id) : NULL;
+
+	note_change(changes, "parent", &said, name_of(old), spec->parent_id == old);
+	spec->parent_given = said != NULL;
+}
+
 int64
 kpi_define_goal_find(KpiGoalSpec *spec, char **changes)
 {
@@ -544,6 +560,7 @@ kpi_define_goal_find(KpiGoalSpec *spec, char **changes)
 		note_text(&text, "description", &spec->description, kpi_rows_text(&rows, "description"));
 		note_text(&text, "responsible", &spec->responsible, kpi_rows_text(&rows, "responsible"));
 		note_review(&text, spec, &rows);
+		note_parent(&text, spec, &rows);
 	}
 	kpi_rows_end(&rows);
 	*changes = text.len > 0 ? text.data : NULL;

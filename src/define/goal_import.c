@@ -98,6 +98,19 @@ read_review(const char *text, KpiGoalSpec *spec)
 				 errhint("Write a day like 2027-02-01.")));
 }
 
+/* One of this plan by its name, else whatever goal has it. */
+static void
+read_parent(const char *name, KpiGoalSpec *spec)
+{
+	List	   *ids;
+
+	spec->parent_given = name != NULL;
+	if (name == NULL)
+		return;
+	ids = kpi_all_texts("SELECT g.id::text FROM kpi.goal g WHERE g.name = $1 AND g.plan = $2", 2, KPI_TEXT(name), KPI_TEXT(spec->plan));
+	spec->parent_id = list_length(ids) == 1 ? strtoi64(linitial(ids), NULL, 10) : kpi_define_goal_named(name);
+}
+
 static KpiGoalSpec
 spec_of(const Import *import, const KpiSheetLine *line)
 {
@@ -124,6 +137,7 @@ spec_of(const Import *import, const KpiSheetLine *line)
 	require_field(line, KPI_SHEET_PERIOD, "period");
 	require_field(line, KPI_SHEET_TARGET, "target");
 	read_review(fields[KPI_SHEET_REVIEW_ON], &spec);
+	read_parent(fields[KPI_SHEET_PARENT], &spec);
 	return spec;
 }
 

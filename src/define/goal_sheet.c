@@ -31,7 +31,7 @@
 
 static const char *const fields[KPI_SHEET_NFIELDS] = {
 	"kpi", "team", "member", "period", "target", "minimum", "stretch", "dimension", "dimension_value",
-	"name", "description", "responsible", "review_on", "pace"
+	"name", "description", "responsible", "review_on", "pace", "parent"
 };
 
 static const char *const months[] = {
@@ -89,7 +89,7 @@ refuse_column(const char *relation, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of \"%s\" means nothing to a sheet of targets", column, relation),
-			 errdetail("Its columns may be kpi, team, member, period, target, minimum, stretch, dimension, dimension_value, name, description, responsible, review_on, pace, or q1 ... q4 and jan ... dec in the place of period and target."),
+			 errdetail("Its columns may be kpi, team, member, period, target, minimum, stretch, dimension, dimension_value, name, description, responsible, review_on, pace, parent, or q1 ... q4 and jan ... dec in the place of period and target."),
 			 near ? errhint("Perhaps you mean %s; else leave it out with a view.", near) :
 			 errhint("Leave it out with a view.")));
 }
