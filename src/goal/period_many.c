@@ -34,7 +34,11 @@ kpi_goal_targets_write_many(Datum goal_ids, Datum targets, Datum highs, const ch
 						" WHERE t.goal_id = n.goal_id AND t.valid_until IS NULL"
 						" AND (t.target, t.target_high, t.target_text, t.target_kind) IS DISTINCT FROM (n.target, n.target_high, g.target_text, $4)",
 						4, ids, low, high, KPI_TEXT(kind));
-	/* What was altered in the midst of a period applies from today on, as in kpi_goal_version_add(). */
+
+	/*
+	 * What was altered in the midst of a period applies from today on, as in
+	 * kpi_goal_version_add().
+	 */
 	(void) kpi_spi_exec("INSERT INTO kpi.goal_version"
 						" (goal_id, version, since, target_text, target, target_high, minimum, stretch, made_by, reason)"
 						" SELECT g.id, coalesce(v.version, 0) + 1,"
