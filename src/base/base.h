@@ -54,6 +54,7 @@ extern bool kpi_notify_refresh;
 
 /* Whether the launcher starts workers at all. */
 extern bool kpi_enabled;
+extern bool kpi_capture_enabled;
 
 /* How many workers run at once, over all databases. */
 extern int	kpi_max_workers;

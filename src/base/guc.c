@@ -30,6 +30,7 @@ int			kpi_log_min_duration = -1;
 int			kpi_log_retention = 30;
 bool		kpi_notify_refresh = false;
 bool		kpi_enabled = true;
+bool		kpi_capture_enabled = true;
 int			kpi_max_workers = 2;
 int			kpi_max_databases = 64;
 int			kpi_worker_idle_timeout = 5000;
@@ -203,6 +204,15 @@ kpi_guc_init(void)
 							   PGC_USERSET,
 							   0,
 							   NULL, NULL, NULL);
+	/* Of the whole server: who refreshes must know of all who write. */
+	DefineCustomBoolVariable("kpi.capture",
+							 "Captures changes of facts.",
+							 "While it is off, transactions note that a source has changed and nothing else; when it is on again, such sources are computed anew from their facts.",
+							 &kpi_capture_enabled,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.buffer_size",
 							"Memory for a transaction's changes before they are spilled to the queue.",
 							NULL,

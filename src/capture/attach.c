@@ -16,9 +16,10 @@
  * even where the definer has the TRIGGER privilege only.  They are made as the
  * extension's owner, as partitions may belong to others than the table; but the
  * keys of partitions are code of the table's owner, so those are read as the
- * definer first.  Each trigger depends on the extension, so that DROP EXTENSION
- * drops it without CASCADE.  One counts as ours only if it has our name and does
- * exactly what ours do: the table's owner may have made another.
+ * definer first.  Each goes with its function, so that DROP EXTENSION drops it
+ * without CASCADE, and depends on no extension (README, "Triggers and what they depend
+ * on").  One counts as ours only if it has our name and does exactly what ours do:
+ * the table's owner may have made another.
  *
  * Locks: SHARE ROW EXCLUSIVE on every table of the tree to attach, as CREATE
  * TRIGGER takes; ACCESS EXCLUSIVE to detach, as DROP TRIGGER takes, not waited for
@@ -164,12 +165,33 @@ find_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerForm 
 	return tuple;
 }
 
+/*
+ * Has a trigger dropped with its function.  One that a statement has made, as those of a
+ * dump, is in the way of that; one of earlier versions depends on the extension.
+ */
+static void
+bind_trigger(Oid trigger_oid, Oid function)
+{
+	Oid			extension = get_extension_oid("pg_kpi", false);
+	ObjectAddress trigger;
+	ObjectAddress referenced;
+
+	ObjectAddressSet(trigger, TriggerRelationId, trigger_oid);
+	(void) deleteDependencyRecordsForSpecific(TriggerRelationId, trigger_oid, DEPENDENCY_AUTO_EXTENSION,
+											  ExtensionRelationId, extension);
+	if (deleteDependencyRecordsForSpecific(TriggerRelationId, trigger_oid, DEPENDENCY_NORMAL,
+										   ProcedureRelationId, function) == 0)
+		return;
+	ObjectAddressSet(referenced, ProcedureRelationId, function);
+	recordDependencyOn(&trigger, &referenced, DEPENDENCY_AUTO);
+}
+
 static void
 create_trigger(Oid relid, int32 source_id, const TriggerForm *form)
 {
 	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	Oid			function = trigger_function(form);
 	ObjectAddress trigger;
-	ObjectAddress extension;
 
 	stmt->trigname = psprintf(form->name_format, source_id);
 	stmt->funcname = list_make2(makeString("kpi"), makeString(pstrdup(form->function)));
@@ -179,10 +201,10 @@ create_trigger(Oid relid, int32 source_id, const TriggerForm *form)
 	stmt->events = form->events;
 
 	trigger = CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
-									trigger_function(form), InvalidOid, NULL, false, false,
+									function, InvalidOid, NULL, false, false,
 									TRIGGER_FIRES_ALWAYS);
-	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("pg_kpi", false));
-	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+	CommandCounterIncrement();
+	bind_trigger(trigger.objectId, function);
 	CommandCounterIncrement();
 }
 
@@ -216,10 +238,15 @@ ensure_trigger(Relation pg_trigger, Oid relid, int32 source_id, const TriggerFor
 				 errmsg("trigger \"%s\" on table \"%s\" does not belong to pg_kpi",
 						psprintf(form->name_format, source_id), get_rel_name(relid)),
 				 errhint("Rename or drop it: pg_kpi needs the name.")));
-	if (HeapTupleIsValid(tuple))
-		enable_always(pg_trigger, tuple);
-	else if (create)
-		create_trigger(relid, source_id, form);
+	if (!HeapTupleIsValid(tuple))
+	{
+		if (create)
+			create_trigger(relid, source_id, form);
+		return;
+	}
+	if (create)
+		bind_trigger(((Form_pg_trigger) GETSTRUCT(tuple))->oid, trigger_function(form));
+	enable_always(pg_trigger, tuple);
 }
 
 /*
@@ -478,15 +505,13 @@ kpi_capture_unfollow_others(int32 source_id, List *relids)
 	CommandCounterIncrement();
 }
 
-/* All tables with triggers of ours, locked as to be dropped.  An extension that is damaged can be dropped, too. */
-static List *
-lock_tables(void)
+/* Calls a function for each trigger of ours; those of an extension that is damaged, too. */
+static void
+foreach_trigger(void (*visit) (const FormData_pg_trigger *trigger, void *arg), void *arg)
 {
 	List	   *functions = NIL;
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(pg_trigger, InvalidOid, false, NULL, 0, NULL);
-	List	   *relids = NIL;
-	ListCell   *lc;
 	HeapTuple	tuple;
 
 	for (int i = 0; i < lengthof(all_forms); i++)
@@ -496,11 +521,34 @@ lock_tables(void)
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
 		if (OidIsValid(trigger->tgfoid) && list_member_oid(functions, trigger->tgfoid))
-			relids = list_append_unique_oid(relids, trigger->tgrelid);
+			visit		(trigger, arg);
 	}
 	systable_endscan(scan);
 	table_close(pg_trigger, AccessShareLock);
+}
 
+static void
+add_table(const FormData_pg_trigger *trigger, void *relids)
+{
+	*(List **) relids = list_append_unique_oid(*(List **) relids, trigger->tgrelid);
+}
+
+/* A clone goes with the root's. */
+static void
+bind_root(const FormData_pg_trigger *trigger, void *arg)
+{
+	if (!OidIsValid(trigger->tgparentid))
+		bind_trigger(trigger->oid, trigger->tgfoid);
+}
+
+/* All tables with triggers of ours, locked as to be dropped. */
+static List *
+lock_tables(void)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach_trigger(add_table, &relids);
 	/* A partitioned table comes before its partitions, which may be older. */
 	list_sort(relids, list_oid_cmp);
 	foreach(lc, relids)
@@ -543,6 +591,8 @@ kpi_capture_before_drop(void)
 		if (OidIsValid(namespace) && get_rel_namespace(lfirst_oid(lc)) == namespace)
 			kpi_capture_bind(lfirst_oid(lc));
 	}
+	foreach_trigger(bind_root, NULL);
+	CommandCounterIncrement();
 }
 
 /*

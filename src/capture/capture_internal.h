@@ -20,7 +20,7 @@
 
 /*
  * A file of these uses only those before it: segment.c, attach.c, subxact.c,
- * pack.c, queue.c, read.c, compact.c, marker.c, flush.c, buffer.c, trigger.c,
+ * pack.c, queue.c, read.c, compact.c, marker.c, flush.c, buffer.c, switch.c, trigger.c,
  * follow.c, xact.c.
  */
 
@@ -274,10 +274,21 @@ extern void kpi_capture_spill(KpiSubxactDeltas *subxact);
 /* Notes when a row of the source was loaded, in the current level. */
 extern void kpi_capture_loaded(int32 source_id, TimestampTz at);
 
-/* ---- trigger.c ---- */
+/* ---- switch.c ---- */
 
 /* The source that a trigger is for, by its argument; 0: none. */
 extern int32 kpi_capture_trigger_argument(const Trigger *trigger);
+
+/*
+ * Whether the transaction captures nothing of what fires this trigger; then a marker asks
+ * for the source to be recomputed.
+ */
+extern bool kpi_capture_is_off(FunctionCallInfo fcinfo);
+
+/* At the end of the transaction: the next one decides anew. */
+extern void kpi_capture_switch_forget(void);
+
+/* ---- trigger.c ---- */
 
 /* Error unless called as the trigger that it is meant for: of a row, or of TRUNCATE. */
 extern void kpi_capture_check_call(FunctionCallInfo fcinfo, const char *function, bool for_row);

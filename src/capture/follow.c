@@ -462,6 +462,8 @@ kpi_sql_follow(PG_FUNCTION_ARGS)
 	Follow	   *follow;
 
 	kpi_capture_check_call(fcinfo, "follow", true);
+	if (kpi_capture_is_off(fcinfo))
+		return PointerGetDatum(NULL);
 	follow = trigger_follow(fcinfo, trigdata);
 	if (follow == NULL)
 		return PointerGetDatum(NULL);
@@ -479,6 +481,8 @@ kpi_sql_follow_truncate(PG_FUNCTION_ARGS)
 	Follow	   *follow;
 
 	kpi_capture_check_call(fcinfo, "follow_truncate", false);
+	if (kpi_capture_is_off(fcinfo))
+		return PointerGetDatum(NULL);
 	follow = trigger_follow(fcinfo, trigdata);
 	if (follow != NULL)
 		note_all(follow);

@@ -391,18 +391,6 @@ get_entry(Relation rel, int32 source_id)
 
 /* ---- the triggers ---- */
 
-int32
-kpi_capture_trigger_argument(const Trigger *trigger)
-{
-	char	   *end;
-	long		id;
-
-	if (trigger->tgnargs != 1)
-		return 0;
-	id = strtol(trigger->tgargs[0], &end, 10);
-	return *end != '\0' || id <= 0 || id > PG_INT32_MAX ? 0 : (int32) id;
-}
-
 /*
  * The source's id, or 0 when the trigger is none of ours: only one of a table
  * can have our name, so that no row counts twice.
@@ -555,6 +543,8 @@ kpi_sql_capture(PG_FUNCTION_ARGS)
 	Capture		by;
 
 	kpi_capture_check_call(fcinfo, "capture", true);
+	if (kpi_capture_is_off(fcinfo))
+		return PointerGetDatum(NULL);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry == NULL)
 		return PointerGetDatum(NULL);
@@ -582,6 +572,8 @@ kpi_sql_capture_truncate(PG_FUNCTION_ARGS)
 	Entry	   *entry;
 
 	kpi_capture_check_call(fcinfo, "capture_truncate", false);
+	if (kpi_capture_is_off(fcinfo))
+		return PointerGetDatum(NULL);
 	entry = trigger_entry(fcinfo, trigdata);
 	if (entry != NULL)
 		kpi_capture_mark(entry->key.source_id, KPI_DELTA_RECOMPUTE, NULL);

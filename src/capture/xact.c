@@ -75,6 +75,7 @@ transaction_callback(XactEvent event, void *arg)
 			kpi_capture_subxact_forget();
 			kpi_capture_segments_forget();
 			kpi_capture_release();
+			kpi_capture_switch_forget();
 			kpi_capture_write_through = false;
 			break;
 		default:

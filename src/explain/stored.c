@@ -57,7 +57,7 @@ kpi_explain_stored_begin(const KpiSource *source)
 	KpiRows		rows;
 
 	stored->source = source;
-	kpi_rows_begin_read(&rows, "SELECT CASE WHEN t.status IN ('suspended', 'held') THEN t.status"
+	kpi_rows_begin_read(&rows, "SELECT CASE WHEN t.status IN ('suspended', 'held', 'capture_off') THEN t.status"
 						"  WHEN s.is_paused THEN 'paused'"
 						"  WHEN t.status = 'active' AND c.problem IS NOT NULL AND NOT c.is_swapped THEN 'suspended' END AS status,"
 						" coalesce(t.reason, '" KPI_NOTE_OWN "' || c.problem) AS reason, c.is_swapped"

@@ -161,6 +161,7 @@ kpi_sql_health(PG_FUNCTION_ARGS)
 	if (!RecoveryInProgress())
 		check_crashes(rsinfo);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_process", &viewer);
+	check(rsinfo, "SELECT * FROM kpi_internal.health_capture", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_publication", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_transaction", &viewer);
 	check(rsinfo, "SELECT * FROM kpi_internal.health_autovacuum", &viewer);

@@ -157,7 +157,8 @@ hold(const KpiRun *run, const char *reason, const char *hint, TimestampTz starte
 	const KpiSource *source = run->source;
 	int64		pause_ms = Max(LOOK_AGAIN_SECONDS * INT64CONST(1000),
 							   LOOK_AGAIN_FACTOR * (GetCurrentTimestamp() - started) / 1000);
-	bool		is_news = kpi_refresh_source_state_hold(source->id, reason, hint, pause_ms);
+	bool		is_news = kpi_refresh_source_state_stop(source->id, "held", reason, hint,
+														KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(TimestampTzPlusMilliseconds(kpi_now(), pause_ms))));
 
 	if (is_news)
 		kpi_refresh_log_held(source->id, source->name, started);
@@ -292,4 +293,31 @@ kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state)
 	TimestampTz started = GetCurrentTimestamp();
 
 	return !state->accepts_loss && (hold_sealed(run, state, started) || hold_loss(run, state, started));
+}
+
+/* ---- kpi.capture ---- */
+
+/*
+ * While it is off each transaction that writes asks for all facts to be read: they
+ * are once, when it is on again, or now if somebody asks for a repair.
+ */
+bool
+kpi_refresh_waits_for_capture(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode)
+{
+	const KpiSource *source = run->source;
+	const char *reason = "kpi.capture is off, and facts have changed: they are read when it is on again";
+	char	   *hint;
+	bool		is_news;
+
+	if (kpi_capture_enabled || !state->marked || mode == KPI_RUN_REPAIR)
+		return false;
+	hint = psprintf("Set kpi.capture = on and reload the server. SELECT kpi.repair(%s) reads the facts as they are now.",
+					quote_literal_cstr(source->name));
+	is_news = kpi_refresh_source_state_stop(source->id, "capture_off", reason, hint, KPI_NULL(TIMESTAMPTZOID));
+	if (is_news)
+		kpi_goal_notify_source(source->id);
+	ereport(is_news || !IsBackgroundWorker ? WARNING : DEBUG1,
+			(errmsg("source \"%s\" is not refreshed: %s", source->name, reason),
+			 errhint("%s", hint)));
+	return true;
 }

@@ -204,11 +204,11 @@ kpi_refresh_queue_sum(KpiRun *run)
 
 void
 kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId suspect_before,
-					   bool *recompute, char **suspend)
+					   bool *recompute, bool *suspect, char **suspend)
 {
 	KpiQueueScan scan;
 
-	*recompute = false;
+	*recompute = *suspect = false;
 	*suspend = NULL;
 	kpi_capture_scan_begin(&scan, source_id, InvalidOid, snapshot, AccessShareLock);
 	while (kpi_capture_scan_next(&scan))
@@ -217,7 +217,7 @@ kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId sus
 			read_marker(&scan, recompute, suspend);
 		else if (FullTransactionIdIsValid(suspect_before) &&
 				 FullTransactionIdPrecedes(kpi_capture_scan_writer(&scan), suspect_before))
-			*recompute = true;
+			*suspect = true;
 	}
 	kpi_capture_scan_end(&scan);
 }

@@ -396,10 +396,10 @@ extern KpiQueue *kpi_refresh_queue_consume(KpiRun *run);
 
 /*
  * Looks for markers only, changing nothing, and for deltas of transactions
- * before suspect_before (which may be invalid).
+ * before suspect_before (which may be invalid; *suspect: there are some).
  */
 extern void kpi_refresh_queue_peek(int32 source_id, Snapshot snapshot, FullTransactionId suspect_before,
-								   bool *recompute, char **suspend);
+								   bool *recompute, bool *suspect, char **suspend);
 
 /* ---- scan.c ---- */
 
@@ -806,6 +806,7 @@ typedef struct KpiSourceState
 {
 	bool		suspended;		/* already: reason and hint say why */
 	bool		recompute;		/* all streams, from the facts */
+	bool		marked;			/* as a writer asks for it */
 	bool		unattached;		/* never seen yet, and a trigger is missing */
 	bool		swapped;		/* another table has the name, and is followed */
 	bool		accepts_loss;	/* kpi.resume() has said so */
@@ -877,8 +878,12 @@ extern void kpi_refresh_tell_writers(Oid relid);
 extern void kpi_refresh_source_state_suspend(int32 source_id, Oid relid, const char *reason,
 											 const char *hint);
 
-/* Notes that it is held, and when a worker looks again; false: it was already. */
-extern bool kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms);
+/*
+ * Notes that it stands still, held or capture_off, and when a worker looks again; NULL: not
+ * by itself.  False: it did already.
+ */
+extern bool kpi_refresh_source_state_stop(int32 source_id, const char *status, const char *reason,
+										  const char *hint, KpiParam next_try);
 
 /* Writes what the run has achieved. */
 extern void kpi_refresh_source_state_save(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode,
@@ -1019,6 +1024,12 @@ extern bool kpi_refresh_may_be_held(const KpiSource *source);
  * consumed yet.  Where facts are read, the table is locked.
  */
 extern bool kpi_refresh_is_held(KpiRun *run, const KpiSourceState *state);
+
+/*
+ * Whether a writer asks for all facts to be read, and that waits for kpi.capture to be on;
+ * which is then noted.
+ */
+extern bool kpi_refresh_waits_for_capture(const KpiRun *run, const KpiSourceState *state, KpiRunMode mode);
 
 /* Holds it back: of so many facts that many would be left. */
 extern void kpi_refresh_hold(const KpiRun *run, int64 before, int64 after, TimestampTz started);

@@ -202,6 +202,9 @@ examine_keyed(KpiRun *run, KpiSourceState *state)
 		state->suspend_reason = note;
 		state->suspend_hint = hint;
 	}
+	/* Of which entities a writer has not said. */
+	if (run->keyed != NULL && state->marked)
+		run->keyed->reading = KPI_READ_ALL;
 }
 
 /* Under the snapshot: can the source be refreshed, and must it? */
@@ -243,6 +246,8 @@ examine(KpiRun *run, int32 source_id, KpiRunMode mode, KpiSourceState **state)
 		kpi_model_code_save(source);
 	if (mode == KPI_RUN_RECHECK || mode == KPI_RUN_ACCEPT)
 		return KPI_RUN_RECHECKED;
+	if (kpi_refresh_waits_for_capture(run, *state, mode))
+		return KPI_RUN_SUSPENDED;
 	kpi_refresh_build_load(run, (*state)->build_noted);
 	if (mode == KPI_RUN_DELTAS &&
 		((*state)->recompute || (*state)->seals || !kpi_refresh_leaves_are_small(run->table.new_leaves)))

@@ -352,7 +352,7 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	char	   *fingerprints = NULL;
 	Jsonb	   *columns = NULL;
 	char	   *marker;
-	bool		recompute;
+	bool		is_suspect;
 	KpiProblem	problem;
 	KpiSpi		spi;
 
@@ -416,8 +416,8 @@ kpi_refresh_source_state_examine(KpiSource *source, Snapshot snapshot, const Kpi
 	kpi_spi_end(&spi);
 	MemoryContextSwitchTo(caller);
 
-	kpi_refresh_queue_peek(source->id, snapshot, state->suspect_before, &recompute, &marker);
-	state->recompute |= recompute || state->swapped;
+	kpi_refresh_queue_peek(source->id, snapshot, state->suspect_before, &state->marked, &is_suspect, &marker);
+	state->recompute |= state->marked || is_suspect || state->swapped;
 	/* What writers of the other table met is gone with it. */
 	if (marker && !state->swapped)
 		set_suspend_note(state, marker, "Mend the table or the definitions, then call kpi.resume().");
@@ -472,18 +472,21 @@ kpi_refresh_source_state_keep_built(int32 source_id)
 }
 
 bool
-kpi_refresh_source_state_hold(int32 source_id, const char *reason, const char *hint, int64 pause_ms)
+kpi_refresh_source_state_stop(int32 source_id, const char *status, const char *reason, const char *hint,
+							  KpiParam next_try)
 {
 	KpiSpi		spi;
 	bool		is_news;
 
 	kpi_spi_begin(&spi);
-	is_news = kpi_spi_exec("SELECT FROM kpi_internal.source_state WHERE source_id = $1 AND status = 'held'",
-						   1, KPI_INT4(source_id)) == 0;
-	kpi_spi_exec("UPDATE kpi_internal.source_state SET status = 'held', reason = $2, hint = $3, next_try = $4"
-				 " WHERE source_id = $1",
-				 4, KPI_INT4(source_id), KPI_TEXT(psprintf(KPI_NOTE_OWN "%s", reason)), KPI_TEXT(hint),
-				 KPI_VALUE(TIMESTAMPTZOID, TimestampTzGetDatum(TimestampTzPlusMilliseconds(kpi_now(), pause_ms))));
+	is_news = kpi_spi_exec("SELECT FROM kpi_internal.source_state WHERE source_id = $1 AND status = $2",
+						   2, KPI_INT4(source_id), KPI_TEXT(status)) == 0;
+	kpi_spi_exec("INSERT INTO kpi_internal.source_state AS s (source_id, status, reason, hint, next_try)"
+				 " VALUES ($1, $2, $3, $4, $5)"
+				 " ON CONFLICT (source_id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason,"
+				 " hint = EXCLUDED.hint, next_try = EXCLUDED.next_try, build_due = s.build_due AND EXCLUDED.next_try IS NOT NULL",
+				 5, KPI_INT4(source_id), KPI_TEXT(status), KPI_TEXT(psprintf(KPI_NOTE_OWN "%s", reason)),
+				 KPI_TEXT(hint), next_try);
 	kpi_spi_end(&spi);
 	return is_news;
 }

@@ -3,7 +3,7 @@
 
 CREATE TABLE kpi_internal.source_state (
     source_id        integer PRIMARY KEY,
-    status           text NOT NULL,          -- active, building, suspended, held
+    status           text NOT NULL,          -- active, building, suspended, held, capture_off
     reason           text,                   -- a note (base/base.h), as the other texts of errors
     hint             text,
     relid            oid,                    -- the table that is attached

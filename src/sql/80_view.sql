@@ -434,7 +434,7 @@ CREATE FUNCTION kpi_internal.capture_state(source_id integer, relation text, att
 
 CREATE VIEW kpi.source_status AS
     SELECT s.id AS source_id, s.name AS source, s.relation,
-           CASE WHEN t.status IN ('suspended', 'held') THEN t.status
+           CASE WHEN t.status IN ('suspended', 'held', 'capture_off') THEN t.status
                 WHEN s.is_paused THEN 'paused'
                 WHEN t.status = 'active' AND a.is_swapped THEN 'swapped'
                 WHEN t.status = 'active' AND a.capture_problem IS NOT NULL THEN 'suspended'
@@ -651,8 +651,8 @@ DECLARE
         "source_id": "The source (kpi.source.id)",
         "source": "Name of the source",
         "relation": "The table its facts are in",
-        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); swapped: another table has come under its name, which the next refresh takes; held: a load has removed more facts than hold_if_lost allows, or a table that was swapped has facts on days that are sealed, so the numbers stay; suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
-        "reason": "Why it is suspended, held or swapped. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
+        "status": "active: current as of as_of; building: its cells are not built yet, the next refresh does it; paused: by kpi.pause(), until kpi.resume(); swapped: another table has come under its name, which the next refresh takes; held: a load has removed more facts than hold_if_lost allows, or a table that was swapped has facts on days that are sealed, so the numbers stay; capture_off: kpi.capture is off and facts have changed, so the numbers stay until they are read anew when it is on again; suspended: stopped, or stopped by the next refresh; reason says why and hint what to do",
+        "reason": "Why it is suspended, held, swapped or capture_off. Here and below, the text of an error of an expression is shown to superusers and members of the definer only; to others its condition and SQLSTATE",
         "hint": "What to do about it",
         "refresh_mode": "When the background worker refreshes it: continuous, as soon as a change commits; interval, every refresh_seconds; manual, never (kpi.set_refresh())",
         "refresh_seconds": "Seconds from one refresh to the next with refresh_mode interval; else NULL",

@@ -50,6 +50,7 @@ CREATE VIEW kpi_internal.agenda AS
            coalesce(t.last_deltas, 0) > 0 AS had_deltas,
            s.refresh_mode = 'continuous' AS is_continuous, coalesce(s.refresh_seconds, 0) AS refresh_seconds,
            coalesce(t.status = 'suspended', false) AS is_suspended,
+           coalesce(t.status = 'capture_off', false) AS is_capture_off,
            t.next_try, coalesce(t.build_fails, false) AS build_fails, coalesce(t.yields, 0) AS yields,
            coalesce(t.build_due, false)
            AND NOT EXISTS (SELECT FROM kpi_internal.build_cancelled c WHERE c.source_id = s.id) AS build_due,
@@ -73,4 +74,4 @@ CREATE VIEW kpi_internal.agenda AS
                  WHERE r.tgname = 'kpi_capture_' || s.id
                    AND r.tgfoid = 'kpi.capture()'::pg_catalog.regprocedure));
 COMMENT ON VIEW kpi_internal.agenda IS
-'Sources that workers look after. must_refresh: the organisation, the working days of its goals, of KPIs with credit today the day, or of amounts in currencies the exchange rates are others than the last refresh saw; must_build: it or a measure is new, some cells are to be made anew, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come';
+'Sources that workers look after. must_refresh: the organisation, the working days of its goals, of KPIs with credit today the day, or of amounts in currencies the exchange rates are others than the last refresh saw; must_build: it or a measure is new, some cells are to be made anew, or it says by another expression when rows are loaded; build_due: a refresh has found that facts must be read; build_fails: that is what next_try is about; is_suspended: there is nothing to do but to see whether another table has come; is_capture_off: nor while kpi.capture is off';

@@ -26,7 +26,8 @@ CREATE VIEW kpi_internal.health_source AS
               LEFT JOIN kpi_internal.source_load l ON l.source_id = z.source_id
               LEFT JOIN kpi_internal.source_state t ON t.source_id = z.source_id) s
      CROSS JOIN LATERAL (VALUES
-           (s.reason IS NOT NULL, 'error', CASE s.status WHEN 'held' THEN 'held' ELSE 'suspended' END, s.reason, s.hint),
+           (s.reason IS NOT NULL, CASE s.status WHEN 'capture_off' THEN 'warning' ELSE 'error' END,
+            CASE WHEN s.status IN ('held', 'capture_off') THEN s.status ELSE 'suspended' END, s.reason, s.hint),
            (s.failing_since IS NOT NULL AND s.status <> 'suspended', 'error', 'failing',
             pg_catalog.format('%s (SQLSTATE %s), %s times since %s',
                               pg_catalog.replace(s.last_error, pg_catalog.format(' (SQLSTATE %s)', s.last_sqlstate), ''),
@@ -152,6 +153,15 @@ CREATE VIEW kpi_internal.health_process AS
                    pg_catalog.current_setting('kpi.max_workers', true)::integer AS workers) n
      WHERE n.workers >= n.processes;
 COMMENT ON VIEW kpi_internal.health_process IS 'Whether there are processes enough for kpi.max_workers';
+
+-- A standby has settings of its own, and writes no facts.
+CREATE VIEW kpi_internal.health_capture AS
+    SELECT 'warning' AS severity, 'capture_off' AS problem, 'setting kpi.capture' AS object,
+           'It is off: changes of facts are not captured, and sources whose facts change are not refreshed' AS detail,
+           'Set kpi.capture = on and reload the server: these sources are then computed anew from their facts.' AS remedy
+     WHERE NOT pg_catalog.current_setting('kpi.capture')::boolean AND NOT pg_catalog.pg_is_in_recovery()
+       AND EXISTS (SELECT FROM kpi.source);
+COMMENT ON VIEW kpi_internal.health_capture IS 'Whether kpi.capture is off';
 
 CREATE VIEW kpi_internal.health_publication AS
     SELECT 'warning' AS severity, 'publication' AS problem, pg_catalog.format('publication "%s"', p.pubname) AS object,

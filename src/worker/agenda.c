@@ -33,7 +33,7 @@
 
 /*
  * Of a suspended source: until it is to be rechecked, as another table may have come,
- * or to be built, as one has.
+ * or to be built, as one has.  Of one that waits for kpi.capture: until that is on.
  */
 static void
 stand_still(KpiAgendaSource *source)
@@ -80,7 +80,7 @@ load_source(KpiRows *rows, const char *calendar_shape)
 	else
 		source->at = DT_NOEND;
 	source->queue_at = source->interval > 0 && had_deltas ? source->at : DT_NOBEGIN;
-	if (kpi_rows_bool(rows, "is_suspended"))
+	if (kpi_rows_bool(rows, "is_suspended") || (!kpi_capture_enabled && kpi_rows_bool(rows, "is_capture_off")))
 		stand_still(source);
 	return source;
 }

@@ -41,6 +41,7 @@
 static MemoryContext agenda_context;	/* of agenda, reset when it is loaded */
 static KpiAgenda *agenda = NULL;	/* NULL: to be loaded */
 static uint64 loaded_changes = 0;	/* of definitions, when it was loaded */
+static bool loaded_capture = true;	/* kpi.capture, then */
 static MemoryContext queued_context;
 static Bitmapset *queued = NULL;	/* sources with rows in the queue */
 static TimestampTz next_recheck = 0;	/* no recheck because of commands
@@ -231,7 +232,7 @@ prepare(void)
 {
 	uint64		changes = pg_atomic_read_u64(&kpi_worker_self.slot->changes);
 
-	if (changes != loaded_changes)
+	if (changes != loaded_changes || kpi_capture_enabled != loaded_capture)
 	{
 		agenda = NULL;
 		kpi_worker_rollups_redefined();
@@ -242,6 +243,7 @@ prepare(void)
 		agenda = NULL;
 	built_itself = kpi_worker_builds_itself();
 	loaded_changes = changes;
+	loaded_capture = kpi_capture_enabled;
 	kpi_worker_set_lock_timeout(KPI_MAX_LOCK_TIMEOUT_MS);
 	if (kpi_now() >= next_day && !kpi_worker_transaction(begin_day))
 		begin_day_failed();

@@ -301,6 +301,21 @@ next_probe(TimestampTz now)
 
 /* ---- the loop ---- */
 
+/* Sources that wait for kpi.capture are due now: no commit tells of that. */
+static void
+reload(void)
+{
+	bool		was_off = !kpi_capture_enabled;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	for (int i = 0; was_off && kpi_capture_enabled && i < kpi_shared->nslots; i++)
+	{
+		if (OidIsValid(slot_database(i)))
+			kpi_wake(slot_database(i), true);
+	}
+}
+
 static long
 time_to_wait(TimestampTz now)
 {
@@ -346,8 +361,7 @@ launch_and_wait(void)
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
+			reload();
 			forget = true;
 		}
 		if (forget)

@@ -10,8 +10,9 @@
  *	  DATABASE with that template fail when anybody is connected to the
  *	  database.  PostgreSQL makes autovacuum workers leave, and this makes ours
  *	  leave, for who may run the command at all.
- *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION
- *	  must not meet a writer that comes with its locks in the other order.
+ *	- DROP and ALTER EXTENSION need not wait for a refresh, and DROP EXTENSION, or
+ *	  DROP OWNED BY its owner, must not meet a writer that comes with its locks in the
+ *	  other order, and finds the triggers bound to what it drops.
  *	- Commands that change tables, rights, functions or types may change what a
  *	  source is, and no fact is written: the workers recheck their sources.
  *	- COMMIT PREPARED commits what another transaction has put into the queue, and
@@ -33,6 +34,7 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "commands/user.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
@@ -109,10 +111,26 @@ drops_extension(DropStmt *stmt)
 	return false;
 }
 
+/* DROP OWNED BY its owner drops it, too.  A role that is none is the command's error. */
+static bool
+drops_owner(DropOwnedStmt *stmt)
+{
+	return OidIsValid(get_extension_oid("pg_kpi", true)) &&
+		list_member_oid(roleSpecsToIds(stmt->roles), kpi_extension_owner());
+}
+
 static bool
 alters_extension(AlterExtensionStmt *stmt)
 {
 	return strcmp(stmt->extname, "pg_kpi") == 0;
+}
+
+/* A refresh may be the first one of a large table. */
+static void
+before_drop(void)
+{
+	(void) kpi_evict(MyDatabaseId);
+	kpi_capture_before_drop();
 }
 
 static void
@@ -138,12 +156,12 @@ before_command(Node *command)
 				evict(((AlterDatabaseStmt *) command)->dbname, false);
 			break;
 		case T_DropStmt:
-			/* A refresh may be the first one of a large table. */
 			if (drops_extension((DropStmt *) command) && may_change_extension())
-			{
-				(void) kpi_evict(MyDatabaseId);
-				kpi_capture_before_drop();
-			}
+				before_drop();
+			break;
+		case T_DropOwnedStmt:
+			if (may_change_extension() && drops_owner((DropOwnedStmt *) command))
+				before_drop();
 			break;
 		case T_AlterExtensionStmt:
 			if (alters_extension((AlterExtensionStmt *) command) && may_change_extension())
