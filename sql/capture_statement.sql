@@ -9,7 +9,8 @@
 
 -- the triggers
 SELECT tgname ~ '^kpi_(capture|truncate)_[0-9]+$' AS named, tgenabled, tgtype, tgfoid::regproc,
-       (SELECT count(*) FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'x') AS of_extension
+       (SELECT string_agg(d.deptype::text || ' ' || d.refclassid::regclass, ', ') FROM pg_depend d
+         WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid IN ('pg_extension'::regclass, 'pg_proc'::regclass)) AS depends
   FROM pg_trigger t WHERE tgrelid = 'deals'::regclass ORDER BY tgname;
 
 -- all kinds of statements

@@ -496,6 +496,19 @@ kpi_capture_detach(int32 source_id, const char *relation)
 }
 
 void
+kpi_capture_bind_triggers(int32 source_id)
+{
+	for (int i = 0; i < lengthof(all_forms); i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, source_triggers(source_id, all_forms[i], NIL))
+			bind_trigger(lfirst_oid(lc), trigger_function(all_forms[i]));
+	}
+	CommandCounterIncrement();
+}
+
+void
 kpi_capture_unfollow_others(int32 source_id, List *relids)
 {
 	List	   *triggers = source_triggers(source_id, &follow_row_form, relids);

@@ -230,6 +230,9 @@ extern void kpi_capture_unfollow_others(int32 source_id, List *relids);
 /* Has DROP EXTENSION drop this table, too. */
 extern void kpi_capture_bind(Oid relid);
 
+/* Has it drop the triggers of a source, too, which came with a dump. */
+extern void kpi_capture_bind_triggers(int32 source_id);
+
 /* Whether a relation has the trigger of kpi_capture_follow(). */
 extern bool kpi_capture_is_followed(int32 source_id, Oid relid);
 

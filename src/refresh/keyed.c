@@ -298,9 +298,12 @@ kpi_refresh_keyed_lock(KpiRun *run)
 	KpiKeyedRun *keyed = run->keyed;
 	List	   *unattached;
 
-	/* After a restore it is not. */
+	/* After a restore they are not. */
 	if (keyed->known_state == NULL)
+	{
 		kpi_capture_bind(run->table.relid);
+		kpi_capture_bind_triggers(run->source->id);
+	}
 	if (keyed->unattached != NIL)
 		attach(run);
 	kpi_refresh_keyed_lock_reads(run);

@@ -36,6 +36,7 @@ my %with = map { $_ => 1 } (
 	'owner',        # facts that count for another column, or for the company
 	'percentile',   # what is no sum over a sum
 	'role',         # tables that belong to another role, which writes to them
+	'switch',       # capture is switched off and on, between transactions and in them
 	'swap',         # tables that are swapped, tables and columns that are renamed
 	'step',         # builds in the smallest steps, of which some are cancelled
 	'setting');     # writers whose settings change how values are written
@@ -238,6 +239,7 @@ sub play
 	my @unexpected = grep { /ERROR|FATAL|PANIC|WARNING|error:/ && !expected_error($_) } split /\n/, $errors;
 	my $ok = is("@unexpected", '', "round $round: only errors that were asked for");
 	$ok = take_over($round, scalar $errors =~ /ERROR:  .*\b(?:goals?|dimension|rollup tables)\b/) && $ok;
+	capture_on() if $with{switch};
 	$node->safe_psql('postgres', 'CALL kpi.refresh()');
 	$ok = is_exact($node, 'postgres', "round $round", grep { $active{$_} } keys %active) && $ok;
 	$ok = is($node->safe_psql('postgres', balance_difference_sql()), '', "round $round: what is held is what plain SQL says") && $ok
@@ -253,6 +255,21 @@ sub play
 	$ok = is($node->safe_psql('postgres', loaded_difference()), '', "round $round: loaded when the rows say") && $ok if $with{loaded};
 	$ok = is($node->safe_psql('postgres', goals_without_ground()), '', "round $round: and something to stand on") && $ok;
 	return ($ok, $errors);
+}
+
+# When a session hears of it is up to the server.
+sub switch_capture
+{
+	return sprintf "RESET ROLE;\nLOAD 'pg_kpi';\nALTER SYSTEM SET kpi.capture = %s;\n%s", pick('on', 'off'),
+	  pick('', 'SELECT pg_reload_conf(), pg_sleep(0.02);');
+}
+
+sub capture_on
+{
+	$node->safe_psql('postgres', "LOAD 'pg_kpi'; ALTER SYSTEM SET kpi.capture = on");
+	$node->reload;
+	$node->poll_query_until('postgres', q{SELECT current_setting('kpi.capture')}, 'on') or die 'capture is not on';
+	return;
 }
 
 # Not before what a row says that is there, and not after what any row has said.  A
@@ -288,6 +305,7 @@ sub expected_error
 	  || $_[0] =~ /WARNING:  (?:period|target) /
 	  || $_[0] =~ /WARNING:  .*\bgoal\b/
 	  || $_[0] =~ /WARNING:  no fact of KPI /
+	  || $_[0] =~ /WARNING:  source ".*" is not refreshed: kpi.capture is off/
 	  || $_[0] =~ /ERROR:  KPI ".*" has no dimension/
 	  || $_[0] =~ /ERROR:  canceling statement due to statement timeout/;
 }
@@ -637,6 +655,10 @@ sub transaction
 		{
 			push @script, 'RESET ROLE; CALL kpi.refresh();';
 		}
+		elsif ($with{switch} && chance(0.03))
+		{
+			push @script, 'RESET ROLE; SELECT pg_reload_conf(), pg_sleep(0.02);';
+		}
 		elsif ($with{swap} && chance(0.06))
 		{
 			push @script, change_table();
@@ -666,6 +688,7 @@ sub round
 	{
 		my $what = rand;
 
+		push @script, switch_capture() if $with{switch} && chance(0.1);
 		push @script, change_session(), write_facts() if $with{role} || $with{setting};
 		push @script, 'RESET ROLE;' if $what >= 0.5;
 		push @script, cancelled_refresh() if $with{cancel} && chance($steps ? 0.2 : 0.05);
