@@ -143,7 +143,7 @@ $node->safe_psql('postgres', 'DROP OWNED BY definer');
 $node->psql('postgres', 'CALL kpi.refresh()');
 is($node->safe_psql('postgres', $stand), 'given suspended, kept suspended, own suspended', 'DROP OWNED BY the definer suspends its sources');
 like($node->safe_psql('postgres', q{SELECT string_agg(hint, ' ' ORDER BY source) FROM kpi.source_status WHERE source IN ('own', 'given')}),
-	qr/GRANT SELECT.*ON TABLE crm.given TO definer.*Create the table again/, 'which say what to do');
+	qr/GRANT SELECT, TRIGGER ON crm.given TO definer; SELECT kpi.resume.*Create the table again/, 'which say what to do');
 is($node->safe_psql('postgres', $values), 'given 2, kept 2, own 2', 'and keep their numbers');
 $node->safe_psql('postgres', q{INSERT INTO crm.given VALUES (3, 'bob', '2026-03-01')}, extra_params => [ '-U', 'loader' ]);
 $node->safe_psql('postgres', q{GRANT USAGE ON SCHEMA crm TO definer; GRANT SELECT, TRIGGER ON crm.given TO definer; SELECT kpi.resume('given'); CALL kpi.refresh('given')});
