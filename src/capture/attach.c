@@ -520,7 +520,7 @@ kpi_capture_unfollow_others(int32 source_id, List *relids)
 
 /* Calls a function for each trigger of ours; those of an extension that is damaged, too. */
 static void
-foreach_trigger(void (*visit) (const FormData_pg_trigger *trigger, void *arg), void *arg)
+foreach_trigger(void (*look) (const FormData_pg_trigger *trigger, void *arg), void *arg)
 {
 	List	   *functions = NIL;
 	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
@@ -534,7 +534,7 @@ foreach_trigger(void (*visit) (const FormData_pg_trigger *trigger, void *arg), v
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
 		if (OidIsValid(trigger->tgfoid) && list_member_oid(functions, trigger->tgfoid))
-			visit		(trigger, arg);
+			look(trigger, arg);
 	}
 	systable_endscan(scan);
 	table_close(pg_trigger, AccessShareLock);
