@@ -260,8 +260,8 @@ sub play
 # When a session hears of it is up to the server.
 sub switch_capture
 {
-	return sprintf "RESET ROLE;\nLOAD 'pg_kpi';\nALTER SYSTEM SET kpi.capture = %s;\n%s", pick('on', 'off'),
-	  pick('', 'SELECT pg_reload_conf(), pg_sleep(0.02);');
+	return sprintf "RESET ROLE;\nLOAD 'pg_kpi';\nALTER SYSTEM SET kpi.capture = %s;\n%s", pick(qw(on off off)),
+	  chance(0.7) ? 'SELECT pg_reload_conf(), pg_sleep(0.02);' : '';
 }
 
 sub capture_on
@@ -688,7 +688,7 @@ sub round
 	{
 		my $what = rand;
 
-		push @script, switch_capture() if $with{switch} && chance(0.1);
+		push @script, switch_capture() if $with{switch} && chance(0.15);
 		push @script, change_session(), write_facts() if $with{role} || $with{setting};
 		push @script, 'RESET ROLE;' if $what >= 0.5;
 		push @script, cancelled_refresh() if $with{cancel} && chance($steps ? 0.2 : 0.05);
