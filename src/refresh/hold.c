@@ -309,7 +309,7 @@ kpi_refresh_waits_for_capture(const KpiRun *run, const KpiSourceState *state, Kp
 	char	   *hint;
 	bool		is_news;
 
-	if (kpi_capture_enabled || !state->marked || mode == KPI_RUN_REPAIR)
+	if (kpi_capture_enabled || !state->marked || mode == KPI_RUN_REPAIR || mode == KPI_RUN_PROVE)
 		return false;
 	hint = psprintf("Set kpi.capture = on and reload the server. SELECT kpi.repair(%s) reads the facts as they are now.",
 					quote_literal_cstr(source->name));
