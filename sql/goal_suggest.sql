@@ -68,6 +68,15 @@ SELECT s.suggestion, abs(s.target - (o.held + o.level * (1 + 10 / 31.0))::numeri
                                FROM (SELECT n, ('2024-06-01'::date + n * interval '1 month')::date AS month FROM generate_series(1, 28) n) m) f) AS level) o
  WHERE s.suggestion = 'likely';
 
+-- over an opening: what comes over what is held when it begins
+SELECT kpi.create_kpi('su_churn', formula => 'su_lost / opening(su_open)', direction => 'down') IS NULL AS not_yet
+ WHERE kpi.create_kpi('su_lost', source => 'suggest', measure => 'sum(amount)', at => 'ended') > 0;
+CALL kpi.refresh();
+SELECT s.suggestion, abs(s.target - (l.target / o.held)) < 1e-5 AS equal, s.probability
+  FROM kpi.suggest_target('su_churn', period => '2026-11') s
+  JOIN kpi.suggest_target('su_lost', period => '2026-11') l ON l.suggestion = s.suggestion AND s.suggestion = 'likely'
+ CROSS JOIN (SELECT sum(amount) AS held FROM suggest_test.deal WHERE day < '2026-11-01' AND (ended IS NULL OR ended >= '2026-11-01')) o;
+
 -- nothing known, and what is refused
 \set VERBOSITY default
 \set SHOW_CONTEXT never

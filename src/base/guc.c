@@ -38,6 +38,7 @@ int			kpi_build_delay = 2000;
 int			kpi_query_limit = 600000;
 int			kpi_people_interval = 60;
 int			kpi_close_reminder = 10;
+int			kpi_focus_limit = 5;
 char	   *kpi_reason = NULL;
 int			kpi_build_step = 1000;
 int			kpi_naptime = 60;
@@ -172,6 +173,14 @@ worker_guc_init(void)
 							60, 1, 7 * 24 * 3600,
 							PGC_SIGHUP,
 							GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("kpi.focus_limit",
+							"How many goals a team or member may have at once before kpi.check_goals() warns.",
+							NULL,
+							&kpi_focus_limit,
+							5, 1, 1000,
+							PGC_USERSET,
+							0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("kpi.naptime",
 							"Time between turns of databases beyond kpi.max_databases.",

@@ -598,7 +598,7 @@ kpi_goal_history_growth(KpiHistory *history, const KpiPlace *place, int *n)
 	double		sum = 0;
 
 	*n = 0;
-	if (history->shape == KPI_SHAPE_BALANCE || history->shape == KPI_SHAPE_OTHER)
+	if (history->shape != KPI_SHAPE_ADDITIVE && history->shape != KPI_SHAPE_QUOTIENT)
 		return KPI_UNKNOWN;
 	read_closed(history, place);
 	for (int i = 0; i < closed->n; i++)

@@ -305,7 +305,8 @@ typedef struct KpiStart
 	bool		may_fall;
 	double		share;			/* of the period, that the days that count are */
 	double		share_denominator;
-	double		opening;		/* of a balance, when the period begins */
+	double		opening;		/* of a balance, when the period begins; what
+								 * is over an opening is divided by */
 	DateADT		ahead;			/* days until then, of what is held now */
 
 	/* Without a history of its own: the mean of members, times */

@@ -215,6 +215,13 @@ kpi_goal_start(KpiHistory *history, const KpiProgram *program, const KpiPlace *p
 	find_noise(history, start);
 	if (start->shape == KPI_SHAPE_BALANCE)
 		find_opening(start, today);
+	else if (start->shape == KPI_SHAPE_OF_OPENING)
+	{
+		KpiValue	value = {NULL};
+
+		(void) kpi_value_at(program, place, &value);
+		start->opening = kpi_goal_number(value.denominator);
+	}
 	return true;
 }
 
@@ -224,12 +231,13 @@ kpi_goal_start_outlook(const KpiStart *start, const KpiTarget *target)
 	double		level = start->basis.level * start->season * start->share;
 	KpiStanding standing;
 
-	if (start->shape == KPI_SHAPE_ADDITIVE)
+	if (start->shape == KPI_SHAPE_ADDITIVE || start->shape == KPI_SHAPE_OF_OPENING)
 	{
 		KpiAdditive known = {.basis = level,.noise = start->noise,.may_fall = start->may_fall};
 
 		standing = kpi_goal_standing(0, target);
-		return kpi_goal_outlook_additive(target, &standing, &known);
+		return start->shape == KPI_SHAPE_ADDITIVE ? kpi_goal_outlook_additive(target, &standing, &known) :
+			kpi_goal_outlook_known_denominator(target, &standing, &known, start->opening);
 	}
 	else if (start->shape == KPI_SHAPE_QUOTIENT)
 	{
@@ -282,26 +290,45 @@ float_arg(FunctionCallInfo fcinfo, int n)
 Datum
 kpi_sql_goal_start(PG_FUNCTION_ARGS)
 {
-	const KpiProgram *program = kpi_model_program(PG_GETARG_TEXT_PP(0));
-	KpiPlace	place = {
-		(KpiScopeKind) PG_GETARG_INT32(1), PG_GETARG_INT32(2), (KpiGrain) PG_GETARG_INT32(4),
-		PG_GETARG_INT32(3), PG_GETARG_DATEADT(5)
-	};
-	DateADT		today = PG_GETARG_DATEADT(8);
-	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(9));
-	KpiTarget	target = {KPI_AT_LEAST, float_arg(fcinfo, 10), float_arg(fcinfo, 11)};
-	bool		down = PG_GETARG_BOOL(12);
-	KpiHistory *history = kpi_goal_history(program, place.start, today);
+	const KpiProgram *program;
+	KpiPlace	place;
+	DateADT		today;
+	char	   *kind;
+	KpiTarget	target;
+	bool		down;
+	KpiHistory *history;
 	KpiStart	start;
-	KpiOutlook	outlook = {.forecast = KPI_UNKNOWN,.probability = KPI_UNKNOWN};
+	KpiOutlook	outlook;
 	KpiPlace	best_place;
-	Numeric		best = kpi_goal_history_best(history, &place, down, &best_place);
+	Numeric		best;
 	TupleDesc	tupdesc;
 	Datum		values[5] = {0};
 	bool		nulls[5] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	/* Of a day, or a range beyond a year, there is no period with a history. */
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i) && i != 10 && i != 11)
+			PG_RETURN_NULL();
+	}
+	program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	place = (KpiPlace)
+	{
+		(KpiScopeKind) PG_GETARG_INT32(1), PG_GETARG_INT32(2), (KpiGrain) PG_GETARG_INT32(4),
+			PG_GETARG_INT32(3), PG_GETARG_DATEADT(5)
+	};
+	today = PG_GETARG_DATEADT(8);
+	kind = text_to_cstring(PG_GETARG_TEXT_PP(9));
+	target = (KpiTarget)
+	{
+		KPI_AT_LEAST, float_arg(fcinfo, 10), float_arg(fcinfo, 11)
+	};
+	down = PG_GETARG_BOOL(12);
+	history = kpi_goal_history(program, place.start, today);
+	best = kpi_goal_history_best(history, &place, down, &best_place);
+	outlook.forecast = outlook.probability = KPI_UNKNOWN;
 	target.kind = strcmp(kind, "at_most") == 0 ? KPI_AT_MOST : strcmp(kind, "between") == 0 ? KPI_BETWEEN : KPI_AT_LEAST;
 	if (kpi_goal_start(history, program, &place, PG_GETARG_DATEADT(6), PG_GETARG_DATEADT(7), today, down, &start))
 		outlook = kpi_goal_start_outlook(&start, &target);

@@ -134,6 +134,8 @@ level_words(const Advice *advice)
 
 	if (advice->start.shape == KPI_SHAPE_QUOTIENT)
 		return words(advice, basis->level / basis->level_denominator);
+	if (advice->start.shape == KPI_SHAPE_OF_OPENING)
+		return words(advice, basis->level / people / advice->start.opening);
 	return words(advice, basis->level / people);
 }
 
@@ -214,7 +216,7 @@ why_words(const Advice *advice)
 
 	initStringInfo(&why);
 	tell_basis(advice, grain, &why);
-	if (start->shape == KPI_SHAPE_ADDITIVE && fabs(start->season - 1) >= TOLD)
+	if (start->shape != KPI_SHAPE_QUOTIENT && fabs(start->season - 1) >= TOLD)
 		appendStringInfo(&why, "; the time of the year makes it %.2f times that", start->season);
 	if (start->members == 0 && fabs(start->share - 1) >= TOLD)
 		appendStringInfo(&why, "; it is there for %.0f %% of what a %s brings", start->share * 100, grain);
@@ -253,7 +255,7 @@ within_bounds(const KpiStart *start, double target)
 
 	if (node->formula == NULL && node->kind == KPI_RATE)
 		return Min(Max(target, 0.0), 1.0);
-	return start->shape == KPI_SHAPE_ADDITIVE && !start->may_fall ? Max(target, 0.0) : target;
+	return start->shape != KPI_SHAPE_BALANCE && !start->may_fall ? Max(target, 0.0) : target;
 }
 
 static void
