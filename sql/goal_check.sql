@@ -52,6 +52,9 @@ SELECT goal_name, verdict, reason FROM kpi.check_goals(plan => 'ck') WHERE crite
 SELECT count(kpi.create_goal('ck_more' || n, kpi => 'ck_revenue', team => 'ck_north', period => '2027-W0' || n, target => '1000', plan => 'ck')) FROM generate_series(1, 3) n;
 SELECT goal_name, verdict, reason FROM kpi.check_goals(goal => 'ck_more2') WHERE criterion = 'focus' ORDER BY 1;
 RESET kpi.focus_limit;
+-- a part of another
+SELECT kpi.create_goal('ck_part', kpi => 'ck_revenue', team => 'ck_north', period => '2027-Q4', target => '50000', plan => 'ck', parent => 'ck_hard') > 0 AS created;
+SELECT goal_name, verdict, reason FROM kpi.check_goals(goal => 'ck_part') WHERE criterion = 'relevant';
 
 -- mistakes
 \set VERBOSITY default

@@ -71,7 +71,7 @@ SELECT * FROM ramp_test.compare();
 SELECT kpi.export() -> 'ramps';
 SELECT action, kind, name, old, new FROM kpi.apply('{"ramps": [{"ramp": [0.5]}, {"team": "ramp_all", "ramp": [0.25, 1]}]}', prune => true);
 SELECT kpi.export() -> 'ramps';
-SELECT action, kind, name, old -> 'ramp' AS old, new -> 'ramp' AS new FROM kpi.definition_log WHERE kind = 'ramp' ORDER BY id;
+SELECT action, kind, name, old -> 'ramp' AS old, new -> 'ramp' AS new FROM kpi.definition_log WHERE kind = 'ramp' AND name ~ '^(ramp|company)' ORDER BY id;
 
 -- mistakes
 \set VERBOSITY default

@@ -15,7 +15,7 @@ CREATE VIEW kpi_internal.goal_expected AS
            coalesce(e.period, g.period) AS period, coalesce(e.period_start, g.period_start) AS period_start, coalesce(e.period_end, g.period_end) AS period_end,
            e.target, e.target_high, e.forecast_grain, e.forecast_start, pg_catalog.array_position('{day,week,month,quarter,year}', e.forecast_grain) - 1 AS grain_number,
            coalesce(e.target_kind, CASE k.direction WHEN 'down' THEN 'at_most' ELSE 'at_least' END) AS target_kind,
-           g.grain, g.period_end AS last_day, g.is_recurring, g.description, g.review_on, g.target_text
+           g.grain, g.period_end AS last_day, g.is_recurring, g.description, g.review_on, g.target_text, g.parent_id
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
       JOIN kpi_internal.goal_place p ON p.goal_id = g.id
@@ -93,8 +93,9 @@ CREATE FUNCTION kpi_internal.goal_checks(goal_ids bigint[], costs text,
                                     CASE WHEN g.target < g.best THEN 'below' ELSE 'above' END, kpi_internal.check_number(g.best, g.kpi), g.best_period) END,
                    CASE WHEN g.ramping > 0 THEN format('%s of %s people in their ramp, which leaves %s %% of the capacity', g.ramping, g.people, round((g.capacity * 100)::numeric)) END)
         UNION ALL
-        SELECT 4, 'relevant', CASE WHEN g.team_id = 1 OR o.goals IS NOT NULL THEN 'pass' ELSE 'fail' END,
-               CASE WHEN o.goals IS NOT NULL THEN format('it serves %s', o.goals)
+        SELECT 4, 'relevant', CASE WHEN g.team_id = 1 OR g.parent_id IS NOT NULL OR o.goals IS NOT NULL THEN 'pass' ELSE 'fail' END,
+               CASE WHEN g.parent_id IS NOT NULL THEN format('a part of goal %s', (SELECT coalesce(q.name, q.id::text) FROM kpi.goal q WHERE q.id = g.parent_id))
+                    WHEN o.goals IS NOT NULL THEN format('it serves %s', o.goals)
                     WHEN g.team_id = 1 THEN 'a goal of the company, which others serve'
                     ELSE format('no team above has a goal of KPI %s, or one of its formula, on these days', g.kpi) END
           FROM (SELECT string_agg(format('%s of team %s', quote_ident(u.name), t.key), ', ' ORDER BY u.name, t.key) AS goals
@@ -157,4 +158,4 @@ CREATE FUNCTION kpi.check_goals(goal anycompatible DEFAULT NULL, plan text DEFAU
                                 OUT criterion text, OUT verdict text, OUT reason text)
     RETURNS SETOF record STABLE COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', 'kpi_sql_check_goals';
 COMMENT ON FUNCTION kpi.check_goals(anycompatible, text, text) IS
-'Whether goals are such that people can work by them: of a goal (its id, or its name: all of that name), of all goals of a plan, drafts too, else of all that are not over; a row for each goal and criterion with a verdict (fail, warn, pass) and the numbers in words, the worst first. A recurring goal is judged in the period that runs or comes next. specific: a description says by what. measurable: there is a number to reach, and facts that are complete. achievable: how probable it was before the period begins (kpi.suggest_target()): below 5 % fail, below 25 % and above 90 % warn; with the best period there was, and who is in the ramp. relevant: a team above has a goal of the plan of the same KPI, or of one that it is computed of or that is computed of it, on some of these days; or it is the company''s. time_bound: it ends, within a year, and is not over. coverage: with costs, the name of a KPI in the same unit, the target of a KPI that adds up covers what is to be expected of it; by less than a tenth: warn. focus: no more goals of the plan of the same team or member at once than kpi.focus_limit, twice as many: fail. review: review_on is to come; longer than a quarter without one: warn. Cost: that of kpi.suggest_target() for each goal. Errors: goal, plan or KPI unknown; both a goal and a plan are given';
+'Whether goals are such that people can work by them: of a goal (its id, or its name: all of that name), of all goals of a plan, drafts too, else of all that are not over; a row for each goal and criterion with a verdict (fail, warn, pass) and the numbers in words, the worst first. A recurring goal is judged in the period that runs or comes next. specific: a description says by what. measurable: there is a number to reach, and facts that are complete. achievable: how probable it was before the period begins (kpi.suggest_target()): below 5 % fail, below 25 % and above 90 % warn; with the best period there was, and who is in the ramp. relevant: it is a part of another, or a team above has a goal of the plan of the same KPI, or of one that it is computed of or that is computed of it, on some of these days; or it is the company''s. time_bound: it ends, within a year, and is not over. coverage: with costs, the name of a KPI in the same unit, the target of a KPI that adds up covers what is to be expected of it; by less than a tenth: warn. focus: no more goals of the plan of the same team or member at once than kpi.focus_limit, twice as many: fail. review: review_on is to come; longer than a quarter without one: warn. Cost: that of kpi.suggest_target() for each goal. Errors: goal, plan or KPI unknown; both a goal and a plan are given';
