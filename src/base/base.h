@@ -74,6 +74,7 @@ extern int	kpi_people_interval;
 
 /* Days after the end of a period from which on kpi.health() reminds of closing it; 0: never. */
 extern int	kpi_close_reminder;
+
 /* So many goals of one team or member at once are not too many. */
 extern int	kpi_focus_limit;
 
