@@ -76,11 +76,11 @@ SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefa
    AND p.prorettype = 'trigger'::regtype ORDER BY 1;
 GRANT USAGE ON SCHEMA kpi_internal TO regress_trust_evil;
 SET ROLE regress_trust_evil;
-CREATE TRIGGER inject AFTER INSERT ON trust_test.stranger FOR EACH ROW EXECUTE FUNCTION kpi_internal.check_reference('id', 'pg_authid; SELECT 1');
+CREATE TRIGGER inject AFTER INSERT ON trust_test.stranger FOR EACH ROW EXECUTE FUNCTION kpi_internal.check_reference('id', 'pg_authid; SELECT 1', 'oid');
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION kpi_internal.check_reference() TO regress_trust_evil;
 SET ROLE regress_trust_evil;
-CREATE TRIGGER inject AFTER INSERT ON trust_test.stranger FOR EACH ROW EXECUTE FUNCTION kpi_internal.check_reference('id', 'pg_authid; SELECT 1');
+CREATE TRIGGER inject AFTER INSERT ON trust_test.stranger FOR EACH ROW EXECUTE FUNCTION kpi_internal.check_reference('id', 'pg_authid; SELECT 1', 'oid');
 CREATE FUNCTION trust_test.inject() RETURNS void SECURITY DEFINER LANGUAGE sql AS 'INSERT INTO trust_test.stranger VALUES (1)';
 SELECT trust_test.inject();
 RESET ROLE;
