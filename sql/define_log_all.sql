@@ -69,7 +69,7 @@ INSERT INTO log_all_test.call (function, arguments) VALUES
     ('drop_team', $$'la_team'$$),
     ('drop_holiday', $$'2026-05-01', calendar => 'la_calendar'$$),
     ('drop_calendar', $$'la_calendar'$$);
--- Those that define are all here. Who may what, when something is refreshed and whether it is paused is no definition.
+-- Those that define are all here. Who may what, when something is refreshed and whether it is paused is no definition, and a draft none yet.
 SELECT DISTINCT p.proname FROM pg_proc p
  WHERE p.pronamespace = 'kpi'::regnamespace AND p.prorettype <> 'trigger'::regtype
    AND p.proname ~ '^(create|alter|drop|add|set|sync|move|end|forget|remove|rename|apply|grant|revoke|schedule|unschedule|pause|resume)(_|$)'

@@ -69,7 +69,7 @@ SELECT * FROM kpi.estimate_source('et_new', relation => 'et.deals', at => 'close
 SELECT * FROM kpi.estimate_source('et_new', relation => 'et.deals', at => 'closed_at', measures => '{}');
 SELECT * FROM kpi.estimate_source('et_new', relation => 'et.deals', at => 'closed_at', measures => NULL);
 CREATE TABLE et.products (product text PRIMARY KEY, family text);
-SELECT kpi.create_lookup('et_families', relation => 'et.products', key => 'product', value => 'family');
+SELECT kpi.create_lookup('et_families', relation => 'et.products', key => 'product', value => 'family') > 0 AS created;
 SELECT * FROM kpi.estimate_source('et_new', relation => 'et.deals', key => 'id', at => 'closed_at', dimensions => $${"family": "lookup('et_families', product)"}$$);
 SELECT kpi.drop_lookup('et_families');
 SELECT count(*) FROM kpi.source WHERE name = 'et_new';

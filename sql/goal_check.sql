@@ -55,6 +55,11 @@ RESET kpi.focus_limit;
 -- a part of another
 SELECT kpi.create_goal('ck_part', kpi => 'ck_revenue', team => 'ck_north', period => '2027-Q4', target => '50000', plan => 'ck', parent => 'ck_hard') > 0 AS created;
 SELECT goal_name, verdict, reason FROM kpi.check_goals(goal => 'ck_part') WHERE criterion = 'relevant';
+-- what the whole is reached by, its parts are
+SELECT verdict, reason FROM kpi.check_goals(goal => 'ck_part') WHERE criterion = 'specific';
+SELECT kpi.alter_goal('ck_hard', description => 'a second product line');
+SELECT verdict, reason FROM kpi.check_goals(goal => 'ck_part') WHERE criterion = 'specific';
+SELECT kpi.alter_goal('ck_hard', description => '');
 
 -- mistakes
 \set VERBOSITY default
