@@ -36,7 +36,7 @@ typedef struct Observed
 	double		value;			/* of both; of another KPI that of the last
 								 * closed period */
 	double		done;			/* in the goal's period until today */
-} Observed;
+}			Observed;
 
 static double
 number_of(Numeric number)
@@ -74,7 +74,7 @@ last_value(const KpiCascade *cascade, const KpiProgram *program)
 }
 
 static void
-observe(const KpiCascade *cascade, char *program_text, Observed *kpi)
+observe(const KpiCascade *cascade, char *program_text, Observed * kpi)
 {
 	const KpiProgram *program = kpi_model_program(cstring_to_text(program_text));
 	KpiPlace	place = goal_place(cascade, cascade->history_grain, cascade->history_start);
@@ -129,7 +129,7 @@ observed(const KpiCascade *cascade, const char *name)
 
 /* How many of the step before come of one of this; *amount, of its unit in a period, becomes this one's. */
 static double
-rate_of(const Observed *step, double *amount)
+rate_of(const Observed * step, double *amount)
 {
 	double		before = *amount;
 
@@ -148,7 +148,7 @@ rate_of(const Observed *step, double *amount)
 }
 
 static void
-require_step(const Observed *step, bool first)
+require_step(const Observed * step, bool first)
 {
 	if (step->shape == KPI_SHAPE_ADDITIVE || (!first && step->shape == KPI_SHAPE_QUOTIENT))
 		return;
@@ -197,7 +197,7 @@ rounded(double number)
 }
 
 static void
-add_activity(KpiCascade *cascade, const Observed *step, double rate, double needed, double per_day, const char *unknown)
+add_activity(KpiCascade *cascade, const Observed * step, double rate, double needed, double per_day, const char *unknown)
 {
 	KpiPart    *part = kpi_define_cascade_add(cascade, step->name);
 
@@ -232,7 +232,7 @@ kpi_define_cascade_activities(KpiCascade *cascade)
 	double		amount = 0;
 	double		days = days_left(cascade);
 	int			members = cascade->member_id ? 1 :
-		list_length(kpi_goal_capacities(cascade->team_id, 0, Max(cascade->period.start, cascade->today), cascade->period.end));
+	list_length(kpi_goal_capacities(cascade->team_id, 0, Max(cascade->period.start, cascade->today), cascade->period.end));
 	int			known = per.value > 0 ? n : 0;
 	const char *unknown = per.value > 0 ? NULL : "nothing is known of what one brings";
 

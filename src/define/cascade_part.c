@@ -59,21 +59,20 @@ set_days(const KpiCascade *cascade, KpiGoalPeriod *period, DateADT since, DateAD
 	" FROM all_days d JOIN kpi.team t ON t.id = d.id" \
 	" WHERE d.ancestor_id = $1 AND d.since <= d.last ORDER BY t.key COLLATE \"C\", d.since"
 
+/* Nothing is joined with itself: nobody tells the planner that there are thousands. */
 #define MEMBERS \
 	"WITH below AS MATERIALIZED (SELECT a.team_id, a.since, a.until FROM kpi_internal.team_ancestors() a WHERE a.ancestor_id = $1)," \
-	" all_days AS MATERIALIZED (" \
-	" SELECT h.member_id, h.team_id, greatest(h.since, $2) AS since, least(h.until - 1, $3) AS last FROM kpi.membership h" \
+	" all_days AS (" \
+	" SELECT h.member_id, h.team_id, greatest(h.since, $2) AS since, least(h.until - 1, $3) AS last," \
+	"  pg_catalog.sum(least(h.until - 1, $3) - greatest(h.since, $2) + 1) OVER (PARTITION BY h.member_id) AS n FROM kpi.membership h" \
 	"  WHERE coalesce(h.since, '-infinity') <= $3 AND coalesce(h.until, 'infinity') > $2)," \
-	" days AS MATERIALIZED (" \
-	" SELECT h.member_id, h.team_id, greatest(h.since, b.since) AS since, least(h.last, b.until - 1) AS last" \
+	" days AS (" \
+	" SELECT h.member_id, h.team_id, greatest(h.since, b.since) AS since, least(h.last, b.until - 1) AS last, h.n" \
 	"  FROM all_days h JOIN below b ON b.team_id = h.team_id" \
-	"  WHERE coalesce(b.since, '-infinity') <= h.last AND coalesce(b.until, 'infinity') > h.since)," \
-	" had AS (SELECT d.member_id, pg_catalog.sum(d.last - d.since + 1) AS n FROM days d GROUP BY 1)," \
-	" had_in_all AS (SELECT d.member_id, pg_catalog.sum(d.last - d.since + 1) AS n FROM all_days d GROUP BY 1)" \
-	"SELECT m.id, m.key, d.team_id, d.since, d.last, i.n < a.n AS is_elsewhere" \
-	" FROM days d JOIN kpi.member m ON m.id = d.member_id" \
-	" JOIN had i ON i.member_id = d.member_id JOIN had_in_all a ON a.member_id = d.member_id" \
-	" ORDER BY m.key COLLATE \"C\", d.since"
+	"  WHERE coalesce(b.since, '-infinity') <= h.last AND coalesce(b.until, 'infinity') > h.since)" \
+	"SELECT m.id, m.key, d.team_id, d.since, d.last," \
+	" pg_catalog.sum(d.last - d.since + 1) OVER (PARTITION BY d.member_id) < d.n AS is_elsewhere" \
+	" FROM days d JOIN kpi.member m ON m.id = d.member_id ORDER BY m.key COLLATE \"C\", d.since"
 
 /* Whether a stay goes on with what the part has. */
 static bool
