@@ -32,6 +32,7 @@
 #include "value/value_internal.h"
 
 PG_FUNCTION_INFO_V1(kpi_sql_breakdown);
+PG_FUNCTION_INFO_V1(kpi_sql_parts_between);
 
 /* Standard deviations to either side within which 80 % of a normal distribution are. */
 #define EIGHTY_PERCENT 1.281552
@@ -132,19 +133,14 @@ add_key(Breakdown *breakdown, char *name)
 }
 
 static void
-read_by(FunctionCallInfo fcinfo, Breakdown *breakdown)
+read_by(FunctionCallInfo fcinfo, int arg, Breakdown *breakdown)
 {
 	Datum	   *names = NULL;
 	bool	   *nulls = NULL;
 	int			n = 0;
 
-	if (!PG_ARGISNULL(1))
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"by\" names nothing"),
-				 errhint("Name dimensions, member or team: by => '{location, product}'.")));
+	if (!PG_ARGISNULL(arg))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
 		if (nulls[i])
@@ -514,7 +510,12 @@ kpi_sql_breakdown(PG_FUNCTION_ARGS)
 	KpiSpi		spi;
 
 	breakdown.call.kpi = kpi_arg_name(fcinfo, 0, "KPI");
-	read_by(fcinfo, &breakdown);
+	read_by(fcinfo, 1, &breakdown);
+	if (breakdown.nkeys == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"by\" names nothing"),
+				 errhint("Name dimensions, member or team: by => '{location, product}'.")));
 	breakdown.call.team = kpi_fact_key_optional_arg(fcinfo, 2, "team");
 	breakdown.call.member = kpi_fact_key_optional_arg(fcinfo, 3, "member");
 	breakdown.call.period = kpi_arg_name(fcinfo, 4, "period");
@@ -544,6 +545,55 @@ kpi_sql_breakdown(PG_FUNCTION_ARGS)
 		if (i > 0 && compare_values(&breakdown.rows[i - 1], &breakdown.rows[i]) != 0)
 			rank = i + 1;
 		put_row(rsinfo, &breakdown, &breakdown.rows[i], rank);
+	}
+	kpi_value_parts_end(parts);
+	return (Datum) 0;
+}
+
+/*
+ * kpi_internal.parts_between(program, kpi, scope_kind, scope_id, since, until, by): part_1, part_2, part_3,
+ * value, of any days, both included.  By nothing there is one part, which is all.
+ */
+Datum
+kpi_sql_parts_between(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller = CurrentMemoryContext;
+	Breakdown	breakdown = {{0}};
+	KpiParts   *parts;
+	KpiSpi		spi;
+
+	breakdown.call.program = kpi_model_program(PG_GETARG_TEXT_PP(0));
+	breakdown.call.kpi = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	breakdown.call.place.scope_kind = (KpiScopeKind) PG_GETARG_INT32(2);
+	breakdown.call.place.scope_id = PG_GETARG_INT32(3);
+	breakdown.call.place.grain = KPI_DAY;
+	breakdown.call.place.start = PG_GETARG_DATEADT(4);
+	read_by(fcinfo, 6, &breakdown);
+	InitMaterializedSRF(fcinfo, 0);
+
+	kpi_spi_begin(&spi);
+	MemoryContextSwitchTo(caller);
+	refuse_measures(&breakdown);
+	parts = kpi_value_parts_begin(breakdown.nkeys, breakdown.keys);
+	find_dimensions(&breakdown, parts);
+	breakdown.window = kpi_value_window_days(&breakdown.call.place, PG_GETARG_DATEADT(4), PG_GETARG_DATEADT(5));
+	evaluate_rows(&breakdown, parts);
+	kpi_spi_end(&spi);
+
+	for (int i = 0; i < breakdown.n; i++)
+	{
+		Datum		values[KPI_PARTS_MAX + 1] = {0};
+		bool		nulls[KPI_PARTS_MAX + 1] = {false};
+
+		for (int k = 0; k < KPI_PARTS_MAX; k++)
+		{
+			nulls[k] = breakdown.rows[i].names[k] == NULL;
+			if (!nulls[k])
+				values[k] = CStringGetTextDatum(breakdown.rows[i].names[k]);
+		}
+		set_number(values, nulls, KPI_PARTS_MAX, breakdown.rows[i].value.value);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	kpi_value_parts_end(parts);
 	return (Datum) 0;
