@@ -56,5 +56,5 @@ runs('doc/formulas.md', 5, conf => ["kpi.now = '2026-03-31 18:00:00+00'"]);
 runs('doc/git.md', 6);
 runs('doc/operations.md', 8);
 # on the CRM of the demo
-runs('doc/goals.md', 17, database => 'crm', after => [ 'test/demo/crm.sql', 'test/demo/week.sql' ]);
+runs('doc/goals.md', 18, database => 'crm', after => [ 'test/demo/crm.sql', 'test/demo/week.sql' ]);
 done_testing();
