@@ -64,7 +64,7 @@ extern KpiExplainSource * kpi_explain_open_loaded(KpiSource *source);
 extern void kpi_explain_close(KpiExplainSource * open);
 
 /* An expression over its rows, whose columns it uses anyway, in the current memory context; evaluated in take(). */
-extern KpiFactExpr * kpi_explain_expr(KpiExplainSource * open, const char *text);
+extern KpiFactExpr *kpi_explain_expr(KpiExplainSource * open, const char *text);
 
 /* Which rows are wanted; more of them may be handed in. */
 typedef struct KpiExplainWanted

@@ -98,7 +98,7 @@ typedef struct LeftOutReader
 
 /* The value of an expression as capture has it as a key; NULL also where it fails. */
 static char *
-key_of(KpiFactExpr * expr, const KpiExplainRow * row)
+key_of(KpiFactExpr *expr, const KpiExplainRow * row)
 {
 	Datum		value;
 	bool		isnull;

@@ -38,7 +38,7 @@ find_measure(const KpiSource *source, int32 kpi_id, bool is_end, bool is_left_ou
 }
 
 static KpiFateKpi *
-read_kpi(const KpiSource *source, KpiRows *rows, KpiExchange * exchange)
+read_kpi(const KpiSource *source, KpiRows *rows, KpiExchange *exchange)
 {
 	const KpiProgram *program = kpi_model_program(cstring_to_text(kpi_rows_text(rows, "program")));
 	const KpiProgramNode *node = &program->nodes[program->nnodes - 1];

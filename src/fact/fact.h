@@ -307,14 +307,14 @@ extern void kpi_fact_rows_run(const KpiFactRows * wanted, Oid relid, List *leave
 typedef struct KpiFactExpr KpiFactExpr;
 
 /* As the source's definer, as the next. */
-extern KpiFactExpr * kpi_fact_expr_compile(const KpiSource *source, Oid relid, const char *text);
+extern KpiFactExpr *kpi_fact_expr_compile(const KpiSource *source, Oid relid, const char *text);
 
 /* False: it failed.  The value is there until the next call. */
-extern bool kpi_fact_expr_value(KpiFactExpr * expr, TupleTableSlot *row, Datum *value, bool *isnull);
-extern Oid	kpi_fact_expr_type(const KpiFactExpr * expr);
+extern bool kpi_fact_expr_value(KpiFactExpr *expr, TupleTableSlot *row, Datum *value, bool *isnull);
+extern Oid	kpi_fact_expr_type(const KpiFactExpr *expr);
 
 /* The columns it uses, offset by FirstLowInvalidHeapAttributeNumber. */
-extern const Bitmapset *kpi_fact_expr_columns(const KpiFactExpr * expr);
+extern const Bitmapset *kpi_fact_expr_columns(const KpiFactExpr *expr);
 
 /* ---- keyed_check.c ---- */
 

@@ -417,7 +417,7 @@ evaluate(void *arg)
 }
 
 bool
-kpi_fact_expr_value(KpiFactExpr * expr, TupleTableSlot *row, Datum *value, bool *isnull)
+kpi_fact_expr_value(KpiFactExpr *expr, TupleTableSlot *row, Datum *value, bool *isnull)
 {
 	MemoryContext old = MemoryContextSwitchTo(expr->econtext->ecxt_per_tuple_memory);
 	ErrorData  *error = NULL;
@@ -435,13 +435,13 @@ kpi_fact_expr_value(KpiFactExpr * expr, TupleTableSlot *row, Datum *value, bool 
 }
 
 Oid
-kpi_fact_expr_type(const KpiFactExpr * expr)
+kpi_fact_expr_type(const KpiFactExpr *expr)
 {
 	return expr->type;
 }
 
 const Bitmapset *
-kpi_fact_expr_columns(const KpiFactExpr * expr)
+kpi_fact_expr_columns(const KpiFactExpr *expr)
 {
 	return expr->columns;
 }

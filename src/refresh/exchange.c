@@ -100,7 +100,7 @@ struct KpiExchange
 /* ---- rates ---- */
 
 static void
-forget(KpiExchange * exchange)
+forget(KpiExchange *exchange)
 {
 	HASHCTL		rates = {.keysize = sizeof(RateKey),.entrysize = sizeof(RateList),.hcxt = exchange->mcxt};
 	HASHCTL		combinations = {.keysize = sizeof(CombinationKey),.entrysize = sizeof(CombinationEntry),
@@ -136,7 +136,7 @@ kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source)
 }
 
 static void
-add_rate(KpiExchange * exchange, RateList * list, int max, DateADT since, Numeric rate)
+add_rate(KpiExchange *exchange, RateList * list, int max, DateADT since, Numeric rate)
 {
 	MemoryContext old = MemoryContextSwitchTo(exchange->mcxt);
 
@@ -152,7 +152,7 @@ add_rate(KpiExchange * exchange, RateList * list, int max, DateADT since, Numeri
 
 /* Those of the version that is applied: what a later one has changed is what it was. */
 static void
-read_rates(KpiExchange * exchange, RateList * list)
+read_rates(KpiExchange *exchange, RateList * list)
 {
 	KpiRows		rows;
 
@@ -180,7 +180,7 @@ read_rates(KpiExchange * exchange, RateList * list)
 }
 
 static RateList *
-find_rates(KpiExchange * exchange, const char *name, const char *currency)
+find_rates(KpiExchange *exchange, const char *name, const char *currency)
 {
 	RateKey		key;
 	RateList   *list;
@@ -215,7 +215,7 @@ currency_of(int32 dim_combination_id)
 }
 
 static RateList *
-rates_of(KpiExchange * exchange, const KpiStream *stream, int32 dim_combination_id)
+rates_of(KpiExchange *exchange, const KpiStream *stream, int32 dim_combination_id)
 {
 	CombinationKey key = {stream->id, dim_combination_id};
 	CombinationEntry *entry = hash_search(exchange->combinations, &key, HASH_FIND, NULL);
@@ -265,7 +265,7 @@ kpi_refresh_exchange_convert(KpiRun *run, const KpiStream *stream, const KpiCell
 }
 
 bool
-kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream, int32 dim_combination_id,
+kpi_refresh_exchange_has_rate(KpiExchange *exchange, const KpiStream *stream, int32 dim_combination_id,
 							  DateADT day)
 {
 	if (stream->currency == NULL || exchange == NULL)
@@ -274,7 +274,7 @@ kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream, i
 }
 
 Numeric
-kpi_refresh_exchange_rate(KpiExchange * exchange, const KpiStream *stream, const char *currency, DateADT day)
+kpi_refresh_exchange_rate(KpiExchange *exchange, const KpiStream *stream, const char *currency, DateADT day)
 {
 	return strlen(currency) < NAMEDATALEN ? rate_on(find_rates(exchange, stream->exchange, currency), day) : NULL;
 }
@@ -380,7 +380,7 @@ add_differences(KpiRun *run, Moved * moved, int s, DateADT since, DateADT until)
  * the next of its currency, before or after the change.  False: none is.
  */
 static bool
-changed_days(const KpiExchange * exchange, const KpiStream *stream, DateADT *since, DateADT *until)
+changed_days(const KpiExchange *exchange, const KpiStream *stream, DateADT *since, DateADT *until)
 {
 	KpiRows		rows;
 	bool		found;

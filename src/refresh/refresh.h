@@ -49,14 +49,14 @@ extern bool kpi_refresh_follow_names(int32 source_id);
 typedef struct KpiExchange KpiExchange;
 
 /* The rates that the rollups of the source are by; NULL if no amount of it has a currency. */
-extern KpiExchange * kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source);
+extern KpiExchange *kpi_refresh_exchange_create(MemoryContext parent, const KpiSource *source);
 
 /* Whether they have one for day cells of that combination of values; of NULL always. */
-extern bool kpi_refresh_exchange_has_rate(KpiExchange * exchange, const KpiStream *stream,
+extern bool kpi_refresh_exchange_has_rate(KpiExchange *exchange, const KpiStream *stream,
 										  int32 dim_combination_id, DateADT day);
 
 /* The rate of a currency, of a stream that has one; NULL: there is none. */
-extern Numeric kpi_refresh_exchange_rate(KpiExchange * exchange, const KpiStream *stream, const char *currency,
+extern Numeric kpi_refresh_exchange_rate(KpiExchange *exchange, const KpiStream *stream, const char *currency,
 										 DateADT day);
 
 /* ---- report.c ---- */
