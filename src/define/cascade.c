@@ -372,6 +372,7 @@ cut(void *arg)
 	kpi_spi_begin(&spi);
 	MemoryContextSwitchTo(cascade->context);	/* the parts outlast SPI */
 	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(cascade->goal_id)));
+	kpi_define_goal_closing_wait();
 	(void) kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT8(cascade->goal_id));
 	read_goal(cascade);
 	require_one_period(cascade);

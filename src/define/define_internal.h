@@ -677,6 +677,12 @@ extern void kpi_define_goal_parent_arg(FunctionCallInfo fcinfo, int n, KpiGoalSp
 /* Makes a goal a part of another (0: of none); error if that is a part of it. */
 extern void kpi_define_goal_set_parent(int64 goal_id, int64 parent_id);
 
+/*
+ * Waits for who closes or reopens a period, and makes him wait until the end of the transaction: before goals are
+ * locked in another order than that of their ids, as he locks them.
+ */
+extern void kpi_define_goal_closing_wait(void);
+
 /* ---- goal_milestone.c ---- */
 
 /* Error unless it is an object of days and numbers. */

@@ -6,8 +6,9 @@
  * A goal is written first, then checked as it stands and asked what it amounts to in
  * its periods (goal/period.c), and at last its rows of kpi.goal_progress are made;
  * an error undoes it all.  What kpi.goal says of the target is that of today's version, and
- * is written with those (goal/version.c).  Locks: that of the goal's row, those that keep what it stands
- * on (ground.c), that of its plan (plan.c), and then those of its targets and rows.
+ * is written with those (goal/version.c).  Locks: those that keep what it stands on (ground.c), that
+ * of its plan (plan.c), that against periods being closed (goal_close.c), that of the goal's row, and
+ * then those of its targets and rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -343,7 +344,10 @@ kpi_define_goal_make(const KpiGoalSpec *spec)
 						KPI_TEXT(target.pace), KPI_TEXT(given(spec->description)), KPI_TEXT(given(spec->responsible)),
 						review_param(spec), KPI_BOOL(is_draft));
 	if (spec->parent_given)
+	{
+		kpi_define_goal_closing_wait();
 		kpi_define_goal_set_parent(id, spec->parent_id);
+	}
 	if (target.phased)
 		kpi_define_milestones_write(id, spec->milestones);
 	add_version(id, goal.period.start, &target, &numbers, NULL);
@@ -578,6 +582,7 @@ kpi_define_goal_change(int64 goal_id, const KpiGoalSpec *spec)
 
 	check_version(spec);
 	kpi_define_ground_lock(kpi_first_int4("SELECT kpi_id FROM kpi.goal WHERE id = $1", 1, KPI_INT8(goal_id)));
+	kpi_define_goal_closing_wait();
 	kpi_spi_exec("UPDATE kpi.goal SET name = coalesce($2, name),"
 				 " description = nullif(coalesce($3, description), ''),"
 				 " responsible = nullif(coalesce($4, responsible), ''),"
@@ -604,6 +609,7 @@ void
 kpi_define_goal_remove(int64 goal_id)
 {
 	/* Who closes its period comes before this, or after it. */
+	kpi_define_goal_closing_wait();
 	kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1 FOR NO KEY UPDATE", 1, KPI_INT8(goal_id));
 	kpi_goal_closed_check_drop(goal_id);
 

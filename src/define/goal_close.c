@@ -9,8 +9,9 @@
  * organisation or rate that the last refresh has not seen.  Changes that are committed
  * later, as changes of other days, do not keep a busy database from closing its books.
  *
- * Locks: kpi.closed_period against others who close or reopen, then the goals' rows in the order of
- * their ids, then those of kpi.goal_progress.
+ * Locks: kpi.closed_period against others who close or reopen, and against those who lock goals
+ * from below or above (kpi_define_goal_closing_wait()); then the goals' rows in the order of their
+ * ids, then those of kpi.goal_progress.
  *
  *-------------------------------------------------------------------------
  */
@@ -313,6 +314,12 @@ refuse_what_waits(const Closing * closing, Datum goals)
 }
 
 /* ---- SQL functions ---- */
+
+void
+kpi_define_goal_closing_wait(void)
+{
+	kpi_spi_exec("LOCK TABLE kpi.closed_period IN ROW EXCLUSIVE MODE", 0);
+}
 
 static int64
 keep_reported(const Closing * closing, Datum goals)

@@ -46,7 +46,7 @@ CREATE VIEW kpi_internal.definition_field AS
                    ('member.memberships', 'end_membership', '{member}'), ('member.attributes', 'set_attribute', '{member}'),
                    ('ramp', 'set_ramp', '{}'), ('people_sync', 'sync_people', '{dry_run,remember}'), ('lookup', 'create_lookup', '{}'),
                    ('source', 'create_source', '{}'), ('source.refresh', 'set_refresh', '{source}'), ('alias', 'add_alias', '{}'),
-                   ('exchange_rate', 'set_exchange_rate', '{}'), ('kpi', 'create_kpi', '{}'), ('goal', 'create_goal', '{}'),
+                   ('exchange_rate', 'set_exchange_rate', '{}'), ('kpi', 'create_kpi', '{}'), ('goal', 'create_goal', '{parent}'),
                    ('rollup', 'create_rollup', '{}')) f (kind, function, reserved)
       JOIN pg_proc p ON p.pronamespace = 'kpi'::regnamespace AND p.proname = f.function
      CROSS JOIN LATERAL unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) WITH ORDINALITY a (name, type, position)
@@ -63,7 +63,11 @@ CREATE VIEW kpi_internal.definition_field AS
     SELECT x.kind, x.field, x.position, 'text', x.json_types, false, NULL
       FROM (VALUES ('team', 'parent', 101, '{string,number}'::text[]), ('team', 'moves', 102, '{array}'),
                    ('member', 'memberships', 101, '{array}'), ('member', 'attributes', 102, '{array}'),
-                   ('source', 'refresh', 101, '{object}')) x (kind, field, position, json_types);
+                   ('source', 'refresh', 101, '{object}'), ('goal', 'parent', 101, '{string,object}'),
+                   ('goal.parent', 'plan', 1, '{string}'), ('goal.parent', 'kpi', 2, '{string}'),
+                   ('goal.parent', 'team', 3, '{string,number}'), ('goal.parent', 'member', 4, '{string,number}'),
+                   ('goal.parent', 'dimension', 5, '{string}'), ('goal.parent', 'dimension_value', 6, '{string}'),
+                   ('goal.parent', 'period', 7, '{string}')) x (kind, field, position, json_types);
 COMMENT ON VIEW kpi_internal.definition_field IS 'The fields of definitions. position: from 100 on it is no argument of the function that makes one';
 
 -- By what one is known, whether its defaults are given or not.
@@ -205,7 +209,15 @@ CREATE VIEW kpi_internal.exported AS
                'minimum', g.minimum, 'stretch', g.stretch,
                'pace', CASE WHEN g.pace NOT IN ('seasonal', 'phased') THEN g.pace END,
                'milestones', (SELECT jsonb_object_agg(i.day, i.amount) FROM kpi.goal_milestone i WHERE i.goal_id = g.id),
-               'description', g.description, 'responsible', g.responsible, 'review_on', g.review_on))
+               'description', g.description, 'responsible', g.responsible, 'review_on', g.review_on,
+               'parent', (SELECT jsonb_build_object(
+                                     'plan', nullif(p.plan, 'default'), 'kpi', pk.name, 'team', nullif(pt.key, 'company'), 'member', pm.key,
+                                     'dimension', p.dimension, 'dimension_value', p.dimension_value, 'period', p.period)
+                            FROM kpi.goal p
+                            JOIN kpi.kpi pk ON pk.id = p.kpi_id
+                            LEFT JOIN kpi.team pt ON pt.id = p.team_id
+                            LEFT JOIN kpi.member pm ON pm.id = p.member_id
+                           WHERE p.id = g.parent_id AND NOT p.is_draft)))
       FROM kpi.goal g
       JOIN kpi.kpi k ON k.id = g.kpi_id
       LEFT JOIN kpi.team t ON t.id = g.team_id
@@ -224,7 +236,7 @@ COMMENT ON VIEW kpi_internal.exported IS 'All definitions as kpi.export() shows 
 CREATE FUNCTION kpi.export(people boolean DEFAULT true) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'kpi_sql_export';
 COMMENT ON FUNCTION kpi.export(boolean) IS
-'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members, their aliases and ramps, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals (but those of drafts) and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members, aliases and ramps, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
+'All definitions as one JSON object, for kpi.apply(): currency, calendars and holidays, teams, members, their aliases and ramps, the remembered queries of people, lookups, sources, exchange rates, KPIs, goals (but those of drafts) and rollup tables. Each is an object of the arguments of the function that makes it; what is as it would be if it were not given is left out. The goal that another is a part of (parent) is an object of the fields by which it is known. Texts are as they were typed, there are no ids and no times, and all is sorted, so that the same definitions give the same text (jsonb_pretty() puts a field on a line). people => false leaves out teams, members, aliases and ramps, which kpi.sync_people() keeps where they come from tables. Grants, schedules and whether a source is paused are no part of it';
 
 CREATE FUNCTION kpi_internal.export(people boolean) RETURNS jsonb
     LANGUAGE sql STABLE SET jit = off SET search_path = pg_catalog, pg_temp AS $$
@@ -254,7 +266,8 @@ CREATE FUNCTION kpi_internal.definition_objects(document jsonb, OUT kind text, O
           FROM whole w
          CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(w.value) WHEN 'object' THEN w.value ELSE '{}' END) f
          CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(f.value) WHEN 'array' THEN f.value ELSE jsonb_build_array(f.value) END) WITH ORDINALITY x (value, n)
-         WHERE w.kind || '.' || f.key IN ('team.moves', 'member.memberships', 'member.attributes', 'source.refresh'))
+         WHERE w.kind || '.' || f.key IN ('team.moves', 'member.memberships', 'member.attributes', 'source.refresh')
+            OR w.kind || '.' || f.key = 'goal.parent' AND jsonb_typeof(f.value) = 'object')
     SELECT u.kind, u.path, u.is_whole, u.value
       FROM (SELECT number, kind, n, 0 AS m, path, true AS is_whole, value FROM whole
             UNION ALL SELECT number, kind, n, m, path, false, value FROM part) u
@@ -271,7 +284,8 @@ CREATE FUNCTION kpi_internal.definition_faults(document jsonb, OUT fault text, O
             SELECT f.kind, f.field
               FROM known f
              WHERE f.is_required AND f.kind NOT IN ('people_sync', 'team.moves', 'member.memberships') AND f.field <> 'since'
-            UNION ALL VALUES ('team.moves', 'since'), ('member.memberships', 'team'), ('goal', 'kpi'), ('goal', 'period'))
+            UNION ALL VALUES ('team.moves', 'since'), ('member.memberships', 'team'), ('goal', 'kpi'), ('goal', 'period'),
+                             ('goal.parent', 'kpi'), ('goal.parent', 'period'))
     SELECT 'field', '', d.key, NULL, NULL, (SELECT array_agg(k.field ORDER BY k.number) FROM kpi_internal.definition_kind k)
       FROM jsonb_object_keys($1) d (key)
      WHERE d.key NOT IN (SELECT k.field FROM kpi_internal.definition_kind k)
@@ -442,6 +456,24 @@ CREATE FUNCTION kpi_internal.definition_name(kind text, object_id bigint, defini
      WHERE k.kind = $1
 $$;
 
+-- How kpi.create_goal() and kpi.alter_goal() are told the goal that another is a part of:
+-- by its id, of what says by which one is known; as it was said if there is none, of which they say so.
+CREATE FUNCTION kpi_internal.goal_parent_argument(parent jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'parent => ' || coalesce((
+           SELECT format('%s::pg_catalog.int8', g.id)
+             FROM kpi.goal g
+             JOIN kpi.kpi k ON k.id = g.kpi_id
+             LEFT JOIN kpi.team t ON t.id = g.team_id
+             LEFT JOIN kpi.member m ON m.id = g.member_id
+            WHERE jsonb_typeof($1) = 'object'
+              AND k.name = $1 ->> 'kpi' AND g.period = $1 ->> 'period' AND g.plan = coalesce(nullif($1 ->> 'plan', ''), 'default')
+              AND CASE WHEN $1 ->> 'member' <> '' THEN m.key = $1 ->> 'member' ELSE t.key = coalesce(nullif($1 ->> 'team', ''), 'company') END
+              AND g.dimension IS NOT DISTINCT FROM nullif($1 ->> 'dimension', '')
+              AND g.dimension_value IS NOT DISTINCT FROM nullif($1 ->> 'dimension_value', '')),
+           format('%L::pg_catalog.text', coalesce($1 #>> '{}', '')))
+$$;
+
 -- The calls, in their order, by which one becomes another; NULL before: there is none,
 -- after: none is to be.
 CREATE FUNCTION kpi_internal.definition_statements(kind text, object_id bigint, definition_before jsonb, definition_after jsonb) RETURNS SETOF text
@@ -459,10 +491,17 @@ BEGIN
         definition_before := NULL;
     END IF;
     IF definition_before IS NULL AND definition_after IS NOT NULL OR kind IN ('exchange_rate', 'ramp', 'people_sync', 'company') AND definition_after IS NOT NULL THEN
-        RETURN NEXT format('SELECT kpi.%I(%s)', k.creates, kpi_internal.definition_arguments(kind, definition_after));
+        arguments := kpi_internal.definition_arguments(kind, definition_after);
+        IF kind = 'goal' AND definition_after ? 'parent' THEN
+            arguments := concat_ws(', ', arguments, kpi_internal.goal_parent_argument(definition_after -> 'parent'));
+        END IF;
+        RETURN NEXT format('SELECT kpi.%I(%s)', k.creates, arguments);
     ELSIF definition_after IS NOT NULL THEN
         SELECT string_agg(c.argument, ', ') INTO arguments
           FROM kpi_internal.definition_changes(kind, definition_before, definition_after) c;
+        IF kind = 'goal' AND definition_before -> 'parent' IS DISTINCT FROM definition_after -> 'parent' THEN
+            arguments := concat_ws(', ', arguments, kpi_internal.goal_parent_argument(definition_after -> 'parent'));
+        END IF;
         IF arguments IS NOT NULL THEN
             RETURN NEXT format('SELECT kpi.%I(%s, %s)', k.alters, which, arguments);
         END IF;
@@ -471,22 +510,51 @@ END
 $$;
 
 -- What differs between a document and what is defined, of the kinds that it has. path:
--- where it is said in the document. is_built_in: it cannot be dropped.
+-- where it is said in the document. is_built_in: it cannot be dropped. A goal comes after the one
+-- that it is a part of, so that this is there, and is a part of no part of it any more; of a circle
+-- all come last.
 CREATE FUNCTION kpi_internal.definition_differences(document jsonb, OUT number integer, OUT kind text, OUT path text, OUT key text, OUT object_id bigint,
                                                     OUT name text, OUT definition_before jsonb, OUT definition_after jsonb, OUT is_built_in boolean)
     RETURNS SETOF record LANGUAGE sql STABLE SET jit = off SET search_path = pg_catalog, pg_temp AS $$
-    SELECT k.number, k.kind, n.path, key, o.object_id, o.name, o.definition, n.value,
-           coalesce(k.drops IS NULL OR k.kind IN ('calendar', 'team') AND o.object_id = 1, false)
-      FROM (SELECT e.*, kpi_internal.definition_key(e.kind, e.definition) AS key
-              FROM kpi_internal.exported e) o
-      FULL JOIN (SELECT d.kind, d.path, d.n, kpi_internal.definition_key(d.kind, d.value) AS key,
-                        CASE WHEN d.kind = 'goal' AND jsonb_typeof(d.value -> 'target') = 'number'
-                             THEN jsonb_set(d.value, '{target}', to_jsonb(d.value ->> 'target')) ELSE d.value END AS value
-                   FROM kpi_internal.definition_objects($1) WITH ORDINALITY d (kind, path, is_whole, value, n)
-                  WHERE d.is_whole) n USING (kind, key)
-      JOIN kpi_internal.definition_kind k USING (kind)
-     WHERE $1 ? k.field AND o.definition IS DISTINCT FROM n.value
-     ORDER BY k.number, n.n, o.name
+    WITH RECURSIVE object AS MATERIALIZED (
+        SELECT d.kind, d.path, d.n, kpi_internal.definition_key(d.kind, d.value) AS key, d.value
+          FROM kpi_internal.definition_objects($1) WITH ORDINALITY d (kind, path, is_whole, value, n)
+         WHERE d.is_whole),
+    -- a name that only one of its goals has says which
+    named AS MATERIALIZED (
+        SELECT g.value ->> 'name' AS name,
+               (SELECT jsonb_object_agg(f.name, f.value)
+                  FROM kpi_internal.definition_kind k
+                  JOIN jsonb_each((array_agg(g.value))[1]) f (name, value) ON f.name = ANY (k.identity)
+                 WHERE k.kind = 'goal') AS parent
+          FROM object g WHERE g.kind = 'goal' GROUP BY 1 HAVING count(*) = 1),
+    said AS (
+        SELECT d.kind, d.path, d.n, d.key,
+               CASE WHEN d.kind = 'goal'
+                    THEN d.value || jsonb_strip_nulls(jsonb_build_object(
+                             'target', CASE jsonb_typeof(d.value -> 'target') WHEN 'number' THEN to_jsonb(d.value ->> 'target') END, 'parent', p.parent))
+                    ELSE d.value END AS value
+          FROM object d
+          LEFT JOIN named p ON d.kind = 'goal' AND jsonb_typeof(d.value -> 'parent') = 'string' AND p.name = d.value ->> 'parent'),
+    difference AS MATERIALIZED (
+        SELECT k.number, k.kind, n.path, n.n, key, o.object_id, o.name, o.definition, n.value,
+               coalesce(k.drops IS NULL OR k.kind IN ('calendar', 'team') AND o.object_id = 1, false) AS is_built_in,
+               CASE WHEN k.kind = 'goal' AND jsonb_typeof(n.value -> 'parent') = 'object'
+                    THEN kpi_internal.definition_key('goal', n.value -> 'parent') END AS parent_key
+          FROM (SELECT e.*, kpi_internal.definition_key(e.kind, e.definition) AS key
+                  FROM kpi_internal.exported e) o
+          FULL JOIN said n USING (kind, key)
+          JOIN kpi_internal.definition_kind k USING (kind)
+         WHERE $1 ? k.field AND o.definition IS DISTINCT FROM n.value),
+    placed (key, level) AS (
+        SELECT d.key, 0 FROM difference d
+         WHERE d.kind = 'goal' AND (d.parent_key IS NULL OR d.parent_key NOT IN (SELECT x.key FROM difference x WHERE x.kind = 'goal'))
+        UNION ALL
+        SELECT d.key, p.level + 1 FROM placed p JOIN difference d ON d.kind = 'goal' AND d.parent_key = p.key)
+    SELECT d.number, d.kind, d.path, d.key, d.object_id, d.name, d.definition, d.value, d.is_built_in
+      FROM difference d
+      LEFT JOIN placed p ON d.kind = 'goal' AND p.key = d.key
+     ORDER BY d.number, p.level NULLS LAST, d.n, d.name
 $$;
 
 -- What is still to be read from facts: measures, as their streams have them.
@@ -549,7 +617,7 @@ CREATE FUNCTION kpi.apply(definitions jsonb, dry_run boolean DEFAULT false, prun
                           OUT detail text)
     RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'kpi_sql_apply';
 COMMENT ON FUNCTION kpi.apply(jsonb, boolean, boolean) IS
-'Makes what is defined what a document says, as kpi.export() writes it, and returns a row for each definition that it makes, changes or drops (action: create, alter, drop), as it was and as it is, and a row for each build that follows (action build): a source whose facts are read, how many about, and how many seconds that may take. detail: what a change means besides what it says (where values come from then, what is emptied or lost), and how often a build reads the facts. What is equal is not touched; nothing, and nothing is returned, where all is. A field that is not given has its default, and is cleared where there was something else; the definer of a source stays. Only the kinds that the document has are looked at, and what it leaves out of them stays, unless prune drops it. All is done in this transaction, in the order in which it depends on each other, by the same functions and with the same rights as by hand: whatever fails, nothing is done. Definitions are known by their names (keys of people; goals by plan, KPI, team or member, dimension and period), so another name is another definition. Text is read in the search_path of the caller. dry_run does the same and takes it back: locks of tables are held meanwhile. Errors: an unknown field, a value of another type, something that is there twice; else those of the functions';
+'Makes what is defined what a document says, as kpi.export() writes it, and returns a row for each definition that it makes, changes or drops (action: create, alter, drop), as it was and as it is, and a row for each build that follows (action build): a source whose facts are read, how many about, and how many seconds that may take. detail: what a change means besides what it says (where values come from then, what is emptied or lost), and how often a build reads the facts. What is equal is not touched; nothing, and nothing is returned, where all is. A field that is not given has its default, and is cleared where there was something else; the definer of a source stays. Only the kinds that the document has are looked at, and what it leaves out of them stays, unless prune drops it. All is done in this transaction, in the order in which it depends on each other, by the same functions and with the same rights as by hand: whatever fails, nothing is done. Definitions are known by their names (keys of people; goals by plan, KPI, team or member, dimension and period), so another name is another definition; the parent of a goal by an object of these, or by its name. Text is read in the search_path of the caller. dry_run does the same and takes it back: locks of tables are held meanwhile. Errors: an unknown field, a value of another type, something that is there twice; else those of the functions';
 
 -- ---- kpi.definition_log ----
 
