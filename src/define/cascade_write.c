@@ -88,7 +88,7 @@ read_known(const KpiCascade *cascade)
 	(void) kpi_spi_exec("SELECT FROM kpi.goal WHERE parent_id = $1 ORDER BY id FOR UPDATE", 1, KPI_INT8(cascade->goal_id));
 	kpi_rows_begin(&rows, "SELECT g.id, g.kpi_id, g.team_id, g.member_id, g.grain, g.period_start, g.period_end, g.target_text,"
 				   " coalesce('\"' || g.name || '\"', g.id::text) AS label, coalesce(g.parent_id = p.id AND g.cascaded = $2, false) AS is_own,"
-				   " g.altered_at IS NOT NULL AS is_altered, EXISTS (SELECT FROM kpi.goal c WHERE c.parent_id = g.id) AS is_cut"
+				   " g.altered_at IS NOT NULL AS is_altered, g.id IN (SELECT c.parent_id FROM kpi.goal c WHERE c.parent_id IS NOT NULL) AS is_cut"
 				   " FROM kpi.goal p JOIN kpi.goal g ON g.plan = p.plan AND g.kpi_id = ANY ($3)"
 				   " AND g.dimension IS NOT DISTINCT FROM p.dimension AND g.dimension_value IS NOT DISTINCT FROM p.dimension_value"
 				   " AND g.period_start <= p.period_end AND g.period_end >= p.period_start AND NOT g.is_recurring"

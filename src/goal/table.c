@@ -113,7 +113,7 @@ make_statements(void)
 				   psprintf("WITH n AS MATERIALIZED (SELECT * FROM kpi_internal.goal_now WHERE goal_id = ANY ($1))"
 							" UPDATE kpi.goal_progress p SET (%s, changed_at, status_since) = ROW (%s, pg_catalog.clock_timestamp(),"
 							"  CASE WHEN p.status = n.status THEN p.status_since ELSE kpi_internal.now() END)"
-							" FROM n WHERE p.id = n.id AND p.id = ANY ($2) AND ((%s) IS DISTINCT FROM (%s)"
+							" FROM n WHERE p.id = n.id AND n.id = ANY ($2) AND ((%s) IS DISTINCT FROM (%s)"
 							"  OR kpi_internal.goal_day_matters(p.period_start, p.period_end, p.as_of_day, n.as_of_day))",
 							columns.data, now.data, compared.data, compared_now.data));
 	keep_statement(&insert_statement,
@@ -142,12 +142,14 @@ typedef struct Rows
 	bool		some_busy;		/* somebody else has one */
 } Rows;
 
+/* Thousands may be new since anybody has counted them: each goal is looked up, whatever is known of the tables. */
 #define ROWS_OF_GOALS \
 	"SELECT ARRAY(SELECT p.id FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1) ORDER BY p.id FOR NO KEY UPDATE %s) AS locked," \
 	" (SELECT pg_catalog.count(*) FROM kpi.goal_progress p WHERE p.goal_id = ANY ($1)) AS present," \
-	" EXISTS (SELECT FROM kpi.goal g JOIN kpi.goal_target t ON t.goal_id = g.id" \
-	"  WHERE g.id = ANY ($1) AND NOT g.is_draft AND t.valid_until IS NULL AND NOT EXISTS (" \
-	"  SELECT FROM kpi.goal_progress p WHERE p.goal_id = t.goal_id AND p.period_start = t.period_start)) AS missing"
+	" EXISTS (SELECT FROM kpi.goal g CROSS JOIN LATERAL (" \
+	"   SELECT FROM kpi.goal_target t WHERE t.goal_id = g.id AND t.valid_until IS NULL AND NOT EXISTS (" \
+	"    SELECT FROM kpi.goal_progress p WHERE p.goal_id = t.goal_id AND p.period_start = t.period_start) OFFSET 0) t" \
+	"  WHERE g.id = ANY ($1) AND NOT g.is_draft) AS missing"
 
 static void
 lock_rows(Datum goal_ids, bool wait, Rows *rows)
