@@ -23,11 +23,13 @@ CREATE EXTENSION pg_kpi;
 CREATE TABLE deals (id integer PRIMARY KEY, owner text, day date, amount numeric(12,2));
 CREATE TABLE part (cut integer, n integer GENERATED ALWAYS AS IDENTITY, total numeric, step numeric, key text, period text, weight numeric, target numeric, action text);
 CREATE VIEW wrong AS
-    WITH exact AS (SELECT p.*, total / step * weight / sum(weight) OVER (PARTITION BY cut) AS share FROM part p),
-         given AS (SELECT e.*, row_number() OVER (PARTITION BY cut ORDER BY share - floor(share) DESC, key COLLATE "C", n) AS place,
-                          total / step - sum(floor(share)) OVER (PARTITION BY cut) AS left_over FROM exact e)
-    SELECT cut, concat_ws(' ', 'part', key, period, target, 'and not', (floor(share) + (place <= left_over)::integer) * step) AS what
-      FROM given WHERE target <> (floor(share) + (place <= left_over)::integer) * step
+    WITH exact AS (    -- without a quotient, which would be rounded: div and mod are exact
+             SELECT p.*, div(total / step * weight, sum(weight) OVER w) AS whole, mod(total / step * weight, sum(weight) OVER w) AS rest
+               FROM part p WINDOW w AS (PARTITION BY cut)),
+         given AS (SELECT e.*, row_number() OVER (PARTITION BY cut ORDER BY rest DESC, key COLLATE "C", n) AS place,
+                          total / step - sum(whole) OVER (PARTITION BY cut) AS left_over FROM exact e)
+    SELECT cut, concat_ws(' ', 'part', key, period, target, 'and not', (whole + (place <= left_over)::integer) * step) AS what
+      FROM given WHERE target <> (whole + (place <= left_over)::integer) * step
     UNION ALL SELECT cut, concat_ws(' ', 'sum', sum(target), 'and not', max(total)) FROM part GROUP BY cut HAVING sum(target) <> max(total)
     UNION ALL SELECT a.cut, concat_ws(' ', a.key, a.weight, a.target, 'but', b.key, b.weight, b.target)
       FROM part a JOIN part b ON b.cut = a.cut AND b.weight > a.weight AND b.target < a.target;
@@ -45,7 +47,8 @@ for my $round (1 .. $rounds)
 	my %joins = map { $_ => $teams[ int(rand(@teams)) ] } @members;
 	my %since = map { $_ => rand() < 0.3 ? sprintf("since => '2026-%02d-%02d'", 10 + int(rand(3)), 1 + int(rand(28))) : '' } @members;
 	my %moves = map { $_ => [ $teams[ int(rand(@teams)) ], sprintf('2026-%02d-%02d', 10 + int(rand(3)), 2 + int(rand(27))) ] } grep { rand() < 0.3 && $since{$_} eq '' } @members;
-	my %ends = map { $_ => sprintf('2026-12-%02d', 2 + int(rand(25))) } grep { rand() < 0.2 } @members;
+	# whoever comes or moves leaves after that
+	my %ends = map { $_ => sprintf('2026-12-%02d', $since{$_} ne '' || $moves{$_} ? 29 + int(rand(3)) : 2 + int(rand(25))) } grep { rand() < 0.2 } @members;
 	my @facts = map { sprintf("('%s', date '2025-01-01' + %d, %.2f)", $members[ int(rand(@members)) ], int(rand(630)), rand(1000)) } 1 .. 30 * @members;
 	my $step = (0.01, 0.05, 1, 0.01)[ int(rand(4)) ];
 	my $target = $step * (1 + int(rand(1000000)));
