@@ -192,27 +192,9 @@ worker_guc_init(void)
 							NULL, NULL, NULL);
 }
 
-void
-kpi_guc_init(void)
+static void
+capture_guc_init(void)
 {
-	kpi_preloaded = process_shared_preload_libraries_in_progress;
-
-	DefineCustomStringVariable("kpi.now",
-							   "Pretends that this is the present moment.",
-							   "For tests and demonstrations; empty means the real clock.",
-							   &kpi_now_string,
-							   "",
-							   PGC_SUSET,
-							   GUC_NOT_IN_SAMPLE,
-							   check_now, NULL, NULL);
-	DefineCustomStringVariable("kpi.reason",
-							   "Says why definitions are changed: kpi.definition_log keeps it.",
-							   "As it is at the end of the transaction.",
-							   &kpi_reason,
-							   "",
-							   PGC_USERSET,
-							   0,
-							   NULL, NULL, NULL);
 	/* Of the whole server: who refreshes must know of all who write. */
 	DefineCustomBoolVariable("kpi.capture",
 							 "Captures changes of facts.",
@@ -238,7 +220,11 @@ kpi_guc_init(void)
 							PGC_SUSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+}
 
+static void
+timeout_guc_init(void)
+{
 	DefineCustomIntVariable("kpi.lock_timeout",
 							"Time for which refreshes and definitions wait for a lock on a table of facts or a rollup table.",
 							"Writers queue up behind whoever waits for a table; 0 waits without end. lock_timeout holds too.",
@@ -263,6 +249,11 @@ kpi_guc_init(void)
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
+}
+
+static void
+report_guc_init(void)
+{
 	DefineCustomIntVariable("kpi.log_min_duration",
 							"Logs refreshes that take at least this long.",
 							"0 logs all that had something to do, -1 none.",
@@ -295,6 +286,32 @@ kpi_guc_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+}
+
+void
+kpi_guc_init(void)
+{
+	kpi_preloaded = process_shared_preload_libraries_in_progress;
+
+	DefineCustomStringVariable("kpi.now",
+							   "Pretends that this is the present moment.",
+							   "For tests and demonstrations; empty means the real clock.",
+							   &kpi_now_string,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   check_now, NULL, NULL);
+	DefineCustomStringVariable("kpi.reason",
+							   "Says why definitions are changed: kpi.definition_log keeps it.",
+							   "As it is at the end of the transaction.",
+							   &kpi_reason,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, NULL, NULL);
+	capture_guc_init();
+	timeout_guc_init();
+	report_guc_init();
 	worker_guc_init();
 
 	MarkGUCPrefixReserved("kpi");
