@@ -67,6 +67,10 @@ SELECT kpi.alter_goal('ck_hard', description => '');
 SELECT * FROM kpi.check_goals(goal => 'ck_likly');
 SELECT * FROM kpi.check_goals(goal => 0);
 SELECT * FROM kpi.check_goals(plan => 'ck_');
+-- a plan without goals is one, and nothing is wrong with it
+SELECT kpi.create_plan('ck_empty');
+SELECT count(*) FROM kpi.check_goals(plan => 'ck_empty');
+SELECT kpi.drop_plan('ck_empty');
 SELECT * FROM kpi.check_goals(plan => 'ck', costs => 'ck_cost');
 SELECT * FROM kpi.check_goals(goal => 'ck_easy', plan => 'ck');
 

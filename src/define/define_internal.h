@@ -671,6 +671,9 @@ extern int64 kpi_define_goal_argument(FunctionCallInfo fcinfo);
 extern int64 kpi_define_goal_named(const char *name);
 extern int64 kpi_define_goal_of_id(int64 id);
 
+/* The error that there is no goal of this id. */
+pg_noreturn extern void kpi_define_goal_unknown(int64 id);
+
 /* Reads an argument of type "any" that names a parent by its id or name; '' is none. */
 extern void kpi_define_goal_parent_arg(FunctionCallInfo fcinfo, int n, KpiGoalSpec *spec);
 

@@ -50,10 +50,7 @@ goal_id_arg(FunctionCallInfo fcinfo, int n, const char *goal)
 		return 0;
 	id = pg_strtoint64(goal);
 	if (kpi_spi_read("SELECT FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("goal %lld does not exist", (long long) id),
-				 errhint("The goals are in kpi.goal.")));
+		kpi_define_goal_unknown(id);
 	return id;
 }
 
@@ -78,7 +75,7 @@ kpi_sql_check_goals(PG_FUNCTION_ARGS)
 	goal_id = goal_id_arg(fcinfo, 0, goal);
 	require("goal", goal_id == 0 ? goal : NULL, "SELECT 1 FROM kpi.goal WHERE name = $1 LIMIT 1",
 			"SELECT DISTINCT name FROM kpi.goal WHERE name IS NOT NULL", "kpi.goal");
-	require("plan", plan, "SELECT 1 FROM kpi.goal WHERE plan = $1 LIMIT 1", "SELECT DISTINCT plan FROM kpi.goal", "kpi.goal");
+	require("plan", plan, "SELECT 1 FROM kpi.plan WHERE name = $1", "SELECT name FROM kpi.plan", "kpi.plan");
 	require("KPI", costs, "SELECT 1 FROM kpi.kpi WHERE name = $1", "SELECT name FROM kpi.kpi", "kpi.kpi");
 	kpi_spi_end(&spi);
 	kpi_rows_begin_read(&rows, "SELECT c.* FROM kpi_internal.goal_checks(ARRAY(SELECT g.id FROM kpi.goal g"

@@ -19,14 +19,20 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+void
+kpi_define_goal_unknown(int64 id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("goal %lld does not exist", (long long) id),
+			 errhint("The goals are in kpi.goal.")));
+}
+
 int64
 kpi_define_goal_of_id(int64 id)
 {
 	if (kpi_spi_exec("SELECT FROM kpi.goal WHERE id = $1", 1, KPI_INT8(id)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("goal %lld does not exist", (long long) id),
-				 errhint("The goals are in kpi.goal.")));
+		kpi_define_goal_unknown(id);
 	return id;
 }
 

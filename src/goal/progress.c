@@ -462,25 +462,43 @@ expect(Goal *goal, FunctionCallInfo fcinfo)
 
 /* ---- where it will end ---- */
 
-static void
-forecast_additive(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, const KpiStanding *standing)
+/*
+ * What accumulates, from what is in by yesterday and today; asked: what the target asks of it, which is as
+ * much as is expected where there is no history.
+ */
+static KpiAdditive
+accumulated(Goal *goal, FunctionCallInfo fcinfo, Numeric yesterday, Numeric today, double asked)
 {
 	KpiAdditive known = {
-		.until_yesterday = kpi_goal_number(goal->until_yesterday.value),
+		.until_yesterday = kpi_goal_number(yesterday),
 		.noise = number_arg(fcinfo, Arg_noise),
 		.may_fall = !PG_ARGISNULL(Arg_may_fall) && PG_GETARG_BOOL(Arg_may_fall),
 		.over = goal->today > goal->last
 	};
-	double		asked = target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
 	double		level = number_arg(fcinfo, Arg_level);
 
-	known.today = kpi_goal_number(goal->to_date) - known.until_yesterday;
+	known.today = kpi_goal_number(today) - known.until_yesterday;
 	known.basis = level * number_arg(fcinfo, Arg_season);
 	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &known.gone_yesterday, &known.gone_today, &known.basis);
 	/* Without history what is asked for is asked of the days that count. */
 	if (isnan(level))
 		known.basis = asked;
 	goal->gone = known.gone_today;
+	return known;
+}
+
+/* Of two bounds the middle. */
+static double
+asked_for(const KpiTarget *target)
+{
+	return target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
+}
+
+static void
+forecast_additive(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, const KpiStanding *standing)
+{
+	KpiAdditive known = accumulated(goal, fcinfo, goal->until_yesterday.value, goal->to_date, asked_for(target));
+
 	goal->outlook = kpi_goal_outlook_additive(target, standing, &known);
 }
 
@@ -488,22 +506,10 @@ forecast_additive(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, 
 static void
 forecast_of_opening(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, const KpiStanding *standing)
 {
-	KpiAdditive known = {
-		.until_yesterday = kpi_goal_number(goal->until_yesterday.numerator),
-		.noise = number_arg(fcinfo, Arg_noise),
-		.may_fall = !PG_ARGISNULL(Arg_may_fall) && PG_GETARG_BOOL(Arg_may_fall),
-		.over = goal->today > goal->last
-	};
 	double		denominator = kpi_goal_number(goal->until_today.denominator);
-	double		asked = target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
-	double		level = number_arg(fcinfo, Arg_level);
+	KpiAdditive known = accumulated(goal, fcinfo, goal->until_yesterday.numerator, goal->until_today.numerator,
+									asked_for(target) * denominator);
 
-	known.today = kpi_goal_number(goal->until_today.numerator) - known.until_yesterday;
-	known.basis = level * number_arg(fcinfo, Arg_season);
-	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &known.gone_yesterday, &known.gone_today, &known.basis);
-	if (isnan(level))
-		known.basis = asked * denominator;
-	goal->gone = known.gone_today;
 	goal->outlook = kpi_goal_outlook_known_denominator(target, standing, &known, denominator);
 }
 
@@ -540,11 +546,10 @@ forecast_balance(Goal *goal, FunctionCallInfo fcinfo, const KpiTarget *target, c
 		.days = goal->last - goal->first + 1,
 		.over = goal->today > goal->last
 	};
-	double		asked = target->kind == KPI_BETWEEN ? (target->target + target->high) / 2 : target->target;
 
 	gone_of(goal, filling_args(fcinfo, Arg_shares, Arg_weight), &known.gone_yesterday, &known.gone_today, &known.flow);
 	if (isnan(known.flow))
-		known.flow = asked - known.opening;
+		known.flow = asked_for(target) - known.opening;
 	goal->gone = known.gone_today;
 	goal->outlook = kpi_goal_outlook_stock(target, standing, &known);
 }
